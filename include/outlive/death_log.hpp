@@ -1,0 +1,58 @@
+// The death log: the last 256 owner deaths that somebody met in a segment, oldest first.
+//
+// It is written by heirs while they repair, so it tells also of repairs that never ended. An entry that was being written
+// when its heir died is left out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <outlive/export.hpp>
+#include <outlive/owner_death.hpp>
+
+namespace outlive {
+
+class segment;
+
+enum class death_outcome : std::uint32_t {
+  repairing = 1,    // the repair runs, or its heir died in it
+  repaired,
+  failed,           // the repair returned failed or threw
+  unrepaired,       // the process that met it had no repair
+  not_recoverable,  // attempts are used up
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(death_outcome outcome) noexcept;
+
+// A thread as the log keeps it.
+struct logged_thread {
+  bool known = false;
+  pid_t pid = 0;
+  pid_t tid = 0;
+  std::uint64_t start_time = 0;
+  std::uint64_t note = 0;
+  std::string thread_name;
+  std::string command_name;
+};
+
+struct logged_death {
+  std::uint64_t number = 0;  // counts from 1 over the segment's life
+  std::chrono::system_clock::time_point when;
+  std::string mutex_name;    // "unknown" where no object of the directory contains it
+  std::string lock_class;
+  std::uint64_t mutex_offset = 0;  // from the segment's base
+  logged_thread owner;
+  std::string acquired_at_module;
+  std::uint64_t acquired_at_offset = 0;
+  logged_thread heir;
+  unsigned attempt = 0;      // 0 where no repair was started
+  death_outcome outcome{};
+};
+
+// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile are left out.
+// Errors: errc::damaged.
+[[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& where);
+
+}  // namespace outlive

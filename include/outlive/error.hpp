@@ -1,0 +1,61 @@
+// Errors: one rule for the whole library.
+//
+// What a caller can meet (a segment of another version, a lock whose owner died, a full directory) is an outlive::errc.
+// Functions throw it as std::system_error, and the message names the object, what was found and what was expected. The
+// lock operations also have a form that takes a std::error_code& and throws nothing. Misuse (unlock by another thread,
+// a second lock by the holder) is an error code too, never silence. On an error nothing has been changed, and no lock
+// is held. The library never prints, logs or exits.
+#pragma once
+
+#include <string>
+#include <system_error>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+enum class errc {
+  // segments
+  invalid_name = 1,       // empty, too long, or with a slash or a zero byte
+  not_found,              // no segment, object or participant of that name
+  already_exists,         // create() of a segment that exists
+  damaged,                // bytes that no version of outlive wrote: truncated, torn, zeroed or overwritten memory
+  version_mismatch,       // the segment's format version is not this library's
+  abi_mismatch,           // another architecture, libc or mutex size made the segment
+  wrong_owner,            // the segment's file belongs to another user than expected
+  writable_by_others,     // more users may write the segment's file than options.mode says
+  wrong_pid_namespace,    // made in another PID namespace, where thread ids mean other threads (hazard A30)
+  no_space,               // the file system cannot hold the segment, or the segment no further object
+  // directory
+  type_mismatch,          // an object or a lock class exists with another type
+  directory_full,
+  in_use,                 // the object or segment cannot be removed while somebody uses it
+  // participants
+  too_many_threads,       // every thread record is held by a living thread
+  too_many_participants,  // every participant slot is held by a living process
+  no_robust_list,         // the kernel keeps no robust list for this thread: a death would go unnoticed (hazard A31)
+  // locks
+  not_in_segment,         // a robust mutex outside of any segment: it would protect nothing
+  too_many_locks,         // this thread holds max_held locks of the segment, or 1,900 in all
+  deadlock,               // the calling thread holds the mutex already
+  not_owner,              // unlock by a thread that does not hold the mutex (a forked child never does)
+  in_repair,              // lock() inside a repair: two heirs would wait for each other
+  // owner death
+  owner_died_unrepaired,  // the owner died, and this process has no repair for the lock
+  not_recoverable,        // repairs failed or died as often as the segment allows
+  repair_failed,          // the repair of this process returned failed, or threw
+  forked_in_repair,       // the repair forked, and this is the child: the lock is the parent's
+  already_registered,     // a second repair for the same mutex or lock class
+};
+
+// Category of errc; its name is "outlive".
+[[nodiscard]] OUTLIVE_API const std::error_category& error_category() noexcept;
+
+[[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
+  return {static_cast<int>(code), error_category()};
+}
+
+}  // namespace outlive
+
+template <>
+struct std::is_error_code_enum<outlive::errc> : std::true_type {};

@@ -1,0 +1,13 @@
+// All of outlive's headers.
+#pragma once
+
+#include <outlive/death_log.hpp>
+#include <outlive/error.hpp>
+#include <outlive/guarded.hpp>
+#include <outlive/note.hpp>
+#include <outlive/owner_death.hpp>
+#include <outlive/recover.hpp>
+#include <outlive/repair.hpp>
+#include <outlive/robust_mutex.hpp>
+#include <outlive/segment.hpp>
+#include <outlive/version.hpp>

@@ -1,0 +1,94 @@
+// owner_death: the report of an owner that died holding a robust mutex. A repair gets it as its argument.
+//
+// It is a copy, taken before the repair starts, of what the dead thread had written into its record and of what its
+// process had registered; making it allocates nothing. A report is valid until the repair returns: take copies of what
+// should live longer. What is not known (a record that was overwritten, a damaged segment) is 0 or "unknown".
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+class robust_mutex;
+class segment;
+
+// A place in code as another process can tell it: module and offset are what `addr2line -e module offset` takes.
+struct code_location {
+  std::uint64_t address = 0;  // in the process that ran the code
+  std::uint64_t offset = 0;   // from the module's load base; the address itself where the module is unknown
+  std::string_view module = "unknown";
+  std::string_view build_id;  // raw bytes, empty where there is none
+
+  // Returns: "module+0xoffset (symbol)", the symbol from the module's own symbol table where it can be read; reads files,
+  // allocates. Never throws anything but std::bad_alloc.
+  [[nodiscard]] OUTLIVE_API std::string where() const;
+};
+
+// A thread that ended while it held a mutex.
+struct dead_thread {
+  bool known = false;  // false: its record was gone; then every other member is empty
+  pid_t pid = 0;
+  pid_t tid = 0;
+  std::uint64_t start_time = 0;  // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
+  std::uint64_t note = 0;        // what it last gave to outlive::note()
+  std::string_view thread_name = "unknown";
+  std::string_view command_name = "unknown";  // of its process
+};
+
+// Another mutex that the dead thread had acquired, or was acquiring or releasing when it died.
+struct held_mutex {
+  const robust_mutex* mutex = nullptr;
+  code_location acquired_at;
+};
+
+namespace detail {
+struct death_facts;
+}
+
+class owner_death {
+ public:
+  // The mutex that is being repaired, held by the calling thread.
+  [[nodiscard]] OUTLIVE_API const robust_mutex& mutex() const noexcept;
+  // Name of the object in the segment's directory that contains the mutex, "unknown" if none does. Looked up at each
+  // call: a mutex that is not the first member of an object costs a walk through the directory.
+  [[nodiscard]] OUTLIVE_API std::string_view mutex_name() const noexcept;
+  [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
+
+  // Who died inside, and where it had acquired the mutex.
+  [[nodiscard]] OUTLIVE_API const dead_thread& owner() const noexcept;
+  [[nodiscard]] OUTLIVE_API const code_location& acquired_at() const noexcept;
+
+  // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported are told; held_cut()
+  // says that there was more.
+  static constexpr std::size_t max_reported = 64;
+  [[nodiscard]] OUTLIVE_API std::size_t held_count() const noexcept;
+  [[nodiscard]] OUTLIVE_API const held_mutex& held(std::size_t index) const noexcept;
+  [[nodiscard]] OUTLIVE_API bool held_cut() const noexcept;
+
+  // Which attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts when its callback starts.
+  [[nodiscard]] OUTLIVE_API unsigned attempt() const noexcept;
+  [[nodiscard]] OUTLIVE_API unsigned max_attempts() const noexcept;
+
+  // The thread that died while it repaired before us; nullptr if none did.
+  [[nodiscard]] OUTLIVE_API const dead_thread* former_heir() const noexcept;
+
+  // For the library: a report stands on facts that the slow path of lock() keeps on its stack.
+  explicit owner_death(const detail::death_facts& facts) noexcept : facts_(facts) {}
+  owner_death(const owner_death&) = delete;
+  owner_death& operator=(const owner_death&) = delete;
+
+ private:
+  const detail::death_facts& facts_;
+};
+
+// "pid 4711 tid 4712 (worker/count) started 123456", for messages and logs; "unknown" when it is.
+[[nodiscard]] OUTLIVE_API std::string to_string(const dead_thread& thread);
+
+}  // namespace outlive

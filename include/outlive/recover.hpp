@@ -1,0 +1,53 @@
+// recover: what a supervisor calls after a participant died, so that what it held is free before anybody asks for it.
+//
+// It goes the very same way as lock(): the same evidence, the same repairs of this process, the same attempts; only that
+// it gives each mutex back. It is never needed for correctness (the next lock() would do the same); it makes
+// recovery prompt, and it gives the thread records of the dead back.
+#pragma once
+
+#include <pthread.h>
+
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <outlive/export.hpp>
+#include <outlive/owner_death.hpp>
+
+namespace outlive {
+
+class robust_mutex;
+class segment;
+
+enum class recovery_outcome {
+  repaired,            // a repair was due and succeeded
+  nothing_to_repair,   // the dead thread was not inside any more, or not yet
+  unrepaired,          // no repair of this process, or it failed: errc in `error`
+  not_recoverable,     // attempts are used up
+  held_by_another,     // a living thread holds it by now, and deals with it
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(recovery_outcome outcome) noexcept;
+
+// What recover() found and did at one mutex.
+struct recovered_mutex {
+  const robust_mutex* mutex = nullptr;
+  std::string mutex_name;   // "unknown" where no object of the directory contains it
+  std::string lock_class;
+  pid_t pid = 0;            // of the dead thread in whose record the mutex stood
+  pid_t tid = 0;
+  recovery_outcome outcome{};
+  std::error_code error;    // why it is not repaired
+  bool adopted = false;     // an orphan: the kernel had not marked it (hazard A2)
+};
+
+// Recovers all that dead threads of the segment hold, or only those of process `pid`.
+// Returns: a line for each mutex that a dead thread had in hand; empty when there was none.
+// Errors: errc::too_many_threads when even the records that are kept for recovery are busy, errc::in_repair when called in a
+//   repair, and those of a thread's first use of a segment. A repair that fails or throws is told in its line, not thrown.
+// Blocks: for the repairs; not for mutexes that the living hold.
+// After fork: works in the child. On death: the next recover(), or any locker, goes on where it stopped.
+OUTLIVE_API std::vector<recovered_mutex> recover(segment& where);
+OUTLIVE_API std::vector<recovered_mutex> recover(segment& where, pid_t pid);
+
+}  // namespace outlive

@@ -1,0 +1,106 @@
+// Repairs: what makes the data consistent again after its owner died in the middle of a change.
+//
+// A repair belongs to this process (a function cannot live in shared memory): each process that takes the lock registers
+// its own, before it takes the lock. It is looked up only after a death: first by the mutex, then by its lock class.
+//
+// Contract of a repair:
+//   - It runs in the heir's thread, which holds the mutex, inside lock(), try_lock() or recover().
+//   - It must accept data that is already consistent: an owner may have died after its last change.
+//   - It must be restartable: the heir can die in it at any store, and the next heir starts it again from there.
+//   - It may call try_lock() of other robust mutexes, and whatever else the program needs. lock() is errc::in_repair, and
+//     unlock() of the mutex under repair is errc::not_owner.
+//   - It returns repaired or failed. An exception counts as failed, and is nested in the error that lock() throws.
+//   - pthread_exit or cancellation in it ends the thread as an owner's death: the next heir repairs.
+//   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair is the parent's.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <outlive/export.hpp>
+#include <outlive/owner_death.hpp>
+
+namespace outlive {
+
+class robust_mutex;
+class segment;
+template <class T>
+class guarded;
+
+enum class repair_result : bool { failed = false, repaired = true };
+inline constexpr repair_result failed = repair_result::failed;
+inline constexpr repair_result repaired = repair_result::repaired;
+
+using repair_callback = std::function<repair_result(const owner_death&)>;
+
+// "There is nothing to repair": for data that is consistent after every single store. To be written in full, so that a
+// reader of the program finds where that claim is made.
+struct always_consistent_t {
+  repair_result operator()(const owner_death&) const noexcept { return repaired; }
+  template <class T>
+  repair_result operator()(T&, const owner_death&) const noexcept { return repaired; }
+};
+inline constexpr always_consistent_t always_consistent{};
+
+namespace detail {
+struct registered_repair;
+}
+
+// Keeps a repair registered for as long as it lives. Movable; an empty one keeps nothing.
+class [[nodiscard]] repair_registration {
+ public:
+  repair_registration() noexcept = default;
+  OUTLIVE_API repair_registration(repair_registration&& other) noexcept;
+  OUTLIVE_API repair_registration& operator=(repair_registration&& other) noexcept;
+  // Takes the repair out. Blocks: until no other thread of this process runs it. In the repair itself it does not wait.
+  OUTLIVE_API ~repair_registration();
+
+  // As the destructor, at once.
+  OUTLIVE_API void reset() noexcept;
+  [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
+
+  explicit repair_registration(std::shared_ptr<detail::registered_repair> repair) noexcept : repair_(std::move(repair)) {}
+
+ private:
+  std::shared_ptr<detail::registered_repair> repair_;
+};
+
+// Registers the repair of one mutex. It goes before that of the mutex's lock class.
+// Errors: errc::already_registered, errc::not_in_segment, errc::damaged.
+// The registration keeps the segment mapped. After fork the child has the same registrations.
+OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback);
+
+// Registers the repair of all mutexes of a lock class, existing and future ones.
+// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full).
+OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback);
+
+namespace detail {
+template <class T>
+[[nodiscard]] std::string_view type_name() noexcept;
+// The typed form, with T taken off: the library checks that the class guards a T, and hands out the value's address.
+OUTLIVE_API repair_registration on_guarded_owner_death(const segment& where, std::string_view lock_class, std::string_view type_name,
+                                                       std::size_t value_offset,
+                                                       std::function<repair_result(void*, const owner_death&)> callback);
+template <class T>
+[[nodiscard]] std::size_t guarded_value_offset() noexcept;
+}  // namespace detail
+
+// Registers the repair of all guarded<T> of a lock class: callback(T& value, const owner_death&).
+// Errors: as above, and errc::type_mismatch when the class guards another type.
+template <class T, class Callback>
+repair_registration on_owner_death(const segment& where, std::string_view lock_class, Callback callback) {
+  static_assert(std::is_invocable_r_v<repair_result, Callback&, T&, const owner_death&>,
+                "the repair is called as repair_result(T&, const owner_death&)");
+  static_assert(sizeof(guarded<T>) > 0, "include <outlive/guarded.hpp>");
+  return detail::on_guarded_owner_death(
+      where, lock_class, detail::type_name<T>(), detail::guarded_value_offset<T>(),
+      [callback = std::move(callback)](void* value, const owner_death& death) mutable {
+        return callback(*static_cast<T*>(value), death);
+      });
+}
+
+}  // namespace outlive

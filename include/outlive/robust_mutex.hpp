@@ -1,0 +1,140 @@
+// robust_mutex: a mutex in a segment that repairs what it protects when its owner dies.
+//
+// It satisfies Lockable and TimedLockable: std::scoped_lock, std::unique_lock and std::lock work with it. Most programs
+// want outlive::guarded<T>, which holds the mutex and the data in one object.
+//
+// Invalid, and refused with an error rather than undefined: a mutex outside of a segment; unlock by a thread that does
+// not hold it, a forked child included; lock by the holder; lock() of any robust mutex inside a repair. Invalid, and not
+// detected: moving or copying the bytes; a segment that is not mapped by outlive.
+//
+//   auto  seg   = outlive::segment::open_or_create("stock");
+//   auto  guard = outlive::on_owner_death(seg, "shelf", [&](const outlive::owner_death&) { ...; return outlive::repaired; });
+//   auto& shelf = seg.find_or_construct<outlive::robust_mutex>("shelf 7", "shelf");
+//   { std::scoped_lock hold(shelf); ... }
+//
+// What lock() does, by the condition that it finds the mutex in:
+//
+//   condition        lock()                                                       condition after it
+//   ---------------  -----------------------------------------------------------  ------------------------------
+//   consistent       returns                                                      consistent, held
+//   consistent, and  runs the repair of this process, then returns                consistent, held
+//    the owner died    the repair failed or threw: errc::repair_failed            unrepaired (not recoverable at
+//    inside                                                                         the last attempt), free
+//                      no repair registered: errc::owner_died_unrepaired          unrepaired, free
+//   unrepaired       the same; nobody need have died since
+//   repairing        the former heir died in the repair: one more attempt;        as above
+//                      attempts used up: errc::not_recoverable                    not recoverable, free
+//   not recoverable  errc::not_recoverable                                        not recoverable, free
+//
+// An owner that died before it was inside, or after it had left, leaves nothing to repair, and no repair runs.
+#pragma once
+
+#include <pthread.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <system_error>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+namespace detail {
+struct lock_access;  // the library's own way to the members
+
+// Fixes the guarded type of a lock class; guarded<T> calls it before it constructs its mutex.
+// Errors: errc::type_mismatch, errc::no_space (class table), errc::not_in_segment.
+OUTLIVE_API void bind_lock_class(const void* inside_segment, std::string_view lock_class, std::string_view type_name,
+                                 std::size_t value_offset);
+}  // namespace detail
+
+class alignas(64) robust_mutex {
+ public:
+  // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name under which repairs find it.
+  // Requires: the memory lies in a segment that this process has mapped; 1 to 63 bytes of name.
+  // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class belongs to a guarded<T>),
+  // errc::no_space (class table full), and those of a thread's first use of a segment (see lock()).
+  OUTLIVE_API explicit robust_mutex(std::string_view lock_class);
+
+  // Marks the memory as no mutex any more. Requires: nobody holds it or waits for it.
+  OUTLIVE_API ~robust_mutex();
+
+  robust_mutex(const robust_mutex&) = delete;
+  robust_mutex& operator=(const robust_mutex&) = delete;
+
+  // Acquires the mutex; after an owner's death runs the repair first, by the table above.
+  // Errors: not_in_segment, damaged, deadlock, in_repair, too_many_locks, owner_died_unrepaired, not_recoverable,
+  //   repair_failed (an exception of the repair is nested in the std::system_error), forked_in_repair; at a thread's first
+  //   use of the segment also too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace.
+  //   On every error the caller does not hold the mutex.
+  // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that is dead but was not
+  //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for.
+  // After fork: the child holds nothing that its parent held, and gets a thread record of its own at its first lock().
+  // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did before it died.
+  OUTLIVE_API void lock();
+  OUTLIVE_API void lock(std::error_code& error) noexcept;
+
+  // As lock(), without waiting. Returns: false when somebody else holds the mutex, or an error was put into `error`.
+  // Errors: as lock(), but inside a repair it is allowed.
+  [[nodiscard]] OUTLIVE_API bool try_lock();
+  [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error) noexcept;
+
+  // As lock(), but returns false when the mutex could not be had in time. A repair that has begun is not cut short.
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+    return try_lock_deadline(deadline_after(timeout));
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) noexcept {
+    return try_lock_deadline(deadline_after(timeout), error);
+  }
+  // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
+  template <class Clock, class Duration>
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+    return try_lock_deadline(steady(deadline));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) noexcept {
+    return try_lock_deadline(steady(deadline), error);
+  }
+
+  // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it.
+  OUTLIVE_API void unlock();
+  OUTLIVE_API void unlock(std::error_code& error) noexcept;
+
+  // Returns: whether the calling thread holds the mutex, and its acquisition ran a repair.
+  [[nodiscard]] OUTLIVE_API bool recovered() const noexcept;
+
+  // Returns: the lock class given at construction, "unknown" if the segment's table does not hold it.
+  [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
+
+ private:
+  friend struct detail::lock_access;
+  using steady_point = std::chrono::steady_clock::time_point;
+
+  template <class Rep, class Period>
+  static steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    // Longer than a year counts as for ever; this also keeps the sum below from overflowing.
+    if (timeout >= std::chrono::hours(24 * 365)) return steady_point::max();
+    return now + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
+  }
+  template <class Clock, class Duration>
+  static steady_point steady(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
+    return deadline_after(deadline - Clock::now());
+  }
+  static steady_point steady(const steady_point& deadline) noexcept { return deadline; }
+
+  OUTLIVE_API bool try_lock_deadline(steady_point deadline);
+  OUTLIVE_API bool try_lock_deadline(steady_point deadline, std::error_code& error) noexcept;
+
+  // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
+  pthread_mutex_t native_;
+  std::uint64_t state_;
+  std::uint32_t lock_class_;
+  std::uint32_t magic_;
+};
+
+}  // namespace outlive

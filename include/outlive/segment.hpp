@@ -1,0 +1,158 @@
+// segment: one shared mapping with named objects in it, which unrelated processes find by the segment's name.
+//
+// A named segment is the file /dev/shm/outlive.NAME. It appears complete or not at all, and stays until unlink(): the
+// death of its creator changes nothing. An anonymous one lives as long as somebody has it mapped.
+//
+// Invalid, and refused with an error: a segment of another format version, ABI, owner or PID namespace; a damaged one.
+// Invalid, and not detected: sharing it with a process that you do not trust; it can change every byte.
+//
+// A process has one mapping of a segment, however often it opens it. The mapping does not move, and stays while a thread
+// of this process has a record in it, even after the last segment object is gone (hazards A3 to A7).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+struct segment_options {
+  // For a segment that is created; open() takes them from the segment.
+  std::size_t size = std::size_t{1} << 20;  // bytes for objects and their names; all of it is reserved at creation
+  std::uint32_t directory_capacity = 1024;  // objects
+  std::uint32_t threads = 256;              // threads attached at one time; at most 65,000
+  std::uint32_t participants = 256;         // processes attached at one time
+  std::uint32_t max_held = 64;              // mutexes that a thread can hold at one time; at most 1,900
+  std::uint32_t attempts = 3;               // repairs of one death that may start before it is not recoverable; at most 63
+  std::uint32_t lock_classes = 256;         // names of lock classes and of object types
+  unsigned mode = 0600;                     // permissions of the file
+
+  // For open() too: whose file it must be; the default is the effective user. A supervisor that runs as root names its
+  // worker's user here.
+  static constexpr std::uint32_t effective_user = 0xffffffff;
+  std::uint32_t expected_owner = effective_user;
+};
+
+namespace detail {
+class mapping;
+struct segment_access;
+
+struct object_type {
+  std::string_view name;  // as typeid says it
+  std::size_t size;
+  std::size_t alignment;
+};
+template <class T>
+[[nodiscard]] object_type object_type_of() noexcept {
+  return {typeid(T).name(), sizeof(T), alignof(T)};
+}
+}  // namespace detail
+
+class segment {
+ public:
+  // Makes a segment. Requires: `name` has 1 to 200 bytes and no slash.
+  // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), std::errc::invalid_argument for an
+  //   option out of its range, the system's errors. Nothing is left behind on an error, nor by a death at any time.
+  [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});
+
+  // Opens a segment. Of the options it heeds mode and expected_owner.
+  // Errors: invalid_name, not_found, damaged, version_mismatch, abi_mismatch, wrong_owner, writable_by_others (by more than
+  //   options.mode says), wrong_pid_namespace, too_many_participants.
+  [[nodiscard]] OUTLIVE_API static segment open(std::string_view name, const segment_options& options = {});
+
+  // Opens the segment, or makes it when there is none. Errors: those of both, without not_found and already_exists.
+  [[nodiscard]] OUTLIVE_API static segment open_or_create(std::string_view name, const segment_options& options = {});
+
+  // Makes a segment without a name, for processes that inherit it over fork, or get its fd().
+  [[nodiscard]] OUTLIVE_API static segment anonymous(const segment_options& options = {});
+
+  // Opens the segment behind a file descriptor, which stays the caller's. Errors: as open().
+  [[nodiscard]] OUTLIVE_API static segment from_fd(int fd, const segment_options& options = {});
+
+  // Takes the name away. Who has it mapped goes on. Returns: false when there was none. Errors: invalid_name, the system's.
+  OUTLIVE_API static bool unlink(std::string_view name);
+
+  segment(segment&&) noexcept = default;
+  segment& operator=(segment&&) noexcept = default;
+  segment(const segment&) noexcept = default;  // one more handle of the same mapping
+  segment& operator=(const segment&) noexcept = default;
+  ~segment() = default;
+
+  // Returns: the object of that name, or nullptr. Takes no lock, makes no system call.
+  // Errors: type_mismatch, damaged.
+  template <class T>
+  [[nodiscard]] T* find(std::string_view name) const {
+    return static_cast<T*>(find_object(name, detail::object_type_of<T>()));
+  }
+
+  // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one process constructs it; a
+  //   constructor that throws, or dies, leaves no object.
+  // Requires: 1 to 255 bytes of name; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
+  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, what T's constructor throws, and those of a
+  //   thread's first use of a segment (robust_mutex::lock()).
+  template <class T, class... Args>
+  T& find_or_construct(std::string_view name, Args&&... args) {
+    static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
+    static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
+    if (void* found = find_object(name, detail::object_type_of<T>())) return *static_cast<T*>(found);
+    auto construct = [&](void* memory) { ::new (memory) T(std::forward<Args>(args)...); };
+    return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(), &invoke<decltype(construct)>, &construct));
+  }
+
+  // Destroys the object of that name: its destructor runs, then the name is free. The memory is used again only for the
+  // same type (hazard A13). Returns: false when there was none.
+  // Requires: no process uses the object. Errors: type_mismatch, damaged; in_use when T is a robust mutex, or begins with one, that is held.
+  template <class T>
+  bool destroy(std::string_view name) {
+    auto end = [](void* object, void*) { static_cast<T*>(object)->~T(); };
+    return destroy_object(name, detail::object_type_of<T>(), end);
+  }
+
+  struct object_info {
+    std::string_view name;
+    std::string_view type;  // as typeid says it, cut at 95 bytes
+    std::size_t size;
+    const void* address;
+  };
+  // Calls visit for each object; objects that come or go meanwhile may be left out. Errors: damaged.
+  OUTLIVE_API void for_each(const std::function<void(const object_info&)>& visit) const;
+
+  // Returns: the name given at creation; empty for an anonymous segment.
+  [[nodiscard]] OUTLIVE_API std::string name() const;
+  // Returns: the options that it was made with.
+  [[nodiscard]] OUTLIVE_API segment_options options() const;
+  // Returns: a file descriptor of the segment, which stays the segment's; it is closed on exec.
+  [[nodiscard]] OUTLIVE_API int fd() const noexcept;
+  // Returns: where it is mapped, and how many bytes.
+  [[nodiscard]] OUTLIVE_API const void* base() const noexcept;
+  [[nodiscard]] OUTLIVE_API std::size_t size_bytes() const noexcept;
+  // Returns: thread records that are not free: of living threads, and of dead ones that a mutex still names.
+  [[nodiscard]] OUTLIVE_API std::uint32_t threads_in_use() const noexcept;
+
+ private:
+  friend struct detail::segment_access;
+  explicit segment(std::shared_ptr<detail::mapping> mapping) noexcept : mapping_(std::move(mapping)) {}
+
+  template <class Construct>
+  static void invoke(void* memory, void* construct) {
+    (*static_cast<Construct*>(construct))(memory);
+  }
+  using object_action = void (*)(void* object, void* context);
+  OUTLIVE_API void* find_object(std::string_view name, const detail::object_type& type) const;
+  OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type, object_action construct,
+                                             void* context);
+  OUTLIVE_API bool destroy_object(std::string_view name, const detail::object_type& type, object_action end);
+
+  std::shared_ptr<detail::mapping> mapping_;
+};
+
+}  // namespace outlive
