@@ -1,9 +1,7 @@
 // What liboutlive shows: everything is hidden unless it is marked OUTLIVE_API.
 //
-// Mark classes whose members live in the library, free functions, and types that are thrown. Templates need no mark.
-#ifndef OUTLIVE_EXPORT_HPP
-#define OUTLIVE_EXPORT_HPP
+// Mark what a caller needs from the library's binary: member and free functions that are defined in lib/, and types that
+// are thrown. Templates and inline functions need no mark.
+#pragma once
 
 #define OUTLIVE_API __attribute__((visibility("default")))
-
-#endif
