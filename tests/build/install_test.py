@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""The installed library can be used by others: pkg-config, CMake, a meson subproject. Usage: install_test.py ROOT BUILD COMPILER...
+
+Everything happens in a temporary folder: the library is installed there, and a small program is built against that copy and run.
+"""
+
+import atexit
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import report
+
+ROOT, BUILD, COMPILER = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+CONSUMER = ROOT / "tests/build/consumer"
+SCRATCH = Path(tempfile.mkdtemp(prefix="outlive-install-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+DESTDIR = SCRATCH / "installed"
+
+ALLOWED_NEEDED = re.compile(r"^(libc\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libm\.so\.6|ld-linux.*\.so\.\d)$")
+# Members, functions, type information and guards of namespace outlive.
+OUR_SYMBOL = re.compile(r"^_Z(T[ISV]|GV)?N[VK]*[RO]?7outlive")
+
+
+def run(*command, env=None, cwd=None, fails=False):
+    command = [str(part) for part in command]
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=600)
+    report.expect((done.returncode != 0) == fails, f"exit code {done.returncode}: {shlex.join(command)}\n{done.stdout}")
+    return done.stdout
+
+
+def introspect(what):
+    return json.loads(run("meson", "introspect", what, BUILD))
+
+
+VERSION = introspect("--projectinfo")["version"]
+OPTIONS = {option["name"]: option["value"] for option in introspect("--buildoptions")}
+PREFIX = DESTDIR / OPTIONS["prefix"].lstrip("/")
+LIBDIR = PREFIX / OPTIONS["libdir"]
+RUN_ENV = {"LD_LIBRARY_PATH": str(LIBDIR)}
+LIBRARY = LIBDIR / f"liboutlive.so.{VERSION}"
+
+
+def installed_files():
+    run("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", DESTDIR)
+    wanted = {PREFIX / "include/outlive" / path.name.removesuffix(".in")
+              for path in (ROOT / "include/outlive").iterdir() if path.suffix in (".hpp", ".in")}
+    wanted |= {LIBRARY, LIBDIR / "liboutlive.so", LIBDIR / "pkgconfig/outlive.pc", LIBDIR / "cmake/outlive/outliveConfig.cmake",
+               LIBDIR / "cmake/outlive/outliveConfigVersion.cmake"}
+    wanted |= {PREFIX / OPTIONS["mandir"] / ("man" + page.stem.split(".")[-1]) / page.stem
+               for page in (ROOT / "docs/man").glob("*.scd")}
+    found = {path for path in DESTDIR.rglob("*") if not path.is_dir()}
+    soname_link = [path for path in found if re.fullmatch(r"liboutlive\.so\.[\d.]+", path.name) and path != LIBRARY]
+    report.expect(len(soname_link) == 1 and soname_link[0].is_symlink(), f"one link named as the soname, found {soname_link}")
+    found -= set(soname_link)
+    report.expect(found == wanted, "not installed: " + " ".join(sorted(map(str, wanted - found))) +
+                  "\ninstalled, but not known here: " + " ".join(sorted(map(str, found - wanted))))
+
+
+def run_consumer(program, env=None):
+    output = run(program, env=env)
+    report.expect(output.split()[0] == VERSION, f"the program names version {output.strip()}, expected {VERSION}")
+
+
+def pkg_config():
+    env = {"PKG_CONFIG_PATH": str(LIBDIR / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(DESTDIR)}
+    report.expect(run("pkg-config", "--modversion", "outlive", env=env).strip() == VERSION, "another version in outlive.pc")
+    flags = shlex.split(run("pkg-config", "--cflags", "--libs", "outlive", env=env))
+    run(*COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Werror", CONSUMER / "main.cpp", "-o", SCRATCH / "by_pkg_config", *flags)
+    run_consumer(SCRATCH / "by_pkg_config", RUN_ENV)
+
+
+def cmake_configure(name, version, fails=False):
+    return run("cmake", "-S", CONSUMER, "-B", SCRATCH / name, f"-DCMAKE_PREFIX_PATH={PREFIX}", f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}",
+               f"-DWANTED_OUTLIVE={version}", fails=fails)
+
+
+def cmake():
+    cmake_configure("by_cmake", VERSION)
+    run("cmake", "--build", SCRATCH / "by_cmake")
+    run_consumer(SCRATCH / "by_cmake/consumer")
+
+
+def cmake_versions():
+    major, minor = (int(part) for part in VERSION.split(".")[:2])
+    cmake_configure("same_minor", f"{major}.{minor}")
+    for other in (f"{major}.{minor + 1}", f"{major + 1}.0"):
+        output = cmake_configure(f"other_{other}", other, fails=True)
+        report.expect("outliveConfig.cmake, version: " + VERSION in output, f"refused {other} for another reason:\n{output}")
+
+
+def meson_subproject():
+    project = SCRATCH / "by_subproject"
+    shutil.copytree(CONSUMER, project)
+    listing = run("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file():
+            target = project / "subprojects/outlive" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    build = project / "build"
+    # The installed copy must not be found: the subproject is what is tested.
+    run("meson", "setup", build, project, "--force-fallback-for=outlive", "-Dbuildtype=plain", env={"CXX": shlex.join(COMPILER)})
+    run("ninja", "-C", build)
+    run_consumer(build / "consumer")
+    targets = {target["name"] for target in json.loads(run("meson", "introspect", "--targets", build))}
+    report.expect(targets == {"consumer", "outlive"}, f"a subproject builds the library alone, found {sorted(targets)}")
+
+
+def exported_symbols():
+    lines = run("nm", "-D", "--defined-only", LIBRARY).splitlines()
+    symbols = [line.split()[-1].split("@")[0] for line in lines]
+    report.expect("_ZN7outlive7versionEv" in symbols, "outlive::version() is not exported")
+    strange = [symbol for symbol in symbols if not OUR_SYMBOL.match(symbol)]
+    report.expect(not strange, f"{len(strange)} exported symbols are not of namespace outlive:\n" + "\n".join(strange))
+
+
+def needed_libraries():
+    dynamic = run("readelf", "-d", "-W", LIBRARY, env={"LC_ALL": "C"})
+    needed = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
+    strange = [name for name in needed if not ALLOWED_NEEDED.match(name)]
+    report.expect(needed and not strange, f"needs {strange} beside libc and libstdc++")
+
+
+def never_unloaded():
+    dynamic = run("readelf", "-d", "-W", LIBRARY, env={"LC_ALL": "C"})
+    report.expect(re.search(r"\(FLAGS_1\).*NODELETE", dynamic), "the library is not marked NODELETE:\n" + dynamic)
+
+
+def changelog_names_the_version():
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    report.expect(VERSION in headings, f"CHANGELOG.md has no section for {VERSION}, only {headings}")
+
+
+sys.exit(report.run([
+    ("install.files", installed_files),
+    ("install.pkg_config", pkg_config),
+    ("install.cmake", cmake),
+    ("install.cmake_refuses_other_versions", cmake_versions),
+    ("install.meson_subproject", meson_subproject),
+    ("install.exported_symbols", exported_symbols),
+    ("install.needed_libraries", needed_libraries),
+    ("install.never_unloaded", never_unloaded),
+    ("install.changelog_names_the_version", changelog_names_the_version),
+]))

@@ -1,0 +1,94 @@
+# Shared by tools/demo, tools/test and tools/bench: install what is missing, configure, build. Sourced by bash, not run.
+#
+# Everything here talks on stderr: stdout belongs to the program that is run in the end. Nothing is done twice: no package that is
+# there is installed, no folder that is configured is configured again, and ninja builds what has changed.
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# One line a need: package, and what for. The lists of the three scripts are made of these.
+packages_build='
+g++          compiles the library
+meson        configures the build
+ninja-build  runs the build
+pkg-config   finds libraries for meson
+'
+packages_test='
+libgtest-dev   GoogleTest: unit and process tests
+libgmock-dev   GoogleMock: matchers in the tests
+clang          the second compiler that everything must pass
+cmake          a test uses the installed library from CMake
+python3        runs each test case in a process of its own
+git            tests of the repository itself
+valgrind       counts instructions of the lock path
+libc6-dbg      lets valgrind know libc
+spin           checks the models of the protocol
+scdoc          makes the man pages
+mandoc         checks the man pages
+'
+packages_bench='
+python3             prints the comparison
+libbenchmark-dev    Google Benchmark
+libboost1.81-dev    Boost.Interprocess, one of the peers
+nlohmann-json3-dev  writes the results
+'
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "${0##*/}: $*"; exit 1; }
+
+# install_missing LIST...: says which packages are missing and why each is needed, then installs them.
+install_missing() {
+  local package reason wanted=() missing=() reasons=()
+  while read -r package reason; do
+    [[ -n $package ]] || continue
+    wanted+=("$package")
+    # The status is asked for each by itself: a name that dpkg has never heard of makes the whole call fail.
+    if ! dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
+      missing+=("$package")
+      reasons+=("$(printf '  %-20s %s' "$package" "$reason")")
+    fi
+  done <<<"$*"
+  ((${#missing[@]})) || return 0
+
+  if ! command -v apt-get >/dev/null; then
+    say "This is no Debian: its package names are not known here. Needed are, as Debian calls them: ${wanted[*]}"
+    return 0
+  fi
+  say "These packages are missing, and are installed now:"
+  printf '%s\n' "${reasons[@]}" >&2
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "neither root nor sudo here; run as root: apt-get install --no-install-recommends ${missing[*]}"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update >&2 || fail "apt-get update failed"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >&2 ||
+    fail "apt-get install failed: ${missing[*]}"
+}
+
+# configure NAME COMPILER [MESON-OPTION...]: build/NAME, configured with these options and no others.
+configure() {
+  local name=$1 compiler=$2 folder=$root/build/$1
+  shift 2
+  local wanted="$compiler $*" known=
+  [[ -f $folder/outlive-options ]] && known=$(<"$folder/outlive-options")
+  [[ -f $folder/build.ninja && $known == "$wanted" ]] && return 0
+  say "Configuring build/$name ($compiler)"
+  if [[ -f $folder/build.ninja && ${known%% *} == "$compiler" ]]; then
+    meson configure "$folder" "$@" >&2 && meson setup --reconfigure "$folder" "$root" >&2
+  else
+    rm -rf -- "$folder"  # half configured, or by another compiler
+    mkdir -p -- "$root/build"
+    CXX=$compiler meson setup "$folder" "$root" "$@" >&2
+  fi || fail "meson could not configure build/$name"
+  printf '%s\n' "$wanted" >"$folder/outlive-options"
+}
+
+# build NAME [TARGET...]: with ninja's progress line.
+build() {
+  local name=$1
+  shift
+  say "Building build/$name"
+  ninja -C "$root/build/$name" "$@" >&2 || fail "the build of build/$name failed"
+}
+
+print_help() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
