@@ -1,0 +1,57 @@
+// The two pipes between a test and a child of it: short messages, never half of one.
+//
+// A message is written by one write() of at most PIPE_BUF bytes, so a writer that is killed leaves the whole message or
+// nothing, and messages of several threads do not mix.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace outlive::testing {
+
+class unique_fd {
+ public:
+  unique_fd() = default;
+  explicit unique_fd(int fd) : fd_(fd) {}
+  unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
+  unique_fd& operator=(unique_fd&& other) noexcept;
+  ~unique_fd() { reset(); }
+
+  int get() const { return fd_; }
+  int release();
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+struct message {
+  enum class kind : char { token = 't', failure = 'f' };
+  kind what;
+  std::string text;
+};
+
+class message_pipe {
+ public:
+  message_pipe();
+
+  int read_fd() const { return read_.get(); }
+  void close_read() { read_.reset(); }
+  void close_write() { write_.reset(); }
+
+  /// Cuts a text that is too long; says whether the message was written.
+  bool send(message::kind what, std::string_view text) const;
+  /// The next message that has arrived; never blocks.
+  std::optional<message> receive();
+  /// All writers are gone (ended, or replaced by exec) and every message was received.
+  bool at_end() const { return at_end_; }
+
+ private:
+  unique_fd read_;
+  unique_fd write_;
+  std::string buffer_;
+  bool at_end_ = false;
+};
+
+}  // namespace outlive::testing

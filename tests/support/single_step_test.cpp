@@ -1,0 +1,248 @@
+#include "support/single_step.hpp"
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+#include <vector>
+
+#include "support/foreign_locks.hpp"
+
+namespace outlive::testing {
+namespace {
+
+class single_step_test : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto why = tracing_unavailable()) GTEST_SKIP() << *why;
+  }
+};
+
+/// A section of ten stores, written in assembly so that its length is known.
+void ten_stores(volatile std::uint64_t* word) {
+  section_begin();
+  asm volatile(".rept 10\n\tincq (%0)\n\t.endr" : : "r"(word) : "memory");
+  section_end();
+}
+
+TEST_F(single_step_test, a_victim_is_killed_after_each_instruction) {
+  shared_counter word;
+  shared_object<std::uint64_t> stores{0u};
+  std::vector<std::uint64_t> seen;
+  std::vector<bool> died;
+  const auto result = sweep({
+      .name = "ten stores",
+      .setup = [&] { *stores = 0; },
+      .victim = [&](agent&) { ten_stores(stores.get()); },
+      .after =
+          [&](const kill_point& point) {
+            seen.push_back(*stores);
+            died.push_back(point.died);
+            EXPECT_EQ(point.index, point.died ? seen.size() - 2 : *stores + (seen.size() > 1 ? 1 : 0));
+          },
+  });
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10}));
+  EXPECT_TRUE(!died.front() && !died.back() && died[1] && died[11]);
+  EXPECT_EQ(result.length, 10u);
+  EXPECT_EQ(result.deaths, 11u);
+  EXPECT_TRUE(result.last_survived);
+}
+
+/// A loop: the same addresses again and again, so that a waypoint needs several hits.
+void loop_of_stores(volatile std::uint64_t* word, int rounds) {
+  section_begin();
+  for (int i = 0; i < rounds; ++i) {
+    *word = *word + 1;
+    asm volatile(".rept 40\n\tnop\n\t.endr");
+  }
+  section_end();
+}
+
+TEST_F(single_step_test, breakpoints_reach_the_same_states_as_plain_steps) {
+  shared_object<std::uint64_t> stores{0u};
+  std::vector<std::uint64_t> states[2];
+  std::vector<std::uintptr_t> places[2];
+  sweep_result results[2];
+  for (const bool accelerate : {false, true}) {
+    results[accelerate] = sweep({
+        .name = "loop",
+        .setup = [&] { *stores = 0; },
+        .victim = [&](agent&) { loop_of_stores(stores.get(), 8); },
+        .after =
+            [&, accelerate](const kill_point& point) {
+              states[accelerate].push_back(*stores);
+              places[accelerate].push_back(point.pc);
+            },
+        .accelerate = accelerate,
+    });
+    EXPECT_TRUE(results[accelerate].last_survived);
+  }
+  EXPECT_GT(results[0].length, 8u * 42u);
+  EXPECT_EQ(results[0].accelerated, 0u);
+  EXPECT_EQ(results[1].diverged, 0u);
+  EXPECT_GT(results[1].accelerated, results[1].length / 2);
+  EXPECT_EQ(states[0], states[1]);
+  EXPECT_EQ(places[0], places[1]);
+}
+
+TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
+  shared_object<std::uint64_t> stores{0u};
+  int runs = 0;
+  const auto result = sweep({
+      .name = "wanderer",
+      // The recorded run takes the long way, all later ones a short one.
+      .setup = [&] { *stores = runs++ == 0 ? 0 : 1000; },
+      .victim = [&](agent&) { loop_of_stores(stores.get(), *stores == 0 ? 4 : 2); },
+      .after = [](const kill_point&) {},
+  });
+  EXPECT_GT(result.diverged, 0u);
+  EXPECT_GT(result.deaths, 2u * 42u);
+  EXPECT_TRUE(result.last_survived);
+}
+
+TEST_F(single_step_test, first_last_and_stride_choose_the_points) {
+  shared_object<std::uint64_t> stores{0u};
+  std::set<std::size_t> killed;
+  const auto result = sweep({
+      .name = "some",
+      .setup = [&] { *stores = 0; },
+      .victim = [&](agent&) { ten_stores(stores.get()); },
+      .after = [&](const kill_point& point) { if (point.died) killed.insert(point.index); },
+      .first = 2,
+      .last = 8,
+      .stride = 3,
+  });
+  EXPECT_EQ(killed, (std::set<std::size_t>{2, 5, 8}));
+  EXPECT_FALSE(result.last_survived);
+}
+
+TEST_F(single_step_test, no_native_lock_is_stuck_at_any_instruction_of_lock_and_unlock) {
+  auto lock = std::make_unique<foreign_locks>(1);
+  std::size_t notices = 0;
+  std::size_t free_again = 0;
+  const auto result = sweep({
+      .name = "native pair",
+      .setup = [&] { lock = std::make_unique<foreign_locks>(1); },
+      .victim =
+          [&](agent&) {
+            pthread_mutex_t& mutex = (*lock)[0];
+            section_begin();
+            pthread_mutex_lock(&mutex);
+            pthread_mutex_unlock(&mutex);
+            section_end();
+          },
+      .after =
+          [&](const kill_point&) {
+            child heir("heir", [&](agent& parent) {
+              timespec limit;
+              clock_gettime(CLOCK_REALTIME, &limit);
+              limit.tv_sec += 5;
+              const int rc = pthread_mutex_timedlock(&(*lock)[0], &limit);
+              parent.tell(rc == 0 ? "free" : rc == EOWNERDEAD ? "notice" : "stuck");
+            });
+            heir.expect_exit(0);
+            try {
+              heir.wait_for("notice", milliseconds(0));
+              ++notices;
+            } catch (const std::runtime_error&) {
+              heir.wait_for("free", milliseconds(0));
+              ++free_again;
+            }
+          },
+  });
+  EXPECT_GT(notices, 20u);
+  EXPECT_GT(free_again, 20u);
+  EXPECT_EQ(notices + free_again, result.deaths + 2) << result.describe();
+  RecordProperty("sweep", result.describe());
+}
+
+TEST_F(single_step_test, a_victim_is_also_killed_asleep_and_wakes_when_unblocked) {
+  shared_value<std::uint32_t> gate;
+  shared_object<std::atomic<std::uint32_t>> word{0u};
+  std::size_t asleep = 0;
+  const auto result = sweep({
+      .name = "sleeper",
+      .setup = [&] { word->store(0); },
+      .victim =
+          [&](agent&) {
+            section_begin();
+            futex_wait(*word, 0, std::chrono::minutes(10));
+            section_end();
+          },
+      .after = [&](const kill_point& point) { asleep += point.asleep; },
+      .unblock =
+          [&] {
+            word->store(1);
+            futex_wake_all(*word);
+          },
+  });
+  EXPECT_EQ(asleep, 1u);
+  EXPECT_EQ(result.asleep, 1u);
+  EXPECT_TRUE(result.last_survived);
+}
+
+TEST_F(single_step_test, a_sleep_without_end_is_an_error) {
+  EXPECT_THROW(sweep({
+                   .name = "stuck",
+                   .setup = [] {},
+                   .victim =
+                       [](agent& self) {
+                         section_begin();
+                         self.pause_forever();
+                       },
+                   .after = [](const kill_point&) {},
+                   .limit = milliseconds(100),
+               }),
+               timed_out);
+}
+
+TEST_F(single_step_test, a_victim_that_crashes_by_itself_is_an_error_that_names_the_place) {
+  try {
+    sweep({
+        .name = "crasher",
+        .setup = [] {},
+        .victim =
+            [](agent&) {
+              section_begin();
+              asm volatile("nop\n\tud2");
+            },
+        .after = [](const kill_point&) {},
+    });
+    FAIL() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("killed by signal 4"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("support_single_step_test+0x"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(single_step_test, a_sweep_that_kills_nobody_fails) {
+  EXPECT_NONFATAL_FAILURE(sweep({
+                              .name = "nobody",
+                              .setup = [] {},
+                              .victim =
+                                  [](agent&) {
+                                    section_begin();
+                                    section_end();
+                                  },
+                              .after = [](const kill_point&) {},
+                              .first = 5,
+                          }),
+                          "no victim was killed");
+}
+
+TEST_F(single_step_test, a_failing_check_names_its_kill_point) {
+  shared_object<std::uint64_t> stores{0u};
+  EXPECT_NONFATAL_FAILURE(sweep({
+                              .name = "checked",
+                              .setup = [&] { *stores = 0; },
+                              .victim = [&](agent&) { ten_stores(stores.get()); },
+                              .after = [&](const kill_point&) { EXPECT_NE(*stores, 7u); },
+                          }),
+                          "checked, kill point 7: support_single_step_test+0x");
+}
+
+}  // namespace
+}  // namespace outlive::testing

@@ -1,0 +1,68 @@
+// One traced child: run it to a marker, step it, run it to a breakpoint, kill it. x86-64 only.
+//
+// Markers are int3 instructions in the traced code itself. A breakpoint is written into the child's private copy of
+// the code, so that neither the parent nor other children see it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "support/child.hpp"
+
+namespace outlive::testing {
+
+/// Why children cannot be traced here; nothing if they can. Asked of the system once.
+std::optional<std::string> tracing_unavailable();
+
+class tracee {
+ public:
+  enum class stop { stepped, at_breakpoint, at_marker, asleep, ended };
+
+  struct position {
+    std::uintptr_t pc = 0;
+    std::uintptr_t sp = 0;
+    bool operator==(const position&) const = default;
+  };
+
+  /// To be called by the child, before any marker.
+  static void trace_me();
+
+  /// `process` runs trace_me and later reaches a marker. While the child sleeps in a system call `on_sleep` is called
+  /// every few milliseconds, so that a test can let it go on.
+  tracee(child& process, std::function<void()> on_sleep, milliseconds limit);
+  ~tracee();
+  tracee(const tracee&) = delete;
+  tracee& operator=(const tracee&) = delete;
+
+  /// At native speed; throws if the child ends first.
+  void run_to_marker();
+  /// One instruction. asleep only if `stop_asleep`: the child then still sleeps inside of that instruction.
+  stop step(bool stop_asleep = false);
+  bool slept_in_last_step() const { return slept_; }
+  /// At native speed to the `hits`-th time that the instruction at `address` is about to be executed.
+  stop run_to(std::uintptr_t address, std::size_t hits);
+  position where() const;
+  /// SIGKILL, and reaped: the kernel's work on the dead one is done when this returns.
+  void kill();
+  /// Untraced and running.
+  void let_go();
+
+ private:
+  stop resume(int request, bool stop_asleep);
+  stop judge(int status);
+  void set_pc(std::uintptr_t pc);
+
+  child& process_;
+  std::function<void()> on_sleep_;
+  milliseconds limit_;
+  int pending_signal_ = 0;
+  bool slept_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace outlive::testing
