@@ -78,7 +78,7 @@ def pkg_config():
 
 
 def cmake_configure(name, version, fails=False):
-    return run("cmake", "-S", CONSUMER, "-B", SCRATCH / name, f"-DCMAKE_PREFIX_PATH={PREFIX}", f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}",
+    return run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", SCRATCH / name, f"-DCMAKE_PREFIX_PATH={PREFIX}", f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}",
                f"-DWANTED_OUTLIVE={version}", fails=fails)
 
 

@@ -20,7 +20,6 @@ cmake          a test uses the installed library from CMake
 python3        runs each test case in a process of its own
 git            tests of the repository itself
 valgrind       counts instructions of the lock path
-libc6-dbg      lets valgrind know libc
 spin           checks the models of the protocol
 scdoc          makes the man pages
 mandoc         checks the man pages
