@@ -25,10 +25,10 @@ scdoc          makes the man pages
 mandoc         checks the man pages
 '
 packages_bench='
-python3             prints the comparison
-libbenchmark-dev    Google Benchmark
 libboost1.81-dev    Boost.Interprocess, one of the peers
 nlohmann-json3-dev  writes the results
+python3             runs the count of instructions
+valgrind            counts them
 '
 
 say() { printf '%s\n' "$*" >&2; }
@@ -68,6 +68,9 @@ install_missing() {
 configure() {
   local name=$1 compiler=$2 folder=$root/build/$1
   shift 2
+  # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing looks for them.
+  local multiarch
+  multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
   local wanted="$compiler $*" known=
   [[ -f $folder/outlive-options ]] && known=$(<"$folder/outlive-options")
   [[ -f $folder/build.ninja && $known == "$wanted" ]] && return 0
