@@ -1,0 +1,63 @@
+// What the pool shares: one segment, and in it the work list, the shards of the table and a seat for each worker.
+//
+// The parent makes it before it forks. The workers inherit the mapping, the addresses and the registered repairs, so that
+// each of them, and the parent, can be the heir of any other.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include <outlive/guarded.hpp>
+#include <outlive/repair.hpp>
+#include <outlive/segment.hpp>
+
+#include "worker_pool/options.hpp"
+#include "worker_pool/table.hpp"
+#include "worker_pool/work_list.hpp"
+
+namespace pool {
+
+enum class activity : std::uint32_t {
+  counting,   // or anything else: no shard is in danger
+  merging,    // stored after the shard's lock was taken, cleared before it is given back: who dies with it holds a shard
+  repairing,  // stored and cleared inside the repair
+};
+
+// What one worker tells the parent. Written by the worker alone; no lock, for nothing but kills and figures hang on it.
+struct alignas(64) seat {
+  std::atomic<activity> now{activity::counting};
+  std::atomic<std::uint64_t> chunks{0};  // finished by all workers that sat here
+};
+
+class shared {
+ public:
+  // Errors: those of outlive::segment::anonymous(), no_space above all.
+  shared(std::size_t shards, std::size_t chunks, std::uint32_t passes);
+  shared(const shared&) = delete;  // the repairs point to it
+  shared& operator=(const shared&) = delete;
+
+  outlive::segment segment;
+  outlive::guarded<work_list>* work;
+  std::vector<outlive::guarded<shard>*> shards;
+
+  [[nodiscard]] seat& seat_of(unsigned number) noexcept { return (*seats_)[number]; }
+  [[nodiscard]] seat& my_seat() noexcept { return seat_of(my_number_); }
+  // After fork. The parent has number 0, the workers have 1, 2, 3 ...
+  void sit_down(unsigned number) noexcept;
+
+ private:
+  using seats = std::array<seat, most_workers + 1>;
+  seats* seats_;
+  unsigned my_number_ = 0;
+  std::array<outlive::repair_registration, 2> repairs_;
+};
+
+// The breadcrumb that a worker leaves: the task that it is at.
+[[nodiscard]] constexpr std::uint64_t note_of(task at) noexcept { return std::uint64_t{at.pass} << 32 | at.chunk; }
+[[nodiscard]] constexpr task task_of(std::uint64_t note) noexcept {
+  return {static_cast<std::uint32_t>(note), static_cast<std::uint32_t>(note >> 32)};
+}
+
+}  // namespace pool
