@@ -1,0 +1,28 @@
+// Processes that see other ids, or no other processes at all.
+//
+// Both functions are for the body of a child: they change the calling process for good.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "support/child.hpp"
+
+namespace outlive::testing {
+
+/// Why there is no new PID namespace here; nothing if there is one to be had.
+std::optional<std::string> pid_namespace_unavailable();
+/// Why /proc cannot be mounted with hidepid=2 here.
+std::optional<std::string> hidepid_unavailable();
+
+/// Runs `body` as process 2 of a new PID namespace and ends as it ended (same exit code or signal). Process 1 only waits:
+/// the first process of a namespace cannot be killed from inside of it, not even by itself.
+[[noreturn]] void run_in_pid_namespace(agent& parent, const std::function<void()>& body);
+
+/// From now on the process is this user and sees, in a mount namespace of its own, no other user's processes in /proc.
+void hide_processes_of_others(uid_t become);
+
+}  // namespace outlive::testing
