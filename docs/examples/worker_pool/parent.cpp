@@ -93,6 +93,8 @@ figures parent::run() {
 }
 
 void parent::start(unsigned number) {
+  // Not in the child: killed before it came to that, it would seem to have died at what its forerunner died at.
+  all_.seat_of(number).now = activity::counting;
   const pid_t self = ::getpid();
   const pid_t pid = ::fork();
   if (pid == -1) throw std::system_error(errno, std::generic_category(), "fork");

@@ -37,9 +37,4 @@ shared::shared(std::size_t shard_count, std::size_t chunks, std::uint32_t passes
   work->lock()->begin(chunks, passes);
 }
 
-void shared::sit_down(unsigned number) noexcept {
-  my_number_ = number;
-  my_seat().now = activity::counting;  // the one who sat here before may have left it at anything
-}
-
 }  // namespace pool

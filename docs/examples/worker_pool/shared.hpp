@@ -45,7 +45,7 @@ class shared {
   [[nodiscard]] seat& seat_of(unsigned number) noexcept { return (*seats_)[number]; }
   [[nodiscard]] seat& my_seat() noexcept { return seat_of(my_number_); }
   // After fork. The parent has number 0, the workers have 1, 2, 3 ...
-  void sit_down(unsigned number) noexcept;
+  void sit_down(unsigned number) noexcept { my_number_ = number; }
 
  private:
   using seats = std::array<seat, most_workers + 1>;
