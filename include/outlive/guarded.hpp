@@ -84,7 +84,7 @@ class guarded {
   // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
-      : mutex_((detail::bind_lock_class(this, lock_class, detail::type_name<T>(), value_offset()), lock_class)),
+      : mutex_(lock_class, detail::guarded_type{detail::type_name<T>(), value_offset()}),
         value_(std::forward<Args>(args)...) {}
 
   guarded(const guarded&) = delete;
@@ -96,13 +96,13 @@ class guarded {
     return guard(this);
   }
   // Returns: a guard that holds, or one that does not, with the reason in `error`.
-  guard lock(std::error_code& error) noexcept {
+  guard lock(std::error_code& error) {
     mutex_.lock(error);
     return error ? guard() : guard(this);
   }
   // Returns: a guard that holds, or one that does not because somebody else holds the mutex.
   guard try_lock() { return mutex_.try_lock() ? guard(this) : guard(); }
-  guard try_lock(std::error_code& error) noexcept { return mutex_.try_lock(error) ? guard(this) : guard(); }
+  guard try_lock(std::error_code& error) { return mutex_.try_lock(error) ? guard(this) : guard(); }
   template <class Rep, class Period>
   guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
     return mutex_.try_lock_for(timeout) ? guard(this) : guard();

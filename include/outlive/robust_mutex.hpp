@@ -44,10 +44,11 @@ namespace outlive {
 namespace detail {
 struct lock_access;  // the library's own way to the members
 
-// Fixes the guarded type of a lock class; guarded<T> calls it before it constructs its mutex.
-// Errors: errc::type_mismatch, errc::no_space (class table), errc::not_in_segment.
-OUTLIVE_API void bind_lock_class(const void* inside_segment, std::string_view lock_class, std::string_view type_name,
-                                 std::size_t value_offset);
+// What a mutex guards when it is part of a guarded<T>: the type, and where the value lies from the mutex.
+struct guarded_type {
+  std::string_view name;
+  std::size_t value_offset;
+};
 }  // namespace detail
 
 class alignas(64) robust_mutex {
@@ -57,6 +58,9 @@ class alignas(64) robust_mutex {
   // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class belongs to a guarded<T>),
   // errc::no_space (class table full), and those of a thread's first use of a segment (see lock()).
   OUTLIVE_API explicit robust_mutex(std::string_view lock_class);
+
+  // The same as part of a guarded<T>: the lock class guards that type from then on.
+  OUTLIVE_API robust_mutex(std::string_view lock_class, const detail::guarded_type& guards);
 
   // Marks the memory as no mutex any more. Requires: nobody holds it or waits for it.
   OUTLIVE_API ~robust_mutex();
@@ -73,13 +77,14 @@ class alignas(64) robust_mutex {
   //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for.
   // After fork: the child holds nothing that its parent held, and gets a thread record of its own at its first lock().
   // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did before it died.
+  // The form with an error code throws nothing; it is not noexcept, because a repair may end the thread (pthread_exit).
   OUTLIVE_API void lock();
-  OUTLIVE_API void lock(std::error_code& error) noexcept;
+  OUTLIVE_API void lock(std::error_code& error);
 
   // As lock(), without waiting. Returns: false when somebody else holds the mutex, or an error was put into `error`.
   // Errors: as lock(), but inside a repair it is allowed.
   [[nodiscard]] OUTLIVE_API bool try_lock();
-  [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error) noexcept;
+  [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
   // As lock(), but returns false when the mutex could not be had in time. A repair that has begun is not cut short.
   template <class Rep, class Period>
@@ -87,7 +92,7 @@ class alignas(64) robust_mutex {
     return try_lock_deadline(deadline_after(timeout));
   }
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) noexcept {
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return try_lock_deadline(deadline_after(timeout), error);
   }
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
@@ -96,7 +101,7 @@ class alignas(64) robust_mutex {
     return try_lock_deadline(steady(deadline));
   }
   template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) noexcept {
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
     return try_lock_deadline(steady(deadline), error);
   }
 
@@ -128,7 +133,7 @@ class alignas(64) robust_mutex {
   static steady_point steady(const steady_point& deadline) noexcept { return deadline; }
 
   OUTLIVE_API bool try_lock_deadline(steady_point deadline);
-  OUTLIVE_API bool try_lock_deadline(steady_point deadline, std::error_code& error) noexcept;
+  OUTLIVE_API bool try_lock_deadline(steady_point deadline, std::error_code& error);
 
   // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
   pthread_mutex_t native_;

@@ -1,0 +1,18 @@
+// The death log: a ring in the segment. An heir writes its entry before it starts the repair, and how it ended after.
+#pragma once
+
+#include <cstdint>
+
+#include <outlive/death_log.hpp>
+
+#include "repair/report.hpp"
+
+namespace outlive::detail {
+
+// Writes an entry. Returns its number. Death at any store leaves an entry with number 0, which readers leave out.
+std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir, death_outcome outcome) noexcept;
+
+// Says how it ended, unless the ring has gone round meanwhile.
+void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome) noexcept;
+
+}  // namespace outlive::detail

@@ -1,0 +1,74 @@
+#include <outlive/owner_death.hpp>
+
+#include <cstdio>
+
+#include "repair/report.hpp"
+#include "segment/directory.hpp"
+#include "segment/names.hpp"
+#include "sys/modules.hpp"
+
+namespace outlive {
+
+std::string code_location::where() const {
+  char number[32];
+  std::snprintf(number, sizeof number, "+0x%llx", static_cast<unsigned long long>(offset));
+  std::string text = std::string(module) + number;
+  const std::string symbol = detail::symbol_at(std::string(module), build_id, offset);
+  if (!symbol.empty()) text += " (" + symbol + ")";
+  return text;
+}
+
+const robust_mutex& owner_death::mutex() const noexcept {
+  return *reinterpret_cast<const robust_mutex*>(facts_.lock);
+}
+
+std::string_view owner_death::mutex_name() const noexcept {
+  const std::string_view name = detail::directory::name_of(*facts_.where, facts_.where->offset_of(facts_.lock));
+  return name.empty() ? "unknown" : name;
+}
+
+std::string_view owner_death::lock_class() const noexcept {
+  return detail::names::text_of(*facts_.where, facts_.lock->lock_class);
+}
+
+const dead_thread& owner_death::owner() const noexcept {
+  return facts_.owner.thread;
+}
+
+const code_location& owner_death::acquired_at() const noexcept {
+  return facts_.acquired_at;
+}
+
+std::size_t owner_death::held_count() const noexcept {
+  return facts_.held_count;
+}
+
+const held_mutex& owner_death::held(std::size_t index) const noexcept {
+  return facts_.held[index];
+}
+
+bool owner_death::held_cut() const noexcept {
+  return facts_.held_cut;
+}
+
+unsigned owner_death::attempt() const noexcept {
+  return facts_.attempt;
+}
+
+unsigned owner_death::max_attempts() const noexcept {
+  return facts_.where->constants().attempts;
+}
+
+const dead_thread* owner_death::former_heir() const noexcept {
+  return facts_.has_former_heir ? &facts_.former_heir.thread : nullptr;
+}
+
+std::string to_string(const dead_thread& thread) {
+  if (!thread.known) return "unknown";
+  std::string text = "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" +
+                     std::string(thread.command_name);
+  if (thread.thread_name != thread.command_name) text += "/" + std::string(thread.thread_name);
+  return text + ") started " + std::to_string(thread.start_time);
+}
+
+}  // namespace outlive

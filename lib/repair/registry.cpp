@@ -1,0 +1,96 @@
+#include "repair/registry.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "segment/failure.hpp"
+#include "segment/hash.hpp"
+#include "sys/fork_epoch.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+struct key_hash {
+  std::size_t operator()(const repair_key& key) const noexcept {
+    return mix(mix(reinterpret_cast<std::uintptr_t>(key.where), key.lock_offset), key.lock_class);
+  }
+};
+
+struct registry {
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::unordered_map<repair_key, std::shared_ptr<registered_repair>, key_hash> all;
+
+  static registry& instance() {
+    static registry& made = []() -> registry& {
+      auto* fresh = new registry;
+      around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
+      return *fresh;
+    }();
+    return made;
+  }
+};
+
+// The repairs that the calling thread is in, innermost first.
+constinit thread_local repair_run* innermost = nullptr;
+
+}  // namespace
+
+struct repair_registry {
+  static unsigned own_runs_of(const registered_repair& repair) noexcept {
+    unsigned count = 0;
+    for (const repair_run* run = innermost; run != nullptr; run = run->outer_) count += run->repair_.get() == &repair ? 1U : 0U;
+    return count;
+  }
+};
+
+repair_run::repair_run(const mapping& where, std::uint64_t lock_offset, std::uint32_t lock_class) {
+  registry& from = registry::instance();
+  const std::lock_guard hold(from.mutex);
+  auto found = from.all.find({&where, lock_offset, 0});
+  if (found == from.all.end()) found = from.all.find({&where, 0, lock_class});
+  if (found == from.all.end()) return;
+  repair_ = found->second;
+  // A forked child has only its own thread's repairs.
+  if (repair_->epoch != process_epoch()) repair_->running = 0;
+  repair_->epoch = process_epoch();
+  ++repair_->running;
+  outer_ = std::exchange(innermost, this);
+}
+
+repair_run::~repair_run() {
+  if (!repair_) return;
+  innermost = outer_;
+  registry& from = registry::instance();
+  const std::lock_guard hold(from.mutex);
+  if (repair_->epoch == process_epoch() && repair_->running > 0) --repair_->running;
+  from.ended.notify_all();
+}
+
+std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
+                                                   const std::string& described) {
+  auto made = std::make_shared<registered_repair>();
+  made->key = key;
+  made->callback = std::move(callback);
+  made->segment = std::move(segment);
+  registry& into = registry::instance();
+  const std::lock_guard hold(into.mutex);
+  if (!into.all.try_emplace(key, made).second) {
+    fail(errc::already_registered, described + ": found a repair of this process, expected none");
+  }
+  return made;
+}
+
+void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept {
+  registry& from = registry::instance();
+  std::unique_lock hold(from.mutex);
+  from.all.erase(repair->key);
+  const unsigned own = repair_registry::own_runs_of(*repair);
+  from.ended.wait(hold, [&] { return repair->epoch != process_epoch() || repair->running <= own; });
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,59 @@
+// The registry of repairs of this process. Looked into only after a death.
+//
+// Never destroyed, because other threads may become heirs during static destruction; its mutex is held over a fork (U9). A repair that runs
+// is counted, so that its registration's destructor can wait for it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <outlive/repair.hpp>
+
+#include "segment/mapping.hpp"
+
+namespace outlive::detail {
+
+// What a repair is registered for: one mutex (its offset), or a lock class (offset 0, which no mutex has).
+struct repair_key {
+  const mapping* where;
+  std::uint64_t lock_offset;
+  std::uint32_t lock_class;
+  bool operator==(const repair_key&) const noexcept = default;
+};
+
+struct registered_repair {
+  repair_key key;
+  repair_callback callback;
+  std::shared_ptr<mapping> segment;  // keeps it open
+  // Guarded by the registry's mutex.
+  unsigned running = 0;
+  std::uint64_t epoch = 0;  // of the process whose threads `running` counts
+};
+
+// A repair that was looked up to be run; counted as running until this ends.
+class repair_run {
+ public:
+  repair_run() noexcept = default;
+  repair_run(const mapping& where, std::uint64_t lock_offset, std::uint32_t lock_class);
+  repair_run(const repair_run&) = delete;
+  repair_run& operator=(const repair_run&) = delete;
+  ~repair_run();
+
+  [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
+  repair_result operator()(const owner_death& death) const { return repair_->callback(death); }
+
+ private:
+  friend struct repair_registry;
+  std::shared_ptr<registered_repair> repair_;
+  repair_run* outer_ = nullptr;
+};
+
+// Throws errc::already_registered. `described` names the key for the message.
+std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
+                                                   const std::string& described);
+
+// Takes it out, and waits until no other thread runs it.
+void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept;
+
+}  // namespace outlive::detail

@@ -1,0 +1,97 @@
+#include "repair/report.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "segment/thread_records.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+void copy_name(short_name& into, const char* from) noexcept {
+  for (std::size_t i = 0; i + 1 < into.size(); ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+  into.back() = 0;
+}
+
+std::string_view known_or_unknown(const short_name& name) noexcept {
+  return name[0] == 0 ? std::string_view("unknown") : std::string_view(name.data());
+}
+
+void gather_held(death_facts& facts, const mapping& where, std::uint32_t index, std::uint64_t own_offset) noexcept {
+  const held_entry* const held = where.held(index);
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+    const std::uint64_t place = held[i].place.load(std::memory_order_relaxed) & held_offset_mask;
+    if (place == 0) continue;
+    const code_location acquired = locate(where, facts.owner.participant, held[i].return_address.load(std::memory_order_relaxed));
+    if (place == own_offset) {
+      facts.acquired_at = acquired;
+      continue;
+    }
+    const auto view = where.lock_at(place);
+    if (view.lock == nullptr) continue;
+    if (facts.held_count == owner_death::max_reported) {
+      facts.held_cut = true;
+      return;
+    }
+    facts.held[facts.held_count++] = {reinterpret_cast<const robust_mutex*>(view.lock), acquired};
+  }
+}
+
+}  // namespace
+
+bool describe_thread(thread_facts& into, const mapping& where, record_id id, std::uint32_t generation_mask) noexcept {
+  const auto index = thread_records::find(where, id, generation_mask);
+  if (!index) return false;
+  const thread_record& record = where.record(*index);
+  into.thread.pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
+  into.thread.tid = static_cast<pid_t>(record.tid.load(std::memory_order_relaxed));
+  into.thread.start_time = record.start_time.load(std::memory_order_relaxed);
+  into.thread.note = record.note.load(std::memory_order_relaxed);
+  copy_name(into.name, record.name);
+  into.participant = record.participant.load(std::memory_order_relaxed);
+  if (into.participant < where.constants().participants) copy_name(into.command, where.participant_at(into.participant).command);
+  // The generation once more: a record that was taken over meanwhile tells of somebody else.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (!thread_records::find(where, id, generation_mask)) {
+    into = {};
+    return false;
+  }
+  into.thread.known = true;
+  return true;
+}
+
+code_location locate(const mapping& where, std::uint32_t participant_index, std::uint64_t address) noexcept {
+  code_location place;
+  place.address = place.offset = address;
+  if (participant_index >= where.constants().participants || address == 0) return place;
+  const participant& process = where.participant_at(participant_index);
+  const std::uint32_t count = std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const module_entry& module = process.modules[i];
+    if (address < module.begin || address >= module.end || module.path >= sizeof process.strings) continue;
+    const char* const path = process.strings + module.path;
+    place.offset = address - module.base;
+    place.module = {path, strnlen(path, sizeof process.strings - module.path)};
+    place.build_id = {module.build_id, std::min<std::size_t>(module.build_id_size, sizeof module.build_id)};
+    return place;
+  }
+  return place;
+}
+
+void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner, std::uint32_t owner_mask,
+            record_id former_heir) noexcept {
+  facts.where = &where;
+  facts.lock = &lock;
+  facts.has_former_heir = bool{former_heir};
+  describe_thread(facts.former_heir, where, former_heir, holder_generation_mask);
+  if (describe_thread(facts.owner, where, owner, owner_mask)) {
+    gather_held(facts, where, owner.index_plus_1 - 1, where.offset_of(&lock));
+  }
+  for (thread_facts* each : {&facts.owner, &facts.former_heir}) {
+    each->thread.thread_name = known_or_unknown(each->name);
+    each->thread.command_name = known_or_unknown(each->command);
+  }
+}
+
+}  // namespace outlive::detail

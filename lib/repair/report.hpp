@@ -1,0 +1,43 @@
+// The facts of an owner's death, gathered before the repair starts. They live on the heir's stack; gathering them allocates nothing.
+#pragma once
+
+#include <outlive/owner_death.hpp>
+
+#include "segment/lock_state.hpp"
+#include "segment/mapping.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+struct thread_facts {
+  dead_thread thread;
+  short_name name{};
+  short_name command{};
+  std::uint32_t participant = 0;
+};
+
+struct death_facts {
+  const mapping* where = nullptr;
+  const lock_bytes* lock = nullptr;
+  thread_facts owner;
+  thread_facts former_heir;
+  bool has_former_heir = false;
+  code_location acquired_at;
+  unsigned attempt = 0;
+  std::size_t held_count = 0;
+  bool held_cut = false;
+  held_mutex held[owner_death::max_reported];
+};
+
+// Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`, if there is one. The lock's state names
+// both, so nobody takes the records away meanwhile.
+void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner, std::uint32_t owner_mask,
+            record_id former_heir) noexcept;
+
+// Who the thread of a record is, or was. False: the record is at another life by now.
+bool describe_thread(thread_facts& into, const mapping& where, record_id id, std::uint32_t generation_mask) noexcept;
+
+// An address of a process, told by that process's modules.
+code_location locate(const mapping& where, std::uint32_t participant, std::uint64_t address) noexcept;
+
+}  // namespace outlive::detail

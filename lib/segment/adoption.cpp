@@ -1,0 +1,178 @@
+#include "segment/adoption.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "segment/failure.hpp"
+#include "segment/participants.hpp"
+#include "segment/thread_records.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/fork_epoch.hpp"
+#include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds slice(250);
+
+// The record whose held[] says that its thread has the lock; the holder that the lock names comes first.
+std::optional<std::uint32_t> find_bearer(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  const lock_state state(lock.state.load(std::memory_order_acquire));
+  const auto named = thread_records::find(where, state.holder(), holder_generation_mask);
+  if (named && where.record(*named).tid.load(std::memory_order_relaxed) == tid) return named;
+  const std::uint64_t offset = where.offset_of(&lock);
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    if (where.record(i).tid.load(std::memory_order_relaxed) != tid) continue;
+    const held_entry* const held = where.held(i);
+    for (std::uint32_t k = 0; k < where.constants().max_held; ++k) {
+      if ((held[k].place.load(std::memory_order_relaxed) & held_offset_mask) == offset) return i;
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
+  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
+                        record.start_time.load(std::memory_order_relaxed));
+}
+
+// "No record and the thread exists: not dead."
+bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  if (tid == static_cast<std::uint32_t>(current_tid())) return true;
+  const auto bearer = find_bearer(where, lock, tid);
+  return bearer ? is_record_thread_dead(where.record(*bearer), tid) : is_thread_id_free(static_cast<pid_t>(tid));
+}
+
+// Own start time: read once a process and thread, for the owner_* of internal locks.
+std::uint64_t my_start_time() noexcept {
+  static thread_local std::uint64_t epoch = 0;
+  static thread_local std::uint64_t start = 0;
+  if (epoch != process_epoch()) {
+    start = start_time_of(current_tid());
+    epoch = process_epoch();
+  }
+  return start;
+}
+
+// Only a participant's thread can have an internal lock. So a thread id that is none's is a dead one, or damage.
+bool is_internal_owner_dead(const mapping& where, const internal_lock& lock, std::uint32_t tid) noexcept {
+  if (lock.owner_tid.load(std::memory_order_relaxed) == tid) {
+    return is_thread_dead(static_cast<pid_t>(lock.owner_pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
+                          lock.owner_start_time.load(std::memory_order_relaxed));
+  }
+  return !participants::has_thread(where, tid);
+}
+
+// 0 or EOWNERDEAD; EDEADLK when the calling thread has it. `adopt` finishes the kernel's work between two slices.
+template <class Adopt>
+int lock_in_slices(pthread_mutex_t& mutex, Adopt adopt) noexcept {
+  int rc = native_mutex::try_lock(mutex);
+  while (rc == EBUSY || rc == ETIMEDOUT) {
+    rc = native_mutex::lock_until(mutex, std::chrono::steady_clock::now() + slice);
+    if (rc == ETIMEDOUT) adopt();
+  }
+  return rc;
+}
+
+// The adoption mutex itself can be an orphan only where the kernel's walk did not come to the lock that was taken last. It is adopted
+// without a further mutex: two adopters and a reuse of the thread id between their looks would be needed to do harm.
+class adoption_hold {
+ public:
+  explicit adoption_hold(mapping& where) noexcept : mutex_(where.header().adoption.native) {
+    internal_lock& lock = where.header().adoption;
+    if (!native_mutex::is_intact(mutex_)) return;
+    const int rc = lock_in_slices(mutex_, [&] {
+      const std::uint32_t word = native_mutex::word(mutex_);
+      const std::uint32_t tid = word & native_mutex::tid_mask;
+      if (tid != 0 && is_internal_owner_dead(where, lock, tid)) native_mutex::adopt(mutex_, word);
+    });
+    if (rc == EOWNERDEAD) native_mutex::consistent(mutex_);  // it guards no bytes
+    held_ = rc == 0 || rc == EOWNERDEAD;
+  }
+  adoption_hold(const adoption_hold&) = delete;
+  adoption_hold& operator=(const adoption_hold&) = delete;
+  ~adoption_hold() {
+    if (held_) native_mutex::unlock(mutex_);
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return held_; }
+
+ private:
+  pthread_mutex_t& mutex_;
+  bool held_ = false;
+};
+
+template <class IsDead>
+bool adopt_word(mapping& where, pthread_mutex_t& mutex, IsDead is_dead) noexcept {
+  // A first look without the mutex: most blocked lockers wait for a living owner.
+  std::uint32_t word = native_mutex::word(mutex);
+  if ((word & native_mutex::tid_mask) == 0) return true;
+  if (!is_dead(word & native_mutex::tid_mask)) return false;
+
+  const adoption_hold hold(where);
+  if (!hold) return false;
+  word = native_mutex::word(mutex);
+  const std::uint32_t tid = word & native_mutex::tid_mask;
+  if (tid == 0) return true;
+  return is_dead(tid) && native_mutex::adopt(mutex, word);
+}
+
+}  // namespace
+
+bool adopt_if_orphan(mapping& where, lock_bytes& lock) noexcept {
+  if ((native_mutex::word(lock.native) & native_mutex::tid_mask) == 0) {
+    // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard A16). Pass the wake on.
+    native_mutex::wake_one(lock.native);
+    return true;
+  }
+  return adopt_word(where, lock.native, [&](std::uint32_t tid) { return is_lock_owner_dead(where, lock, tid); });
+}
+
+bool adopt_liveness_if_orphan(mapping& where, std::uint32_t index) noexcept {
+  thread_record& record = where.record(index);
+  return adopt_word(where, record.liveness, [&](std::uint32_t tid) {
+    return tid != static_cast<std::uint32_t>(current_tid()) && thread_records::is_dead(record);
+  });
+}
+
+internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name) : lock_(lock) {
+  where.participant_index();  // a judge must find our process in the table
+  if (!native_mutex::is_intact(lock.native)) {
+    fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name + " lock, expected a robust one");
+  }
+  const int rc = lock_in_slices(lock.native, [&] {
+    adopt_word(where, lock.native, [&](std::uint32_t tid) { return is_internal_owner_dead(where, lock, tid); });
+  });
+  if (rc == EDEADLK) {
+    if (lock.owner_tid.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(current_tid()) &&
+        lock.owner_start_time.load(std::memory_order_relaxed) == my_start_time()) {
+      fail(errc::deadlock, where.describe() + ": this thread is inside its " + name + " already (a constructor that uses it?)");
+    }
+    fail(errc::damaged, where.describe() + ": found its " + std::string(name) + " lock with this thread's id, which has not taken it");
+  }
+  if (rc != 0 && rc != EOWNERDEAD) {
+    fail(errc::damaged, where.describe() + ": pthread says " + std::to_string(rc) + " to its " + name + " lock, expected 0 or EOWNERDEAD");
+  }
+  owner_died_ = marked_ = rc == EOWNERDEAD;
+  lock.owner_pid.store(static_cast<std::uint32_t>(current_pid()), std::memory_order_relaxed);
+  lock.owner_start_time.store(my_start_time(), std::memory_order_relaxed);
+  crash_barrier();  // owner_tid tells that the two above are the holder's
+  lock.owner_tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_relaxed);
+}
+
+void internal_guard::mended() noexcept {
+  if (marked_) native_mutex::consistent(lock_.native);
+  marked_ = false;
+}
+
+internal_guard::~internal_guard() {
+  mended();  // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
+  lock_.owner_tid.store(0, std::memory_order_relaxed);
+  crash_barrier();  // nobody is named before somebody else can be
+  native_mutex::unlock(lock_.native);
+}
+
+}  // namespace outlive::detail

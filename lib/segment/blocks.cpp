@@ -1,0 +1,177 @@
+#include "segment/blocks.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "segment/failure.hpp"
+#include "segment/hash.hpp"
+#include "sys/crash_barrier.hpp"
+
+namespace outlive::detail::blocks {
+
+namespace {
+
+std::uint32_t lines_of(std::uint64_t bytes) noexcept {
+  return static_cast<std::uint32_t>((bytes + cache_line - 1) / cache_line);
+}
+
+std::uint32_t object_lines(std::uint64_t size) noexcept {
+  return lines_of(size == 0 ? 1 : size);
+}
+
+std::uint32_t name_lines(std::size_t length) noexcept {
+  return length <= inline_name_bytes ? 0 : lines_of(length);
+}
+
+char* long_name_in(const block_header& block) noexcept {
+  return static_cast<char*>(object_of(block)) + std::uint64_t{object_lines(block.size)} * cache_line;
+}
+
+std::uint32_t fold(std::uint64_t hash) noexcept {
+  return static_cast<std::uint32_t>(hash ^ hash >> 32);
+}
+
+std::uint32_t check_of(const block_header& block) noexcept {
+  return fold(mix(mix(block.type, block.size), block.lines));
+}
+
+std::uint32_t name_check_of(const block_header& block, std::string_view name) noexcept {
+  return fold(hash_bytes(name.data(), name.size(), std::uint64_t{block.type_name} << 16 | block.name_length));
+}
+
+std::uint64_t with_complement(std::uint32_t value) noexcept {
+  return std::uint64_t{~value} << 32 | value;
+}
+
+std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
+  return where.header().directory_counts.freed[type % free_lists];
+}
+
+// The extent of a block: written once, when its memory becomes a block.
+void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, std::uint32_t lines) noexcept {
+  block.magic = block_magic;
+  block.type = type;
+  block.size = size;
+  block.lines = lines;
+  block.check = check_of(block);
+}
+
+// Requires: the block is freed, or no block yet, so that nobody believes the name while it is torn.
+void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
+  block.next_freed = 0;
+  block.type_name = type_name;
+  block.name_length = static_cast<std::uint16_t>(name.size());
+  block.reserved = 0;
+  std::memset(block.name, 0, sizeof block.name);
+  std::memcpy(name.size() <= inline_name_bytes ? block.name : long_name_in(block), name.data(), name.size());
+  block.name_check = name_check_of(block, name);
+}
+
+// Takes the first block of the list that fits; unlinks it by one store. A damaged list is dropped: its blocks are found by the next recount.
+std::uint32_t take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint32_t lines) {
+  std::uint32_t* link = &freed_list(where, type);
+  for (std::uint64_t steps = 0; *link != 0; ++steps) {
+    const std::uint32_t line = *link - 1;
+    if (steps > where.layout().object_lines || !is_sound(where, line) || state_of(at(where, line)) != block_state::freed) {
+      *link = 0;
+      break;
+    }
+    block_header& block = at(where, line);
+    if (block.type == type && block.size == size && block.lines >= lines) {
+      *link = block.next_freed;
+      return line + 1;
+    }
+    link = &block.next_freed;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::uint64_t type_hash(const object_type& type) noexcept {
+  return mix(hash_text(type.name), type.size << 8 | type.alignment);
+}
+
+block_header& at(const mapping& where, std::uint32_t line) noexcept {
+  return *reinterpret_cast<block_header*>(where.object_line(line));
+}
+
+void* object_of(const block_header& block) noexcept {
+  return const_cast<char*>(reinterpret_cast<const char*>(&block)) + cache_line;
+}
+
+block_state state_of(const block_header& block) noexcept {
+  return static_cast<block_state>(block.state.load(std::memory_order_acquire));
+}
+
+bool is_sound(const mapping& where, std::uint32_t line) noexcept {
+  const std::uint64_t room = where.layout().object_lines;
+  if (line >= room) return false;
+  const block_header& block = at(where, line);
+  if (block.magic != block_magic || block.lines == 0 || block.lines > room - line) return false;
+  if (block.size > room * cache_line || block.check != check_of(block)) return false;
+  const std::uint64_t without_name = std::uint64_t{1} + object_lines(block.size);
+  switch (state_of(block)) {
+    case block_state::freed: return without_name <= block.lines;
+    case block_state::constructing:
+    case block_state::live:
+    case block_state::destroying: break;
+    default: return false;
+  }
+  if (block.name_length > 255 || without_name + name_lines(block.name_length) > block.lines) return false;
+  return block.name_check == name_check_of(block, name_in(block));
+}
+
+std::string_view name_in(const block_header& block) noexcept {
+  return {block.name_length <= inline_name_bytes ? block.name : long_name_in(block), block.name_length};
+}
+
+std::uint32_t end_of(const mapping& where) {
+  const std::uint64_t stored = where.header().directory_counts.end.load(std::memory_order_acquire);
+  const auto end = static_cast<std::uint32_t>(stored);
+  if (stored != with_complement(end) || end > where.layout().object_lines) {
+    fail(errc::damaged, where.describe() + ": found " + std::to_string(stored) + " as the end of its objects, expected a number and its complement, at most " +
+                            std::to_string(where.layout().object_lines));
+  }
+  return end;
+}
+
+void fail_damaged(const mapping& where, std::uint32_t line) {
+  fail(errc::damaged, where.describe() + ": found no sound block at line " + std::to_string(line) + " of its objects, expected one");
+}
+
+std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
+  const std::uint64_t hash = type_hash(type);
+  const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
+  if (const std::uint32_t found = take_freed(where, hash, type.size, static_cast<std::uint32_t>(lines)); found != 0) {
+    const std::uint32_t line = found - 1;
+    block_header& block = at(where, line);
+    write_name(block, name, type_name);
+    crash_barrier();  // a whole name before the state that makes it count
+    block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_relaxed);
+    return line;
+  }
+  const std::uint32_t end = end_of(where);
+  if (lines > where.layout().object_lines - end) {
+    fail(errc::no_space, where.describe() + ", object \"" + std::string(name) + "\": found " +
+                             std::to_string((where.layout().object_lines - end) * cache_line) + " bytes left, expected " +
+                             std::to_string(lines * cache_line) + " (segment_options::size)");
+  }
+  block_header& block = at(where, end);
+  block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_relaxed);
+  write_extent(block, hash, type.size, static_cast<std::uint32_t>(lines));
+  write_name(block, name, type_name);
+  crash_barrier();  // a whole block before the end that takes it in
+  where.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);
+  return end;
+}
+
+void list_freed(mapping& where, std::uint32_t line) noexcept {
+  block_header& block = at(where, line);
+  std::uint32_t& list = freed_list(where, block.type);
+  block.next_freed = list;
+  crash_barrier();  // the rest of the list before its new head
+  list = line + 1;
+}
+
+}  // namespace outlive::detail::blocks

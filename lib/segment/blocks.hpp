@@ -1,0 +1,51 @@
+// Blocks: the memory of the directory's objects. See directory.hpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <outlive/segment.hpp>
+
+#include "segment/mapping.hpp"
+
+namespace outlive::detail::blocks {
+
+std::uint64_t type_hash(const object_type& type) noexcept;
+
+block_header& at(const mapping& where, std::uint32_t line) noexcept;
+void* object_of(const block_header& block) noexcept;
+block_state state_of(const block_header& block) noexcept;
+
+// Whether a sound block lies at the line: every number in it is within bounds and agrees with its check.
+bool is_sound(const mapping& where, std::uint32_t line) noexcept;
+// Requires: is_sound().
+std::string_view name_in(const block_header& block) noexcept;
+
+// Lines in use from the start of the objects. Throws errc::damaged.
+std::uint32_t end_of(const mapping& where);
+
+// Calls visit(line, block) for each block. Throws errc::damaged at the first one that is not sound.
+template <class Visit>
+void for_each(const mapping& where, Visit visit);
+[[noreturn]] void fail_damaged(const mapping& where, std::uint32_t line);
+
+// Takes a block for an object, in state "constructing": a freed one of the same type, or new memory.
+// Requires: the directory mutex. Throws errc::no_space.
+std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name);
+
+// Puts a block that is in no slot on its type's list. Requires: the directory mutex, state "freed".
+void list_freed(mapping& where, std::uint32_t line) noexcept;
+
+template <class Visit>
+void for_each(const mapping& where, Visit visit) {
+  const std::uint32_t end = end_of(where);
+  for (std::uint32_t line = 0; line < end;) {
+    if (!is_sound(where, line)) fail_damaged(where, line);
+    block_header& block = at(where, line);
+    visit(line, block);
+    line += block.lines;
+  }
+}
+
+}  // namespace outlive::detail::blocks

@@ -1,0 +1,176 @@
+#include "segment/directory.hpp"
+
+#include <bit>
+#include <string>
+
+#include "segment/adoption.hpp"
+#include "segment/blocks.hpp"
+#include "segment/failure.hpp"
+#include "segment/index.hpp"
+#include "segment/lock_state.hpp"
+#include "segment/names.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail::directory {
+
+namespace {
+
+void check_name(const mapping& where, std::string_view name) {
+  if (!name.empty() && name.size() <= max_name_bytes && name.find('\0') == std::string_view::npos) return;
+  fail(errc::invalid_name, where.describe() + ", object \"" + std::string(name.substr(0, 80)) + "\": found a name of " +
+                               std::to_string(name.size()) + " bytes, expected 1 to " + std::to_string(max_name_bytes) +
+                               " without a zero byte");
+}
+
+std::string describe(const object_type& type) {
+  return std::string(type.name) + " of " + std::to_string(type.size) + " bytes, aligned to " + std::to_string(type.alignment);
+}
+
+void check_type(const mapping& where, const block_header& block, const object_type& type) {
+  if (block.type == blocks::type_hash(type)) return;
+  fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(blocks::name_in(block)) + "\": found type " +
+                                std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) +
+                                " bytes, expected " + describe(type));
+}
+
+void set_state(block_header& block, block_state state) noexcept {
+  block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+}
+
+// Requires: the directory mutex, a block that no user can reach.
+void free_block(mapping& where, std::uint32_t line) {
+  block_header& block = blocks::at(where, line);
+  const std::string name(blocks::name_in(block));
+  set_state(block, block_state::freed);
+  crash_barrier();  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
+  index::remove(where, name, line);
+  blocks::list_freed(where, line);
+}
+
+// After the death of a holder: all that is derived is counted again. Restartable, since it starts from the blocks alone.
+void recount(mapping& where) {
+  directory_state& counts = where.header().directory_counts;
+  for (std::uint32_t& list : counts.freed) list = 0;
+  std::uint32_t live = 0;
+  blocks::for_each(where, [&](std::uint32_t line, block_header& block) {
+    const block_state state = blocks::state_of(block);
+    if (state == block_state::live) {
+      ++live;
+      index::ensure(where, blocks::name_in(block), line);
+      return;
+    }
+    if (state != block_state::freed) set_state(block, block_state::freed);
+    blocks::list_freed(where, line);
+  });
+  index::remove_stale(where);
+  counts.live.store(live, std::memory_order_relaxed);
+}
+
+class directory_guard {
+ public:
+  explicit directory_guard(mapping& where) : hold_(where, where.header().directory, "directory") {
+    if (hold_.owner_died()) recount(where);
+    hold_.mended();
+  }
+
+ private:
+  internal_guard hold_;
+};
+
+std::uint32_t make_block(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
+  directory_state& counts = where.header().directory_counts;
+  if (counts.live.load(std::memory_order_relaxed) >= where.constants().directory_capacity) {
+    fail(errc::directory_full, where.describe() + ", object \"" + std::string(name) + "\": found all " +
+                                   std::to_string(where.constants().directory_capacity) +
+                                   " objects in use, expected a free one (segment_options::directory_capacity)");
+  }
+  const std::uint32_t line = blocks::take(where, name, type, type_name);
+  index::ensure(where, name, line);
+  return line;
+}
+
+// A lock that somebody holds must not be destroyed. An object that begins with something else cannot be judged.
+bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
+  const auto view = where.lock_at(where.offset_of(object));
+  if (view.lock == nullptr) return false;
+  if (view.native && (native_mutex::word(view.lock->native) & native_mutex::tid_mask) != 0) return true;
+  return bool{lock_state(view.lock->state.load(std::memory_order_acquire)).holder()};
+}
+
+}  // namespace
+
+void* find(const mapping& where, std::string_view name, const object_type& type) {
+  const auto line = index::find(where, name);
+  if (!line) return nullptr;
+  const block_header& block = blocks::at(where, *line);
+  check_type(where, block, type);
+  return blocks::object_of(block);
+}
+
+void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context) {
+  check_name(where, name);
+  const std::uint32_t type_name = names::intern(where, type.name, name_kind::object_type);
+  const directory_guard hold(where);
+  if (void* const found = find(where, name, type)) return found;
+  const std::uint32_t line = make_block(where, name, type, type_name);
+  block_header& block = blocks::at(where, line);
+  void* const object = blocks::object_of(block);
+  try {
+    construct(object, context);
+  } catch (...) {
+    free_block(where, line);
+    throw;
+  }
+  directory_state& counts = where.header().directory_counts;
+  counts.live.store(counts.live.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  crash_barrier();  // a whole object before the state that shows it to look-ups
+  set_state(block, block_state::live);
+  return object;
+}
+
+bool destroy(mapping& where, std::string_view name, const object_type& type, action end) {
+  const directory_guard hold(where);
+  const auto line = index::find(where, name);
+  if (!line) return false;
+  block_header& block = blocks::at(where, *line);
+  check_type(where, block, type);
+  void* const object = blocks::object_of(block);
+  if (begins_with_held_lock(where, object)) {
+    fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found its mutex held, expected it free");
+  }
+  set_state(block, block_state::destroying);
+  crash_barrier();  // out of look-ups' sight before its bytes change
+  end(object, nullptr);
+  directory_state& counts = where.header().directory_counts;
+  counts.live.store(counts.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  free_block(where, *line);
+  return true;
+}
+
+void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit) {
+  blocks::for_each(where, [&](std::uint32_t, const block_header& block) {
+    if (blocks::state_of(block) != block_state::live) return;
+    visit({blocks::name_in(block), names::text_of(where, block.type_name), block.size, blocks::object_of(block)});
+  });
+}
+
+std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
+  const std::uint64_t objects = where.layout().objects;
+  if (offset < objects + cache_line) return {};
+  // Most mutexes are the first thing in their object, whose block header then is the line before.
+  const auto before = static_cast<std::uint32_t>((offset - objects) / cache_line - 1);
+  if (blocks::is_sound(where, before) && index::names(where, before)) return blocks::name_in(blocks::at(where, before));
+  try {
+    std::string_view name;
+    blocks::for_each(where, [&](std::uint32_t, const block_header& block) {
+      const std::uint64_t begin = where.offset_of(blocks::object_of(block));
+      if (blocks::state_of(block) == block_state::live && offset >= begin && offset < begin + block.size) name = blocks::name_in(block);
+    });
+    return name;
+  } catch (const std::system_error&) {
+    return {};
+  }
+}
+
+}  // namespace outlive::detail::directory

@@ -1,0 +1,52 @@
+#include <outlive/error.hpp>
+
+namespace outlive {
+
+namespace {
+
+const char* text_of(errc code) noexcept {
+  switch (code) {
+    case errc::invalid_name: return "invalid name";
+    case errc::not_found: return "not found";
+    case errc::already_exists: return "already exists";
+    case errc::damaged: return "damaged";
+    case errc::version_mismatch: return "other format version";
+    case errc::abi_mismatch: return "other ABI";
+    case errc::wrong_owner: return "belongs to another user";
+    case errc::writable_by_others: return "writable by others";
+    case errc::wrong_pid_namespace: return "made in another PID namespace";
+    case errc::no_space: return "no space";
+    case errc::type_mismatch: return "other type";
+    case errc::directory_full: return "directory full";
+    case errc::in_use: return "in use";
+    case errc::too_many_threads: return "too many threads";
+    case errc::too_many_participants: return "too many participants";
+    case errc::no_robust_list: return "the kernel keeps no robust list of this thread";
+    case errc::not_in_segment: return "robust mutex outside of any segment";
+    case errc::too_many_locks: return "this thread holds too many mutexes";
+    case errc::deadlock: return "this thread holds the mutex already";
+    case errc::not_owner: return "this thread does not hold the mutex";
+    case errc::in_repair: return "not allowed inside a repair";
+    case errc::owner_died_unrepaired: return "the owner died, and this process has no repair";
+    case errc::not_recoverable: return "not recoverable: the attempts to repair it are used up";
+    case errc::repair_failed: return "the owner died, and the repair failed";
+    case errc::forked_in_repair: return "child of a fork in a repair: the mutex is its parent's";
+    case errc::already_registered: return "a repair is registered already";
+  }
+  return "unknown error of outlive";
+}
+
+class category_of_outlive final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "outlive"; }
+  [[nodiscard]] std::string message(int code) const override { return text_of(static_cast<errc>(code)); }
+};
+
+}  // namespace
+
+const std::error_category& error_category() noexcept {
+  static const auto& instance = *new category_of_outlive;  // errors may outlive static destruction
+  return instance;
+}
+
+}  // namespace outlive

@@ -1,0 +1,38 @@
+// Hashes of names and checksums of shared bytes. Part of the format: a change is a change of format_version.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace outlive::detail {
+
+constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+  __extension__ using wide = unsigned __int128;
+  const wide product = static_cast<wide>(a ^ 0x9e3779b97f4a7c15) * (b ^ 0xd1b54a32d192ed03);
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// Eight bytes at a time; the length goes in first, so that the zeros behind the end say nothing else.
+inline std::uint64_t hash_bytes(const void* data, std::size_t size, std::uint64_t seed = 0) noexcept {
+  const auto* at = static_cast<const char*>(data);
+  std::uint64_t hash = mix(seed, size);
+  for (; size >= 8; size -= 8, at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, at, 8);
+    hash = mix(hash, word);
+  }
+  if (size > 0) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, at, size);
+    hash = mix(hash, word);
+  }
+  return mix(hash, 0);
+}
+
+inline std::uint64_t hash_text(std::string_view text) noexcept {
+  return hash_bytes(text.data(), text.size());
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,210 @@
+#include "segment/header.hpp"
+
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+
+#include "segment/failure.hpp"
+#include "segment/hash.hpp"
+#include "segment/lock_state.hpp"
+#include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr std::uint32_t max_threads = 65'000;       // an index and 1 must fit into 16 bits
+constexpr std::uint32_t max_participants = 65'000;
+constexpr std::uint32_t max_capacity = 1U << 28;
+constexpr std::uint32_t max_names = 1U << 16;
+constexpr std::uint64_t max_object_bytes = std::uint64_t{1} << 37;  // lines must fit into 32 bits
+constexpr std::uint32_t max_held_limit = 1'900;     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
+
+constexpr std::uint32_t known_features = 0;
+
+#if defined(__x86_64__)
+constexpr std::uint64_t architecture = 0x3e;  // as ELF's e_machine
+#elif defined(__aarch64__)
+constexpr std::uint64_t architecture = 0xb7;
+#else
+#error "outlive knows x86-64 and aarch64: see lib/sys for what differs by architecture"
+#endif
+
+#ifdef __GLIBC__
+constexpr std::uint64_t libc_family = 1;
+#else
+constexpr std::uint64_t libc_family = 2;
+#endif
+
+std::uint64_t checksum_of(const segment_constants& constants) noexcept {
+  return hash_bytes(&constants, offsetof(segment_constants, checksum), segment_magic);
+}
+
+void require_range(const char* option, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
+  if (value >= least && value <= most) return;
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                          std::string("segment_options::") + option + " is " + std::to_string(value) + ", expected " +
+                              std::to_string(least) + " to " + std::to_string(most));
+}
+
+bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept {
+  return value >= least && value <= most;
+}
+
+// The same ranges as make_constants(), for numbers that came out of a file.
+bool has_valid_numbers(const segment_constants& c) noexcept {
+  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 &&
+         in_range(c.directory_capacity, 1, max_capacity) && in_range(c.threads, 1, max_threads) &&
+         in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
+         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) &&
+         region_layout::of(c).total == c.total_size && std::memchr(c.name, 0, sizeof c.name) != nullptr;
+}
+
+std::string hex(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string octal(unsigned mode) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%04o", mode);
+  return text;
+}
+
+}  // namespace
+
+std::uint64_t abi_signature() noexcept {
+  return architecture << 48 | sizeof(void*) << 40 | libc_family << 32 | sizeof(pthread_mutex_t) << 16 | cache_line;
+}
+
+std::string describe_abi(std::uint64_t signature) {
+  const std::uint64_t machine = signature >> 48;
+  const std::uint64_t libc = signature >> 32 & 0xff;
+  std::string text = machine == 0x3e ? "x86-64" : machine == 0xb7 ? "aarch64" : "machine " + hex(machine);
+  text += ", " + std::to_string((signature >> 40 & 0xff) * 8) + " bit, ";
+  text += libc == 1 ? "glibc" : libc == 2 ? "musl" : "libc " + std::to_string(libc);
+  text += ", mutex of " + std::to_string(signature >> 16 & 0xffff) + " bytes, cache line of " + std::to_string(signature & 0xffff);
+  return text;
+}
+
+segment_constants make_constants(std::string_view name, const segment_options& options) {
+  require_range("size", options.size, 1, max_object_bytes);
+  require_range("directory_capacity", options.directory_capacity, 1, max_capacity);
+  require_range("threads", options.threads, 1, max_threads);
+  require_range("participants", options.participants, 1, max_participants);
+  require_range("max_held", options.max_held, 1, max_held_limit);
+  require_range("attempts", options.attempts, 1, max_attempts);
+  require_range("lock_classes", options.lock_classes, 1, max_names);
+  require_range("mode", options.mode, 0, 0777);
+
+  segment_constants made{};
+  made.magic = segment_magic;
+  made.version = format_version;
+  made.features = known_features;
+  made.abi = abi_signature();
+  made.object_bytes = region_layout::round_up(options.size, 4096);
+  made.pid_namespace = pid_namespace_inode();
+  const boot_id boot = current_boot_id();
+  std::memcpy(made.boot_id, boot.data(), boot.size());
+  made.directory_capacity = options.directory_capacity;
+  made.threads = options.threads;
+  made.participants = options.participants;
+  made.max_held = options.max_held;
+  made.attempts = options.attempts;
+  made.lock_classes = options.lock_classes;
+  made.mode = options.mode;
+  std::memcpy(made.name, name.data(), name.size());
+  made.total_size = region_layout::of(made).total;
+  made.checksum = checksum_of(made);
+  return made;
+}
+
+segment_options options_of(const segment_constants& constants) noexcept {
+  segment_options options;
+  options.size = constants.object_bytes;
+  options.directory_capacity = constants.directory_capacity;
+  options.threads = constants.threads;
+  options.participants = constants.participants;
+  options.max_held = constants.max_held;
+  options.attempts = constants.attempts;
+  options.lock_classes = constants.lock_classes;
+  options.mode = constants.mode;
+  return options;
+}
+
+void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
+  if (!file.regular) fail(errc::damaged, where + ": found something that is no regular file, expected a segment");
+  const std::uint32_t expected =
+      options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
+  if (file.owner != expected) {
+    fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +
+                                " (segment_options::expected_owner)");
+  }
+  if ((file.mode & 022 & ~options.mode) != 0) {
+    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " +
+                                       octal(options.mode) + " (segment_options::mode)");
+  }
+}
+
+segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file) {
+  segment_constants found{};
+  const std::size_t size = shared_memory::read_start(fd, &found, sizeof found);
+  if (size < sizeof found) {
+    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected a header of " +
+                            std::to_string(sizeof(segment_header)));
+  }
+  if (found.magic != segment_magic) {
+    fail(errc::damaged, where + ": found magic " + hex(found.magic) + ", expected " + hex(segment_magic) + ": no segment of outlive");
+  }
+  if (checksum_of(found) != found.checksum) {
+    // A later version may have other constants; it would still have its version here.
+    if (found.version != format_version && found.version < 1000) {
+      fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) + ", expected " +
+                                       std::to_string(format_version));
+    }
+    fail(errc::damaged, where + ": found header checksum " + hex(found.checksum) + ", expected " + hex(checksum_of(found)));
+  }
+  if (found.version != format_version) {
+    fail(errc::version_mismatch,
+         where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
+  }
+  if (found.abi != abi_signature()) {
+    fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " + describe_abi(abi_signature()));
+  }
+  if ((found.features & ~known_features) != 0) {
+    fail(errc::version_mismatch, where + ": found features " + hex(found.features) + ", this library knows " + hex(known_features));
+  }
+  if (!has_valid_numbers(found)) fail(errc::damaged, where + ": found a header whose sizes contradict each other");
+  if (found.total_size != file.size) {
+    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected " + std::to_string(found.total_size));
+  }
+  const boot_id boot = current_boot_id();
+  if (std::memcmp(boot.data(), found.boot_id, boot.size()) != 0) {
+    fail(errc::damaged, where + ": found a segment of another boot of the machine; the threads that it names are gone: remove it");
+  }
+  if (found.pid_namespace != pid_namespace_inode()) {
+    fail(errc::wrong_pid_namespace, where + ": found PID namespace " + std::to_string(found.pid_namespace) + ", expected this process's " +
+                                        std::to_string(pid_namespace_inode()) + ": thread ids would mean other threads");
+  }
+  return found;
+}
+
+void fill_new_segment(void* base, const segment_constants& constants) {
+  auto* const bytes = static_cast<char*>(base);
+  const region_layout at = region_layout::of(constants);
+  auto* const header = ::new (base) segment_header{};
+  std::memcpy(&header->constants, &constants, sizeof constants);
+  for (internal_lock* lock : {&header->adoption, &header->directory, &header->names}) native_mutex::init(lock->native);
+  header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);  // 0 lines, and its complement
+  for (std::uint64_t i = 0; i < at.record_count; ++i) {
+    auto* const record = reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);
+    native_mutex::init(record->liveness);
+  }
+}
+
+}  // namespace outlive::detail

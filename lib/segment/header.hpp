@@ -1,0 +1,33 @@
+// The header's constants: made from options, and judged before anything else of a segment is believed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <outlive/segment.hpp>
+
+#include "segment/layout.hpp"
+#include "sys/shared_memory.hpp"
+
+namespace outlive::detail {
+
+// Architecture, pointer size, libc family, size of the native mutex and of a cache line. Segments are shared only between equals.
+std::uint64_t abi_signature() noexcept;
+std::string describe_abi(std::uint64_t signature);
+
+// Throws std::errc::invalid_argument for an option out of its range.
+segment_constants make_constants(std::string_view name, const segment_options& options);
+
+segment_options options_of(const segment_constants& constants) noexcept;
+
+// Who may use the file: its owner and permissions. Throws errc::wrong_owner, writable_by_others, damaged (no regular file).
+void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options);
+
+// Reads and judges the constants of an existing segment. Throws errc::damaged, version_mismatch, abi_mismatch, wrong_pid_namespace.
+segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file);
+
+// Writes the regions of a new segment that are not zero. Requires: nobody else has it.
+void fill_new_segment(void* base, const segment_constants& constants);
+
+}  // namespace outlive::detail

@@ -1,0 +1,146 @@
+#include "segment/index.hpp"
+
+#include <string>
+
+#include "segment/blocks.hpp"
+#include "segment/failure.hpp"
+#include "segment/hash.hpp"
+#include "sys/crash_barrier.hpp"
+
+namespace outlive::detail::index {
+
+namespace {
+
+std::uint64_t hash_of(std::string_view name) noexcept {
+  const std::uint64_t hash = hash_text(name);
+  return hash <= slot_removed ? hash + 2 : hash;
+}
+
+std::uint64_t pack(std::uint64_t hash, std::uint32_t line) noexcept {
+  return (mix(hash, line) & 0xffffffff'00000000) | line;
+}
+
+// One look at a slot, consistent although a writer may be at work: a hash whose block does not belong to it is read again.
+struct slot_view {
+  std::uint64_t hash;
+  std::uint32_t line;
+};
+
+slot_view read(const mapping& where, std::uint64_t at) {
+  const index_slot& slot = where.index()[at];
+  for (std::uint64_t hash = slot.hash.load(std::memory_order_acquire);;) {
+    if (hash <= slot_removed) return {hash, 0};
+    const std::uint64_t block = slot.block.load(std::memory_order_acquire);
+    const auto line = static_cast<std::uint32_t>(block);
+    if (block == pack(hash, line)) return {hash, line};
+    const std::uint64_t again = slot.hash.load(std::memory_order_acquire);
+    if (again == hash) {
+      fail(errc::damaged, where.describe() + ": found slot " + std::to_string(at) +
+                              " of its directory with a check that does not fit, expected an entry or an empty slot");
+    }
+    hash = again;
+  }
+}
+
+// Visits the slots that a name may be in, until visit returns false or an empty slot ends the run.
+template <class Visit>
+void probe(const mapping& where, std::uint64_t hash, Visit visit) {
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  std::uint64_t at = hash & mask;
+  for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
+    const slot_view slot = read(where, at);
+    if (slot.hash == slot_empty || !visit(at, slot)) return;
+  }
+}
+
+std::optional<std::uint64_t> slot_of(const mapping& where, std::uint64_t hash, std::uint32_t line) {
+  std::optional<std::uint64_t> found;
+  probe(where, hash, [&](std::uint64_t at, const slot_view& slot) {
+    if (slot.hash == hash && slot.line == line) found = at;
+    return !found;
+  });
+  return found;
+}
+
+std::uint64_t first_usable(const mapping& where, std::uint64_t hash) {
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  std::uint64_t at = hash & mask;
+  for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
+    if (read(where, at).hash <= slot_removed) return at;
+  }
+  fail(errc::damaged, where.describe() + ": found no free slot in its directory, expected half of them free");
+}
+
+// A removed slot before an empty one ends no run: it may be empty, too. Keeps misses short after many removals.
+void empty_run_before(mapping& where, std::uint64_t at) {
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  if (where.index()[(at + 1) & mask].hash.load(std::memory_order_relaxed) != slot_empty) return;
+  for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at - 1) & mask) {
+    shared_u64& hash = where.index()[at].hash;
+    if (hash.load(std::memory_order_relaxed) != slot_removed) return;
+    hash.store(slot_empty, std::memory_order_release);
+  }
+}
+
+void remove_slot(mapping& where, std::uint64_t at) {
+  where.index()[at].hash.store(slot_removed, std::memory_order_release);
+  empty_run_before(where, at);
+}
+
+// Whether the block is the one that look-ups of `name` want. A sound block of another name has the same hash by chance.
+bool is_wanted(const mapping& where, std::uint32_t line, std::string_view name) {
+  if (!blocks::is_sound(where, line)) blocks::fail_damaged(where, line);
+  const block_header& block = blocks::at(where, line);
+  return blocks::state_of(block) == block_state::live && blocks::name_in(block) == name;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> find(const mapping& where, std::string_view name) {
+  const std::uint64_t hash = hash_of(name);
+  std::optional<std::uint32_t> found;
+  probe(where, hash, [&](std::uint64_t at, const slot_view& slot) {
+    if (slot.hash != hash) return true;
+    if (is_wanted(where, slot.line, name)) {
+      found = slot.line;
+    } else if (read(where, at).hash != hash) {
+      return true;  // removed meanwhile
+    }
+    return !found;
+  });
+  return found;
+}
+
+void ensure(mapping& where, std::string_view name, std::uint32_t line) {
+  const std::uint64_t hash = hash_of(name);
+  if (slot_of(where, hash, line)) return;
+  index_slot& slot = where.index()[first_usable(where, hash)];
+  slot.block.store(pack(hash, line), std::memory_order_relaxed);
+  crash_barrier();  // the hash publishes the block
+  slot.hash.store(hash, std::memory_order_release);
+}
+
+void remove(mapping& where, std::string_view name, std::uint32_t line) {
+  if (const auto at = slot_of(where, hash_of(name), line)) remove_slot(where, *at);
+}
+
+void remove_stale(mapping& where) {
+  for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
+    const slot_view slot = read(where, at);
+    if (slot.hash <= slot_removed) continue;
+    const bool live = blocks::is_sound(where, slot.line) && blocks::state_of(blocks::at(where, slot.line)) == block_state::live &&
+                      hash_of(blocks::name_in(blocks::at(where, slot.line))) == slot.hash;
+    if (!live) remove_slot(where, at);
+  }
+}
+
+bool names(const mapping& where, std::uint32_t line) noexcept {
+  try {
+    const block_header& block = blocks::at(where, line);
+    return blocks::state_of(block) == block_state::live && slot_of(where, hash_of(blocks::name_in(block)), line).has_value();
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
+}  // namespace outlive::detail::index

@@ -1,0 +1,294 @@
+// The shared bytes: EVERY struct that lies in a segment. docs/format.md repeats it; a change here is a change of format_version.
+//
+// Order of the regions: header | participants | thread records | marks | names | death log | directory index | objects. Where each
+// begins follows from the options in the header alone (region_layout), so that a damaged offset cannot lead astray.
+//
+// Each field says who writes it: (C) constant once the segment has a name; (R) the thread that holds the record's liveness
+// mutex; (L) the thread that holds the lock; (D) the holder of the directory mutex; (N) the holder of the names mutex.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace outlive::detail {
+
+inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
+inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::size_t cache_line = 64;
+inline constexpr std::size_t native_mutex_bytes = 48;  // 40 on x86-64, 48 on aarch64
+
+// A word that several processes read and write. Lock-free, so that it means the same in each of them.
+using shared_u32 = std::atomic<std::uint32_t>;
+using shared_u64 = std::atomic<std::uint64_t>;
+static_assert(shared_u32::is_always_lock_free && sizeof(shared_u32) == 4);
+static_assert(shared_u64::is_always_lock_free && sizeof(shared_u64) == 8);
+static_assert(sizeof(pthread_mutex_t) <= native_mutex_bytes);
+
+// ---- robust mutex: the bytes of outlive::robust_mutex -----------------------------------------------------------------
+// DO NOT CHANGE THESE VALUES: they tell locks from other memory.
+inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;  // "lock": a robust mutex on a native one
+inline constexpr std::uint32_t fast_lock_magic = 0x74736166;    // "fast": reserved for a lock without a native mutex
+inline constexpr std::uint32_t dead_lock_magic = 0x64616564;    // "dead": destroyed
+
+struct alignas(cache_line) lock_bytes {
+  pthread_mutex_t native;
+  shared_u64 state;          // (L) lock_state.hpp
+  std::uint32_t lock_class;  // (C) index into names
+  shared_u32 magic;          // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
+};
+static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
+
+// A mutex of the library itself, for what has no repair that a user could write.
+// `owner_*` say which thread has it, for the judgement of an orphan; written after the native lock, so they may be missing or an
+// earlier owner's: they count only while owner_tid is the word's thread id.
+struct alignas(cache_line) internal_lock {
+  union {
+    pthread_mutex_t native;
+    char native_room[native_mutex_bytes];
+  };
+  shared_u64 owner_start_time;
+  shared_u32 owner_pid;
+  shared_u32 owner_tid;
+
+  internal_lock() noexcept : native_room{}, owner_start_time(0), owner_pid(0), owner_tid(0) {}
+};
+static_assert(sizeof(internal_lock) == cache_line);
+
+// ---- header -----------------------------------------------------------------------------------------------------------
+struct segment_constants {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t features;      // a bit that the reader does not know: refused
+  std::uint64_t abi;           // abi_signature()
+  std::uint64_t total_size;
+  std::uint64_t object_bytes;  // options.size, rounded up
+  std::uint64_t pid_namespace;
+  char boot_id[16];
+  std::uint32_t directory_capacity;
+  std::uint32_t threads;
+  std::uint32_t participants;
+  std::uint32_t max_held;
+  std::uint32_t attempts;
+  std::uint32_t lock_classes;
+  std::uint32_t mode;
+  std::uint32_t reserved;
+  char name[216];
+  std::uint64_t checksum;  // over all of the above
+};
+static_assert(offsetof(segment_constants, checksum) == 312 && sizeof(segment_constants) == 320);
+
+inline constexpr std::size_t free_lists = 64;
+
+// Derived from the blocks: a thread that dies with the directory mutex leaves it to be counted again.
+struct directory_state {
+  shared_u64 end;                     // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
+  shared_u32 live;                    // (D) objects
+  std::uint32_t reserved;
+  std::uint32_t freed[free_lists];    // (D) first freed block of a type, by its hash: line + 1, 0 for none
+};
+static_assert(sizeof(directory_state) == 272);
+
+struct alignas(4096) segment_header {
+  segment_constants constants;          // (C)
+  internal_lock adoption;               // serialises adopters of orphans (U6)
+  internal_lock directory;
+  internal_lock names;
+  shared_u32 records_in_use;            // highest claimed record + 1; only grows
+  shared_u32 name_count;                // (N) entries of the names table that are complete; only grows
+  shared_u64 deaths;                    // entries ever begun in the death log
+  std::uint8_t reserved[48];
+  directory_state directory_counts;     // (D)
+};
+static_assert(sizeof(segment_header) == 4096 && std::is_standard_layout_v<segment_header>);
+static_assert(offsetof(segment_header, adoption) == 320 && offsetof(segment_header, directory) == 384);
+static_assert(offsetof(segment_header, names) == 448 && offsetof(segment_header, records_in_use) == 512);
+static_assert(offsetof(segment_header, deaths) == 520 && offsetof(segment_header, directory_counts) == 576);
+
+// ---- participants -----------------------------------------------------------------------------------------------------
+inline constexpr std::size_t max_modules = 64;
+
+struct module_entry {
+  std::uint64_t base;
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::uint16_t path;  // offset into strings
+  std::uint8_t build_id_size;
+  std::uint8_t reserved;
+  char build_id[20];
+};
+static_assert(sizeof(module_entry) == 48);
+
+// A process. `identity` is claimed by one CAS from a dead identity; all else is written by the claiming process.
+struct alignas(cache_line) participant {
+  shared_u64 identity;        // pid << 32 | low half of the start time; 0: free
+  std::uint64_t start_time;
+  std::uint64_t pid_namespace;
+  shared_u32 module_count;    // complete entries
+  std::uint32_t modules_cut;  // 1: there were more than fit
+  char command[16];
+  std::uint32_t string_bytes;
+  std::uint32_t reserved[3];
+  module_entry modules[max_modules];
+  char strings[3008];         // paths, each with its terminating zero
+};
+static_assert(sizeof(participant) == 6144 && offsetof(participant, modules) == 64 && offsetof(participant, strings) == 3136);
+
+// ---- thread records ---------------------------------------------------------------------------------------------------
+// A mutex that the thread has, acquires or releases. Written before the native lock, removed after the native unlock: an
+// extra entry is harmless, a missing one is not (U10). `place` 0 is an empty entry.
+struct held_entry {
+  shared_u64 place;           // (R) the lock's offset from the base; bit 0: this acquisition ran a repair
+  shared_u64 return_address;  // (R)
+};
+static_assert(sizeof(held_entry) == 16);
+inline constexpr std::uint64_t held_recovered = 1;
+inline constexpr std::uint64_t held_offset_mask = ~std::uint64_t{63};
+
+struct alignas(cache_line) thread_record {
+  union {
+    pthread_mutex_t liveness;  // held by the thread for life; its word tells others whether the thread lives
+    char liveness_room[native_mutex_bytes];
+  };
+  shared_u64 generation;      // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
+  shared_u32 tid;             // (R)
+  shared_u32 pid;             // (R)
+  shared_u64 start_time;      // (R)
+  char name[16];              // (R)
+  shared_u32 participant;     // (R) index
+  std::uint32_t reserved;
+  shared_u64 acquisitions;    // (R) for whoever samples them
+  shared_u64 waits;           // (R)
+  shared_u64 note;            // (R)
+  std::uint64_t spare;        // for the faster lock
+  // held_entry held[max_held] follows
+};
+static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 && offsetof(thread_record, tid) == 56);
+static_assert(offsetof(thread_record, start_time) == 64 && offsetof(thread_record, note) == 112);
+
+// Records that are kept for recovery under pressure, beside `threads` (U3).
+inline constexpr std::uint32_t spare_records = 2;
+
+// One line of marks and one of spill for each record: room for the shared mutex.
+inline constexpr std::size_t marks_bytes = 128;
+
+// ---- names: lock classes and object types -----------------------------------------------------------------------------
+inline constexpr std::size_t max_class_bytes = 63;
+inline constexpr std::size_t max_type_bytes = 95;
+
+struct name_entry {
+  std::uint64_t hash;        // (C) of the whole name
+  shared_u64 guards;         // hash of the type that locks of this class guard; guards_nothing; 0: not said yet
+  std::uint32_t value_offset;  // (N) of the guarded value from its mutex
+  std::uint16_t length;      // (C) of text
+  std::uint16_t kind;        // (C) name_kind
+  char text[96];             // (C) cut at 95 bytes
+  std::uint64_t checksum;    // (C) over hash, length, kind and text
+};
+static_assert(sizeof(name_entry) == 128);
+inline constexpr std::uint64_t guards_nothing = 1;
+enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
+
+// ---- death log --------------------------------------------------------------------------------------------------------
+inline constexpr std::uint32_t death_log_capacity = 256;
+
+struct logged_thread_bytes {
+  std::uint32_t pid;
+  std::uint32_t tid;
+  std::uint64_t start_time;
+  std::uint64_t note;
+  std::uint32_t known;
+  std::uint32_t reserved;
+  char name[16];
+  char command[16];
+};
+static_assert(sizeof(logged_thread_bytes) == 64);
+
+struct logged_death_bytes {
+  std::uint64_t when_ns;        // since the epoch
+  std::uint64_t lock_offset;
+  std::uint32_t lock_class;
+  std::uint32_t attempt;
+  std::uint64_t module_offset;
+  logged_thread_bytes owner;
+  logged_thread_bytes heir;
+  char module[144];             // path, its end where it is longer
+};
+static_assert(sizeof(logged_death_bytes) == 304);
+
+struct alignas(cache_line) death_entry {
+  shared_u64 number;            // 0 while it is written; then 1, 2, 3 ... over the segment's life
+  shared_u32 outcome;           // death_outcome
+  std::uint32_t reserved;
+  logged_death_bytes death;
+};
+static_assert(sizeof(death_entry) == 320);
+
+// ---- directory --------------------------------------------------------------------------------------------------------
+// Index: open addressing, at least twice as many slots as objects. A slot is empty (hash 0), removed (hash 1) or names a block.
+// The blocks are the truth, the index is found again from them.
+struct index_slot {
+  shared_u64 hash;   // (D) written last
+  shared_u64 block;  // (D) line of the block (low half), check of hash and line (high half)
+};
+static_assert(sizeof(index_slot) == 16);
+inline constexpr std::uint64_t slot_empty = 0;
+inline constexpr std::uint64_t slot_removed = 1;
+
+enum class block_state : std::uint32_t {
+  constructing = 0x736e6f63,  // under the directory mutex; found after a death, it was never finished
+  live = 0x6576696c,
+  destroying = 0x74736564,
+  freed = 0x65657266,
+};
+inline constexpr std::uint32_t block_magic = 0x6b636c62;  // "blck"
+inline constexpr std::size_t inline_name_bytes = 16;
+
+// Lies one line before its object. A name of more than 16 bytes stands behind the object. Two checks, because a freed block gets another name
+// while its extent must stay believable whatever dies in between.
+struct block_header {
+  std::uint32_t magic;
+  std::uint32_t check;       // over type, size and lines: what stays while the memory is a block
+  std::uint64_t type;        // hash of the type's name, size and alignment
+  std::uint64_t size;        // of the object
+  std::uint32_t lines;       // of the whole block
+  shared_u32 state;          // block_state
+  std::uint32_t next_freed;  // line + 1; 0: none
+  std::uint32_t type_name;   // index into names
+  std::uint32_t name_check;  // over type_name, name_length and the name; counts unless the block is freed
+  std::uint16_t name_length;
+  std::uint16_t reserved;
+  char name[inline_name_bytes];
+};
+static_assert(sizeof(block_header) == cache_line && offsetof(block_header, state) == 28 && offsetof(block_header, name) == 48);
+
+// ---- where the regions lie --------------------------------------------------------------------------------------------
+struct region_layout {
+  std::uint64_t participants, records, record_stride, record_count, marks, names, deaths, index, index_slots, objects, object_lines,
+      total;
+
+  // The numbers must have passed valid_options().
+  static constexpr region_layout of(const segment_constants& c) noexcept {
+    region_layout at{};
+    at.record_count = std::uint64_t{c.threads} + spare_records;
+    at.record_stride = round_up(sizeof(thread_record) + std::uint64_t{c.max_held} * sizeof(held_entry), cache_line);
+    at.index_slots = 16;
+    while (at.index_slots < std::uint64_t{c.directory_capacity} * 2) at.index_slots *= 2;
+    at.participants = sizeof(segment_header);
+    at.records = at.participants + std::uint64_t{c.participants} * sizeof(participant);
+    at.marks = at.records + at.record_count * at.record_stride;
+    at.names = at.marks + at.record_count * marks_bytes;
+    at.deaths = at.names + std::uint64_t{c.lock_classes} * sizeof(name_entry);
+    at.index = at.deaths + death_log_capacity * sizeof(death_entry);
+    at.objects = round_up(at.index + at.index_slots * sizeof(index_slot), 4096);
+    at.object_lines = c.object_bytes / cache_line;
+    at.total = at.objects + round_up(c.object_bytes, 4096);
+    return at;
+  }
+  static constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept { return (value + to - 1) / to * to; }
+};
+
+}  // namespace outlive::detail

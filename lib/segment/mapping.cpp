@@ -1,0 +1,123 @@
+#include "segment/mapping.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "segment/participants.hpp"
+#include "segment/thread_records.hpp"
+#include "segment/thread_slot.hpp"
+#include "sys/fork_epoch.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+// All mappings of the process. Never destroyed: threads lock during and after static destruction. Its mutex is held over a fork.
+struct mapping_registry {
+  std::mutex mutex;
+  std::vector<mapping*> all;  // an entry goes in ~mapping, so a weak_from_this() of an entry may be on its way out
+
+  static mapping_registry& instance() {
+    static mapping_registry& made = []() -> mapping_registry& {
+      auto* registry = new mapping_registry;
+      around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
+      return *registry;
+    }();
+    return made;
+  }
+
+  // Requires: mutex is held.
+  std::shared_ptr<mapping> find_file(std::uint64_t device, std::uint64_t inode) const noexcept {
+    for (mapping* each : all) {
+      if (each->device_ == device && each->inode_ == inode) {
+        if (auto alive = each->weak_from_this().lock()) return alive;
+      }
+    }
+    return {};
+  }
+
+  // Requires: mutex is held.
+  static std::shared_ptr<mapping> make_handle(const std::shared_ptr<mapping>& which) {
+    if (auto existing = which->handle_.lock()) return existing;
+    std::shared_ptr<mapping> handle(which.get(), [keep = which](mapping*) { thread_records::give_back_if_idle(*keep); });
+    which->handle_ = handle;
+    return handle;
+  }
+};
+
+mapping::mapping(file_descriptor file, void* base, const segment_constants& constants, std::uint64_t device, std::uint64_t inode)
+    : file_(std::move(file)),
+      base_(static_cast<char*>(base)),
+      constants_(constants),
+      layout_(region_layout::of(constants)),
+      device_(device),
+      inode_(inode) {}
+
+mapping::~mapping() {
+  auto& registry = mapping_registry::instance();
+  {
+    const std::lock_guard hold(registry.mutex);
+    std::erase(registry.all, this);
+  }
+  shared_memory::unmap(base_, size());
+}
+
+std::string mapping::describe() const {
+  return constants_.name[0] == 0 ? "anonymous segment" : "segment \"" + std::string(constants_.name) + '"';
+}
+
+mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {
+  if (offset % cache_line != 0 || offset < layout_.objects || offset > size() - cache_line) return {};
+  auto* const lock = reinterpret_cast<lock_bytes*>(base_ + offset);
+  const std::uint32_t magic = lock->magic.load(std::memory_order_relaxed);  // constant while the lock lives
+  if (magic == native_lock_magic) return {lock, native_mutex::is_intact(lock->native)};
+  if (magic == fast_lock_magic) return {lock, false};
+  return {};
+}
+
+std::uint32_t mapping::participant_index() {
+  const std::lock_guard hold(mapping_registry::instance().mutex);
+  if (participant_epoch_ != process_epoch()) {
+    participant_ = participants::join(*this);
+    participant_epoch_ = process_epoch();
+  }
+  return participant_;
+}
+
+std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_constants& constants) {
+  const auto info = shared_memory::inspect(file.get());
+  auto& registry = mapping_registry::instance();
+  std::shared_ptr<mapping> made;
+  std::shared_ptr<mapping> handle;
+  {
+    const std::lock_guard hold(registry.mutex);
+    made = registry.find_file(info.device, info.inode);
+    if (!made) {
+      registry.all.reserve(registry.all.size() + 1);
+      void* const base = shared_memory::map(file.get(), constants.total_size);
+      made = std::make_shared<mapping>(std::move(file), base, constants, info.device, info.inode);
+      registry.all.push_back(made.get());
+    }
+    handle = registry.make_handle(made);
+  }
+  made->participant_index();
+  return handle;
+}
+
+std::shared_ptr<mapping> mapping_table::find(const void* address) noexcept {
+  auto& registry = mapping_registry::instance();
+  const std::lock_guard hold(registry.mutex);
+  for (mapping* each : registry.all) {
+    if (each->contains(address)) return each->weak_from_this().lock();
+  }
+  return {};
+}
+
+std::shared_ptr<mapping> mapping_table::handle_of(const std::shared_ptr<mapping>& which) {
+  const std::lock_guard hold(mapping_registry::instance().mutex);
+  // `which` may itself be a handle; the strong owner is asked for, so that handles do not own each other.
+  return mapping_registry::make_handle(which->shared_from_this());
+}
+
+}  // namespace outlive::detail

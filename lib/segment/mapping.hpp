@@ -1,0 +1,94 @@
+// mapping: a segment as this process has it mapped, and the table of all of them.
+//
+// A process has one mapping of a segment (found by device and inode), and it never moves. It is owned by the handles that users have
+// and by each thread with a record in it, so that it stays while a liveness mutex in it is held: glibc's robust list runs
+// through those (hazards A3 to A7). A thread that ends while it holds a lock never lets go of it: the kernel's walk is still to come.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "segment/layout.hpp"
+#include "sys/shared_memory.hpp"
+
+namespace outlive::detail {
+
+class mapping : public std::enable_shared_from_this<mapping> {
+ public:
+  mapping(file_descriptor file, void* base, const segment_constants& constants, std::uint64_t device, std::uint64_t inode);
+  mapping(const mapping&) = delete;
+  mapping& operator=(const mapping&) = delete;
+  ~mapping();
+
+  // The constants as they were judged: a copy, so that later damage to the header does not matter.
+  [[nodiscard]] const segment_constants& constants() const noexcept { return constants_; }
+  [[nodiscard]] const region_layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] char* base() const noexcept { return base_; }
+  [[nodiscard]] std::uint64_t size() const noexcept { return constants_.total_size; }
+  [[nodiscard]] int fd() const noexcept { return file_.get(); }
+  [[nodiscard]] std::string describe() const;  // for messages: segment "NAME"
+
+  [[nodiscard]] segment_header& header() const noexcept { return *reinterpret_cast<segment_header*>(base_); }
+  [[nodiscard]] std::uint32_t record_count() const noexcept { return static_cast<std::uint32_t>(layout_.record_count); }
+  [[nodiscard]] thread_record& record(std::uint32_t index) const noexcept {
+    return *reinterpret_cast<thread_record*>(base_ + layout_.records + index * layout_.record_stride);
+  }
+  [[nodiscard]] held_entry* held(std::uint32_t index) const noexcept { return reinterpret_cast<held_entry*>(&record(index) + 1); }
+  [[nodiscard]] participant& participant_at(std::uint32_t index) const noexcept { return region<participant>(layout_.participants)[index]; }
+  [[nodiscard]] name_entry& name_at(std::uint32_t index) const noexcept { return region<name_entry>(layout_.names)[index]; }
+  [[nodiscard]] death_entry& death_at(std::uint64_t index) const noexcept { return region<death_entry>(layout_.deaths)[index]; }
+  [[nodiscard]] index_slot* index() const noexcept { return region<index_slot>(layout_.index); }
+  [[nodiscard]] char* object_line(std::uint64_t line) const noexcept { return base_ + layout_.objects + line * cache_line; }
+
+  [[nodiscard]] bool contains(const void* address) const noexcept {
+    return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_) < size();
+  }
+  [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept {
+    return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_);
+  }
+  // The lock at an offset that came out of shared memory; nullptr unless a lock of a known kind lies there. `native` tells
+  // whether pthread calls may be made on it.
+  struct lock_view {
+    lock_bytes* lock = nullptr;
+    bool native = false;
+  };
+  [[nodiscard]] lock_view lock_at(std::uint64_t offset) const noexcept;
+
+  // Index of this process's participant; registers it when it has none yet, as after a fork.
+  // Throws errc::too_many_participants.
+  std::uint32_t participant_index();
+
+ private:
+  friend class mapping_table;
+  friend struct mapping_registry;
+  template <class T>
+  [[nodiscard]] T* region(std::uint64_t offset) const noexcept {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+
+  file_descriptor file_;
+  char* base_;
+  segment_constants constants_;
+  region_layout layout_;
+  std::uint64_t device_;
+  std::uint64_t inode_;
+  // Guarded by the table's mutex.
+  std::uint64_t participant_epoch_ = 0;
+  std::uint32_t participant_ = 0;
+  std::weak_ptr<mapping> handle_;
+};
+
+class mapping_table {
+ public:
+  // Maps the segment behind `file`, or gives the mapping that this process has of it. `constants` have been judged. Registers the
+  // process as a participant. Throws the system's errors and errc::too_many_participants.
+  // Returns: a handle. When the last one goes, a record of the calling thread is given back at once, if it holds nothing.
+  static std::shared_ptr<mapping> map(file_descriptor file, const segment_constants& constants);
+  // The mapping that contains the address, with the thread's own hold on it; empty if there is none.
+  static std::shared_ptr<mapping> find(const void* address) noexcept;
+  // A handle of a mapping that exists: what keeps a segment open.
+  static std::shared_ptr<mapping> handle_of(const std::shared_ptr<mapping>& which);
+};
+
+}  // namespace outlive::detail

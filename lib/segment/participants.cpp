@@ -1,0 +1,131 @@
+#include "segment/participants.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "segment/failure.hpp"
+#include "segment/thread_records.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/modules.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail::participants {
+
+namespace {
+
+std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 | (start_time & 0xffffffff);
+}
+
+pid_t pid_in(std::uint64_t identity) noexcept {
+  return static_cast<pid_t>(identity >> 32);
+}
+
+// The start time is compared by what the identity keeps of it: the other fields may be a former process's.
+bool is_dead(std::uint64_t identity) noexcept {
+  const pid_t pid = pid_in(identity);
+  const std::uint64_t now = start_time_of(pid);
+  if (now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff)) return true;
+  return is_process_dead(pid, 0);
+}
+
+// Whether a record that still tells of a death refers to the participant.
+bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    const thread_record& record = where.record(i);
+    if (record.participant.load(std::memory_order_relaxed) != index) continue;
+    if (!thread_records::is_free(where, i)) return true;
+  }
+  return false;
+}
+
+bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine) noexcept {
+  shared_u64& identity = where.participant_at(index).identity;
+  std::uint64_t seen = identity.load(std::memory_order_acquire);
+  if (seen != 0 && (!is_dead(seen) || is_referred_to(where, index))) return false;
+  return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
+}
+
+struct module_writer {
+  participant& into;
+};
+
+bool is_listed(const participant& in, std::uint32_t count, const loaded_module& module) noexcept {
+  return std::any_of(in.modules, in.modules + count,
+                     [&](const module_entry& each) { return each.begin == module.begin && each.end == module.end; });
+}
+
+bool write_module(const loaded_module& module, void* context) {
+  participant& into = static_cast<module_writer*>(context)->into;
+  const std::uint32_t count = into.module_count.load(std::memory_order_relaxed);
+  if (is_listed(into, count, module)) return true;
+  const std::size_t room = sizeof into.strings - into.string_bytes;
+  if (count == max_modules || room < module.path.size() + 1) {
+    into.modules_cut = 1;
+    return true;
+  }
+  module_entry& entry = into.modules[count];
+  entry.base = module.base;
+  entry.begin = module.begin;
+  entry.end = module.end;
+  entry.path = static_cast<std::uint16_t>(into.string_bytes);
+  entry.build_id_size = static_cast<std::uint8_t>(module.build_id.size());
+  std::memcpy(entry.build_id, module.build_id.data(), module.build_id.size());
+  std::memcpy(into.strings + into.string_bytes, module.path.data(), module.path.size());
+  into.strings[into.string_bytes + module.path.size()] = 0;
+  into.string_bytes += static_cast<std::uint32_t>(module.path.size() + 1);
+  crash_barrier();  // an entry counts only when it is complete
+  into.module_count.store(count + 1, std::memory_order_release);
+  return true;
+}
+
+void describe_myself(mapping& where, participant& into) {
+  into.module_count.store(0, std::memory_order_relaxed);
+  crash_barrier();  // the former process's modules are gone before its strings are overwritten
+  into.start_time = start_time_of(current_pid());
+  into.pid_namespace = where.constants().pid_namespace;
+  into.modules_cut = 0;
+  into.string_bytes = 0;
+  const short_name command = current_command_name();
+  std::memcpy(into.command, command.data(), command.size());
+  module_writer writer{into};
+  for_each_module(&write_module, &writer);
+}
+
+}  // namespace
+
+std::uint32_t join(mapping& where) {
+  // A child in a PID namespace of its own may have inherited the mapping.
+  if (const std::uint64_t own = pid_namespace_inode(); own != where.constants().pid_namespace) {
+    fail(errc::wrong_pid_namespace, where.describe() + ": found PID namespace " + std::to_string(where.constants().pid_namespace) +
+                                        ", expected this process's " + std::to_string(own));
+  }
+  const std::uint32_t count = where.constants().participants;
+  const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (where.participant_at(i).identity.load(std::memory_order_acquire) == mine) return i;
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (!try_take(where, i, mine)) continue;
+    describe_myself(where, where.participant_at(i));
+    return i;
+  }
+  fail(errc::too_many_participants, where.describe() + ": found all " + std::to_string(count) +
+                                        " participants in use, expected a free one (segment_options::participants)");
+}
+
+void refresh_modules(mapping& where, std::uint32_t index) noexcept {
+  module_writer writer{where.participant_at(index)};
+  for_each_module(&write_module, &writer);
+}
+
+bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
+  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
+    const pid_t pid = pid_in(where.participant_at(i).identity.load(std::memory_order_acquire));
+    if (pid != 0 && !is_thread_dead(pid, static_cast<pid_t>(tid), 0)) return true;
+  }
+  return false;
+}
+
+}  // namespace outlive::detail::participants

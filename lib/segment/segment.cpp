@@ -1,0 +1,186 @@
+#include <outlive/segment.hpp>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "segment/directory.hpp"
+#include "segment/failure.hpp"
+#include "segment/header.hpp"
+#include "segment/mapping.hpp"
+#include "segment/thread_records.hpp"
+
+namespace outlive {
+
+using namespace detail;
+
+namespace {
+
+constexpr std::size_t max_segment_name_bytes = 200;
+const char folder[] = "/dev/shm";
+
+std::string path_of(std::string_view name) {
+  return std::string(folder) + "/outlive." + std::string(name);
+}
+
+std::string quote(std::string_view name) {
+  return "segment \"" + std::string(name.substr(0, 80)) + '"';
+}
+
+void check_name(std::string_view name) {
+  const char* wrong = nullptr;
+  if (name.empty()) wrong = "an empty name";
+  if (name.size() > max_segment_name_bytes) wrong = "a name that is too long";
+  if (name.find('/') != std::string_view::npos) wrong = "a slash";
+  if (name.find('\0') != std::string_view::npos) wrong = "a zero byte";
+  if (wrong == nullptr) return;
+  fail(errc::invalid_name, quote(name) + ": found " + wrong + ", expected 1 to " + std::to_string(max_segment_name_bytes) +
+                               " bytes without a slash or a zero byte");
+}
+
+// The system's "no space" becomes ours, with the number that counts.
+[[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what, std::uint64_t size) {
+  if (error.code() == std::errc::no_space_on_device || error.code() == std::errc::not_enough_memory) {
+    fail(errc::no_space, what + ": found no room for it in " + folder + ", expected " + std::to_string(size) +
+                             " bytes (segment_options::size; in a container, the size of /dev/shm)");
+  }
+  throw std::system_error(error.code(), what + ": " + error.what());
+}
+
+void fill(const file_descriptor& file, const segment_constants& constants) {
+  void* const base = shared_memory::map(file.get(), constants.total_size);
+  try {
+    fill_new_segment(base, constants);
+  } catch (...) {
+    shared_memory::unmap(base, constants.total_size);
+    throw;
+  }
+  shared_memory::unmap(base, constants.total_size);
+}
+
+std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options) {
+  const auto info = shared_memory::inspect(file.get());
+  check_access(what, info, options);
+  const segment_constants constants = read_constants(what, file.get(), info);
+  return mapping_table::map(std::move(file), constants);
+}
+
+// Empty when the name is taken.
+std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
+  const segment_constants constants = make_constants(name, options);
+  try {
+    file_descriptor file = shared_memory::create_unnamed(folder, constants.total_size, options.mode);
+    fill(file, constants);
+    if (!shared_memory::link(file, path_of(name))) return {};
+    return mapping_table::map(std::move(file), constants);
+  } catch (const std::system_error& error) {
+    if (error.code().category() == error_category()) throw;
+    rethrow_creation(error, quote(name), constants.total_size);
+  }
+}
+
+std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options) {
+  file_descriptor file;
+  try {
+    file = shared_memory::open(path_of(name));
+  } catch (const std::system_error& error) {
+    if (error.code().value() == ELOOP) fail(errc::damaged, quote(name) + ": found a symbolic link, expected a segment");
+    throw;
+  }
+  if (!file) return {};
+  return map_existing(quote(name), std::move(file), options);
+}
+
+}  // namespace
+
+segment segment::create(std::string_view name, const segment_options& options) {
+  check_name(name);
+  if (auto made = try_create(name, options)) return segment(std::move(made));
+  fail(errc::already_exists, quote(name) + ": found " + path_of(name) + ", expected no segment of that name");
+}
+
+segment segment::open(std::string_view name, const segment_options& options) {
+  check_name(name);
+  if (auto found = try_open(name, options)) return segment(std::move(found));
+  fail(errc::not_found, quote(name) + ": found no " + path_of(name) + ", expected a segment");
+}
+
+segment segment::open_or_create(std::string_view name, const segment_options& options) {
+  check_name(name);
+  // Each round fails only because another process took the name, or took it away, in between.
+  for (int round = 0; round < 1000; ++round) {
+    if (auto found = try_open(name, options)) return segment(std::move(found));
+    if (auto made = try_create(name, options)) return segment(std::move(made));
+  }
+  fail(errc::not_found, quote(name) + ": found it come and go a thousand times, expected it to stay");
+}
+
+segment segment::anonymous(const segment_options& options) {
+  const segment_constants constants = make_constants({}, options);
+  try {
+    file_descriptor file = shared_memory::create_memfd("outlive", constants.total_size);
+    fill(file, constants);
+    return segment(mapping_table::map(std::move(file), constants));
+  } catch (const std::system_error& error) {
+    if (error.code().category() == error_category()) throw;
+    rethrow_creation(error, "anonymous segment", constants.total_size);
+  }
+}
+
+segment segment::from_fd(int fd, const segment_options& options) {
+  const std::string what = "file descriptor " + std::to_string(fd);
+  // A memfd is made with mode 0777, which says nothing: only its owner has a path to it.
+  segment_options allowed = options;
+  file_descriptor file = shared_memory::duplicate(fd);
+  if (shared_memory::is_memfd(file.get())) allowed.mode = 0777;
+  return segment(map_existing(what, std::move(file), allowed));
+}
+
+bool segment::unlink(std::string_view name) {
+  check_name(name);
+  return shared_memory::unlink(path_of(name));
+}
+
+void segment::for_each(const std::function<void(const object_info&)>& visit) const {
+  directory::for_each(*mapping_, visit);
+}
+
+std::string segment::name() const {
+  return mapping_->constants().name;
+}
+
+segment_options segment::options() const {
+  return options_of(mapping_->constants());
+}
+
+int segment::fd() const noexcept {
+  return mapping_->fd();
+}
+
+const void* segment::base() const noexcept {
+  return mapping_->base();
+}
+
+std::size_t segment::size_bytes() const noexcept {
+  return mapping_->size();
+}
+
+std::uint32_t segment::threads_in_use() const noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < mapping_->record_count(); ++i) if (!thread_records::is_free(*mapping_, i)) ++count;
+  return count;
+}
+
+void* segment::find_object(std::string_view name, const object_type& type) const {
+  return directory::find(*mapping_, name, type);
+}
+
+void* segment::find_or_construct_object(std::string_view name, const object_type& type, object_action construct, void* context) {
+  return directory::find_or_construct(*mapping_, name, type, construct, context);
+}
+
+bool segment::destroy_object(std::string_view name, const object_type& type, object_action end) {
+  return directory::destroy(*mapping_, name, type, end);
+}
+
+}  // namespace outlive

@@ -1,0 +1,27 @@
+// Copies of shared bytes that another process may be writing: word by word with relaxed atomic accesses, so that a copy may be torn (the
+// caller finds out by a number read before and after) but is never undefined.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace outlive::detail {
+
+template <class T>
+void load_shared(T& into, const T& from) noexcept {
+  static_assert(std::is_standard_layout_v<T> && sizeof(T) % 8 == 0 && alignof(T) >= 8);
+  auto* const to = reinterpret_cast<std::uint64_t*>(&into);
+  const auto* const source = reinterpret_cast<const std::uint64_t*>(&from);
+  for (std::size_t i = 0; i < sizeof(T) / 8; ++i) to[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
+}
+
+template <class T>
+void store_shared(T& into, const T& from) noexcept {
+  static_assert(std::is_standard_layout_v<T> && sizeof(T) % 8 == 0 && alignof(T) >= 8);
+  auto* const to = reinterpret_cast<std::uint64_t*>(&into);
+  const auto* const source = reinterpret_cast<const std::uint64_t*>(&from);
+  for (std::size_t i = 0; i < sizeof(T) / 8; ++i) __atomic_store_n(to + i, source[i], __ATOMIC_RELAXED);
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,138 @@
+#include "segment/thread_slot.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "segment/thread_records.hpp"
+#include "sys/fork_epoch.hpp"
+#include "sys/thread_exit.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// Read by every thread before its first use of a segment, written by none.
+constinit thread_slot nobodys_slot{};
+
+// Kept outside of the slot, so that a forked child can free its copy.
+constinit thread_local attachment* first_attachment = nullptr;
+
+// All locks that the thread may hold over all segments, one liveness mutex a segment included: the kernel marks 2,048, and leaves some
+// to other code of the process (hazard A1, U7).
+constexpr std::ptrdiff_t max_held_in_all = 1'900;
+
+void forget_all_attachments() noexcept {
+  while (attachment* const each = first_attachment) {
+    first_attachment = each->next;
+    delete each;
+  }
+}
+
+// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too:
+// it keeps the mapping for the walk.
+void end_of_thread() {
+  this_thread::deactivate();
+  attachment** link = &first_attachment;
+  while (attachment* const each = *link) {
+    if (each->top != each->held) {
+      link = &each->next;
+      continue;
+    }
+    thread_records::release(*each->where, each->index);
+    *link = each->next;
+    delete each;
+  }
+  current_slot->in_use = 0;  // whoever still locks, in a later destructor, starts anew and is called again
+}
+
+}  // namespace
+
+constinit thread_local thread_slot* current_slot = &nobodys_slot;
+
+namespace this_thread {
+
+thread_slot& slot() {
+  if (current_slot == &nobodys_slot) {
+    auto* const made = static_cast<thread_slot*>(allocate_wiped_on_fork(sizeof(thread_slot)));
+    current_slot = made;
+  }
+  if (current_slot->in_use == 0) {
+    at_thread_exit(&end_of_thread);
+    forget_all_attachments();  // new thread: none; forked child: its parent's, whose records are its parent's
+    current_slot->in_use = 1;
+  }
+  return *current_slot;
+}
+
+attachment* attachment_of(const void* address) noexcept {
+  if (current_slot->in_use == 0) return nullptr;
+  for (attachment* each = first_attachment; each != nullptr; each = each->next) {
+    if (each->where->contains(address)) return each;
+  }
+  return nullptr;
+}
+
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept {
+  attachment* const made = room.release();
+  made->where = std::move(where);
+  made->index = index;
+  made->record = &made->where->record(index);
+  made->held = made->where->held(index);
+  made->top = made->held;
+  made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) | free_consistent;
+  made->next = first_attachment;
+  first_attachment = made;
+  return *made;
+}
+
+void detach(attachment& which) noexcept {
+  deactivate();
+  for (attachment** link = &first_attachment; *link != nullptr; link = &(*link)->next) {
+    if (*link != &which) continue;
+    *link = which.next;
+    delete &which;
+    return;
+  }
+}
+
+held_entry* limit_of(const attachment& which) noexcept {
+  std::ptrdiff_t left = max_held_in_all;
+  for (const attachment* each = first_attachment; each != nullptr; each = each->next) {
+    left -= 1;  // its liveness mutex
+    if (each != &which) left -= each->top - each->held;
+  }
+  const std::ptrdiff_t own = which.where->constants().max_held;
+  return which.held + std::clamp<std::ptrdiff_t>(left, 0, own);
+}
+
+void activate(attachment& which) noexcept {
+  thread_slot& slot = *current_slot;
+  if (slot.current == &which) return;
+  deactivate();
+  slot.top = which.top;
+  slot.limit = limit_of(which);
+  slot.me = which.me;
+  slot.record = which.record;
+  slot.base = which.where->base();
+  slot.current = &which;
+  // Last: a signal handler that looks in between finds a slot that is off.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  slot.size = which.where->size();
+}
+
+void deactivate() noexcept {
+  thread_slot& slot = *current_slot;
+  if (slot.current == nullptr) return;
+  slot.size = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  slot.current->top = slot.top;
+  slot.current = nullptr;
+}
+
+attachment* attachments() noexcept {
+  return current_slot->in_use == 0 ? nullptr : first_attachment;
+}
+
+}  // namespace this_thread
+
+}  // namespace outlive::detail

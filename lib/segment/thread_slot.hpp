@@ -1,0 +1,75 @@
+// thread_slot: what the calling thread's lock() and unlock() need at once, in one line of memory that fork wipes.
+//
+// A wiped slot has size 0, so the range test that each call makes anyway is the fork check, too: a forked child, a thread that has
+// not locked yet and a lock of another segment all take the slow path.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "segment/layout.hpp"
+#include "segment/lock_state.hpp"
+#include "segment/mapping.hpp"
+
+namespace outlive::detail {
+
+// The calling thread's record in one segment.
+struct attachment {
+  std::shared_ptr<mapping> where;
+  std::uint32_t index = 0;
+  thread_record* record = nullptr;
+  held_entry* held = nullptr;
+  held_entry* top = nullptr;  // first free entry; the slot's copy counts while the slot is on this segment
+  std::uint64_t me = 0;       // {me, consistent}: the word of a lock that this thread is in
+  attachment* next = nullptr;
+
+  [[nodiscard]] record_id id() const noexcept {
+    const lock_state state(me);
+    return state.holder();
+  }
+};
+
+struct alignas(cache_line) thread_slot {
+  char* base;
+  std::uint64_t size;  // 0: not on any segment
+  held_entry* top;
+  held_entry* limit;
+  std::uint64_t me;
+  thread_record* record;
+  attachment* current;
+  std::uint32_t repairs;   // how many repairs the thread is in
+  std::uint32_t in_use;    // 0 after a fork
+};
+static_assert(sizeof(thread_slot) == cache_line);
+
+// Points at an empty slot until the thread's first use of a segment.
+extern constinit thread_local thread_slot* current_slot;
+
+namespace this_thread {
+
+// The calling thread's slot; makes it, and notices a fork. Throws std::bad_alloc.
+thread_slot& slot();
+
+// The thread's attachment to the segment that contains the address, or to that segment; nullptr if it has none.
+attachment* attachment_of(const void* address) noexcept;
+
+// Remembers that the thread has claimed record `index`, in `room`, which was made before the claim so that nothing can fail after it.
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept;
+
+// Forgets an attachment whose record was given back.
+void detach(attachment& which) noexcept;
+
+// Puts the slot on the segment of `which`: the fast path works there from now on. Requires: no repair is under way.
+void activate(attachment& which) noexcept;
+// Takes the slot off: for the time of a repair, and whenever entries are changed behind its back.
+void deactivate() noexcept;
+
+// How many entries the attachment may have, by the segment's limit and the thread's over all segments (hazard A1).
+held_entry* limit_of(const attachment& which) noexcept;
+
+// All attachments of the thread.
+attachment* attachments() noexcept;
+
+}  // namespace this_thread
+
+}  // namespace outlive::detail

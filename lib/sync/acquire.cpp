@@ -1,0 +1,138 @@
+#include "sync/acquire.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <outlive/error.hpp>
+
+#include "segment/adoption.hpp"
+#include "segment/directory.hpp"
+#include "segment/names.hpp"
+#include "sync/attach.hpp"
+#include "sync/held_list.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds slice(250);
+
+// The fast path works on this segment from now on, unless the thread is in a repair.
+void put_slot_on(attachment& mine) noexcept {
+  if (current_slot->repairs == 0) this_thread::activate(mine);
+}
+
+acquisition refuse(std::error_code error) noexcept {
+  return {false, error, nullptr};
+}
+
+bool is_mine(const lock_bytes& lock, const attachment& mine) noexcept {
+  return lock_state(lock.state.load(std::memory_order_relaxed)).holder() == mine.id();
+}
+
+// Waits for the native mutex in slices, and between them looks for an owner that is dead but was not marked. Returns what pthread says in the end.
+int wait_natively(attachment& mine, lock_bytes& lock, int rc, const patience& how_long) noexcept {
+  shared_u64& waits = mine.record->waits;
+  if (rc == EBUSY && how_long.waits) waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  while (rc == EBUSY && how_long.waits) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool last = how_long.until - slice <= now;
+    rc = native_mutex::lock_until(lock.native, last ? how_long.until : now + slice);
+    if (rc == 0 || rc == EOWNERDEAD) return rc;
+    // EDEADLK, and yet not inside: the word holds this thread's id, but from a former bearer (U6).
+    const bool foreign = rc == EDEADLK && !is_mine(lock, mine);
+    if (rc != ETIMEDOUT && !foreign) return rc;
+    adopt_if_orphan(*mine.where, lock);
+    // One more look at the end: an orphan may just have been adopted.
+    rc = native_mutex::try_lock(lock.native);
+    if (rc == EBUSY && last) return rc;
+  }
+  return rc;
+}
+
+acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const patience& how_long) {
+  rc = wait_natively(mine, lock, rc, how_long);
+  if (rc != 0 && rc != EOWNERDEAD) {
+    held_list::remove(mine, offset);
+    put_slot_on(mine);
+    if (rc == EBUSY) return {};
+    return refuse(rc == EDEADLK ? errc::deadlock : errc::damaged);
+  }
+  settled done = settle({mine, lock, offset, rc}, true);
+  if (done.error == errc::forked_in_repair) return {false, done.error, done.thrown};  // nothing here is this process's
+  put_slot_on(mine);
+  if (done.error) return {false, done.error, done.thrown};
+  shared_u64& count = mine.record->acquisitions;
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return {true, {}, nullptr};
+}
+
+}  // namespace
+
+acquisition acquire(lock_bytes& lock, patience how_long, const void* return_address) {
+  this_thread::slot();
+  this_thread::deactivate();
+  attachment* mine = this_thread::attachment_of(&lock);
+  const std::shared_ptr<mapping> where = mine != nullptr ? mine->where : mapping_table::find(&lock);
+  if (!where) return refuse(errc::not_in_segment);
+  const std::uint64_t offset = where->offset_of(&lock);
+  const auto view = where->lock_at(offset);
+  if (view.lock == nullptr || !view.native) return refuse(errc::damaged);
+  if (how_long.waits && current_slot->repairs != 0) return refuse(errc::in_repair);
+  if (mine == nullptr) mine = &attach_this_thread(where);
+
+  if (is_mine(lock, *mine)) {
+    put_slot_on(*mine);
+    return how_long.waits ? refuse(errc::deadlock) : acquisition{};
+  }
+  if (!held_list::push(*mine, offset, return_address)) {
+    put_slot_on(*mine);
+    return refuse(errc::too_many_locks);
+  }
+  return finish(*mine, lock, offset, native_mutex::try_lock(lock.native), how_long);
+}
+
+acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long) {
+  attachment& mine = *current_slot->current;
+  this_thread::deactivate();
+  const std::uint64_t offset = mine.where->offset_of(&lock);
+  if (rc == EBUSY) {
+    const auto view = mine.where->lock_at(offset);
+    const bool damaged = view.lock == nullptr || !view.native;
+    if (damaged || is_mine(lock, mine)) {
+      held_list::remove(mine, offset);
+      put_slot_on(mine);
+      if (damaged) return refuse(errc::damaged);
+      return how_long.waits ? refuse(errc::deadlock) : acquisition{};
+    }
+  }
+  return finish(mine, lock, offset, rc, how_long);
+}
+
+std::error_code release(lock_bytes& lock) noexcept {
+  attachment* const mine = this_thread::attachment_of(&lock);
+  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it away.
+  if (mine == nullptr || lock.state.load(std::memory_order_relaxed) != mine->me) return errc::not_owner;
+  this_thread::deactivate();
+  lock.state.store(free_consistent, std::memory_order_relaxed);
+  crash_barrier();  // out, before the mutex is anybody's
+  native_mutex::unlock(lock.native);
+  crash_barrier();  // the entry until after the native unlock (U10)
+  held_list::remove(*mine, mine->where->offset_of(&lock));
+  put_slot_on(*mine);
+  return {};
+}
+
+std::string describe(const lock_bytes& lock) {
+  const auto where = mapping_table::find(&lock);
+  if (!where) return "mutex in ordinary memory";
+  const std::string_view name = directory::name_of(*where, where->offset_of(&lock));
+  std::string text = where->describe() + ", mutex ";
+  text += name.empty() ? "at offset " + std::to_string(where->offset_of(&lock)) : '"' + std::string(name) + '"';
+  if (where->lock_at(where->offset_of(&lock)).lock == nullptr) return text;
+  return text + " of class \"" + std::string(names::text_of(*where, lock.lock_class)) + '"';
+}
+
+}  // namespace outlive::detail

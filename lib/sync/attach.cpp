@@ -1,0 +1,106 @@
+#include "sync/attach.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "segment/failure.hpp"
+#include "segment/thread_records.hpp"
+#include "sync/recovery.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// How long a thread waits for the spare records, which other threads use for their recovery.
+constexpr std::chrono::milliseconds spare_patience(2'000);
+constexpr std::chrono::milliseconds spare_slice(5);
+
+[[noreturn]] void fail_full(const mapping& where) {
+  fail(errc::too_many_threads, where.describe() + ": found all " + std::to_string(where.constants().threads) +
+                                   " thread records in use, expected a free one (segment_options::threads)");
+}
+
+void require_robust_list(const mapping& where) {
+  if (has_robust_list()) return;
+  fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one: a seccomp filter or an emulator that "
+                                                "drops set_robust_list, or a thread made by raw clone");
+}
+
+attachment& use_record(std::unique_ptr<attachment> room, const std::shared_ptr<mapping>& where, std::uint32_t index) noexcept {
+  return this_thread::attach(std::move(room), where, index);
+}
+
+attachment& use_spare(const std::shared_ptr<mapping>& where) {
+  auto room = std::make_unique<attachment>();
+  const auto give_up = std::chrono::steady_clock::now() + spare_patience;
+  for (;;) {
+    if (const auto spare = thread_records::claim_spare(*where)) return use_record(std::move(room), where, *spare);
+    if (std::chrono::steady_clock::now() >= give_up) fail_full(*where);
+    // Nobody ever blocks on a liveness mutex: look again.
+    std::this_thread::sleep_for(spare_slice);
+  }
+}
+
+bool is_spare(const attachment& mine) noexcept {
+  return mine.index >= mine.where->constants().threads;
+}
+
+// Changes the spare for an ordinary record, if there is one now.
+attachment* exchange_spare(attachment& spare, const std::shared_ptr<mapping>& where) {
+  auto room = std::make_unique<attachment>();
+  const auto index = thread_records::claim(*where);
+  if (!index) return nullptr;
+  // A repair may have left a mutex locked in the spare's name: then the thread goes on with it.
+  if (spare.top != spare.held) {
+    thread_records::release(*where, *index);
+    return &spare;
+  }
+  give_back_spare(spare);
+  return &use_record(std::move(room), where, *index);
+}
+
+// All records belong to the living, or to dead ones that a mutex still names. Recover those with a spare record, and look again (U3).
+attachment& attach_under_pressure(const std::shared_ptr<mapping>& where) {
+  if (this_thread::slot().repairs != 0) fail_full(*where);  // a repair may not start others
+  attachment& spare = use_spare(where);
+  recover_dead(spare, std::nullopt, [](const recovered_lock&) {});
+  if (attachment* const mine = exchange_spare(spare, where)) return *mine;
+  forget_origins(spare);
+  if (attachment* const mine = exchange_spare(spare, where)) return *mine;
+  give_back_spare(spare);
+  fail_full(*where);
+}
+
+}  // namespace
+
+attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
+  this_thread::slot();
+  this_thread::deactivate();
+  if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
+  require_robust_list(*where);
+  auto room = std::make_unique<attachment>();
+  if (const auto index = thread_records::claim(*where)) return use_record(std::move(room), where, *index);
+  return attach_under_pressure(where);
+}
+
+attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
+  this_thread::slot();
+  this_thread::deactivate();
+  if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
+  require_robust_list(*where);
+  auto room = std::make_unique<attachment>();
+  if (const auto index = thread_records::claim(*where)) return use_record(std::move(room), where, *index);
+  return use_spare(where);
+}
+
+void give_back_spare(attachment& mine) noexcept {
+  if (!is_spare(mine) || mine.top != mine.held) return;
+  thread_records::release(*mine.where, mine.index);
+  this_thread::detach(mine);
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,163 @@
+#include "sync/heir.hpp"
+
+#include <cxxabi.h>
+
+#include <cerrno>
+
+#include <outlive/error.hpp>
+
+#include "repair/death_log.hpp"
+#include "repair/registry.hpp"
+#include "repair/report.hpp"
+#include "sync/held_list.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/fork_epoch.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// What the state says of the past: who died inside, how often that was repaired in vain, and who died repairing.
+struct inheritance {
+  record_id origin;
+  std::uint32_t origin_mask;
+  record_id former_heir;
+  unsigned attempts;
+};
+
+inheritance read_inheritance(lock_state state) noexcept {
+  switch (state.condition()) {
+    case lock_condition::consistent: return {state.holder(), holder_generation_mask, {}, 0};
+    case lock_condition::repairing: return {state.origin(), origin_generation_mask, state.holder(), state.attempts()};
+    case lock_condition::unrepaired:
+    case lock_condition::not_recoverable: break;
+  }
+  return {state.origin(), origin_generation_mask, {}, state.attempts()};
+}
+
+void store(const arrival& at, lock_state state) noexcept {
+  at.lock.state.store(state.word(), std::memory_order_relaxed);
+  crash_barrier();  // each state before what follows from it: the repair, native consistent, the user's changes
+}
+
+// Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE is never entered (U8, A37, A38).
+void make_natively_consistent(const arrival& at) noexcept {
+  if (at.rc == EOWNERDEAD) native_mutex::consistent(at.lock.native);
+  crash_barrier();
+}
+
+settled leave(const arrival& at, std::error_code error) noexcept {
+  make_natively_consistent(at);
+  native_mutex::unlock(at.lock.native);
+  crash_barrier();  // the entry until after the native unlock (U10)
+  held_list::remove(at.mine, at.offset);
+  return {error, false, nullptr};
+}
+
+settled enter_or_leave(const arrival& at, bool enter, bool repaired) noexcept {
+  if (!enter) {
+    settled result = leave(at, {});
+    result.repaired = repaired;
+    return result;
+  }
+  make_natively_consistent(at);
+  if (repaired) {
+    held_entry* const entry = held_list::find(at.mine, at.offset);
+    entry->place.store(at.offset | held_recovered, std::memory_order_relaxed);
+  }
+  at.lock.state.store(at.mine.me, std::memory_order_relaxed);
+  crash_barrier();  // inside, before the user's first change
+  return {{}, repaired, nullptr};
+}
+
+// For the time of a repair the fast path is off and lock() is refused.
+class repair_scope {
+ public:
+  repair_scope() noexcept : epoch_(process_epoch()) { ++current_slot->repairs; }
+  repair_scope(const repair_scope&) = delete;
+  repair_scope& operator=(const repair_scope&) = delete;
+  ~repair_scope() {
+    if (!is_child()) --current_slot->repairs;
+  }
+  // The repair forked, and this is the child: its slot was wiped, the mutex and the record are the parent's.
+  [[nodiscard]] bool is_child() const noexcept { return process_epoch() != epoch_; }
+
+ private:
+  std::uint64_t epoch_;
+};
+
+struct verdict {
+  repair_result result = failed;
+  std::exception_ptr thrown;
+};
+
+verdict run(const repair_run& repair, const death_facts& facts) {
+  try {
+    return {repair(owner_death(facts)), nullptr};
+  } catch (abi::__forced_unwind&) {
+    throw;  // pthread_exit or cancellation: the thread ends as an owner, {me, repairing} stays (U5)
+  } catch (...) {
+    return {failed, std::current_exception()};
+  }
+}
+
+settled give_up(const arrival& at, death_facts& facts, const inheritance& past, lock_condition condition, std::error_code error) {
+  const bool for_ever = condition == lock_condition::not_recoverable;
+  log_death(*at.mine.where, facts, at.mine.id(), for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
+  store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
+  return leave(at, error);
+}
+
+settled repair(const arrival& at, const repair_run& callback, death_facts& facts, const inheritance& past, bool enter) {
+  mapping& where = *at.mine.where;
+  const unsigned attempts = past.attempts + 1;
+  facts.attempt = attempts;
+  const std::uint64_t entry = log_death(where, facts, at.mine.id(), death_outcome::repairing);
+  store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
+
+  verdict outcome;
+  {
+    const repair_scope scope;
+    outcome = run(callback, facts);
+    if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
+    this_thread::deactivate();  // a try_lock in the repair may have put the slot on
+  }
+  crash_barrier();  // the repair's last store before the state that vouches for it
+  if (outcome.result == repaired) {
+    store(at, lock_state(free_consistent));
+    log_outcome(where, entry, death_outcome::repaired);
+    return enter_or_leave(at, enter, true);
+  }
+  const bool last = attempts >= where.constants().attempts;
+  store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
+                 : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
+  log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed);
+  settled result = leave(at, errc::repair_failed);
+  result.thrown = outcome.thrown;
+  return result;
+}
+
+}  // namespace
+
+settled settle(const arrival& at, bool enter) {
+  const lock_state found(at.lock.state.load(std::memory_order_acquire));
+  if (found.word() == free_consistent) return enter_or_leave(at, enter, false);  // the owner never was inside, or was out already
+  if (!found.is_valid()) return leave(at, errc::damaged);
+  if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
+
+  mapping& where = *at.mine.where;
+  const inheritance past = read_inheritance(found);
+  // Looked up before any store: a process without a repair must not use an attempt up (U8).
+  const repair_run callback(where, at.offset, at.lock.lock_class);
+  const bool used_up = past.attempts >= where.constants().attempts;
+  if (!callback && !used_up && found.condition() == lock_condition::unrepaired) return leave(at, errc::owner_died_unrepaired);
+
+  death_facts facts;
+  gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
+  if (used_up) return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
+  if (!callback) return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
+  return repair(at, callback, facts, past, enter);
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,31 @@
+// The heir's path: what is to be done with a mutex that was just acquired natively, whatever its former owner left behind. All ways of
+// acquiring go through it: lock(), try_lock(), the timed ones, recover(), and threads that look for a free record.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <system_error>
+
+#include "segment/thread_slot.hpp"
+
+namespace outlive::detail {
+
+// A mutex whose native part the calling thread has, with an entry in its held list. `rc` is what the native call said: 0 or EOWNERDEAD.
+struct arrival {
+  attachment& mine;
+  lock_bytes& lock;
+  std::uint64_t offset;
+  int rc;
+};
+
+struct settled {
+  std::error_code error;        // none: the mutex is consistent
+  bool repaired = false;        // a repair ran and succeeded
+  std::exception_ptr thrown;    // what the repair threw
+};
+
+// Makes the mutex consistent, by a repair if one is due. `enter`: afterwards the calling thread is inside; otherwise, and on any error, it has given
+// the mutex back and the entry is gone. Ends the thread when the repair does.
+settled settle(const arrival& at, bool enter);
+
+}  // namespace outlive::detail

@@ -1,0 +1,126 @@
+#include "sync/recovery.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <outlive/error.hpp>
+
+#include "segment/adoption.hpp"
+#include "segment/thread_records.hpp"
+#include "sync/held_list.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+std::uint32_t records_in_use(const mapping& where) noexcept {
+  return std::min(where.header().records_in_use.load(std::memory_order_acquire), where.record_count());
+}
+
+// Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
+bool is_dead_for_good(mapping& where, std::uint32_t index) noexcept {
+  const thread_record& record = where.record(index);
+  if (!thread_records::is_held(record)) return true;
+  if (!thread_records::is_dead(record)) return false;
+  adopt_liveness_if_orphan(where, index);
+  return true;
+}
+
+// Takes the mutex natively if it is free or an orphan. EBUSY: a living thread has it.
+int try_take(mapping& where, lock_bytes& lock, bool& adopted) noexcept {
+  int rc = native_mutex::try_lock(lock.native);
+  if (rc != EBUSY) return rc;
+  const std::uint32_t before = native_mutex::word(lock.native);
+  if (!adopt_if_orphan(where, lock)) return EBUSY;
+  rc = native_mutex::try_lock(lock.native);
+  adopted = rc == EOWNERDEAD && (before & native_mutex::tid_mask) != 0;
+  return rc;
+}
+
+const void* this_code() noexcept {
+  return __builtin_return_address(0);
+}
+
+// Puts the mutex at `offset` in the thread's hand. Empty: a living thread has it, or no entry is left for it.
+struct taken {
+  lock_bytes* lock = nullptr;
+  int rc = EBUSY;
+  bool adopted = false;
+};
+
+taken take(attachment& mine, std::uint64_t offset) noexcept {
+  mapping& where = *mine.where;
+  const auto view = where.lock_at(offset);
+  taken result{view.lock, EBUSY, false};
+  if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return result;
+  if (!held_list::push(mine, offset, this_code())) return result;
+  result.rc = try_take(where, *view.lock, result.adopted);
+  if (result.rc != 0 && result.rc != EOWNERDEAD) {
+    held_list::remove(mine, offset);
+    result.rc = EBUSY;
+  }
+  return result;
+}
+
+recovered_lock recover_lock(attachment& mine, const thread_record& dead, std::uint64_t offset) {
+  recovered_lock told{static_cast<pid_t>(dead.pid.load(std::memory_order_relaxed)),
+                      static_cast<pid_t>(dead.tid.load(std::memory_order_relaxed)), offset, true, false, false, {}};
+  const taken got = take(mine, offset);
+  if (got.rc == EBUSY) return told;
+  told.busy = false;
+  told.adopted = got.adopted;
+  told.was_consistent = got.lock->state.load(std::memory_order_acquire) == free_consistent;
+  told.result = settle({mine, *got.lock, offset, got.rc}, false);
+  // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
+  if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
+  return told;
+}
+
+// Forgets the origin of one unrepaired mutex.
+void forget_origin(attachment& mine, std::uint64_t offset) noexcept {
+  const taken got = take(mine, offset);
+  if (got.rc == EBUSY) return;
+  const lock_state state(got.lock->state.load(std::memory_order_acquire));
+  if (state.condition() == lock_condition::unrepaired) {
+    got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);
+    crash_barrier();  // the new state before the native unlock
+  }
+  if (got.rc == EOWNERDEAD) native_mutex::consistent(got.lock->native);
+  native_mutex::unlock(got.lock->native);
+  crash_barrier();
+  held_list::remove(mine, offset);
+}
+
+// Calls act(offset) for each pending entry of a record.
+template <class Act>
+void for_each_pending(mapping& where, std::uint32_t index, Act act) {
+  const held_entry* const held = where.held(index);
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+    if (!thread_records::is_pending(where, index, held[i])) continue;
+    if (const std::uint64_t place = held[i].place.load(std::memory_order_relaxed); place != 0) act(place & held_offset_mask);
+  }
+}
+
+}  // namespace
+
+void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell) {
+  mapping& where = *mine.where;
+  for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
+    const thread_record& record = where.record(index);
+    if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
+    if (!is_dead_for_good(where, index)) continue;
+    for_each_pending(where, index, [&](std::uint64_t offset) { tell(recover_lock(mine, record, offset)); });
+  }
+}
+
+void forget_origins(attachment& mine) noexcept {
+  mapping& where = *mine.where;
+  for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
+    if (index == mine.index || !is_dead_for_good(where, index)) continue;
+    for_each_pending(where, index, [&](std::uint64_t offset) { forget_origin(mine, offset); });
+  }
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,32 @@
+// Recovery of what dead threads have in hand: by recover(), and by a thread that finds no free record.
+#pragma once
+
+#include <pthread.h>
+
+#include <functional>
+#include <optional>
+
+#include "sync/heir.hpp"
+
+namespace outlive::detail {
+
+// What was done at one mutex of a dead thread's record.
+struct recovered_lock {
+  pid_t pid;                  // of the dead thread, read while the mutex still pinned its record
+  pid_t tid;
+  std::uint64_t offset;
+  bool busy;                  // a living thread has the mutex
+  bool adopted;
+  bool was_consistent;        // nothing was to be repaired
+  settled result;
+};
+
+// Recovers all that dead threads have in hand, or those of one process; `mine` is the identity to do it with. Takes what is free by now and waits
+// for nobody.
+void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell);
+
+// Makes unrepaired mutexes forget whose death it was, so that the records of those dead are free again: the last resort of a thread that
+// finds no record (U3). Such a mutex's owner is "unknown" from then on.
+void forget_origins(attachment& mine) noexcept;
+
+}  // namespace outlive::detail

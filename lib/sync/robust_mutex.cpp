@@ -1,0 +1,222 @@
+// The fast paths of robust_mutex. Counted in instructions by a test: every line here is paid at each lock.
+#include <outlive/robust_mutex.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <new>
+#include <string>
+
+#include <outlive/error.hpp>
+
+#include "segment/failure.hpp"
+#include "segment/lock_state.hpp"
+#include "segment/names.hpp"
+#include "segment/thread_slot.hpp"
+#include "sync/acquire.hpp"
+#include "sync/held_list.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive {
+
+using namespace detail;
+
+namespace detail {
+struct lock_access {
+  static_assert(sizeof(robust_mutex) == sizeof(lock_bytes) && alignof(robust_mutex) == alignof(lock_bytes));
+  static_assert(offsetof(robust_mutex, state_) == offsetof(lock_bytes, state));
+  static_assert(offsetof(robust_mutex, lock_class_) == offsetof(lock_bytes, lock_class));
+  static_assert(offsetof(robust_mutex, magic_) == offsetof(lock_bytes, magic));
+};
+}  // namespace detail
+
+namespace {
+
+lock_bytes& bytes_of(robust_mutex& mutex) noexcept {
+  return reinterpret_cast<lock_bytes&>(mutex);
+}
+const lock_bytes& bytes_of(const robust_mutex& mutex) noexcept {
+  return reinterpret_cast<const lock_bytes&>(mutex);
+}
+
+// What the fast path came to.
+enum class quick { entered, not_tried, stopped };
+
+// Range test, fork check, "has this thread a record" and held limit are the two comparisons at the top: a slot that fork wiped has size 0.
+inline quick try_quickly(lock_bytes& lock, const void* return_address, int& rc) noexcept {
+  thread_slot& slot = *current_slot;
+  const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
+  held_entry* const entry = slot.top;
+  if (offset >= slot.size || entry == slot.limit) [[unlikely]] return quick::not_tried;
+  slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
+  crash_barrier();
+  held_list::write(*entry, offset, return_address);
+  rc = native_mutex::try_lock(lock.native);
+  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]] return quick::stopped;
+  lock.state.store(slot.me, std::memory_order_relaxed);
+  crash_barrier();  // inside, before the user's first change
+  shared_u64& count = slot.record->acquisitions;
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return quick::entered;
+}
+
+[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, quick so_far, int rc, patience how_long, const void* return_address) {
+  return so_far == quick::stopped ? acquire_pushed(lock, rc, how_long) : acquire(lock, how_long, return_address);
+}
+
+[[noreturn]] void throw_failure(const lock_bytes& lock, const acquisition& result) {
+  const std::system_error error(result.error, describe(lock));
+  if (!result.thrown) throw error;
+  try {
+    std::rethrow_exception(result.thrown);
+  } catch (...) {
+    std::throw_with_nested(error);
+  }
+}
+
+bool check(const lock_bytes& lock, const acquisition& result) {
+  if (result.error) throw_failure(lock, result);
+  return result.acquired;
+}
+
+// The form with an error code. Only std::system_error is caught: a thread's forced unwind must pass.
+bool acquire_coded(lock_bytes& lock, quick so_far, int rc, patience how_long, const void* return_address, std::error_code& error) {
+  try {
+    const acquisition result = acquire_slowly(lock, so_far, rc, how_long, return_address);
+    error = result.error;
+    return result.acquired;
+  } catch (const std::system_error& failure) {
+    error = failure.code();
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+  }
+  return false;
+}
+
+[[gnu::noinline]] void lock_slowly(lock_bytes& lock, quick so_far, int rc, const void* return_address) {
+  check(lock, acquire_slowly(lock, so_far, rc, patience::unlimited(), return_address));
+}
+
+[[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, quick so_far, int rc, const void* return_address) {
+  return check(lock, acquire_slowly(lock, so_far, rc, patience::none(), return_address));
+}
+
+// True: done. False: not this thread's by the slot; the slow path looks further.
+inline bool unlock_quickly(lock_bytes& lock) noexcept {
+  thread_slot& slot = *current_slot;
+  const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
+  if (offset >= slot.size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]] return false;
+  held_entry* const entry = slot.top - 1;
+  if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]] return false;  // not the newest, or repaired
+  lock.state.store(free_consistent, std::memory_order_relaxed);
+  crash_barrier();  // out, before the mutex is anybody's
+  native_mutex::unlock(lock.native);
+  crash_barrier();  // the entry until after the native unlock (U10)
+  entry->place.store(0, std::memory_order_relaxed);
+  crash_barrier();  // empty before its place is free
+  slot.top = entry;
+  return true;
+}
+
+[[gnu::noinline]] void unlock_slowly(lock_bytes& lock) {
+  if (const std::error_code error = release(lock)) throw std::system_error(error, describe(lock));
+}
+
+}  // namespace
+
+robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{{}, 0}) {}
+
+robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
+  names::check_class_name(lock_class);
+  const auto where = mapping_table::find(this);
+  if (!where) {
+    fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
+                                   "\": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
+  }
+  const std::uint32_t index = names::intern(*where, lock_class, name_kind::lock_class);
+  const auto value_offset = static_cast<std::uint32_t>(guards.value_offset);
+  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.name, value_offset),
+                    value_offset, guards.name);
+  auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
+  native_mutex::init(bytes.native);
+  bytes.lock_class = index;
+  bytes.state.store(free_consistent, std::memory_order_relaxed);
+  crash_barrier();  // a whole mutex before the magic that says so
+  bytes.magic.store(native_lock_magic, std::memory_order_release);
+}
+
+robust_mutex::~robust_mutex() {
+  bytes_of(*this).magic.store(dead_lock_magic, std::memory_order_release);
+}
+
+void robust_mutex::lock() {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  if (so_far != quick::entered) [[unlikely]] lock_slowly(bytes, so_far, rc, __builtin_return_address(0));
+}
+
+void robust_mutex::lock(std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  error.clear();
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  if (so_far != quick::entered) [[unlikely]] acquire_coded(bytes, so_far, rc, patience::unlimited(), __builtin_return_address(0), error);
+}
+
+bool robust_mutex::try_lock() {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  return so_far == quick::entered || try_lock_slowly(bytes, so_far, rc, __builtin_return_address(0));
+}
+
+bool robust_mutex::try_lock(std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  error.clear();
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  return so_far == quick::entered || acquire_coded(bytes, so_far, rc, patience::none(), __builtin_return_address(0), error);
+}
+
+bool robust_mutex::try_lock_deadline(steady_point deadline) {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  return so_far == quick::entered || check(bytes, acquire_slowly(bytes, so_far, rc, {true, deadline}, __builtin_return_address(0)));
+}
+
+bool robust_mutex::try_lock_deadline(steady_point deadline, std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  int rc = 0;
+  error.clear();
+  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
+  return so_far == quick::entered || acquire_coded(bytes, so_far, rc, {true, deadline}, __builtin_return_address(0), error);
+}
+
+void robust_mutex::unlock() {
+  lock_bytes& bytes = bytes_of(*this);
+  if (!unlock_quickly(bytes)) [[unlikely]] unlock_slowly(bytes);
+}
+
+void robust_mutex::unlock(std::error_code& error) noexcept {
+  lock_bytes& bytes = bytes_of(*this);
+  error.clear();
+  if (!unlock_quickly(bytes)) [[unlikely]] error = release(bytes);
+}
+
+bool robust_mutex::recovered() const noexcept {
+  attachment* const mine = this_thread::attachment_of(this);
+  if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me) return false;
+  this_thread::deactivate();
+  const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
+  if (current_slot->repairs == 0) this_thread::activate(*mine);
+  return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
+}
+
+std::string_view robust_mutex::lock_class() const noexcept {
+  const auto where = mapping_table::find(this);
+  return where ? names::text_of(*where, bytes_of(*this).lock_class) : "unknown";
+}
+
+}  // namespace outlive

@@ -1,0 +1,76 @@
+#include "sys/fork_epoch.hpp"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
+#include <new>
+#include <system_error>
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr std::size_t chunk_bytes = 64 * 1024;
+
+std::byte* map_wiped_chunk() {
+  void* const memory = mmap(nullptr, chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  if (madvise(memory, chunk_bytes, MADV_WIPEONFORK) != 0) {
+    const int error = errno;
+    munmap(memory, chunk_bytes);
+    throw std::system_error(error, std::generic_category(), "MADV_WIPEONFORK (Linux 4.14 or newer)");
+  }
+  return static_cast<std::byte*>(memory);
+}
+
+// Guarded by `mutex`. Held over a fork, so that the child's copy is usable.
+struct arena {
+  std::mutex mutex;
+  std::byte* next = nullptr;
+  std::size_t left = 0;
+};
+
+arena& the_arena() {
+  static arena& instance = []() -> arena& {
+    auto* made = new arena;  // never destroyed: threads may end after static destruction
+    around_fork([] { the_arena().mutex.lock(); }, [] { the_arena().mutex.unlock(); });
+    return *made;
+  }();
+  return instance;
+}
+
+}  // namespace
+
+void* allocate_wiped_on_fork(std::size_t size) {
+  size = (size + 63) / 64 * 64;
+  if (size > chunk_bytes) throw std::bad_alloc();
+  arena& from = the_arena();
+  const std::lock_guard hold(from.mutex);
+  if (from.left < size) {
+    from.next = map_wiped_chunk();
+    from.left = chunk_bytes;
+  }
+  void* const memory = from.next;
+  from.next += size;
+  from.left -= size;
+  return memory;
+}
+
+std::uint64_t process_epoch() noexcept {
+  static std::atomic<std::uint64_t> epochs{0};  // counts along the line of forks, so that no descendant repeats one
+  static auto* const mine = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork(sizeof(std::atomic<std::uint64_t>)));
+  std::uint64_t epoch = mine->load(std::memory_order_acquire);  // pairs with the exchange below, in another thread
+  if (epoch != 0) return epoch;
+  const std::uint64_t made = epochs.fetch_add(1, std::memory_order_acq_rel) + 1;
+  return mine->compare_exchange_strong(epoch, made, std::memory_order_acq_rel) ? made : epoch;
+}
+
+void around_fork(void (*prepare)(), void (*release)()) {
+  const int rc = pthread_atfork(prepare, release, release);
+  if (rc != 0) throw std::system_error(rc, std::generic_category(), "pthread_atfork");
+}
+
+}  // namespace outlive::detail

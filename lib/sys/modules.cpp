@@ -1,0 +1,90 @@
+#include "sys/modules.hpp"
+
+#include <elf.h>
+#include <link.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace outlive::detail {
+
+namespace {
+
+std::string_view executable_path() {
+  static const std::string path = [] {
+    char buffer[512];
+    const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
+    return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
+  }();
+  return path;
+}
+
+// The build id in a module's notes: name "GNU", type NT_GNU_BUILD_ID, up to 20 bytes.
+std::string_view build_id_in(const char* notes, std::size_t size) noexcept {
+  std::size_t at = 0;
+  while (at + sizeof(ElfW(Nhdr)) <= size) {
+    ElfW(Nhdr) header;
+    std::memcpy(&header, notes + at, sizeof header);
+    const std::size_t name = at + sizeof header;
+    const std::size_t text = name + (header.n_namesz + 3U) / 4 * 4;
+    const std::size_t next = text + (header.n_descsz + 3U) / 4 * 4;
+    if (next > size || next <= at) return {};
+    if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 && std::memcmp(notes + name, "GNU", 4) == 0) {
+      return {notes + text, std::min<std::size_t>(header.n_descsz, 20)};
+    }
+    at = next;
+  }
+  return {};
+}
+
+struct visit_state {
+  bool (*visit)(const loaded_module&, void*);
+  void* context;
+  bool first = true;
+};
+
+int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
+  auto& state = *static_cast<visit_state*>(context);
+  const bool is_executable = state.first;  // the dynamic linker tells the executable first, without a name
+  state.first = false;
+  loaded_module module{info->dlpi_addr, std::numeric_limits<std::uint64_t>::max(), 0, info->dlpi_name, {}};
+  if (is_executable && module.path.empty()) module.path = executable_path();
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& part = info->dlpi_phdr[i];
+    const std::uint64_t begin = info->dlpi_addr + part.p_vaddr;
+    if (part.p_type == PT_LOAD) {
+      module.begin = std::min<std::uint64_t>(module.begin, begin);
+      module.end = std::max<std::uint64_t>(module.end, begin + part.p_memsz);
+    }
+    if (part.p_type == PT_NOTE && module.build_id.empty()) {
+      module.build_id = build_id_in(reinterpret_cast<const char*>(begin), part.p_memsz);
+    }
+  }
+  if (module.end == 0) return 0;
+  return state.visit(module, state.context) ? 0 : 1;
+}
+
+int count_loads(dl_phdr_info* info, std::size_t size, void* context) {
+  if (size >= offsetof(dl_phdr_info, dlpi_adds) + sizeof info->dlpi_adds) {
+    *static_cast<std::uint64_t*>(context) = info->dlpi_adds;
+  }
+  return 1;
+}
+
+}  // namespace
+
+void for_each_module(bool (*visit)(const loaded_module&, void*), void* context) {
+  visit_state state{visit, context};
+  dl_iterate_phdr(&visit_phdr, &state);
+}
+
+std::uint64_t modules_ever_loaded() noexcept {
+  std::uint64_t loads = 0;
+  dl_iterate_phdr(&count_loads, &loads);
+  return loads;
+}
+
+}  // namespace outlive::detail

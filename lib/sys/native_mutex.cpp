@@ -1,0 +1,157 @@
+#include "sys/native_mutex.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <system_error>
+
+#include "sys/futex.hpp"
+
+namespace outlive::detail {
+
+static_assert(native_mutex::tid_mask == FUTEX_TID_MASK);
+static_assert(native_mutex::owner_died == FUTEX_OWNER_DIED);
+static_assert(native_mutex::waiters == FUTEX_WAITERS);
+
+namespace {
+
+// Where libc keeps the futex word and the kind, as int indexes into pthread_mutex_t. glibc: __lock, __count, __owner,
+// __nusers, __kind (x86-64 and aarch64 alike). musl: _m_type, _m_lock.
+#ifdef __GLIBC__
+constexpr std::size_t word_index = 0;
+constexpr std::size_t kind_index = 4;
+#else
+constexpr std::size_t word_index = 1;
+constexpr std::size_t kind_index = 0;
+#endif
+
+std::uint32_t* int_at(pthread_mutex_t& mutex, std::size_t index) noexcept {
+  return reinterpret_cast<std::uint32_t*>(&mutex) + index;
+}
+
+std::uint32_t read_int(const pthread_mutex_t& mutex, std::size_t index) noexcept {
+  return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(&mutex) + index, __ATOMIC_ACQUIRE);
+}
+
+void check(int rc, const char* what) {
+  if (rc != 0) throw std::system_error(rc, std::generic_category(), what);
+}
+
+class robust_attributes {
+ public:
+  robust_attributes() {
+    check(pthread_mutexattr_init(&attributes_), "pthread_mutexattr_init");
+    check(pthread_mutexattr_setpshared(&attributes_, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
+    check(pthread_mutexattr_setrobust(&attributes_, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
+    check(pthread_mutexattr_settype(&attributes_, PTHREAD_MUTEX_ERRORCHECK), "pthread_mutexattr_settype");
+  }
+  const pthread_mutexattr_t* get() const noexcept { return &attributes_; }
+
+ private:
+  pthread_mutexattr_t attributes_;
+};
+
+std::uint32_t kind_of_ours() {
+  static const std::uint32_t kind = [] {
+    pthread_mutex_t prototype;
+    native_mutex::init(prototype);
+    return read_int(prototype, kind_index);
+  }();
+  return kind;
+}
+
+// A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a private one of the
+// thread costs two uncontended atomic operations and no system call.
+void clear_pending() noexcept {
+  struct private_mutex {
+    pthread_mutex_t mutex;
+    private_mutex() noexcept {
+      pthread_mutexattr_t attributes;
+      pthread_mutexattr_init(&attributes);
+      pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+      pthread_mutex_init(&mutex, &attributes);
+    }
+  };
+  static thread_local private_mutex own;
+  pthread_mutex_lock(&own.mutex);
+  pthread_mutex_unlock(&own.mutex);
+}
+
+#if defined(__SANITIZE_THREAD__)
+#define OUTLIVE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OUTLIVE_TSAN 1
+#endif
+#endif
+
+#ifndef OUTLIVE_TSAN
+timespec to_timespec(native_mutex::steady_point deadline) noexcept {
+  using namespace std::chrono;
+  const auto since = deadline.time_since_epoch();
+  const auto whole = duration_cast<seconds>(since);
+  return {static_cast<time_t>(whole.count()), static_cast<long>(duration_cast<nanoseconds>(since - whole).count())};
+}
+#endif
+
+}  // namespace
+
+void native_mutex::init(pthread_mutex_t& mutex) {
+  static const robust_attributes attributes;
+  check(pthread_mutex_init(&mutex, attributes.get()), "pthread_mutex_init of a robust process-shared mutex");
+}
+
+int native_mutex::lock_until(pthread_mutex_t& mutex, steady_point deadline) noexcept {
+#ifdef OUTLIVE_TSAN
+  // ThreadSanitizer has no model of clocklock and reports races that are none (hazard A64). It does know trylock.
+  for (;;) {
+    const int rc = pthread_mutex_trylock(&mutex);
+    if (rc == EBUSY && owner_in(word(mutex)) == static_cast<pid_t>(syscall(SYS_gettid))) return EDEADLK;
+    if (rc != EBUSY) return rc;
+    if (std::chrono::steady_clock::now() >= deadline) return ETIMEDOUT;
+    const timespec nap{0, 200'000};
+    nanosleep(&nap, nullptr);
+  }
+#else
+  const timespec until = to_timespec(deadline);
+  const int rc = pthread_mutex_clocklock(&mutex, CLOCK_MONOTONIC, &until);
+  if (rc != 0 && rc != EOWNERDEAD) clear_pending();
+  return rc;
+#endif
+}
+
+std::uint32_t native_mutex::word(const pthread_mutex_t& mutex) noexcept {
+  return read_int(mutex, word_index);
+}
+
+bool native_mutex::adopt(pthread_mutex_t& mutex, std::uint32_t seen) noexcept {
+  std::uint32_t* const word = int_at(mutex, word_index);
+  const std::uint32_t marked = (seen & waiters) | owner_died;
+  if (!__atomic_compare_exchange_n(word, &seen, marked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
+  futex_wake(word, 1);
+  return true;
+}
+
+void native_mutex::always_wake(pthread_mutex_t& mutex) noexcept {
+  __atomic_fetch_or(int_at(mutex, word_index), waiters, __ATOMIC_RELAXED);
+}
+
+void native_mutex::wake_one(pthread_mutex_t& mutex) noexcept {
+  futex_wake(int_at(mutex, word_index), 1);
+}
+
+bool native_mutex::is_intact(const pthread_mutex_t& mutex) noexcept {
+  return read_int(mutex, kind_index) == kind_of_ours();
+}
+
+bool has_robust_list() noexcept {
+  void* head = nullptr;
+  std::size_t length = 0;
+  return syscall(SYS_get_robust_list, 0, &head, &length) == 0 && head != nullptr;
+}
+
+}  // namespace outlive::detail

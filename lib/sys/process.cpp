@@ -1,0 +1,151 @@
+#include "sys/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+namespace outlive::detail {
+
+namespace {
+
+// Reads a small file of /proc whole. Returns the bytes read, 0 on any error.
+std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  std::size_t total = 0;
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer + total, size - total);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    total += static_cast<std::size_t>(n);
+    if (total == size) break;
+  }
+  ::close(fd);
+  return total;
+}
+
+struct thread_stat {
+  bool readable = false;
+  char state = '?';
+  std::uint64_t start_time = 0;
+};
+
+// proc(5): "pid (comm) state ppid ...", start time is field 22. The name may hold spaces and brackets: take the last one.
+thread_stat read_stat(pid_t tid) noexcept {
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(tid));
+  char text[1024];
+  const std::size_t size = read_file(path, text, sizeof text);
+  const std::string_view all(text, size);
+  std::size_t at = all.rfind(')');
+  if (at == std::string_view::npos || at + 2 >= size) return {};
+  thread_stat stat;
+  stat.state = all[at + 2];
+  at += 2;
+  for (int field = 3; field < 22; ++field) {
+    at = all.find(' ', at);
+    if (at == std::string_view::npos) return {};
+    ++at;
+  }
+  for (; at < size && all[at] >= '0' && all[at] <= '9'; ++at) {
+    stat.start_time = stat.start_time * 10 + static_cast<std::uint64_t>(all[at] - '0');
+  }
+  stat.readable = true;
+  return stat;
+}
+
+bool has_other_start_time(const thread_stat& now, std::uint64_t start_time) noexcept {
+  return start_time != 0 && now.start_time != 0 && now.start_time != start_time;
+}
+
+}  // namespace
+
+pid_t current_pid() noexcept {
+  return ::getpid();
+}
+
+pid_t current_tid() noexcept {
+  return static_cast<pid_t>(::syscall(SYS_gettid));
+}
+
+short_name current_thread_name() noexcept {
+  short_name name{};
+  ::prctl(PR_GET_NAME, name.data(), 0, 0, 0);
+  name.back() = 0;
+  return name;
+}
+
+short_name current_command_name() noexcept {
+  short_name name{};
+  // The main thread's name; not /proc/self/comm's "self", which a thread of another uid namespace may not read.
+  char path[40];
+  std::snprintf(path, sizeof path, "/proc/%d/comm", static_cast<int>(::getpid()));
+  const std::size_t size = read_file(path, name.data(), name.size());
+  if (size == 0) return current_thread_name();
+  name[size - 1] = 0;  // the kernel's line end, or the last byte of a name of full length
+  return name;
+}
+
+std::uint64_t start_time_of(pid_t tid) noexcept {
+  return read_stat(tid).start_time;
+}
+
+std::uint64_t pid_namespace_inode() noexcept {
+  struct stat info {};
+  return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+}
+
+boot_id current_boot_id() noexcept {
+  boot_id id{};
+  char text[64];
+  const std::size_t size = read_file("/proc/sys/kernel/random/boot_id", text, sizeof text);
+  std::size_t digits = 0;
+  for (std::size_t i = 0; i < size && digits < 2 * id.size(); ++i) {
+    const char c = text[i];
+    int value = -1;
+    if (c >= '0' && c <= '9') value = c - '0';
+    if (c >= 'a' && c <= 'f') value = c - 'a' + 10;
+    if (value < 0) continue;
+    id[digits / 2] = static_cast<char>((static_cast<unsigned char>(id[digits / 2]) << 4) | value);
+    ++digits;
+  }
+  return id;
+}
+
+bool is_thread_dead(pid_t pid, pid_t tid, std::uint64_t start_time) noexcept {
+  if (pid <= 0 || tid <= 0) return true;
+  if (::syscall(SYS_tgkill, pid, tid, 0) != 0 && errno == ESRCH) return true;
+  const thread_stat now = read_stat(tid);
+  if (!now.readable) return false;
+  return now.state == 'Z' || now.state == 'X' || has_other_start_time(now, start_time);
+}
+
+bool is_thread_id_free(pid_t tid) noexcept {
+  return tid <= 0 || (::syscall(SYS_tkill, tid, 0) != 0 && errno == ESRCH);
+}
+
+bool is_process_dead(pid_t pid, std::uint64_t start_time) noexcept {
+  if (pid <= 0) return true;
+  if (has_other_start_time(read_stat(pid), start_time)) return true;
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return errno == ESRCH;
+  pollfd ended{fd, POLLIN, 0};  // readable once the last thread has ended, reaped or not
+  const bool dead = ::poll(&ended, 1, 0) == 1 && (ended.revents & POLLIN) != 0;
+  ::close(fd);
+  return dead;
+}
+
+std::uint32_t effective_user() noexcept {
+  return ::geteuid();
+}
+
+}  // namespace outlive::detail

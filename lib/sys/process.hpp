@@ -1,0 +1,41 @@
+// Processes and threads: who am I, who is dead.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+
+namespace outlive::detail {
+
+pid_t current_pid() noexcept;
+pid_t current_tid() noexcept;
+
+using short_name = std::array<char, 16>;  // a thread's or command's name, with its terminating zero
+short_name current_thread_name() noexcept;
+short_name current_command_name() noexcept;
+
+// Start time of a thread in clock ticks since boot, as /proc/TID/stat tells it; 0 where it cannot be read.
+std::uint64_t start_time_of(pid_t tid) noexcept;
+
+// Inode of this process's PID namespace; 0 where /proc cannot be read. Two namespaces give one thread two ids (hazard A30).
+std::uint64_t pid_namespace_inode() noexcept;
+
+using boot_id = std::array<char, 16>;
+// Identity of this boot of the machine; all zero where it cannot be read. A file that outlived a boot names dead threads (hazard A22).
+boot_id current_boot_id() noexcept;
+
+// Whether thread `tid` of process `pid`, which had begun at `start_time` (0: not known), is certainly dead: the kernel has no such
+// thread, or /proc tells a zombie or another start time. An absent entry of /proc alone proves nothing (hidepid).
+bool is_thread_dead(pid_t pid, pid_t tid, std::uint64_t start_time) noexcept;
+
+// Whether no thread of that id exists in any process of this PID namespace.
+bool is_thread_id_free(pid_t tid) noexcept;
+
+// Whether process `pid`, whose main thread had begun at `start_time`, is certainly dead, with all of its threads. A process whose main
+// thread has ended while others run is alive, although /proc calls it a zombie.
+bool is_process_dead(pid_t pid, std::uint64_t start_time) noexcept;
+
+std::uint32_t effective_user() noexcept;
+
+}  // namespace outlive::detail

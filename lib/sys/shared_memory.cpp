@@ -1,0 +1,121 @@
+#include "sys/shared_memory.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace outlive::detail {
+
+namespace {
+
+[[noreturn]] void fail(int error, const std::string& what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+// Space that is only promised is SIGBUS later (hazard A47): take all of it now.
+void reserve(int fd, std::uint64_t size, const std::string& what) {
+  int rc = 0;
+  do {
+    rc = ::posix_fallocate(fd, 0, static_cast<off_t>(size));
+  } while (rc == EINTR);
+  if (rc != 0) fail(rc, what + ": reserving " + std::to_string(size) + " bytes");
+}
+
+}  // namespace
+
+file_descriptor::~file_descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+namespace shared_memory {
+
+file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode) {
+  file_descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file) fail(errno, folder + ": making a file");
+  // Not through the mode of open(), which the umask would cut.
+  if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) fail(errno, folder + ": fchmod");
+  reserve(file.get(), size, folder);
+  return file;
+}
+
+file_descriptor create_memfd(const std::string& name, std::uint64_t size) {
+  file_descriptor file(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) fail(errno, "memfd_create");
+  reserve(file.get(), size, "memfd " + name);
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) fail(errno, "memfd " + name + ": F_SEAL_SHRINK");
+  return file;
+}
+
+bool link(const file_descriptor& file, const std::string& path) {
+  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+  if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
+  // Where /proc is not mounted; needs CAP_DAC_READ_SEARCH.
+  if (errno != EEXIST && ::linkat(file.get(), "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) == 0) return true;
+  if (errno == EEXIST) return false;
+  fail(errno, path + ": giving the segment its name");
+}
+
+file_descriptor open(const std::string& path) {
+  file_descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!file && errno != ENOENT) fail(errno, path);
+  return file;
+}
+
+file_descriptor duplicate(int fd) {
+  file_descriptor file(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!file) fail(errno, "file descriptor " + std::to_string(fd));
+  return file;
+}
+
+bool unlink(const std::string& path) {
+  if (::unlink(path.c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  fail(errno, path);
+}
+
+file_info inspect(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) fail(errno, "fstat");
+  return {info.st_dev,
+          info.st_ino,
+          static_cast<std::uint64_t>(info.st_size),
+          info.st_uid,
+          static_cast<unsigned>(info.st_mode & 0777),
+          S_ISREG(info.st_mode)};
+}
+
+bool is_memfd(int fd) noexcept {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
+std::size_t read_start(int fd, void* buffer, std::size_t size) {
+  std::size_t total = 0;
+  while (total < size) {
+    const ssize_t n = ::pread(fd, static_cast<char*>(buffer) + total, size - total, static_cast<off_t>(total));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(errno, "reading the segment's header");
+    if (n == 0) break;
+    total += static_cast<std::size_t>(n);
+  }
+  return total;
+}
+
+void* map(int fd, std::uint64_t size) {
+  void* const base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) fail(errno, "mapping " + std::to_string(size) + " bytes");
+  ::madvise(base, size, MADV_DONTDUMP);
+  return base;
+}
+
+void unmap(void* base, std::uint64_t size) noexcept {
+  ::munmap(base, size);
+}
+
+}  // namespace shared_memory
+
+}  // namespace outlive::detail

@@ -1,0 +1,63 @@
+// Shared memory: files under /dev/shm and memfds, and their mapping.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace outlive::detail {
+
+// Owns a file descriptor; all are opened close-on-exec.
+class file_descriptor {
+ public:
+  file_descriptor() noexcept = default;
+  explicit file_descriptor(int fd) noexcept : fd_(fd) {}
+  file_descriptor(file_descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  file_descriptor& operator=(file_descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~file_descriptor();
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+namespace shared_memory {
+
+struct file_info {
+  std::uint64_t device, inode, size;
+  std::uint32_t owner;
+  unsigned mode;      // permission bits
+  bool regular;
+};
+
+// A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC.
+file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode);
+// A memfd that cannot shrink, with all its space reserved. Throws std::system_error.
+file_descriptor create_memfd(const std::string& name, std::uint64_t size);
+// Gives a file of create_unnamed() its name: the one step by which a segment appears. False: the name is taken. Throws.
+bool link(const file_descriptor& file, const std::string& path);
+// Opens an existing file; an empty descriptor when there is none. Does not follow a symbolic link. Throws std::system_error.
+file_descriptor open(const std::string& path);
+// Opens a second descriptor of the same file. Throws std::system_error.
+file_descriptor duplicate(int fd);
+// False when there was none. Throws std::system_error.
+bool unlink(const std::string& path);
+
+file_info inspect(int fd);
+// Whether the file is a memfd that cannot shrink: reachable by no path, so that its mode says nothing.
+bool is_memfd(int fd) noexcept;
+// Reads from the start of the file; returns the bytes read. Throws std::system_error.
+std::size_t read_start(int fd, void* buffer, std::size_t size);
+
+// Maps the whole file, shared and writable, left out of core dumps (hazard A49). Throws std::system_error.
+void* map(int fd, std::uint64_t size);
+void unmap(void* base, std::uint64_t size) noexcept;
+
+}  // namespace shared_memory
+
+}  // namespace outlive::detail
