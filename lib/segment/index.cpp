@@ -26,7 +26,7 @@ struct slot_view {
   std::uint32_t line;
 };
 
-slot_view read(const mapping& where, std::uint64_t at) {
+slot_view look_at(const mapping& where, std::uint64_t at) {
   const index_slot& slot = where.index()[at];
   for (std::uint64_t hash = slot.hash.load(std::memory_order_acquire);;) {
     if (hash <= slot_removed) return {hash, 0};
@@ -48,7 +48,7 @@ void probe(const mapping& where, std::uint64_t hash, Visit visit) {
   const std::uint64_t mask = where.layout().index_slots - 1;
   std::uint64_t at = hash & mask;
   for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
-    const slot_view slot = read(where, at);
+    const slot_view slot = look_at(where, at);
     if (slot.hash == slot_empty || !visit(at, slot)) return;
   }
 }
@@ -66,7 +66,7 @@ std::uint64_t first_usable(const mapping& where, std::uint64_t hash) {
   const std::uint64_t mask = where.layout().index_slots - 1;
   std::uint64_t at = hash & mask;
   for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
-    if (read(where, at).hash <= slot_removed) return at;
+    if (look_at(where, at).hash <= slot_removed) return at;
   }
   fail(errc::damaged, where.describe() + ": found no free slot in its directory, expected half of them free");
 }
@@ -103,7 +103,7 @@ std::optional<std::uint32_t> find(const mapping& where, std::string_view name) {
     if (slot.hash != hash) return true;
     if (is_wanted(where, slot.line, name)) {
       found = slot.line;
-    } else if (read(where, at).hash != hash) {
+    } else if (look_at(where, at).hash != hash) {
       return true;  // removed meanwhile
     }
     return !found;
@@ -126,7 +126,7 @@ void remove(mapping& where, std::string_view name, std::uint32_t line) {
 
 void remove_stale(mapping& where) {
   for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
-    const slot_view slot = read(where, at);
+    const slot_view slot = look_at(where, at);
     if (slot.hash <= slot_removed) continue;
     const bool live = blocks::is_sound(where, slot.line) && blocks::state_of(blocks::at(where, slot.line)) == block_state::live &&
                       hash_of(blocks::name_in(blocks::at(where, slot.line))) == slot.hash;

@@ -4,7 +4,7 @@ namespace outlive::detail::held_list {
 
 bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept {
   if (mine.top >= this_thread::limit_of(mine)) return false;
-  write(*mine.top++, offset, return_address);
+  put(*mine.top++, offset, return_address);
   return true;
 }
 

@@ -12,7 +12,7 @@
 namespace outlive::detail::held_list {
 
 // Puts an entry at `at`. Requires: the place above it was counted before, so that a signal handler that locks in between goes above it.
-inline void write(held_entry& at, std::uint64_t offset, const void* return_address) noexcept {
+inline void put(held_entry& at, std::uint64_t offset, const void* return_address) noexcept {
   at.return_address.store(reinterpret_cast<std::uint64_t>(return_address), std::memory_order_relaxed);
   crash_barrier();  // the address belongs to the entry as soon as the entry counts
   at.place.store(offset, std::memory_order_relaxed);

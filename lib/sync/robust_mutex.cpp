@@ -50,7 +50,7 @@ inline quick try_quickly(lock_bytes& lock, const void* return_address, int& rc) 
   if (offset >= slot.size || entry == slot.limit) [[unlikely]] return quick::not_tried;
   slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
   crash_barrier();
-  held_list::write(*entry, offset, return_address);
+  held_list::put(*entry, offset, return_address);
   rc = native_mutex::try_lock(lock.native);
   if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]] return quick::stopped;
   lock.state.store(slot.me, std::memory_order_relaxed);

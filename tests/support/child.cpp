@@ -141,7 +141,9 @@ void child::run_in_child(const body& run, const options& how, pid_t parent) {
 
   agent self(to_parent_, to_child_, name_);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
-  listeners.Release(listeners.default_result_printer());
+  // Silenced, and kept reachable: it is nobody's leak if the child leaves through exit().
+  [[maybe_unused]] static ::testing::TestEventListener* const silenced =
+      listeners.Release(listeners.default_result_printer());
   listeners.Append(new forwarder(self));
   if (how.second_thread) {
     std::thread second([&] { run_body(run, self); });

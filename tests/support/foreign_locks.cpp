@@ -1,10 +1,13 @@
 #include "support/foreign_locks.hpp"
 
+#include <dlfcn.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace outlive::testing {
@@ -12,6 +15,16 @@ namespace {
 
 void check(int error, const char* what) {
   if (error != 0) throw std::system_error(error, std::generic_category(), what);
+}
+
+using lock_function = int (*)(pthread_mutex_t*);
+
+/// From the C library itself, past the interceptors of a sanitizer: ThreadSanitizer bears no thread with more than 64 locks.
+lock_function unseen(const char* name) {
+  void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  void* found = libc ? dlsym(libc, name) : nullptr;
+  if (found == nullptr) throw std::runtime_error(std::string("the C library has no ") + name);
+  return reinterpret_cast<lock_function>(found);
 }
 
 }  // namespace
@@ -41,12 +54,14 @@ foreign_locks::~foreign_locks() {
 }
 
 void foreign_locks::lock_all() {
+  const lock_function lock = unseen("pthread_mutex_lock");
   held_ = true;
-  for (std::size_t i = 0; i < count_; ++i) check(pthread_mutex_lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
+  for (std::size_t i = 0; i < count_; ++i) check(lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
 }
 
 void foreign_locks::unlock_all() {
-  for (std::size_t i = count_; i-- > 0;) check(pthread_mutex_unlock(&mutexes_[i]), "pthread_mutex_unlock");
+  const lock_function unlock = unseen("pthread_mutex_unlock");
+  for (std::size_t i = count_; i-- > 0;) check(unlock(&mutexes_[i]), "pthread_mutex_unlock of a foreign lock");
   held_ = false;
 }
 

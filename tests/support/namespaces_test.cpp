@@ -26,8 +26,8 @@ class pid_namespace_test : public ::testing::Test {
 TEST_F(pid_namespace_test, the_body_has_another_namespace_and_a_small_pid) {
   child outer("outer", [](agent& parent) {
     run_in_pid_namespace(parent, [&] {
-      EXPECT_EQ(getpid(), 2);
-      EXPECT_EQ(gettid(), 2);
+      EXPECT_LT(getpid(), 10);
+      EXPECT_EQ(gettid(), getpid());
       parent.tell("inside");
     });
   });

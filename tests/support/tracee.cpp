@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <stdexcept>
 #include <system_error>
@@ -28,25 +27,6 @@ template <typename Data>
 long request(int what, pid_t pid, std::uintptr_t address, Data data) {
   return ptrace(static_cast<__ptrace_request>(what), pid, reinterpret_cast<void*>(address), data);
 }
-
-/// SIGCHLD stays pending until sigtimedwait fetches it: what makes a waitpid with a time limit.
-class sigchld_blocked {
- public:
-  sigchld_blocked() {
-    sigemptyset(&only_);
-    sigaddset(&only_, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &only_, &before_);
-  }
-  ~sigchld_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  void await(milliseconds span) const {
-    const timespec limit{0, static_cast<long>(span.count()) * 1'000'000};
-    sigtimedwait(&only_, nullptr, &limit);
-  }
-
- private:
-  sigset_t only_;
-  sigset_t before_;
-};
 
 /// Places an int3, and puts back what was there.
 class breakpoint {
@@ -70,6 +50,19 @@ class breakpoint {
 };
 
 }  // namespace
+
+tracee::blocked_sigchld::blocked_sigchld() {
+  sigemptyset(&only_);
+  sigaddset(&only_, SIGCHLD);
+  pthread_sigmask(SIG_BLOCK, &only_, &before_);
+}
+
+tracee::blocked_sigchld::~blocked_sigchld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+void tracee::blocked_sigchld::await(milliseconds span) const {
+  const timespec limit{0, static_cast<long>(span.count()) * 1'000'000};
+  sigtimedwait(&only_, nullptr, &limit);
+}
 
 void tracee::trace_me() {
   if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) fail("PTRACE_TRACEME");
@@ -100,7 +93,6 @@ tracee::stop tracee::judge(int status) {
 
 tracee::stop tracee::resume(int what, bool stop_asleep) {
   const pid_t pid = process_.pid();
-  const sigchld_blocked announced;
   const deadline end(limit_);
   slept_ = false;
   if (what != 0) {
@@ -114,7 +106,7 @@ tracee::stop tracee::resume(int what, bool stop_asleep) {
     if (got == pid) return judge(status);
     if (got < 0 && errno != EINTR) fail("waitpid of the traced child");
     const deadline nap(slice);
-    announced.await(slice);
+    announced_.await(slice);
     if (!nap.passed() || task_state(pid) != 'S') {
       if (end.passed()) throw timed_out("child '" + process_.name() + "' did not stop");
       continue;
@@ -204,6 +196,9 @@ std::optional<std::string> tracing_unavailable() {
 
 #else
 
+tracee::blocked_sigchld::blocked_sigchld() = default;
+tracee::blocked_sigchld::~blocked_sigchld() = default;
+void tracee::blocked_sigchld::await(milliseconds) const {}
 void tracee::trace_me() {}
 tracee::tracee(child& process, std::function<void()>, milliseconds limit) : process_(process), limit_(limit) {}
 tracee::~tracee() = default;

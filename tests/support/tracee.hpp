@@ -4,6 +4,7 @@
 // the code, so that neither the parent nor other children see it.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -57,6 +58,19 @@ class tracee {
   stop judge(int status);
   void set_pc(std::uintptr_t pc);
 
+  /// SIGCHLD stays pending in the tracer until sigtimedwait fetches it: what makes a waitpid with a time limit.
+  class blocked_sigchld {
+   public:
+    blocked_sigchld();
+    ~blocked_sigchld();
+    void await(milliseconds span) const;
+
+   private:
+    sigset_t only_;
+    sigset_t before_;
+  };
+
+  blocked_sigchld announced_;
   child& process_;
   std::function<void()> on_sleep_;
   milliseconds limit_;
