@@ -74,8 +74,7 @@ class guarded {
     explicit guard(guarded* owner) noexcept : owner_(owner) {}
     // In a forked child, or another thread, the mutex is not ours: then there is nothing to give back.
     void release() noexcept {
-      std::error_code ignored;
-      if (guarded* owner = std::exchange(owner_, nullptr)) owner->mutex_.unlock(ignored);
+      if (guarded* owner = std::exchange(owner_, nullptr)) owner->mutex_.release();
     }
     guarded* owner_ = nullptr;
   };

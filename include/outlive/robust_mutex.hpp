@@ -41,6 +41,9 @@
 
 namespace outlive {
 
+template <class T>
+class guarded;
+
 namespace detail {
 struct lock_access;  // the library's own way to the members
 
@@ -117,6 +120,8 @@ class alignas(64) robust_mutex {
 
  private:
   friend struct detail::lock_access;
+  template <class>
+  friend class guarded;
   using steady_point = std::chrono::steady_clock::time_point;
 
   template <class Rep, class Period>
@@ -132,6 +137,8 @@ class alignas(64) robust_mutex {
   }
   static steady_point steady(const steady_point& deadline) noexcept { return deadline; }
 
+  // unlock() for destructors: where there is nothing to give back, it gives nothing back.
+  OUTLIVE_API void release() noexcept;
   OUTLIVE_API bool try_lock_deadline(steady_point deadline);
   OUTLIVE_API bool try_lock_deadline(steady_point deadline, std::error_code& error);
 

@@ -70,7 +70,13 @@ void recount(mapping& where) {
 class directory_guard {
  public:
   explicit directory_guard(mapping& where) : hold_(where, where.header().directory, "directory") {
-    if (hold_.owner_died()) recount(where);
+    shared_u32& stale = where.header().directory_counts.stale;
+    if (!hold_.owner_died() && stale.load(std::memory_order_relaxed) == 0) return;
+    stale.store(1, std::memory_order_relaxed);
+    crash_barrier();  // the mark before the first change: neither a death nor an error in the count loses that it is due
+    recount(where);
+    crash_barrier();
+    stale.store(0, std::memory_order_relaxed);
     hold_.mended();
   }
 

@@ -87,11 +87,14 @@ void remove_slot(mapping& where, std::uint64_t at) {
   empty_run_before(where, at);
 }
 
-// Whether the block is the one that look-ups of `name` want. A sound block of another name has the same hash by chance.
-bool is_wanted(const mapping& where, std::uint32_t line, std::string_view name) {
-  if (!blocks::is_sound(where, line)) blocks::fail_damaged(where, line);
-  const block_header& block = blocks::at(where, line);
-  return blocks::state_of(block) == block_state::live && blocks::name_in(block) == name;
+// Whether the slot's block is the one that look-ups of `name` want. A sound block of another name has the same hash by chance. One that is not
+// sound is damaged, unless it was removed, and perhaps given another name, while we looked.
+bool is_wanted(const mapping& where, std::uint64_t at, const slot_view& slot, std::string_view name) {
+  const block_header& block = blocks::at(where, slot.line < where.layout().object_lines ? slot.line : 0);
+  if (blocks::is_sound(where, slot.line)) return blocks::state_of(block) == block_state::live && blocks::name_in(block) == name;
+  const slot_view again = look_at(where, at);
+  if (again.hash == slot.hash && again.line == slot.line && !blocks::is_sound(where, slot.line)) blocks::fail_damaged(where, slot.line);
+  return false;
 }
 
 }  // namespace
@@ -100,12 +103,7 @@ std::optional<std::uint32_t> find(const mapping& where, std::string_view name) {
   const std::uint64_t hash = hash_of(name);
   std::optional<std::uint32_t> found;
   probe(where, hash, [&](std::uint64_t at, const slot_view& slot) {
-    if (slot.hash != hash) return true;
-    if (is_wanted(where, slot.line, name)) {
-      found = slot.line;
-    } else if (look_at(where, at).hash != hash) {
-      return true;  // removed meanwhile
-    }
+    if (slot.hash == hash && is_wanted(where, at, slot, name)) found = slot.line;
     return !found;
   });
   return found;

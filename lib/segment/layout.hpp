@@ -87,7 +87,7 @@ inline constexpr std::size_t free_lists = 64;
 struct directory_state {
   shared_u64 end;                     // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
   shared_u32 live;                    // (D) objects
-  std::uint32_t reserved;
+  shared_u32 stale;                   // (D) 1: a count was begun and not finished
   std::uint32_t freed[free_lists];    // (D) first freed block of a type, by its hash: line + 1, 0 for none
 };
 static_assert(sizeof(directory_state) == 272);

@@ -21,6 +21,7 @@ struct mapping_registry {
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
       auto* registry = new mapping_registry;
+      process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
       return *registry;
     }();

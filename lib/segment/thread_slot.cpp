@@ -42,7 +42,8 @@ void end_of_thread() {
     *link = each->next;
     delete each;
   }
-  current_slot->in_use = 0;  // whoever still locks, in a later destructor, starts anew and is called again
+  // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
+  if (first_attachment == nullptr) current_slot->in_use = 0;
 }
 
 }  // namespace

@@ -202,7 +202,12 @@ void robust_mutex::unlock() {
 void robust_mutex::unlock(std::error_code& error) noexcept {
   lock_bytes& bytes = bytes_of(*this);
   error.clear();
-  if (!unlock_quickly(bytes)) [[unlikely]] error = release(bytes);
+  if (!unlock_quickly(bytes)) [[unlikely]] error = detail::release(bytes);
+}
+
+void robust_mutex::release() noexcept {
+  lock_bytes& bytes = bytes_of(*this);
+  if (!unlock_quickly(bytes)) [[unlikely]] static_cast<void>(detail::release(bytes));
 }
 
 bool robust_mutex::recovered() const noexcept {
