@@ -39,11 +39,11 @@ int visit(const std::string& name, bool dies) {
   return x.recovered() && x->a == 499 && x->b == 501 ? 0 : 1;
 }
 
-int run(const std::string& name, const char* part) {
+int run(const char* program, const std::string& name, const char* part) {
   std::fflush(stdout);
   const pid_t pid = fork();
   if (pid == 0) {
-    execl("/proc/self/exe", "bank", name.c_str(), part, nullptr);
+    execlp(program, program, name.c_str(), part, nullptr);
     _exit(127);
   }
   int status = 0;
@@ -56,8 +56,8 @@ int main(int argc, char** argv) {
   if (argc == 3) return visit(argv[1], std::string(argv[2]) == "die");
 
   const std::string name = "example.bank." + std::to_string(getpid());
-  const int first = run(name, "die");
-  const int second = run(name, "audit");
+  const int first = run(argv[0], name, "die");
+  const int second = run(argv[0], name, "audit");
   outlive::segment::unlink(name);
   const bool good = WIFSIGNALED(first) && WTERMSIG(first) == SIGKILL && WIFEXITED(second) && WEXITSTATUS(second) == 0;
   std::puts(good ? "the money is all there" : "FAILED");

@@ -37,10 +37,10 @@ int play(const std::string& name, const std::string& part, long count) {
   return 0;
 }
 
-pid_t start(const std::string& name, const char* part, const char* count) {
+pid_t start(const char* program, const std::string& name, const char* part, const char* count) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
-  execl("/proc/self/exe", "unrelated_processes", name.c_str(), part, count, nullptr);
+  execlp(program, program, name.c_str(), part, count, nullptr);
   _exit(127);
 }
 
@@ -64,11 +64,11 @@ int main(int argc, char** argv) {
 
   const std::string name = "example.visits." + std::to_string(getpid());
   bool good = refused(name, "visit", outlive::errc::not_found);
-  good = status_of(start(name, "serve", "0")) == 0 && good;  // its end changes nothing: a named segment stays until unlink()
+  good = status_of(start(argv[0], name, "serve", "0")) == 0 && good;  // its end changes nothing: a named segment stays until unlink()
   good = refused(name, "serve", outlive::errc::already_exists) && good;
 
-  const std::vector<pid_t> visitors{start(name, "visit", "5000"), start(name, "visit", "7000")};
-  const int dropped = status_of(start(name, "drop", "1001"));
+  const std::vector<pid_t> visitors{start(argv[0], name, "visit", "5000"), start(argv[0], name, "visit", "7000")};
+  const int dropped = status_of(start(argv[0], name, "drop", "1001"));
   good = WIFSIGNALED(dropped) && WTERMSIG(dropped) == SIGKILL && good;
   for (const pid_t pid : visitors) good = status_of(pid) == 0 && good;
 
