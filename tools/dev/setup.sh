@@ -71,18 +71,24 @@ configure() {
   # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing looks for them.
   local multiarch
   multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
-  local wanted="$compiler $*" known=
-  [[ -f $folder/outlive-options ]] && known=$(<"$folder/outlive-options")
-  [[ -f $folder/build.ninja && $known == "$wanted" ]] && return 0
+  # A folder of another compiler, or of a checkout that has moved, is of no use.
+  local base="$compiler for $root" known_base= known_options=
+  [[ -f $folder/build.ninja && -f $folder/outlive-options ]] && { read -r known_base; read -r known_options; } <"$folder/outlive-options"
+  [[ $known_base == "$base" && $known_options == "$*" ]] && return 0
   say "Configuring build/$name ($compiler)"
-  if [[ -f $folder/build.ninja && ${known%% *} == "$compiler" ]]; then
+  if [[ $known_base == "$base" ]]; then
     meson configure "$folder" "$@" >&2 && meson setup --reconfigure "$folder" "$root" >&2
   else
-    rm -rf -- "$folder"  # half configured, or by another compiler
+    rm -rf -- "$folder"
     mkdir -p -- "$root/build"
     CXX=$compiler meson setup "$folder" "$root" "$@" >&2
   fi || fail "meson could not configure build/$name"
-  printf '%s\n' "$wanted" >"$folder/outlive-options"
+  printf '%s\n' "$base" "$*" >"$folder/outlive-options"
+}
+
+# is_configured NAME: by whichever script, with whichever options.
+is_configured() {
+  [[ -f $root/build/$1/build.ninja && $(head -n 1 "$root/build/$1/outlive-options" 2>/dev/null) == *" for $root" ]]
 }
 
 # build NAME [TARGET...]: with ninja's progress line.
