@@ -50,10 +50,13 @@ struct object_type {
   std::string_view name;  // as typeid says it
   std::size_t size;
   std::size_t alignment;
+  std::uint64_t hash;     // of the above: what the directory compares
 };
+[[nodiscard]] OUTLIVE_API object_type make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept;
 template <class T>
-[[nodiscard]] object_type object_type_of() noexcept {
-  return {typeid(T).name(), sizeof(T), alignof(T)};
+[[nodiscard]] const object_type& object_type_of() noexcept {
+  static const object_type type = make_object_type(typeid(T).name(), sizeof(T), alignof(T));
+  return type;
 }
 }  // namespace detail
 

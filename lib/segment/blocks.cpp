@@ -88,10 +88,6 @@ std::uint32_t take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
 
 }  // namespace
 
-std::uint64_t type_hash(const object_type& type) noexcept {
-  return mix(hash_text(type.name), type.size << 8 | type.alignment);
-}
-
 block_header& at(const mapping& where, std::uint32_t line) noexcept {
   return *reinterpret_cast<block_header*>(where.object_line(line));
 }
@@ -122,6 +118,15 @@ bool is_sound(const mapping& where, std::uint32_t line) noexcept {
   return block.name_check == name_check_of(block, name_in(block));
 }
 
+bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept {
+  const std::uint64_t room = where.layout().object_lines;
+  const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
+  if (line >= room || lines > room - line) return false;
+  const block_header& block = at(where, line);
+  return state_of(block) == block_state::live && block.magic == block_magic && block.type == type.hash && block.size == type.size &&
+         block.name_length == name.size() && name_in(block) == name;
+}
+
 std::string_view name_in(const block_header& block) noexcept {
   return {block.name_length <= inline_name_bytes ? block.name : long_name_in(block), block.name_length};
 }
@@ -141,9 +146,8 @@ void fail_damaged(const mapping& where, std::uint32_t line) {
 }
 
 std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
-  const std::uint64_t hash = type_hash(type);
   const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
-  if (const std::uint32_t found = take_freed(where, hash, type.size, static_cast<std::uint32_t>(lines)); found != 0) {
+  if (const std::uint32_t found = take_freed(where, type.hash, type.size, static_cast<std::uint32_t>(lines)); found != 0) {
     const std::uint32_t line = found - 1;
     block_header& block = at(where, line);
     write_name(block, name, type_name);
@@ -159,7 +163,7 @@ std::uint32_t take(mapping& where, std::string_view name, const object_type& typ
   }
   block_header& block = at(where, end);
   block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_relaxed);
-  write_extent(block, hash, type.size, static_cast<std::uint32_t>(lines));
+  write_extent(block, type.hash, type.size, static_cast<std::uint32_t>(lines));
   write_name(block, name, type_name);
   crash_barrier();  // a whole block before the end that takes it in
   where.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);

@@ -11,14 +11,14 @@
 
 namespace outlive::detail::blocks {
 
-std::uint64_t type_hash(const object_type& type) noexcept;
-
 block_header& at(const mapping& where, std::uint32_t line) noexcept;
 void* object_of(const block_header& block) noexcept;
 block_state state_of(const block_header& block) noexcept;
 
 // Whether a sound block lies at the line: every number in it is within bounds and agrees with its check.
 bool is_sound(const mapping& where, std::uint32_t line) noexcept;
+// Whether a live object of exactly this name and type lies at the line: what a look-up mostly finds. What is compared needs no check.
+bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept;
 // Requires: is_sound().
 std::string_view name_in(const block_header& block) noexcept;
 

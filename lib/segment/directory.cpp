@@ -28,7 +28,7 @@ std::string describe(const object_type& type) {
 }
 
 void check_type(const mapping& where, const block_header& block, const object_type& type) {
-  if (block.type == blocks::type_hash(type)) return;
+  if (block.type == type.hash) return;
   fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(blocks::name_in(block)) + "\": found type " +
                                 std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) +
                                 " bytes, expected " + describe(type));
@@ -107,7 +107,7 @@ bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
 }  // namespace
 
 void* find(const mapping& where, std::string_view name, const object_type& type) {
-  const auto line = index::find(where, name);
+  const auto line = index::find(where, name, type);
   if (!line) return nullptr;
   const block_header& block = blocks::at(where, *line);
   check_type(where, block, type);
@@ -137,7 +137,7 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
 
 bool destroy(mapping& where, std::string_view name, const object_type& type, action end) {
   const directory_guard hold(where);
-  const auto line = index::find(where, name);
+  const auto line = index::find(where, name, type);
   if (!line) return false;
   block_header& block = blocks::at(where, *line);
   check_type(where, block, type);

@@ -20,7 +20,7 @@ namespace {
 constexpr std::uint32_t max_threads = 65'000;       // an index and 1 must fit into 16 bits
 constexpr std::uint32_t max_participants = 65'000;
 constexpr std::uint32_t max_capacity = 1U << 28;
-constexpr std::uint32_t max_names = 1U << 16;
+constexpr std::uint32_t max_names = 0xffff;
 constexpr std::uint64_t max_object_bytes = std::uint64_t{1} << 37;  // lines must fit into 32 bits
 constexpr std::uint32_t max_held_limit = 1'900;     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
 
@@ -200,6 +200,7 @@ void fill_new_segment(void* base, const segment_constants& constants) {
   auto* const header = ::new (base) segment_header{};
   std::memcpy(&header->constants, &constants, sizeof constants);
   for (internal_lock* lock : {&header->adoption, &header->directory, &header->names}) native_mutex::init(lock->native);
+  header->name_count.store(0xffff0000, std::memory_order_relaxed);  // 0, and its complement
   header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);  // 0 lines, and its complement
   for (std::uint64_t i = 0; i < at.record_count; ++i) {
     auto* const record = reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);

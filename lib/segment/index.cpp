@@ -99,11 +99,12 @@ bool is_wanted(const mapping& where, std::uint64_t at, const slot_view& slot, st
 
 }  // namespace
 
-std::optional<std::uint32_t> find(const mapping& where, std::string_view name) {
+std::optional<std::uint32_t> find(const mapping& where, std::string_view name, const object_type& type) {
   const std::uint64_t hash = hash_of(name);
   std::optional<std::uint32_t> found;
   probe(where, hash, [&](std::uint64_t at, const slot_view& slot) {
-    if (slot.hash == hash && is_wanted(where, at, slot, name)) found = slot.line;
+    if (slot.hash != hash) return true;
+    if (blocks::is_object(where, slot.line, name, type) || is_wanted(where, at, slot, name)) found = slot.line;
     return !found;
   });
   return found;

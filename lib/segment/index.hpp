@@ -8,12 +8,14 @@
 #include <optional>
 #include <string_view>
 
+#include <outlive/segment.hpp>
+
 #include "segment/mapping.hpp"
 
 namespace outlive::detail::index {
 
-// Line of the live block of that name. Throws errc::damaged.
-std::optional<std::uint32_t> find(const mapping& where, std::string_view name);
+// Line of the live block of that name, whatever its type; `type` is the one expected. Throws errc::damaged.
+std::optional<std::uint32_t> find(const mapping& where, std::string_view name, const object_type& type);
 
 // The rest requires the directory mutex.
 

@@ -98,7 +98,7 @@ struct alignas(4096) segment_header {
   internal_lock directory;
   internal_lock names;
   shared_u32 records_in_use;            // highest claimed record + 1; only grows
-  shared_u32 name_count;                // (N) entries of the names table that are complete; only grows
+  shared_u32 name_count;                // (N) entries of the names table that are complete, with its complement above; only grows
   shared_u64 deaths;                    // entries ever begun in the death log
   std::uint8_t reserved[48];
   directory_state directory_counts;     // (D)

@@ -21,8 +21,22 @@ bool is_sound(const name_entry& entry) noexcept {
   return entry.checksum == checksum_of(entry) && entry.length < sizeof entry.text;
 }
 
-std::uint32_t count_of(const mapping& where) noexcept {
-  return std::min(where.header().name_count.load(std::memory_order_acquire), where.constants().lock_classes);
+// The count stands in the low half of its word, its complement in the high one.
+constexpr std::uint32_t with_complement(std::uint32_t count) noexcept {
+  return (~count & 0xffff) << 16 | count;
+}
+
+std::optional<std::uint32_t> believable_count(const mapping& where) noexcept {
+  const std::uint32_t stored = where.header().name_count.load(std::memory_order_acquire);
+  const std::uint32_t count = stored & 0xffff;
+  if (stored != with_complement(count) || count > where.constants().lock_classes) return std::nullopt;
+  return count;
+}
+
+std::uint32_t count_of(const mapping& where) {
+  if (const auto count = believable_count(where)) return *count;
+  fail(errc::damaged, where.describe() + ": found " + std::to_string(where.header().name_count.load(std::memory_order_relaxed)) +
+                          " as the count of its names, expected a number and its complement");
 }
 
 std::string_view text_in(const name_entry& entry) noexcept {
@@ -37,9 +51,10 @@ std::optional<std::uint32_t> find(const mapping& where, std::string_view text, n
   const std::uint32_t count = count_of(where);
   for (std::uint32_t i = 0; i < count; ++i) {
     const name_entry& entry = where.name_at(i);
-    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) && is_sound(entry) && text_in(entry) == kept) return i;
+    const bool same_text = entry.length == kept.size() && text_in(entry) == kept;
+    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) && same_text) return i;
     // A damaged entry must not make its name appear twice.
-    if ((entry.hash == hash || entry.length > max_type_bytes || text_in(entry) == kept) && !is_sound(entry)) {
+    if ((entry.hash == hash || same_text) && !is_sound(entry)) {
       fail(errc::damaged, where.describe() + ": found entry " + std::to_string(i) + " of its names overwritten, expected \"" +
                               std::string(kept) + '"');
     }
@@ -67,12 +82,13 @@ std::uint32_t intern(mapping& where, std::string_view text, name_kind kind) {
   std::memcpy(entry.text, text.data(), entry.length);
   entry.checksum = checksum_of(entry);
   crash_barrier();  // an entry counts only when it is complete
-  where.header().name_count.store(index + 1, std::memory_order_release);
+  where.header().name_count.store(with_complement(index + 1), std::memory_order_release);
   return index;
 }
 
 std::string_view text_of(const mapping& where, std::uint32_t index) noexcept {
-  if (index >= count_of(where) || !is_sound(where.name_at(index))) return "unknown";
+  const auto count = believable_count(where);
+  if (!count || index >= *count || !is_sound(where.name_at(index))) return "unknown";
   return text_in(where.name_at(index));
 }
 

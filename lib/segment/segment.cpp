@@ -6,6 +6,7 @@
 
 #include "segment/directory.hpp"
 #include "segment/failure.hpp"
+#include "segment/hash.hpp"
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
 #include "segment/thread_records.hpp"
@@ -92,6 +93,10 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
 }
 
 }  // namespace
+
+object_type detail::make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept {
+  return {name, size, alignment, mix(hash_text(name), size << 8 | alignment)};
+}
 
 segment segment::create(std::string_view name, const segment_options& options) {
   check_name(name);
