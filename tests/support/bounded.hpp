@@ -1,8 +1,8 @@
 // Bounded waits, and values that processes share.
 //
-// Nothing in a test waits for ever: a wait has a deadline, and a deadline that passes is an error that says who waited for
-// what. A value that lives in an anonymous shared mapping (shared_value, shared_object) is inherited over fork, so that
-// a child can count its repairs and the parent can wait for the count without a sleep.
+// Nothing in a test waits for ever: a wait has a deadline, and a deadline that passes is an error that says who waited
+// for what. A value that lives in an anonymous shared mapping (shared_value, shared_object) is inherited over fork, so
+// that a child can count its repairs and the parent can wait for the count without a sleep.
 #pragma once
 
 #include <sys/mman.h>
@@ -50,14 +50,15 @@ class backoff {
   unsigned rounds_ = 0;
 };
 
-/// Looks at `predicate` until it holds (true) or `span` has passed (its last value). For conditions without a wake-up of
-/// their own, such as the state letter in /proc; prefer shared_value::wait or a child's tokens.
+/// Looks at `predicate` until it holds (true) or `span` has passed (its last value). For conditions without a wake-up
+/// of their own, such as the state letter in /proc; prefer shared_value::wait or a child's tokens.
 template <typename Predicate>
 bool within(milliseconds span, Predicate predicate) {
   const deadline end(span);
   backoff pause;
   while (!predicate()) {
-    if (end.passed()) return static_cast<bool>(predicate());
+    if (end.passed())
+      return static_cast<bool>(predicate());
     pause.rest();
   }
   return true;
@@ -74,7 +75,8 @@ class shared_object {
   template <typename... Args>
   explicit shared_object(Args&&... args) {
     void* place = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (place == MAP_FAILED) throw std::bad_alloc();
+    if (place == MAP_FAILED)
+      throw std::bad_alloc();
     object_ = new (place) T(std::forward<Args>(args)...);
   }
   // T's destructor is not run: a process that ends may not be the last that uses the object.
@@ -115,8 +117,10 @@ class shared_value {
     const deadline end(span);
     for (;;) {
       const std::uint32_t seen = cell_->changes.load();
-      if (predicate(load())) return true;
-      if (end.passed()) return false;
+      if (predicate(load()))
+        return true;
+      if (end.passed())
+        return false;
       // In slices: a writer that is killed between its store and its wake wakes nobody.
       futex_wait(cell_->changes, seen, std::min(end.left(), milliseconds(20)));
     }

@@ -4,9 +4,11 @@
 // nothing, and messages of several threads do not mix.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace outlive::testing {
 
@@ -52,6 +54,18 @@ class message_pipe {
   unique_fd write_;
   std::string buffer_;
   bool at_end_ = false;
+};
+
+/// Tokens that have arrived and that nobody has waited for yet.
+class token_box {
+ public:
+  void add(std::string token) { tokens_.push_back(std::move(token)); }
+  bool take(std::string_view wanted);
+  /// "arrived: 'locked', 'free'", "nothing else arrived".
+  std::string describe() const;
+
+ private:
+  std::deque<std::string> tokens_;
 };
 
 }  // namespace outlive::testing

@@ -10,15 +10,14 @@
 //   owner.expect_killed(SIGKILL);
 //
 // Every wait is bounded (default_timeout) and a wait that fails says who waited for what. Whatever goes wrong inside of
-// the child - a failed EXPECT or ASSERT, an exception - arrives as a failure of the parent's test. Children dump no core (a
-// waiter would sleep until the dump is written) and die with the thread that forked them. The destructor kills and reaps
-// this one process and no other.
+// the child - a failed EXPECT or ASSERT, an exception - arrives as a failure of the parent's test. Children dump no
+// core (a waiter would sleep until the dump is written) and die with the thread that forked them. The destructor kills
+// and reaps this one process and no other.
 #pragma once
 
 #include <sys/types.h>
 
 #include <csignal>
-#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -42,9 +41,7 @@ struct exit_status {
 struct source_line {
   const char* file;
   int line;
-  static source_line here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-    return {file, line};
-  }
+  static source_line here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
 };
 
 /// The child's end of the string.
@@ -64,7 +61,7 @@ class agent {
   message_pipe& to_parent_;
   message_pipe& from_parent_;
   std::string name_;
-  std::deque<std::string> arrived_;
+  token_box arrived_;
   std::atomic<bool> failed_{false};
 };
 
@@ -117,7 +114,7 @@ class child {
   std::string name_;
   message_pipe to_parent_;
   message_pipe to_child_;
-  std::deque<std::string> tokens_;
+  token_box tokens_;
   unique_fd pidfd_;
   pid_t pid_ = -1;
   pid_t forked_by_ = -1;

@@ -25,7 +25,9 @@ std::string thrown_by(Act act) {
   return "nothing thrown";
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST(child_test, lock_step_goes_both_ways) {
   child other("other", [](agent& parent) {
@@ -120,7 +122,8 @@ TEST(child_test, pthread_exit_on_the_main_thread_does_not_unwind_the_parents_cop
     pid_t owner = getpid();
     shared_counter* strangers;
     ~witness() {
-      if (getpid() != owner) strangers->add();
+      if (getpid() != owner)
+        strangers->add();
     }
   };
   shared_counter strangers;

@@ -1,8 +1,8 @@
 // The ways in which an owner of a lock can end.
 //
 // Some end the process, some only a thread; an exec ends the program but not the process. Destructors run in none of
-// them except `exit`, `thread_exit` and `thread_return` (and there they would unlock): a victim must take its locks with
-// plain lock(), without a guard.
+// them except `exit`, `thread_exit` and `thread_return` (and there they would unlock): a victim must take its locks
+// with plain lock(), without a guard.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@ namespace outlive::testing {
 
 enum class death {
   sigkill,
-  exit_now,          // _exit
-  exit,              // with atexit handlers and static destructors
+  exit_now,  // _exit
+  exit,      // with atexit handlers and static destructors
   abort,
   segfault,
   exec,              // on the main thread: the process lives on as another program
@@ -26,9 +26,9 @@ enum class death {
   uncaught_exception,
 };
 
-inline constexpr std::array all_deaths{death::sigkill,          death::exit_now,    death::exit,          death::abort,
-                                death::segfault,         death::exec,        death::exec_from_thread, death::thread_exit,
-                                death::thread_return,    death::uncaught_exception};
+inline constexpr std::array all_deaths{
+    death::sigkill, death::exit_now,         death::exit,        death::abort,         death::segfault,
+    death::exec,    death::exec_from_thread, death::thread_exit, death::thread_return, death::uncaught_exception};
 
 /// "thread_exit"; also fit for the name of a parameterised test.
 std::string name_of(death kind);
@@ -39,22 +39,28 @@ constexpr bool ends_process(death kind) {
          kind != death::thread_return;
 }
 /// Another program runs in the process afterwards, until it is killed or 60 s are over.
-constexpr bool ends_in_exec(death kind) { return kind == death::exec || kind == death::exec_from_thread; }
+constexpr bool ends_in_exec(death kind) {
+  return kind == death::exec || kind == death::exec_from_thread;
+}
 /// The process and its other threads live on.
-constexpr bool ends_thread(death kind) { return kind == death::thread_exit || kind == death::thread_return; }
+constexpr bool ends_thread(death kind) {
+  return kind == death::thread_exit || kind == death::thread_return;
+}
 /// The kernel releases the robust mutexes of one who dies like this.
-constexpr bool is_noticed(death kind) { return kind != death::exec_from_thread; }
+constexpr bool is_noticed(death kind) {
+  return kind != death::exec_from_thread;
+}
 
-/// Dies on the spot. thread_return cannot be done from within (logic_error), exec_from_thread only on a thread that is not
-/// the main one, exec only on the main one.
+/// Dies on the spot. thread_return cannot be done from within (logic_error), exec_from_thread only on a thread that is
+/// not the main one, exec only on the main one.
 [[noreturn]] void die(death kind);
 
 /// Runs `before` (which takes the locks) on the thread that this kind needs, and dies there.
 /// Returns for the two thread kinds only, on the calling thread, as soon as the other thread is gone.
 void run_then_die(death kind, const std::function<void()>& before);
 
-/// Waits in the parent until the death that the child chose has happened, reaped where there is something to reap. A child whose
-/// death only ended a thread must tell "thread gone" after run_then_die.
+/// Waits in the parent until the death that the child chose has happened, reaped where there is something to reap. A
+/// child whose death only ended a thread must tell "thread gone" after run_then_die.
 void expect_end(child& victim, death kind, source_line at = source_line::here());
 
 /// Replaces the program by one that does nothing: /bin/true, or /bin/sleep 60 if the process shall live on.

@@ -30,8 +30,8 @@ class holdings {
   /// Mappings whose path contains this, e.g. "/dev/shm/outlive.bank" or "/memfd:".
   std::size_t mappings_of(std::string_view part_of_path) const;
 
-  /// Descriptors and named mappings that `before` does not have, one a line; empty if there are none. Anonymous mappings
-  /// are left out: allocators and thread stacks come and go.
+  /// Descriptors and named mappings that `before` does not have, one a line; empty if there are none. Anonymous
+  /// mappings are left out: allocators and thread stacks come and go.
   std::string added_since(const holdings& before) const;
 
  private:

@@ -16,7 +16,8 @@ namespace outlive::testing {
 namespace {
 
 void check(bool ok, const char* what) {
-  if (!ok) throw std::system_error(errno, std::generic_category(), what);
+  if (!ok)
+    throw std::system_error(errno, std::generic_category(), what);
 }
 
 /// The caller ends as `pid` does.
@@ -24,13 +25,16 @@ void check(bool ok, const char* what) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+  if (WIFEXITED(status))
+    _exit(WEXITSTATUS(status));
   kill(getpid(), WTERMSIG(status));
   // Process 1 of the namespace survives its own signal; it tells the one above by a code that the shell uses, too.
   _exit(128 + WTERMSIG(status));
 }
 
-void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
+void die_with_parent() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
 
 /// What `act` says in a child of its own: 0 or an errno.
 std::optional<std::string> probe(const char* what, const std::function<void()>& act) {
@@ -45,7 +49,8 @@ std::optional<std::string> probe(const char* what, const std::function<void()>& 
   }
   int status = 0;
   waitpid(pid, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::nullopt;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    return std::nullopt;
   return std::string(what) + ": " + (WIFEXITED(status) ? std::strerror(WEXITSTATUS(status)) : "the attempt was killed");
 }
 
@@ -60,13 +65,15 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
     while (waitpid(first, &status, 0) < 0 && errno == EINTR) {
     }
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 127;
-    if (code > 128) kill(getpid(), code - 128);
+    if (code > 128)
+      kill(getpid(), code - 128);
     _exit(code);
   }
   die_with_parent();
   const pid_t second = fork();
   check(second >= 0, "fork of process 2");
-  if (second != 0) end_like(second);
+  if (second != 0)
+    end_like(second);
   die_with_parent();
   try {
     body();
@@ -79,7 +86,8 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
 void hide_processes_of_others(uid_t become) {
   check(unshare(CLONE_NEWNS) == 0, "unshare(CLONE_NEWNS)");
   check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "making the mounts private");
-  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0, "mounting /proc with hidepid=2");
+  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0,
+        "mounting /proc with hidepid=2");
   check(setgroups(0, nullptr) == 0, "setgroups");
   check(setresgid(become, become, become) == 0, "setresgid");
   check(setresuid(become, become, become) == 0, "setresuid");

@@ -19,7 +19,8 @@ namespace {
 class pid_namespace_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = pid_namespace_unavailable()) GTEST_SKIP() << *why;
+    if (const auto why = pid_namespace_unavailable())
+      GTEST_SKIP() << *why;
   }
 };
 
@@ -76,7 +77,8 @@ TEST_F(pid_namespace_test, all_of_it_dies_with_the_child) {
 class hidepid_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = hidepid_unavailable()) GTEST_SKIP() << *why;
+    if (const auto why = hidepid_unavailable())
+      GTEST_SKIP() << *why;
   }
 };
 

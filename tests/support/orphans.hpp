@@ -34,7 +34,8 @@ std::string name_of(orphan_kind kind);
 
 struct orphan_hooks {
   /// Takes the locks that are to be lost, on the thread and in the process that this kind needs. May be left out where
-  /// the calling thread holds them already - not for raw_fork, and exec_from_thread then has to be called on the second thread.
+  /// the calling thread holds them already - not for raw_fork, and exec_from_thread then has to be called on the second
+  /// thread.
   std::function<void()> acquire = nullptr;
   /// The whole mapping that the locks lie in, page-aligned; for read_only.
   std::span<std::byte> region = {};

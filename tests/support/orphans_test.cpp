@@ -22,7 +22,8 @@ class orphans_test : public ::testing::TestWithParam<orphan_kind> {
   };
 
   void SetUp() override {
-    if (const auto why = orphan_unavailable(GetParam())) GTEST_SKIP() << *why;
+    if (const auto why = orphan_unavailable(GetParam()))
+      GTEST_SKIP() << *why;
     init_robust(&memory_->lock());
   }
 
@@ -41,8 +42,8 @@ class orphans_test : public ::testing::TestWithParam<orphan_kind> {
 
 TEST_P(orphans_test, the_owner_is_dead_and_the_lock_not_marked) {
   child owner("owner", [&](agent&) {
-    die_leaving_orphans(GetParam(), {.acquire = [&] { ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0); },
-                                     .region = memory_->bytes});
+    die_leaving_orphans(
+        GetParam(), {.acquire = [&] { ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0); }, .region = memory_->bytes});
   });
   expect_orphaned(owner, GetParam());
   check_that_it_is_lost(owner.pid());
@@ -55,13 +56,12 @@ INSTANTIATE_TEST_SUITE_P(every_kind, orphans_test, ::testing::ValuesIn(all_orpha
 class orphans_held_before_test : public orphans_test {};
 
 TEST_P(orphans_held_before_test, a_caller_that_holds_its_locks_already_loses_them) {
-  child owner(
-      "owner",
-      [&](agent&) {
-        ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0);
-        die_leaving_orphans(GetParam(), {.region = memory_->bytes});
-      },
-      {.second_thread = GetParam() == orphan_kind::exec_from_thread});
+  child owner("owner",
+              [&](agent&) {
+                ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0);
+                die_leaving_orphans(GetParam(), {.region = memory_->bytes});
+              },
+              {.second_thread = GetParam() == orphan_kind::exec_from_thread});
   expect_orphaned(owner, GetParam());
   check_that_it_is_lost(owner.pid());
 }

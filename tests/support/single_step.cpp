@@ -36,7 +36,8 @@ class pinned {
 class path {
  public:
   void add(tracee::position here) {
-    if (steps_.empty()) base_ = here.sp;
+    if (steps_.empty())
+      base_ = here.sp;
     steps_.push_back({here.pc, here.sp - base_});
     visits_.push_back(++seen_[here.pc]);
   }
@@ -53,8 +54,10 @@ class path {
     constexpr std::size_t window = 256;
     std::size_t best = index;
     for (std::size_t i = index; i + window > index; --i) {
-      if (cost(i, index) < cost(best, index)) best = i;
-      if (i == 0) break;
+      if (cost(i, index) < cost(best, index))
+        best = i;
+      if (i == 0)
+        break;
     }
     return best;
   }
@@ -81,13 +84,16 @@ class sweeper {
     // A section whose length varies goes on after the recorded length until a victim survives.
     const std::size_t end = 2 * route_.length() + 1000;
     for (std::size_t i = plan_.first; i <= plan_.last; i += plan_.stride) {
-      if (i > end) throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
+      if (i > end)
+        throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
       const bool survived = !kill_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
       // One early survivor may be an accident of time (what it waited for came sooner).
-      if (survived && (!route_.has(i) || survivors_in_a_row_ == 3)) break;
-      if (!survived && sleeps_.count(i) != 0) kill_at(i, true);
+      if (survived && (!route_.has(i) || survivors_in_a_row_ == 3))
+        break;
+      if (!survived && sleeps_.count(i) != 0)
+        kill_at(i, true);
       if (failing_points_ >= plan_.stop_after_failures) {
         ADD_FAILURE() << plan_.name << ": given up after " << failing_points_ << " failing kill points";
         break;
@@ -103,7 +109,8 @@ class sweeper {
   /// Runs `drive` on a fresh victim that stands at section_begin().
   template <typename Drive>
   outcome with_victim(Drive drive) {
-    if (plan_.setup) plan_.setup();
+    if (plan_.setup)
+      plan_.setup();
     const pinned one_cpu;
     child process(plan_.name + " victim", [this](agent& self) {
       tracee::trace_me();
@@ -118,7 +125,8 @@ class sweeper {
   outcome finish(child& process, tracee& traced) {
     traced.let_go();
     const exit_status how = process.wait(plan_.limit);
-    if (!how.exited_with(0)) throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
+    if (!how.exited_with(0))
+      throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
     return outcome::survived;
   }
 
@@ -133,9 +141,12 @@ class sweeper {
         const std::size_t index = route_.length();
         route_.add(traced.where());
         const auto got = traced.step();
-        if (got == tracee::stop::ended) ended_by_itself(process, index, route_.pc(index));
-        if (got == tracee::stop::at_marker) return finish(process, traced);
-        if (traced.slept_in_last_step()) sleeps_.insert(index);
+        if (got == tracee::stop::ended)
+          ended_by_itself(process, index, route_.pc(index));
+        if (got == tracee::stop::at_marker)
+          return finish(process, traced);
+        if (traced.slept_in_last_step())
+          sleeps_.insert(index);
       }
     });
     result_.length = route_.length() - 1;  // the last step is the marker's own
@@ -148,7 +159,8 @@ class sweeper {
     bool jump = plan_.accelerate && result_.diverged < 3 && route_.has(index);
     std::size_t from = jump ? route_.waypoint(index) : 0;
     jump = jump && route_.cost(from, index) < index;
-    outcome got = with_victim([&](child& c, tracee& t) { return jump ? drive_by_waypoint(c, t, from, point) : drive(c, t, 0, point); });
+    outcome got = with_victim(
+        [&](child& c, tracee& t) { return jump ? drive_by_waypoint(c, t, from, point) : drive(c, t, 0, point); });
     if (got == outcome::diverged) {
       ++result_.diverged;
       jump = false;
@@ -166,7 +178,8 @@ class sweeper {
 
   outcome drive_by_waypoint(child& process, tracee& traced, std::size_t from, kill_point& point) {
     const auto got = traced.run_to(route_.pc(from), route_.visits(from));
-    if (got == tracee::stop::ended) ended_by_itself(process, from, route_.pc(from));
+    if (got == tracee::stop::ended)
+      ended_by_itself(process, from, route_.pc(from));
     if (got != tracee::stop::at_breakpoint || !route_.is_at(from, traced.where(), base_)) {
       traced.kill();
       return outcome::diverged;
@@ -177,14 +190,18 @@ class sweeper {
   outcome drive(child& process, tracee& traced, std::size_t from, kill_point& point) {
     for (std::size_t i = from; i < point.index; ++i) {
       const auto got = traced.step();
-      if (got == tracee::stop::ended) ended_by_itself(process, i, route_.has(i) ? route_.pc(i) : 0);
-      if (got == tracee::stop::at_marker) return from == 0 ? finish(process, traced) : abandon(traced);
+      if (got == tracee::stop::ended)
+        ended_by_itself(process, i, route_.has(i) ? route_.pc(i) : 0);
+      if (got == tracee::stop::at_marker)
+        return from == 0 ? finish(process, traced) : abandon(traced);
     }
     const auto here = traced.where();
-    if (from != 0 && !route_.is_at(point.index, here, base_)) return abandon(traced);
+    if (from != 0 && !route_.is_at(point.index, here, base_))
+      return abandon(traced);
     point.pc = here.pc;
     // The recorded run slept here; this one may find that what it would wait for has happened already.
-    if (point.asleep) point.asleep = traced.step(true) == tracee::stop::asleep;
+    if (point.asleep)
+      point.asleep = traced.step(true) == tracee::stop::asleep;
     traced.kill();
     return outcome::died;
   }
@@ -204,7 +221,8 @@ class sweeper {
   }
 
   void judge() {
-    if (result_.deaths == 0) ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
+    if (result_.deaths == 0)
+      ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
     const bool to_the_end = plan_.last == std::numeric_limits<std::size_t>::max();
     if (to_the_end && !result_.last_survived && failing_points_ < plan_.stop_after_failures) {
       ADD_FAILURE() << plan_.name << ": the last victim did not survive: " << result_.describe();
@@ -238,8 +256,10 @@ std::string sweep_result::describe() const {
 }
 
 sweep_result sweep(const sweep_plan& plan) {
-  if (const auto why = tracing_unavailable()) throw std::runtime_error(plan.name + ": " + *why);
-  if (plan.stride == 0) throw std::logic_error(plan.name + ": a stride of 0 goes nowhere");
+  if (const auto why = tracing_unavailable())
+    throw std::runtime_error(plan.name + ": " + *why);
+  if (plan.stride == 0)
+    throw std::logic_error(plan.name + ": a stride of 0 goes nowhere");
   return sweeper(plan).run();
 }
 

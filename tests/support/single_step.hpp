@@ -10,11 +10,11 @@
 //
 // For i = 0, 1, 2 ... a fresh child runs natively to section_begin(), executes i instructions, and is SIGKILLed and
 // reaped: when `after` runs, the kernel has finished with the dead owner. A child that gets past section_end()
-// survives and runs to its end. The section is run once to its end first (`after` sees it as a survivor) and its path is
-// recorded. Later runs go to a waypoint of that path at native speed, by a breakpoint, and step only the rest, so that
-// a sweep does not cost the square of its length; a run that turns out to be elsewhere is repeated by plain
-// stepping. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it and
-// asleep inside of it.
+// survives and runs to its end. The section is run once to its end first (`after` sees it as a survivor) and its path
+// is recorded. Later runs go to a waypoint of that path at native speed, by a breakpoint, and step only the rest, so
+// that a sweep does not cost the square of its length; a run that turns out to be elsewhere is repeated by plain
+// stepping. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it
+// and asleep inside of it.
 //
 // A sweep fails the test unless at least one victim died and the last one survived. The victim is traced on its
 // calling thread only; other processes (a holder, a waiter) may live beside it and are set up in `setup`.
@@ -32,18 +32,22 @@
 namespace outlive::testing {
 
 #if defined(__x86_64__)
-inline __attribute__((always_inline)) void section_begin() { asm volatile("int3" ::: "memory"); }
-inline __attribute__((always_inline)) void section_end() { asm volatile("int3" ::: "memory"); }
+inline __attribute__((always_inline)) void section_begin() {
+  asm volatile("int3" ::: "memory");
+}
+inline __attribute__((always_inline)) void section_end() {
+  asm volatile("int3" ::: "memory");
+}
 #else
 inline void section_begin() {}
 inline void section_end() {}
 #endif
 
 struct kill_point {
-  std::size_t index = 0;      // instructions executed since section_begin()
-  bool died = false;          // false: the victim went through and exited with 0
-  bool asleep = false;        // killed while it slept in the instruction at `pc`
-  std::uintptr_t pc = 0;      // the instruction that would have come next
+  std::size_t index = 0;  // instructions executed since section_begin()
+  bool died = false;      // false: the victim went through and exited with 0
+  bool asleep = false;    // killed while it slept in the instruction at `pc`
+  std::uintptr_t pc = 0;  // the instruction that would have come next
   /// "kill point 17: liboutlive.so.0+0x4a10 (...)"
   std::string describe() const;
 };
@@ -53,13 +57,14 @@ struct sweep_plan {
   std::function<void()> setup;
   std::function<void(agent&)> victim;
   std::function<void(const kill_point&)> after;
-  /// Called every few milliseconds while a victim sleeps before its kill point; lets the thing happen that it waits for.
+  /// Called every few milliseconds while a victim sleeps before its kill point; lets the thing happen that it waits
+  /// for.
   std::function<void()> unblock = nullptr;
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();
   std::size_t stride = 1;
   bool accelerate = true;
-  std::size_t stop_after_failures = 5;  // kill points at which `after` failed
+  std::size_t stop_after_failures = 5;     // kill points at which `after` failed
   milliseconds limit = default_timeout();  // for one stop of one victim
 };
 

@@ -17,7 +17,8 @@ namespace {
 class single_step_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = tracing_unavailable()) GTEST_SKIP() << *why;
+    if (const auto why = tracing_unavailable())
+      GTEST_SKIP() << *why;
   }
 };
 
@@ -110,7 +111,11 @@ TEST_F(single_step_test, first_last_and_stride_choose_the_points) {
       .name = "some",
       .setup = [&] { *stores = 0; },
       .victim = [&](agent&) { ten_stores(stores.get()); },
-      .after = [&](const kill_point& point) { if (point.died) killed.insert(point.index); },
+      .after =
+          [&](const kill_point& point) {
+            if (point.died)
+              killed.insert(point.index);
+          },
       .first = 2,
       .last = 8,
       .stride = 3,

@@ -1,9 +1,9 @@
 // Workers under random kills: what no exhaustive sweep sees (several processes, waiters, real timing).
 //
-// Workers are killed at random times, or, for `aimed_share` of the kills, at the moment when `aim` says so (it looks at shared
-// memory, e.g. whether this worker holds a lock), and are forked anew. At the end the living are asked to stop and must exit well,
-// so that sums can be checked. The seed is printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims and the pauses,
-// but not how the processes are scheduled: the same seed tries again, it does not replay.
+// Workers are killed at random times, or, for `aimed_share` of the kills, at the moment when `aim` says so (it looks at
+// shared memory, e.g. whether this worker holds a lock), and are forked anew. At the end the living are asked to stop
+// and must exit well, so that sums can be checked. The seed is printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims
+// and the pauses, but not how the processes are scheduled: the same seed tries again, it does not replay.
 #pragma once
 
 #include <sys/types.h>

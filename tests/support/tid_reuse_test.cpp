@@ -17,7 +17,8 @@ namespace {
 class tid_reuse_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
+    if (const auto why = tid_choice_unavailable())
+      GTEST_SKIP() << *why;
   }
 
   static pid_t some_dead_tid() {
@@ -29,11 +30,14 @@ class tid_reuse_test : public ::testing::Test {
 
 TEST_F(tid_reuse_test, a_dead_ones_tid_is_given_to_a_stranger) {
   const pid_t tid = some_dead_tid();
-  child stranger("stranger", [&](agent& parent) {
-    EXPECT_EQ(getpid(), tid);
-    EXPECT_EQ(gettid(), tid);
-    parent.tell("here");
-  }, with_tid(tid));
+  child stranger(
+      "stranger",
+      [&](agent& parent) {
+        EXPECT_EQ(getpid(), tid);
+        EXPECT_EQ(gettid(), tid);
+        parent.tell("here");
+      },
+      with_tid(tid));
   EXPECT_EQ(stranger.pid(), tid);
   stranger.wait_for("here");
   stranger.expect_exit(0);
@@ -42,11 +46,14 @@ TEST_F(tid_reuse_test, a_dead_ones_tid_is_given_to_a_stranger) {
 TEST_F(tid_reuse_test, glibc_in_the_child_locks_with_the_new_tid_and_its_death_is_noticed) {
   const pid_t tid = some_dead_tid();
   foreign_locks lock(1);
-  child stranger("stranger", [&](agent& parent) {
-    lock.lock_all();
-    parent.tell("locked");
-    parent.pause_forever();
-  }, with_tid(tid));
+  child stranger(
+      "stranger",
+      [&](agent& parent) {
+        lock.lock_all();
+        parent.tell("locked");
+        parent.pause_forever();
+      },
+      with_tid(tid));
   stranger.wait_for("locked");
   EXPECT_EQ(futex_word(lock[0]) & FUTEX_TID_MASK, static_cast<unsigned>(tid));
   stranger.kill();
@@ -55,7 +62,9 @@ TEST_F(tid_reuse_test, glibc_in_the_child_locks_with_the_new_tid_and_its_death_i
 }
 
 TEST_F(tid_reuse_test, a_tid_in_use_is_refused) {
-  EXPECT_THROW(child("twin", [](agent&) {}, with_tid(getpid())), std::system_error);
+  EXPECT_THROW(child(
+                   "twin", [](agent&) {}, with_tid(getpid())),
+               std::system_error);
 }
 
 TEST_F(tid_reuse_test, a_holder_of_robust_mutexes_is_refused) {

@@ -21,7 +21,9 @@ namespace {
 constexpr milliseconds slice{5};
 constexpr unsigned long int3 = 0xcc;
 
-[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] void fail(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 template <typename Data>
 long request(int what, pid_t pid, std::uintptr_t address, Data data) {
@@ -34,7 +36,8 @@ class breakpoint {
   breakpoint(pid_t pid, std::uintptr_t address) : pid_(pid), address_(address) {
     errno = 0;
     saved_ = request(PTRACE_PEEKTEXT, pid_, address_, nullptr);
-    if (errno != 0) fail("cannot read the code at " + describe_address(address_));
+    if (errno != 0)
+      fail("cannot read the code at " + describe_address(address_));
     place();
   }
   void place() { write((static_cast<unsigned long>(saved_) & ~0xfful) | int3); }
@@ -42,7 +45,8 @@ class breakpoint {
 
  private:
   void write(unsigned long word) {
-    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0) fail("cannot write code at " + describe_address(address_));
+    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0)
+      fail("cannot write code at " + describe_address(address_));
   }
   pid_t pid_;
   std::uintptr_t address_;
@@ -57,7 +61,9 @@ tracee::blocked_sigchld::blocked_sigchld() {
   pthread_sigmask(SIG_BLOCK, &only_, &before_);
 }
 
-tracee::blocked_sigchld::~blocked_sigchld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+tracee::blocked_sigchld::~blocked_sigchld() {
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 void tracee::blocked_sigchld::await(milliseconds span) const {
   const timespec limit{0, static_cast<long>(span.count()) * 1'000'000};
@@ -65,14 +71,16 @@ void tracee::blocked_sigchld::await(milliseconds span) const {
 }
 
 void tracee::trace_me() {
-  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) fail("PTRACE_TRACEME");
+  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+    fail("PTRACE_TRACEME");
 }
 
 tracee::tracee(child& process, std::function<void()> on_sleep, milliseconds limit)
     : process_(process), on_sleep_(std::move(on_sleep)), limit_(limit) {}
 
 tracee::~tracee() {
-  if (!gone_) process_.kill();
+  if (!gone_)
+    process_.kill();
 }
 
 tracee::stop tracee::judge(int status) {
@@ -87,7 +95,8 @@ tracee::stop tracee::judge(int status) {
     return stop::stepped;
   }
   siginfo_t info;
-  if (request(PTRACE_GETSIGINFO, process_.pid(), 0, &info) != 0) fail("PTRACE_GETSIGINFO");
+  if (request(PTRACE_GETSIGINFO, process_.pid(), 0, &info) != 0)
+    fail("PTRACE_GETSIGINFO");
   return info.si_code == SI_KERNEL ? stop::at_marker : stop::stepped;
 }
 
@@ -98,65 +107,82 @@ tracee::stop tracee::resume(int what, bool stop_asleep) {
   if (what != 0) {
     const int signal = pending_signal_;
     pending_signal_ = 0;
-    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0) fail("cannot resume the traced child");
+    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0)
+      fail("cannot resume the traced child");
   }
   for (;;) {
     int status = 0;
     const pid_t got = waitpid(pid, &status, WNOHANG | __WALL);
-    if (got == pid) return judge(status);
-    if (got < 0 && errno != EINTR) fail("waitpid of the traced child");
+    if (got == pid)
+      return judge(status);
+    if (got < 0 && errno != EINTR)
+      fail("waitpid of the traced child");
     const deadline nap(slice);
     announced_.await(slice);
     if (!nap.passed() || task_state(pid) != 'S') {
-      if (end.passed()) throw timed_out("child '" + process_.name() + "' did not stop");
+      if (end.passed())
+        throw timed_out("child '" + process_.name() + "' did not stop");
       continue;
     }
     slept_ = true;
-    if (stop_asleep) return stop::asleep;
-    if (on_sleep_) on_sleep_();
-    if (end.passed()) throw timed_out("child '" + process_.name() + "' sleeps for ever");
+    if (stop_asleep)
+      return stop::asleep;
+    if (on_sleep_)
+      on_sleep_();
+    if (end.passed())
+      throw timed_out("child '" + process_.name() + "' sleeps for ever");
   }
 }
 
 void tracee::run_to_marker() {
   stop got = resume(0, false);
   const auto kill_with_me = static_cast<unsigned long>(PTRACE_O_EXITKILL);
-  if (got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0) fail("PTRACE_SETOPTIONS");
-  while (got != stop::at_marker && got != stop::ended) got = resume(PTRACE_CONT, false);
+  if (got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0)
+    fail("PTRACE_SETOPTIONS");
+  while (got != stop::at_marker && got != stop::ended)
+    got = resume(PTRACE_CONT, false);
   if (got == stop::ended) {
     throw std::runtime_error("child '" + process_.name() + "' ended before the marker: " + process_.wait().describe());
   }
 }
 
-tracee::stop tracee::step(bool stop_asleep) { return resume(PTRACE_SINGLESTEP, stop_asleep); }
+tracee::stop tracee::step(bool stop_asleep) {
+  return resume(PTRACE_SINGLESTEP, stop_asleep);
+}
 
 tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
   breakpoint here(process_.pid(), address);
   for (std::size_t hit = 0;;) {
     const stop got = resume(PTRACE_CONT, false);
-    if (got == stop::ended) return got;
-    if (got == stop::stepped) continue;  // a signal
+    if (got == stop::ended)
+      return got;
+    if (got == stop::stepped)
+      continue;  // a signal
     if (where().pc != address + 1) {
       here.remove();
       return stop::at_marker;
     }
     set_pc(address);
     here.remove();
-    if (++hit == hits) return stop::at_breakpoint;
+    if (++hit == hits)
+      return stop::at_breakpoint;
     const stop over = resume(PTRACE_SINGLESTEP, false);
-    if (over != stop::stepped) return over;
+    if (over != stop::stepped)
+      return over;
     here.place();
   }
 }
 
 tracee::position tracee::where() const {
   user_regs_struct all;
-  if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0) fail("PTRACE_GETREGS");
+  if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0)
+    fail("PTRACE_GETREGS");
   return {static_cast<std::uintptr_t>(all.rip), static_cast<std::uintptr_t>(all.rsp)};
 }
 
 void tracee::set_pc(std::uintptr_t pc) {
-  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0) fail("cannot set the pc");
+  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0)
+    fail("cannot set the pc");
 }
 
 void tracee::kill() {
@@ -166,7 +192,8 @@ void tracee::kill() {
 }
 
 void tracee::let_go() {
-  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0) fail("PTRACE_DETACH");
+  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0)
+    fail("PTRACE_DETACH");
   gone_ = true;
 }
 
@@ -175,7 +202,8 @@ std::optional<std::string> tracing_unavailable() {
     try {
       // The failure must not become one of the test: hence exit codes, not exceptions, in the child.
       child probe("ptrace probe", [](agent&) {
-        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
+        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+          _exit(1);
         asm volatile("int3\n\tnop\n\tnop" ::: "memory");
         _exit(0);
       });
@@ -203,13 +231,21 @@ void tracee::trace_me() {}
 tracee::tracee(child& process, std::function<void()>, milliseconds limit) : process_(process), limit_(limit) {}
 tracee::~tracee() = default;
 void tracee::run_to_marker() {}
-tracee::stop tracee::step(bool) { return stop::ended; }
-tracee::stop tracee::run_to(std::uintptr_t, std::size_t) { return stop::ended; }
-tracee::position tracee::where() const { return {}; }
+tracee::stop tracee::step(bool) {
+  return stop::ended;
+}
+tracee::stop tracee::run_to(std::uintptr_t, std::size_t) {
+  return stop::ended;
+}
+tracee::position tracee::where() const {
+  return {};
+}
 void tracee::kill() {}
 void tracee::let_go() {}
 
-std::optional<std::string> tracing_unavailable() { return "single-stepping is written for x86-64 only"; }
+std::optional<std::string> tracing_unavailable() {
+  return "single-stepping is written for x86-64 only";
+}
 
 #endif
 
