@@ -72,11 +72,13 @@ configure() {
   local multiarch
   multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
   # A folder of another compiler, or of a checkout that has moved, is of no use.
-  local base="$compiler for $root" known_base= known_options=
-  [[ -f $folder/build.ninja && -f $folder/outlive-options ]] && { read -r known_base; read -r known_options; } <"$folder/outlive-options"
-  [[ $known_base == "$base" && $known_options == "$*" ]] && return 0
+  local base="$compiler for $root" known=()
+  if [[ -f $folder/build.ninja && -f $folder/outlive-options ]]; then
+    mapfile -t known <"$folder/outlive-options"
+  fi
+  [[ ${known[0]:-} == "$base" && ${known[1]:-} == "$*" ]] && return 0
   say "Configuring build/$name ($compiler)"
-  if [[ $known_base == "$base" ]]; then
+  if [[ ${known[0]:-} == "$base" ]]; then
     meson configure "$folder" "$@" >&2 && meson setup --reconfigure "$folder" "$root" >&2
   else
     rm -rf -- "$folder"
