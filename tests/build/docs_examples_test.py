@@ -56,7 +56,8 @@ def blocks(path):
             elif line.strip():
                 marker = None
         elif line.rstrip() == "```":
-            yield marker, language, start, "\n".join(body) + "\n"
+            text = "\n".join(body) + "\n"
+            yield marker, language, start, re.sub(r"\\(.)", r"\1", text) if path.suffix == ".scd" else text  # scdoc escapes there, too
             marker, language = None, None
         else:
             body.append(line)
