@@ -3,26 +3,29 @@
 
 Runs lock_pair under callgrind with two numbers of pairs. Everything else that the program does is the same in both runs, so that
 the difference, without that of the empty loop, belongs to the pairs alone: an exact figure, whatever the machine is doing.
-Kernel instructions are not in it; there are none in these pairs.
+Kernel instructions are not in it; there are none in these pairs. It counts in copies without debugging information: valgrind gives
+up on what clang writes (DWARF 5), and it has no use for it here.
 
 Exit: 0 within the limits, 1 above one, 3 it could not be counted.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 
 FEW, MANY = 1000, 11000
 
-# Most instructions of a pair. The raw pair is shown for comparison: it is glibc's.
+# Most instructions of a pair, whatever the compiler. The raw pair is shown for comparison: it is glibc's.
 LIMITS = {
     "raw": None,
     "robust_mutex": 185,
     "holding_another": 185,
-    "try_lock": 185,
-    "guarded": 200,
+    "try_lock": 190,
+    "guarded": 190,
 }
 
 
@@ -30,16 +33,33 @@ class CannotCount(Exception):
     pass
 
 
-def collected(program, kind, count):
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, kind, str(count)]
+def output_of(command, **options):
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=120)
+                              timeout=120, **options)
     except OSError as error:
-        raise CannotCount(f"valgrind: {error.strerror} (Debian package valgrind)") from error
-    found = re.search(r"Collected : (\d+)", done.stdout)
-    if done.returncode != 0 or not found:
+        raise CannotCount(f"{command[0]}: {error.strerror} (Debian packages valgrind, binutils, libc-bin)") from error
+    if done.returncode != 0:
         raise CannotCount(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def bare_copies(program, folder):
+    """Copies of the program and its liboutlive without debugging information; returns that of the program."""
+    copy = os.path.join(folder, "lock_pair")
+    output_of(["strip", "-g", "-o", copy, program])
+    linked = re.search(r"(liboutlive\S+) => (\S+)", output_of(["ldd", program]))
+    if linked:
+        output_of(["strip", "-g", "-o", os.path.join(folder, linked.group(1)), linked.group(2)])
+    return copy
+
+
+def collected(program, kind, count):
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, kind, str(count)]
+    text = output_of(command, env=dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(program)))
+    found = re.search(r"Collected : (\d+)", text)
+    if not found:
+        raise CannotCount(f"{' '.join(command)} told no count:\n{text}")
     return int(found.group(1))
 
 
@@ -53,8 +73,10 @@ def main():
     parser.add_argument("--json", action="store_true", help="print the counts as JSON, and compare nothing")
     args = parser.parse_args()
     try:
-        empty = per_pair(args.program, "empty")
-        counts = {kind: per_pair(args.program, kind) - empty for kind in LIMITS}
+        with tempfile.TemporaryDirectory() as folder:
+            program = bare_copies(os.path.abspath(args.program), folder)
+            empty = per_pair(program, "empty")
+            counts = {kind: per_pair(program, kind) - empty for kind in LIMITS}
     except (CannotCount, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return 3
