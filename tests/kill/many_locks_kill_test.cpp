@@ -34,8 +34,7 @@ class many_locks_kill_test : public ::testing::TestWithParam<unsigned> {
 TEST_P(many_locks_kill_test, all_that_were_held_are_repaired_once_each) {
   const std::uint32_t records = all_.where().threads_in_use();
   child victim("victim", [&](agent& parent) {
-    for (const unsigned i : shuffled(1))
-      all_.lock_and_tear(i);
+    for (const unsigned i : shuffled(1)) all_.lock_and_tear(i);
     parent.tell("inside");
     parent.pause_forever();
   });
@@ -58,8 +57,7 @@ TEST_P(many_locks_kill_test, what_was_unlocked_out_of_order_is_not_repaired) {
   const auto order = shuffled(3);
   const unsigned unlocked = all_.size() / 2;
   child victim("victim", [&](agent& parent) {
-    for (const unsigned i : shuffled(4))
-      all_.lock_and_tear(i);
+    for (const unsigned i : shuffled(4)) all_.lock_and_tear(i);
     for (unsigned k = 0; k < unlocked; ++k) {
       all_.value(order[k]).mend();
       all_.mutex(order[k]).unlock();
@@ -83,8 +81,7 @@ TEST_P(many_locks_kill_test, what_was_unlocked_out_of_order_is_not_repaired) {
 TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   const std::uint32_t records = all_.where().threads_in_use();
   child victim("victim", [&](agent& parent) {
-    for (const unsigned i : shuffled(5))
-      all_.lock_and_tear(i);
+    for (const unsigned i : shuffled(5)) all_.lock_and_tear(i);
     parent.tell("inside");
     parent.pause_forever();
   });
@@ -93,8 +90,7 @@ TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   victim.expect_killed();
   const auto lines = recover(all_.where());
   ASSERT_EQ(lines.size(), all_.size());
-  for (const auto& line : lines)
-    EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
+  for (const auto& line : lines) EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
   EXPECT_EQ(all_.where().threads_in_use(), records);
   for (unsigned i = 0; i < all_.size(); ++i) {
     EXPECT_EQ(all_.repairs(i), 1u);

@@ -94,8 +94,7 @@ TEST_F(owner_kill_test, of_eight_waiters_one_repairs_and_all_get_the_lock) {
   victim.kill();
   victim.expect_killed();
   ASSERT_TRUE(entered.wait_equal(8)) << entered.load() << " of 8 entered\n" << all_.who_holds_what();
-  for (const auto& each : waiters)
-    each->expect_exit(0);
+  for (const auto& each : waiters) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), 1u);
   EXPECT_EQ(all_.repairs(), 1u);
 }
@@ -106,8 +105,7 @@ TEST_F(owner_kill_test, every_way_to_acquire_inherits) {
       {"try_lock", [](robust_mutex& m) { return m.try_lock(); }},
       {"try_lock_for", [](robust_mutex& m) { return m.try_lock_for(default_timeout()); }},
       {"try_lock_for nothing", [](robust_mutex& m) { return m.try_lock_for(milliseconds(0)); }},
-      {"try_lock_until the past",
-       [](robust_mutex& m) { return m.try_lock_until(std::chrono::steady_clock::now() - milliseconds(5)); }},
+      {"try_lock_until the past", [](robust_mutex& m) { return m.try_lock_until(std::chrono::steady_clock::now() - milliseconds(5)); }},
       {"try_lock_until on another clock",
        [](robust_mutex& m) { return m.try_lock_until(std::chrono::system_clock::now() + default_timeout()); }},
   };
@@ -167,11 +165,9 @@ TEST_F(owner_kill_test, a_child_inherits_from_its_parent_and_goes_on_alone) {
       orphaned.store(getpid());
       std::error_code error;
       all_.mutex().unlock(error);
-      if (error != errc::not_owner)
-        _exit(1);
+      if (error != errc::not_owner) _exit(1);
       all_.mutex().lock(error);
-      if (!error && all_.mutex().recovered() && all_.value().whole())
-        inherited.add();
+      if (!error && all_.mutex().recovered() && all_.value().whole()) inherited.add();
       _exit(0);
     }
     parent.tell("forked");

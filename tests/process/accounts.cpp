@@ -27,20 +27,17 @@ void describe_mutex(std::ostream& out, const inner::lock_bytes& lock) {
   const inner::lock_state state(lock.state.load());
   out << "native owner ";
   describe_task(out, word & inner::native_mutex::tid_mask);
-  if ((word & inner::native_mutex::owner_died) != 0)
-    out << " OWNER_DIED";
-  if ((word & inner::native_mutex::waiters) != 0)
-    out << " WAITERS";
-  out << ", holder record " << state.holder().index_plus_1 << '/' << state.holder().generation
-      << " (index+1/generation), condition " << static_cast<unsigned>(state.condition()) << ", attempts "
-      << state.attempts() << ", origin " << state.origin().index_plus_1 << '/' << state.origin().generation << '\n';
+  if ((word & inner::native_mutex::owner_died) != 0) out << " OWNER_DIED";
+  if ((word & inner::native_mutex::waiters) != 0) out << " WAITERS";
+  out << ", holder record " << state.holder().index_plus_1 << '/' << state.holder().generation << " (index+1/generation), condition "
+      << static_cast<unsigned>(state.condition()) << ", attempts " << state.attempts() << ", origin " << state.origin().index_plus_1 << '/'
+      << state.origin().generation << '\n';
 }
 
 pid_t run_victim(const accounts& all, unsigned index, bool by_signal, source_line at) {
   child victim("victim", [&](agent&) {
     all.lock_and_tear(index);
-    if (by_signal)
-      kill(getpid(), SIGKILL);
+    if (by_signal) kill(getpid(), SIGKILL);
     _exit(0);
   });
   if (by_signal) {
@@ -48,8 +45,7 @@ pid_t run_victim(const accounts& all, unsigned index, bool by_signal, source_lin
   } else {
     victim.expect_exit(0, at);
   }
-  if (all.value(index).whole())
-    ADD_FAILURE_AT(at.file, at.line) << "the victim never was inside: account " << index << " is whole";
+  if (all.value(index).whole()) ADD_FAILURE_AT(at.file, at.line) << "the victim never was inside: account " << index << " is whole";
   return victim.pid();
 }
 
@@ -65,8 +61,7 @@ segment_options small_segment() {
   return options;
 }
 
-accounts::accounts(unsigned count, const segment_options& options)
-    : where_(segment::anonymous(options)), count_(count) {
+accounts::accounts(unsigned count, const segment_options& options) : where_(segment::anonymous(options)), count_(count) {
   note(where_, 0);  // the test's thread has its record before anybody counts records
   for (unsigned i = 0; i < count; ++i) {
     all_[i] = &where_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
@@ -75,8 +70,7 @@ accounts::accounts(unsigned count, const segment_options& options)
 
 unsigned accounts::index_of(const robust_mutex& mutex) const {
   for (unsigned i = 0; i < count_; ++i) {
-    if (&all_[i]->mutex() == &mutex)
-      return i;
+    if (&all_[i]->mutex() == &mutex) return i;
   }
   throw std::logic_error("no account has this mutex");
 }
@@ -88,14 +82,12 @@ repair_result accounts::mend(account& value, const owner_death& death) const {
 }
 
 repair_registration accounts::mended_here() const {
-  return on_owner_death<account>(where_, "account",
-                                 [this](account& value, const owner_death& death) { return mend(value, death); });
+  return on_owner_death<account>(where_, "account", [this](account& value, const owner_death& death) { return mend(value, death); });
 }
 
 unsigned accounts::repairs() const {
   unsigned sum = 0;
-  for (const auto& each : *started_)
-    sum += each.load();
+  for (const auto& each : *started_) sum += each.load();
   return sum;
 }
 
@@ -110,8 +102,7 @@ std::string accounts::who_holds_what() const {
   for (unsigned i = 0; i < count_; ++i) {
     const auto& lock = reinterpret_cast<const inner::lock_bytes&>(all_[i]->mutex());
     const bool free = inner::native_mutex::word(lock.native) == 0 && lock.state.load() == inner::free_consistent;
-    if (free && count_ > 1)
-      continue;
+    if (free && count_ > 1) continue;
     out << "  account " << i << ": ";
     describe_mutex(out, lock);
   }
@@ -165,37 +156,30 @@ survival try_to_survive(const accounts& all, unsigned index, milliseconds limit,
   survival how = report->how;
   how.returned = true;
   if (report->code != 0) {
-    how.error = report->ours ? make_error_code(static_cast<errc>(report->code))
-                             : std::error_code(report->code, std::generic_category());
+    how.error = report->ours ? make_error_code(static_cast<errc>(report->code)) : std::error_code(report->code, std::generic_category());
   }
   return how;
 }
 
 void expect_survivor(const accounts& all, unsigned index, bool recovered, source_line at) {
   const survival how = try_to_survive(all, index, default_timeout(), at);
-  if (!how.returned)
-    return;
+  if (!how.returned) return;
   if (!how.acquired) {
-    ADD_FAILURE_AT(at.file, at.line) << "the survivor did not get account " << index << ": " << how.error.message()
-                                     << '\n'
+    ADD_FAILURE_AT(at.file, at.line) << "the survivor did not get account " << index << ": " << how.error.message() << '\n'
                                      << all.who_holds_what();
     return;
   }
   if (how.recovered != recovered) {
-    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": recovered() said " << how.recovered << ", expected "
-                                     << recovered;
+    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": recovered() said " << how.recovered << ", expected " << recovered;
   }
-  if (!how.whole)
-    ADD_FAILURE_AT(at.file, at.line) << "account " << index << " is torn, and the survivor was let in";
+  if (!how.whole) ADD_FAILURE_AT(at.file, at.line) << "account " << index << " is torn, and the survivor was let in";
 }
 
 void expect_refused(const accounts& all, unsigned index, errc error, source_line at) {
   const survival how = try_to_survive(all, index, default_timeout(), at);
-  if (!how.returned)
-    return;
+  if (!how.returned) return;
   if (how.error != make_error_code(error)) {
-    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": expected \"" << make_error_code(error).message()
-                                     << "\", found "
+    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": expected \"" << make_error_code(error).message() << "\", found "
                                      << (how.acquired ? "that the survivor got it" : how.error.message());
   }
 }

@@ -77,8 +77,7 @@ struct survival {
   bool whole = false;
   std::error_code error;
 };
-survival try_to_survive(const accounts& all, unsigned index, milliseconds limit = default_timeout(),
-                        source_line at = source_line::here());
+survival try_to_survive(const accounts& all, unsigned index, milliseconds limit = default_timeout(), source_line at = source_line::here());
 
 /// The survivor got the lock, `recovered` says whether by a repair, and the account is whole.
 void expect_survivor(const accounts& all, unsigned index, bool recovered, source_line at = source_line::here());
