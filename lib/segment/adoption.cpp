@@ -19,6 +19,12 @@ namespace {
 
 constexpr std::chrono::milliseconds slice(250);
 
+// Neither an owner nor a death, and yet not free: damage, since no protocol leaves such a word. pthread would wait for it for ever; marked as a
+// death, it goes to the next locker.
+bool is_nobodys(std::uint32_t word) noexcept {
+  return word == native_mutex::waiters;
+}
+
 // The record whose held[] says that its thread has the lock; the holder that the lock names comes first.
 std::optional<std::uint32_t> find_bearer(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
   const lock_state state(lock.state.load(std::memory_order_acquire));
@@ -88,7 +94,7 @@ class adoption_hold {
     const int rc = lock_in_slices(mutex_, [&] {
       const std::uint32_t word = native_mutex::word(mutex_);
       const std::uint32_t tid = word & native_mutex::tid_mask;
-      if (tid != 0 && is_internal_owner_dead(where, lock, tid)) native_mutex::adopt(mutex_, word);
+      if (is_nobodys(word) || (tid != 0 && is_internal_owner_dead(where, lock, tid))) native_mutex::adopt(mutex_, word);
     });
     if (rc == EOWNERDEAD) native_mutex::consistent(mutex_);  // it guards no bytes
     held_ = rc == 0 || rc == EOWNERDEAD;
@@ -109,7 +115,7 @@ template <class IsDead>
 bool adopt_word(mapping& where, pthread_mutex_t& mutex, IsDead is_dead) noexcept {
   // A first look without the mutex: most blocked lockers wait for a living owner.
   std::uint32_t word = native_mutex::word(mutex);
-  if ((word & native_mutex::tid_mask) == 0) return true;
+  if ((word & native_mutex::tid_mask) == 0) return !is_nobodys(word) || native_mutex::adopt(mutex, word);
   if (!is_dead(word & native_mutex::tid_mask)) return false;
 
   const adoption_hold hold(where);
@@ -123,7 +129,9 @@ bool adopt_word(mapping& where, pthread_mutex_t& mutex, IsDead is_dead) noexcept
 }  // namespace
 
 bool adopt_if_orphan(mapping& where, lock_bytes& lock) noexcept {
-  if ((native_mutex::word(lock.native) & native_mutex::tid_mask) == 0) {
+  const std::uint32_t word = native_mutex::word(lock.native);
+  if (is_nobodys(word)) return native_mutex::adopt(lock.native, word);
+  if ((word & native_mutex::tid_mask) == 0) {
     // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard A16). Pass the wake on.
     native_mutex::wake_one(lock.native);
     return true;

@@ -11,9 +11,14 @@ namespace outlive::detail::index {
 
 namespace {
 
+// Whether the slot leads to a block: neither empty nor removed.
+bool is_used(std::uint64_t hash) noexcept {
+  return hash != slot_empty && hash != slot_removed;
+}
+
 std::uint64_t hash_of(std::string_view name) noexcept {
   const std::uint64_t hash = hash_text(name);
-  return hash <= slot_removed ? hash + 2 : hash;
+  return is_used(hash) ? hash : hash + 1;
 }
 
 std::uint64_t pack(std::uint64_t hash, std::uint32_t line) noexcept {
@@ -29,7 +34,7 @@ struct slot_view {
 slot_view look_at(const mapping& where, std::uint64_t at) {
   const index_slot& slot = where.index()[at];
   for (std::uint64_t hash = slot.hash.load(std::memory_order_acquire);;) {
-    if (hash <= slot_removed) return {hash, 0};
+    if (!is_used(hash)) return {hash, 0};
     const std::uint64_t block = slot.block.load(std::memory_order_acquire);
     const auto line = static_cast<std::uint32_t>(block);
     if (block == pack(hash, line)) return {hash, line};
@@ -66,7 +71,7 @@ std::uint64_t first_usable(const mapping& where, std::uint64_t hash) {
   const std::uint64_t mask = where.layout().index_slots - 1;
   std::uint64_t at = hash & mask;
   for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
-    if (look_at(where, at).hash <= slot_removed) return at;
+    if (!is_used(look_at(where, at).hash)) return at;
   }
   fail(errc::damaged, where.describe() + ": found no free slot in its directory, expected half of them free");
 }
@@ -126,7 +131,7 @@ void remove(mapping& where, std::string_view name, std::uint32_t line) {
 void remove_stale(mapping& where) {
   for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
     const slot_view slot = look_at(where, at);
-    if (slot.hash <= slot_removed) continue;
+    if (!is_used(slot.hash)) continue;
     const bool live = blocks::is_sound(where, slot.line) && blocks::state_of(blocks::at(where, slot.line)) == block_state::live &&
                       hash_of(blocks::name_in(blocks::at(where, slot.line))) == slot.hash;
     if (!live) remove_slot(where, at);

@@ -189,7 +189,7 @@ struct name_entry {
   std::uint64_t checksum;    // (C) over hash, length, kind and text
 };
 static_assert(sizeof(name_entry) == 128);
-inline constexpr std::uint64_t guards_nothing = 1;
+inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;  // "nothing": no byte changed makes "not said yet" of it
 enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
 
 // ---- death log --------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ struct alignas(cache_line) death_entry {
 static_assert(sizeof(death_entry) == 320);
 
 // ---- directory --------------------------------------------------------------------------------------------------------
-// Index: open addressing, at least twice as many slots as objects. A slot is empty (hash 0), removed (hash 1) or names a block.
+// Index: open addressing, at least twice as many slots as objects. A slot is empty (hash 0), removed or names a block.
 // The blocks are the truth, the index is found again from them.
 struct index_slot {
   shared_u64 hash;   // (D) written last
@@ -236,7 +236,7 @@ struct index_slot {
 };
 static_assert(sizeof(index_slot) == 16);
 inline constexpr std::uint64_t slot_empty = 0;
-inline constexpr std::uint64_t slot_removed = 1;
+inline constexpr std::uint64_t slot_removed = 0x6465766f6d6572;  // "removed": no byte changed makes "empty" of it, which would end a look-up
 
 enum class block_state : std::uint32_t {
   constructing = 0x736e6f63,  // under the directory mutex; found after a death, it was never finished

@@ -118,7 +118,7 @@ void check_class_name(std::string_view text) {
 }
 
 std::uint64_t guarded_type_hash(std::string_view type_name, std::uint32_t value_offset) noexcept {
-  return mix(hash_text(type_name), value_offset) | 2;
+  return mix(hash_text(type_name), value_offset) | std::uint64_t{1} << 63;
 }
 
 }  // namespace outlive::detail::names
