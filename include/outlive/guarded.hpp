@@ -24,6 +24,7 @@
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
+#include <outlive/segment.hpp>
 
 namespace outlive {
 
@@ -84,7 +85,7 @@ class guarded {
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
       : mutex_(lock_class, detail::guarded_type{detail::type_name<T>(), value_offset()}),
-        value_(std::forward<Args>(args)...) {}
+        value_(detail::make<T>(std::forward<Args>(args)...)) {}
 
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;

@@ -129,6 +129,7 @@ class alignas(64) robust_mutex {
     const auto now = std::chrono::steady_clock::now();
     // Longer than a year counts as for ever; this also keeps the sum below from overflowing.
     if (timeout >= std::chrono::hours(24 * 365)) return steady_point::max();
+    if (timeout <= timeout.zero()) return now;
     return now + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
   }
   template <class Clock, class Duration>

@@ -52,6 +52,16 @@ struct object_type {
   std::size_t alignment;
   std::uint64_t hash;     // of the above: what the directory compares
 };
+// T(args...), or T{args...} for an aggregate, which clang 14 cannot initialise with parentheses.
+template <class T, class... Args>
+[[nodiscard]] T make(Args&&... args) {
+  if constexpr (std::is_constructible_v<T, Args...>) {
+    return T(std::forward<Args>(args)...);
+  } else {
+    return T{std::forward<Args>(args)...};
+  }
+}
+
 [[nodiscard]] OUTLIVE_API object_type make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept;
 template <class T>
 [[nodiscard]] const object_type& object_type_of() noexcept {
@@ -107,7 +117,7 @@ class segment {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
     static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
     if (void* found = find_object(name, detail::object_type_of<T>())) return *static_cast<T*>(found);
-    auto construct = [&](void* memory) { ::new (memory) T(std::forward<Args>(args)...); };
+    auto construct = [&](void* memory) { ::new (memory) T(detail::make<T>(std::forward<Args>(args)...)); };
     return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(), &invoke<decltype(construct)>, &construct));
   }
 
