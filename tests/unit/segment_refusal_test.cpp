@@ -1,0 +1,221 @@
+// Segments that open() must refuse: another format, another machine's, truncated, or not a segment at all. Each is a whole
+// segment with one thing changed and a checksum that fits, so that the check of that one thing is what refuses it.
+#include <outlive/segment.hpp>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "segment/header.hpp"
+#include "unit/segment_fixture.hpp"
+
+namespace outlive::testing {
+namespace {
+
+using detail::segment_constants;
+
+/// Makes a segment, changes its constants, and opens it: by name, and by a descriptor.
+void expect_refused(errc code, std::initializer_list<std::string_view> words, void (*change)(segment_constants&),
+                    source_line at = source_line::here()) {
+  const test_name name;
+  { segment::create(name, few_of_everything()).find_or_construct<int>("answer", 42); }
+  const segment_file file(name.path());
+  const segment_constants whole = file.constants();
+  segment_constants changed = whole;
+  change(changed);
+  file.write(changed);
+  expect_error(code, {name.quoted()}, [&] { (void)segment::open(name); }, at);
+  expect_error(code, words, [&] { (void)segment::open(name); }, at);
+  expect_error(code, words, [&] { (void)segment::open_or_create(name); }, at);
+  expect_error(code, words, [&] { (void)segment::from_fd(file.fd()); }, at);
+  // Nothing was lost by that.
+  file.write(whole);
+  EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
+}
+
+TEST(segment_refusal, another_format_version) {
+  expect_refused(errc::version_mismatch, {"found format version 2", "expected 1"}, [](segment_constants& c) { c.version = 2; });
+  expect_refused(errc::version_mismatch, {"found format version 0", "expected 1"}, [](segment_constants& c) { c.version = 0; });
+}
+
+TEST(segment_refusal, a_later_version_with_another_checksum) {
+  const test_name name;
+  { const segment made = segment::create(name, few_of_everything()); }
+  const segment_file file(name.path());
+  const std::uint32_t version = 3;
+  file.write(&version, sizeof version, offsetof(segment_constants, version));
+  expect_error(errc::version_mismatch, {name.quoted(), "found format version 3", "expected 1"}, [&] { (void)segment::open(name); });
+}
+
+TEST(segment_refusal, unknown_features) {
+  expect_refused(errc::version_mismatch, {"found features 0x4", "knows 0x0"}, [](segment_constants& c) { c.features = 4; });
+}
+
+TEST(segment_refusal, another_abi_is_told_in_words) {
+  const std::string own = detail::describe_abi(detail::abi_signature());
+  expect_refused(errc::abi_mismatch, {"found ABI ", "32 bit", "; expected ", own}, [](segment_constants& c) {
+    c.abi = (c.abi & ~(std::uint64_t{0xff} << 40)) | std::uint64_t{4} << 40;
+  });
+  expect_refused(errc::abi_mismatch, {"musl", "; expected ", "glibc"}, [](segment_constants& c) {
+    c.abi = (c.abi & ~(std::uint64_t{0xff} << 32)) | std::uint64_t{2} << 32;
+  });
+  expect_refused(errc::abi_mismatch, {"mutex of 24 bytes"}, [](segment_constants& c) {
+    c.abi = (c.abi & ~(std::uint64_t{0xffff} << 16)) | std::uint64_t{24} << 16;
+  });
+  expect_refused(errc::abi_mismatch, {"cache line of 128"}, [](segment_constants& c) { c.abi = (c.abi & ~std::uint64_t{0xffff}) | 128; });
+  expect_refused(errc::abi_mismatch, {"machine 0xf3"}, [](segment_constants& c) {
+    c.abi = (c.abi & ~(std::uint64_t{0xffff} << 48)) | std::uint64_t{0xf3} << 48;
+  });
+}
+
+TEST(segment_refusal, another_boot_of_the_machine) {
+  expect_refused(errc::damaged, {"another boot", "remove it"}, [](segment_constants& c) { c.boot_id[5] = static_cast<char>(~c.boot_id[5]); });
+}
+
+TEST(segment_refusal, another_pid_namespace) {
+  expect_refused(errc::wrong_pid_namespace, {"found PID namespace 4711", "expected this process's "},
+                 [](segment_constants& c) { c.pid_namespace = 4711; });
+}
+
+TEST(segment_refusal, numbers_out_of_their_range_or_at_odds) {
+  const auto expect_damaged = [](void (*change)(segment_constants&)) {
+    expect_refused(errc::damaged, {"sizes contradict each other"}, change);
+  };
+  expect_damaged([](segment_constants& c) { c.object_bytes += 1; });
+  expect_damaged([](segment_constants& c) { c.object_bytes += 4096; });
+  expect_damaged([](segment_constants& c) { c.object_bytes = 0; });
+  expect_damaged([](segment_constants& c) { c.object_bytes = ~std::uint64_t{4095}; });
+  expect_damaged([](segment_constants& c) { c.directory_capacity = 0; });
+  expect_damaged([](segment_constants& c) { c.directory_capacity = ~0U; });
+  expect_damaged([](segment_constants& c) { c.threads = 0; });
+  expect_damaged([](segment_constants& c) { c.threads = 65'535; });
+  expect_damaged([](segment_constants& c) { c.participants = 0; });
+  expect_damaged([](segment_constants& c) { c.participants = ~0U; });
+  expect_damaged([](segment_constants& c) { c.max_held = 0; });
+  expect_damaged([](segment_constants& c) { c.max_held = 1901; });
+  expect_damaged([](segment_constants& c) { c.attempts = 0; });
+  expect_damaged([](segment_constants& c) { c.attempts = 64; });
+  expect_damaged([](segment_constants& c) { c.lock_classes = 0; });
+  expect_damaged([](segment_constants& c) { c.lock_classes = ~0U; });
+  expect_damaged([](segment_constants& c) { c.total_size += 4096; });
+  expect_damaged([](segment_constants& c) { c.total_size = 0; });
+  expect_damaged([](segment_constants& c) { std::memset(c.name, 'n', sizeof c.name); });
+}
+
+TEST(segment_refusal, wrong_magic) {
+  expect_refused(errc::damaged, {"found magic 0x1234", "expected 0x314556494c54554f", "no segment of outlive"},
+                 [](segment_constants& c) { c.magic = 0x1234; });
+}
+
+TEST(segment_refusal, wrong_checksum) {
+  const test_name name;
+  { const segment made = segment::create(name, few_of_everything()); }
+  const segment_file file(name.path());
+  segment_constants c = file.constants();
+  c.checksum ^= 1;
+  file.write(&c, sizeof c, 0);
+  expect_error(errc::damaged, {name.quoted(), "found header checksum 0x", ", expected 0x"}, [&] { (void)segment::open(name); });
+}
+
+// Every length within the header, and around each page; beyond that every 13th, which meets each offset within a line.
+bool is_tried(std::size_t length) {
+  const std::size_t in_page = length % 4096;
+  return length <= 8192 || in_page <= 2 || in_page >= 4094 || length % 13 == 0;
+}
+
+TEST(segment_refusal, truncated_to_any_length) {
+  const test_name name;
+  { segment::create(name, few_of_everything()).find_or_construct<int>("answer", 42); }
+  const segment_file file(name.path());
+  const std::vector<unsigned char> whole = file.read();
+  std::size_t tried = 0;
+  for (std::size_t length = whole.size(); length-- > 0;) {
+    if (!is_tried(length)) continue;
+    ++tried;
+    file.resize(length);
+    try {
+      (void)segment::open(name);
+      FAIL() << "opened with " << length << " of " << whole.size() << " bytes";
+    } catch (const std::system_error& error) {
+      ASSERT_EQ(error.code(), errc::damaged) << length << ": " << error.what();
+      const std::string found = ": found a file of " + std::to_string(length) + " bytes, expected ";
+      ASSERT_NE(std::string(error.what()).find(name.quoted() + found), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_GT(tried, 8192U);
+  file.write(whole);
+  EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
+}
+
+TEST(segment_refusal, longer_than_its_header_says) {
+  const test_name name;
+  { const segment made = segment::create(name, few_of_everything()); }
+  const segment_file file(name.path());
+  const std::size_t right = file.size();
+  for (const std::size_t more : {std::size_t{1}, std::size_t{4096}, std::size_t{1} << 30}) {
+    file.resize(right + more);
+    expect_error(errc::damaged, {"found a file of " + std::to_string(right + more), "expected " + std::to_string(right)},
+                 [&] { (void)segment::open(name); });
+  }
+}
+
+TEST(segment_refusal, zeros_and_noise_of_the_right_length) {
+  const test_name name;
+  { const segment made = segment::create(name, few_of_everything()); }
+  const segment_file file(name.path());
+  file.write(std::vector<unsigned char>(file.size(), 0));
+  expect_error(errc::damaged, {"found magic 0x0"}, [&] { (void)segment::open(name); });
+  file.write(std::vector<unsigned char>(file.size(), 0xa5));
+  expect_error(errc::damaged, {"found magic 0xa5a5a5a5a5a5a5a5"}, [&] { (void)segment::open(name); });
+}
+
+TEST(segment_refusal, a_symbolic_link) {
+  const test_name target;
+  const test_name name;
+  const segment made = segment::create(target);
+  ASSERT_EQ(::symlink(target.path().c_str(), name.path().c_str()), 0);
+  expect_error(errc::damaged, {name.quoted(), "found a symbolic link", "expected a segment"}, [&] { (void)segment::open(name); });
+}
+
+TEST(segment_refusal, what_is_no_regular_file) {
+  const test_name name;
+  ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
+  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"}, [&] { (void)segment::open(name); });
+  const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  expect_error(errc::damaged, {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
+               [&] { (void)segment::from_fd(null.get()); });
+}
+
+TEST(segment_refusal, descriptors_that_are_no_segment) {
+  expect_error(std::make_error_code(std::errc::bad_file_descriptor), {"file descriptor -1"}, [] { (void)segment::from_fd(-1); });
+  // Not sealed, so that it can shrink under a user's feet: none that outlive made.
+  const unique_fd foreign(::memfd_create("foreign", MFD_CLOEXEC));
+  expect_error(errc::writable_by_others, {"file descriptor ", "found mode 0777"}, [&] { (void)segment::from_fd(foreign.get()); });
+  const unique_fd empty(::memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::fcntl(empty.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+  expect_error(errc::damaged, {"file descriptor ", "found a file of 0 bytes"}, [&] { (void)segment::from_fd(empty.get()); });
+}
+
+TEST(segment_refusal, a_file_that_more_may_write_than_expected) {
+  const test_name name;
+  const segment made = segment::create(name);
+  for (const unsigned mode : {0620U, 0602U, 0622U, 0660U, 0666U}) {
+    ASSERT_EQ(::chmod(name.path().c_str(), mode), 0);
+    char found[8];
+    std::snprintf(found, sizeof found, "%04o", mode);
+    expect_error(errc::writable_by_others, {name.quoted(), std::string("found mode ") + found, "beyond mode 0600"},
+                 [&] { (void)segment::open(name); });
+  }
+  // Said so, it is fine; and readers do no harm.
+  segment_options options;
+  options.mode = 0666;
+  EXPECT_EQ(segment::open(name, options).base(), made.base());
+  ASSERT_EQ(::chmod(name.path().c_str(), 0644), 0);
+  EXPECT_EQ(segment::open(name).base(), made.base());
+}
+
+}  // namespace
+}  // namespace outlive::testing
