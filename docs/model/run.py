@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Check the models of the lock protocol with spin, exhaustively.
+
+Usage: run.py [--full] [--jobs N] [--only WORD]...
+
+For each configuration: spin -a, cc, pan. One of three things is expected:
+
+  holds   the search is complete and finds no error
+  mutant  one rule of the protocol is taken away, and the search finds an error: a model that does not find the faults that are put into
+          it on purpose proves nothing
+  limit   a case that the protocol does not cover, and says so (docs/limits.md): the search finds an error
+
+Prints a line for each: "PASS: model.NAME: ..." or "FAIL: model.NAME: why". Exit: 0 if all passed, 1 if
+not, 77 without spin.
+
+  --full       the big configurations too (about an hour, up to 16 GiB)
+  --jobs N     as many at a time (default 2)
+  --only WORD  those whose name contains WORD
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MEMORY_MB = {False: 900, True: 16000}
+SECONDS = {False: 600, True: 3600}
+
+# Name, options. Each is searched completely.
+HOLDS = {
+    "lock.pml": [
+        ("lock", "-DRECORDS=2"),
+        ("lock_pressure", "-DRECORDS=1"),
+        ("lock_supervisor", "-DRECORDS=2 -DRECOVERS=1 -DFOREIGN=1"),
+        ("lock_supervisor_pressure", "-DRECORDS=1 -DRECOVERS=1"),
+        ("lock_orphans", "-DRECORDS=1 -DSPARES=2 -DDEATHS=1 -DLOST=1"),
+        ("lock_orphans_supervisor", "-DRECORDS=2 -DSPARES=2 -DDEATHS=1 -DLOST=2 -DRECOVERS=1"),
+    ],
+    "adopt.pml": [
+        ("adopt", ""),
+        ("adopt_orphans", "-DROUNDS=1 -DLOST=1"),
+        ("adopt_hidepid", "-DROUNDS=1 -DHIDDEN=1"),
+    ],
+    "claim.pml": [("claim", "")],
+    "held.pml": [("held", "")],
+}
+FULL = {
+    "lock.pml": [
+        ("lock_three_deaths", "-DRECORDS=1 -DDEATHS=3 -DATTEMPTS=3"),
+        ("lock_three_records", "-DRECORDS=3"),
+        ("lock_two_rounds", "-DRECORDS=2 -DROUNDS=2"),
+        ("lock_three_threads", "-DRECORDS=2 -DWORKERS=3 -DDEATHS=1"),
+        ("lock_two_spares", "-DRECORDS=1 -DSPARES=2"),
+    ],
+    "adopt.pml": [("adopt_two_deaths", "-DROUNDS=1 -DDEATHS=2 -DLOST=1 -DHIDDEN=1")],
+}
+# Name, options, the rule that is taken away.
+MUTANTS = {
+    "lock.pml": [
+        ("TWO_STORES", "-DRECORDS=1", "U4: holder and condition change in one store"),
+        ("NO_SECOND_TEST", "-DRECORDS=1", "U2: a claim tests again once it has the liveness mutex"),
+        ("IDENTITY_BEFORE_TEST", "-DRECORDS=1", "U2: the claimer writes only after its second test"),
+        ("NO_GENERATION", "-DRECORDS=1", "U2: each claim has its own generation"),
+        ("NAME_BEFORE_GENERATION", "-DRECORDS=2", "U2: the generation changes before the name"),
+        ("NAME_WITHOUT_GENERATION", "-DRECORDS=1", "U4: a report reads the generation before and after the name"),
+        ("NO_WORD_TEST", "-DRECORDS=1 -DSPARES=2 -DDEATHS=1 -DLOST=1", "U2: the native word, too, makes an entry pending"),
+        ("NO_SPARES", "-DRECORDS=1 -DSPARES=0", "U3: spare records are kept for recovery"),
+        ("NO_RELEASE", "-DRECORDS=1", "U3: the origin of an unrepaired lock is given up under pressure"),
+        ("STORE_BEFORE_OWNER_TEST", "-DRECORDS=1 -DFOREIGN=1", "U1: unlock asks before it stores"),
+        ("CONSISTENT_BEFORE_REPAIR", "-DRECORDS=1", "U4: the evidence goes after the repair"),
+        ("HEIR_UNNAMED", "-DRECORDS=1", "U4: the heir names itself while it repairs"),
+        ("FORGET_ORIGIN", "-DRECORDS=1", "U4: a failed repair leaves the dead owner's name"),
+        ("ALWAYS_REPAIR", "-DRECORDS=1", "U4: EOWNERDEAD of a consistent lock needs no repair"),
+        ("RECOVER_ENTERS", "-DRECORDS=1", "U4: recover() stops before it enters"),
+        ("CHILD_STORES", "-DRECORDS=1", "U5: a child forked in a repair touches nothing"),
+        ("ASK_LIVENESS", "-DRECORDS=2", "U7: EOWNERDEAD alone proves the death"),
+        ("COUNT_LOOKUP", "-DRECORDS=1", "U8: attempts count started callbacks only"),
+        ("NO_NATIVE_CONSISTENT", "-DRECORDS=1", "U8: native consistent before native unlock"),
+        ("PUSH_AFTER_HOLDER", "-DRECORDS=1", "U10: the entry is there before the holder is"),
+        ("POP_BEFORE_CLEAR", "-DRECORDS=1", "U10: the entry goes after the holder"),
+    ],
+    "adopt.pml": [
+        ("NO_ADOPTION_MUTEX", "-DDEATHS=0 -DROUNDS=1", "U6: one adopter at a time"),
+        ("HOLDER_FIRST", "-DDEATHS=0 -DROUNDS=1", "U6: a living bearer of the TID is looked for, even if the holder is dead"),
+        ("FIRST_WITNESS", "-DDEATHS=0 -DROUNDS=1", "U6: all witnesses are heard"),
+        ("LIVE_ENTRY_ONLY", "", "U6: a living bearer counts whether or not it has an entry"),
+        ("TRUST_EDEADLK", "-DDEATHS=0 -DROUNDS=1", "U6: EDEADLK for a lock that one does not hold is an orphan"),
+        ("STORE", "", "U6: the mark is a CAS"),
+        ("ABSENT_IS_DEAD", "-DHIDDEN=1", "U6: an absent /proc entry proves nothing"),
+    ],
+    "claim.pml": [("START_TIME_ALONE", "", "U6: a claimer that has not yet written its identity is no orphan")],
+    "held.pml": [
+        ("COUNT_LAST", "", "U10: the place is counted before it is written"),
+        ("MOVE_BEFORE_COPY", "", "U10: the last entry is copied over a gap, then removed"),
+        ("COPY_PLACE_FIRST", "", "U10: the address is copied before the entry counts"),
+        ("TOP_BEFORE_EMPTY", "", "U10: a place is emptied before it is free"),
+        ("POP_BEFORE_UNLOCK", "", "U10: the entry goes after the native unlock"),
+    ],
+}
+LIMITS = {
+    "adopt.pml": [("TID_REUSED_TWICE", "-DTWICE=1", "a TID that is reused while an adopter stands between its look and its CAS")],
+}
+
+
+def plan(full):
+    """(name, model, options, kind, what)"""
+    for model, entries in HOLDS.items():
+        yield from ((name, model, options.split(), "holds", options) for name, options in entries)
+    if full:
+        for model, entries in FULL.items():
+            yield from ((name, model, options.split(), "holds", options) for name, options in entries)
+    for model, entries in MUTANTS.items():
+        for name, options, rule in entries:
+            yield name.lower(), model, options.split() + ["-DM_" + name], "mutant", rule
+    for model, entries in LIMITS.items():
+        yield from ((name.lower(), model, options.split(), "limit", what) for name, options, what in entries)
+
+
+def search(model, options, kind, full):
+    """The output of the search; raises RuntimeError if it could not be made."""
+    with tempfile.TemporaryDirectory(prefix="outlive-model-") as folder:
+
+        def run(command, seconds=60):
+            return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=seconds)
+
+        optimise = "-O2" if kind == "holds" else "-O0"
+        for command in (["spin", "-a", *options, str(HERE / model)],
+                        ["cc", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB[full]}", "-o", "pan", "pan.c"]):
+            done = run(command)
+            if done.returncode or not done.stdout.isspace() and "rror" in done.stdout:
+                raise RuntimeError(f"{command[0]}: {done.stdout.strip()}")
+        return run(["./pan", "-m100000"], SECONDS[full]).stdout
+
+
+def judge(output, kind):
+    """(None or what is wrong, states, MB)"""
+    errors = re.search(r"errors: (\d+)", output)
+    states = re.search(r"^\s*([\d.e+]+) states, stored", output, re.MULTILINE)
+    memory = re.search(r"^\s*([\d.]+)\s+total actual memory", output, re.MULTILINE)
+    if not errors or not states:
+        return "the search did not end", 0, 0
+    count, used = int(float(states.group(1))), float(memory.group(1)) if memory else 0
+    found = int(errors.group(1)) > 0
+    if kind != "holds":
+        # An assertion or a stuck thread, not a fault of the model or of the search.
+        real = re.search(r"assertion violated|invalid end state", output)
+        return (None if found and real else "no error was found, but this one has an error"), count, used
+    if found:
+        return re.search(r"^pan:\d+: .*$", output, re.MULTILINE).group(0), count, used
+    if re.search(r"max search depth too small|not completed|MEMLIM|out of memory|VECTORSZ", output, re.IGNORECASE):
+        return "the search is not complete", count, used
+    return None, count, used
+
+
+def check(entry, full):
+    name, model, options, kind, what = entry
+    began = time.monotonic()
+    output, states, used = "", 0, 0
+    try:
+        output = search(model, options, kind, full)
+        trouble, states, used = judge(output, kind)
+    except (RuntimeError, subprocess.TimeoutExpired, OSError) as error:
+        trouble = str(error)
+    seconds = time.monotonic() - began
+    text = f"{states:,} states, {used:.0f} MB, {seconds:.1f} s"
+    if trouble:
+        shown = "".join(f"  | {line}\n" for line in output.splitlines()[:25])
+        print(f"{shown}FAIL: model.{name}: {trouble} ({model} {' '.join(options)}; {text})", flush=True)
+        return False
+    if kind == "holds":
+        print(f"PASS: model.{name}: holds ({model} {' '.join(options)}; {text})", flush=True)
+    else:
+        print(f"PASS: model.{name}: {kind}, its error was found ({what}; {text})", flush=True)
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", action="append", default=[])
+    asked = parser.parse_args()
+    entries = [entry for entry in plan(asked.full) if not asked.only or any(word in entry[0] for word in asked.only)]
+    if not entries:
+        sys.exit("no configuration has such a name")
+    missing = [tool for tool in ("spin", "cc") if not shutil.which(tool)]
+    if missing:
+        print(f"SKIP: model.all: not installed: {' '.join(missing)} (Debian packages spin, gcc)")
+        return 77
+    with ThreadPoolExecutor(max_workers=max(1, asked.jobs)) as pool:
+        passed = list(pool.map(lambda entry: check(entry, asked.full), entries))
+    print(f"{sum(passed)} of {len(passed)} passed")
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
