@@ -41,7 +41,11 @@ struct mapping_registry {
   // Requires: mutex is held.
   static std::shared_ptr<mapping> make_handle(const std::shared_ptr<mapping>& which) {
     if (auto existing = which->handle_.lock()) return existing;
-    std::shared_ptr<mapping> handle(which.get(), [keep = which](mapping*) { thread_records::give_back_if_idle(*keep); });
+    // `handle_` keeps the deleter after its run, and with it what the deleter keeps: that must be let go of by hand.
+    std::shared_ptr<mapping> handle(which.get(), [keep = which](mapping*) mutable {
+      thread_records::give_back_if_idle(*keep);
+      keep.reset();
+    });
     which->handle_ = handle;
     return handle;
   }

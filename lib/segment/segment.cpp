@@ -39,13 +39,22 @@ void check_name(std::string_view name) {
                                " bytes without a slash or a zero byte");
 }
 
+// The system's error, with the name of the segment that it is about.
+[[noreturn]] void rethrow_named(const std::system_error& error, const std::string& what) {
+  if (error.code().category() == error_category()) throw;
+  std::string text = error.what();
+  const std::string tail = ": " + error.code().message();  // the new error adds it again
+  if (text.ends_with(tail)) text.resize(text.size() - tail.size());
+  throw std::system_error(error.code(), what + ": " + text);
+}
+
 // The system's "no space" becomes ours, with the number that counts.
 [[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what, std::uint64_t size) {
   if (error.code() == std::errc::no_space_on_device || error.code() == std::errc::not_enough_memory) {
     fail(errc::no_space, what + ": found no room for it in " + folder + ", expected " + std::to_string(size) +
                              " bytes (segment_options::size; in a container, the size of /dev/shm)");
   }
-  throw std::system_error(error.code(), what + ": " + error.what());
+  rethrow_named(error, what);
 }
 
 void fill(const file_descriptor& file, const segment_constants& constants) {
@@ -60,10 +69,14 @@ void fill(const file_descriptor& file, const segment_constants& constants) {
 }
 
 std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options) {
-  const auto info = shared_memory::inspect(file.get());
-  check_access(what, info, options);
-  const segment_constants constants = read_constants(what, file.get(), info);
-  return mapping_table::map(std::move(file), constants);
+  try {
+    const auto info = shared_memory::inspect(file.get());
+    check_access(what, info, options);
+    const segment_constants constants = read_constants(what, file.get(), info);
+    return mapping_table::map(std::move(file), constants);
+  } catch (const std::system_error& error) {
+    rethrow_named(error, what);
+  }
 }
 
 // Empty when the name is taken.
@@ -75,7 +88,6 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
     if (!shared_memory::link(file, path_of(name))) return {};
     return mapping_table::map(std::move(file), constants);
   } catch (const std::system_error& error) {
-    if (error.code().category() == error_category()) throw;
     rethrow_creation(error, quote(name), constants.total_size);
   }
 }
@@ -86,7 +98,7 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
     file = shared_memory::open(path_of(name));
   } catch (const std::system_error& error) {
     if (error.code().value() == ELOOP) fail(errc::damaged, quote(name) + ": found a symbolic link, expected a segment");
-    throw;
+    rethrow_named(error, quote(name));
   }
   if (!file) return {};
   return map_existing(quote(name), std::move(file), options);
@@ -127,7 +139,6 @@ segment segment::anonymous(const segment_options& options) {
     fill(file, constants);
     return segment(mapping_table::map(std::move(file), constants));
   } catch (const std::system_error& error) {
-    if (error.code().category() == error_category()) throw;
     rethrow_creation(error, "anonymous segment", constants.total_size);
   }
 }
