@@ -1,0 +1,187 @@
+// No room: /dev/shm is full, or a limit of the process is reached, or the segment itself is full. An error at once, never SIGBUS later,
+// and nothing is left behind.
+#include <outlive/segment.hpp>
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+#include <string>
+
+#include "support/leaks.hpp"
+#include "unit/segment_fixture.hpp"
+
+namespace outlive::testing {
+namespace {
+
+// Gives the calling process a /dev/shm of its own. Returns: why it cannot.
+std::optional<std::string> mount_shm(const char* mount_options) {
+  if (::unshare(CLONE_NEWNS) != 0) return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::string("private mounts: ") + std::strerror(errno);
+  if (::mount("none", "/dev/shm", "tmpfs", 0, mount_options) != 0) return std::string("mounting a tmpfs: ") + std::strerror(errno);
+  return std::nullopt;
+}
+
+// Each case is a process of its own, so that it may change its mounts and limits.
+#define REQUIRE_SHM(mount_options) \
+  if (const auto why = mount_shm(mount_options)) GTEST_SKIP() << *why
+
+std::size_t files_in_shm() {
+  DIR* const folder = ::opendir("/dev/shm");
+  std::size_t count = 0;
+  while (const dirent* entry = ::readdir(folder)) count += entry->d_name[0] != '.' ? 1U : 0U;
+  ::closedir(folder);
+  return count;
+}
+
+std::uint64_t free_bytes_in_shm() {
+  struct statvfs info {};
+  EXPECT_EQ(::statvfs("/dev/shm", &info), 0);
+  return info.f_bfree * info.f_bsize;
+}
+
+// A failed creation must take nothing: no file, space, descriptor or mapping.
+template <class Act>
+void expect_nothing_left_by(Act act) {
+  act();  // once ahead: what the process keeps for good after its first use
+  const auto before = holdings::of(getpid());
+  const std::uint64_t free_before = free_bytes_in_shm();
+  act();
+  EXPECT_EQ(holdings::of(getpid()).added_since(before), "");
+  EXPECT_EQ(free_bytes_in_shm(), free_before);
+  EXPECT_EQ(files_in_shm(), 0U);
+}
+
+TEST(segment_space, a_full_dev_shm_is_told_at_creation) {
+  REQUIRE_SHM("size=256k");
+  const test_name name;
+  segment_options options;
+  options.size = 1 << 20;
+  const std::string text = "expected " + std::to_string(detail::region_layout::of([&] {
+                             detail::segment_constants c{};
+                             c.object_bytes = options.size;
+                             c.directory_capacity = options.directory_capacity;
+                             c.threads = options.threads;
+                             c.participants = options.participants;
+                             c.max_held = options.max_held;
+                             c.lock_classes = options.lock_classes;
+                             return c;
+                           }()).total) + " bytes";
+  expect_nothing_left_by([&] {
+    expect_error(errc::no_space, {name.quoted(), "found no room for it in /dev/shm", text, "segment_options::size"},
+                 [&] { (void)segment::create(name, options); });
+    expect_error(errc::no_space, {name.quoted(), text}, [&] { (void)segment::open_or_create(name, options); });
+  });
+  // A smaller one fits, and all of it can be written.
+  segment made = segment::create(name, few_of_everything());
+  made.find_or_construct<std::array<char, 3000>>("bytes").fill('x');
+}
+
+TEST(segment_space, the_last_free_page_decides) {
+  const test_name name;
+  const std::size_t bytes = segment::create(name, few_of_everything()).size_bytes();
+  segment::unlink(name);
+  const std::size_t pages = (bytes + 4095) / 4096;
+  {
+    REQUIRE_SHM(("size=" + std::to_string((pages - 1) * 4096)).c_str());
+    expect_error(errc::no_space, {name.quoted()}, [&] { (void)segment::create(name, few_of_everything()); });
+    EXPECT_EQ(files_in_shm(), 0U);
+  }
+  REQUIRE_SHM(("size=" + std::to_string(pages * 4096)).c_str());
+  EXPECT_NO_THROW((void)segment::create(name, few_of_everything()));
+}
+
+TEST(segment_space, more_than_the_machine_has) {
+  const test_name name;
+  segment_options options;
+  options.size = std::size_t{1} << 37;  // the most that an option allows
+  const std::uint64_t free_before = free_bytes_in_shm();
+  if (free_before > options.size) GTEST_SKIP() << "/dev/shm has room for 128 GiB";
+  expect_error(errc::no_space, {name.quoted(), "/dev/shm", "expected 1374"}, [&] { (void)segment::create(name, options); });
+}
+
+TEST(segment_space, no_file_left_in_dev_shm) {
+  REQUIRE_SHM("size=1m,nr_inodes=2");
+  const test_name name;
+  const test_name other;
+  const segment made = segment::create(name, few_of_everything());
+  expect_error(errc::no_space, {other.quoted(), "/dev/shm"}, [&] { (void)segment::create(other, few_of_everything()); });
+}
+
+TEST(segment_space, a_read_only_dev_shm) {
+  const test_name name;
+  REQUIRE_SHM("size=1m,ro");
+  expect_nothing_left_by([&] {
+    expect_error(std::make_error_code(std::errc::read_only_file_system), {name.quoted(), "/dev/shm"},
+                 [&] { (void)segment::create(name); });
+  });
+  expect_error(errc::not_found, {name.quoted()}, [&] { (void)segment::open(name); });
+}
+
+TEST(segment_space, the_limit_of_a_files_size) {
+  REQUIRE_SHM("size=4m");
+  const test_name name;
+  ASSERT_NE(::signal(SIGXFSZ, SIG_IGN), SIG_ERR);  // otherwise the kernel ends the process, as its user asked
+  const rlimit limit{65'536, 65'536};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  expect_nothing_left_by([&] {
+    expect_error(std::make_error_code(std::errc::file_too_large), {name.quoted(), "/dev/shm", "reserving "},
+                 [&] { (void)segment::create(name); });
+  });
+}
+
+TEST(segment_space, no_descriptor_left) {
+  const test_name name;
+  const test_name other;
+  { const segment made = segment::create(name); }
+  const rlimit limit{holdings::of(getpid()).open_files(), 1024};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  const auto code = std::make_error_code(std::errc::too_many_files_open);
+  expect_error(code, {other.quoted()}, [&] { (void)segment::create(other); });
+  expect_error(code, {name.quoted()}, [&] { (void)segment::open(name); });
+  expect_error(code, {"anonymous segment"}, [&] { (void)segment::anonymous(); });
+  const rlimit more{64, 1024};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &more), 0);
+  EXPECT_NO_THROW((void)segment::open(name));
+}
+
+TEST(segment_space, no_address_space_left) {
+  REQUIRE_SHM("size=64m");
+  const test_name name;
+  segment_options options;
+  options.size = 32 << 20;
+  { const segment made = segment::create(name, options); }
+  const rlimit limit{0, RLIM_INFINITY};
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
+  const auto undo = [] {
+    const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+    ::setrlimit(RLIMIT_AS, &none);
+  };
+  std::error_code found;
+  std::string message;
+  try {
+    (void)segment::open(name);
+  } catch (const std::system_error& error) {
+    undo();
+    found = error.code();
+    message = error.what();
+  } catch (const std::bad_alloc&) {
+    undo();
+    found = std::make_error_code(std::errc::not_enough_memory);
+    message = name.quoted();
+  }
+  undo();
+  EXPECT_EQ(found, std::errc::not_enough_memory);
+  EXPECT_NE(message.find(name.quoted()), std::string::npos) << message;
+  EXPECT_NO_THROW((void)segment::open(name));
+}
+
+}  // namespace
+}  // namespace outlive::testing
