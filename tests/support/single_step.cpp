@@ -3,13 +3,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <algorithm>
-#include <set>
+#include <cstring>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "support/sweep_path.hpp"
 #include "support/where.hpp"
 
 namespace outlive::testing {
@@ -31,43 +32,31 @@ class pinned {
   cpu_set_t before_;
 };
 
-/// The way of the recorded run: where it stood after i instructions, and how often it had come by there.
-/// Stack pointers are kept relative to the first one: victims are forked from different depths of the parent's stack.
-class path {
+/// What survivors can see of a victim: the watched bytes, and the robust list, which the kernel walks at its death.
+class visible_state {
  public:
-  void add(tracee::position here) {
-    if (steps_.empty())
-      base_ = here.sp;
-    steps_.push_back({here.pc, here.sp - base_});
-    visits_.push_back(++seen_[here.pc]);
-  }
-  std::size_t length() const { return steps_.size(); }
-  bool has(std::size_t index) const { return index < steps_.size(); }
-  std::uintptr_t pc(std::size_t index) const { return steps_[index].pc; }
-  bool is_at(std::size_t index, tracee::position here, std::uintptr_t base) const {
-    return steps_[index] == tracee::position{here.pc, here.sp - base};
-  }
-  std::size_t visits(std::size_t index) const { return visits_[index]; }
+  visible_state(const std::vector<std::span<const std::byte>>& watched, const tracee& traced) : watched_(watched), traced_(traced) { is_new(); }
 
-  /// The step from which `index` is reached at the least cost: a hit of a breakpoint costs about three stops.
-  std::size_t waypoint(std::size_t index) const {
-    constexpr std::size_t window = 256;
-    std::size_t best = index;
-    for (std::size_t i = index; i + window > index; --i) {
-      if (cost(i, index) < cost(best, index))
-        best = i;
-      if (i == 0)
-        break;
+  bool is_new() {
+    bool differs = false;
+    copies_.resize(watched_.size());
+    for (std::size_t i = 0; i < watched_.size(); ++i) {
+      auto& copy = copies_[i];
+      const auto now = watched_[i];
+      if (copy.size() == now.size() && std::memcmp(copy.data(), now.data(), now.size()) == 0)
+        continue;
+      copy.assign(now.begin(), now.end());
+      differs = true;
     }
-    return best;
+    const auto list = traced_.robust_list();
+    return std::exchange(list_, list) != list || differs;
   }
-  std::size_t cost(std::size_t from, std::size_t index) const { return 3 * visits_[from] + (index - from); }
 
  private:
-  std::vector<tracee::position> steps_;
-  std::vector<std::size_t> visits_;
-  std::uintptr_t base_ = 0;
-  std::unordered_map<std::uintptr_t, std::size_t> seen_;
+  const std::vector<std::span<const std::byte>>& watched_;
+  const tracee& traced_;
+  std::vector<std::vector<std::byte>> copies_;
+  tracee::robust_list_words list_{};
 };
 
 std::size_t failures_so_far() {
@@ -83,17 +72,17 @@ class sweeper {
     record();
     // A section whose length varies goes on after the recorded length until a victim survives.
     const std::size_t end = 2 * route_.length() + 1000;
-    for (std::size_t i = plan_.first; i <= plan_.last; i += plan_.stride) {
+    for (std::size_t i = plan_.first; i <= plan_.last; i = route_.next(i, plan_.first, plan_.stride)) {
       if (i > end)
         throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
-      const bool survived = !kill_at(i, false);
+      const bool survived = !stop_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
       // One early survivor may be an accident of time (what it waited for came sooner).
       if (survived && (!route_.has(i) || survivors_in_a_row_ == 3))
         break;
-      if (!survived && sleeps_.count(i) != 0)
-        kill_at(i, true);
+      if (!survived && route_.sleeps_at(i))
+        stop_at(i, true);
       if (failing_points_ >= plan_.stop_after_failures) {
         ADD_FAILURE() << plan_.name << ": given up after " << failing_points_ << " failing kill points";
         break;
@@ -104,7 +93,7 @@ class sweeper {
   }
 
  private:
-  enum class outcome { died, survived, diverged };
+  enum class outcome { died, preempted, survived, diverged };
 
   /// Runs `drive` on a fresh victim that stands at section_begin().
   template <typename Drive>
@@ -137,54 +126,72 @@ class sweeper {
 
   void record() {
     with_victim([this](child& process, tracee& traced) {
+      std::optional<visible_state> visible;
+      if (!plan_.watched.empty())
+        visible.emplace(plan_.watched, traced);
       for (;;) {
         const std::size_t index = route_.length();
         route_.add(traced.where());
+        if (visible && visible->is_new())
+          route_.mark();
+        const bool calls = visible && traced.at_system_call();
         const auto got = traced.step();
         if (got == tracee::stop::ended)
           ended_by_itself(process, index, route_.pc(index));
         if (got == tracee::stop::at_marker)
           return finish(process, traced);
         if (traced.slept_in_last_step())
-          sleeps_.insert(index);
+          route_.slept();
+        if (calls)
+          route_.mark_next();
       }
     });
     result_.length = route_.length() - 1;  // the last step is the marker's own
+    result_.states = route_.marks();
     check({result_.length, false, false, route_.pc(result_.length)});
   }
 
+  /// Runs that keep leaving the recorded path: then each is stepped from the start.
+  bool too_wild() const { return result_.diverged >= 3 && 4 * result_.diverged > jumps_; }
+
   /// False: the victim survived.
-  bool kill_at(std::size_t index, bool asleep) {
+  bool stop_at(std::size_t index, bool asleep) {
     kill_point point{index, false, asleep, 0};
-    bool jump = plan_.accelerate && result_.diverged < 3 && route_.has(index);
-    std::size_t from = jump ? route_.waypoint(index) : 0;
-    jump = jump && route_.cost(from, index) < index;
+    bool jump = plan_.accelerate && !too_wild() && route_.has(index);
+    const auto route = jump ? route_.to(index) : sweep_path::route{};
+    jump = jump && route.from != 0;
+    jumps_ += jump;
     outcome got = with_victim(
-        [&](child& c, tracee& t) { return jump ? drive_by_waypoint(c, t, from, point) : drive(c, t, 0, point); });
+        [&](child& c, tracee& t) { return jump ? drive_by_waypoint(c, t, route, point) : drive(c, t, 0, point); });
     if (got == outcome::diverged) {
       ++result_.diverged;
       jump = false;
       got = with_victim([&](child& c, tracee& t) { return drive(c, t, 0, point); });
     }
     point.died = got == outcome::died;
+    result_.preempted += got == outcome::preempted;
     if (point.died) {
       ++result_.deaths;
       result_.accelerated += jump;
       result_.asleep += point.asleep;
     }
     check(point);
-    return point.died;
+    return got != outcome::survived;
   }
 
-  outcome drive_by_waypoint(child& process, tracee& traced, std::size_t from, kill_point& point) {
-    const auto got = traced.run_to(route_.pc(from), route_.visits(from));
-    if (got == tracee::stop::ended)
-      ended_by_itself(process, from, route_.pc(from));
-    if (got != tracee::stop::at_breakpoint || !route_.is_at(from, traced.where(), base_)) {
-      traced.kill();
-      return outcome::diverged;
+  outcome drive_by_waypoint(child& process, tracee& traced, const sweep_path::route& route, kill_point& point) {
+    for (const auto& [pc, hits] : {route.anchor, route.waypoint}) {
+      if (hits == 0)
+        continue;
+      const auto got = traced.run_to(pc, hits);
+      if (got == tracee::stop::ended)
+        ended_by_itself(process, route.from, pc);
+      if (got != tracee::stop::at_breakpoint)
+        return abandon(traced);
     }
-    return drive(process, traced, from, point);
+    if (!route_.is_at(route.from, traced.where(), base_))
+      return abandon(traced);
+    return drive(process, traced, route.from, point);
   }
 
   outcome drive(child& process, tracee& traced, std::size_t from, kill_point& point) {
@@ -202,6 +209,12 @@ class sweeper {
     // The recorded run slept here; this one may find that what it would wait for has happened already.
     if (point.asleep)
       point.asleep = traced.step(true) == tracee::stop::asleep;
+    if (plan_.meanwhile) {
+      plan_.meanwhile(point);
+      traced.run_to_marker();
+      finish(process, traced);
+      return outcome::preempted;
+    }
     traced.kill();
     return outcome::died;
   }
@@ -221,7 +234,7 @@ class sweeper {
   }
 
   void judge() {
-    if (result_.deaths == 0)
+    if (result_.deaths + result_.preempted == 0)
       ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
     const bool to_the_end = plan_.last == std::numeric_limits<std::size_t>::max();
     if (to_the_end && !result_.last_survived && failing_points_ < plan_.stop_after_failures) {
@@ -230,12 +243,12 @@ class sweeper {
   }
 
   const sweep_plan& plan_;
-  path route_;
+  sweep_path route_;
   std::uintptr_t base_ = 0;  // the present victim's stack pointer at section_begin()
-  std::set<std::size_t> sleeps_;
   sweep_result result_;
   std::size_t failing_points_ = 0;
   std::size_t survivors_in_a_row_ = 0;
+  std::size_t jumps_ = 0;
 };
 
 }  // namespace
@@ -249,7 +262,12 @@ std::string kill_point::describe() const {
 
 std::string sweep_result::describe() const {
   std::ostringstream out;
-  out << length << " instructions, " << deaths << " kill points (" << asleep << " asleep in a system call, "
+  out << length << " instructions, ";
+  if (states != 0)
+    out << states << " visible states, ";
+  if (preempted != 0)
+    out << preempted << " points of interruption, ";
+  out << deaths << " kill points (" << asleep << " asleep in a system call, "
       << accelerated << " by a breakpoint), " << diverged << " runs repeated, the last victim "
       << (last_survived ? "survived" : "did not survive");
   return out.str();

@@ -16,6 +16,12 @@
 // stepping. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it
 // and asleep inside of it.
 //
+// A long section has few states that anybody can tell apart once the victim is dead. Given `watched`, the recorded run looks at these bytes (the
+// segment) and at the victim's robust list after each step; kill points are then the first instruction of each new state, the one after each
+// system call, and every stride-th of all.
+//
+// Instead of a kill, `meanwhile` lets others work while the victim stands at the point; then the victim goes on and must end well.
+//
 // A sweep fails the test unless at least one victim died and the last one survived. The victim is traced on its
 // calling thread only; other processes (a holder, a waiter) may live beside it and are set up in `setup`.
 #pragma once
@@ -24,7 +30,9 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "support/child.hpp"
 #include "support/tracee.hpp"
@@ -63,6 +71,8 @@ struct sweep_plan {
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();
   std::size_t stride = 1;
+  std::vector<std::span<const std::byte>> watched = {};
+  std::function<void(const kill_point&)> meanwhile = nullptr;
   bool accelerate = true;
   std::size_t stop_after_failures = 5;     // kill points at which `after` failed
   milliseconds limit = default_timeout();  // for one stop of one victim
@@ -70,7 +80,9 @@ struct sweep_plan {
 
 struct sweep_result {
   std::size_t length = 0;       // instructions of the recorded run
+  std::size_t states = 0;       // new ones of what is watched
   std::size_t deaths = 0;       // kill points
+  std::size_t preempted = 0;    // points at which others worked meanwhile
   std::size_t asleep = 0;       // those of them inside of a blocking system call
   std::size_t accelerated = 0;  // those of them reached by a breakpoint
   std::size_t diverged = 0;     // runs that left the recorded path and were repeated

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "support/foreign_locks.hpp"
@@ -102,6 +103,85 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
   EXPECT_GT(result.diverged, 0u);
   EXPECT_GT(result.deaths, 2u * 42u);
   EXPECT_TRUE(result.last_survived);
+}
+
+/// A loop of `rounds` that stores nothing shared, then ten stores with much between them.
+void stores_far_apart(volatile std::uint64_t* word, int rounds) {
+  section_begin();
+  for (int i = 0; i < rounds; ++i)
+    asm volatile("");
+  asm volatile(".rept 10\n\tincq (%0)\n\t.rept 50\n\tnop\n\t.endr\n\t.endr" : : "r"(word) : "memory");
+  section_end();
+}
+
+TEST_F(single_step_test, with_watched_bytes_each_state_is_a_kill_point_and_a_loop_of_other_length_leads_not_astray) {
+  shared_object<std::uint64_t> stores{0u};
+  std::set<std::uint64_t> seen;
+  int runs = 0;
+  const auto result = sweep({
+      .name = "far apart",
+      .setup = [&] { *stores = 0; },
+      .victim = [&](agent&) { stores_far_apart(stores.get(), 200 + runs % 7); },
+      .after =
+          [&](const kill_point& point) {
+            ++runs;
+            if (point.died)
+              seen.insert(*stores);
+          },
+      .stride = 97,
+      .watched = {std::as_bytes(std::span(stores.get(), 1))},
+  });
+  EXPECT_EQ(seen, (std::set<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+  EXPECT_EQ(result.states, 10u);
+  EXPECT_GT(result.accelerated, 10u) << result.describe();
+  EXPECT_LT(result.deaths, 10u + 4 + result.length / 97) << result.describe();
+  EXPECT_TRUE(result.last_survived);
+}
+
+TEST_F(single_step_test, a_state_is_new_when_only_the_robust_list_has_changed) {
+  foreign_locks lock(1);
+  shared_object<std::uint64_t> unchanged{0u};
+  const auto result = sweep({
+      .name = "list",
+      .setup = [] {},
+      .victim =
+          [&](agent&) {
+            section_begin();
+            pthread_mutex_lock(&lock[0]);
+            section_end();
+            pthread_mutex_unlock(&lock[0]);
+          },
+      .after =
+          [&](const kill_point& point) {
+            if (point.died && pthread_mutex_lock(&lock[0]) == EOWNERDEAD)
+              pthread_mutex_consistent(&lock[0]);
+            if (point.died)
+              pthread_mutex_unlock(&lock[0]);
+          },
+      .stride = 1000,
+      .watched = {std::as_bytes(std::span(unchanged.get(), 1))},
+  });
+  // The pending entry, the list's head, the pending entry again.
+  EXPECT_EQ(result.states, 3u) << result.describe();
+}
+
+TEST_F(single_step_test, others_can_work_while_a_victim_stands_at_each_point_and_lives) {
+  shared_object<std::uint64_t> stores{0u};
+  std::vector<std::uint64_t> seen;
+  const auto result = sweep({
+      .name = "interrupted",
+      .setup = [&] { *stores = 0; },
+      .victim = [&](agent&) { ten_stores(stores.get()); },
+      .after = [&](const kill_point& point) { EXPECT_TRUE(!point.died && *stores >= 10); },
+      .meanwhile =
+          [&](const kill_point&) {
+            seen.push_back(*stores);
+            *stores += 100;
+          },
+  });
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+  EXPECT_EQ(result.preempted, 11u);
+  EXPECT_EQ(result.deaths, 0u);
 }
 
 TEST_F(single_step_test, first_last_and_stride_choose_the_points) {

@@ -1,6 +1,8 @@
 #include "support/tracee.hpp"
 
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <cstddef>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "support/leaks.hpp"
 #include "support/where.hpp"
@@ -135,9 +138,10 @@ tracee::stop tracee::resume(int what, bool stop_asleep) {
 }
 
 void tracee::run_to_marker() {
-  stop got = resume(0, false);
+  const bool first_stop = std::exchange(fresh_, false);
+  stop got = resume(first_stop ? 0 : PTRACE_CONT, false);
   const auto kill_with_me = static_cast<unsigned long>(PTRACE_O_EXITKILL);
-  if (got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0)
+  if (first_stop && got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0)
     fail("PTRACE_SETOPTIONS");
   while (got != stop::at_marker && got != stop::ended)
     got = resume(PTRACE_CONT, false);
@@ -178,6 +182,34 @@ tracee::position tracee::where() const {
   if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0)
     fail("PTRACE_GETREGS");
   return {static_cast<std::uintptr_t>(all.rip), static_cast<std::uintptr_t>(all.rsp)};
+}
+
+namespace {
+
+/// What stands at `address` in the child.
+template <typename Value>
+Value read_from(pid_t pid, std::uintptr_t address) {
+  Value value{};
+  const iovec here{&value, sizeof value};
+  const iovec there{reinterpret_cast<void*>(address), sizeof value};
+  if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value))
+    fail("cannot read the child's memory");
+  return value;
+}
+
+}  // namespace
+
+tracee::robust_list_words tracee::robust_list() const {
+  void* head = nullptr;
+  std::size_t size = 0;
+  if (syscall(SYS_get_robust_list, process_.pid(), &head, &size) != 0)
+    fail("get_robust_list of the child");
+  return head == nullptr ? robust_list_words{} : read_from<robust_list_words>(process_.pid(), reinterpret_cast<std::uintptr_t>(head));
+}
+
+bool tracee::at_system_call() const {
+  constexpr std::uint16_t syscall_instruction = 0x050f;
+  return read_from<std::uint16_t>(process_.pid(), where().pc) == syscall_instruction;
 }
 
 void tracee::set_pc(std::uintptr_t pc) {
@@ -239,6 +271,12 @@ tracee::stop tracee::run_to(std::uintptr_t, std::size_t) {
 }
 tracee::position tracee::where() const {
   return {};
+}
+tracee::robust_list_words tracee::robust_list() const {
+  return {};
+}
+bool tracee::at_system_call() const {
+  return false;
 }
 void tracee::kill() {}
 void tracee::let_go() {}

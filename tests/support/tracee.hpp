@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,7 +41,7 @@ class tracee {
   tracee(const tracee&) = delete;
   tracee& operator=(const tracee&) = delete;
 
-  /// At native speed; throws if the child ends first.
+  /// At native speed to the next marker; throws if the child ends first.
   void run_to_marker();
   /// One instruction. asleep only if `stop_asleep`: the child then still sleeps inside of that instruction.
   stop step(bool stop_asleep = false);
@@ -48,6 +49,10 @@ class tracee {
   /// At native speed to the `hits`-th time that the instruction at `address` is about to be executed.
   stop run_to(std::uintptr_t address, std::size_t hits);
   position where() const;
+  /// Head, offset and pending entry of the child's robust list, as the kernel would find them now.
+  using robust_list_words = std::array<std::uintptr_t, 3>;
+  robust_list_words robust_list() const;
+  bool at_system_call() const;
   /// SIGKILL, and reaped: the kernel's work on the dead one is done when this returns.
   void kill();
   /// Untraced and running.
@@ -76,6 +81,7 @@ class tracee {
   milliseconds limit_;
   int pending_signal_ = 0;
   bool slept_ = false;
+  bool fresh_ = true;  // not seen to stop yet
   bool gone_ = false;
 };
 
