@@ -32,7 +32,9 @@ class accounts {
  public:
   static constexpr unsigned most = 64;
 
-  explicit accounts(unsigned count = 1, const segment_options& options = small_segment());
+  /// The test's own thread gets a record at once, so that later counts of records are stable; or none, where it must hold no robust mutex.
+  enum class record { taken, none };
+  explicit accounts(unsigned count = 1, const segment_options& options = small_segment(), record of_the_test = record::taken);
 
   unsigned size() const { return count_; }
   segment& where() { return where_; }
