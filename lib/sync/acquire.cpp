@@ -34,16 +34,16 @@ bool is_mine(const lock_bytes& lock, const attachment& mine) noexcept {
 
 // Waits for the native mutex in slices, and between them looks for an owner that is dead but was not marked. Returns what pthread says in the end.
 int wait_natively(attachment& mine, lock_bytes& lock, int rc, const patience& how_long) noexcept {
+  // EDEADLK, and yet not inside: the word holds this thread's id, but from a former bearer (U6).
+  if (rc == EDEADLK && !is_mine(lock, mine) && adopt_if_orphan(*mine.where, lock)) rc = native_mutex::try_lock(lock.native);
   shared_u64& waits = mine.record->waits;
   if (rc == EBUSY && how_long.waits) waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   while (rc == EBUSY && how_long.waits) {
     const auto now = std::chrono::steady_clock::now();
-    const bool last = how_long.until - slice <= now;
+    const bool last = how_long.until <= now + slice;
     rc = native_mutex::lock_until(lock.native, last ? how_long.until : now + slice);
     if (rc == 0 || rc == EOWNERDEAD) return rc;
-    // EDEADLK, and yet not inside: the word holds this thread's id, but from a former bearer (U6).
-    const bool foreign = rc == EDEADLK && !is_mine(lock, mine);
-    if (rc != ETIMEDOUT && !foreign) return rc;
+    if (rc != ETIMEDOUT) return rc;
     adopt_if_orphan(*mine.where, lock);
     // One more look at the end: an orphan may just have been adopted.
     rc = native_mutex::try_lock(lock.native);
@@ -98,7 +98,7 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long) {
   attachment& mine = *current_slot->current;
   this_thread::deactivate();
   const std::uint64_t offset = mine.where->offset_of(&lock);
-  if (rc == EBUSY) {
+  if (rc == EBUSY || rc == EDEADLK) {
     const auto view = mine.where->lock_at(offset);
     const bool damaged = view.lock == nullptr || !view.native;
     if (damaged || is_mine(lock, mine)) {

@@ -31,7 +31,7 @@ bool is_dead_for_good(mapping& where, std::uint32_t index) noexcept {
 // Takes the mutex natively if it is free or an orphan. EBUSY: a living thread has it.
 int try_take(mapping& where, lock_bytes& lock, bool& adopted) noexcept {
   int rc = native_mutex::try_lock(lock.native);
-  if (rc != EBUSY) return rc;
+  if (rc != EBUSY && rc != EDEADLK) return rc;  // EDEADLK: this thread's id from a former bearer, for it is not in hand (U6)
   const std::uint32_t before = native_mutex::word(lock.native);
   if (!adopt_if_orphan(where, lock)) return EBUSY;
   rc = native_mutex::try_lock(lock.native);

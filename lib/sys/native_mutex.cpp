@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <system_error>
@@ -92,7 +93,8 @@ void clear_pending() noexcept {
 #ifndef OUTLIVE_TSAN
 timespec to_timespec(native_mutex::steady_point deadline) noexcept {
   using namespace std::chrono;
-  const auto since = deadline.time_since_epoch();
+  // A time before the clock's start would be a negative number of nanoseconds, which pthread refuses.
+  const auto since = std::max(deadline, native_mutex::steady_point()).time_since_epoch();
   const auto whole = duration_cast<seconds>(since);
   return {static_cast<time_t>(whole.count()), static_cast<long>(duration_cast<nanoseconds>(since - whole).count())};
 }

@@ -22,7 +22,7 @@ class native_mutex {
   // Throws std::system_error where the system has none.
   static void init(pthread_mutex_t& mutex);
 
-  // 0, EOWNERDEAD, EBUSY. Never called on a mutex that is ENOTRECOVERABLE: no code path makes one (hazard A37).
+  // 0, EOWNERDEAD, EBUSY, EDEADLK. Never called on a mutex that is ENOTRECOVERABLE: no code path makes one (hazard A37).
   static int try_lock(pthread_mutex_t& mutex) noexcept { return pthread_mutex_trylock(&mutex); }
 
   // Waits at most until `deadline`. 0, EOWNERDEAD, ETIMEDOUT, EDEADLK. A timed call of glibc that did not acquire leaves
