@@ -146,7 +146,9 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
 }
 
 robust_mutex::~robust_mutex() {
-  bytes_of(*this).magic.store(dead_lock_magic, std::memory_order_release);
+  lock_bytes& bytes = bytes_of(*this);
+  bytes.magic.store(dead_lock_magic, std::memory_order_release);
+  bytes.state.store(0, std::memory_order_release);  // not valid: whoever still locks it gets errc::damaged, on the fast path, too
 }
 
 void robust_mutex::lock() {
