@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "segment/participants.hpp"
 #include "segment/thread_records.hpp"
 
 namespace outlive::detail {
 
 namespace {
+
+// No index of a participant: what a process had told is unknown, its modules too.
+constexpr std::uint32_t no_participant = 0xffffffff;
 
 void copy_name(short_name& into, const char* from) noexcept {
   for (std::size_t i = 0; i + 1 < into.size(); ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
@@ -51,6 +55,10 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id, std
   copy_name(into.name, record.name);
   into.participant = record.participant.load(std::memory_order_relaxed);
   if (into.participant < where.constants().participants) copy_name(into.command, where.participant_at(into.participant).command);
+  if (!participants::is_process_of(where, into.participant, into.thread.pid, into.thread.start_time)) {
+    into.command = {};
+    into.participant = no_participant;
+  }
   // The generation once more: a record that was taken over meanwhile tells of somebody else.
   std::atomic_thread_fence(std::memory_order_acquire);
   if (!thread_records::find(where, id, generation_mask)) {

@@ -40,10 +40,11 @@ bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
   return false;
 }
 
-bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine) noexcept {
+// `though_referred_to`: even where a record that still tells of a death loses what its process had told.
+bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine, bool though_referred_to) noexcept {
   shared_u64& identity = where.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
-  if (seen != 0 && (!is_dead(seen) || is_referred_to(where, index))) return false;
+  if (seen != 0 && (!is_dead(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
 
@@ -106,10 +107,13 @@ std::uint32_t join(mapping& where) {
   for (std::uint32_t i = 0; i < count; ++i) {
     if (where.participant_at(i).identity.load(std::memory_order_acquire) == mine) return i;
   }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (!try_take(where, i, mine)) continue;
-    describe_myself(where, where.participant_at(i));
-    return i;
+  // If all belong to processes that died inside of locks, only a newcomer may be left to recover them: it must come in (as U3 for records).
+  for (const bool though_referred_to : {false, true}) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (!try_take(where, i, mine, though_referred_to)) continue;
+      describe_myself(where, where.participant_at(i));
+      return i;
+    }
   }
   fail(errc::too_many_participants, where.describe() + ": found all " + std::to_string(count) +
                                         " participants in use, expected a free one (segment_options::participants)");
@@ -118,6 +122,15 @@ std::uint32_t join(mapping& where) {
 void refresh_modules(mapping& where, std::uint32_t index) noexcept {
   module_writer writer{where.participant_at(index)};
   for_each_module(&write_module, &writer);
+}
+
+bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::uint64_t start_time) noexcept {
+  if (index >= where.constants().participants) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);  // what was read of the participant was read before its identity
+  const std::uint64_t identity = where.participant_at(index).identity.load(std::memory_order_relaxed);
+  // A later process may have the same pid; it started after the thread. The difference is right across an overflow of the low half.
+  const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(start_time) - static_cast<std::uint32_t>(identity));
+  return pid_in(identity) == pid && age >= 0;
 }
 
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept {

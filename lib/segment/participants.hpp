@@ -1,18 +1,24 @@
 // Participants: the processes attached to a segment, so that a death can be told by command name, module and offset.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 
 #include "segment/mapping.hpp"
 
 namespace outlive::detail::participants {
 
-// Registers this process, or finds its registration. Throws errc::too_many_participants.
-// Death at any store: the slot names a dead process and nobody's record refers to it, so the next one takes it.
+// Registers this process, or finds its registration. Takes the slot of a dead process that no record refers to, or in need of any dead
+// process. Throws errc::too_many_participants. Death at any store: the slot names a dead process, so the next one takes it.
 std::uint32_t join(mapping& where);
 
 // Adds modules that were loaded since; called where a thread claims a record, so that its locks can be told.
 void refresh_modules(mapping& where, std::uint32_t index) noexcept;
+
+// Whether the participant still is the process of a thread with that pid and start time, and not one that has taken the slot since. To be
+// asked after what was read of it.
+bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::uint64_t start_time) noexcept;
 
 // Whether some participant of the segment has a thread of that id.
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept;
