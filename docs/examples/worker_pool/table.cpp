@@ -38,7 +38,7 @@ slot* shard::find_or_free(std::string_view word) noexcept {
 }
 
 void shard::merge(std::uint32_t chunk, std::uint32_t pass, const std::vector<counted_word>& words) {
-  if (merged_in_[chunk] == pass) return;  // by a worker that died before the chunk was complete in all shards (INV-2)
+  if (merged_in_[chunk] >= pass) return;  // by a worker that died before the chunk was complete in all shards (INV-2)
 
   phase_ = phase::filling;
   crash_barrier();  // "filling" before the first store into the journal
