@@ -48,6 +48,7 @@ inline quick try_quickly(lock_bytes& lock, const void* return_address, int& rc) 
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
   if (offset >= slot.size || entry == slot.limit) [[unlikely]] return quick::not_tried;
+  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return quick::not_tried;  // no native call on it
   slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
   crash_barrier();
   held_list::put(*entry, offset, return_address);
