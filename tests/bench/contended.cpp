@@ -46,8 +46,7 @@ struct contest {
 };
 
 inline void spin(std::uint64_t count) {
-  for (std::uint64_t i = 0; i < count; ++i)
-    asm volatile("" : "+r"(i));
+  for (std::uint64_t i = 0; i < count; ++i) asm volatile("" : "+r"(i));
 }
 
 std::uint64_t spins_for(double ns) {
@@ -87,8 +86,7 @@ void work(contest& shared, robust_mutex& mutex, unsigned me, unsigned workers) {
       compete(
           shared, me, [&] { mutex.lock(); }, [&] { mutex.unlock(); });
     }
-    if (shared.finished.fetch_add(1) + 1 == workers)
-      set_and_wake(shared.finished, workers);
+    if (shared.finished.fetch_add(1) + 1 == workers) set_and_wake(shared.finished, workers);
   }
 }
 
@@ -101,12 +99,10 @@ class contest_of_processes {
         shared_(::new (shared_cells(sizeof(contest))) contest) {
     init_raw_mutex(&shared_->raw, raw_kind::robust);
     shared_->spins = spins_for(section_ns);
-    for (unsigned i = 0; i < workers; ++i)
-      children_[i] = fork_child([this, i] { work(*shared_, mutex_, i, workers_); });
+    for (unsigned i = 0; i < workers; ++i) children_[i] = fork_child([this, i] { work(*shared_, mutex_, i, workers_); });
   }
   ~contest_of_processes() {
-    for (unsigned i = 0; i < workers_; ++i)
-      kill_and_reap(children_[i]);
+    for (unsigned i = 0; i < workers_; ++i) kill_and_reap(children_[i]);
   }
   contest_of_processes(const contest_of_processes&) = delete;
   contest_of_processes& operator=(const contest_of_processes&) = delete;
@@ -122,12 +118,10 @@ class contest_of_processes {
     ::nanosleep(&window, nullptr);
     shared_->stop = 1;
     const auto length = now_ns() - begin;
-    for (std::uint32_t done = shared_->finished; done != workers_; done = shared_->finished)
-      wait_while(shared_->finished, done);
+    for (std::uint32_t done = shared_->finished; done != workers_; done = shared_->finished) wait_while(shared_->finished, done);
 
     std::uint64_t sections = 0;
-    for (unsigned i = 0; i < workers_; ++i)
-      sections += shared_->tallies[i].sections;
+    for (unsigned i = 0; i < workers_; ++i) sections += shared_->tallies[i].sections;
     require(sections == shared_->counted[kind].value, "two processes were in the critical section at once");
     require(sections > 0, "no process got into the critical section");
     return static_cast<double>(length) / static_cast<double>(sections);
@@ -142,19 +136,15 @@ class contest_of_processes {
 };
 
 bench_case contended_case(unsigned workers, unsigned section_ns) {
-  return {"contended/" + std::to_string(workers) + " processes, " + std::to_string(section_ns) + " ns inside",
-          "raw robust", 10, [=] {
-            return measurement(
-                [contest = std::make_shared<contest_of_processes>(workers, section_ns)](random_source& random) {
-                  sample result{};
-                  const bool reference_first = (random() & 1) != 0;
-                  if (reference_first)
-                    result.reference_ns = contest->ns_per_section(raw_lock);
-                  result.subject_ns = contest->ns_per_section(outlive_lock);
-                  if (!reference_first)
-                    result.reference_ns = contest->ns_per_section(raw_lock);
-                  return result;
-                });
+  return {"contended/" + std::to_string(workers) + " processes, " + std::to_string(section_ns) + " ns inside", "raw robust", 10, [=] {
+            return measurement([contest = std::make_shared<contest_of_processes>(workers, section_ns)](random_source& random) {
+              sample result{};
+              const bool reference_first = (random() & 1) != 0;
+              if (reference_first) result.reference_ns = contest->ns_per_section(raw_lock);
+              result.subject_ns = contest->ns_per_section(outlive_lock);
+              if (!reference_first) result.reference_ns = contest->ns_per_section(raw_lock);
+              return result;
+            });
           }};
 }
 

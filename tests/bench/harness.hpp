@@ -27,9 +27,9 @@ struct sample {
 using measurement = std::function<sample(random_source&)>;
 
 struct bench_case {
-  std::string name;       // group/what
-  std::string reference;  // what it is compared with
-  unsigned every;         // measured in each every-th round: 1 for microseconds, more for what takes longer
+  std::string name;                     // group/what
+  std::string reference;                // what it is compared with
+  unsigned every;                       // measured in each every-th round: 1 for microseconds, more for what takes longer
   std::function<measurement()> set_up;  // throws what the machine lacks for it: memory, say
 };
 
@@ -62,8 +62,7 @@ struct run_options {
   int cpu = 0;
 };
 // Sets all cases up, then measures them in turns. SIGINT ends it early, with what has been measured so far.
-[[nodiscard]] std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases,
-                                                         const run_options& options);
+[[nodiscard]] std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases, const run_options& options);
 [[nodiscard]] bool was_interrupted() noexcept;
 
 // The cases, by file. `cpu` is the one that the process is pinned to, `other_cpu` another one where there is one.

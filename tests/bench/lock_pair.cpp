@@ -26,15 +26,13 @@ void repeat(std::size_t count, Pair pair) {
 
 pthread_mutex_t* raw_mutex() {
   void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    std::abort();
+  if (memory == MAP_FAILED) std::abort();
   auto* mutex = ::new (memory) pthread_mutex_t;
   pthread_mutexattr_t attributes;
   ::pthread_mutexattr_init(&attributes);
   ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  if (::pthread_mutex_init(mutex, &attributes) != 0)
-    std::abort();
+  if (::pthread_mutex_init(mutex, &attributes) != 0) std::abort();
   return mutex;
 }
 
@@ -60,8 +58,7 @@ bool run(const std::string& kind, std::size_t count) {
     });
   } else if (kind == "try_lock") {
     repeat(count, [&] {
-      if (mutex.try_lock())
-        mutex.unlock();
+      if (mutex.try_lock()) mutex.unlock();
     });
   } else if (kind == "holding_another") {
     where.find_or_construct<outlive::robust_mutex>("other", "counted").lock();
@@ -81,8 +78,7 @@ bool run(const std::string& kind, std::size_t count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3)
-    return 2;
+  if (argc != 3) return 2;
   try {
     return run(argv[1], std::strtoull(argv[2], nullptr, 10)) ? 0 : 2;
   } catch (const std::exception& failure) {

@@ -53,8 +53,7 @@ struct usage_error : std::runtime_error {
 std::uint64_t number(const std::string& option, const std::string& text) {
   char* end = nullptr;
   const auto value = std::strtoull(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || text[0] == '-')
-    throw usage_error(option + " needs a number, not \"" + text + "\"");
+  if (text.empty() || *end != '\0' || text[0] == '-') throw usage_error(option + " needs a number, not \"" + text + "\"");
   return value;
 }
 
@@ -65,16 +64,14 @@ arguments parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     const auto value = [&]() -> std::string {
-      if (i + 1 == argc)
-        throw usage_error(option + " needs a value");
+      if (i + 1 == argc) throw usage_error(option + " needs a value");
       return argv[++i];
     };
     if (option == "--only") {
       result.only = value();
     } else if (option == "--rounds") {
       result.run.rounds = static_cast<unsigned>(number(option, value()));
-      if (result.run.rounds == 0)
-        throw usage_error("--rounds needs at least 1");
+      if (result.run.rounds == 0) throw usage_error("--rounds needs at least 1");
     } else if (option == "--seed") {
       result.run.seed = number(option, value());
     } else if (option == "--cpu") {
@@ -102,15 +99,12 @@ bool selected(const std::string& only, const std::string& name) {
 std::vector<bench_case> selected_cases(const arguments& asked) {
   int other = nth_cpu(0);
   for (int i = 0; i < cpu_count(); ++i) {
-    if (nth_cpu(i) != asked.run.cpu)
-      other = nth_cpu(i);
+    if (nth_cpu(i) != asked.run.cpu) other = nth_cpu(i);
   }
   std::vector<bench_case> result;
-  for (auto& group : {recovery_cases({asked.run.cpu, other}), contended_cases(), uncontended_cases(), million_cases(),
-                      directory_cases()}) {
+  for (auto& group : {recovery_cases({asked.run.cpu, other}), contended_cases(), uncontended_cases(), million_cases(), directory_cases()}) {
     for (auto& one : group) {
-      if (selected(asked.only, one.name))
-        result.push_back(one);
+      if (selected(asked.only, one.name)) result.push_back(one);
     }
   }
   return result;
@@ -119,12 +113,10 @@ std::vector<bench_case> selected_cases(const arguments& asked) {
 int run(const arguments& asked) {
   auto cases = selected_cases(asked);
   if (asked.list) {
-    for (const auto& one : cases)
-      std::cout << one.name << '\n';
+    for (const auto& one : cases) std::cout << one.name << '\n';
     return 0;
   }
-  if (cases.empty())
-    throw usage_error("no case matches \"" + asked.only + "\"");
+  if (cases.empty()) throw usage_error("no case matches \"" + asked.only + "\"");
 
   (void)foreign_load();
   pin_to(asked.run.cpu);
@@ -132,25 +124,22 @@ int run(const arguments& asked) {
   const auto summaries = summaries_of(measured);
   bool complete = true;
   for (const auto& one : measured) {
-    if (one.not_measured.empty())
-      continue;
+    if (one.not_measured.empty()) continue;
     complete = false;
     std::cerr << "outlive_bench: not measured: " << one.name << ": " << one.not_measured << '\n';
   }
   const double others = foreign_load();
-  const auto targets = asked.check ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); })
-                                   : std::vector<target>();
+  const auto targets =
+      asked.check ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); }) : std::vector<target>();
 
   auto machine = surroundings();
   if (asked.json_file != "-") {
-    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux "
-              << machine["kernel"].get<std::string>() << ", " << machine["libc"].get<std::string>() << ", "
-              << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed << ", " << asked.run.rounds
-              << " rounds\n\n";
+    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux " << machine["kernel"].get<std::string>()
+              << ", " << machine["libc"].get<std::string>() << ", " << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed
+              << ", " << asked.run.rounds << " rounds\n\n";
     print_table(std::cout, summaries);
     std::cout << "\nOther processes took " << static_cast<int>(others * 100 + 0.5) << " % of the CPUs.\n";
-    if (others > 0.1)
-      std::cout << "That is much: take the times with care, and measure again when the machine is quiet.\n";
+    if (others > 0.1) std::cout << "That is much: take the times with care, and measure again when the machine is quiet.\n";
     if (asked.check) {
       std::cout << '\n';
       print_targets(std::cout, targets);
@@ -159,22 +148,18 @@ int run(const arguments& asked) {
   if (!asked.json_file.empty()) {
     auto json = as_json(summaries, targets);
     json["machine"] = std::move(machine);
-    json["run"] = {
-        {"seed", asked.run.seed}, {"rounds", asked.run.rounds}, {"cpu", asked.run.cpu}, {"foreign_load", others}};
+    json["run"] = {{"seed", asked.run.seed}, {"rounds", asked.run.rounds}, {"cpu", asked.run.cpu}, {"foreign_load", others}};
     if (asked.json_file == "-") {
       std::cout << json.dump(2) << '\n';
     } else {
       std::ofstream file(asked.json_file);
       file << json.dump(2) << '\n';
-      if (!file.flush())
-        throw std::runtime_error("cannot write " + asked.json_file);
+      if (!file.flush()) throw std::runtime_error("cannot write " + asked.json_file);
     }
   }
-  if (was_interrupted())
-    return 130;
+  if (was_interrupted()) return 130;
   for (const auto& one : targets) {
-    if (!one.met())
-      return 1;
+    if (!one.met()) return 1;
   }
   return complete ? 0 : 3;
 }
@@ -185,8 +170,7 @@ int run(const arguments& asked) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 4 && std::string(argv[1]) == "--attach-probe")
-      return outlive::testing::attach_probe(argv[2], argv[3]);
+    if (argc == 4 && std::string(argv[1]) == "--attach-probe") return outlive::testing::attach_probe(argv[2], argv[3]);
     const auto asked = outlive::testing::parse(argc, argv);
     if (asked.help) {
       std::fputs(outlive::testing::usage, stdout);

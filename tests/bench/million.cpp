@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <string>
 
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
@@ -24,8 +25,7 @@ struct alignas(64) raw_cell {
 // One object of the segment; a million names are the matter of another case.
 struct mutex_array {
   mutex_array() {
-    for (std::size_t i = 0; i < locks; ++i)
-      ::new (at(i)) robust_mutex("bench");
+    for (std::size_t i = 0; i < locks; ++i) ::new (at(i)) robust_mutex("bench");
   }
   robust_mutex* at(std::size_t index) { return reinterpret_cast<robust_mutex*>(bytes.data()) + index; }
   alignas(64) std::array<unsigned char, locks * sizeof(robust_mutex)> bytes;
@@ -33,8 +33,7 @@ struct mutex_array {
 
 raw_cell* make_raw_cells() {
   auto* cells = static_cast<raw_cell*>(shared_cells(locks * sizeof(raw_cell)));
-  for (std::size_t i = 0; i < locks; ++i)
-    init_raw_mutex(&(::new (cells + i) raw_cell)->mutex, raw_kind::robust);
+  for (std::size_t i = 0; i < locks; ++i) init_raw_mutex(&(::new (cells + i) raw_cell)->mutex, raw_kind::robust);
   return cells;
 }
 
@@ -52,36 +51,74 @@ class random_index {
   std::uint64_t state_;
 };
 
-measurement set_up() {
-  auto where = segment::anonymous({.size = sizeof(mutex_array) + (1u << 20)});
-  auto* mutexes = &where.find_or_construct<mutex_array>("locks");
-  auto* cells = make_raw_cells();
-  // `where` is kept by the closure: the mutexes are in it.
-  return [where, mutexes, cells](random_source& random) {
-    const operation subject{[mutexes, index = random_index(random())](std::size_t count) mutable {
-                              for (std::size_t i = 0; i < count; ++i) {
-                                auto* mutex = mutexes->at(index.next());
-                                mutex->lock();
-                                mutex->unlock();
-                              }
-                            },
-                            picks};
-    const operation reference{[cells, index = random_index(random())](std::size_t count) mutable {
-                                for (std::size_t i = 0; i < count; ++i) {
-                                  auto* mutex = &cells[index.next()].mutex;
-                                  ::pthread_mutex_lock(mutex);
-                                  ::pthread_mutex_unlock(mutex);
-                                }
-                              },
-                              picks};
-    return measure_pair(subject, reference, random);
-  };
+// The next lock's number. `guarded` is a word in the last lock's line, and 0; the compiler does not know that.
+template <bool dependent>
+std::size_t pick(random_index& index, std::uint64_t guarded) {
+  if constexpr (dependent) {
+    asm volatile("and $0, %0" : "+r"(guarded));
+    return index.next() + guarded;
+  }
+  return index.next();
+}
+
+template <bool dependent>
+struct mutex_walk {
+  mutex_array* mutexes;
+  random_index index;
+  std::uint64_t guarded = 0;
+  void operator()(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto* mutex = mutexes->at(pick<dependent>(index, guarded));
+      mutex->lock();
+      if constexpr (dependent) guarded = *reinterpret_cast<volatile std::uint64_t*>(mutex);
+      mutex->unlock();
+    }
+  }
+};
+
+template <bool dependent>
+struct raw_walk {
+  raw_cell* cells;
+  random_index index;
+  std::uint64_t guarded = 0;
+  void operator()(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto* mutex = &cells[pick<dependent>(index, guarded)].mutex;
+      ::pthread_mutex_lock(mutex);
+      if constexpr (dependent) guarded = *reinterpret_cast<volatile std::uint64_t*>(mutex);
+      ::pthread_mutex_unlock(mutex);
+    }
+  }
+};
+
+// Both cases use the same locks.
+struct million_locks {
+  segment where = segment::anonymous({.size = sizeof(mutex_array) + (1u << 20)});
+  mutex_array* mutexes = &where.find_or_construct<mutex_array>("locks");
+  raw_cell* cells = make_raw_cells();
+};
+std::shared_ptr<million_locks> both_kinds() {
+  static std::weak_ptr<million_locks> made;
+  auto found = made.lock();
+  if (!found) made = found = std::make_shared<million_locks>();
+  return found;
+}
+
+template <bool dependent>
+bench_case million_case(const std::string& name) {
+  return {"million/" + name, "raw robust, 64-byte cells", 1, [] {
+            return measurement([both = both_kinds()](random_source& random) {
+              const operation subject{mutex_walk<dependent>{both->mutexes, random_index(random())}, picks};
+              const operation reference{raw_walk<dependent>{both->cells, random_index(random())}, picks};
+              return measure_pair(subject, reference, random);
+            });
+          }};
 }
 
 }  // namespace
 
 std::vector<bench_case> million_cases() {
-  return {{"million/robust_mutex at random", "raw robust, 64-byte cells", 1, set_up}};
+  return {million_case<false>("robust_mutex at random"), million_case<true>("the same, each pick hangs on the last lock")};
 }
 
 }  // namespace outlive::testing

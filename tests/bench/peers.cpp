@@ -35,10 +35,8 @@ void init_raw_mutex(pthread_mutex_t* mutex, raw_kind kind) {
   pthread_mutexattr_t attributes;
   ::pthread_mutexattr_init(&attributes);
   ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  if (kind != raw_kind::normal)
-    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  if (kind == raw_kind::robust_errorcheck)
-    ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+  if (kind != raw_kind::normal) ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  if (kind == raw_kind::robust_errorcheck) ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
   const int rc = ::pthread_mutex_init(mutex, &attributes);
   ::pthread_mutexattr_destroy(&attributes);
   require(rc == 0, "pthread_mutex_init");
@@ -75,8 +73,7 @@ sem_undo_pairs::sem_undo_pairs() : id_(::semget(IPC_PRIVATE, 1, 0600)) {
   sem_undo_id = id_;
   sem_undo_owner = ::getpid();
   std::atexit([] {
-    if (::getpid() == sem_undo_owner)
-      ::semctl(sem_undo_id, 0, IPC_RMID);
+    if (::getpid() == sem_undo_owner) ::semctl(sem_undo_id, 0, IPC_RMID);
   });
   require(::semctl(id_, 0, SETVAL, 1) == 0, "semctl");
 }

@@ -10,8 +10,7 @@
 namespace outlive::testing {
 
 inline void require(bool condition, const char* what) {
-  if (!condition)
-    throw std::runtime_error(std::string("benchmark: ") + what);
+  if (!condition) throw std::runtime_error(std::string("benchmark: ") + what);
 }
 
 // Zeroed memory that children of fork share, in cells of one cache line; it lasts as long as the process.

@@ -30,8 +30,7 @@ const std::vector<int>& allowed_cpus() {
     require(::sched_getaffinity(0, sizeof set, &set) == 0, "sched_getaffinity");
     std::vector<int> found;
     for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set))
-        found.push_back(static_cast<int>(cpu));
+      if (CPU_ISSET(cpu, &set)) found.push_back(static_cast<int>(cpu));
     }
     return found;
   }();
@@ -53,11 +52,9 @@ pid_t fork_child(const std::function<void()>& body) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
   require(child >= 0, "fork");
-  if (child != 0)
-    return child;
+  if (child != 0) return child;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent)
-    ::_exit(3);
+  if (::getppid() != parent) ::_exit(3);
   ::signal(SIGINT, SIG_IGN);  // the parent ends us
   try {
     body();
@@ -99,8 +96,7 @@ void wait_while(const shared_word& word, std::uint32_t value) {
 
 std::uint32_t next_order(const shared_word& word, std::uint32_t value) {
   for (;;) {
-    if (const auto now = word.load(); now != value)
-      return now;
+    if (const auto now = word.load(); now != value) return now;
     ::syscall(SYS_futex, &word, FUTEX_WAIT, value, nullptr, nullptr, 0);
   }
 }
@@ -114,8 +110,7 @@ void wait_until_asleep(pid_t child) {
   const auto end = now_ns() + patience_ns;
   for (;;) {
     const char state = state_of(child);
-    if (state == 'S')
-      return;
+    if (state == 'S') return;
     require(state != '?' && state != 'Z' && state != 'X', "a child has died");
     require(now_ns() < end, "a child does not block");
     const timespec step{0, 20'000};

@@ -37,6 +37,7 @@ struct death_scene {
   bool heir_waits = true;  // false: the owner is dead and reaped before anybody asks for the lock
   std::size_t resident_bytes = 0;
   std::uint64_t first_instruction = 0;  // clock, in the heir's program
+  double heir_ns = 0;                   // from the heir's call of lock to the end of its unlock
   double ns = 0;
   alignas(64) pthread_mutex_t raw;
 };
@@ -94,8 +95,10 @@ class director {
   void be_heir() {
     for (std::uint32_t summoned = 0;;) {
       summoned = next_order(scene_.summons, summoned);
-      scene_.waiting = summoned;
+      set_and_wake(scene_.waiting, summoned);
+      const auto begin = now_ns();
       inherit(scene_, mutex_);
+      scene_.heir_ns = static_cast<double>(now_ns() - begin);
       set_and_wake(scene_.recovered, summoned);
     }
   }
@@ -103,16 +106,14 @@ class director {
   void be_holder(std::uint32_t number) {
     pin_to(cpus_.other_cpu);
     if (scene_.resident_bytes != 0) {
-      auto* bytes = static_cast<volatile char*>(
-          ::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      auto* bytes =
+          static_cast<volatile char*>(::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
       require(bytes != MAP_FAILED, "no memory for the holder");
-      for (std::size_t i = 0; i < scene_.resident_bytes; i += 4096)
-        bytes[i] = 1;
+      for (std::size_t i = 0; i < scene_.resident_bytes; i += 4096) bytes[i] = 1;
     }
     take(scene_, mutex_);
     set_and_wake(scene_.holding, number);
-    for (;;)
-      ::pause();
+    for (;;) ::pause();
   }
 
   double measure() {
@@ -120,16 +121,15 @@ class director {
     const pid_t holder = fork_child([this, number] { be_holder(number); });
     wait_while(scene_.holding, number - 1);
     wait_until_asleep(holder);
+    const auto summons = scene_.summons.load() + 1;
     if (!scene_.heir_waits) {
       kill_and_reap(holder);
-      const auto begin = now_ns();
-      inherit(scene_, mutex_);
-      return static_cast<double>(now_ns() - begin);
+      set_and_wake(scene_.summons, summons);
+      wait_while(scene_.recovered, summons - 1);
+      return scene_.heir_ns;
     }
-    const auto summons = scene_.summons.load() + 1;
     set_and_wake(scene_.summons, summons);
-    while (scene_.waiting.load() != summons)
-      wait_while(scene_.waiting, summons - 1);
+    wait_while(scene_.waiting, summons - 1);
     wait_until_asleep(heir_);
     const auto begin = now_ns();
     ::kill(holder, SIGKILL);
@@ -150,8 +150,7 @@ class director {
 void require_memory(std::size_t bytes) {
   std::ifstream info("/proc/meminfo");
   for (std::string line; std::getline(info, line);) {
-    if (line.compare(0, 13, "MemAvailable:") != 0)
-      continue;
+    if (line.compare(0, 13, "MemAvailable:") != 0) continue;
     require(std::stoull(line.substr(13)) * 1024 > bytes * 2, "needs twice as much free memory as the holder takes");
     return;
   }
@@ -182,18 +181,15 @@ class recovery_stage {
   pid_t director_ = 0;
 };
 
-bench_case recovery_case(const std::string& name, machine_cpus cpus, unsigned every, bool heir_waits,
-                         std::size_t resident_bytes) {
+bench_case recovery_case(const std::string& name, machine_cpus cpus, unsigned every, bool heir_waits, std::size_t resident_bytes) {
   return {"recovery/" + name, heir_waits ? "raw EOWNERDEAD" : "raw EOWNERDEAD, consistent", every, [=] {
             require_memory(resident_bytes);
             return measurement([=, stage = std::make_shared<recovery_stage>(cpus)](random_source& random) {
               sample result{};
               const bool reference_first = (random() & 1) != 0;
-              if (reference_first)
-                result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
+              if (reference_first) result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
               result.subject_ns = stage->ask(outlive_mutex, heir_waits, resident_bytes);
-              if (!reference_first)
-                result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
+              if (!reference_first) result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
               return result;
             });
           }};

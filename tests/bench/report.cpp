@@ -32,11 +32,7 @@ std::string in_time_units(double ns) {
 }
 
 nlohmann::json as_json(const quartiles& values) {
-  return {{"min", values.min},
-          {"lower", values.lower},
-          {"median", values.median},
-          {"upper", values.upper},
-          {"max", values.max}};
+  return {{"min", values.min}, {"lower", values.lower}, {"median", values.median}, {"upper", values.upper}, {"max", values.max}};
 }
 
 }  // namespace
@@ -55,24 +51,21 @@ quartiles quartiles_of(std::vector<double> values) {
 std::vector<summary> summaries_of(const std::vector<measured_case>& cases) {
   std::vector<summary> result;
   for (const auto& one : cases) {
-    if (one.samples.empty())
-      continue;
+    if (one.samples.empty()) continue;
     std::vector<double> ns, reference, ratio;
     for (const auto& pair : one.samples) {
       ns.push_back(pair.subject_ns);
       reference.push_back(pair.reference_ns);
       ratio.push_back(pair.subject_ns / pair.reference_ns);
     }
-    result.push_back({one.name, one.reference, one.samples.size(), quartiles_of(ns), quartiles_of(reference).median,
-                      quartiles_of(ratio)});
+    result.push_back({one.name, one.reference, one.samples.size(), quartiles_of(ns), quartiles_of(reference).median, quartiles_of(ratio)});
   }
   return result;
 }
 
 void print_table(std::ostream& out, const std::vector<summary>& summaries) {
   std::size_t width = 4;
-  for (const auto& one : summaries)
-    width = std::max(width, one.name.size());
+  for (const auto& one : summaries) width = std::max(width, one.name.size());
   const auto column = [&](const std::string& text, int wide) { out << std::right << std::setw(wide) << text; };
   out << std::left << std::setw(static_cast<int>(width)) << "case";
   column("median", 12);
@@ -86,8 +79,7 @@ void print_table(std::ostream& out, const std::vector<summary>& summaries) {
   out << "  reference\n";
   for (const auto& one : summaries) {
     out << std::left << std::setw(static_cast<int>(width)) << one.name;
-    for (const double ns : {one.ns.median, one.ns.lower, one.ns.upper, one.reference_ns})
-      column(in_time_units(ns), 12);
+    for (const double ns : {one.ns.median, one.ns.lower, one.ns.upper, one.reference_ns}) column(in_time_units(ns), 12);
     for (const double ratio : {one.ratio.median, one.ratio.lower, one.ratio.upper}) {
       char text[32];
       std::snprintf(text, sizeof text, ratio < 100 ? "%.3f" : "%.0f", ratio);
@@ -100,14 +92,13 @@ void print_table(std::ostream& out, const std::vector<summary>& summaries) {
 
 void print_targets(std::ostream& out, const std::vector<target>& targets) {
   std::size_t width = 6;
-  for (const auto& one : targets)
-    width = std::max(width, one.what.size());
-  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10) << "at most"
-      << std::setw(12) << "measured"
+  for (const auto& one : targets) width = std::max(width, one.what.size());
+  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10) << "at most" << std::setw(12)
+      << "measured"
       << "  met\n";
   for (const auto& one : targets) {
-    out << std::left << std::setw(static_cast<int>(width)) << one.what << std::right << std::setw(10)
-        << number(one.limit) << std::setw(12) << (one.measured ? number(*one.measured) : "-") << "  ";
+    out << std::left << std::setw(static_cast<int>(width)) << one.what << std::right << std::setw(10) << number(one.limit) << std::setw(12)
+        << (one.measured ? number(*one.measured) : "-") << "  ";
     out << (!one.measured ? "not measured" : one.met() ? "yes" : "NO");
     if (one.aim && one.measured && one.met())
       out << (*one.measured <= *one.aim ? ", and the aim of " : ", not the aim of ") << number(*one.aim);

@@ -24,8 +24,7 @@ namespace {
 std::string cpu_field(const std::string& key) {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
-    if (line.compare(0, key.size(), key) == 0 && line.find(':') != std::string::npos)
-      return line.substr(line.find(':') + 2);
+    if (line.compare(0, key.size(), key) == 0 && line.find(':') != std::string::npos) return line.substr(line.find(':') + 2);
   }
   return "unknown";
 }
@@ -54,8 +53,7 @@ double own_seconds() {
 
 double foreign_load() {
   static const double began = static_cast<double>(now_ns()) / 1e9, busy = busy_seconds(), own = own_seconds();
-  const double passed =
-      (static_cast<double>(now_ns()) / 1e9 - began) * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  const double passed = (static_cast<double>(now_ns()) / 1e9 - began) * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
   return passed <= 0 ? 0 : std::max(0.0, ((busy_seconds() - busy) - (own_seconds() - own)) / passed);
 }
 
