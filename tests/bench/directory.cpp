@@ -9,13 +9,17 @@
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <outlive/outlive.hpp>
 
@@ -51,32 +55,36 @@ std::string name_of(std::size_t locks) {
   return "bench." + std::to_string(::getpid()) + "." + std::to_string(locks);
 }
 
-// Numbers 0 to locks - 1, each once; in no order that a sorted index could profit from, if `shuffled`.
-std::size_t nth_number(std::size_t i, std::size_t locks, bool shuffled) {
-  constexpr std::size_t stride = 618'033;  // has no divisor in common with the numbers of locks here
-  return shuffled ? i * stride % locks : i;
+// The numbers of the names, in the order in which they are made.
+using making_order = std::vector<std::uint32_t>;
+std::shared_ptr<const making_order> order_of(std::size_t locks, bool shuffled) {
+  auto order = std::make_shared<making_order>(locks);
+  std::iota(order->begin(), order->end(), 0u);
+  random_source fixed(1);
+  if (shuffled) std::shuffle(order->begin(), order->end(), fixed);
+  return order;
 }
 
-segment make_outlive(const std::string& name, std::size_t locks, bool shuffled = false) {
+segment make_outlive(const std::string& name, const making_order& order) {
+  const auto locks = order.size();
   segment_options options;
   options.size = locks * 128 + (1u << 20);
   options.directory_capacity = static_cast<std::uint32_t>(locks);
   auto made = segment::create(name, options);
-  for (std::size_t i = 0; i < locks; ++i)
-    (void)made.find_or_construct<robust_mutex>(lock_name(nth_number(i, locks, shuffled)).text.data(), "bench");
+  for (const auto number : order) (void)made.find_or_construct<robust_mutex>(lock_name(number).text.data(), "bench");
   return made;
 }
 
 // Its name is taken away at once: what is mapped stays.
-boost_segment make_boost(const std::string& name, std::size_t locks, bool shuffled = false) {
-  boost_segment made(boost::interprocess::create_only, name.c_str(), locks * 160 + (1u << 20));
+boost_segment make_boost(const std::string& name, const making_order& order) {
+  boost_segment made(boost::interprocess::create_only, name.c_str(), order.size() * 160 + (1u << 20));
   boost::interprocess::shared_memory_object::remove(name.c_str());
-  for (std::size_t i = 0; i < locks; ++i) made.construct<interprocess_mutex>(lock_name(nth_number(i, locks, shuffled)).text.data())();
+  for (const auto number : order) made.construct<interprocess_mutex>(lock_name(number).text.data())();
   return made;
 }
 
 struct named_segment {
-  explicit named_segment(std::size_t locks) : name(name_of(locks)), mapped(make_outlive(name, locks)) {}
+  explicit named_segment(std::size_t locks) : name(name_of(locks)), mapped(make_outlive(name, *order_of(locks, false))) {}
   ~named_segment() { segment::unlink(name); }
   named_segment(const named_segment&) = delete;
   named_segment& operator=(const named_segment&) = delete;
@@ -96,7 +104,7 @@ std::shared_ptr<named_segment> segment_of(std::size_t locks) {
 bench_case find_case(std::size_t locks) {
   return {"find/one of " + std::to_string(locks), "Boost managed_shared_memory", 1, [locks] {
             auto ours = segment_of(locks);
-            auto theirs = std::make_shared<boost_segment>(make_boost(ours->name + ".boost", locks));
+            auto theirs = std::make_shared<boost_segment>(make_boost(ours->name + ".boost", *order_of(locks, false)));
             const auto find_ours = [ours](const lock_name& name) {
               require(ours->mapped.find<robust_mutex>(name.text.data()) != nullptr, "not found");
             };
@@ -137,14 +145,14 @@ double ns_in_child(Make make) {
 bench_case create_case(bool shuffled) {
   return {std::string("create/one of a million names, ") + (shuffled ? "in random order" : "in order"), "Boost managed_shared_memory", 80,
           [shuffled] {
-            return measurement([shuffled](random_source& random) {
+            return measurement([order = order_of(million, shuffled)](random_source& random) {
               const std::string name = name_of(million) + ".create";
               sample result{};
               const bool reference_first = (random() & 1) != 0;
-              const auto theirs = [&] { return make_boost(name + ".boost", million, shuffled); };
+              const auto theirs = [&] { return make_boost(name + ".boost", *order); };
               if (reference_first) result.reference_ns = ns_in_child(theirs);
               result.subject_ns = ns_in_child([&] {
-                auto made = make_outlive(name, million, shuffled);
+                auto made = make_outlive(name, *order);
                 segment::unlink(name);
                 return made;
               });

@@ -15,7 +15,7 @@ namespace {
 
 std::string number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, value < 100 ? "%.2f" : value < 1e6 ? "%.0f" : "%.3g", value);
+  std::snprintf(text, sizeof text, value < 10 ? "%.3f" : value < 100 ? "%.2f" : value < 1e6 ? "%.0f" : "%.3g", value);
   return text;
 }
 
