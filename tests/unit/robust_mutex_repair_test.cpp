@@ -1,0 +1,310 @@
+// After an owner's death, within one process: whose repair runs, how its registration lives, and what a process without one is told.
+#include <outlive/death_log.hpp>
+#include <outlive/note.hpp>
+#include <outlive/recover.hpp>
+#include <outlive/repair.hpp>
+#include <outlive/robust_mutex.hpp>
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "unit/robust_mutex_fixture.hpp"
+
+namespace outlive::testing {
+namespace {
+
+struct robust_mutex_repair : ::testing::Test {
+  test_name name;
+  segment seg = segment::create(name);
+  robust_mutex& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
+  int runs = 0;
+
+  repair_callback counting(repair_result result = repaired) {
+    return [this, result](const owner_death&) {
+      ++runs;
+      return result;
+    };
+  }
+  std::string described() const { return name.quoted() + ", mutex \"mutex\" of class \"class\""; }
+};
+
+TEST_F(robust_mutex_repair, the_repair_runs_once_and_the_heir_is_told) {
+  const auto kept = on_owner_death(seg, "class", counting());
+  die_holding(mutex);
+  mutex.lock();
+  EXPECT_EQ(runs, 1);
+  EXPECT_TRUE(mutex.recovered());
+  elsewhere([&] { EXPECT_FALSE(mutex.recovered()); });  // it is not theirs
+  mutex.unlock();
+  EXPECT_FALSE(mutex.recovered());
+  mutex.lock();
+  EXPECT_EQ(runs, 1);
+  EXPECT_FALSE(mutex.recovered());
+  mutex.unlock();
+}
+
+TEST_F(robust_mutex_repair, every_way_to_acquire_repairs) {
+  const auto kept = on_owner_death(seg, "class", counting());
+  std::error_code error;
+  const std::function<void()> ways[] = {
+      [&] { mutex.lock(); },
+      [&] { mutex.lock(error); },
+      [&] { EXPECT_TRUE(mutex.try_lock()); },
+      [&] { EXPECT_TRUE(mutex.try_lock(error)); },
+      [&] { EXPECT_TRUE(mutex.try_lock_for(std::chrono::seconds(1))); },
+      [&] { EXPECT_TRUE(mutex.try_lock_until(std::chrono::system_clock::now() + std::chrono::seconds(1), error)); },
+  };
+  int expected = 0;
+  for (const auto& acquire : ways) {
+    die_holding(mutex);
+    acquire();
+    EXPECT_FALSE(error) << error.message();
+    EXPECT_EQ(runs, ++expected);
+    EXPECT_TRUE(mutex.recovered());
+    mutex.unlock();
+  }
+  die_holding(mutex);
+  EXPECT_EQ(recover(seg).size(), 1U);
+  EXPECT_EQ(runs, expected + 1);
+}
+
+TEST_F(robust_mutex_repair, without_a_repair_the_mutex_is_refused_until_there_is_one) {
+  die_holding(mutex);
+  for (int i = 0; i < 5; ++i) {  // more often than there are attempts
+    expect_error(errc::owner_died_unrepaired, {described(), "the owner died, and this process has no repair"}, [&] { mutex.lock(); });
+    EXPECT_EQ(lock_code(mutex), errc::owner_died_unrepaired);
+    expect_error(errc::owner_died_unrepaired, {described()}, [&] { (void)mutex.try_lock(); });
+  }
+  const auto kept = on_owner_death(seg, "class", [&](const owner_death& death) {
+    ++runs;
+    EXPECT_EQ(death.attempt(), 1U);  // looking in vain was no attempt
+    return repaired;
+  });
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+}
+
+TEST_F(robust_mutex_repair, a_repair_that_fails_or_throws_uses_attempts_up) {
+  int attempt = 0;
+  auto kept = on_owner_death(seg, "class", [&](const owner_death& death) -> repair_result {
+    EXPECT_EQ(death.attempt(), static_cast<unsigned>(++attempt));
+    EXPECT_EQ(death.max_attempts(), 3U);
+    if (attempt == 2) throw std::runtime_error("no luck");
+    return failed;
+  });
+  die_holding(mutex);
+  expect_error(errc::repair_failed, {described(), "the owner died, and the repair failed"}, [&] { mutex.lock(); });
+  try {
+    mutex.lock();
+    ADD_FAILURE() << "locked";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), errc::repair_failed);
+    try {
+      std::rethrow_if_nested(error);
+      ADD_FAILURE() << "nothing nested";
+    } catch (const std::runtime_error& inner) {
+      EXPECT_STREQ(inner.what(), "no luck");
+    }
+  }
+  EXPECT_EQ(lock_code(mutex), errc::repair_failed);
+  // Three were allowed.
+  kept.reset();
+  const auto late = on_owner_death(seg, "class", counting());
+  for (int i = 0; i < 2; ++i) {
+    expect_error(errc::not_recoverable, {described(), "not recoverable"}, [&] { mutex.lock(); });
+    EXPECT_EQ(lock_code(mutex), errc::not_recoverable);
+  }
+  EXPECT_EQ(runs, 0);
+}
+
+TEST_F(robust_mutex_repair, a_mutexs_own_repair_goes_before_that_of_its_class) {
+  auto& other = seg.find_or_construct<robust_mutex>("other", "class");
+  int own = 0;
+  const auto by_class = on_owner_death(seg, "class", counting());
+  auto by_mutex = on_owner_death(mutex, [&](const owner_death& death) {
+    ++own;
+    EXPECT_EQ(&death.mutex(), &mutex);
+    EXPECT_EQ(death.mutex_name(), "mutex");
+    EXPECT_EQ(death.lock_class(), "class");
+    return repaired;
+  });
+  die_holding(mutex);
+  die_holding(other);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(lock_code(other), std::error_code());
+  EXPECT_EQ(own, 1);
+  EXPECT_EQ(runs, 1);
+  by_mutex.reset();
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 2);
+}
+
+TEST_F(robust_mutex_repair, repairs_of_other_classes_and_segments_do_not_run) {
+  segment twin = segment::anonymous();
+  auto& twins = twin.find_or_construct<robust_mutex>("mutex", "class");
+  int wrong = 0;
+  const auto other_class = on_owner_death(seg, "other class", [&](const owner_death&) { ++wrong; return repaired; });
+  const auto other_segment = on_owner_death(twin, "class", [&](const owner_death&) { ++wrong; return repaired; });
+  const auto right = on_owner_death(seg, "class", counting());
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(wrong, 0);
+  die_holding(twins);
+  EXPECT_EQ(lock_code(twins), std::error_code());
+  EXPECT_EQ(wrong, 1);
+}
+
+TEST_F(robust_mutex_repair, a_second_registration_is_refused_and_the_first_stays) {
+  const auto first = on_owner_death(seg, "class", counting());
+  expect_error(errc::already_registered, {name.quoted(), "lock class \"class\"", "found a repair of this process", "expected none"},
+               [&] { (void)on_owner_death(seg, "class", counting(failed)); });
+  const segment again = segment::open(name);
+  EXPECT_THROW((void)on_owner_death(again, "class", counting(failed)), std::system_error);
+  const auto own = on_owner_death(mutex, counting());
+  expect_error(errc::already_registered, {name.quoted(), "mutex at offset "}, [&] { (void)on_owner_death(mutex, counting(failed)); });
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+}
+
+TEST_F(robust_mutex_repair, registrations_move_and_end) {
+  repair_registration kept;
+  EXPECT_FALSE(kept);
+  {
+    auto inner = on_owner_death(seg, "class", counting());
+    EXPECT_TRUE(inner);
+    kept = std::move(inner);
+    EXPECT_FALSE(inner);  // NOLINT(bugprone-use-after-move): what it says after a move
+  }
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+  repair_registration other = std::move(kept);
+  EXPECT_FALSE(kept);  // NOLINT(bugprone-use-after-move)
+  EXPECT_TRUE(other);
+  // Overwritten by another, the first ends.
+  other = on_owner_death(seg, "other class", counting());
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), errc::owner_died_unrepaired);
+  other.reset();
+  EXPECT_FALSE(other);
+  other = on_owner_death(seg, "class", counting());
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+}
+
+TEST_F(robust_mutex_repair, the_end_of_a_registration_waits_for_its_running_repair) {
+  shared_value<int> step;
+  auto kept = std::make_unique<repair_registration>(on_owner_death(seg, "class", [&](const owner_death&) {
+    step.store(1);
+    step.wait_equal(2);
+    runs = 1;
+    return repaired;
+  }));
+  die_holding(mutex);
+  std::thread heir([&] { EXPECT_EQ(lock_code(mutex), std::error_code()); });
+  ASSERT_TRUE(step.wait_equal(1));
+  shared_value<int> ended;
+  std::thread ender([&] {
+    kept.reset();
+    EXPECT_EQ(runs, 1);
+    ended.store(1);
+  });
+  EXPECT_FALSE(ended.wait_equal(1, milliseconds(30)));
+  step.store(2);
+  EXPECT_TRUE(ended.wait_equal(1));
+  heir.join();
+  ender.join();
+}
+
+TEST_F(robust_mutex_repair, a_repair_may_end_its_own_registration) {
+  repair_registration kept;
+  kept = on_owner_death(seg, "class", [&](const owner_death&) {
+    ++runs;
+    kept.reset();
+    return repaired;
+  });
+  die_holding(mutex);
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+  EXPECT_FALSE(kept);
+}
+
+TEST_F(robust_mutex_repair, memory_without_a_mutex_has_no_repair) {
+  alignas(64) char bytes[64] = {};
+  expect_error(errc::not_in_segment, {"on_owner_death", "ordinary memory", "expected one in a segment"},
+               [&] { (void)on_owner_death(reinterpret_cast<robust_mutex&>(bytes), counting()); });
+  auto& zeros = seg.find_or_construct<std::array<char, 64>>("zeros");
+  zeros.fill(0);
+  expect_error(errc::damaged, {name.quoted(), "found no mutex", "expected one"},
+               [&] { (void)on_owner_death(reinterpret_cast<robust_mutex&>(zeros), counting()); });
+}
+
+TEST_F(robust_mutex_repair, the_report_tells_who_died_and_what_it_noted) {
+  auto& other = seg.find_or_construct<robust_mutex>("other", "class");
+  pid_t tid = 0;
+  const auto kept = on_owner_death(mutex, [&](const owner_death& death) {
+    ++runs;
+    EXPECT_TRUE(death.owner().known);
+    EXPECT_EQ(death.owner().pid, getpid());
+    EXPECT_EQ(death.owner().tid, tid);
+    EXPECT_GT(death.owner().start_time, 0U);
+    EXPECT_EQ(death.owner().note, 4711U);
+    EXPECT_EQ(death.owner().thread_name, "a victim");
+    EXPECT_EQ(death.former_heir(), nullptr);
+    EXPECT_EQ(death.held_count(), 1U);
+    EXPECT_FALSE(death.held_cut());
+    EXPECT_EQ(death.held(0).mutex, &other);
+    EXPECT_NE(death.acquired_at().where().find("robust_mutex_repair_test"), std::string::npos) << death.acquired_at().where();
+    return repaired;
+  });
+  note(seg, 1);  // this thread's is its own
+  elsewhere([&] {
+    tid = gettid();
+    pthread_setname_np(pthread_self(), "a victim");
+    other.lock();
+    mutex.lock();
+    note(seg, 4711);  // after the lock, which would otherwise be left by a jump: its return address would be the caller's
+  });
+  EXPECT_EQ(lock_code(mutex), std::error_code());
+  EXPECT_EQ(runs, 1);
+  const auto log = death_log(seg);
+  ASSERT_EQ(log.size(), 1U);
+  EXPECT_EQ(log[0].number, 1U);
+  EXPECT_EQ(log[0].mutex_name, "mutex");
+  EXPECT_EQ(log[0].lock_class, "class");
+  EXPECT_EQ(log[0].owner.tid, tid);
+  EXPECT_EQ(log[0].owner.note, 4711U);
+  EXPECT_EQ(log[0].heir.tid, gettid());
+  EXPECT_EQ(log[0].outcome, death_outcome::repaired);
+  EXPECT_EQ(log[0].attempt, 1U);
+}
+
+TEST_F(robust_mutex_repair, lock_in_a_repair_is_refused_and_try_lock_works) {
+  auto& other = seg.find_or_construct<robust_mutex>("other", "class");
+  const auto kept = on_owner_death(seg, "class", [&](const owner_death&) {
+    ++runs;
+    expect_error(errc::in_repair, {name.quoted(), "mutex \"other\"", "not allowed inside a repair"}, [&] { other.lock(); });
+    expect_error(errc::in_repair, {described()}, [&] { mutex.lock(); });
+    expect_error(errc::in_repair, {name.quoted(), "recover()"}, [&] { (void)recover(seg); });
+    expect_error(errc::not_owner, {described()}, [&] { mutex.unlock(); });
+    EXPECT_FALSE(mutex.try_lock());
+    EXPECT_TRUE(other.try_lock());
+    other.unlock();
+    return repaired;
+  });
+  die_holding(mutex);
+  mutex.lock();
+  EXPECT_EQ(runs, 1);
+  other.lock();  // allowed again
+  other.unlock();
+  mutex.unlock();
+}
+
+}  // namespace
+}  // namespace outlive::testing
