@@ -40,12 +40,12 @@ void throw_if_asked_to_stop() {
   if (stop_asked != 0) throw interrupted();
 }
 
-// A pool must not outlive the parent that feeds it. Ctrl-C reaches all processes of a terminal: the parent decides alone.
+// A pool must not outlive the parent that feeds it. Ctrl-C reaches all processes of a terminal, and
+// `timeout` signals a whole group: the parent decides alone.
 void become_worker(pid_t parent_pid) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent_pid) ::_exit(1);  // it died before the line above
-  ::signal(SIGINT, SIG_IGN);
-  ::signal(SIGTERM, SIG_DFL);
+  for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_IGN);
 }
 
 int wait_for(pid_t pid) {

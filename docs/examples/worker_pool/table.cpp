@@ -5,6 +5,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "worker_pool/crash_barrier.hpp"
+
 namespace pool {
 
 namespace {

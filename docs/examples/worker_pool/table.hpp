@@ -14,15 +14,12 @@
 // INV-2  merged_in[c] becomes the pass before the journal is idle again. So "chunk c of pass p is in this shard" and the
 //        counts say the same after every repair, and a chunk that is handed out again is not counted again.
 //
-// The order of stores matters, and the compiler knows nothing of kills: it may move or merge stores. A crash barrier keeps
-// two stores in program order. The processor needs none: a killed process has done all its stores up to the kill, and
-// whoever reads them has acquired the lock after it.
+// The order of stores matters; crash_barrier.hpp says what keeps it.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -36,8 +33,6 @@
 #include "worker_pool/text.hpp"
 
 namespace pool {
-
-inline void crash_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 // length 0: the slot is free, whatever the other bytes are.
 struct slot {

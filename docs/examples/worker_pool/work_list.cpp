@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "worker_pool/crash_barrier.hpp"
+
 namespace pool {
 
 namespace {
@@ -20,10 +22,8 @@ void work_list::begin(std::size_t chunks, std::uint32_t passes) noexcept {
 }
 
 std::uint32_t work_list::end_with_current_pass() noexcept {
-  std::uint32_t farthest = 1;
-  for (std::uint32_t i = 0; i < chunks_; ++i) farthest = std::max(farthest, pass_of(states_[i]));
-  last_pass_ = farthest;
-  return farthest;
+  last_pass_ = farthest_pass_;
+  return last_pass_;
 }
 
 bool work_list::all_done() const noexcept {
@@ -35,6 +35,8 @@ std::optional<task> work_list::take(std::uint32_t worker) noexcept {
     const std::uint32_t chunk = (cursor_ + i) % chunks_;
     const std::uint32_t pass = pass_of(states_[chunk]);
     if (worker_of(states_[chunk]) != nobody || pass == last_pass_) continue;
+    farthest_pass_ = std::max(farthest_pass_, pass + 1);
+    crash_barrier();  // known to be begun before anybody can begin it
     states_[chunk] = state(pass + 1, worker);
     cursor_ = chunk + 1;
     return task{chunk, pass + 1};
