@@ -116,7 +116,7 @@ int native_mutex::lock_until(pthread_mutex_t& mutex, steady_point deadline) noex
     if (rc != EBUSY) return rc;
     if (std::chrono::steady_clock::now() >= deadline) return ETIMEDOUT;
     const timespec nap{0, 200'000};
-    nanosleep(&nap, nullptr);
+    syscall(SYS_nanosleep, &nap, nullptr);  // libc's is a cancellation point
   }
 #else
   const timespec until = to_timespec(deadline);

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,19 +18,29 @@ namespace outlive::detail {
 
 namespace {
 
+// Raw calls here and below: libc's open, read, close and poll are cancellation points, and a thread that is cancelled while lock() judges an
+// owner must not unwind through the judgement, which is noexcept.
+int open_raw(const char* path) noexcept {
+  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+}
+
+void close_raw(int fd) noexcept {
+  ::syscall(SYS_close, fd);
+}
+
 // Reads a small file of /proc whole. Returns the bytes read, 0 on any error.
 std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  const int fd = open_raw(path);
   if (fd < 0) return 0;
   std::size_t total = 0;
   for (;;) {
-    const ssize_t n = ::read(fd, buffer + total, size - total);
+    const long n = ::syscall(SYS_read, fd, buffer + total, size - total);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     total += static_cast<std::size_t>(n);
     if (total == size) break;
   }
-  ::close(fd);
+  close_raw(fd);
   return total;
 }
 
@@ -139,8 +150,9 @@ bool is_process_dead(pid_t pid, std::uint64_t start_time) noexcept {
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return errno == ESRCH;
   pollfd ended{fd, POLLIN, 0};  // readable once the last thread has ended, reaped or not
-  const bool dead = ::poll(&ended, 1, 0) == 1 && (ended.revents & POLLIN) != 0;
-  ::close(fd);
+  timespec at_once{};
+  const bool dead = ::syscall(SYS_ppoll, &ended, 1, &at_once, nullptr, 0) == 1 && (ended.revents & POLLIN) != 0;
+  close_raw(fd);
   return dead;
 }
 
