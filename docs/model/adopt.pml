@@ -9,8 +9,8 @@
  * Asserted: one live thread inside; nobody enters while an owner's change is unrepaired; lock() never tells a thread that
  * it holds what it does not hold; nobody waits for ever (spin's own check).
  *
- * Sizes (-D): DEATHS, LOST, ROUNDS of each thread, HIDDEN=1 lets hidepid hide L from A and B. TWICE=1 lets TID 1 be reused
- * a second time: that is a known limit of the protocol, and spin finds it.
+ * Sizes (-D): DEATHS, LOST, ROUNDS of each thread; HIDDEN=1 lets hidepid hide L from A and B; TWICE=1 lets TID 1 be borne once
+ * more after L's end. TWICE with DEATHS is a known limit of the protocol, and spin finds it.
  */
 #ifndef DEATHS
 #define DEATHS 1
@@ -33,7 +33,7 @@
 #define L 1
 #define A 2
 #define B 3
-#define L2 4
+#define L2 4  /* bears TID 1 after L (TWICE) */
 #define THREADS 5
 #define TID(t) (t == D || t == L || t == L2 -> 1 : t)
 
@@ -41,6 +41,7 @@ byte word;                    /* native lock word */
 byte holder;                  /* the holder half of the state word: record + 1. An heir that repairs is a holder like others here */
 bool held[THREADS];           /* the record's held[] names the lock: written before the native lock, removed after the unlock */
 bool record[THREADS];         /* the record tells of its thread: from before its first lock, as long as anything is pending */
+byte count[THREADS];          /* acquisitions: changes between any push and its remove */
 byte adoption;                /* the robust adoption mutex of the segment: 0 or record + 1; the dead are taken over */
 
 /* the kernel's view */
@@ -51,7 +52,7 @@ bool unseen;                  /* /proc does not show L to others */
 /* ghosts */
 byte inside;                  /* record + 1 of who is, or died, inside */
 byte owner;                   /* record + 1 of who has the native lock and lives */
-byte deaths, lost;
+byte deaths, lost, twice;
 bool kill[THREADS];
 
 /* What the system says of TID w. tgkill alone tells dead from alive; the start time tells one bearer from the next. */
@@ -59,10 +60,31 @@ bool kill[THREADS];
 #define SAME_BEARER(t) alive[t]
 
 /* ======== the judgement: is the word w, which the caller read, the word of a dead thread? ========
- * Dead witness: a record that names the lock, bears the TID w, and whose thread is gone (another start time, or nobody).
- * Live bearer: a record, whatever it holds, that bears the TID w and whose thread lives. It may hold the lock lawfully; and if
- * it does not, it will be told EDEADLK when it wants the lock, and adopts then. So a live bearer is never adopted from by
- * others. Reading the holder first, or stopping at the first witness, takes the lock from a live heir (see the mutants). */
+ * Witness: a record that bears the TID w and names the lock, and whose thread is gone (another start time, or nobody).
+ * Living bearer: a record that bears the TID w and whose thread lives. If it names the lock, its thread may have it lawfully, as
+ * owner or as an heir that has not yet stored its name (and if not, it is told EDEADLK, and adopts itself): no orphan. If it
+ * does not name the lock, its thread does not have it, since the entry is there before the native lock.
+ * That must be true at one moment with the word: between two looks at the living bearers, which must see the same count of
+ * acquisitions, the word is read again. Then it was not theirs in between, and an orphan stays one: only adoption ends it. */
+#define SEEN(t) ((t + 1) * 16 + count[t])                               /* who, and how many acquisitions */
+inline scan_bearers(w, sum) {
+  s = 0;
+  do
+  :: s == THREADS -> break
+  :: atomic { s < THREADS && (TID(s) != w || s == me) -> s++ }
+  :: s < THREADS && TID(s) == w && s != me ->
+     if
+     :: atomic { !record[s] -> s++ }
+     :: atomic { record[s] && !SAME_BEARER(s) -> if :: held[s] -> verdict = true :: else fi; s++ }
+#ifdef M_BEARER_IGNORED
+     :: atomic { record[s] && SAME_BEARER(s) -> sum = sum + SEEN(s); s++ }
+#else
+     :: atomic { record[s] && SAME_BEARER(s) && held[s] -> verdict = false }; goto judged
+     :: atomic { record[s] && SAME_BEARER(s) && !held[s] -> sum = sum + SEEN(s); s++ }
+#endif
+     fi
+  od
+}
 inline judge(w) {
   verdict = false;
 #ifdef M_HOLDER_FIRST
@@ -75,48 +97,54 @@ inline judge(w) {
 #ifdef M_ABSENT_IS_DEAD
   if :: unseen && w == 1 && me != L && me != L2 -> verdict = true; goto judged :: else fi;
 #endif
-  s = 0;
-  do
-  :: s == THREADS -> break
-  :: atomic { s < THREADS && (TID(s) != w || s == me) -> s++ }
-  :: s < THREADS && TID(s) == w && s != me ->
-#ifdef M_FIRST_WITNESS
-     if
-     :: held[s] -> verdict = !SAME_BEARER(s); goto judged
-     :: else -> s++
-     fi
-#elif defined(M_LIVE_ENTRY_ONLY)
-     if
-     :: held[s] && SAME_BEARER(s) -> verdict = false; goto judged
-     :: held[s] && !SAME_BEARER(s) -> atomic { verdict = true; s++ }
-     :: !held[s] -> s++
-     fi
-#else
-     if
-     :: atomic { record[s] && SAME_BEARER(s) -> verdict = false }; goto judged
-     :: atomic { record[s] && !SAME_BEARER(s) && held[s] -> verdict = true; s++ }
-     :: atomic { record[s] && !SAME_BEARER(s) && !held[s] -> s++ }
-     :: atomic { !record[s] -> s++ }
-     fi
-#endif
-  od;
+  scan_bearers(w, first);
   if
   :: !verdict && w != TID(me) -> verdict = !EXISTS(w)                  /* no witness: only a TID that nobody bears is dead */
   :: verdict && unseen && w == 1 && me != L && me != L2 -> verdict = !EXISTS(w)   /* its start time cannot be read */
   :: else
   fi;
+#ifndef M_ONE_LOOK
+  if
+  :: !verdict -> goto judged
+  :: else
+  fi;
+  if
+  :: word != w -> verdict = false; goto judged
+  :: else
+  fi;
+  s = THREADS;
+  again = 0;
+  do
+  :: s == 0 -> break
+  :: atomic { s > 0 && (TID(s - 1) != w || s - 1 == me || !record[s - 1] || !SAME_BEARER(s - 1)) -> s-- }
+  :: atomic { s > 0 && TID(s - 1) == w && s - 1 != me && record[s - 1] && SAME_BEARER(s - 1) ->
+       if
+#ifndef M_BEARER_IGNORED
+       :: held[s - 1] -> verdict = false
+#endif
+       :: else -> again = again + SEEN(s - 1)
+       fi;
+       s-- }
+  od;
+#ifndef M_NO_COUNT
+  if
+  :: first != again -> verdict = false
+  :: else
+  fi;
+#endif
+#endif
 judged:
-  s = 0
+  atomic { s = 0; first = 0; again = 0 }
 }
 /* The same, seen at one instant: whoever waits may always find it when it lasts. */
 #define WITNESS(t) (record[t] && held[t] && !alive[t] && TID(t) == word)
-#define BEARER(t) (record[t] && alive[t] && TID(t) == word)
+#define BEARER(t) (record[t] && held[t] && alive[t] && TID(t) == word)
 #define LASTING_ORPHAN (word != 0 && word != OWNER_DIED && \
    !(BEARER(L) || BEARER(A) || BEARER(B) || BEARER(L2)) && \
    (!EXISTS(word) || (!unseen && (WITNESS(D) || WITNESS(L) || WITNESS(A) || WITNESS(B)))))
 
 proctype Thread(byte me) {
-  byte w, s, rounds, looks;
+  byte w, s, rounds, looks, first, again;
   bool died, verdict;
   {
     record[me] = true;
@@ -149,7 +177,7 @@ native_lock:
     fi;
     atomic { s = 0; died = false };
     atomic { holder = me + 1; inside = me + 1 };
-    assert(word == TID(me));                                           /* nobody took it away */
+    atomic { assert(word == TID(me)); count[me]++ };                   /* nobody took it away */
     atomic { holder = 0; inside = 0 };
     atomic { assert(word == TID(me) && owner == me + 1); word = 0; listed[me] = false; owner = 0 };
     held[me] = false;                                                  /* held.remove */
@@ -188,7 +216,7 @@ gone:
   } unless { kill[me] };
   /* death, or the thread's end */
   atomic {
-    w = 0; s = 0; died = false; verdict = false; looks = 0; rounds = 0;
+    w = 0; s = 0; first = 0; again = 0; died = false; verdict = false; looks = 0; rounds = 0;
     if :: owner == me + 1 -> owner = 0 :: else fi;
     if
     :: !(listed[me] && word == TID(me))
@@ -220,13 +248,13 @@ init {
     alive[L] = true; alive[A] = true; alive[B] = true;
     run Thread(L); run Thread(A); run Thread(B)
   };
-#if TWICE
-  atomic { !alive[L] -> alive[L2] = true; run Thread(L2) };
-#endif
   do
   :: atomic { deaths < DEATHS && alive[L] && !kill[L] -> deaths++; kill[L] = true }
   :: atomic { deaths < DEATHS && alive[A] && !kill[A] -> deaths++; kill[A] = true }
   :: atomic { deaths < DEATHS && alive[B] && !kill[B] -> deaths++; kill[B] = true }
+#if TWICE
+  :: atomic { !alive[L] && twice < TWICE -> twice++; alive[L2] = true; run Thread(L2) }
+#endif
   :: !alive[L] && !alive[A] && !alive[B] && !alive[L2] -> break
   od;
   assert(owner == 0)

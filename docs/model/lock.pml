@@ -3,14 +3,14 @@
  *
  * A step of the model is one access to shared memory (or one system call); what a thread computes for itself belongs to
  * the step before it. The state word is one aligned 64-bit word, so that reading it is one step and every transition is
- * one step (d_step). A killed thread stops before its next step; then the kernel walks, in two steps: first the native
+ * one step. A killed thread stops before its next step; then the kernel walks, in two steps: first the native
  * word of the lock, later the liveness mutex of the thread's record (rule U7: the heir can be inside before the record
  * looks dead).
  *
  * Sizes (-D): WORKERS threads at a time, RECORDS ordinary records, SPARES spare ones, DEATHS kills in all, ATTEMPTS
  * callbacks before "not recoverable", ROUNDS operations that a thread does in its life, LOST marks that the kernel may
- * leave out (orphans), RECOVERS=1 makes
- * the first thread a supervisor, which calls recover() and nothing else, FOREIGN=1 a stray unlock().
+ * leave out (orphans); RECOVERS=1 makes the first thread a supervisor, which calls recover() and nothing else; FOREIGN=1
+ * adds a stray unlock().
  *
  * Mutants (-D): each takes one rule away; spin must find an error in every one of them. run.py lists them with the rule.
  *

@@ -30,7 +30,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MEMORY_MB = {False: 900, True: 16000}
-SECONDS = {False: 600, True: 3600}
+SECONDS = {False: 1800, True: 7200}
 
 # Name, options. Each is searched completely.
 HOLDS = {
@@ -43,7 +43,8 @@ HOLDS = {
         ("lock_orphans_supervisor", "-DRECORDS=2 -DSPARES=2 -DDEATHS=1 -DLOST=2 -DRECOVERS=1"),
     ],
     "adopt.pml": [
-        ("adopt", ""),
+        ("adopt", "-DROUNDS=3 -DDEATHS=0"),
+        ("adopt_id_reused_twice", "-DROUNDS=2 -DDEATHS=0 -DTWICE=1"),
         ("adopt_orphans", "-DROUNDS=1 -DLOST=1"),
         ("adopt_hidepid", "-DROUNDS=1 -DHIDDEN=1"),
     ],
@@ -58,7 +59,10 @@ FULL = {
         ("lock_three_threads", "-DRECORDS=2 -DWORKERS=3 -DDEATHS=1"),
         ("lock_two_spares", "-DRECORDS=1 -DSPARES=2"),
     ],
-    "adopt.pml": [("adopt_two_deaths", "-DROUNDS=1 -DDEATHS=2 -DLOST=1 -DHIDDEN=1")],
+    "adopt.pml": [
+        ("adopt_two_rounds", "-DROUNDS=2"),
+        ("adopt_two_deaths", "-DROUNDS=1 -DDEATHS=2 -DLOST=1"),
+    ],
 }
 # Name, options, the rule that is taken away.
 MUTANTS = {
@@ -88,11 +92,12 @@ MUTANTS = {
     "adopt.pml": [
         ("NO_ADOPTION_MUTEX", "-DDEATHS=0 -DROUNDS=1", "U6: one adopter at a time"),
         ("HOLDER_FIRST", "-DDEATHS=0 -DROUNDS=1", "U6: a living bearer of the TID is looked for, even if the holder is dead"),
-        ("FIRST_WITNESS", "-DDEATHS=0 -DROUNDS=1", "U6: all witnesses are heard"),
-        ("LIVE_ENTRY_ONLY", "", "U6: a living bearer counts whether or not it has an entry"),
+        ("BEARER_IGNORED", "-DDEATHS=0 -DROUNDS=1", "U6: a living bearer that names the lock may have it"),
+        ("ONE_LOOK", "-DDEATHS=0", "U6: the living bearers are looked at before and after the word"),
+        ("NO_COUNT", "-DDEATHS=0 -DROUNDS=3", "U6: both looks must see the same bearers and counts"),
         ("TRUST_EDEADLK", "-DDEATHS=0 -DROUNDS=1", "U6: EDEADLK for a lock that one does not hold is an orphan"),
-        ("STORE", "", "U6: the mark is a CAS"),
-        ("ABSENT_IS_DEAD", "-DHIDDEN=1", "U6: an absent /proc entry proves nothing"),
+        ("STORE", "-DROUNDS=1", "U6: the mark is a CAS"),
+        ("ABSENT_IS_DEAD", "-DDEATHS=0 -DROUNDS=1 -DHIDDEN=1", "U6: an absent /proc entry proves nothing"),
     ],
     "claim.pml": [("START_TIME_ALONE", "", "U6: a claimer that has not yet written its identity is no orphan")],
     "held.pml": [
@@ -104,7 +109,9 @@ MUTANTS = {
     ],
 }
 LIMITS = {
-    "adopt.pml": [("TID_REUSED_TWICE", "-DTWICE=1", "a TID that is reused while an adopter stands between its look and its CAS")],
+    "adopt.pml": [
+        ("KILLED_AT_ITS_OWN_ORPHAN", "-DROUNDS=1 -DTWICE=1", "a reused TID's bearer is killed in lock() of the orphan, and the TID is reused again"),
+    ],
 }
 
 
@@ -126,7 +133,7 @@ def search(model, options, kind, full):
     """The output of the search; raises RuntimeError if it could not be made."""
     with tempfile.TemporaryDirectory(prefix="outlive-model-") as folder:
 
-        def run(command, seconds=60):
+        def run(command, seconds=600):
             return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, timeout=seconds)
 
