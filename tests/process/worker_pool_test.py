@@ -119,7 +119,8 @@ def sigint_leaves_nothing_behind():
     with tempfile.TemporaryDirectory() as folder:
         process = start(POOL, small_text(folder), "--kills", 1000000)
         try:
-            expect("kills" in process.stderr.readline(), "no progress line")  # once a second where there is no terminal
+            line = process.stderr.readline()  # once a second where there is no terminal
+            expect(" kills, " in line, f"no progress line: {line}")
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=SECONDS)
         finally:
@@ -134,7 +135,8 @@ def workers_die_with_their_parent():
     with tempfile.TemporaryDirectory() as folder:
         process = start(POOL, small_text(folder), "--kills", 1000000)
         try:
-            expect("kills" in process.stderr.readline(), "no progress line")
+            line = process.stderr.readline()
+            expect(" kills, " in line, f"no progress line: {line}")
         finally:
             process.kill()
             process.communicate(timeout=SECONDS)
