@@ -10,10 +10,10 @@
 //
 // For i = 0, 1, 2 ... a fresh child runs natively to section_begin(), executes i instructions, and is SIGKILLed and
 // reaped: when `after` runs, the kernel has finished with the dead owner. A child that gets past section_end()
-// survives and runs to its end. The section is run once to its end first (`after` sees it as a survivor) and its path
+// survives and runs to its end. The section is run twice to its end first (`after` sees survivors) and its path
 // is recorded. Later runs go to a waypoint of that path at native speed, by a breakpoint, and step only the rest, so
 // that a sweep does not cost the square of its length; a run that turns out to be elsewhere is repeated by plain
-// stepping. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it
+// stepping; where it stood is a kill point, too. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it
 // and asleep inside of it.
 //
 // A long section has few states that anybody can tell apart once the victim is dead. Given `watched`, the recorded run looks at these bytes (the

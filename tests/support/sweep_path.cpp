@@ -1,20 +1,52 @@
 #include "support/sweep_path.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 namespace outlive::testing {
 namespace {
 
-constexpr std::size_t window = 512;      // single steps that a waypoint may leave
+constexpr std::size_t window = 512;      // where a waypoint is looked for
 constexpr std::size_t stops_a_hit = 3;   // of a breakpoint: the hit, the step over it, the code written twice
 
+/// Where the kernel's code for the clock lies: it loops for as long as the clock is being set, so under single steps nearly always.
+struct clock_code {
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+
+  clock_code() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find("[vdso]") == std::string::npos)
+        continue;
+      char dash = 0;
+      std::istringstream(line) >> std::hex >> begin >> dash >> end;
+    }
+  }
+};
+
 }  // namespace
+
+bool sweep_path::is_in_clock(std::size_t index) const {
+  static const clock_code code;
+  return pc(index) >= code.begin && pc(index) < code.end;
+}
 
 void sweep_path::add(tracee::position here) {
   if (steps_.empty())
     base_ = here.sp;
   seen_[here.pc].push_back(steps_.size());
   steps_.push_back({here.pc, here.sp - base_});
+}
+
+void sweep_path::compare_with(const visit_counts& second_run) {
+  for (const auto& [address, visits] : seen_) {
+    const auto found = second_run.find(address);
+    if (found == second_run.end() || found->second != visits.size() || is_in_clock(visits.front()))
+      unsteady_.insert(address);
+  }
 }
 
 std::size_t sweep_path::next(std::size_t index, std::size_t first, std::size_t stride) const {
@@ -33,21 +65,22 @@ std::size_t sweep_path::visits(std::size_t index, std::size_t anchor) const {
 sweep_path::route sweep_path::to(std::size_t index) const {
   // Step 0 is where each run stands anyway; it serves as the anchor of what comes before the first unique place.
   std::size_t anchor = index;
-  while (anchor > 0 && seen_.at(pc(anchor)).size() > 1)
+  while (anchor > 0 && (seen_.at(pc(anchor)).size() > 1 || unsteady_.count(pc(anchor)) != 0))
     --anchor;
   route best{{}, {}, 0, index};
-  for (std::size_t i = index; i >= anchor && i + window > index; --i) {
-    const std::size_t hits = i == anchor ? 0 : visits(i, anchor);
-    const std::size_t cost = stops_a_hit * ((anchor != 0) + hits) + (index - i);
-    if (cost < best.cost) {
-      best.anchor = anchor == 0 ? stop{} : stop{pc(anchor), 1};
-      best.waypoint = hits == 0 ? stop{} : stop{pc(i), hits};
-      best.from = i;
-      best.cost = cost;
-    }
-    if (i == 0)
-      break;
-  }
+  const auto consider = [&](std::size_t from) {
+    const std::size_t hits = from == anchor ? 0 : visits(from, anchor);
+    const std::size_t cost = stops_a_hit * ((anchor != 0) + hits) + (index - from);
+    if (cost >= best.cost || unsteady_.count(pc(from)) != 0)
+      return;
+    best.anchor = anchor == 0 ? stop{} : stop{pc(anchor), 1};
+    best.waypoint = hits == 0 ? stop{} : stop{pc(from), hits};
+    best.from = from;
+    best.cost = cost;
+  };
+  consider(anchor);
+  for (std::size_t i = index; i > anchor && i + window > index; --i)
+    consider(i);
   return best;
 }
 
