@@ -51,8 +51,7 @@ struct logged_death {
   death_outcome outcome{};
 };
 
-// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile are left out.
-// Errors: errc::damaged.
+// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile, or damaged, are left out.
 [[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& where);
 
 }  // namespace outlive

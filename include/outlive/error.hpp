@@ -3,8 +3,8 @@
 // What a caller can meet (a segment of another version, a lock whose owner died, a full directory) is an outlive::errc.
 // Functions throw it as std::system_error, and the message names the object, what was found and what was expected. The
 // lock operations also have a form that takes a std::error_code& and throws nothing. Misuse (unlock by another thread,
-// a second lock by the holder) is an error code too, never silence. On an error nothing has been changed, and no lock
-// is held. The library never prints, logs or exits.
+// a second lock by the holder) is an error code too, never silence. On an error no lock is held and nothing
+// has been changed, but for the condition of a mutex whose owner died (robust_mutex.hpp, the table). The library never prints, logs or exits.
 #pragma once
 
 #include <string>
@@ -24,7 +24,8 @@ enum class errc {
   abi_mismatch,           // another architecture, libc or mutex size made the segment
   wrong_owner,            // the segment's file belongs to another user than expected
   writable_by_others,     // more users may write the segment's file than options.mode says
-  wrong_pid_namespace,    // made in another PID namespace, where thread ids mean other threads (hazard A30)
+  wrong_pid_namespace,    // made in another PID namespace, where thread ids mean other threads (hazard A30), or in another time namespace,
+                          // where their start times differ; or /proc, which tells, is not mounted
   no_space,               // the file system cannot hold the segment, or the segment no further object
   // directory
   type_mismatch,          // an object or a lock class exists with another type

@@ -28,13 +28,6 @@
 
 namespace outlive {
 
-namespace detail {
-template <class T>
-std::string_view type_name() noexcept {
-  return typeid(T).name();
-}
-}  // namespace detail
-
 template <class T>
 class guarded {
   static_assert(!std::is_reference_v<T> && !std::is_pointer_v<T>, "a pointer means nothing to another process");
@@ -84,7 +77,7 @@ class guarded {
   // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
-      : mutex_(lock_class, detail::guarded_type{detail::type_name<T>(), value_offset()}),
+      : mutex_(lock_class, detail::guarded_type_of<T>()),
         value_(detail::make<T>(std::forward<Args>(args)...)) {}
 
   guarded(const guarded&) = delete;
@@ -131,8 +124,9 @@ class guarded {
 
 namespace detail {
 template <class T>
-std::size_t guarded_value_offset() noexcept {
-  return guarded<T>::value_offset();
+guarded_type guarded_type_of() noexcept {
+  const object_type& type = object_type_of<T>();
+  return {type.name, type.hash, guarded<T>::value_offset()};
 }
 }  // namespace detail
 

@@ -1,8 +1,8 @@
 // owner_death: the report of an owner that died holding a robust mutex. A repair gets it as its argument.
 //
-// It is a copy, taken before the repair starts, of what the dead thread had written into its record and of what its
-// process had registered; making it allocates nothing. A report is valid until the repair returns: take copies of what
-// should live longer. What is not known (a record that was overwritten, a damaged segment) is 0 or "unknown".
+// It is taken before the repair starts from what the dead thread had written into its record, and from what its process had registered; making
+// it allocates nothing. A report is valid until the repair returns: take copies of what should live longer. Names of modules are read
+// from the segment where they are used. What is not known (a record that was overwritten, a damaged segment) is 0 or "unknown".
 #pragma once
 
 #include <pthread.h>

@@ -9,6 +9,7 @@
 //   - It must be restartable: the heir can die in it at any store, and the next heir starts it again from there.
 //   - It may call try_lock() of other robust mutexes, and whatever else the program needs. lock() is errc::in_repair, and
 //     unlock() of the mutex under repair is errc::not_owner.
+//   - The repair of a lock class may run in several threads at once, for different mutexes.
 //   - It returns repaired or failed. An exception counts as failed, and is nested in the error that lock() throws.
 //   - pthread_exit or cancellation in it ends the thread as an owner's death: the next heir repairs.
 //   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair is the parent's.
@@ -47,6 +48,7 @@ struct always_consistent_t {
 inline constexpr always_consistent_t always_consistent{};
 
 namespace detail {
+struct guarded_type;
 struct registered_repair;
 }
 
@@ -70,23 +72,20 @@ class [[nodiscard]] repair_registration {
 };
 
 // Registers the repair of one mutex. It goes before that of the mutex's lock class.
-// Errors: errc::already_registered, errc::not_in_segment, errc::damaged.
+// Errors: errc::already_registered, errc::not_in_segment, errc::damaged, std::errc::invalid_argument for an empty function.
 // The registration keeps the segment mapped. After fork the child has the same registrations.
 OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback);
 
 // Registers the repair of all mutexes of a lock class, existing and future ones.
-// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full).
+// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full), std::errc::invalid_argument for an empty function.
 OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback);
 
 namespace detail {
 template <class T>
-[[nodiscard]] std::string_view type_name() noexcept;
+[[nodiscard]] guarded_type guarded_type_of() noexcept;  // in guarded.hpp
 // The typed form, with T taken off: the library checks that the class guards a T, and hands out the value's address.
-OUTLIVE_API repair_registration on_guarded_owner_death(const segment& where, std::string_view lock_class, std::string_view type_name,
-                                                       std::size_t value_offset,
+OUTLIVE_API repair_registration on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
                                                        std::function<repair_result(void*, const owner_death&)> callback);
-template <class T>
-[[nodiscard]] std::size_t guarded_value_offset() noexcept;
 }  // namespace detail
 
 // Registers the repair of all guarded<T> of a lock class: callback(T& value, const owner_death&).
@@ -97,7 +96,7 @@ repair_registration on_owner_death(const segment& where, std::string_view lock_c
                 "the repair is called as repair_result(T&, const owner_death&)");
   static_assert(sizeof(guarded<T>) > 0, "include <outlive/guarded.hpp>");
   return detail::on_guarded_owner_death(
-      where, lock_class, detail::type_name<T>(), detail::guarded_value_offset<T>(),
+      where, lock_class, detail::guarded_type_of<T>(),
       [callback = std::move(callback)](void* value, const owner_death& death) mutable {
         return callback(*static_cast<T*>(value), death);
       });

@@ -47,11 +47,7 @@ class guarded;
 namespace detail {
 struct lock_access;  // the library's own way to the members
 
-// What a mutex guards when it is part of a guarded<T>: the type, and where the value lies from the mutex.
-struct guarded_type {
-  std::string_view name;
-  std::size_t value_offset;
-};
+struct guarded_type;  // what a mutex guards when it is part of a guarded<T>: segment.hpp
 }  // namespace detail
 
 class alignas(64) robust_mutex {
@@ -59,7 +55,7 @@ class alignas(64) robust_mutex {
   // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name under which repairs find it.
   // Requires: the memory lies in a segment that this process has mapped; 1 to 63 bytes of name.
   // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class belongs to a guarded<T>),
-  // errc::no_space (class table full), and those of a thread's first use of a segment (see lock()).
+  // errc::no_space (class table full), errc::no_robust_list.
   OUTLIVE_API explicit robust_mutex(std::string_view lock_class);
 
   // The same as part of a guarded<T>: the lock class guards that type from then on.
@@ -74,7 +70,7 @@ class alignas(64) robust_mutex {
   // Acquires the mutex; after an owner's death runs the repair first, by the table above.
   // Errors: not_in_segment, damaged, deadlock, in_repair, too_many_locks, owner_died_unrepaired, not_recoverable,
   //   repair_failed (an exception of the repair is nested in the std::system_error), forked_in_repair; at a thread's first
-  //   use of the segment also too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace.
+  //   use of the segment also too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace, std::errc::not_enough_memory.
   //   On every error the caller does not hold the mutex.
   // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that is dead but was not
   //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for.
@@ -84,8 +80,9 @@ class alignas(64) robust_mutex {
   OUTLIVE_API void lock();
   OUTLIVE_API void lock(std::error_code& error);
 
-  // As lock(), without waiting. Returns: false when somebody else holds the mutex, or an error was put into `error`.
-  // Errors: as lock(), but inside a repair it is allowed.
+  // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller included, or an error was put into `error`.
+  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment may wait up to 2 s for a thread record, and recover
+  // what dead threads hold, when all records belong to those.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
@@ -134,7 +131,8 @@ class alignas(64) robust_mutex {
   }
   template <class Clock, class Duration>
   static steady_point steady(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
-    return deadline_after(deadline - Clock::now());
+    const auto now = Clock::now();
+    return deadline <= now ? std::chrono::steady_clock::now() : deadline_after(deadline - now);
   }
   static steady_point steady(const steady_point& deadline) noexcept { return deadline; }
 

@@ -68,6 +68,12 @@ template <class T>
   static const object_type type = make_object_type(typeid(T).name(), sizeof(T), alignof(T));
   return type;
 }
+// What a mutex guards when it is part of a guarded<T>: the type, and where the value lies from the mutex.
+struct guarded_type {
+  std::string_view name;
+  std::uint64_t hash;  // of its name, size and alignment, as object_type has it
+  std::size_t value_offset;
+};
 }  // namespace detail
 
 class segment {
@@ -110,8 +116,7 @@ class segment {
   // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one process constructs it; a
   //   constructor that throws, or dies, leaves no object.
   // Requires: 1 to 255 bytes of name; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
-  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, what T's constructor throws, and those of a
-  //   thread's first use of a segment (robust_mutex::lock()).
+  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list, what T's constructor throws.
   template <class T, class... Args>
   T& find_or_construct(std::string_view name, Args&&... args) {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
@@ -141,7 +146,7 @@ class segment {
 
   // Returns: the name given at creation; empty for an anonymous segment.
   [[nodiscard]] OUTLIVE_API std::string name() const;
-  // Returns: the options that it was made with.
+  // Returns: the options that it was made with; size is rounded up to pages, expected_owner is the default.
   [[nodiscard]] OUTLIVE_API segment_options options() const;
   // Returns: a file descriptor of the segment, which stays the segment's; it is closed on exec.
   [[nodiscard]] OUTLIVE_API int fd() const noexcept;

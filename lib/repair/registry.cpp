@@ -9,6 +9,7 @@
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
 
@@ -71,8 +72,16 @@ repair_run::~repair_run() {
   from.ended.notify_all();
 }
 
+void prepare_registry() {
+  registry::instance();
+}
+
 std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
                                                    const std::string& described) {
+  if (!callback) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            described + ": found an empty function, expected a repair (or outlive::always_consistent)");
+  }
   auto made = std::make_shared<registered_repair>();
   made->key = key;
   made->callback = std::move(callback);
@@ -86,6 +95,7 @@ std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair
 }
 
 void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept {
+  const no_cancellation here;  // the wait below is a cancellation point
   registry& from = registry::instance();
   std::unique_lock hold(from.mutex);
   from.all.erase(repair->key);

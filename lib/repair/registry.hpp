@@ -49,6 +49,9 @@ class repair_run {
   repair_run* outer_ = nullptr;
 };
 
+// Makes what a look-up needs. Called where a thread claims its record, so that a later look-up, with a mutex in hand, cannot run out of memory.
+void prepare_registry();
+
 // Throws errc::already_registered. `described` names the key for the message.
 std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
                                                    const std::string& described);

@@ -1,8 +1,8 @@
 #include "segment/adoption.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <optional>
 #include <string>
 
 #include "segment/failure.hpp"
@@ -25,20 +25,11 @@ bool is_nobodys(std::uint32_t word) noexcept {
   return word == native_mutex::waiters;
 }
 
-// The record whose held[] says that its thread has the lock; the holder that the lock names comes first.
-std::optional<std::uint32_t> find_bearer(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
-  const lock_state state(lock.state.load(std::memory_order_acquire));
-  const auto named = thread_records::find(where, state.holder(), holder_generation_mask);
-  if (named && where.record(*named).tid.load(std::memory_order_relaxed) == tid) return named;
-  const std::uint64_t offset = where.offset_of(&lock);
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    if (where.record(i).tid.load(std::memory_order_relaxed) != tid) continue;
-    const held_entry* const held = where.held(i);
-    for (std::uint32_t k = 0; k < where.constants().max_held; ++k) {
-      if ((held[k].place.load(std::memory_order_relaxed) & held_offset_mask) == offset) return i;
-    }
-  }
-  return std::nullopt;
+bool has_entry(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
+  const held_entry* const held = where.held(index);
+  return std::any_of(held, held + where.constants().max_held, [&](const held_entry& entry) {
+    return (entry.place.load(std::memory_order_relaxed) & held_offset_mask) == offset;
+  });
 }
 
 bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
@@ -46,27 +37,45 @@ bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexc
                         record.start_time.load(std::memory_order_relaxed));
 }
 
+// A dead thread's record and that of a living one may bear the same, reused id, and both have the lock in hand. One living bearer is enough.
 // "No record and the thread exists: not dead."
 bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
   if (tid == static_cast<std::uint32_t>(current_tid())) return true;
-  const auto bearer = find_bearer(where, lock, tid);
-  return bearer ? is_record_thread_dead(where.record(*bearer), tid) : is_thread_id_free(static_cast<pid_t>(tid));
+  const std::uint64_t offset = where.offset_of(&lock);
+  bool has_bearer = false;
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    if (where.record(i).tid.load(std::memory_order_acquire) != tid || !has_entry(where, i, offset)) continue;
+    if (!is_record_thread_dead(where.record(i), tid)) return false;
+    has_bearer = true;
+  }
+  return has_bearer || is_thread_id_free(static_cast<pid_t>(tid));
 }
 
-// Own start time: read once a process and thread, for the owner_* of internal locks.
-std::uint64_t my_start_time() noexcept {
-  static thread_local std::uint64_t epoch = 0;
-  static thread_local std::uint64_t start = 0;
-  if (epoch != process_epoch()) {
-    start = start_time_of(current_tid());
-    epoch = process_epoch();
+// Who the calling thread is: asked once a process and thread, for the owner_* of internal locks.
+struct own_identity {
+  std::uint64_t epoch;
+  std::uint64_t start_time;
+  std::uint32_t pid;
+  std::uint32_t tid;
+};
+
+const own_identity& myself() noexcept {
+  static constinit thread_local own_identity me{};
+  if (me.epoch != process_epoch()) {
+    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_pid()), static_cast<std::uint32_t>(current_tid())};
   }
-  return start;
+  return me;
+}
+
+bool this_thread_has_robust_list() noexcept {
+  static thread_local std::uint64_t epoch = 0;
+  if (epoch != process_epoch() && has_robust_list()) epoch = process_epoch();
+  return epoch == process_epoch();
 }
 
 // Only a participant's thread can have an internal lock. So a thread id that is none's is a dead one, or damage.
 bool is_internal_owner_dead(const mapping& where, const internal_lock& lock, std::uint32_t tid) noexcept {
-  if (lock.owner_tid.load(std::memory_order_relaxed) == tid) {
+  if (lock.owner_tid.load(std::memory_order_acquire) == tid) {  // pairs with internal_guard: the two others are this owner's
     return is_thread_dead(static_cast<pid_t>(lock.owner_pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
                           lock.owner_start_time.load(std::memory_order_relaxed));
   }
@@ -142,21 +151,25 @@ bool adopt_if_orphan(mapping& where, lock_bytes& lock) noexcept {
 bool adopt_liveness_if_orphan(mapping& where, std::uint32_t index) noexcept {
   thread_record& record = where.record(index);
   return adopt_word(where, record.liveness, [&](std::uint32_t tid) {
-    return tid != static_cast<std::uint32_t>(current_tid()) && thread_records::is_dead(record);
+    // Not by the record's identity: a claimer with a reused id holds the mutex before it has written its own. It is a participant's thread.
+    return tid != static_cast<std::uint32_t>(current_tid()) && !participants::has_thread(where, tid);
   });
 }
 
 internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name) : lock_(lock) {
   where.participant_index();  // a judge must find our process in the table
+  if (!this_thread_has_robust_list()) {
+    fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one");
+  }
   if (!native_mutex::is_intact(lock.native)) {
     fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name + " lock, expected a robust one");
   }
+  const own_identity& me = myself();
   const int rc = lock_in_slices(lock.native, [&] {
     adopt_word(where, lock.native, [&](std::uint32_t tid) { return is_internal_owner_dead(where, lock, tid); });
   });
   if (rc == EDEADLK) {
-    if (lock.owner_tid.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(current_tid()) &&
-        lock.owner_start_time.load(std::memory_order_relaxed) == my_start_time()) {
+    if (lock.owner_tid.load(std::memory_order_relaxed) == me.tid && lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time) {
       fail(errc::deadlock, where.describe() + ": this thread is inside its " + name + " already (a constructor that uses it?)");
     }
     fail(errc::damaged, where.describe() + ": found its " + std::string(name) + " lock with this thread's id, which has not taken it");
@@ -165,10 +178,10 @@ internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* 
     fail(errc::damaged, where.describe() + ": pthread says " + std::to_string(rc) + " to its " + name + " lock, expected 0 or EOWNERDEAD");
   }
   owner_died_ = marked_ = rc == EOWNERDEAD;
-  lock.owner_pid.store(static_cast<std::uint32_t>(current_pid()), std::memory_order_relaxed);
-  lock.owner_start_time.store(my_start_time(), std::memory_order_relaxed);
+  lock.owner_pid.store(me.pid, std::memory_order_relaxed);
+  lock.owner_start_time.store(me.start_time, std::memory_order_relaxed);
   crash_barrier();  // owner_tid tells that the two above are the holder's
-  lock.owner_tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_relaxed);
+  lock.owner_tid.store(me.tid, std::memory_order_release);
 }
 
 void internal_guard::mended() noexcept {

@@ -123,8 +123,18 @@ bool is_object(const mapping& where, std::uint32_t line, std::string_view name, 
   const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
   if (line >= room || lines > room - line) return false;
   const block_header& block = at(where, line);
-  return state_of(block) == block_state::live && block.magic == block_magic && block.type == type.hash && block.size == type.size &&
-         block.name_length == name.size() && name_in(block) == name;
+  if (state_of(block) != block_state::live || block.magic != block_magic || block.type != type.hash || block.size != type.size ||
+      block.name_length != name.size()) {
+    return false;
+  }
+  if (name.size() > inline_name_bytes) return name_in(block) == name;
+  // A short name is padded with zeros, there and here: two words, and no call.
+  std::uint64_t wanted[2] = {};
+  std::uint64_t found[2];
+  static_assert(sizeof wanted == inline_name_bytes);
+  std::memcpy(wanted, name.data(), name.size());
+  std::memcpy(found, block.name, sizeof found);
+  return wanted[0] == found[0] && wanted[1] == found[1];
 }
 
 std::string_view name_in(const block_header& block) noexcept {
@@ -152,7 +162,7 @@ std::uint32_t take(mapping& where, std::string_view name, const object_type& typ
     block_header& block = at(where, line);
     write_name(block, name, type_name);
     crash_barrier();  // a whole name before the state that makes it count
-    block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_relaxed);
+    block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_release);
     return line;
   }
   const std::uint32_t end = end_of(where);
@@ -162,7 +172,7 @@ std::uint32_t take(mapping& where, std::string_view name, const object_type& typ
                              std::to_string(lines * cache_line) + " (segment_options::size)");
   }
   block_header& block = at(where, end);
-  block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_relaxed);
+  block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_release);
   write_extent(block, type.hash, type.size, static_cast<std::uint32_t>(lines));
   write_name(block, name, type_name);
   crash_barrier();  // a whole block before the end that takes it in

@@ -107,6 +107,7 @@ bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
 }  // namespace
 
 void* find(const mapping& where, std::string_view name, const object_type& type) {
+  if (const auto line = index::find_quickly(where, name, type)) return blocks::object_of(blocks::at(where, *line));
   const auto line = index::find(where, name, type);
   if (!line) return nullptr;
   const block_header& block = blocks::at(where, *line);
@@ -174,7 +175,7 @@ std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
       if (blocks::state_of(block) == block_state::live && offset >= begin && offset < begin + block.size) name = blocks::name_in(block);
     });
     return name;
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     return {};
   }
 }

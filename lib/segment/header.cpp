@@ -109,6 +109,11 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.abi = abi_signature();
   made.object_bytes = region_layout::round_up(options.size, 4096);
   made.pid_namespace = pid_namespace_inode();
+  if (made.pid_namespace == 0) {
+    fail(errc::wrong_pid_namespace, "segment \"" + std::string(name) + "\": found no /proc/self/ns/pid, expected /proc to be mounted: without it a "
+                                    "process of another PID namespace could not be told");
+  }
+  made.time_namespace = time_namespace_inode();
   const boot_id boot = current_boot_id();
   std::memcpy(made.boot_id, boot.data(), boot.size());
   made.directory_capacity = options.directory_capacity;
@@ -118,7 +123,7 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.attempts = options.attempts;
   made.lock_classes = options.lock_classes;
   made.mode = options.mode;
-  std::memcpy(made.name, name.data(), name.size());
+  name.copy(made.name, name.size());
   made.total_size = region_layout::of(made).total;
   made.checksum = checksum_of(made);
   return made;
@@ -190,6 +195,10 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   if (found.pid_namespace != pid_namespace_inode()) {
     fail(errc::wrong_pid_namespace, where + ": found PID namespace " + std::to_string(found.pid_namespace) + ", expected this process's " +
                                         std::to_string(pid_namespace_inode()) + ": thread ids would mean other threads");
+  }
+  if (found.time_namespace != time_namespace_inode()) {
+    fail(errc::wrong_pid_namespace, where + ": found time namespace " + std::to_string(found.time_namespace) + ", expected this process's " +
+                                        std::to_string(time_namespace_inode()) + ": the start times of threads would differ");
   }
   return found;
 }

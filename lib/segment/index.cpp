@@ -39,7 +39,7 @@ slot_view look_at(const mapping& where, std::uint64_t at) {
     const auto line = static_cast<std::uint32_t>(block);
     if (block == pack(hash, line)) return {hash, line};
     const std::uint64_t again = slot.hash.load(std::memory_order_acquire);
-    if (again == hash) {
+    if (again == hash && slot.block.load(std::memory_order_acquire) == block) {
       fail(errc::damaged, where.describe() + ": found slot " + std::to_string(at) +
                               " of its directory with a check that does not fit, expected an entry or an empty slot");
     }
@@ -92,6 +92,8 @@ void remove_slot(mapping& where, std::uint64_t at) {
   empty_run_before(where, at);
 }
 
+constexpr std::uint64_t quick_steps = 8;
+
 // Whether the slot's block is the one that look-ups of `name` want. A sound block of another name has the same hash by chance. One that is not
 // sound is damaged, unless it was removed, and perhaps given another name, while we looked.
 bool is_wanted(const mapping& where, std::uint64_t at, const slot_view& slot, std::string_view name) {
@@ -103,6 +105,21 @@ bool is_wanted(const mapping& where, std::uint64_t at, const slot_view& slot, st
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> find_quickly(const mapping& where, std::string_view name, const object_type& type) noexcept {
+  const std::uint64_t hash = hash_of(name);
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  const index_slot* const slots = where.index();
+  for (std::uint64_t at = hash & mask, steps = 0; steps < quick_steps; ++steps, at = (at + 1) & mask) {
+    const std::uint64_t found = slots[at].hash.load(std::memory_order_acquire);
+    if (found == slot_empty) return std::nullopt;
+    if (found != hash) continue;
+    const auto line = static_cast<std::uint32_t>(slots[at].block.load(std::memory_order_acquire));
+    if (blocks::is_object(where, line, name, type)) return line;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
 
 std::optional<std::uint32_t> find(const mapping& where, std::string_view name, const object_type& type) {
   const std::uint64_t hash = hash_of(name);
@@ -119,7 +136,7 @@ void ensure(mapping& where, std::string_view name, std::uint32_t line) {
   const std::uint64_t hash = hash_of(name);
   if (slot_of(where, hash, line)) return;
   index_slot& slot = where.index()[first_usable(where, hash)];
-  slot.block.store(pack(hash, line), std::memory_order_relaxed);
+  slot.block.store(pack(hash, line), std::memory_order_release);  // look_at(): a new block is not seen under an older hash for long
   crash_barrier();  // the hash publishes the block
   slot.hash.store(hash, std::memory_order_release);
 }
@@ -142,7 +159,7 @@ bool names(const mapping& where, std::uint32_t line) noexcept {
   try {
     const block_header& block = blocks::at(where, line);
     return blocks::state_of(block) == block_state::live && slot_of(where, hash_of(blocks::name_in(block)), line).has_value();
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     return false;
   }
 }

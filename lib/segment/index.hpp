@@ -14,6 +14,10 @@
 
 namespace outlive::detail::index {
 
+// The same for the common case: the object is there, with this name and type, and all that is compared on the way to it is right. Nothing means
+// that find() must look with care. In few instructions, so that the misses of several look-ups overlap.
+std::optional<std::uint32_t> find_quickly(const mapping& where, std::string_view name, const object_type& type) noexcept;
+
 // Line of the live block of that name, whatever its type; `type` is the one expected. Throws errc::damaged.
 std::optional<std::uint32_t> find(const mapping& where, std::string_view name, const object_type& type);
 

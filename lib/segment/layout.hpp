@@ -75,7 +75,7 @@ struct segment_constants {
   std::uint32_t attempts;
   std::uint32_t lock_classes;
   std::uint32_t mode;
-  std::uint32_t reserved;
+  std::uint32_t time_namespace;
   char name[216];
   std::uint64_t checksum;  // over all of the above
 };
@@ -270,7 +270,7 @@ struct region_layout {
   std::uint64_t participants, records, record_stride, record_count, marks, names, deaths, index, index_slots, objects, object_lines,
       total;
 
-  // The numbers must have passed valid_options().
+  // The numbers must have passed has_valid_numbers() (header.cpp).
   static constexpr region_layout of(const segment_constants& c) noexcept {
     region_layout at{};
     at.record_count = std::uint64_t{c.threads} + spare_records;

@@ -117,8 +117,8 @@ void check_class_name(std::string_view text) {
                                " bytes, expected 1 to " + std::to_string(max_class_bytes) + " without a zero byte");
 }
 
-std::uint64_t guarded_type_hash(std::string_view type_name, std::uint32_t value_offset) noexcept {
-  return mix(hash_text(type_name), value_offset) | std::uint64_t{1} << 63;
+std::uint64_t guarded_type_hash(std::uint64_t type, std::uint32_t value_offset) noexcept {
+  return mix(type, value_offset) | std::uint64_t{1} << 63;
 }
 
 }  // namespace outlive::detail::names

@@ -24,7 +24,8 @@ void bind_class(mapping& where, std::uint32_t lock_class, std::uint64_t guards, 
 // Checks a lock class's name. Throws errc::invalid_name.
 void check_class_name(std::string_view text);
 
-// Hash under which a class remembers the type that it guards; never 0 or guards_nothing.
-std::uint64_t guarded_type_hash(std::string_view type_name, std::uint32_t value_offset) noexcept;
+// Hash under which a class remembers the type that it guards: a repair of a type that has grown since must not run on the old one. Never 0 or
+// guards_nothing.
+std::uint64_t guarded_type_hash(std::uint64_t type, std::uint32_t value_offset) noexcept;
 
 }  // namespace outlive::detail::names

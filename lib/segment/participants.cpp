@@ -27,7 +27,7 @@ bool is_dead(std::uint64_t identity) noexcept {
   const pid_t pid = pid_in(identity);
   const std::uint64_t now = start_time_of(pid);
   if (now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff)) return true;
-  return is_process_dead(pid, 0);
+  return is_process_dead(pid);
 }
 
 // Whether a record that still tells of a death refers to the participant.
@@ -82,6 +82,7 @@ bool write_module(const loaded_module& module, void* context) {
 }
 
 void describe_myself(mapping& where, participant& into) {
+  std::atomic_thread_fence(std::memory_order_release);  // the identity is new before anything else is: describe_thread() asks it again
   into.module_count.store(0, std::memory_order_relaxed);
   crash_barrier();  // the former process's modules are gone before its strings are overwritten
   into.start_time = start_time_of(current_pid());
@@ -102,10 +103,18 @@ std::uint32_t join(mapping& where) {
     fail(errc::wrong_pid_namespace, where.describe() + ": found PID namespace " + std::to_string(where.constants().pid_namespace) +
                                         ", expected this process's " + std::to_string(own));
   }
+  if (const std::uint32_t own = time_namespace_inode(); own != where.constants().time_namespace) {
+    fail(errc::wrong_pid_namespace, where.describe() + ": found time namespace " + std::to_string(where.constants().time_namespace) +
+                                        ", expected this process's " + std::to_string(own));
+  }
   const std::uint32_t count = where.constants().participants;
   const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (where.participant_at(i).identity.load(std::memory_order_acquire) == mine) return i;
+    if (where.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
+    // Ours from before a close, or from before an exec: then another command and other modules, and its dead may still be told of.
+    if (is_referred_to(where, i)) continue;
+    describe_myself(where, where.participant_at(i));
+    return i;
   }
   // If all belong to processes that died inside of locks, only a newcomer may be left to recover them: it must come in (as U3 for records).
   for (const bool though_referred_to : {false, true}) {
@@ -119,7 +128,7 @@ std::uint32_t join(mapping& where) {
                                         " participants in use, expected a free one (segment_options::participants)");
 }
 
-void refresh_modules(mapping& where, std::uint32_t index) noexcept {
+void refresh_modules(mapping& where, std::uint32_t index) {
   module_writer writer{where.participant_at(index)};
   for_each_module(&write_module, &writer);
 }

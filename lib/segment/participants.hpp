@@ -14,7 +14,7 @@ namespace outlive::detail::participants {
 std::uint32_t join(mapping& where);
 
 // Adds modules that were loaded since; called where a thread claims a record, so that its locks can be told.
-void refresh_modules(mapping& where, std::uint32_t index) noexcept;
+void refresh_modules(mapping& where, std::uint32_t index);
 
 // Whether the participant still is the process of a thread with that pid and start time, and not one that has taken the slot since. To be
 // asked after what was read of it.

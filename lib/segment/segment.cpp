@@ -85,8 +85,10 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
   try {
     file_descriptor file = shared_memory::create_unnamed(folder, constants.total_size, options.mode);
     fill(file, constants);
-    if (!shared_memory::link(file, path_of(name))) return {};
-    return mapping_table::map(std::move(file), constants);
+    auto made = mapping_table::map(std::move(file), constants);
+    // Last: whatever fails before leaves no name behind.
+    if (!shared_memory::link(made->fd(), path_of(name))) return {};
+    return made;
   } catch (const std::system_error& error) {
     rethrow_creation(error, quote(name), constants.total_size);
   }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "segment/adoption.hpp"
 #include "segment/participants.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/crash_barrier.hpp"
@@ -21,6 +22,7 @@ constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
 void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
   thread_record& record = where.record(index);
   record.generation.store((record.generation.load(std::memory_order_relaxed) + 1) & generation_bits, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // and for describe_thread(), which reads the generation after all else
   crash_barrier();  // a generation of its own before the entries of the old one go
   held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
@@ -55,7 +57,7 @@ bool try_hold(thread_record& record) noexcept {
 bool has_pending(const mapping& where, std::uint32_t index) noexcept {
   const held_entry* const held = where.held(index);
   return std::any_of(held, held + where.constants().max_held,
-                     [&](const held_entry& entry) { return is_pending(where, index, entry); });
+                     [&](const held_entry& entry) { return is_pending(where, index, entry.place.load(std::memory_order_acquire)); });
 }
 
 void become(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
@@ -94,8 +96,7 @@ bool is_dead(const thread_record& record) noexcept {
                         record.start_time.load(std::memory_order_relaxed));
 }
 
-bool is_pending(const mapping& where, std::uint32_t index, const held_entry& entry) noexcept {
-  const std::uint64_t place = entry.place.load(std::memory_order_acquire);
+bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept {
   if (place == 0) return false;
   const auto [lock, native] = where.lock_at(place & held_offset_mask);
   if (lock == nullptr) return false;
@@ -132,7 +133,7 @@ std::optional<std::uint32_t> claim_spare(mapping& where) {
   // Both are taken. One that a living recoverer has is left alone, and one that is pending is left to be read as long as the other can work.
   std::optional<std::uint32_t> oldest;
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
-    if (is_held(where.record(i)) && !is_dead(where.record(i))) return std::nullopt;
+    if (is_held(where.record(i)) && !adopt_liveness_if_orphan(where, i)) return std::nullopt;
     if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) <
                        where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
       oldest = i;

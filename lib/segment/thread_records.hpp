@@ -21,7 +21,8 @@ bool is_held(const thread_record& record) noexcept;
 // thread counts as dead.
 bool is_dead(const thread_record& record) noexcept;
 
-bool is_pending(const mapping& where, std::uint32_t index, const held_entry& entry) noexcept;
+// `place` is what an entry of the record holds, read once.
+bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept;
 bool is_free(const mapping& where, std::uint32_t index) noexcept;
 
 // Claims a free record below `threads` for the calling thread; nothing when there is none.

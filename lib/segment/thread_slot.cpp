@@ -1,7 +1,7 @@
 #include "segment/thread_slot.hpp"
 
 #include <algorithm>
-#include <new>
+#include <utility>
 
 #include "segment/thread_records.hpp"
 #include "sys/fork_epoch.hpp"
@@ -43,7 +43,7 @@ void end_of_thread() {
     delete each;
   }
   // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
-  if (first_attachment == nullptr) current_slot->in_use = 0;
+  if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot, &nobodys_slot));
 }
 
 }  // namespace
@@ -54,7 +54,7 @@ namespace this_thread {
 
 thread_slot& slot() {
   if (current_slot == &nobodys_slot) {
-    auto* const made = static_cast<thread_slot*>(allocate_wiped_on_fork(sizeof(thread_slot)));
+    auto* const made = static_cast<thread_slot*>(allocate_wiped_on_fork());
     current_slot = made;
   }
   if (current_slot->in_use == 0) {
@@ -111,7 +111,7 @@ void activate(attachment& which) noexcept {
   if (slot.current == &which) return;
   deactivate();
   slot.top = which.top;
-  slot.limit = limit_of(which);
+  slot.limit = std::max(limit_of(which), which.top);  // attaching elsewhere lowers the limit, perhaps below top
   slot.me = which.me;
   slot.record = which.record;
   slot.base = which.where->base();
@@ -128,10 +128,6 @@ void deactivate() noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.current->top = slot.top;
   slot.current = nullptr;
-}
-
-attachment* attachments() noexcept {
-  return current_slot->in_use == 0 ? nullptr : first_attachment;
 }
 
 }  // namespace this_thread

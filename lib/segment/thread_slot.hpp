@@ -10,6 +10,7 @@
 #include "segment/layout.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/mapping.hpp"
+#include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
 
@@ -40,7 +41,7 @@ struct alignas(cache_line) thread_slot {
   std::uint32_t repairs;   // how many repairs the thread is in
   std::uint32_t in_use;    // 0 after a fork
 };
-static_assert(sizeof(thread_slot) == cache_line);
+static_assert(sizeof(thread_slot) == cache_line && sizeof(thread_slot) == wiped_line_bytes);
 
 // Points at an empty slot until the thread's first use of a segment.
 extern constinit thread_local thread_slot* current_slot;
@@ -66,9 +67,6 @@ void deactivate() noexcept;
 
 // How many entries the attachment may have, by the segment's limit and the thread's over all segments (hazard A1).
 held_entry* limit_of(const attachment& which) noexcept;
-
-// All attachments of the thread.
-attachment* attachments() noexcept;
 
 }  // namespace this_thread
 

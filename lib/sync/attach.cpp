@@ -6,9 +6,11 @@
 #include <thread>
 #include <utility>
 
+#include "repair/registry.hpp"
 #include "segment/failure.hpp"
 #include "segment/thread_records.hpp"
 #include "sync/recovery.hpp"
+#include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
@@ -30,48 +32,39 @@ void require_robust_list(const mapping& where) {
                                                 "drops set_robust_list, or a thread made by raw clone");
 }
 
-attachment& use_record(std::unique_ptr<attachment> room, const std::shared_ptr<mapping>& where, std::uint32_t index) noexcept {
-  return this_thread::attach(std::move(room), where, index);
-}
-
 attachment& use_spare(const std::shared_ptr<mapping>& where) {
   auto room = std::make_unique<attachment>();
   const auto give_up = std::chrono::steady_clock::now() + spare_patience;
   for (;;) {
-    if (const auto spare = thread_records::claim_spare(*where)) return use_record(std::move(room), where, *spare);
+    if (const auto spare = thread_records::claim_spare(*where)) return this_thread::attach(std::move(room), where, *spare);
     if (std::chrono::steady_clock::now() >= give_up) fail_full(*where);
     // Nobody ever blocks on a liveness mutex: look again.
     std::this_thread::sleep_for(spare_slice);
   }
 }
 
-bool is_spare(const attachment& mine) noexcept {
-  return mine.index >= mine.where->constants().threads;
-}
-
 // Changes the spare for an ordinary record, if there is one now.
-attachment* exchange_spare(attachment& spare, const std::shared_ptr<mapping>& where) {
+attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& where) {
   auto room = std::make_unique<attachment>();
   const auto index = thread_records::claim(*where);
   if (!index) return nullptr;
   // A repair may have left a mutex locked in the spare's name: then the thread goes on with it.
-  if (spare.top != spare.held) {
+  if (spare.mine().top != spare.mine().held) {
     thread_records::release(*where, *index);
-    return &spare;
+    return &spare.keep();
   }
-  give_back_spare(spare);
-  return &use_record(std::move(room), where, *index);
+  spare.give_back();
+  return &this_thread::attach(std::move(room), where, *index);
 }
 
 // All records belong to the living, or to dead ones that a mutex still names. Recover those with a spare record, and look again (U3).
 attachment& attach_under_pressure(const std::shared_ptr<mapping>& where) {
   if (this_thread::slot().repairs != 0) fail_full(*where);  // a repair may not start others
-  attachment& spare = use_spare(where);
-  recover_dead(spare, std::nullopt, [](const recovered_lock&) {});
+  spare_scope spare(use_spare(where));
+  recover_dead(spare.mine(), std::nullopt, [](const recovered_lock&) {});
   if (attachment* const mine = exchange_spare(spare, where)) return *mine;
-  forget_origins(spare);
+  forget_origins(spare.mine());
   if (attachment* const mine = exchange_spare(spare, where)) return *mine;
-  give_back_spare(spare);
   fail_full(*where);
 }
 
@@ -82,8 +75,9 @@ attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
   this_thread::deactivate();
   if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
   require_robust_list(*where);
+  prepare_registry();
   auto room = std::make_unique<attachment>();
-  if (const auto index = thread_records::claim(*where)) return use_record(std::move(room), where, *index);
+  if (const auto index = thread_records::claim(*where)) return this_thread::attach(std::move(room), where, *index);
   return attach_under_pressure(where);
 }
 
@@ -92,15 +86,25 @@ attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
   this_thread::deactivate();
   if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
   require_robust_list(*where);
+  prepare_registry();
   auto room = std::make_unique<attachment>();
-  if (const auto index = thread_records::claim(*where)) return use_record(std::move(room), where, *index);
+  if (const auto index = thread_records::claim(*where)) return this_thread::attach(std::move(room), where, *index);
   return use_spare(where);
 }
 
-void give_back_spare(attachment& mine) noexcept {
-  if (!is_spare(mine) || mine.top != mine.held) return;
-  thread_records::release(*mine.where, mine.index);
-  this_thread::detach(mine);
+spare_scope::spare_scope(attachment& mine) noexcept : mine_(&mine), epoch_(process_epoch()) {}
+
+spare_scope::~spare_scope() {
+  give_back();
+}
+
+void spare_scope::give_back() noexcept {
+  attachment* const mine = std::exchange(mine_, nullptr);
+  // In a child that a repair forked, the attachment is gone.
+  if (mine == nullptr || epoch_ != process_epoch()) return;
+  if (mine->index < mine->where->constants().threads || mine->top != mine->held) return;
+  thread_records::release(*mine->where, mine->index);
+  this_thread::detach(*mine);
 }
 
 }  // namespace outlive::detail

@@ -48,14 +48,18 @@ struct taken {
   lock_bytes* lock = nullptr;
   int rc = EBUSY;
   bool adopted = false;
+  bool no_room = false;  // the thread's held list is full
 };
 
 taken take(attachment& mine, std::uint64_t offset) noexcept {
   mapping& where = *mine.where;
   const auto view = where.lock_at(offset);
-  taken result{view.lock, EBUSY, false};
+  taken result{view.lock, EBUSY, false, false};
   if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return result;
-  if (!held_list::push(mine, offset, this_code())) return result;
+  if (!held_list::push(mine, offset, this_code())) {
+    result.no_room = true;
+    return result;
+  }
   result.rc = try_take(where, *view.lock, result.adopted);
   if (result.rc != 0 && result.rc != EOWNERDEAD) {
     held_list::remove(mine, offset);
@@ -64,14 +68,18 @@ taken take(attachment& mine, std::uint64_t offset) noexcept {
   return result;
 }
 
-recovered_lock recover_lock(attachment& mine, const thread_record& dead, std::uint64_t offset) {
-  recovered_lock told{static_cast<pid_t>(dead.pid.load(std::memory_order_relaxed)),
-                      static_cast<pid_t>(dead.tid.load(std::memory_order_relaxed)), offset, true, false, false, {}};
+struct dead_bearer {
+  pid_t pid;
+  pid_t tid;
+};
+
+recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset) {
+  recovered_lock told{dead.pid, dead.tid, offset, true, false, {}};
   const taken got = take(mine, offset);
+  if (got.no_room) told.result.error = errc::too_many_locks;
+  told.busy = got.rc == EBUSY && !got.no_room;
   if (got.rc == EBUSY) return told;
-  told.busy = false;
   told.adopted = got.adopted;
-  told.was_consistent = got.lock->state.load(std::memory_order_acquire) == free_consistent;
   told.result = settle({mine, *got.lock, offset, got.rc}, false);
   // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
   if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
@@ -93,13 +101,20 @@ void forget_origin(attachment& mine, std::uint64_t offset) noexcept {
   held_list::remove(mine, offset);
 }
 
-// Calls act(offset) for each pending entry of a record.
+// Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read before the entry is found pending, and counts if
+// the record is at the same life after: a pending entry keeps others from claiming the record.
 template <class Act>
 void for_each_pending(mapping& where, std::uint32_t index, Act act) {
   const held_entry* const held = where.held(index);
+  const thread_record& record = where.record(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
-    if (!thread_records::is_pending(where, index, held[i])) continue;
-    if (const std::uint64_t place = held[i].place.load(std::memory_order_relaxed); place != 0) act(place & held_offset_mask);
+    const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
+    if (place == 0) continue;
+    const std::uint64_t life = record.generation.load(std::memory_order_acquire);
+    const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
+                           static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
+    if (!thread_records::is_pending(where, index, place) || record.generation.load(std::memory_order_acquire) != life) continue;
+    act(dead, place & held_offset_mask);
   }
 }
 
@@ -111,7 +126,7 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
     const thread_record& record = where.record(index);
     if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
     if (!is_dead_for_good(where, index)) continue;
-    for_each_pending(where, index, [&](std::uint64_t offset) { tell(recover_lock(mine, record, offset)); });
+    for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) { tell(recover_lock(mine, dead, offset)); });
   }
 }
 
@@ -119,7 +134,7 @@ void forget_origins(attachment& mine) noexcept {
   mapping& where = *mine.where;
   for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
     if (index == mine.index || !is_dead_for_good(where, index)) continue;
-    for_each_pending(where, index, [&](std::uint64_t offset) { forget_origin(mine, offset); });
+    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset); });
   }
 }
 

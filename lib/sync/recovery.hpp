@@ -17,7 +17,6 @@ struct recovered_lock {
   std::uint64_t offset;
   bool busy;                  // a living thread has the mutex
   bool adopted;
-  bool was_consistent;        // nothing was to be repaired
   settled result;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <outlive/error.hpp>
+#include <outlive/segment.hpp>
 
 #include "segment/failure.hpp"
 #include "segment/lock_state.hpp"
@@ -125,7 +126,7 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
 
 }  // namespace
 
-robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{{}, 0}) {}
+robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{{}, 0, 0}) {}
 
 robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
   names::check_class_name(lock_class);
@@ -136,7 +137,7 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
   }
   const std::uint32_t index = names::intern(*where, lock_class, name_kind::lock_class);
   const auto value_offset = static_cast<std::uint32_t>(guards.value_offset);
-  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.name, value_offset),
+  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.hash, value_offset),
                     value_offset, guards.name);
   auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
   native_mutex::init(bytes.native);
@@ -162,7 +163,7 @@ void robust_mutex::lock() {
 void robust_mutex::lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   int rc = 0;
-  error.clear();
+  if (error) error.clear();  // clear() is a call, the test is none
   const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
   if (so_far != quick::entered) [[unlikely]] acquire_coded(bytes, so_far, rc, patience::unlimited(), __builtin_return_address(0), error);
 }
@@ -177,7 +178,7 @@ bool robust_mutex::try_lock() {
 bool robust_mutex::try_lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   int rc = 0;
-  error.clear();
+  if (error) error.clear();  // clear() is a call, the test is none
   const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
   return so_far == quick::entered || acquire_coded(bytes, so_far, rc, patience::none(), __builtin_return_address(0), error);
 }
@@ -192,7 +193,7 @@ bool robust_mutex::try_lock_deadline(steady_point deadline) {
 bool robust_mutex::try_lock_deadline(steady_point deadline, std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   int rc = 0;
-  error.clear();
+  if (error) error.clear();  // clear() is a call, the test is none
   const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
   return so_far == quick::entered || acquire_coded(bytes, so_far, rc, {true, deadline}, __builtin_return_address(0), error);
 }
@@ -204,7 +205,7 @@ void robust_mutex::unlock() {
 
 void robust_mutex::unlock(std::error_code& error) noexcept {
   lock_bytes& bytes = bytes_of(*this);
-  error.clear();
+  if (error) error.clear();  // clear() is a call, the test is none
   if (!unlock_quickly(bytes)) [[unlikely]] error = detail::release(bytes);
 }
 

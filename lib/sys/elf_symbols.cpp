@@ -12,6 +12,7 @@
 #include <span>
 
 #include "sys/modules.hpp"
+#include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
 
@@ -20,7 +21,7 @@ namespace {
 class mapped_file {
  public:
   explicit mapped_file(const std::string& path) noexcept {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return;
     struct stat info {};
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
@@ -111,6 +112,7 @@ std::string demangle(std::string_view name) {
 }  // namespace
 
 std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
+  const no_cancellation here;
   const mapped_file file(path);
   const sections all(file);
   if (!has_build_id(all, build_id)) return {};

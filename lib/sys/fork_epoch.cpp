@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -26,11 +27,16 @@ std::byte* map_wiped_chunk() {
   return static_cast<std::byte*>(memory);
 }
 
+struct freed_line {
+  freed_line* next;
+};
+
 // Guarded by `mutex`. Held over a fork, so that the child's copy is usable.
 struct arena {
   std::mutex mutex;
   std::byte* next = nullptr;
   std::size_t left = 0;
+  freed_line* freed = nullptr;  // in a child the links are wiped: the list ends at its first line, the others are lost
 };
 
 arena& the_arena() {
@@ -44,24 +50,35 @@ arena& the_arena() {
 
 }  // namespace
 
-void* allocate_wiped_on_fork(std::size_t size) {
-  size = (size + 63) / 64 * 64;
-  if (size > chunk_bytes) throw std::bad_alloc();
+void* allocate_wiped_on_fork() {
   arena& from = the_arena();
   const std::lock_guard hold(from.mutex);
-  if (from.left < size) {
+  if (from.freed != nullptr) {
+    freed_line* const line = from.freed;
+    from.freed = line->next;
+    line->next = nullptr;
+    return line;
+  }
+  if (from.left == 0) {
     from.next = map_wiped_chunk();
     from.left = chunk_bytes;
   }
   void* const memory = from.next;
-  from.next += size;
-  from.left -= size;
+  from.next += wiped_line_bytes;
+  from.left -= wiped_line_bytes;
   return memory;
+}
+
+void free_wiped_on_fork(void* line) noexcept {
+  arena& to = the_arena();
+  const std::lock_guard hold(to.mutex);
+  std::memset(line, 0, wiped_line_bytes);
+  to.freed = ::new (line) freed_line{to.freed};
 }
 
 std::uint64_t process_epoch() noexcept {
   static std::atomic<std::uint64_t> epochs{0};  // counts along the line of forks, so that no descendant repeats one
-  static auto* const mine = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork(sizeof(std::atomic<std::uint64_t>)));
+  static auto* const mine = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork());
   std::uint64_t epoch = mine->load(std::memory_order_acquire);  // pairs with the exchange below, in another thread
   if (epoch != 0) return epoch;
   const std::uint64_t made = epochs.fetch_add(1, std::memory_order_acq_rel) + 1;

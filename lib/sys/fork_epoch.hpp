@@ -9,9 +9,11 @@
 
 namespace outlive::detail {
 
-// Memory that reads as zero in a forked child. Never given back: a few bytes for each thread that ever used a lock.
-// Throws std::bad_alloc.
-void* allocate_wiped_on_fork(std::size_t size);
+// A line of memory that reads as zero: now, and in a forked child. Throws std::bad_alloc.
+inline constexpr std::size_t wiped_line_bytes = 64;
+void* allocate_wiped_on_fork();
+// Gives it back, for the next thread.
+void free_wiped_on_fork(void* line) noexcept;
 
 // A number that is this process's own: it differs between a process and every child that it forks. Never 0.
 std::uint64_t process_epoch() noexcept;

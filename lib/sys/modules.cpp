@@ -14,10 +14,11 @@ namespace outlive::detail {
 namespace {
 
 std::string_view executable_path() {
-  static const std::string path = [] {
+  // Never destroyed: threads lock during static destruction.
+  static const std::string& path = *[] {
     char buffer[512];
     const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
-    return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
+    return new std::string(buffer, size > 0 ? static_cast<std::size_t>(size) : 0);
   }();
   return path;
 }

@@ -9,10 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
+
+#include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
 
@@ -44,6 +47,29 @@ std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept
   return total;
 }
 
+// Whether /proc shows this process's own PID namespace: it has exactly one number there. In a mount of an outer namespace, /proc/N is another
+// process than N, and what it says of N is worth nothing.
+bool read_proc_is_ours() noexcept {
+  char text[4096];
+  const std::string_view all(text, read_file("/proc/self/status", text, sizeof text));
+  const std::size_t begin = all.find("\nNSpid:");
+  if (begin == std::string_view::npos) return !all.empty();  // a kernel without PID namespaces
+  const std::string_view line = all.substr(begin + 1, all.find('\n', begin + 1) - begin - 1);
+  const std::size_t number = line.find_first_of("0123456789");
+  return number != std::string_view::npos && line.find_first_not_of("0123456789", number) == std::string_view::npos;
+}
+
+bool proc_is_ours() noexcept {
+  static std::atomic<std::uint64_t> asked_epoch{0};
+  static std::atomic<bool> answer{false};
+  const std::uint64_t epoch = process_epoch();
+  if (asked_epoch.load(std::memory_order_acquire) == epoch) return answer.load(std::memory_order_relaxed);
+  const bool ours = read_proc_is_ours();
+  answer.store(ours, std::memory_order_relaxed);
+  asked_epoch.store(epoch, std::memory_order_release);
+  return ours;
+}
+
 struct thread_stat {
   bool readable = false;
   char state = '?';
@@ -52,6 +78,7 @@ struct thread_stat {
 
 // proc(5): "pid (comm) state ppid ...", start time is field 22. The name may hold spaces and brackets: take the last one.
 thread_stat read_stat(pid_t tid) noexcept {
+  if (!proc_is_ours()) return {};
   char path[32];
   std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(tid));
   char text[1024];
@@ -115,6 +142,11 @@ std::uint64_t pid_namespace_inode() noexcept {
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
+std::uint32_t time_namespace_inode() noexcept {
+  struct stat info {};
+  return ::stat("/proc/self/ns/time", &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
+}
+
 boot_id current_boot_id() noexcept {
   boot_id id{};
   char text[64];
@@ -144,9 +176,8 @@ bool is_thread_id_free(pid_t tid) noexcept {
   return tid <= 0 || (::syscall(SYS_tkill, tid, 0) != 0 && errno == ESRCH);
 }
 
-bool is_process_dead(pid_t pid, std::uint64_t start_time) noexcept {
+bool is_process_dead(pid_t pid) noexcept {
   if (pid <= 0) return true;
-  if (has_other_start_time(read_stat(pid), start_time)) return true;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return errno == ESRCH;
   pollfd ended{fd, POLLIN, 0};  // readable once the last thread has ended, reaped or not

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -18,17 +20,21 @@ namespace {
 
 // Space that is only promised is SIGBUS later (hazard A47): take all of it now.
 void reserve(int fd, std::uint64_t size, const std::string& what) {
-  int rc = 0;
-  do {
-    rc = ::posix_fallocate(fd, 0, static_cast<off_t>(size));
-  } while (rc == EINTR);
-  if (rc != 0) fail(rc, what + ": reserving " + std::to_string(size) + " bytes");
+  // In steps: a signal makes tmpfs give up a whole call, and a profiler's timer may always be faster than a large one.
+  constexpr std::uint64_t step = std::uint64_t{4} << 20;
+  for (std::uint64_t done = 0; done < size;) {
+    const std::uint64_t next = std::min(step, size - done);
+    const int rc = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(next));
+    if (rc == EINTR) continue;
+    if (rc != 0) fail(rc, what + ": reserving " + std::to_string(size) + " bytes");
+    done += next;
+  }
 }
 
 }  // namespace
 
 file_descriptor::~file_descriptor() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) ::syscall(SYS_close, fd_);  // not libc's: a cancellation point in a destructor ends the process
 }
 
 namespace shared_memory {
@@ -50,11 +56,11 @@ file_descriptor create_memfd(const std::string& name, std::uint64_t size) {
   return file;
 }
 
-bool link(const file_descriptor& file, const std::string& path) {
-  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+bool link(int fd, const std::string& path) {
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
   if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
   // Where /proc is not mounted; needs CAP_DAC_READ_SEARCH.
-  if (errno != EEXIST && ::linkat(file.get(), "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) == 0) return true;
+  if (errno != EEXIST && ::linkat(fd, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) == 0) return true;
   if (errno == EEXIST) return false;
   fail(errno, path + ": giving the segment its name");
 }

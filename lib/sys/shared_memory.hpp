@@ -40,7 +40,7 @@ file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, un
 // A memfd that cannot shrink, with all its space reserved. Throws std::system_error.
 file_descriptor create_memfd(const std::string& name, std::uint64_t size);
 // Gives a file of create_unnamed() its name: the one step by which a segment appears. False: the name is taken. Throws.
-bool link(const file_descriptor& file, const std::string& path);
+bool link(int fd, const std::string& path);
 // Opens an existing file; an empty descriptor when there is none. Does not follow a symbolic link. Throws std::system_error.
 file_descriptor open(const std::string& path);
 // Opens a second descriptor of the same file. Throws std::system_error.
