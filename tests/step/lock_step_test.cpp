@@ -1,10 +1,13 @@
-// Killed after every instruction of lock and unlock.
+// Killed after every instruction of lock, try_lock, timed lock and unlock, with nobody else about, with a holder and with a waiter.
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
+#include <optional>
 
 #include "step/world.hpp"
 #include "support/child.hpp"
+#include "sys/native_mutex.hpp"
 
 using namespace outlive;
 using namespace outlive::testing;
@@ -12,74 +15,54 @@ using namespace std::chrono_literals;
 
 namespace {
 
-#define NEEDS_TRACING() \
-  if (auto why = tracing_unavailable()) GTEST_SKIP() << *why
-
-// Settles all mutexes as the heir and checks that no record is lost; the parent alone is left.
-void settle(world& w, const kill_point& point) {
-  for (std::size_t i = 0; i < w.locks(); ++i) w.inherit(i, point);
-  w.expect_records_free(1, point);
-}
-
-sweep_result run(world& w, const char* name, std::function<void(agent&)> victim) {
-  w.register_repair();
-  { auto warm = w.lock(0).lock(); }
-  sweep_plan plan;
-  plan.name = name;
-  plan.setup = [] {};
-  plan.victim = std::move(victim);
-  plan.after = [&](const kill_point& point) { settle(w, point); };
-  const sweep_result result = sweep(plan);
-  w.report(name, result);
-  return result;
-}
-
-// A repair may be due at no point where the holder did not name the victim, and must be at all others: inherit() compares. Here: that the
-// sweep saw both kinds.
-void expect_both_kinds(world& w, const sweep_result& result) {
-  EXPECT_GT(result.deaths, 20U);
+// inherit() compares each point. Here: that the sweep saw deaths that were owner deaths, and others.
+void expect_both_kinds(world& w) {
   EXPECT_GT(w.counts().repairs, 0U);
-  EXPECT_LT(w.counts().repairs, result.deaths * w.locks());
+  EXPECT_LT(w.counts().repairs, w.counts().points * w.locks());
 }
 
 }  // namespace
 
 TEST(lock_step, killed_at_every_instruction_of_lock_change_and_unlock) {
-  NEEDS_TRACING();
+  OUTLIVE_NEEDS_TRACING();
   world w(1);
-  const auto result = run(w, "lock, change, unlock", [&](agent&) {
-    w.i_am_the_victim();
-    { auto warm = w.lock(0).lock(); }
+  w.register_repair();
+  auto plan = w.plan("lock, change, unlock");
+  plan.victim = [&](agent&) {
+    w.warm_up();
     section_begin();
-    {
-      auto hold = w.lock(0).lock();
-      change(*hold);
-    }
+    w.lock(0).mutex().lock();
+    change(w.lock(0).unguarded());
+    w.lock(0).mutex().unlock();
     section_end();
-  });
-  expect_both_kinds(w, result);
+  };
+  w.run(plan);
+  expect_both_kinds(w);
 }
 
 TEST(lock_step, killed_at_every_instruction_of_try_lock_and_unlock) {
-  NEEDS_TRACING();
+  OUTLIVE_NEEDS_TRACING();
   world w(1);
-  const auto result = run(w, "try_lock, unlock", [&](agent&) {
-    w.i_am_the_victim();
-    { auto warm = w.lock(0).lock(); }
+  w.register_repair();
+  auto plan = w.plan("try_lock, change, unlock");
+  plan.victim = [&](agent&) {
+    w.warm_up();
     section_begin();
-    if (w.lock(0).mutex().try_lock()) {
-      change(w.lock(0).unguarded());
-      w.lock(0).mutex().unlock();
-    }
+    if (!w.lock(0).mutex().try_lock()) _exit(3);
+    change(w.lock(0).unguarded());
+    w.lock(0).mutex().unlock();
     section_end();
-  });
-  expect_both_kinds(w, result);
+  };
+  w.run(plan);
+  expect_both_kinds(w);
 }
 
 TEST(lock_step, killed_at_every_instruction_of_unlocking_three_out_of_order) {
-  NEEDS_TRACING();
+  OUTLIVE_NEEDS_TRACING();
   world w(3);
-  const auto result = run(w, "unlock of 3, out of order", [&](agent&) {
+  w.register_repair();
+  auto plan = w.plan("unlock of three, out of order");
+  plan.victim = [&](agent&) {
     w.i_am_the_victim();
     for (std::size_t i = 0; i < 3; ++i) w.lock(i).mutex().lock();
     section_begin();
@@ -87,56 +70,68 @@ TEST(lock_step, killed_at_every_instruction_of_unlocking_three_out_of_order) {
     w.lock(0).mutex().unlock();
     w.lock(2).mutex().unlock();
     section_end();
-  });
-  expect_both_kinds(w, result);
+  };
+  w.run(plan);
+  expect_both_kinds(w);
 }
 
-TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_whose_holder_stays) {
-  NEEDS_TRACING();
+TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_of_a_free_mutex) {
+  OUTLIVE_NEEDS_TRACING();
+  world w(1);
+  w.register_repair();
+  auto plan = w.plan("timed lock of a free mutex, unlock");
+  plan.victim = [&](agent&) {
+    w.warm_up();
+    section_begin();
+    if (!w.lock(0).mutex().try_lock_for(1s)) _exit(3);
+    change(w.lock(0).unguarded());
+    w.lock(0).mutex().unlock();
+    section_end();
+  };
+  w.run(plan);
+  expect_both_kinds(w);
+}
+
+TEST(lock_step, killed_at_every_state_of_a_timed_lock_whose_holder_stays) {
+  OUTLIVE_NEEDS_TRACING();
   world w(2);
   w.register_repair();
   auto mine = w.lock(1).lock();
-  sweep_plan plan;
-  plan.name = "timed lock, holder stays";
-  plan.setup = [] {};
+  auto plan = w.plan("timed lock, the holder stays", 5);
   plan.victim = [&](agent&) {
-    w.i_am_the_victim();
-    { auto warm = w.lock(0).lock(); }
+    w.warm_up();
     section_begin();
-    const bool got = w.lock(1).mutex().try_lock_for(1ms);
+    const bool got = w.lock(1).mutex().try_lock_until(std::chrono::steady_clock::now() - 1s);  // the same way, without the sleep
     section_end();
     if (got) _exit(3);
   };
-  plan.after = [&](const kill_point& point) {
-    SCOPED_TRACE(point.describe());
+  plan.after = [&](const kill_point&) {
     // The dead waiter left nothing: the holder goes on, and gives back as if nobody had been there.
-    w.inherit(0, point);
-    EXPECT_TRUE(mine);
+    EXPECT_EQ(w.native_word(1) & detail::native_mutex::tid_mask, static_cast<std::uint32_t>(gettid()));
     mine.unlock();
-    w.inherit(1, point);
-    w.expect_records_free(1, point);
+    w.settle();
     mine = w.lock(1).lock();
-    EXPECT_FALSE(mine.recovered());
   };
-  const auto result = sweep(plan);
-  w.report(plan.name.c_str(), result);
-  EXPECT_GT(result.deaths, 100U);
+  w.run(plan);
   EXPECT_EQ(w.counts().repairs, 0U) << "a waiter's death is no owner death";
 }
 
-TEST(lock_step, killed_at_every_instruction_of_a_lock_whose_holder_gives_back_meanwhile) {
-  NEEDS_TRACING();
+namespace {
+
+// The parent holds the mutex that the victim wants, and gives it back when the victim has slept for `sleep`.
+void wait_for_the_holder(const char* name, std::chrono::milliseconds sleep, std::size_t stride) {
   world w(2);
   w.register_repair();
   auto mine = w.lock(1).lock();
-  sweep_plan plan;
-  plan.name = "lock, holder gives back";
+  std::optional<deadline> enough;
+  auto plan = w.plan(name, stride);
   plan.setup = [&] {
+    w.forget_the_dead();
+    enough.reset();
     if (!mine) mine = w.lock(1).lock();
   };
   plan.victim = [&](agent&) {
-    w.i_am_the_victim();
-    { auto warm = w.lock(0).lock(); }
+    w.warm_up();
     section_begin();
     w.lock(1).mutex().lock();
     change(w.lock(1).unguarded());
@@ -144,33 +139,48 @@ TEST(lock_step, killed_at_every_instruction_of_a_lock_whose_holder_gives_back_me
     section_end();
   };
   plan.unblock = [&] {
-    if (mine) mine.unlock();
+    if (!enough) enough.emplace(sleep);
+    if (mine && enough->passed()) mine.unlock();
   };
-  plan.after = [&](const kill_point& point) {
+  plan.after = [&](const kill_point&) {
     if (mine) mine.unlock();
-    settle(w, point);
+    w.settle();
   };
-  const auto result = sweep(plan);
-  w.report(plan.name.c_str(), result);
-  EXPECT_GT(result.deaths, 100U);
-  EXPECT_GT(w.counts().repairs, 0U);
+  const auto result = w.run(plan);
+  expect_both_kinds(w);
+  EXPECT_GT(result.asleep, 0U) << result.describe();
 }
 
+}  // namespace
+
+TEST(lock_step, killed_at_every_state_of_a_lock_whose_holder_gives_back) {
+  OUTLIVE_NEEDS_TRACING();
+  wait_for_the_holder("lock, the holder gives back", 0ms, 7);
+}
+
+// The lock waits in slices of 250 ms, and between them clears glibc's pending entry and looks for an orphan.
+TEST(lock_step, killed_at_every_state_of_a_lock_that_waits_longer_than_a_slice) {
+  OUTLIVE_NEEDS_TRACING();
+  wait_for_the_holder("lock, the holder gives back in the second slice", 300ms, 499);
+}
+
+// The waiter is the heir. It repairs exactly once for each death before the store that clears the holder, and never after it.
 TEST(lock_step, killed_at_every_instruction_of_an_unlock_that_wakes_a_waiter) {
-  NEEDS_TRACING();
+  OUTLIVE_NEEDS_TRACING();
   world w(1);
   w.register_repair();
-  { auto warm = w.lock(0).lock(); }
   shared_value<std::uint32_t> held;
   shared_value<std::uint32_t> got;
   std::unique_ptr<child> waiter;
-  sweep_plan plan;
-  plan.name = "unlock with a waiter";
+  bool cleared = false;
+  std::size_t repaired_by_waiter = 0;
+  auto plan = w.plan("unlock that wakes a waiter");
   plan.setup = [&] {
+    w.forget_the_dead();
     held.store(0);
     got.store(0);
     waiter = std::make_unique<child>("waiter", [&](agent&) {
-      held.wait_equal(1);
+      if (!held.wait_equal(1)) _exit(5);
       auto hold = w.lock(0).lock();
       if (hold->a != hold->b) _exit(4);
       got.store(1);
@@ -180,42 +190,25 @@ TEST(lock_step, killed_at_every_instruction_of_an_unlock_that_wakes_a_waiter) {
     w.i_am_the_victim();
     w.lock(0).mutex().lock();
     held.store(1);
-    while ((w.native_word(0) & 0x80000000U) == 0) usleep(50);  // until the waiter sleeps in the kernel; the plan bounds it
+    while ((w.native_word(0) & detail::native_mutex::waiters) == 0) usleep(50);  // until the waiter is on its way into the kernel; the plan bounds it
     section_begin();
     w.lock(0).mutex().unlock();
     section_end();
   };
   plan.after = [&](const kill_point& point) {
-    SCOPED_TRACE(point.describe());
     waiter->expect_exit(0);
     EXPECT_EQ(got.load(), 1U) << "the waiter never got the mutex";
-    settle(w, point);
+    const std::uint32_t repairs = w.heir_was_told().repairs.load();
+    repaired_by_waiter += repairs;
+    EXPECT_LE(repairs, cleared || !point.died ? 0U : 1U) << "a repair although the holder was cleared";
+    if (point.died && repairs == 0) cleared = true;
+    if (repairs != 0) {
+      EXPECT_EQ(w.heir_was_told().owner.load(), w.victim());
+    }
+    w.settle();
+    EXPECT_EQ(w.counts().repairs, 0U) << "the waiter left something to repair";
   };
-  const auto result = sweep(plan);
-  w.report(plan.name.c_str(), result);
-  EXPECT_GT(result.deaths, 30U);
-}
-
-TEST(lock_step, killed_at_every_instruction_of_a_threads_first_lock_that_stores_into_the_segment) {
-  NEEDS_TRACING();
-  world w(1);
-  w.register_repair();
-  { auto warm = w.lock(0).lock(); }
-  sweep_plan plan;
-  plan.name = "first lock of a process: participant, record, lock";
-  plan.setup = [] {};
-  plan.victim = [&](agent&) {
-    w.i_am_the_victim();
-    section_begin();
-    w.lock(0).mutex().lock();
-    change(w.lock(0).unguarded());
-    w.lock(0).mutex().unlock();
-    section_end();
-  };
-  plan.after = [&](const kill_point& point) { settle(w, point); };
-  // Some 30,000 instructions, most of them in the tables of loaded modules: a prime stride visits others at each call of the code.
-  plan.stride = 7;
-  const auto result = sweep(plan);
-  w.report(plan.name.c_str(), result);
-  EXPECT_GT(result.deaths, 500U);
+  w.run(plan);
+  EXPECT_TRUE(cleared);
+  EXPECT_GT(repaired_by_waiter, 0U);
 }
