@@ -13,7 +13,7 @@ For each configuration: spin -a, cc, pan. One of three things is expected:
 Prints a line for each: "PASS: model.NAME: ..." or "FAIL: model.NAME: why". Exit: 0 if all passed, 1 if
 not, 77 without spin.
 
-  --full       the big configurations too (about an hour, up to 16 GiB)
+  --full       the big configurations too (long, and up to 16 GiB)
   --jobs N     as many at a time (default 2)
   --only WORD  those whose name contains WORD
 """
