@@ -46,6 +46,16 @@ TEST(directory, an_object_is_constructed_once_and_found_by_its_name) {
   EXPECT_EQ(seg.find<witness>("w "), nullptr);
 }
 
+TEST(directory, a_look_up_makes_no_system_call) {
+  segment seg = segment::anonymous();
+  seg.find_or_construct<int>("here", 42);
+  const std::string absent(30, 'x');
+  expect_no_system_call([&] {
+    if (*seg.find<int>("here") != 42 || seg.find<int>(absent) != nullptr) ::abort();
+    if (seg.find_or_construct<int>("here", 7) != 42) ::abort();
+  });
+}
+
 TEST(directory, names_of_all_lengths_are_kept_apart) {
   segment seg = segment::anonymous();
   for (std::size_t length = 1; length <= 255; ++length) seg.find_or_construct<std::size_t>(std::string(length, 'n'), length);

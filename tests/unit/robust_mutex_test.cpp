@@ -47,6 +47,19 @@ TEST_F(robust_mutex_test, threads_exclude_each_other) {
   EXPECT_EQ(count, 20'000);
 }
 
+#ifndef __SANITIZE_THREAD__  // which makes system calls of its own
+TEST_F(robust_mutex_test, a_free_mutex_takes_no_system_call) {
+  expect_no_system_call([&] {
+    mutex.lock();
+    other.lock();
+    mutex.unlock();
+    other.unlock();
+    if (!mutex.try_lock()) ::abort();
+    mutex.unlock();
+  });
+}
+#endif
+
 TEST_F(robust_mutex_test, the_form_with_a_code_does_the_same) {
   std::error_code error = errc::damaged;
   mutex.lock(error);
@@ -175,6 +188,24 @@ TEST_F(robust_mutex_test, locks_are_given_back_in_any_order) {
     elsewhere([&] { EXPECT_EQ(all[i]->try_lock(), !held) << i; });
     if (held) all[i]->unlock();
   }
+}
+
+// As a seccomp filter or an emulator leaves it, or a thread made by raw clone: its death would go unnoticed.
+TEST_F(robust_mutex_test, a_thread_without_a_robust_list_is_refused) {
+  elsewhere([&] {
+    void* head = nullptr;
+    std::size_t size = 0;
+    ASSERT_EQ(::syscall(SYS_get_robust_list, 0, &head, &size), 0);
+    ASSERT_EQ(::syscall(SYS_set_robust_list, nullptr, size), 0);
+    expect_error(errc::no_robust_list, {name.quoted(), "found that the kernel has no robust list of this thread", "expected one"},
+                 [&] { mutex.lock(); });
+    EXPECT_EQ(lock_code(mutex), errc::no_robust_list);
+    std::error_code error;
+    EXPECT_FALSE(mutex.try_lock(error));
+    EXPECT_EQ(error, errc::no_robust_list);
+    ASSERT_EQ(::syscall(SYS_set_robust_list, head, size), 0);
+    EXPECT_EQ(lock_code(mutex), std::error_code());
+  });
 }
 
 TEST_F(robust_mutex_test, ordinary_memory_is_refused_at_construction) {

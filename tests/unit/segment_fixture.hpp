@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -82,6 +85,17 @@ inline void expect_error(std::error_code code, std::initializer_list<std::string
     return;
   }
   ADD_FAILURE() << "expected an error: " << code.message() << "; found none";
+}
+
+/// Runs `act` in a child that the kernel kills at any system call but its end.
+inline void expect_no_system_call(const std::function<void()>& act, source_line at = source_line::here()) {
+  child strict("strict", [&](agent&) {
+    act();  // once ahead: a first use claims a thread record, and memory
+    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) throw std::system_error(errno, std::generic_category(), "seccomp");
+    for (int i = 0; i < 100; ++i) act();
+    ::syscall(SYS_exit, 7);
+  });
+  strict.expect_exit(7, at);
 }
 
 /// The bytes of a segment's file, to be damaged.
