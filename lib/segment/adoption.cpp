@@ -37,18 +37,38 @@ bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexc
                         record.start_time.load(std::memory_order_relaxed));
 }
 
-// A dead thread's record and that of a living one may bear the same, reused id, and both have the lock in hand. One living bearer is enough.
-// "No record and the thread exists: not dead."
+// Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a living one may bear the same, reused id.
+struct bearers {
+  bool living = false;
+  bool dead = false;
+  std::uint64_t acquisitions = 0;  // of living threads with that id, whatever they hold
+
+  bool operator==(const bearers&) const noexcept = default;
+};
+
+bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  const std::uint64_t offset = where.offset_of(&lock);
+  bearers found;
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    const thread_record& record = where.record(i);
+    if (record.tid.load(std::memory_order_acquire) != tid) continue;
+    const bool dead = is_record_thread_dead(record, tid);
+    if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
+    if (has_entry(where, i, offset)) (dead ? found.dead : found.living) = true;
+  }
+  return found;
+}
+
+// One living bearer is enough: an entry is there before the native lock. None seen proves little by itself, for a living thread may have given the
+// lock back and taken it again while its record was looked at: two looks around one more at the word must agree, and that thread's count of
+// acquisitions with them (docs/model/adopt.pml). "No record and the thread exists: not dead."
 bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
   if (tid == static_cast<std::uint32_t>(current_tid())) return true;
-  const std::uint64_t offset = where.offset_of(&lock);
-  bool has_bearer = false;
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    if (where.record(i).tid.load(std::memory_order_acquire) != tid || !has_entry(where, i, offset)) continue;
-    if (!is_record_thread_dead(where.record(i), tid)) return false;
-    has_bearer = true;
-  }
-  return has_bearer || is_thread_id_free(static_cast<pid_t>(tid));
+  const bearers first = find_bearers(where, lock, tid);
+  if (first.living) return false;
+  if ((native_mutex::word(lock.native) & native_mutex::tid_mask) != tid) return false;
+  if (find_bearers(where, lock, tid) != first) return false;
+  return first.dead || is_thread_id_free(static_cast<pid_t>(tid));
 }
 
 // Who the calling thread is: asked once a process and thread, for the owner_* of internal locks.

@@ -48,6 +48,9 @@ void make_natively_consistent(const arrival& at) noexcept {
 }
 
 settled leave(const arrival& at, std::error_code error) noexcept {
+  // Counted, too: an adopter takes an unchanged count for "has not had the native mutex in between".
+  shared_u64& count = at.mine.record->acquisitions;
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   make_natively_consistent(at);
   native_mutex::unlock(at.lock.native);
   crash_barrier();  // the entry until after the native unlock (U10)

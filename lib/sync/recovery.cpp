@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include <outlive/error.hpp>
 
@@ -90,6 +91,8 @@ recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint
 void forget_origin(attachment& mine, std::uint64_t offset) noexcept {
   const taken got = take(mine, offset);
   if (got.rc == EBUSY) return;
+  shared_u64& count = mine.record->acquisitions;
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // as in heir.cpp, leave()
   const lock_state state(got.lock->state.load(std::memory_order_acquire));
   if (state.condition() == lock_condition::unrepaired) {
     got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);
@@ -122,11 +125,18 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
 
 void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell) {
   mapping& where = *mine.where;
+  // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
+  std::vector<std::uint64_t> failed_at;
   for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
     const thread_record& record = where.record(index);
     if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
     if (!is_dead_for_good(where, index)) continue;
-    for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) { tell(recover_lock(mine, dead, offset)); });
+    for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
+      if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
+      const recovered_lock done = recover_lock(mine, dead, offset);
+      if (done.result.error) failed_at.push_back(offset);
+      tell(done);
+    });
   }
 }
 
