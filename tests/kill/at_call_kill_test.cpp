@@ -1,10 +1,8 @@
 // Death around each pthread call that the library makes: entering, leaving, repairing, claiming, recovering, adopting.
 //
-// The victim counts the calls on mutexes of the segment (this program's functions go before libc's), and dies before or after the n-th,
-// for n = 0, 1, 2 ... until it survives. What a death at that place must cost is written down for each.
-#include <dlfcn.h>
+// The victim counts the calls on mutexes of the segment (trap.hpp), and dies before or after the n-th, for n = 0, 1, 2
+// ... until it survives. What a death at that place must cost is written down for each.
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -12,63 +10,10 @@
 #include <map>
 #include <string>
 
+#include "kill/trap.hpp"
 #include "process/accounts.hpp"
 #include "process/report_copy.hpp"
 #include "support/orphans.hpp"
-
-namespace outlive::testing {
-namespace {
-
-struct trap {
-  const char* from = nullptr;  // calls on mutexes in this memory count
-  const char* to = nullptr;
-  int left = -1;  // calls before death; below 0: disarmed
-  text_copy<64>* place = nullptr;
-};
-trap the_trap;
-
-void pass(const pthread_mutex_t* mutex, const char* place) noexcept {
-  const char* const at = reinterpret_cast<const char*>(mutex);
-  if (the_trap.left < 0 || at < the_trap.from || at >= the_trap.to) return;
-  if (the_trap.left-- > 0) return;
-  *the_trap.place = place;
-  kill(getpid(), SIGKILL);
-}
-
-using mutex_call = int (*)(pthread_mutex_t*);
-mutex_call next(const char* name) noexcept {
-  return reinterpret_cast<mutex_call>(dlsym(RTLD_NEXT, name));
-}
-
-}  // namespace
-}  // namespace outlive::testing
-
-extern "C" int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
-  using namespace outlive::testing;
-  static const mutex_call real = next("pthread_mutex_trylock");
-  pass(mutex, "before trylock");
-  const int rc = real(mutex);
-  pass(mutex, "after trylock");
-  return rc;
-}
-
-extern "C" int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
-  using namespace outlive::testing;
-  static const mutex_call real = next("pthread_mutex_unlock");
-  pass(mutex, "before unlock");
-  const int rc = real(mutex);
-  pass(mutex, "after unlock");
-  return rc;
-}
-
-extern "C" int pthread_mutex_consistent(pthread_mutex_t* mutex) noexcept {
-  using namespace outlive::testing;
-  static const mutex_call real = next("pthread_mutex_consistent");
-  pass(mutex, "before consistent");
-  const int rc = real(mutex);
-  pass(mutex, "after consistent");
-  return rc;
-}
 
 namespace outlive::testing {
 namespace {
