@@ -34,8 +34,7 @@ TEST(names, classes_out_of_bounds_are_refused_and_leave_no_object) {
   };
   refused("", "found 0 bytes");
   refused(std::string(64, 'c'), "found 64 bytes");
-  expect_error(errc::invalid_name, {"lock class \"a"},
-               [&] { seg.find_or_construct<robust_mutex>("lock", std::string_view("a\0b", 3)); });
+  expect_error(errc::invalid_name, {"lock class \"a"}, [&] { seg.find_or_construct<robust_mutex>("lock", std::string_view("a\0b", 3)); });
 }
 
 TEST(names, a_full_table_is_told_and_what_is_in_it_works) {
@@ -87,7 +86,8 @@ TEST(names, a_class_of_bare_mutexes_guards_nothing) {
   const test_name name;
   segment seg = segment::create(name);
   seg.find_or_construct<robust_mutex>("a", "shelf");
-  expect_error(errc::type_mismatch, {name.quoted(), "lock class \"shelf\"", "found bare mutexes", std::string("expected type ") + typeid(int).name()},
+  expect_error(errc::type_mismatch,
+               {name.quoted(), "lock class \"shelf\"", "found bare mutexes", std::string("expected type ") + typeid(int).name()},
                [&] { seg.find_or_construct<guarded<int>>("b", "shelf", 1); });
   expect_error(errc::type_mismatch, {"found bare mutexes"}, [&] { (void)on_owner_death<int>(seg, "shelf", always_consistent); });
   EXPECT_NO_THROW((void)on_owner_death(seg, "shelf", always_consistent));
@@ -115,9 +115,7 @@ TEST(names, types_that_differ_behind_the_cut_are_other_types) {
   seg.find_or_construct<long_name<2>>("two", long_name<2>{2});
   EXPECT_THROW((void)seg.find<long_name<2>>("one"), std::system_error);
   EXPECT_EQ(seg.find<long_name<2>>("two")->value, 2);
-  seg.for_each([](const segment::object_info& each) {
-    EXPECT_EQ(each.type, std::string(typeid(long_name<1>).name()).substr(0, 95));
-  });
+  seg.for_each([](const segment::object_info& each) { EXPECT_EQ(each.type, std::string(typeid(long_name<1>).name()).substr(0, 95)); });
 }
 
 TEST(names, the_same_name_takes_one_place) {

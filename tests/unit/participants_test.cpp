@@ -162,10 +162,12 @@ TEST_F(participants_test, a_lock_in_a_pthread_keys_destructor_works_and_leaves_n
   static int rounds = 0;
   static pthread_key_t key;
   locked_at_end = &mutex;
-  ASSERT_EQ(::pthread_key_create(&key, [](void* value) {
-              EXPECT_EQ(lock_code(*locked_at_end), std::error_code());
-              if (++rounds < 3) ::pthread_setspecific(key, value);
-            }), 0);
+  ASSERT_EQ(::pthread_key_create(&key,
+                                 [](void* value) {
+                                   EXPECT_EQ(lock_code(*locked_at_end), std::error_code());
+                                   if (++rounds < 3) ::pthread_setspecific(key, value);
+                                 }),
+            0);
   elsewhere([&] {
     EXPECT_EQ(lock_code(mutex), std::error_code());
     ::pthread_setspecific(key, &rounds);

@@ -36,8 +36,7 @@ TEST(segment_create, existing_segment_is_refused_and_left_as_it_is) {
   const test_name name;
   segment made = segment::create(name);
   made.find_or_construct<int>("answer", 42);
-  expect_error(errc::already_exists, {name.quoted(), "found " + name.path(), "expected no segment"},
-               [&] { (void)segment::create(name); });
+  expect_error(errc::already_exists, {name.quoted(), "found " + name.path(), "expected no segment"}, [&] { (void)segment::create(name); });
   EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
 }
 
@@ -63,8 +62,8 @@ TEST(segment_create, names_out_of_bounds_are_refused_by_every_function) {
   const struct {
     std::string name;
     std::string found;
-  } bad[] = {{"", "an empty name"},       {std::string(201, 'n'), "too long"}, {"a/b", "a slash"},
-             {"../escape", "a slash"},    {with_zero, "a zero byte"},          {std::string(100'000, 'n'), "too long"}};
+  } bad[] = {{"", "an empty name"},    {std::string(201, 'n'), "too long"}, {"a/b", "a slash"},
+             {"../escape", "a slash"}, {with_zero, "a zero byte"},          {std::string(100'000, 'n'), "too long"}};
   for (const auto& [name, found] : bad) {
     const std::string head = name.substr(0, 80);
     const auto refused = [&](const std::function<void()>& act) {

@@ -3,12 +3,19 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "unit/segment_sample.hpp"
 
 namespace outlive::testing {
+
+/// Bytes [begin, end) of the file.
+struct byte_range {
+  std::size_t begin;
+  std::size_t end;
+};
 
 struct damage_result {
   std::size_t tried = 0;
@@ -41,6 +48,20 @@ class damage_trial {
 
   const sample_segment& sample() const { return sample_; }
 
+  /// Where the headers of blocks and the names behind their objects stand, in the file; freed blocks included.
+  std::vector<byte_range> block_headers() const {
+    std::vector<byte_range> found;
+    for (std::size_t at = sample_.layout().objects; at < sample_.objects_end();) {
+      detail::block_header block;
+      std::memcpy(static_cast<void*>(&block), sample_.bytes().data() + at, sizeof block);
+      found.push_back({at, at + sizeof block});
+      const std::size_t rest = at + sizeof block + detail::region_layout::round_up(block.size, detail::cache_line);
+      if (block.name_length > detail::inline_name_bytes) found.push_back({rest, rest + block.name_length});
+      at += std::size_t{block.lines} * detail::cache_line;
+    }
+    return found;
+  }
+
  private:
   static constexpr int max_failures = 8;
   struct change {
@@ -60,7 +81,10 @@ class damage_trial {
       while (next_.load() < all_.size() && failures < max_failures) {
         const std::size_t index = next_.load();
         const sample_verdict verdict = try_one(all_[index]);
-        if (!verdict.wrong.empty() && ++failures > 0) parent.fail(describe(index) + ": " + verdict.wrong);
+        if (!verdict.wrong.empty()) {
+          parent.fail(describe(index) + ": " + verdict.wrong);
+          ++failures;
+        }
         if (verdict.refused) refused_.add();
         next_.add();
       }

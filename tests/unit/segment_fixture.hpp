@@ -31,9 +31,7 @@ namespace outlive::testing {
 /// A segment name that no other test has. The segment is gone when this ends, whoever made it.
 class test_name {
  public:
-  test_name() : text_("test-" + std::to_string(getpid()) + "-" + std::to_string(next())), owner_(getpid()) {
-    segment::unlink(text_);
-  }
+  test_name() : text_("test-" + std::to_string(getpid()) + "-" + std::to_string(next())), owner_(getpid()) { segment::unlink(text_); }
   ~test_name() {
     if (getpid() == owner_) ::unlink(path().c_str());
   }
@@ -132,8 +130,7 @@ class segment_file {
   }
   /// Writes constants as a maker of segments would: with a checksum that fits.
   void write(detail::segment_constants constants) const {
-    constants.checksum =
-        detail::hash_bytes(&constants, offsetof(detail::segment_constants, checksum), detail::segment_magic);
+    constants.checksum = detail::hash_bytes(&constants, offsetof(detail::segment_constants, checksum), detail::segment_magic);
     write(&constants, sizeof constants, 0);
   }
 

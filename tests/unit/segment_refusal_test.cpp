@@ -27,10 +27,14 @@ void expect_refused(errc code, std::initializer_list<std::string_view> words, vo
   segment_constants changed = whole;
   change(changed);
   file.write(changed);
-  expect_error(code, {name.quoted()}, [&] { (void)segment::open(name); }, at);
-  expect_error(code, words, [&] { (void)segment::open(name); }, at);
-  expect_error(code, words, [&] { (void)segment::open_or_create(name); }, at);
-  expect_error(code, words, [&] { (void)segment::from_fd(file.fd()); }, at);
+  expect_error(
+      code, {name.quoted()}, [&] { (void)segment::open(name); }, at);
+  expect_error(
+      code, words, [&] { (void)segment::open(name); }, at);
+  expect_error(
+      code, words, [&] { (void)segment::open_or_create(name); }, at);
+  expect_error(
+      code, words, [&] { (void)segment::from_fd(file.fd()); }, at);
   // Nothing was lost by that.
   file.write(whole);
   EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
@@ -56,23 +60,20 @@ TEST(segment_refusal, unknown_features) {
 
 TEST(segment_refusal, another_abi_is_told_in_words) {
   const std::string own = detail::describe_abi(detail::abi_signature());
-  expect_refused(errc::abi_mismatch, {"found ABI ", "32 bit", "; expected ", own}, [](segment_constants& c) {
-    c.abi = (c.abi & ~(std::uint64_t{0xff} << 40)) | std::uint64_t{4} << 40;
-  });
-  expect_refused(errc::abi_mismatch, {"musl", "; expected ", "glibc"}, [](segment_constants& c) {
-    c.abi = (c.abi & ~(std::uint64_t{0xff} << 32)) | std::uint64_t{2} << 32;
-  });
-  expect_refused(errc::abi_mismatch, {"mutex of 24 bytes"}, [](segment_constants& c) {
-    c.abi = (c.abi & ~(std::uint64_t{0xffff} << 16)) | std::uint64_t{24} << 16;
-  });
+  expect_refused(errc::abi_mismatch, {"found ABI ", "32 bit", "; expected ", own},
+                 [](segment_constants& c) { c.abi = (c.abi & ~(std::uint64_t{0xff} << 40)) | std::uint64_t{4} << 40; });
+  expect_refused(errc::abi_mismatch, {"musl", "; expected ", "glibc"},
+                 [](segment_constants& c) { c.abi = (c.abi & ~(std::uint64_t{0xff} << 32)) | std::uint64_t{2} << 32; });
+  expect_refused(errc::abi_mismatch, {"mutex of 24 bytes"},
+                 [](segment_constants& c) { c.abi = (c.abi & ~(std::uint64_t{0xffff} << 16)) | std::uint64_t{24} << 16; });
   expect_refused(errc::abi_mismatch, {"cache line of 128"}, [](segment_constants& c) { c.abi = (c.abi & ~std::uint64_t{0xffff}) | 128; });
-  expect_refused(errc::abi_mismatch, {"machine 0xf3"}, [](segment_constants& c) {
-    c.abi = (c.abi & ~(std::uint64_t{0xffff} << 48)) | std::uint64_t{0xf3} << 48;
-  });
+  expect_refused(errc::abi_mismatch, {"machine 0xf3"},
+                 [](segment_constants& c) { c.abi = (c.abi & ~(std::uint64_t{0xffff} << 48)) | std::uint64_t{0xf3} << 48; });
 }
 
 TEST(segment_refusal, another_boot_of_the_machine) {
-  expect_refused(errc::damaged, {"another boot", "remove it"}, [](segment_constants& c) { c.boot_id[5] = static_cast<char>(~c.boot_id[5]); });
+  expect_refused(errc::damaged, {"another boot", "remove it"},
+                 [](segment_constants& c) { c.boot_id[5] = static_cast<char>(~c.boot_id[5]); });
 }
 
 TEST(segment_refusal, another_pid_namespace) {
@@ -183,9 +184,11 @@ TEST(segment_refusal, a_symbolic_link) {
 TEST(segment_refusal, what_is_no_regular_file) {
   const test_name name;
   ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"}, [&] { (void)segment::open(name); });
+  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"},
+               [&] { (void)segment::open(name); });
   const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  expect_error(errc::damaged, {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
+  expect_error(errc::damaged,
+               {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
                [&] { (void)segment::from_fd(null.get()); });
 }
 

@@ -25,12 +25,6 @@
 
 namespace outlive::testing {
 
-/// Bytes [begin, end) of the file.
-struct byte_range {
-  std::size_t begin;
-  std::size_t end;
-};
-
 struct sample_pair {
   long a = 500;
   long b = 500;
@@ -57,20 +51,8 @@ class sample_segment {
   const std::vector<unsigned char>& bytes() const { return whole_; }
   const detail::region_layout& layout() const { return layout_; }
   std::size_t name_count() const { return name_count_; }
-
-  /// Where the headers of blocks and the names behind their objects stand, in the file; freed blocks included.
-  std::vector<byte_range> block_headers() const {
-    std::vector<byte_range> found;
-    for (std::size_t at = layout_.objects; at < end_;) {
-      detail::block_header block;
-      std::memcpy(static_cast<void*>(&block), whole_.data() + at, sizeof block);
-      found.push_back({at, at + sizeof block});
-      const std::size_t rest = at + sizeof block + detail::region_layout::round_up(block.size, detail::cache_line);
-      if (block.name_length > detail::inline_name_bytes) found.push_back({rest, rest + block.name_length});
-      at += std::size_t{block.lines} * detail::cache_line;
-    }
-    return found;
-  }
+  /// Where the blocks end, in the file.
+  std::size_t objects_end() const { return end_; }
 
   /// Uses the segment of this name, which is a damaged copy, in every way.
   sample_verdict examine(const std::string& copy) const {
@@ -99,7 +81,8 @@ class sample_segment {
         act();
       } catch (const std::system_error& error) {
         if (error.code().category() != error_category()) blame(what + " throws " + error.what());
-        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos) blame(what + " has no good message: " + error.what());
+        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos)
+          blame(what + " has no good message: " + error.what());
         verdict.refused = true;
       } catch (const std::exception& error) {
         blame(what + " throws " + error.what());
@@ -150,9 +133,9 @@ class sample_segment {
     // A removed slot in the midst of a run, and freed blocks on two lists.
     in.destroy<int>(first);
     in.destroy<sample_array>("removed array");
-    objects_ = {{"answer", typeid(int).name()},           {second, typeid(int).name()},
-                {third, typeid(int).name()},              {"seventeen bytes..", typeid(sample_array).name()},
-                {long_name(), typeid(long).name()},       {"account", typeid(sample_guarded).name()},
+    objects_ = {{"answer", typeid(int).name()},        {second, typeid(int).name()},
+                {third, typeid(int).name()},           {"seventeen bytes..", typeid(sample_array).name()},
+                {long_name(), typeid(long).name()},    {"account", typeid(sample_guarded).name()},
                 {"shelf", typeid(robust_mutex).name()}};
     const auto& header = *reinterpret_cast<const detail::segment_header*>(in.base());
     name_count_ = header.name_count.load() & 0xffff;  // its complement stands above
@@ -165,8 +148,7 @@ class sample_segment {
   /// As if its owner had died, and a process without a repair had met it: the next lock() runs the repair of its class.
   template <class Lock>
   static void leave_unrepaired(const segment&, Lock& lock) {
-    reinterpret_cast<detail::lock_bytes&>(lock).state.store(
-        detail::lock_state(0, detail::lock_condition::unrepaired, 0, {}).word());
+    reinterpret_cast<detail::lock_bytes&>(lock).state.store(detail::lock_state(0, detail::lock_condition::unrepaired, 0, {}).word());
   }
 
   template <class T, class Good>
@@ -185,9 +167,7 @@ class sample_segment {
     look_at<sample_array>(on, "seventeen bytes..", [](const sample_array& v) { return v == pattern(); });
     look_at<long>(on, long_name(), [](long v) { return v == 255; });
     for (const std::string& name : absent_) {
-      on.step("find of what is absent", [&] {
-        on.require(on.seg[0].find<int>(name) == nullptr, name + " is invented");
-      });
+      on.step("find of what is absent", [&] { on.require(on.seg[0].find<int>(name) == nullptr, name + " is invented"); });
     }
     on.step("for_each", [&] {
       std::map<std::string, std::string> seen;
@@ -286,9 +266,8 @@ class sample_segment {
       on.require(is_fresh(&made, sizeof made), "memory was given out twice");
       on.require(seg.destroy<kind>("new kind"), "a new kind does not go");
     });
-    on.step("finding by find_or_construct", [&] {
-      on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time");
-    });
+    on.step("finding by find_or_construct",
+            [&] { on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time"); });
     on.step("destroying", [&] {
       on.require(seg.destroy<int>("answer"), "answer is lost");
       on.destroyed_answer = true;

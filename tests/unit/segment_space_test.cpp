@@ -64,16 +64,19 @@ TEST(segment_space, a_full_dev_shm_is_told_at_creation) {
   const test_name name;
   segment_options options;
   options.size = 1 << 20;
-  const std::string text = "expected " + std::to_string(detail::region_layout::of([&] {
-                             detail::segment_constants c{};
-                             c.object_bytes = options.size;
-                             c.directory_capacity = options.directory_capacity;
-                             c.threads = options.threads;
-                             c.participants = options.participants;
-                             c.max_held = options.max_held;
-                             c.lock_classes = options.lock_classes;
-                             return c;
-                           }()).total) + " bytes";
+  const std::string text = "expected " +
+                           std::to_string(detail::region_layout::of([&] {
+                                            detail::segment_constants c{};
+                                            c.object_bytes = options.size;
+                                            c.directory_capacity = options.directory_capacity;
+                                            c.threads = options.threads;
+                                            c.participants = options.participants;
+                                            c.max_held = options.max_held;
+                                            c.lock_classes = options.lock_classes;
+                                            return c;
+                                          }())
+                                              .total) +
+                           " bytes";
   expect_nothing_left_by([&] {
     expect_error(errc::no_space, {name.quoted(), "found no room for it in /dev/shm", text, "segment_options::size"},
                  [&] { (void)segment::create(name, options); });
@@ -119,8 +122,7 @@ TEST(segment_space, a_read_only_dev_shm) {
   const test_name name;
   REQUIRE_SHM("size=1m,ro");
   expect_nothing_left_by([&] {
-    expect_error(std::make_error_code(std::errc::read_only_file_system), {name.quoted(), "/dev/shm"},
-                 [&] { (void)segment::create(name); });
+    expect_error(std::make_error_code(std::errc::read_only_file_system), {name.quoted(), "/dev/shm"}, [&] { (void)segment::create(name); });
   });
   expect_error(errc::not_found, {name.quoted()}, [&] { (void)segment::open(name); });
 }
