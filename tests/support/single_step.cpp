@@ -282,26 +282,6 @@ class sweeper {
 
 }  // namespace
 
-std::string kill_point::describe() const {
-  std::ostringstream out;
-  out << (died ? "kill point " : "survivor, point ") << index << ": " << (asleep ? "asleep in " : "")
-      << describe_address(pc);
-  return out.str();
-}
-
-std::string sweep_result::describe() const {
-  std::ostringstream out;
-  out << length << " instructions, ";
-  if (states != 0)
-    out << states << " visible states, ";
-  if (preempted != 0)
-    out << preempted << " points of interruption, ";
-  out << deaths << " kill points (" << asleep << " asleep in a system call, "
-      << accelerated << " by a breakpoint), " << diverged << " runs repeated, the last victim "
-      << (last_survived ? "survived" : "did not survive");
-  return out.str();
-}
-
 sweep_result sweep(const sweep_plan& plan) {
   if (const auto why = tracing_unavailable())
     throw std::runtime_error(plan.name + ": " + *why);
