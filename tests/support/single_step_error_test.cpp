@@ -15,6 +15,13 @@
 namespace outlive::testing {
 namespace {
 
+/// A section of ten stores, written in assembly so that its length is known.
+void ten_stores(volatile std::uint64_t* word) {
+  section_begin();
+  asm volatile(".rept 10\n\tincq (%0)\n\t.endr" : : "r"(word) : "memory");
+  section_end();
+}
+
 class single_step_error_test : public ::testing::Test {
  protected:
   void SetUp() override {
