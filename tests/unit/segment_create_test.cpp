@@ -64,7 +64,10 @@ TEST(segment_create, names_out_of_bounds_are_refused_by_every_function) {
     std::string found;
   } bad[] = {{"", "an empty name"},    {std::string(201, 'n'), "too long"}, {"a/b", "a slash"},
              {"../escape", "a slash"}, {with_zero, "a zero byte"},          {std::string(100'000, 'n'), "too long"}};
-  for (const auto& [name, found] : bad) {
+  for (const auto& each : bad) {
+    // Not a structured binding, which a lambda cannot capture in clang 14.
+    const std::string& name = each.name;
+    const std::string& found = each.found;
     const std::string head = name.substr(0, 80);
     const auto refused = [&](const std::function<void()>& act) {
       expect_error(errc::invalid_name, {"segment \"" + head.substr(0, head.find('\0')), found, "expected 1 to 200 bytes"}, act);
