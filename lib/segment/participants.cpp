@@ -144,8 +144,9 @@ bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::ui
 
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
-    const pid_t pid = pid_in(where.participant_at(i).identity.load(std::memory_order_acquire));
-    if (pid != 0 && !is_thread_dead(pid, static_cast<pid_t>(tid), 0)) return true;
+    const std::uint64_t identity = where.participant_at(i).identity.load(std::memory_order_acquire);
+    if (identity == 0 || is_thread_dead(pid_in(identity), static_cast<pid_t>(tid), 0)) continue;
+    if (!is_dead(identity)) return true;  // else a stranger bears a dead participant's pid
   }
   return false;
 }

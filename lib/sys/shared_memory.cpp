@@ -20,12 +20,16 @@ namespace {
 
 // Space that is only promised is SIGBUS later (hazard A47): take all of it now.
 void reserve(int fd, std::uint64_t size, const std::string& what) {
-  // In steps: a signal makes tmpfs give up a whole call, and a profiler's timer may always be faster than a large one.
-  constexpr std::uint64_t step = std::uint64_t{4} << 20;
+  // All at once, so that too much is refused before any memory is taken. A signal makes tmpfs give up the whole call, and a profiler's
+  // timer may always be faster than a large one: after the first such signal, in steps.
+  std::uint64_t step = size;
   for (std::uint64_t done = 0; done < size;) {
     const std::uint64_t next = std::min(step, size - done);
     const int rc = ::posix_fallocate(fd, static_cast<off_t>(done), static_cast<off_t>(next));
-    if (rc == EINTR) continue;
+    if (rc == EINTR) {
+      step = std::uint64_t{4} << 20;
+      continue;
+    }
     if (rc != 0) fail(rc, what + ": reserving " + std::to_string(size) + " bytes");
     done += next;
   }
