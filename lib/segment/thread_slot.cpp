@@ -28,6 +28,9 @@ void forget_all_attachments() noexcept {
   }
 }
 
+// Attachments of threads that ended while they held something: never freed, for they keep the mapping.
+constinit std::atomic<attachment*> kept_attachments{nullptr};
+
 // At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too:
 // it keeps the mapping for the walk.
 void end_of_thread() {
@@ -41,6 +44,13 @@ void end_of_thread() {
     thread_records::release(*each->where, each->index);
     *link = each->next;
     delete each;
+  }
+  for (attachment* each = first_attachment; each != nullptr; each = each->next) {
+    if (each->kept) continue;
+    each->kept = true;
+    each->next_kept = kept_attachments.load(std::memory_order_relaxed);
+    while (!kept_attachments.compare_exchange_weak(each->next_kept, each, std::memory_order_acq_rel)) {
+    }
   }
   // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
   if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot, &nobodys_slot));

@@ -23,6 +23,8 @@ struct attachment {
   held_entry* top = nullptr;  // first free entry; the slot's copy counts while the slot is on this segment
   std::uint64_t me = 0;       // {me, consistent}: the word of a lock that this thread is in
   attachment* next = nullptr;
+  attachment* next_kept = nullptr;  // once its thread has ended while holding
+  bool kept = false;
 
   [[nodiscard]] record_id id() const noexcept {
     const lock_state state(me);
