@@ -1,0 +1,63 @@
+// Killed in the creation of a named segment: there is a whole segment under the name or none, and nothing else in /dev/shm.
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "step/world.hpp"
+#include "support/child.hpp"
+
+using namespace outlive;
+using namespace outlive::testing;
+
+namespace {
+
+std::set<std::string> files_of_ours(const std::string& part) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().filename().string().find(part) != std::string::npos) names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST(segment_step, killed_around_every_system_call_of_the_creation_of_a_segment) {
+  OUTLIVE_NEEDS_TRACING();
+  const std::string name = "step_test." + std::to_string(getpid());
+  std::uint64_t nothing = 0;
+  std::size_t there = 0, absent = 0, points = 0;
+  sweep_plan plan;
+  plan.name = "segment::create";
+  plan.victim = [&](agent&) {
+    section_begin();
+    const segment made = segment::create(name, world::small());
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    points += point.died;
+    const auto left = files_of_ours(name);
+    EXPECT_TRUE(point.died || !left.empty());
+    ++(left.empty() ? absent : there);
+    if (!left.empty()) {
+      EXPECT_EQ(left, (std::set<std::string>{"outlive." + name}));
+      segment found = segment::open(name);
+      EXPECT_EQ(found.options().threads, world::small().threads);
+      auto& lock = found.find_or_construct<guarded_twins>("twins", "twins");
+      EXPECT_TRUE(lock.try_lock());
+      EXPECT_EQ(found.threads_in_use(), 1U);
+    }
+    segment again = segment::open_or_create(name, world::small());
+    EXPECT_EQ(again.find<guarded_twins>("twins") != nullptr, !left.empty());
+    EXPECT_TRUE(segment::unlink(name));
+  };
+  // The file has no name until it is complete, so its bytes are nobody's yet: new states come from system calls alone.
+  plan.watched = {std::as_bytes(std::span(&nothing, 1))};
+  plan.stride = 199;
+  const auto result = sweep(plan);
+  std::printf("| %s | %zu | %zu | - | - | 0 | 0 | 0 | 0 | 0 | 0 |\n", plan.name.c_str(), result.length, points);
+  std::printf("%s: %s, segment there %zu, absent %zu\n", plan.name.c_str(), result.describe().c_str(), there, absent);
+  EXPECT_GT(there, 0U);
+  EXPECT_GT(absent, 0U);
+}
