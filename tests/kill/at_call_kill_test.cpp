@@ -155,7 +155,8 @@ TEST(at_call_kill_test, an_heir_whose_repair_fails_killed_anywhere_leaves_the_de
 }
 
 TEST(at_call_kill_test, an_adopter_killed_anywhere_leaves_the_orphan_to_the_next) {
-  // The victim's repair has run before the first "consistent" on the orphan; "consistent" on the adoption mutex comes in no run.
+  // The victim's repair has run before the first "consistent" on the orphan; "consistent" on the adoption mutex comes
+  // in no run.
   run({
       .before = orphan_it,
       .act = [](const accounts& all) { all.mutex().lock(); },

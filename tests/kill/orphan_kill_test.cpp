@@ -1,5 +1,6 @@
-// Orphans: the owner is dead, and the kernel has not marked the lock (eight kinds, support/orphans.hpp). A blocked lock() adopts them
-// within its slices, and recover() at once; each time the repair runs once, and in the end no record is lost.
+// Orphans: the owner is dead, and the kernel has not marked the lock (eight kinds, support/orphans.hpp). A blocked
+// lock() adopts them within its slices, and recover() at once; each time the repair runs once, and in the end no
+// record is lost.
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 #include <unistd.h>
@@ -116,7 +117,8 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-// A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan cannot be made through outlive.
+// A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan cannot be made
+// through outlive.
 INSTANTIATE_TEST_SUITE_P(every_kind_but_raw_fork, orphan_kill_test,
                          ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread,
                                            orphan_kind::list_unset, orphan_kind::process_mrelease, orphan_kind::read_only,
@@ -146,7 +148,8 @@ TEST_F(special_orphans_kill_test, a_child_by_raw_clone_is_refused_before_it_can_
 }
 
 TEST_F(special_orphans_kill_test, a_word_that_no_record_stands_behind_is_adopted_without_a_repair) {
-  // Natively locked by a child by raw clone, with its parent's TID: both are dead, and nobody was inside in outlive's sense.
+  // Natively locked by a child by raw clone, with its parent's TID: both are dead, and nobody was inside in outlive's
+  // sense.
   child owner("owner",
               [&](agent&) { die_leaving_orphans(orphan_kind::raw_fork, {.acquire = [&] { pthread_mutex_lock(&native(all_)); }}); });
   expect_orphaned(owner, orphan_kind::raw_fork);

@@ -42,7 +42,8 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
       x.mend();
       EXPECT_TRUE(death.owner().known);
       EXPECT_NE(death.owner().pid, getpid());
-      // What its process had told of itself is gone where this one has taken its slot; it must not be told of the wrong one.
+      // What its process had told of itself is gone where this one has taken its slot; it must not be told of the
+      // wrong one.
       unknown += death.owner().command_name == "unknown" && death.acquired_at().module == "unknown";
       known += death.owner().command_name == "owner" && death.acquired_at().module != "unknown";
       return repaired;

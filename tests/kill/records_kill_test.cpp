@@ -1,4 +1,5 @@
-// Thread records and participants that the dead pin: whoever needs one recovers first, and nothing waits for itself (rules U2 and U3).
+// Thread records and participants that the dead pin: whoever needs one recovers first, and nothing waits for itself
+// (rules U2 and U3).
 #include <gtest/gtest.h>
 #include <unistd.h>
 

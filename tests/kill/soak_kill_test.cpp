@@ -19,8 +19,8 @@ namespace {
 constexpr unsigned workers = 8;
 constexpr unsigned stocks = 4;
 
-/// Units are moved between two shelves; `moves` counts the finished moves of each worker. A move writes a plan first, so that a repair can
-/// roll it forward, wherever it was cut off and however often the repair itself is.
+/// Units are moved between two shelves; `moves` counts the finished moves of each worker. A move writes a plan first,
+/// so that a repair can roll it forward, wherever it was cut off and however often the repair itself is.
 struct stock {
   std::uint64_t left = 1'000'000;
   std::uint64_t right = 0;
@@ -146,8 +146,8 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
   std::printf("%llu moves, %llu repairs started, %llu finished, %llu recovered() seen\n", static_cast<unsigned long long>(moves),
               static_cast<unsigned long long>(tally_->repairs.load()), static_cast<unsigned long long>(tally_->finished.load()),
               static_cast<unsigned long long>(tally_->recovered.load()));
-  // A worker holds two locks at most, and a kill ends one worker: no more than two repairs for each kill can be due. And a soak in which none
-  // was due proves nothing.
+  // A worker holds two locks at most, and a kill ends one worker: no more than two repairs for each kill can be due.
+  // And a soak in which none was due proves nothing.
   EXPECT_GT(tally_->repairs.load(), 0u);
   EXPECT_LE(tally_->repairs.load(), 2 * result.kills);
   EXPECT_LE(tally_->finished.load(), tally_->repairs.load());

@@ -136,8 +136,9 @@ class alone_on_processor {
   }
 };
 
-// Hazard A16: the unlocker wakes the first waiter and nobody else. If that one is killed before it runs, and a thread that just came by has the
-// lock (without the mark that somebody waits), its unlock wakes nobody: natively the second waiter sleeps for ever on a free lock.
+// Hazard A16: the unlocker wakes the first waiter and nobody else. If that one is killed before it runs, and a thread
+// that just came by has the lock (without the mark that somebody waits), its unlock wakes nobody: natively the second
+// waiter sleeps for ever on a free lock.
 TEST_F(waiter_kill_test, a_woken_waiter_killed_and_a_barger_leave_the_second_waiter_not_asleep) {
   if (!alone_on_processor::available()) GTEST_SKIP() << "no real-time priority to be had here";
   for (int trial = 0; trial < 5; ++trial) {
@@ -178,8 +179,8 @@ TEST_F(waiter_kill_test, a_woken_waiter_killed_and_a_barger_leave_the_second_wai
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-// The kernel's side of that hazard, without outlive: the second waiter of a plain robust mutex is not woken. Where a kernel does wake it, the
-// test above proves less, and this one says so.
+// The kernel's side of that hazard, without outlive: the second waiter of a plain robust mutex is not woken. Where a
+// kernel does wake it, the test above proves less, and this one says so.
 TEST_F(waiter_kill_test, natively_the_second_waiter_would_sleep) {
   if (!alone_on_processor::available()) GTEST_SKIP() << "no real-time priority to be had here";
   foreign_locks native(1);

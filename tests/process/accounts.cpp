@@ -97,6 +97,15 @@ void accounts::lock_and_tear(unsigned index) const {
   value(index).tear();
 }
 
+bool accounts::has_waited(pid_t tid) const {
+  const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
+  for (std::uint32_t i = 0; i < mapped.record_count(); ++i) {
+    const inner::thread_record& record = mapped.record(i);
+    if (record.tid.load() == static_cast<std::uint32_t>(tid) && record.waits.load() != 0) return true;
+  }
+  return false;
+}
+
 std::string accounts::who_holds_what() const {
   const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
   std::ostringstream out;

@@ -32,7 +32,8 @@ class accounts {
  public:
   static constexpr unsigned most = 64;
 
-  /// The test's own thread gets a record at once, so that later counts of records are stable; or none, where it must hold no robust mutex.
+  /// The test's own thread gets a record at once, so that later counts of records are stable; or none, where it must
+  /// hold no robust mutex.
   enum class record { taken, none };
   explicit accounts(unsigned count = 1, const segment_options& options = small_segment(), record of_the_test = record::taken);
 
@@ -52,6 +53,9 @@ class accounts {
   /// How often the repair was started, by whomever.
   unsigned repairs(unsigned index) const { return (*started_)[index].load(); }
   unsigned repairs() const;
+
+  /// The thread with this id has come to wait for a mutex, once at least.
+  bool has_waited(pid_t tid) const;
 
   /// A victim's work: takes the mutex without a guard, and leaves the account torn.
   void lock_and_tear(unsigned index = 0) const;

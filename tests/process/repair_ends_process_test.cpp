@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "process/accounts.hpp"
+#include "process/cancellation.hpp"
 #include "process/report_copy.hpp"
 #include "process/thrown.hpp"
 
@@ -140,7 +141,7 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
         former.store(gettid());
         if (!GetParam()) pthread_exit(nullptr);
         pthread_cancel(pthread_self());
-        pthread_testcancel();
+        end_if_cancelled();
         ADD_FAILURE() << "not cancelled";
         return repaired;
       });

@@ -178,12 +178,7 @@ TEST_F(report_process_test, tells_the_mutex_that_the_dead_was_waiting_for) {
     all_.mutex(1).lock();
   });
   owner.wait_for("inside");
-  ASSERT_TRUE(within(default_timeout(), [&] {
-    std::ifstream stat("/proc/" + std::to_string(owner.pid()) + "/wchan");
-    std::string where;
-    stat >> where;
-    return where.find("futex") != std::string::npos;
-  })) << all_.who_holds_what();
+  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(owner.pid()); })) << all_.who_holds_what();
   owner.kill();
   owner.expect_killed();
   const auto repair = reporting();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "process/accounts.hpp"
+#include "process/cancellation.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {
@@ -108,7 +109,7 @@ void* cancelled_before_its_first_lock(void* argument) {
   pthread_cancel(pthread_self());
   all.mutex().lock();
   all.mutex().unlock();
-  pthread_testcancel();
+  end_if_cancelled();
   ADD_FAILURE() << "not cancelled";
   return nullptr;
 }
@@ -136,7 +137,7 @@ void* cancelled_while_it_waits(void* argument) {
   in.all->mutex().lock();
   in.entered.store(1);
   in.all->mutex().unlock();
-  pthread_testcancel();
+  end_if_cancelled();
   ADD_FAILURE() << "not cancelled";
   return nullptr;
 }

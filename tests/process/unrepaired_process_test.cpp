@@ -1,4 +1,5 @@
-// Processes without a repair: the death waits, no attempt is counted, and the one that repairs in the end knows who died.
+// Processes without a repair: the death waits, no attempt is counted, and the one that repairs in the end knows who
+// died.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-// A process that cannot see the others in /proc (hidepid) must not take a living owner for dead, and still finds a dead one.
+// A process that cannot see the others in /proc (hidepid) must not take a living owner for dead, and still finds a
+// dead one.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
