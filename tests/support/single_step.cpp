@@ -177,14 +177,16 @@ class sweeper {
   /// False: the victim survived.
   bool stop_at(std::size_t index, bool asleep) {
     kill_point point{index, false, asleep, 0};
-    bool jump = plan_.accelerate && !too_wild() && route_.has(index);
-    const auto route = jump ? route_.to(index) : sweep_path::route{};
-    jump = jump && route.from != 0;
+    bool jump = false;
     outcome got = outcome::diverged;
-    const int most = route_.has(index) && route_.is_in_clock(index) ? 1 : 2;
-    for (int tries = 0; jump && tries < most && got == outcome::diverged; ++tries) {
+    const bool may_jump = plan_.accelerate && route_.has(index) && !too_wild();
+    for (int tries = 0; may_jump && tries < 4 && got == outcome::diverged; ++tries) {
+      const auto route = route_.to(index);
+      jump = route.from != 0;
+      if (!jump)
+        break;
       got = with_victim([&](child& c, tracee& t) { return drive_by_waypoint(c, t, route, point); });
-      if (got == outcome::diverged && most == 1)
+      if (got == outcome::diverged && route_.is_in_clock(index))
         return true;  // another way through the clock's code, and dead in it all the same
       ++jumps_;
       result_.diverged += got == outcome::diverged;
@@ -211,11 +213,15 @@ class sweeper {
       const auto got = traced.run_to(pc, hits);
       if (got == tracee::stop::ended)
         ended_by_itself(process, route.from, pc);
-      if (got != tracee::stop::at_breakpoint)
+      if (got != tracee::stop::at_breakpoint) {
+        route_.distrust(pc);
         return abandon(traced);
+      }
     }
-    if (!route_.is_at(route.from, traced.where(), base_))
+    if (!route_.is_at(route.from, traced.where(), base_)) {
+      route_.distrust(route_.pc(route.from));
       return abandon(traced);
+    }
     return drive(process, traced, route.from, point);
   }
 

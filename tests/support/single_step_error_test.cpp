@@ -59,7 +59,7 @@ TEST_F(single_step_error_test, a_victim_that_crashes_by_itself_is_an_error_that_
     FAIL() << "no error";
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find("killed by signal 4"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("support_single_step_test+0x"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("support_single_step_error_test+0x"), std::string::npos) << error.what();
   }
 }
 
@@ -86,7 +86,7 @@ TEST_F(single_step_error_test, a_failing_check_names_its_kill_point) {
                               .victim = [&](agent&) { ten_stores(stores.get()); },
                               .after = [&](const kill_point&) { EXPECT_NE(*stores, 7u); },
                           }),
-                          "checked, kill point 7: support_single_step_test+0x");
+                          "checked, kill point 7: support_single_step_error_test+0x");
 }
 
 }  // namespace

@@ -47,6 +47,8 @@ class sweep_path {
   /// How often a second run came by each address.
   using visit_counts = std::unordered_map<std::uintptr_t, std::size_t>;
   void compare_with(const visit_counts& second_run);
+  /// A later run did not come by there as recorded (malloc goes other ways when the parent's heap has changed): no stop from now on.
+  void distrust(std::uintptr_t address) { unsteady_.insert(address); }
 
   std::size_t length() const { return steps_.size(); }
   bool has(std::size_t index) const { return index < steps_.size(); }
