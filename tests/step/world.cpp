@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 #include "segment/thread_records.hpp"
@@ -81,10 +82,10 @@ void world::register_repair(repair_result in_victim) {
   repair_ = on_owner_death<twins>(segment_, "twins", [this, in_victim](twins& value, const owner_death& death) {
     const bool i_am_victim = gettid() == victim();
     told& mine = i_am_victim ? shared_->victim_told : shared_->heir;
-    mine.repairs.fetch_add(1);
     mine.owner.store(tid_of(death.owner()));
     mine.former_heir.store(death.former_heir() == nullptr ? 0 : tid_of(*death.former_heir()));
     mine.attempt.store(death.attempt());
+    mine.repairs.fetch_add(1);  // last: a victim that dies in here has been told all of it, or nothing
     if (shared_->die_in_repair.load()) kill_self();
     shared_->needless.fetch_add(value.a == value.b ? 1 : 0);
     value.b = value.a;
@@ -231,14 +232,33 @@ sweep_plan world::plan(const std::string& name, std::size_t stride) {
   return made;
 }
 
-sweep_result world::run(const sweep_plan& plan) {
-  // The recorded run must find what all later ones find: the parent in the segment, and what a dead victim leaves there.
+// The recorded runs must find what all later ones find: what a dead victim leaves, and a parent that has been through everything once.
+void world::prepare() {
   child first("first victim", [&](agent&) {
     warm_up();
     kill_self();
   });
   first.expect_killed();
   warm_up();
+  shared_->victim.store(0);
+  if (repair_) {
+    leave_owner_dead_in({0});
+    static_cast<void>(lock(0).lock());
+    static_cast<void>(recover(segment_));
+  }
+  forget_the_dead();
+  const auto* const base = static_cast<const std::byte*>(segment_.base());
+  start_.assign(base, base + segment_.size_bytes());
+}
+
+void world::start_over() {
+  forget_the_dead();
+  // The parent's record and its place in the parent's robust list are the same in both.
+  std::memcpy(const_cast<void*>(segment_.base()), start_.data(), start_.size());
+}
+
+sweep_result world::run(const sweep_plan& plan) {
+  prepare();
   shared_->needless.store(0);
   const sweep_result result = sweep(plan);
   tally_.points = result.deaths + result.preempted;

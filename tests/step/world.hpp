@@ -92,6 +92,8 @@ class world {
   // A plan with a name, that looks at the whole segment and settles all mutexes after each point. Kill points: each instruction, or with a
   // stride above 1 each new state of the segment and every stride-th instruction (OUTLIVE_STEP_EVERY=1 in the environment: each all the same).
   [[nodiscard]] sweep_plan plan(const std::string& name, std::size_t stride = 1);
+  // For setup: the segment as it was when the sweep began, where a section's way depends on what earlier victims have left.
+  void start_over();
   // Runs it, prints the row, and fails on anything counted that must be 0.
   sweep_result run(const sweep_plan& plan);
 
@@ -137,6 +139,7 @@ class world {
   void compare(std::size_t index, const expectation& due, std::uint32_t repairs);
   template <class What>
   void complain(std::size_t& counter, const What& what);
+  void prepare();
   void print_row(const sweep_plan& plan, const sweep_result& result) const;
 
   segment segment_;
@@ -145,6 +148,7 @@ class world {
   std::vector<dead_one> heirs_;
   shared_object<in_all_processes> shared_;
   repair_registration repair_;
+  std::vector<std::byte> start_;
   tally tally_;
 };
 
