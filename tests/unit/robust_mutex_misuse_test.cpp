@@ -156,11 +156,19 @@ TEST_F(robust_mutex_misuse, memory_of_a_segment_that_holds_no_mutex_is_damaged) 
   bytes.fill('x');
   auto& none = reinterpret_cast<robust_mutex&>(bytes);
   expect_error(errc::damaged, {name.quoted() + ", mutex \"bytes\""}, [&] { none.lock(); });
-  auto& askew = reinterpret_cast<robust_mutex&>(bytes[8]);
-  EXPECT_EQ(lock_code(askew), errc::damaged);
   auto& header = *static_cast<robust_mutex*>(const_cast<void*>(seg.base()));
   expect_error(errc::damaged, {name.quoted() + ", mutex at offset 0"}, [&] { header.lock(); });
 }
+
+// Each use of such a reference is undefined behaviour, which is what UndefinedBehaviorSanitizer ends the program for, before the library
+// can say anything.
+#ifndef OUTLIVE_TESTS_UNDER_UBSAN
+TEST_F(robust_mutex_misuse, a_misaligned_address_is_damaged) {
+  auto& bytes = seg.find_or_construct<std::array<char, 256>>("bytes");
+  bytes.fill('x');
+  EXPECT_EQ(lock_code(reinterpret_cast<robust_mutex&>(bytes[8])), errc::damaged);
+}
+#endif
 
 TEST_F(robust_mutex_misuse, more_than_max_held_is_refused) {
   std::vector<robust_mutex*> all;
