@@ -33,8 +33,7 @@ template <class T>
 class guarded;
 
 enum class repair_result : bool { failed = false, repaired = true };
-inline constexpr repair_result failed = repair_result::failed;
-inline constexpr repair_result repaired = repair_result::repaired;
+using enum repair_result;
 
 using repair_callback = std::function<repair_result(const owner_death&)>;
 

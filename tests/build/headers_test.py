@@ -11,7 +11,7 @@ import report
 ROOT, BUILD = Path(sys.argv[1]), Path(sys.argv[2])
 COMPILERS = ["g++", "clang++"]
 # What a strict user compiles with: our headers must not be where his build stops.
-FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wold-style-cast", "-Werror",
+FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wsign-conversion", "-Wold-style-cast", "-Werror",
          "-fsyntax-only", f"-I{ROOT}/include", f"-I{BUILD}/include", "-x", "c++", "-"]
 
 
