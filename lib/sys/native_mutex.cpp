@@ -65,6 +65,15 @@ std::uint32_t kind_of_ours() {
   return kind;
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define OUTLIVE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OUTLIVE_TSAN 1
+#endif
+#endif
+
+#ifndef OUTLIVE_TSAN
 // A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a private one of the
 // thread costs two uncontended atomic operations and no system call.
 void clear_pending() noexcept {
@@ -82,15 +91,6 @@ void clear_pending() noexcept {
   pthread_mutex_unlock(&own.mutex);
 }
 
-#if defined(__SANITIZE_THREAD__)
-#define OUTLIVE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define OUTLIVE_TSAN 1
-#endif
-#endif
-
-#ifndef OUTLIVE_TSAN
 timespec to_timespec(native_mutex::steady_point deadline) noexcept {
   using namespace std::chrono;
   // A time before the clock's start would be a negative number of nanoseconds, which pthread refuses.
