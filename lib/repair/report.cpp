@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "segment/participants.hpp"
+#include "segment/shared_copy.hpp"
 #include "segment/thread_records.hpp"
 
 namespace outlive::detail {
@@ -12,11 +13,6 @@ namespace {
 
 // No index of a participant: what a process had told is unknown, its modules too.
 constexpr std::uint32_t no_participant = 0xffffffff;
-
-void copy_name(short_name& into, const char* from) noexcept {
-  for (std::size_t i = 0; i + 1 < into.size(); ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
-  into.back() = 0;
-}
 
 std::string_view known_or_unknown(const short_name& name) noexcept {
   return name[0] == 0 ? std::string_view("unknown") : std::string_view(name.data());
@@ -52,9 +48,9 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id, std
   into.thread.tid = static_cast<pid_t>(record.tid.load(std::memory_order_relaxed));
   into.thread.start_time = record.start_time.load(std::memory_order_relaxed);
   into.thread.note = record.note.load(std::memory_order_relaxed);
-  copy_name(into.name, record.name);
+  load_shared_name(into.name, record.name);
   into.participant = record.participant.load(std::memory_order_relaxed);
-  if (into.participant < where.constants().participants) copy_name(into.command, where.participant_at(into.participant).command);
+  if (into.participant < where.constants().participants) load_shared_name(into.command, where.participant_at(into.participant).command);
   if (!participants::is_process_of(where, into.participant, into.thread.pid, into.thread.start_time)) {
     into.command = {};
     into.participant = no_participant;

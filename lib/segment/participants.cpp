@@ -5,6 +5,7 @@
 #include <string>
 
 #include "segment/failure.hpp"
+#include "segment/shared_copy.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/modules.hpp"
@@ -90,7 +91,7 @@ void describe_myself(mapping& where, participant& into) {
   into.modules_cut = 0;
   into.string_bytes = 0;
   const short_name command = current_command_name();
-  std::memcpy(into.command, command.data(), command.size());
+  store_shared_name(into.command, command);
   module_writer writer{into};
   for_each_module(&write_module, &writer);
 }

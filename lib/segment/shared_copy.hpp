@@ -1,10 +1,12 @@
-// Copies of shared bytes that another process may be writing: word by word with relaxed atomic accesses, so that a copy may be torn (the
+// Copies of shared bytes that another thread may be writing: piece by piece with relaxed atomic accesses, so that a copy may be torn (the
 // caller finds out by a number read before and after) but is never undefined.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+
+#include "sys/process.hpp"
 
 namespace outlive::detail {
 
@@ -25,6 +27,16 @@ void store_shared(T& into, const T& from) noexcept {
   auto* const to = reinterpret_cast<shared_word*>(&into);
   const auto* const source = reinterpret_cast<const shared_word*>(&from);
   for (std::size_t i = 0; i < sizeof(T) / 8; ++i) __atomic_store_n(to + i, source[i], __ATOMIC_RELAXED);
+}
+
+// Names of 16 bytes, by bytes: they stand where the format has room, not at words.
+inline void load_shared_name(short_name& into, const char* from) noexcept {
+  for (std::size_t i = 0; i + 1 < into.size(); ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+  into.back() = 0;
+}
+
+inline void store_shared_name(char* into, const short_name& from) noexcept {
+  for (std::size_t i = 0; i < from.size(); ++i) __atomic_store_n(into + i, from[i], __ATOMIC_RELAXED);
 }
 
 }  // namespace outlive::detail

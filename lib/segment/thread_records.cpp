@@ -6,6 +6,7 @@
 
 #include "segment/adoption.hpp"
 #include "segment/participants.hpp"
+#include "segment/shared_copy.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -31,7 +32,7 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   record.start_time.store(start_time_of(current_tid()), std::memory_order_relaxed);
   record.participant.store(participant, std::memory_order_relaxed);
   const short_name name = current_thread_name();
-  std::memcpy(record.name, name.data(), name.size());
+  store_shared_name(record.name, name);
   record.note.store(0, std::memory_order_relaxed);
   record.acquisitions.store(0, std::memory_order_relaxed);
   record.waits.store(0, std::memory_order_relaxed);
