@@ -1,5 +1,8 @@
 #include <outlive/error.hpp>
 
+#include <cstddef>
+#include <new>
+
 namespace outlive {
 
 namespace {
@@ -45,7 +48,9 @@ class category_of_outlive final : public std::error_category {
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-  static const auto& instance = *new category_of_outlive;  // errors may outlive static destruction
+  // Never destroyed, since errors may outlive static destruction; not in the heap, since an heir asks for it with a mutex in hand.
+  alignas(category_of_outlive) static std::byte room[sizeof(category_of_outlive)];
+  static const auto& instance = *::new (static_cast<void*>(room)) category_of_outlive;
   return instance;
 }
 
