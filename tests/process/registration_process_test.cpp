@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "process/accounts.hpp"
+#include "process/cancellation.hpp"
 #include "process/thrown.hpp"
 #include "support/leaks.hpp"
 
@@ -160,6 +161,33 @@ TEST_F(registration_process_test, its_end_waits_for_the_running_repair) {
   ASSERT_TRUE(remover_tid.wait([](pid_t tid) { return tid != 0; }));
   EXPECT_TRUE(within(default_timeout(), [&] { return task_state(remover_tid.load()) == 'S'; }));
   EXPECT_EQ(taken_out.load(), 0u);
+  let_go.store(1);
+  heir.join();
+  remover.join();
+  EXPECT_EQ(taken_out.load(), 1u);
+}
+
+TEST_F(registration_process_test, its_end_is_no_cancellation_point) {
+  leave_holding(all_);
+  shared_value<std::uint32_t> inside, let_go, taken_out;
+  auto repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+    inside.store(1);
+    EXPECT_TRUE(let_go.wait_equal(1));
+    return repaired;
+  });
+  std::thread heir([&] { EXPECT_TRUE(all_[0].lock().recovered()); });
+  ASSERT_TRUE(inside.wait_equal(1));
+  shared_value<pid_t> remover_tid;
+  std::thread remover([&] {
+    remover_tid.store(gettid());
+    repair.reset();
+    taken_out.store(1);
+    end_if_cancelled();
+    ADD_FAILURE() << "the cancellation was lost";
+  });
+  ASSERT_TRUE(remover_tid.wait([](pid_t tid) { return tid != 0; }));
+  EXPECT_TRUE(within(default_timeout(), [&] { return task_state(remover_tid.load()) == 'S'; }));
+  pthread_cancel(remover.native_handle());
   let_go.store(1);
   heir.join();
   remover.join();

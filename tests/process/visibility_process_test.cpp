@@ -7,6 +7,7 @@
 #include "support/leaks.hpp"
 #include "support/namespaces.hpp"
 #include "support/orphans.hpp"
+#include "sys/process.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -85,6 +86,20 @@ TEST_F(visibility_process_test, an_orphan_of_another_user_is_adopted) {
   blind.wait_for("inside");
   blind.expect_exit(0);
   EXPECT_EQ(all_.repairs(), 1u);
+}
+
+// The numbers in such a /proc are those of other processes.
+TEST(foreign_proc, of_an_outer_pid_namespace_does_not_make_the_living_dead) {
+  if (const auto why = pid_namespace_unavailable()) GTEST_SKIP() << *why;
+  child process("process", [](agent& parent) {
+    run_in_pid_namespace(parent, [] {
+      // Process 1 of the namespace lives; /proc/1 is another, that started at another time.
+      EXPECT_EQ(detail::start_time_of(1), 0U);
+      EXPECT_FALSE(detail::is_thread_dead(1, 1, 1));
+      EXPECT_TRUE(detail::is_thread_dead(1, getpid(), 1)) << "what the kernel says without /proc counts";
+    });
+  });
+  process.expect_exit(0);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Thread records and participants: one for each living thread that locks, given back at its end, and a clear word when there is none left.
 #include <outlive/note.hpp>
+#include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 
@@ -10,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "segment/mapping.hpp"
+#include "segment/segment_access.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace outlive::testing {
@@ -102,6 +105,27 @@ TEST_F(participants_test, more_threads_than_records_are_told_so) {
   elsewhere([&] { EXPECT_EQ(lock_code(mutex), std::error_code()); });
 }
 
+// A thread that found no record has looked for dead ones by means of a spare record, of which there are two.
+TEST_F(participants_test, a_refused_thread_keeps_no_spare_record) {
+  crowd both(mutex, 2);
+  shared_value<int> refused;
+  shared_value<int> leave;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      EXPECT_EQ(lock_code(mutex), errc::too_many_threads);
+      refused.add();
+      leave.wait_equal(1);
+    });
+    EXPECT_TRUE(refused.wait_equal(i + 1));
+  }
+  elsewhere([&] {
+    for (int i = 0; i < 3; ++i) EXPECT_NO_THROW((void)recover(seg));
+  });
+  leave.store(1);
+  for (auto& each : threads) each.join();
+}
+
 TEST_F(participants_test, a_refused_thread_can_lock_once_a_record_is_free) {
   crowd both(mutex, 2);
   elsewhere([&] {
@@ -174,6 +198,21 @@ TEST_F(participants_test, a_lock_in_a_pthread_keys_destructor_works_and_leaves_n
   });
   EXPECT_EQ(rounds, 3);
   EXPECT_EQ(seg.threads_in_use(), 0U);
+}
+
+TEST_F(participants_test, a_process_that_comes_again_with_another_name_is_told_by_that) {
+  child("process", [&](agent&) {
+    const auto command = [&](const char* text) {
+      ::prctl(PR_SET_NAME, text);
+      const segment mine = segment::open(name);
+      detail::mapping& where = *detail::segment_access::mapping_of(mine);
+      return std::string(where.participant_at(where.participant_index()).command);
+    };
+    std::optional<segment> inherited(std::move(seg));
+    inherited.reset();  // so that opening maps it anew, as after an exec
+    EXPECT_EQ(command("before"), "before");
+    EXPECT_EQ(command("after"), "after");
+  }).expect_exit();
 }
 
 TEST_F(participants_test, threads_use_several_segments_at_once) {

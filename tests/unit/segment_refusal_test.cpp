@@ -81,6 +81,11 @@ TEST(segment_refusal, another_pid_namespace) {
                  [](segment_constants& c) { c.pid_namespace = 4711; });
 }
 
+TEST(segment_refusal, another_time_namespace) {
+  expect_refused(errc::wrong_pid_namespace, {"found time namespace 4711", "expected this process's "},
+                 [](segment_constants& c) { c.time_namespace = 4711; });
+}
+
 TEST(segment_refusal, numbers_out_of_their_range_or_at_odds) {
   const auto expect_damaged = [](void (*change)(segment_constants&)) {
     expect_refused(errc::damaged, {"sizes contradict each other"}, change);
