@@ -44,6 +44,7 @@ void move_money(const accounts& all, transfer& open, long amount, int fatal) {
   open.before[1] = to.balance;
   crash_barrier();  // the old balances before the bits that make them count
   open.undo = 3;
+  crash_barrier();  // the bits before the first change
   step(2);
   from.balance -= amount;
   step(3);

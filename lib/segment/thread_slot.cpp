@@ -12,7 +12,7 @@ namespace outlive::detail {
 namespace {
 
 // Read by every thread before its first use of a segment, written by none.
-constinit thread_slot nobodys_slot{};
+constinit wiped_slot nobodys_slot{};
 
 // Kept outside of the slot, so that a forked child can free its copy.
 constinit thread_local attachment* first_attachment = nullptr;
@@ -53,30 +53,28 @@ void end_of_thread() {
     }
   }
   // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
-  if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot, &nobodys_slot));
+  if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
 }
 
 }  // namespace
 
-constinit thread_local thread_slot* current_slot = &nobodys_slot;
+constinit thread_local thread_slot current_slot{&nobodys_slot, nullptr, nullptr, nullptr, 0, nullptr, nullptr};
 
 namespace this_thread {
 
 thread_slot& slot() {
-  if (current_slot == &nobodys_slot) {
-    auto* const made = static_cast<thread_slot*>(allocate_wiped_on_fork());
-    current_slot = made;
-  }
-  if (current_slot->in_use == 0) {
+  if (current_slot.wiped == &nobodys_slot) current_slot.wiped = static_cast<wiped_slot*>(allocate_wiped_on_fork());
+  if (current_slot.wiped->in_use == 0) {
     at_thread_exit(&end_of_thread);
+    current_slot.current = nullptr;
     forget_all_attachments();  // new thread: none; forked child: its parent's, whose records are its parent's
-    current_slot->in_use = 1;
+    current_slot.wiped->in_use = 1;
   }
-  return *current_slot;
+  return current_slot;
 }
 
 attachment* attachment_of(const void* address) noexcept {
-  if (current_slot->in_use == 0) return nullptr;
+  if (current_slot.wiped->in_use == 0) return nullptr;
   for (attachment* each = first_attachment; each != nullptr; each = each->next) {
     if (each->where->contains(address)) return each;
   }
@@ -117,7 +115,7 @@ held_entry* limit_of(const attachment& which) noexcept {
 }
 
 void activate(attachment& which) noexcept {
-  thread_slot& slot = *current_slot;
+  thread_slot& slot = current_slot;
   if (slot.current == &which) return;
   deactivate();
   slot.top = which.top;
@@ -128,13 +126,13 @@ void activate(attachment& which) noexcept {
   slot.current = &which;
   // Last: a signal handler that looks in between finds a slot that is off.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  slot.size = which.where->size();
+  slot.wiped->size = which.where->size();
 }
 
 void deactivate() noexcept {
-  thread_slot& slot = *current_slot;
-  if (slot.current == nullptr) return;
-  slot.size = 0;
+  thread_slot& slot = current_slot;
+  if (slot.wiped->in_use == 0 || slot.current == nullptr) return;
+  slot.wiped->size = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.current->top = slot.top;
   slot.current = nullptr;

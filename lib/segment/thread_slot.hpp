@@ -1,7 +1,8 @@
-// thread_slot: what the calling thread's lock() and unlock() need at once, in one line of memory that fork wipes.
+// thread_slot: what the calling thread's lock() and unlock() need at once, in thread-local memory, but for what fork must wipe.
 //
-// A wiped slot has size 0, so the range test that each call makes anyway is the fork check, too: a forked child, a thread that has
-// not locked yet and a lock of another segment all take the slow path.
+// The size of the segment that the slot is on lies in memory that fork wipes (fork_epoch.hpp). So the range test that each call makes anyway is the
+// fork check, too: a forked child, a thread that has not locked yet and a lock of another segment all take the slow path. The rest is not behind that
+// pointer, because the addresses of the stores before the native lock would have to wait for it.
 #pragma once
 
 #include <cstdint>
@@ -32,21 +33,26 @@ struct attachment {
   }
 };
 
+// Zero in a forked child.
+struct alignas(cache_line) wiped_slot {
+  std::uint64_t size;     // of the segment that the slot is on; 0: on none
+  std::uint32_t repairs;  // how many repairs the thread is in
+  std::uint32_t in_use;   // 0 before the thread's first use, and after a fork: then nothing in the slot counts
+};
+static_assert(sizeof(wiped_slot) == wiped_line_bytes);
+
 struct alignas(cache_line) thread_slot {
+  wiped_slot* wiped;  // one that says 0 until the thread's first use of a segment
   char* base;
-  std::uint64_t size;  // 0: not on any segment
   held_entry* top;
   held_entry* limit;
   std::uint64_t me;
   thread_record* record;
   attachment* current;
-  std::uint32_t repairs;   // how many repairs the thread is in
-  std::uint32_t in_use;    // 0 after a fork
 };
-static_assert(sizeof(thread_slot) == cache_line && sizeof(thread_slot) == wiped_line_bytes);
+static_assert(sizeof(thread_slot) == cache_line);
 
-// Points at an empty slot until the thread's first use of a segment.
-extern constinit thread_local thread_slot* current_slot;
+extern constinit thread_local thread_slot current_slot;
 
 namespace this_thread {
 

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds slice(250);
 
 // The fast path works on this segment from now on, unless the thread is in a repair.
 void put_slot_on(attachment& mine) noexcept {
-  if (current_slot->repairs == 0) this_thread::activate(mine);
+  if (current_slot.wiped->repairs == 0) this_thread::activate(mine);
 }
 
 acquisition refuse(std::error_code error) noexcept {
@@ -80,7 +80,7 @@ acquisition acquire(lock_bytes& lock, patience how_long, const void* return_addr
   const std::uint64_t offset = where->offset_of(&lock);
   const auto view = where->lock_at(offset);
   if (view.lock == nullptr || !view.native) return refuse(errc::damaged);
-  if (how_long.waits && current_slot->repairs != 0) return refuse(errc::in_repair);
+  if (how_long.waits && current_slot.wiped->repairs != 0) return refuse(errc::in_repair);
   if (mine == nullptr) mine = &attach_this_thread(where);
 
   if (is_mine(lock, *mine)) {
@@ -95,7 +95,7 @@ acquisition acquire(lock_bytes& lock, patience how_long, const void* return_addr
 }
 
 acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long) {
-  attachment& mine = *current_slot->current;
+  attachment& mine = *current_slot.current;
   this_thread::deactivate();
   const std::uint64_t offset = mine.where->offset_of(&lock);
   if (rc == EBUSY || rc == EDEADLK) {

@@ -59,7 +59,7 @@ attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& w
 
 // All records belong to the living, or to dead ones that a mutex still names. Recover those with a spare record, and look again (U3).
 attachment& attach_under_pressure(const std::shared_ptr<mapping>& where) {
-  if (this_thread::slot().repairs != 0) fail_full(*where);  // a repair may not start others
+  if (this_thread::slot().wiped->repairs != 0) fail_full(*where);  // a repair may not start others
   spare_scope spare(use_spare(where));
   recover_dead(spare.mine(), std::nullopt, [](const recovered_lock&) {});
   if (attachment* const mine = exchange_spare(spare, where)) return *mine;

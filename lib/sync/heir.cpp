@@ -77,11 +77,11 @@ settled enter_or_leave(const arrival& at, bool enter, bool repaired) noexcept {
 // For the time of a repair the fast path is off and lock() is refused.
 class repair_scope {
  public:
-  repair_scope() noexcept : epoch_(process_epoch()) { ++current_slot->repairs; }
+  repair_scope() noexcept : epoch_(process_epoch()) { ++current_slot.wiped->repairs; }
   repair_scope(const repair_scope&) = delete;
   repair_scope& operator=(const repair_scope&) = delete;
   ~repair_scope() {
-    if (!is_child()) --current_slot->repairs;
+    if (!is_child()) --current_slot.wiped->repairs;
   }
   // The repair forked, and this is the child: its slot was wiped, the mutex and the record are the parent's.
   [[nodiscard]] bool is_child() const noexcept { return process_epoch() != epoch_; }

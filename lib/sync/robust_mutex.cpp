@@ -45,10 +45,10 @@ enum class quick { entered, not_tried, stopped };
 
 // Range test, fork check, "has this thread a record" and held limit are the two comparisons at the top: a slot that fork wiped has size 0.
 inline quick try_quickly(lock_bytes& lock, const void* return_address, int& rc) noexcept {
-  thread_slot& slot = *current_slot;
+  thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
-  if (offset >= slot.size || entry == slot.limit) [[unlikely]] return quick::not_tried;
+  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]] return quick::not_tried;
   if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return quick::not_tried;  // no native call on it
   slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
   crash_barrier();
@@ -105,9 +105,9 @@ bool acquire_coded(lock_bytes& lock, quick so_far, int rc, patience how_long, co
 
 // True: done. False: not this thread's by the slot; the slow path looks further.
 inline bool unlock_quickly(lock_bytes& lock) noexcept {
-  thread_slot& slot = *current_slot;
+  thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
-  if (offset >= slot.size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]] return false;
+  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]] return false;
   held_entry* const entry = slot.top - 1;
   if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]] return false;  // not the newest, or repaired
   lock.state.store(free_consistent, std::memory_order_relaxed);
@@ -219,7 +219,7 @@ bool robust_mutex::recovered() const noexcept {
   if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me) return false;
   this_thread::deactivate();
   const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
-  if (current_slot->repairs == 0) this_thread::activate(*mine);
+  if (current_slot.wiped->repairs == 0) this_thread::activate(*mine);
   return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
 }
 

@@ -23,6 +23,7 @@ valgrind       counts instructions of the lock path
 spin           checks the models of the protocol
 scdoc          makes the man pages
 mandoc         checks the man pages
+groff-base     checks them, too
 '
 packages_bench='
 libboost1.81-dev    Boost.Interprocess, one of the peers
