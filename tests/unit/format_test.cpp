@@ -188,7 +188,11 @@ TEST_F(format, blocks_follow_each_other_and_the_index_leads_to_them) {
     EXPECT_EQ(at.text(header + each.name_at, each.name.size()), each.name);
     std::size_t leading = 0;
     for (std::size_t slot = 0; slot < slots; ++slot) {
-      leading += at.u64(index + 16 * slot) != 0 && (at.u64(index + 16 * slot + 8) & 0xffffffffU) == each.line ? 1U : 0U;
+      const std::uint64_t word = at.u64(index + 8 * slot);
+      const std::uint64_t folded = word ^ word >> 32;
+      const std::uint64_t folded_more = folded ^ folded >> 16;
+      EXPECT_EQ((folded_more ^ folded_more >> 8) & 0xffU, 0U) << "slot " << slot;
+      leading += (word & 0xffffffffU) == each.line + 1 ? 1U : 0U;
     }
     EXPECT_EQ(leading, 1U) << each.name;
   }
