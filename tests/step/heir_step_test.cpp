@@ -14,10 +14,7 @@ namespace {
 // A dead owner in mutex 1 before each run. Mutex 0 is for the warm-up.
 sweep_plan after_a_death(world& w, const std::string& name) {
   auto plan = w.plan(name);
-  plan.setup = [&] {
-    w.forget_the_dead();
-    w.leave_owner_dead_in({1});
-  };
+  plan.setup = w.again_from([&] { w.leave_owner_dead_in({1}); });
   return plan;
 }
 
@@ -130,12 +127,10 @@ TEST(heir_step, killed_at_every_instruction_of_the_second_heir_after_one_died_re
   world w(2);
   w.register_repair();
   auto plan = w.plan("second heir, after one died repairing");
-  plan.setup = [&] {
-    w.forget_the_dead();
+  plan.setup = w.again_from([&] {
     w.leave_owner_dead_in({1});
     w.leave_heir_dead_in(1);
-    w.heir_was_told().forget();
-  };
+  });
   plan.victim = [&](agent&) {
     w.warm_up();
     lock_change_unlock(w);
@@ -160,12 +155,10 @@ TEST(heir_step, killed_at_every_instruction_of_an_heir_who_finds_the_attempts_us
   world w(2, options);
   w.register_repair();
   auto plan = w.plan("heir who finds the attempts used up");
-  plan.setup = [&] {
-    w.forget_the_dead();
+  plan.setup = w.again_from([&] {
     w.leave_owner_dead_in({1});
     w.leave_heir_dead_in(1);
-    w.heir_was_told().forget();
-  };
+  });
   plan.victim = [&](agent&) {
     w.warm_up();
     std::error_code error;

@@ -1,4 +1,4 @@
-// Killed after every instruction, or in every state, of recover(), of a claim when all records belong to the dead, and of the adoption of orphans.
+// Killed after every instruction of recover() and of the adoption of orphans, by lock() and by recover().
 #include <unistd.h>
 
 #include <chrono>
@@ -13,28 +13,18 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The segment with three records: the parent's and those of two owners who died in mutexes 0 and 1. Nobody else can have one but a spare.
-segment_options crowded() {
-  auto options = world::small();
-  options.threads = 3;
-  return options;
-}
-
 void lose_robust_list() {
   die_leaving_orphans(orphan_kind::list_unset, {});
 }
 
 }  // namespace
 
-TEST(recover_step, killed_at_every_state_of_recovering_a_dead_process_with_two_mutexes) {
+TEST(recover_step, killed_at_every_instruction_of_recovering_a_dead_process_with_two_mutexes) {
   OUTLIVE_NEEDS_TRACING();
   world w(3);
   w.register_repair();
-  auto plan = w.plan("recover() of two mutexes", 31);
-  plan.setup = [&] {
-    w.forget_the_dead();
-    w.leave_owner_dead_in({1, 2});
-  };
+  auto plan = w.plan("recover() of two mutexes");
+  plan.setup = w.again_from([&] { w.leave_owner_dead_in({1, 2}); });
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
@@ -46,86 +36,21 @@ TEST(recover_step, killed_at_every_state_of_recovering_a_dead_process_with_two_m
     if (!point.died) {
       EXPECT_EQ(w.victim_was_told().repairs.load(), 2U);
       EXPECT_EQ(w.state(1).word(), detail::free_consistent);
+      EXPECT_EQ(w.state(2).word(), detail::free_consistent);
     }
     w.settle();
   };
   w.run(plan);
   EXPECT_GT(w.counts().repairs, 0U);
-}
-
-TEST(recover_step, killed_at_every_state_of_a_claim_that_recovers_since_all_records_belong_to_the_dead) {
-  OUTLIVE_NEEDS_TRACING();
-  world w(3, crowded());
-  w.register_repair();
-  auto plan = w.plan("claim that recovers: all records belong to the dead", 997);
-  plan.setup = [&] {
-    w.start_over();
-    w.leave_owner_dead_in({0});
-    w.leave_owner_dead_in({1});
-  };
-  plan.victim = [&](agent&) {
-    w.i_am_the_victim();
-    section_begin();
-    w.lock(2).mutex().lock();
-    change(w.lock(2).unguarded());
-    w.lock(2).mutex().unlock();
-    section_end();
-  };
-  plan.after = [&](const kill_point& point) {
-    if (!point.died) {
-      EXPECT_EQ(w.victim_was_told().repairs.load(), 2U);
-    }
-    w.settle();
-  };
-  w.run(plan);
-  EXPECT_GT(w.counts().repairs, 0U);
-}
-
-TEST(recover_step, killed_at_every_state_of_a_claim_that_takes_a_record_from_an_unrepaired_mutex) {
-  OUTLIVE_NEEDS_TRACING();
-  world w(3, crowded());
-  auto plan = w.plan("claim that takes the origins of unrepaired mutexes", 997);
-  plan.setup = [&] {
-    w.start_over();
-    w.leave_owner_dead_in({0});
-    w.leave_owner_dead_in({1});
-  };
-  plan.victim = [&](agent&) {
-    w.i_am_the_victim();
-    section_begin();
-    w.lock(2).mutex().lock();
-    change(w.lock(2).unguarded());
-    w.lock(2).mutex().unlock();
-    section_end();
-  };
-  std::size_t unknown = 0;
-  plan.after = [&](const kill_point& point) {
-    for (const std::size_t i : {0U, 1U}) {
-      if (point.died) continue;
-      EXPECT_EQ(w.state(i).condition(), detail::lock_condition::unrepaired);
-      EXPECT_FALSE(w.state(i).origin()) << "no record was taken from it";
-    }
-    for (const std::size_t i : {0U, 1U}) {
-      unknown += w.state(i).condition() == detail::lock_condition::unrepaired && !w.state(i).origin();
-    }
-    w.register_repair();
-    w.settle();
-    w.drop_repair();
-  };
-  w.run(plan);
-  EXPECT_GT(unknown, 0U);
 }
 
 // The owner's robust list is lost: the kernel marks neither the mutex nor the record. A timed lock looks for an orphan at its deadline.
-TEST(recover_step, killed_at_every_state_of_a_lock_that_adopts_an_orphan) {
+TEST(recover_step, killed_at_every_instruction_of_a_lock_that_adopts_an_orphan) {
   OUTLIVE_NEEDS_TRACING();
   world w(2);
   w.register_repair();
-  auto plan = w.plan("lock that adopts an orphan, repair, enter, unlock", 31);
-  plan.setup = [&] {
-    w.forget_the_dead();
-    w.leave_owner_dead_in({1}, lose_robust_list);
-  };
+  auto plan = w.plan("lock that adopts an orphan, repair, enter, unlock");
+  plan.setup = w.again_from([&] { w.leave_owner_dead_in({1}, lose_robust_list); });
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
@@ -149,15 +74,12 @@ TEST(recover_step, killed_at_every_state_of_a_lock_that_adopts_an_orphan) {
   EXPECT_GT(orphans, 0U) << "no orphan was left";
 }
 
-TEST(recover_step, killed_at_every_state_of_recovering_an_orphan_and_its_record) {
+TEST(recover_step, killed_at_every_instruction_of_recovering_an_orphan_and_its_record) {
   OUTLIVE_NEEDS_TRACING();
   world w(2);
   w.register_repair();
-  auto plan = w.plan("recover() of an orphan and its owner's record", 31);
-  plan.setup = [&] {
-    w.forget_the_dead();
-    w.leave_owner_dead_in({1}, lose_robust_list);
-  };
+  auto plan = w.plan("recover() of an orphan and its owner's record");
+  plan.setup = w.again_from([&] { w.leave_owner_dead_in({1}, lose_robust_list); });
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
@@ -176,9 +98,12 @@ TEST(recover_step, killed_at_every_state_of_recovering_an_orphan_and_its_record)
       EXPECT_EQ(lines.size(), 1U);
       EXPECT_EQ(w.heir_was_told().owner.load(), due.owner);
       EXPECT_EQ(w.heir_was_told().former_heir.load(), due.former_heir);
+      EXPECT_EQ(w.heir_was_told().attempt.load(), due.attempt);
     }
     EXPECT_EQ(w.heir_was_told().repairs.load(), due.repair ? 1U : 0U);
+    w.counts().repairs += w.heir_was_told().repairs.load();
     w.settle();
   };
   w.run(plan);
+  EXPECT_GT(w.counts().repairs, 0U);
 }

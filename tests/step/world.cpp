@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "segment/thread_records.hpp"
 #include "support/child.hpp"
@@ -194,7 +195,9 @@ void world::compare(std::size_t index, const expectation& due, std::uint32_t rep
 void world::inherit(std::size_t index) {
   const expectation due = expect_now(index);
   shared_->heir.forget();
-  auto hold = lock(index).try_lock_for(patience);
+  // Without patience a lock takes what is free or an orphan; it waits for nothing but the living.
+  auto hold = lock(index).try_lock_until(std::chrono::steady_clock::now() - std::chrono::seconds(1));
+  if (!hold) hold = lock(index).try_lock_for(patience);
   if (!hold) {
     complain(tally_.stuck, "mutex " + std::to_string(index) + " is stuck");
     return;
@@ -247,14 +250,36 @@ void world::prepare() {
     static_cast<void>(recover(segment_));
   }
   forget_the_dead();
+  save(start_);
+}
+
+void world::save(image& to) const {
   const auto* const base = static_cast<const std::byte*>(segment_.base());
-  start_.assign(base, base + segment_.size_bytes());
+  to = {{base, base + segment_.size_bytes()}, owners_, heirs_};
+}
+
+void world::load(const image& from) {
+  forget_the_dead();
+  owners_ = from.owners;
+  heirs_ = from.heirs;
+  // The parent's record and its place in the parent's robust list are the same in both.
+  std::memcpy(const_cast<void*>(segment_.base()), from.bytes.data(), from.bytes.size());
 }
 
 void world::start_over() {
-  forget_the_dead();
-  // The parent's record and its place in the parent's robust list are the same in both.
-  std::memcpy(const_cast<void*>(segment_.base()), start_.data(), start_.size());
+  load(start_);
+}
+
+std::function<void()> world::again_from(std::function<void()> make) {
+  constexpr std::size_t runs = 1'000;  // then anew, long before the thread ids of the dead come back
+  return [this, make = std::move(make), made = image{}, used = std::size_t{0}]() mutable {
+    if (used++ % runs == 0) {
+      start_over();
+      make();
+      save(made);
+    }
+    load(made);
+  };
 }
 
 sweep_result world::run(const sweep_plan& plan) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,8 @@ class world {
   [[nodiscard]] sweep_plan plan(const std::string& name, std::size_t stride = 1);
   // For setup: the segment as it was when the sweep began, where a section's way depends on what earlier victims have left.
   void start_over();
+  // For setup: what `make` left of a fresh start. It is made once for many runs: those who died in it stay as dead in a copy.
+  [[nodiscard]] std::function<void()> again_from(std::function<void()> make);
   // Runs it, prints the row, and fails on anything counted that must be 0.
   sweep_result run(const sweep_plan& plan);
 
@@ -135,6 +138,14 @@ class world {
     told heir;
     told victim_told;
   };
+  // The segment's bytes, and who is dead in it.
+  struct image {
+    std::vector<std::byte> bytes;
+    std::vector<dead_one> owners;
+    std::vector<dead_one> heirs;
+  };
+  void save(image& to) const;
+  void load(const image& from);
   [[nodiscard]] bool is_in_hand(std::size_t index) const;
   void compare(std::size_t index, const expectation& due, std::uint32_t repairs);
   template <class What>
@@ -148,7 +159,7 @@ class world {
   std::vector<dead_one> heirs_;
   shared_object<in_all_processes> shared_;
   repair_registration repair_;
-  std::vector<std::byte> start_;
+  image start_;
   tally tally_;
 };
 

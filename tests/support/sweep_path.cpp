@@ -8,8 +8,7 @@
 namespace outlive::testing {
 namespace {
 
-constexpr std::size_t window = 512;      // where a waypoint is looked for
-constexpr std::size_t stops_a_hit = 3;   // of a breakpoint: the hit, the step over it, the code written twice
+constexpr std::size_t stops_a_hit = 3;  // of a breakpoint: the hit, the step over it, the code written twice
 
 /// Where the kernel's code for the clock lies: it loops for as long as the clock is being set, so under single steps nearly always.
 struct clock_code {
@@ -79,7 +78,7 @@ sweep_path::route sweep_path::to(std::size_t index) const {
     best.cost = cost;
   };
   consider(anchor);
-  for (std::size_t i = index; i > anchor && i + window > index; --i)
+  for (std::size_t i = index; i > anchor && index - i < best.cost; --i)
     consider(i);
   return best;
 }
