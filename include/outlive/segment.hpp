@@ -51,6 +51,7 @@ struct object_type {
   std::size_t size;
   std::size_t alignment;
   std::uint64_t hash;     // of the above: what the directory compares
+  std::uint64_t name_hash;
 };
 // T(args...), or T{args...} for an aggregate, which clang 14 cannot initialise with parentheses.
 template <class T, class... Args>
@@ -121,7 +122,6 @@ class segment {
   T& find_or_construct(std::string_view name, Args&&... args) {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
     static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
-    if (void* found = find_object(name, detail::object_type_of<T>())) return *static_cast<T*>(found);
     auto construct = [&](void* memory) { ::new (memory) T(detail::make<T>(std::forward<Args>(args)...)); };
     return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(), &invoke<decltype(construct)>, &construct));
   }

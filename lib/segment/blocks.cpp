@@ -43,6 +43,25 @@ std::uint64_t with_complement(std::uint32_t value) noexcept {
   return std::uint64_t{~value} << 32 | value;
 }
 
+// A short name as it stands in a block, padded with zeros: two words, and no call.
+struct inline_name {
+  std::uint64_t words[2];
+};
+static_assert(sizeof(inline_name) == inline_name_bytes);
+
+inline_name padded(std::string_view name) noexcept {
+  const char* const at = name.data();
+  const std::size_t size = name.size();
+  inline_name result{};
+  if (size >= 8) std::memcpy(&result.words[0], at, 8);
+  if (size == 16) {
+    std::memcpy(&result.words[1], at + 8, 8);
+  } else if (size % 8 != 0) {
+    result.words[size / 8] = load_tail(at + size / 8 * 8, size % 8);
+  }
+  return result;
+}
+
 std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
   return where.header().directory_counts.freed[type % free_lists];
 }
@@ -62,8 +81,10 @@ void write_name(block_header& block, std::string_view name, std::uint32_t type_n
   block.type_name = type_name;
   block.name_length = static_cast<std::uint16_t>(name.size());
   block.reserved = 0;
-  std::memset(block.name, 0, sizeof block.name);
-  std::memcpy(name.size() <= inline_name_bytes ? block.name : long_name_in(block), name.data(), name.size());
+  const bool is_short = name.size() <= inline_name_bytes;
+  const inline_name in_block = is_short ? padded(name) : inline_name{};
+  std::memcpy(block.name, &in_block, sizeof in_block);
+  if (!is_short) std::memcpy(long_name_in(block), name.data(), name.size());
   block.name_check = name_check_of(block, name);
 }
 
@@ -128,13 +149,10 @@ bool is_object(const mapping& where, std::uint32_t line, std::string_view name, 
     return false;
   }
   if (name.size() > inline_name_bytes) return name_in(block) == name;
-  // A short name is padded with zeros, there and here: two words, and no call.
-  std::uint64_t wanted[2] = {};
-  std::uint64_t found[2];
-  static_assert(sizeof wanted == inline_name_bytes);
-  std::memcpy(wanted, name.data(), name.size());
-  std::memcpy(found, block.name, sizeof found);
-  return wanted[0] == found[0] && wanted[1] == found[1];
+  const inline_name wanted = padded(name);
+  inline_name found;
+  std::memcpy(&found, block.name, sizeof found);
+  return wanted.words[0] == found.words[0] && wanted.words[1] == found.words[1];
 }
 
 std::string_view name_in(const block_header& block) noexcept {

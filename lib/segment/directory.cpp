@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <string>
+#include <utility>
 
 #include "segment/adoption.hpp"
 #include "segment/blocks.hpp"
@@ -34,6 +35,12 @@ void check_type(const mapping& where, const block_header& block, const object_ty
                                 " bytes, expected " + describe(type));
 }
 
+void* object_at(const mapping& where, std::uint32_t line, const object_type& type) {
+  const block_header& block = blocks::at(where, line);
+  check_type(where, block, type);
+  return blocks::object_of(block);
+}
+
 void set_state(block_header& block, block_state state) noexcept {
   block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
@@ -44,7 +51,7 @@ void free_block(mapping& where, std::uint32_t line) {
   const std::string name(blocks::name_in(block));
   set_state(block, block_state::freed);
   crash_barrier();  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
-  index::remove(where, name, line);
+  index::remove(where, index::key(name), line);
   blocks::list_freed(where, line);
 }
 
@@ -57,7 +64,7 @@ void recount(mapping& where) {
     const block_state state = blocks::state_of(block);
     if (state == block_state::live) {
       ++live;
-      index::ensure(where, blocks::name_in(block), line);
+      index::ensure(where, index::key(blocks::name_in(block)), line);
       return;
     }
     if (state != block_state::freed) set_state(block, block_state::freed);
@@ -84,17 +91,32 @@ class directory_guard {
   internal_guard hold_;
 };
 
-std::uint32_t make_block(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
+// Takes a block, and puts it into the slot that a look-up of the name has ended at.
+std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type, std::uint32_t type_name) {
   directory_state& counts = where.header().directory_counts;
   if (counts.live.load(std::memory_order_relaxed) >= where.constants().directory_capacity) {
-    fail(errc::directory_full, where.describe() + ", object \"" + std::string(name) + "\": found all " +
+    fail(errc::directory_full, where.describe() + ", object \"" + std::string(key.name) + "\": found all " +
                                    std::to_string(where.constants().directory_capacity) +
                                    " objects in use, expected a free one (segment_options::directory_capacity)");
   }
-  const std::uint32_t line = blocks::take(where, name, type, type_name);
-  index::ensure(where, name, line);
+  const std::uint32_t line = blocks::take(where, key.name, type, type_name);
+  index::put(where, slot, key, line);
   return line;
 }
+
+// Where the calling thread runs a constructor: what it makes there asks for its mapping.
+constinit thread_local mapping* constructing = nullptr;
+
+class construction_scope {
+ public:
+  explicit construction_scope(mapping& where) noexcept : before_(std::exchange(constructing, &where)) {}
+  construction_scope(const construction_scope&) = delete;
+  construction_scope& operator=(const construction_scope&) = delete;
+  ~construction_scope() { constructing = before_; }
+
+ private:
+  mapping* before_;
+};
 
 // A lock that somebody holds must not be destroyed. An object that begins with something else cannot be judged.
 bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
@@ -107,23 +129,25 @@ bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
 }  // namespace
 
 void* find(const mapping& where, std::string_view name, const object_type& type) {
-  if (const auto line = index::find_quickly(where, name, type)) return blocks::object_of(blocks::at(where, *line));
-  const auto line = index::find(where, name, type);
-  if (!line) return nullptr;
-  const block_header& block = blocks::at(where, *line);
-  check_type(where, block, type);
-  return blocks::object_of(block);
+  const index::key key(name);
+  if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
+  const auto line = index::find(where, key, type);
+  return line ? object_at(where, *line, type) : nullptr;
 }
 
 void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context) {
+  const index::key key(name);
+  if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
   check_name(where, name);
-  const std::uint32_t type_name = names::intern(where, type.name, name_kind::object_type);
+  const std::uint32_t type_name = names::intern(where, type.name, type.name_hash, name_kind::object_type);
   const directory_guard hold(where);
-  if (void* const found = find(where, name, type)) return found;
-  const std::uint32_t line = make_block(where, name, type, type_name);
+  const index::search found = index::find_or_place(where, key, type);
+  if (found.line) return object_at(where, *found.line, type);
+  const std::uint32_t line = make_block(where, key, found.free_slot, type, type_name);
   block_header& block = blocks::at(where, line);
   void* const object = blocks::object_of(block);
   try {
+    const construction_scope scope(where);
     construct(object, context);
   } catch (...) {
     free_block(where, line);
@@ -138,7 +162,7 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
 
 bool destroy(mapping& where, std::string_view name, const object_type& type, action end) {
   const directory_guard hold(where);
-  const auto line = index::find(where, name, type);
+  const auto line = index::find(where, index::key(name), type);
   if (!line) return false;
   block_header& block = blocks::at(where, *line);
   check_type(where, block, type);
@@ -153,6 +177,10 @@ bool destroy(mapping& where, std::string_view name, const object_type& type, act
   counts.live.store(counts.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   free_block(where, *line);
   return true;
+}
+
+mapping* constructing_at(const void* address) noexcept {
+  return constructing != nullptr && constructing->contains(address) ? constructing : nullptr;
 }
 
 void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit) {

@@ -27,6 +27,9 @@ using action = void (*)(void* object, void* context);
 // The object, constructed by construct(memory, context) if there is none.
 void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context);
 
+// The mapping that the address is in, if the calling thread constructs an object of it: cheaper than mapping_table::find().
+mapping* constructing_at(const void* address) noexcept;
+
 // False when there is none.
 bool destroy(mapping& where, std::string_view name, const object_type& type, action end);
 

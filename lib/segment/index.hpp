@@ -1,7 +1,8 @@
 // The index of the directory: name -> block, open addressing, read without a lock.
 //
-// A slot is {hash, block and check}. Empty: hash 0, whatever the block. Published by the store of its hash, removed by one store of it. The check ties
-// block to hash, so that a slot with a flipped bit is told from one that names something else: a look-up that passes it says "damaged".
+// A look-up starts at the first slot of the name's bucket and goes on, over the buckets' borders, up to the first empty slot. A slot (layout.hpp) is
+// published, replaced and removed by one store of its word; its check tells a flipped bit from a slot of another name: a look-up that passes it
+// says "damaged".
 #pragma once
 
 #include <cstdint>
@@ -14,19 +15,37 @@
 
 namespace outlive::detail::index {
 
-// The same for the common case: the object is there, with this name and type, and all that is compared on the way to it is right. Nothing means
-// that find() must look with care. In few instructions, so that the misses of several look-ups overlap.
-std::optional<std::uint32_t> find_quickly(const mapping& where, std::string_view name, const object_type& type) noexcept;
+// A name with its hash, which is wanted several times.
+struct key {
+  std::string_view name;
+  std::uint64_t hash;
+
+  explicit key(std::string_view text) noexcept;
+};
+
+// Line of the object of that name and type, in the common case: it is there, in its bucket, and all that is compared on the way to it is right.
+// Nothing means that find() must look with care. No branch hangs on which slot of the bucket it is, and there are few instructions, so that the
+// cache misses of several look-ups overlap.
+std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted, const object_type& type) noexcept;
 
 // Line of the live block of that name, whatever its type; `type` is the one expected. Throws errc::damaged.
-std::optional<std::uint32_t> find(const mapping& where, std::string_view name, const object_type& type);
+std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const object_type& type);
 
 // The rest requires the directory mutex.
 
+// What a look-up came to: the line, or the slot that the name may be put into.
+struct search {
+  std::optional<std::uint32_t> line;
+  std::uint64_t free_slot;
+};
+search find_or_place(const mapping& where, const key& wanted, const object_type& type);
+// Makes the name lead to the block. Requires: `slot` is the free slot of a search for this name, and no slot was changed since.
+void put(mapping& where, std::uint64_t slot, const key& name, std::uint32_t line) noexcept;
+
 // Makes the name lead to the block, if it does not yet.
-void ensure(mapping& where, std::string_view name, std::uint32_t line);
+void ensure(mapping& where, const key& name, std::uint32_t line);
 // Takes the slot that leads to the block away, if there is one.
-void remove(mapping& where, std::string_view name, std::uint32_t line);
+void remove(mapping& where, const key& name, std::uint32_t line);
 // Takes all slots away that lead to a block that is not live.
 void remove_stale(mapping& where);
 

@@ -228,15 +228,18 @@ struct alignas(cache_line) death_entry {
 static_assert(sizeof(death_entry) == 320);
 
 // ---- directory --------------------------------------------------------------------------------------------------------
-// Index: open addressing, at least twice as many slots as objects. A slot is empty (hash 0), removed or names a block.
-// The blocks are the truth, the index is found again from them.
-struct index_slot {
-  shared_u64 hash;   // (D) written last
-  shared_u64 block;  // (D) line of the block (low half), check of hash and line (high half)
-};
-static_assert(sizeof(index_slot) == 16);
+// Index: open addressing, at least twice as many slots as objects, in buckets of a cache line. A slot is empty, removed, or names a block:
+//
+//   63..40  tag: the top bits of the name's hash
+//   39..32  check: makes the exclusive or of all eight bytes 0, so that no single changed byte makes another slot of it
+//   31..0   line of the block + 1
+//
+// One word, so that a look-up never sees half a slot. The blocks are the truth, the index is found again from them.
+using index_slot = shared_u64;  // (D)
+static_assert(sizeof(index_slot) == 8);
+inline constexpr std::uint64_t slots_in_bucket = cache_line / sizeof(index_slot);
 inline constexpr std::uint64_t slot_empty = 0;
-inline constexpr std::uint64_t slot_removed = 0x6465766f6d6572;  // "removed": no byte changed makes "empty" of it, which would end a look-up
+inline constexpr std::uint64_t slot_removed = 0x7272000000000000;  // "rr", line 0; passes its own check
 
 enum class block_state : std::uint32_t {
   constructing = 0x736e6f63,  // under the directory mutex; found after a death, it was never finished

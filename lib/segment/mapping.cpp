@@ -82,12 +82,14 @@ mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {
 }
 
 std::uint32_t mapping::participant_index() {
+  const std::uint64_t epoch = process_epoch();
+  if (participant_epoch_.load(std::memory_order_acquire) == epoch) return participant_.load(std::memory_order_relaxed);
   const std::lock_guard hold(mapping_registry::instance().mutex);
-  if (participant_epoch_ != process_epoch()) {
-    participant_ = participants::join(*this);
-    participant_epoch_ = process_epoch();
+  if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
+    participant_.store(participants::join(*this), std::memory_order_relaxed);
+    participant_epoch_.store(epoch, std::memory_order_release);  // to a thread that sees it: the index above is this process's
   }
-  return participant_;
+  return participant_.load(std::memory_order_relaxed);
 }
 
 std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_constants& constants) {

@@ -5,6 +5,7 @@
 // through those (hazards A3 to A7). A thread that ends while it holds a lock never lets go of it: the kernel's walk is still to come.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -73,9 +74,9 @@ class mapping : public std::enable_shared_from_this<mapping> {
   region_layout layout_;
   std::uint64_t device_;
   std::uint64_t inode_;
-  // Guarded by the table's mutex.
-  std::uint64_t participant_epoch_ = 0;
-  std::uint32_t participant_ = 0;
+  std::atomic<std::uint64_t> participant_epoch_{0};  // the process whose participant_ it is; written after it
+  // Guarded by the table's mutex, to be written.
+  std::atomic<std::uint32_t> participant_{0};
   std::weak_ptr<mapping> handle_;
 };
 

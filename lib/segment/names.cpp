@@ -39,22 +39,22 @@ std::uint32_t count_of(const mapping& where) {
                           " as the count of its names, expected a number and its complement");
 }
 
+// Not beyond the entry, whatever length it says.
 std::string_view text_in(const name_entry& entry) noexcept {
-  return {entry.text, entry.length};
+  return {entry.text, std::min<std::size_t>(entry.length, sizeof entry.text)};
 }
 
-}  // namespace
-
-std::optional<std::uint32_t> find(const mapping& where, std::string_view text, name_kind kind) {
-  const std::uint64_t hash = hash_text(text);
+std::optional<std::uint32_t> find_hashed(const mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
   const std::string_view kept = text.substr(0, max_type_bytes);
   const std::uint32_t count = count_of(where);
   for (std::uint32_t i = 0; i < count; ++i) {
     const name_entry& entry = where.name_at(i);
-    const bool same_text = entry.length == kept.size() && text_in(entry) == kept;
-    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) && same_text) return i;
-    // A damaged entry must not make its name appear twice.
-    if ((entry.hash == hash || same_text) && !is_sound(entry)) {
+    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) && text_in(entry) == kept) return i;
+  }
+  // A damaged entry must not make its name appear twice.
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const name_entry& entry = where.name_at(i);
+    if ((entry.hash == hash || text_in(entry) == kept) && !is_sound(entry)) {
       fail(errc::damaged, where.describe() + ": found entry " + std::to_string(i) + " of its names overwritten, expected \"" +
                               std::string(kept) + '"');
     }
@@ -62,18 +62,28 @@ std::optional<std::uint32_t> find(const mapping& where, std::string_view text, n
   return std::nullopt;
 }
 
+}  // namespace
+
+std::optional<std::uint32_t> find(const mapping& where, std::string_view text, name_kind kind) {
+  return find_hashed(where, text, hash_text(text), kind);
+}
+
 std::uint32_t intern(mapping& where, std::string_view text, name_kind kind) {
-  if (const auto known = find(where, text, kind)) return *known;
+  return intern(where, text, hash_text(text), kind);
+}
+
+std::uint32_t intern(mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
+  if (const auto known = find_hashed(where, text, hash, kind)) return *known;
   // A holder that died here left an entry that does not count, or counts and is complete: nothing to mend.
   const internal_guard hold(where, where.header().names, "names");
-  if (const auto known = find(where, text, kind)) return *known;
+  if (const auto known = find_hashed(where, text, hash, kind)) return *known;
   const std::uint32_t index = count_of(where);
   if (index == where.constants().lock_classes) {
     fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) + " names in use, expected room for \"" +
                              std::string(text) + "\" (segment_options::lock_classes)");
   }
   name_entry& entry = where.name_at(index);
-  entry.hash = hash_text(text);
+  entry.hash = hash;
   entry.guards.store(0, std::memory_order_relaxed);
   entry.value_offset = 0;
   entry.kind = static_cast<std::uint16_t>(kind);

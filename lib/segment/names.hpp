@@ -11,6 +11,8 @@ namespace outlive::detail::names {
 
 // Index of the name; adds it if it is new. Throws errc::no_space, errc::damaged.
 std::uint32_t intern(mapping& where, std::string_view text, name_kind kind);
+// The same for who knows the text's hash_text() already.
+std::uint32_t intern(mapping& where, std::string_view text, std::uint64_t hash, name_kind kind);
 
 std::optional<std::uint32_t> find(const mapping& where, std::string_view text, name_kind kind);
 

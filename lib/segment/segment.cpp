@@ -109,7 +109,8 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
 }  // namespace
 
 object_type detail::make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept {
-  return {name, size, alignment, mix(hash_text(name), size << 8 | alignment)};
+  const std::uint64_t name_hash = hash_text(name);
+  return {name, size, alignment, mix(name_hash, size << 8 | alignment), name_hash};
 }
 
 segment segment::create(std::string_view name, const segment_options& options) {

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 
 #include <outlive/error.hpp>
 #include <outlive/segment.hpp>
 
+#include "segment/directory.hpp"
 #include "segment/failure.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/names.hpp"
@@ -130,8 +132,13 @@ robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_clas
 
 robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
   names::check_class_name(lock_class);
-  const auto where = mapping_table::find(this);
-  if (!where) {
+  mapping* where = directory::constructing_at(this);
+  std::shared_ptr<mapping> keep;
+  if (where == nullptr) {
+    keep = mapping_table::find(this);
+    where = keep.get();
+  }
+  if (where == nullptr) {
     fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
                                    "\": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
   }

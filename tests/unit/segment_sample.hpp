@@ -106,7 +106,7 @@ class sample_segment {
   }
   static std::string long_name() { return std::string(254, 'l') + "!"; }
 
-  /// Names whose home is the same slot of the index, so that look-ups of the later ones pass the earlier ones' slots.
+  /// Names of the same bucket of the index, so that look-ups of the later ones pass the earlier ones' slots.
   std::array<std::string, 3> neighbours() const {
     std::array<std::string, 3> found;
     std::size_t count = 0;
