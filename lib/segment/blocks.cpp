@@ -5,6 +5,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
+#include "segment/shared_copy.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive::detail::blocks {
@@ -35,8 +36,19 @@ std::uint32_t check_of(const block_header& block) noexcept {
   return fold(mix(mix(block.type, block.size), block.lines));
 }
 
-std::uint32_t name_check_of(const block_header& block, std::string_view name) noexcept {
-  return fold(hash_bytes(name.data(), name.size(), std::uint64_t{block.type_name} << 16 | block.name_length));
+std::uint32_t name_check_of(std::uint32_t type_name, std::string_view name) noexcept {
+  return fold(hash_bytes(name.data(), name.size(), std::uint64_t{type_name} << 16 | name.size()));
+}
+
+// What write_name() writes is read and written by atomic pieces: look-ups take no lock, and the name of a block that was removed meanwhile may
+// change under their eyes.
+template <class T>
+T peek(const T& field) noexcept {
+  return __atomic_load_n(&field, __ATOMIC_RELAXED);
+}
+template <class T>
+void poke(T& field, T value) noexcept {
+  __atomic_store_n(&field, value, __ATOMIC_RELAXED);
 }
 
 std::uint64_t with_complement(std::uint32_t value) noexcept {
@@ -78,14 +90,21 @@ void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, s
 // Requires: the block is freed, or no block yet, so that nobody believes the name while it is torn.
 void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
   block.next_freed = 0;
-  block.type_name = type_name;
-  block.name_length = static_cast<std::uint16_t>(name.size());
+  poke(block.type_name, type_name);
+  poke(block.name_length, static_cast<std::uint16_t>(name.size()));
   block.reserved = 0;
   const bool is_short = name.size() <= inline_name_bytes;
   const inline_name in_block = is_short ? padded(name) : inline_name{};
-  std::memcpy(block.name, &in_block, sizeof in_block);
-  if (!is_short) std::memcpy(long_name_in(block), name.data(), name.size());
-  block.name_check = name_check_of(block, name);
+  store_shared_text(block.name, reinterpret_cast<const char*>(&in_block), sizeof in_block);
+  if (!is_short) store_shared_text(long_name_in(block), name.data(), name.size());
+  poke(block.name_check, name_check_of(type_name, name));
+}
+
+constexpr std::size_t longest_name = 255;
+using name_copy = char[longest_name + 1];
+
+void load_name(name_copy& into, const block_header& block, std::size_t length) noexcept {
+  load_shared_text(into, length <= inline_name_bytes ? block.name : long_name_in(block), length);
 }
 
 // Takes the first block of the list that fits; unlinks it by one store. A damaged list is dropped: its blocks are found by the next recount.
@@ -135,8 +154,11 @@ bool is_sound(const mapping& where, std::uint32_t line) noexcept {
     case block_state::destroying: break;
     default: return false;
   }
-  if (block.name_length > 255 || without_name + name_lines(block.name_length) > block.lines) return false;
-  return block.name_check == name_check_of(block, name_in(block));
+  const std::size_t length = peek(block.name_length);
+  if (length > longest_name || without_name + name_lines(length) > block.lines) return false;
+  name_copy name;
+  load_name(name, block, length);
+  return peek(block.name_check) == name_check_of(peek(block.type_name), {name, length});
 }
 
 bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept {
@@ -145,14 +167,21 @@ bool is_object(const mapping& where, std::uint32_t line, std::string_view name, 
   if (line >= room || lines > room - line) return false;
   const block_header& block = at(where, line);
   if (state_of(block) != block_state::live || block.magic != block_magic || block.type != type.hash || block.size != type.size ||
-      block.name_length != name.size()) {
+      peek(block.name_length) != name.size()) {
     return false;
   }
-  if (name.size() > inline_name_bytes) return name_in(block) == name;
+  if (name.size() > inline_name_bytes) return has_name(block, name);
   const inline_name wanted = padded(name);
   inline_name found;
-  std::memcpy(&found, block.name, sizeof found);
+  load_shared_text(reinterpret_cast<char*>(&found), block.name, sizeof found);
   return wanted.words[0] == found.words[0] && wanted.words[1] == found.words[1];
+}
+
+bool has_name(const block_header& block, std::string_view name) noexcept {
+  if (name.size() > longest_name || peek(block.name_length) != name.size()) return false;
+  name_copy found;
+  load_name(found, block, name.size());
+  return std::memcmp(found, name.data(), name.size()) == 0;
 }
 
 std::string_view name_in(const block_header& block) noexcept {

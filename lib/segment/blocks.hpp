@@ -19,7 +19,9 @@ block_state state_of(const block_header& block) noexcept;
 bool is_sound(const mapping& where, std::uint32_t line) noexcept;
 // Whether a live object of exactly this name and type lies at the line: what a look-up mostly finds. What is compared needs no check.
 bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept;
-// Requires: is_sound().
+// Whether the block has this name. The block may be removed, and be given another name, meanwhile.
+bool has_name(const block_header& block, std::string_view name) noexcept;
+// Requires: is_sound(), and the directory mutex or another reason that the block stays.
 std::string_view name_in(const block_header& block) noexcept;
 
 // Lines in use from the start of the objects. Throws errc::damaged.

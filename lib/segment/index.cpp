@@ -93,7 +93,7 @@ bool is_wanted(const mapping& where, std::uint64_t at, std::uint64_t slot, std::
   const std::uint32_t line = line_in(slot);
   if (blocks::is_sound(where, line)) {
     const block_header& block = blocks::at(where, line);
-    return blocks::state_of(block) == block_state::live && blocks::name_in(block) == name;
+    return blocks::state_of(block) == block_state::live && blocks::has_name(block, name);
   }
   if (where.index()[at].load(std::memory_order_acquire) == slot && !blocks::is_sound(where, line)) blocks::fail_damaged(where, line);
   return false;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "sys/process.hpp"
@@ -37,6 +38,26 @@ inline void load_shared_name(short_name& into, const char* from) noexcept {
 
 inline void store_shared_name(char* into, const short_name& from) noexcept {
   for (std::size_t i = 0; i < from.size(); ++i) __atomic_store_n(into + i, from[i], __ATOMIC_RELAXED);
+}
+
+// Texts of any length that begin at a word: as many words as fit, then bytes.
+inline void load_shared_text(char* into, const char* from, std::size_t size) noexcept {
+  std::size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    const std::uint64_t word = __atomic_load_n(reinterpret_cast<const shared_word*>(from + i), __ATOMIC_RELAXED);
+    std::memcpy(into + i, &word, 8);
+  }
+  for (; i < size; ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+}
+
+inline void store_shared_text(char* into, const char* from, std::size_t size) noexcept {
+  std::size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from + i, 8);
+    __atomic_store_n(reinterpret_cast<shared_word*>(into + i), word, __ATOMIC_RELAXED);
+  }
+  for (; i < size; ++i) __atomic_store_n(into + i, from[i], __ATOMIC_RELAXED);
 }
 
 }  // namespace outlive::detail
