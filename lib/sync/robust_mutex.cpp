@@ -42,30 +42,32 @@ const lock_bytes& bytes_of(const robust_mutex& mutex) noexcept {
   return reinterpret_cast<const lock_bytes&>(mutex);
 }
 
-// What the fast path came to.
-enum class quick { entered, not_tried, stopped };
+// What the fast path came to: entered, not tried, or else stopped by what pthread_mutex_trylock() returned, 0 with a state that is not "free" among
+// it. One number, because two cost the fast path a register.
+constexpr int entered = -2;
+constexpr int not_tried = -1;
 
 // Range test, fork check, "has this thread a record" and held limit are the two comparisons at the top: a slot that fork wiped has size 0.
-inline quick try_quickly(lock_bytes& lock, const void* return_address, int& rc) noexcept {
+inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
-  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]] return quick::not_tried;
-  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return quick::not_tried;  // no native call on it
+  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]] return not_tried;
+  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return not_tried;  // no native call on it
   slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
   crash_barrier();
   held_list::put(*entry, offset, return_address);
-  rc = native_mutex::try_lock(lock.native);
-  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]] return quick::stopped;
+  const int rc = native_mutex::try_lock(lock.native);
+  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]] return rc;
   lock.state.store(slot.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
   shared_u64& count = slot.record->acquisitions;
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  return quick::entered;
+  return entered;
 }
 
-[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, quick so_far, int rc, patience how_long, const void* return_address) {
-  return so_far == quick::stopped ? acquire_pushed(lock, rc, how_long) : acquire(lock, how_long, return_address);
+[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
+  return so_far == not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
 }
 
 [[noreturn]] void throw_failure(const lock_bytes& lock, const acquisition& result) {
@@ -84,9 +86,9 @@ bool check(const lock_bytes& lock, const acquisition& result) {
 }
 
 // The form with an error code. Only std::system_error is caught: a thread's forced unwind must pass.
-bool acquire_coded(lock_bytes& lock, quick so_far, int rc, patience how_long, const void* return_address, std::error_code& error) {
+bool acquire_coded(lock_bytes& lock, int so_far, patience how_long, const void* return_address, std::error_code& error) {
   try {
-    const acquisition result = acquire_slowly(lock, so_far, rc, how_long, return_address);
+    const acquisition result = acquire_slowly(lock, so_far, how_long, return_address);
     error = result.error;
     return result.acquired;
   } catch (const std::system_error& failure) {
@@ -97,12 +99,12 @@ bool acquire_coded(lock_bytes& lock, quick so_far, int rc, patience how_long, co
   return false;
 }
 
-[[gnu::noinline]] void lock_slowly(lock_bytes& lock, quick so_far, int rc, const void* return_address) {
-  check(lock, acquire_slowly(lock, so_far, rc, patience::unlimited(), return_address));
+[[gnu::noinline]] void lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
+  check(lock, acquire_slowly(lock, so_far, patience::unlimited(), return_address));
 }
 
-[[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, quick so_far, int rc, const void* return_address) {
-  return check(lock, acquire_slowly(lock, so_far, rc, patience::none(), return_address));
+[[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
+  return check(lock, acquire_slowly(lock, so_far, patience::none(), return_address));
 }
 
 // True: done. False: not this thread's by the slot; the slow path looks further.
@@ -162,47 +164,41 @@ robust_mutex::~robust_mutex() {
 
 void robust_mutex::lock() {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  if (so_far != quick::entered) [[unlikely]] lock_slowly(bytes, so_far, rc, __builtin_return_address(0));
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  if (so_far != entered) [[unlikely]] lock_slowly(bytes, so_far, __builtin_return_address(0));
 }
 
 void robust_mutex::lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
   if (error) error.clear();  // clear() is a call, the test is none
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  if (so_far != quick::entered) [[unlikely]] acquire_coded(bytes, so_far, rc, patience::unlimited(), __builtin_return_address(0), error);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  if (so_far != entered) [[unlikely]] acquire_coded(bytes, so_far, patience::unlimited(), __builtin_return_address(0), error);
 }
 
 bool robust_mutex::try_lock() {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  return so_far == quick::entered || try_lock_slowly(bytes, so_far, rc, __builtin_return_address(0));
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || try_lock_slowly(bytes, so_far, __builtin_return_address(0));
 }
 
 bool robust_mutex::try_lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
   if (error) error.clear();  // clear() is a call, the test is none
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  return so_far == quick::entered || acquire_coded(bytes, so_far, rc, patience::none(), __builtin_return_address(0), error);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || acquire_coded(bytes, so_far, patience::none(), __builtin_return_address(0), error);
 }
 
 bool robust_mutex::try_lock_deadline(steady_point deadline) {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  return so_far == quick::entered || check(bytes, acquire_slowly(bytes, so_far, rc, {true, deadline}, __builtin_return_address(0)));
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || check(bytes, acquire_slowly(bytes, so_far, {true, deadline}, __builtin_return_address(0)));
 }
 
 bool robust_mutex::try_lock_deadline(steady_point deadline, std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
-  int rc = 0;
   if (error) error.clear();  // clear() is a call, the test is none
-  const quick so_far = try_quickly(bytes, __builtin_return_address(0), rc);
-  return so_far == quick::entered || acquire_coded(bytes, so_far, rc, {true, deadline}, __builtin_return_address(0), error);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || acquire_coded(bytes, so_far, {true, deadline}, __builtin_return_address(0), error);
 }
 
 void robust_mutex::unlock() {
