@@ -2,7 +2,7 @@
 //
 // Blocks follow each other from the start of the objects: a header of one line, the object, the rest of a long name. They are the
 // truth. The index (name -> block) and the lists of freed blocks are derived from them, and counted again after a holder of the directory mutex
-// died. Look-up takes no lock: a slot is published by the store of its hash, after all else.
+// died. Look-up takes no lock: a slot is published by the one store, after all else.
 //
 // Order of an insertion, each step a state that recount() mends: block written, "constructing" | end moved on | slot | constructor |
 // "live". Of a removal: "destroying" | destructor | "freed" | slot removed | block listed as freed.
