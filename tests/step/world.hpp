@@ -151,6 +151,7 @@ class world {
   template <class What>
   void complain(std::size_t& counter, const What& what);
   void prepare();
+  void rehearse(const sweep_plan& plan);
   void print_row(const sweep_plan& plan, const sweep_result& result) const;
 
   segment segment_;

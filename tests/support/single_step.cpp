@@ -207,7 +207,7 @@ class sweeper {
   }
 
   outcome drive_by_waypoint(child& process, tracee& traced, const sweep_path::route& route, kill_point& point) {
-    for (const auto& [pc, hits] : {route.anchor, route.waypoint}) {
+    for (const auto& [pc, hits] : {route.anchor, route.waypoint, route.near_by}) {
       if (hits == 0)
         continue;
       const auto got = traced.run_to(pc, hits);

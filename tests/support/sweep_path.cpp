@@ -8,7 +8,7 @@
 namespace outlive::testing {
 namespace {
 
-constexpr std::size_t stops_a_hit = 3;  // of a breakpoint: the hit, the step over it, the code written twice
+constexpr std::size_t stops_a_hit = 1;
 
 /// Where the kernel's code for the clock lies: it loops for as long as the clock is being set, so under single steps nearly always.
 struct clock_code {
@@ -66,7 +66,7 @@ sweep_path::route sweep_path::to(std::size_t index) const {
   std::size_t anchor = index;
   while (anchor > 0 && (seen_.at(pc(anchor)).size() > 1 || unsteady_.count(pc(anchor)) != 0))
     --anchor;
-  route best{{}, {}, 0, index};
+  route best{{}, {}, {}, 0, index};
   const auto consider = [&](std::size_t from) {
     const std::size_t hits = from == anchor ? 0 : visits(from, anchor);
     const std::size_t cost = stops_a_hit * ((anchor != 0) + hits) + (index - from);
@@ -80,7 +80,27 @@ sweep_path::route sweep_path::to(std::size_t index) const {
   consider(anchor);
   for (std::size_t i = index; i > anchor && index - i < best.cost; --i)
     consider(i);
+  count_turns(best, index);
   return best;
+}
+
+void sweep_path::count_turns(route& best, std::size_t index) const {
+  const std::size_t begin = best.from;
+  std::size_t least = index - begin;
+  const std::size_t way = best.cost - least;
+  for (std::size_t i = index; i > begin && index - i < least; --i) {
+    const std::uintptr_t here = pc(i);
+    if (here == pc(begin) || lost_.count(here) != 0 || is_in_clock(i))
+      continue;
+    const std::size_t hits = visits(i, begin);
+    const std::size_t cost = stops_a_hit * hits + (index - i);
+    if (cost >= least)
+      continue;
+    least = cost;
+    best.near_by = {here, hits};
+    best.from = i;
+    best.cost = way + cost;
+  }
 }
 
 }  // namespace outlive::testing

@@ -23,10 +23,11 @@ class sweep_path {
     std::uintptr_t pc = 0;
     std::size_t hits = 0;
   };
-  /// First the anchor, then the waypoint, then single steps from `from` on.
+  /// First the anchor, then the waypoint, then a place near by that need not be steady, then single steps from `from` on.
   struct route {
     stop anchor;
     stop waypoint;
+    stop near_by;
     std::size_t from = 0;
     std::size_t cost = 0;  // in stops, to be compared with plain stepping
   };
@@ -48,7 +49,10 @@ class sweep_path {
   using visit_counts = std::unordered_map<std::uintptr_t, std::size_t>;
   void compare_with(const visit_counts& second_run);
   /// A later run did not come by there as recorded (malloc goes other ways when the parent's heap has changed): no stop from now on.
-  void distrust(std::uintptr_t address) { unsteady_.insert(address); }
+  void distrust(std::uintptr_t address) {
+    unsteady_.insert(address);
+    lost_.insert(address);
+  }
 
   std::size_t length() const { return steps_.size(); }
   bool has(std::size_t index) const { return index < steps_.size(); }
@@ -66,6 +70,8 @@ class sweep_path {
   route to(std::size_t index) const;
 
  private:
+  /// Shortens the steps through a loop whose length varies from run to run: from where it begins, its turns can be counted all the same.
+  void count_turns(route& best, std::size_t index) const;
   /// How often a run that stands at `anchor` comes by pc(index) until it is at `index`.
   std::size_t visits(std::size_t index, std::size_t anchor) const;
 
@@ -73,6 +79,7 @@ class sweep_path {
   std::uintptr_t base_ = 0;
   std::unordered_map<std::uintptr_t, std::vector<std::size_t>> seen_;
   std::unordered_set<std::uintptr_t> unsteady_;
+  std::unordered_set<std::uintptr_t> lost_;
   std::set<std::size_t> sleeps_;
   std::set<std::size_t> marks_;
 };

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "support/breakpoint.hpp"
 #include "support/leaks.hpp"
 #include "support/where.hpp"
 
@@ -22,39 +23,6 @@ namespace outlive::testing {
 namespace {
 
 constexpr milliseconds slice{5};
-constexpr unsigned long int3 = 0xcc;
-
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
-
-template <typename Data>
-long request(int what, pid_t pid, std::uintptr_t address, Data data) {
-  return ptrace(static_cast<__ptrace_request>(what), pid, reinterpret_cast<void*>(address), data);
-}
-
-/// Places an int3, and puts back what was there.
-class breakpoint {
- public:
-  breakpoint(pid_t pid, std::uintptr_t address) : pid_(pid), address_(address) {
-    errno = 0;
-    saved_ = request(PTRACE_PEEKTEXT, pid_, address_, nullptr);
-    if (errno != 0)
-      fail("cannot read the code at " + describe_address(address_));
-    place();
-  }
-  void place() { write((static_cast<unsigned long>(saved_) & ~0xfful) | int3); }
-  void remove() { write(static_cast<unsigned long>(saved_)); }
-
- private:
-  void write(unsigned long word) {
-    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0)
-      fail("cannot write code at " + describe_address(address_));
-  }
-  pid_t pid_;
-  std::uintptr_t address_;
-  long saved_;
-};
 
 }  // namespace
 
@@ -155,6 +123,20 @@ tracee::stop tracee::step(bool stop_asleep) {
 }
 
 tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
+  std::size_t hit = 0;
+  if (const debug_register here(process_.pid(), address); here) {
+    for (;;) {
+      const stop got = resume(PTRACE_CONT, false);
+      if (got == stop::ended || got == stop::at_marker)
+        return got;
+      if (pending_signal_ == 0 && where().pc == address && ++hit == hits)
+        return stop::at_breakpoint;
+    }
+  }
+  return run_to_int3(address, hits);
+}
+
+tracee::stop tracee::run_to_int3(std::uintptr_t address, std::size_t hits) {
   breakpoint here(process_.pid(), address);
   for (std::size_t hit = 0;;) {
     const stop got = resume(PTRACE_CONT, false);

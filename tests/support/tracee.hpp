@@ -1,7 +1,7 @@
 // One traced child: run it to a marker, step it, run it to a breakpoint, kill it. x86-64 only.
 //
-// Markers are int3 instructions in the traced code itself. A breakpoint is written into the child's private copy of
-// the code, so that neither the parent nor other children see it.
+// Markers are int3 instructions in the traced code itself. A breakpoint is a debug register, or is written into the child's private copy of
+// the code: neither the parent nor other children see it.
 #pragma once
 
 #include <signal.h>
@@ -59,6 +59,7 @@ class tracee {
   void let_go();
 
  private:
+  stop run_to_int3(std::uintptr_t address, std::size_t hits);
   stop resume(int request, bool stop_asleep);
   stop judge(int status);
   void set_pc(std::uintptr_t pc);
