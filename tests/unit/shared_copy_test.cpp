@@ -1,9 +1,9 @@
-// Copies of shared bytes: a struct is copied by words, which are none of its own types. The compiler must not take a store to a field for
-// one that no word can see.
+// Copies of shared bytes: structs by words, names by bytes, texts by both. All that was written comes through, and nothing beside it changes.
 #include "segment/shared_copy.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 
 namespace outlive::testing {
@@ -47,6 +47,21 @@ TEST(shared_copy, of_a_name_ends_with_a_zero_whatever_was_there) {
   detail::store_shared_name(shared, name);
   detail::load_shared_name(name, shared);
   EXPECT_EQ(std::string(name.data()), std::string(15, 'n'));
+}
+
+TEST(shared_copy, of_a_text_of_any_length_is_that_text_and_no_more) {
+  alignas(8) char shared[40];
+  char found[40];
+  for (std::size_t size = 0; size <= 32; ++size) {
+    std::memset(shared, '-', sizeof shared);
+    std::memset(found, '-', sizeof found);
+    const std::string text = std::string("0123456789abcdefghijklmnopqrstuv").substr(0, size);
+    detail::store_shared_text(shared, text.data(), size);
+    detail::load_shared_text(found, shared, size);
+    const std::string expected = text + std::string(sizeof shared - size, '-');
+    EXPECT_EQ(std::string(shared, sizeof shared), expected);
+    EXPECT_EQ(std::string(found, sizeof found), expected);
+  }
 }
 
 }  // namespace
