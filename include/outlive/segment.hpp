@@ -3,7 +3,7 @@
 // A named segment is the file /dev/shm/outlive.NAME. It appears complete or not at all, and stays until unlink(): the
 // death of its creator changes nothing. An anonymous one lives as long as somebody has it mapped.
 //
-// Invalid, and refused with an error: a segment of another format version, ABI, owner or PID namespace; a damaged one.
+// Invalid, and refused with an error: a segment of another format version, ABI, owner, PID namespace or boot; a copy; a damaged one.
 // Invalid, and not detected: sharing it with a process that you do not trust; it can change every byte.
 //
 // A process has one mapping of a segment, however often it opens it. The mapping does not move, and stays while a thread

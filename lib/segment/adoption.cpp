@@ -190,9 +190,9 @@ internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* 
   });
   if (rc == EDEADLK) {
     if (lock.owner_tid.load(std::memory_order_relaxed) == me.tid && lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time) {
-      fail(errc::deadlock, where.describe() + ": this thread is inside its " + name + " already (a constructor that uses it?)");
+      fail(errc::deadlock, where.describe() + ": found this thread inside its " + name + " already, expected it outside (a constructor that uses it?)");
     }
-    fail(errc::damaged, where.describe() + ": found its " + std::string(name) + " lock with this thread's id, which has not taken it");
+    fail(errc::damaged, where.describe() + ": found its " + std::string(name) + " lock with this thread's id, which has not taken it; expected another thread's or none");
   }
   if (rc != 0 && rc != EOWNERDEAD) {
     fail(errc::damaged, where.describe() + ": pthread says " + std::to_string(rc) + " to its " + name + " lock, expected 0 or EOWNERDEAD");

@@ -19,7 +19,7 @@ namespace {
 
 void check_name(const mapping& where, std::string_view name) {
   if (!name.empty() && name.size() <= max_name_bytes && name.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, where.describe() + ", object \"" + std::string(name.substr(0, 80)) + "\": found a name of " +
+  fail(errc::invalid_name, where.describe() + ", object " + quoted(name) + ": found a name of " +
                                std::to_string(name.size()) + " bytes, expected 1 to " + std::to_string(max_name_bytes) +
                                " without a zero byte");
 }

@@ -125,8 +125,12 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.mode = options.mode;
   name.copy(made.name, name.size());
   made.total_size = region_layout::of(made).total;
-  made.checksum = checksum_of(made);
   return made;
+}
+
+void tie_to_file(segment_constants& made, const shared_memory::file_info& file) noexcept {
+  made.inode = file.inode;
+  made.checksum = checksum_of(made);
 }
 
 segment_options options_of(const segment_constants& constants) noexcept {
@@ -182,15 +186,20 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
     fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " + describe_abi(abi_signature()));
   }
   if ((found.features & ~known_features) != 0) {
-    fail(errc::version_mismatch, where + ": found features " + hex(found.features) + ", this library knows " + hex(known_features));
+    fail(errc::version_mismatch, where + ": found features " + hex(found.features) + ", expected at most " + hex(known_features));
   }
-  if (!has_valid_numbers(found)) fail(errc::damaged, where + ": found a header whose sizes contradict each other");
+  if (!has_valid_numbers(found)) fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
   if (found.total_size != file.size) {
     fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected " + std::to_string(found.total_size));
   }
   const boot_id boot = current_boot_id();
   if (std::memcmp(boot.data(), found.boot_id, boot.size()) != 0) {
-    fail(errc::damaged, where + ": found a segment of another boot of the machine; the threads that it names are gone: remove it");
+    fail(errc::damaged, where + ": found a segment of another boot of the machine; the threads that it names are gone; expected one of this boot: remove it");
+  }
+  if (found.inode != file.inode) {
+    fail(errc::damaged, where + ": found a copy, made from the segment \"" + std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
+                            "\" in inode " + std::to_string(found.inode) + ", expected the segment itself: its threads know nothing of inode " +
+                            std::to_string(file.inode));
   }
   if (found.pid_namespace != pid_namespace_inode()) {
     fail(errc::wrong_pid_namespace, where + ": found PID namespace " + std::to_string(found.pid_namespace) + ", expected this process's " +

@@ -16,8 +16,11 @@ namespace outlive::detail {
 std::uint64_t abi_signature() noexcept;
 std::string describe_abi(std::uint64_t signature);
 
-// Throws std::errc::invalid_argument for an option out of its range.
+// Complete but for tie_to_file(). Throws std::errc::invalid_argument for an option out of its range.
 segment_constants make_constants(std::string_view name, const segment_options& options);
+
+// The segment is this file's, and no copy's. Requires: nobody else has the file yet.
+void tie_to_file(segment_constants& made, const shared_memory::file_info& file) noexcept;
 
 segment_options options_of(const segment_constants& constants) noexcept;
 

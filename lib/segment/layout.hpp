@@ -76,7 +76,8 @@ struct segment_constants {
   std::uint32_t lock_classes;
   std::uint32_t mode;
   std::uint32_t time_namespace;
-  char name[216];
+  std::uint64_t inode;         // of the segment's file: a copy of it has another
+  char name[208];
   std::uint64_t checksum;  // over all of the above
 };
 static_assert(offsetof(segment_constants, checksum) == 312 && sizeof(segment_constants) == 320);

@@ -9,7 +9,6 @@
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/fork_epoch.hpp"
-#include "sys/modules.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
@@ -22,8 +21,7 @@ struct mapping_registry {
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
       auto* registry = new mapping_registry;
-      process_epoch();    // its memory is made under a mutex that must come after this one, here and before a fork
-      prepare_modules();  // so must the mutex of the modules, which a participant joins with
+      process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
       return *registry;
     }();

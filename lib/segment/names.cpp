@@ -123,7 +123,7 @@ void bind_class(mapping& where, std::uint32_t lock_class, std::uint64_t guards, 
 
 void check_class_name(std::string_view text) {
   if (!text.empty() && text.size() <= max_class_bytes && text.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, "lock class \"" + std::string(text.substr(0, 80)) + "\": found " + std::to_string(text.size()) +
+  fail(errc::invalid_name, "lock class " + quoted(text) + ": found " + std::to_string(text.size()) +
                                " bytes, expected 1 to " + std::to_string(max_class_bytes) + " without a zero byte");
 }
 

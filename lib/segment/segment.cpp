@@ -25,7 +25,7 @@ std::string path_of(std::string_view name) {
 }
 
 std::string quote(std::string_view name) {
-  return "segment \"" + std::string(name.substr(0, 80)) + '"';
+  return "segment " + quoted(name);
 }
 
 void check_name(std::string_view name) {
@@ -81,9 +81,10 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
 
 // Empty when the name is taken.
 std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
-  const segment_constants constants = make_constants(name, options);
+  segment_constants constants = make_constants(name, options);
   try {
     file_descriptor file = shared_memory::create_unnamed(folder, constants.total_size, options.mode);
+    tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
     auto made = mapping_table::map(std::move(file), constants);
     // Last: whatever fails before leaves no name behind.
@@ -136,9 +137,10 @@ segment segment::open_or_create(std::string_view name, const segment_options& op
 }
 
 segment segment::anonymous(const segment_options& options) {
-  const segment_constants constants = make_constants({}, options);
+  segment_constants constants = make_constants({}, options);
   try {
     file_descriptor file = shared_memory::create_memfd("outlive", constants.total_size);
+    tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
     return segment(mapping_table::map(std::move(file), constants));
   } catch (const std::system_error& error) {

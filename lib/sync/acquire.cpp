@@ -6,8 +6,6 @@
 #include <outlive/error.hpp>
 
 #include "segment/adoption.hpp"
-#include "segment/directory.hpp"
-#include "segment/names.hpp"
 #include "sync/attach.hpp"
 #include "sync/held_list.hpp"
 #include "sys/crash_barrier.hpp"
@@ -123,16 +121,6 @@ std::error_code release(lock_bytes& lock) noexcept {
   held_list::remove(*mine, mine->where->offset_of(&lock));
   put_slot_on(*mine);
   return {};
-}
-
-std::string describe(const lock_bytes& lock) {
-  const auto where = mapping_table::find(&lock);
-  if (!where) return "mutex in ordinary memory";
-  const std::string_view name = directory::name_of(*where, where->offset_of(&lock));
-  std::string text = where->describe() + ", mutex ";
-  text += name.empty() ? "at offset " + std::to_string(where->offset_of(&lock)) : '"' + std::string(name) + '"';
-  if (where->lock_at(where->offset_of(&lock)).lock == nullptr) return text;
-  return text + " of class \"" + std::string(names::text_of(*where, lock.lock_class)) + '"';
 }
 
 }  // namespace outlive::detail

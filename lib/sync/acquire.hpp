@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <exception>
-#include <string>
 #include <system_error>
 
 #include "sync/heir.hpp"
@@ -33,8 +32,5 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long);
 
 // Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
 std::error_code release(lock_bytes& lock) noexcept;
-
-// The mutex by name, class and segment, for messages.
-std::string describe(const lock_bytes& lock);
 
 }  // namespace outlive::detail

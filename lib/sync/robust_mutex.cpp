@@ -16,6 +16,7 @@
 #include "segment/names.hpp"
 #include "segment/thread_slot.hpp"
 #include "sync/acquire.hpp"
+#include "sync/failure_text.hpp"
 #include "sync/held_list.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -71,7 +72,7 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
 }
 
 [[noreturn]] void throw_failure(const lock_bytes& lock, const acquisition& result) {
-  const std::system_error error(result.error, describe(lock));
+  const std::system_error error(result.error, failure_text(lock, result.error));
   if (!result.thrown) throw error;
   try {
     std::rethrow_exception(result.thrown);
@@ -125,7 +126,7 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
 }
 
 [[gnu::noinline]] void unlock_slowly(lock_bytes& lock) {
-  if (const std::error_code error = release(lock)) throw std::system_error(error, describe(lock));
+  if (const std::error_code error = release(lock)) throw std::system_error(error, failure_text(lock, error));
 }
 
 }  // namespace

@@ -72,6 +72,32 @@ TEST_P(kinds_of_death_kill_test, a_blocked_locker_repairs_once) {
 INSTANTIATE_TEST_SUITE_P(every_kind, kinds_of_death_kill_test, ::testing::ValuesIn(all_deaths),
                          [](const auto& test) { return name_of(test.param); });
 
+// What ends the process may come from any of its threads; the owner is not the main one here.
+class process_death_kill_test : public ::testing::TestWithParam<death> {
+ protected:
+  accounts all_;
+  repair_registration repair_ = all_.mended_here();
+};
+
+TEST_P(process_death_kill_test, an_owner_that_is_not_the_main_thread_ends_the_process) {
+  const std::uint32_t records = all_.where().threads_in_use();
+  child victim("victim", [&](agent&) {
+    std::thread([&] {
+      all_.lock_and_tear();
+      die(GetParam());
+    }).join();
+  });
+  expect_end(victim, GetParam());
+  EXPECT_FALSE(all_.value().whole());
+  expect_survivor(all_, 0, true);
+  EXPECT_EQ(all_.repairs(), 1u);
+  EXPECT_EQ(all_.where().threads_in_use(), records) << all_.who_holds_what();
+}
+
+INSTANTIATE_TEST_SUITE_P(on_another_thread, process_death_kill_test,
+                         ::testing::Values(death::sigkill, death::exit_now, death::exit, death::abort, death::segfault, death::uncaught_exception),
+                         [](const auto& test) { return name_of(test.param); });
+
 class death_kill_test : public ::testing::Test {
  protected:
   accounts all_;

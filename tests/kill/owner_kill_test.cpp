@@ -153,6 +153,9 @@ TEST_F(owner_kill_test, parent_and_child_either_dying) {
   middle.kill();
   middle.expect_killed();
   expect_survivor(all_, 0, true);
+  // The leaf's death once. The middle's once, by whoever came first; and once more if that was the heir, who was killed inside.
+  EXPECT_GE(all_.repairs(), 2u);
+  EXPECT_LE(all_.repairs(), 3u);
 }
 
 TEST_F(owner_kill_test, a_child_inherits_from_its_parent_and_goes_on_alone) {

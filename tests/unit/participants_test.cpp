@@ -105,6 +105,16 @@ TEST_F(participants_test, more_threads_than_records_are_told_so) {
   elsewhere([&] { EXPECT_EQ(lock_code(mutex), std::error_code()); });
 }
 
+TEST(participants, the_default_is_room_for_256_threads) {
+  segment seg = segment::anonymous();
+  auto& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
+  crowd all(mutex, 256);
+  EXPECT_EQ(seg.threads_in_use(), 256U);
+  elsewhere([&] {
+    expect_error(errc::too_many_threads, {"found all 256 thread records in use", "expected a free one"}, [&] { mutex.lock(); });
+  });
+}
+
 // A thread that found no record has looked for dead ones by means of a spare record, of which there are two.
 TEST_F(participants_test, a_refused_thread_keeps_no_spare_record) {
   crowd both(mutex, 2);

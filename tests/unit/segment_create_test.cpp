@@ -68,15 +68,10 @@ TEST(segment_create, names_out_of_bounds_are_refused_by_every_function) {
     // Not a structured binding, which a lambda cannot capture in clang 14.
     const std::string& name = each.name;
     const std::string& found = each.found;
-    const std::string head = name.substr(0, 80);
+    const std::string head = name == with_zero ? std::string("a\\0") : name.substr(0, 80);
     const auto refused = [&](const std::function<void()>& act) {
-      expect_error(errc::invalid_name, {"segment \"" + head.substr(0, head.find('\0')), found, "expected 1 to 200 bytes"}, act);
+      expect_error(errc::invalid_name, {"segment \"" + head, found, "expected 1 to 200 bytes"}, act);
     };
-    // std::system_error's what() ends at a zero byte, so that the rest of that message cannot be looked at.
-    if (name == with_zero) {
-      expect_error(errc::invalid_name, {"segment \"a"}, [&] { (void)segment::create(name); });
-      continue;
-    }
     refused([&] { (void)segment::create(name); });
     refused([&] { (void)segment::open(name); });
     refused([&] { (void)segment::open_or_create(name); });

@@ -104,13 +104,18 @@ class damage_trial {
 
   /// A file of its own for each change: what a damaged copy leaves locked or mapped does not touch the next.
   sample_verdict try_one(const change& which) const {
-    std::vector<unsigned char> bytes = sample_.bytes();
-    bytes[which.offset] = static_cast<unsigned char>(bytes[which.offset] ^ which.mask);
     ::unlink(copy_.path().c_str());
     {
       const unique_fd made(::open(copy_.path().c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
-      if (::write(made.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return {false, "no copy could be made"};
+      if (made.get() < 0) return {false, "no copy could be made"};
     }
+    const segment_file file(copy_.path());
+    file.write(sample_.bytes());
+    file.become_original();
+    unsigned char byte = 0;
+    if (::pread(file.fd(), &byte, 1, static_cast<off_t>(which.offset)) != 1) return {false, "the copy could not be read"};
+    byte = static_cast<unsigned char>(byte ^ which.mask);
+    file.write(&byte, 1, which.offset);
     return sample_.examine(copy_);
   }
 

@@ -65,7 +65,7 @@ inline segment_options few_of_everything() {
   return options;
 }
 
-/// The error that `act` throws must have this code, and all of these words in its message.
+/// The error that `act` throws must have this code, and all of these words in its message. Each message of outlive says what was found and what was expected.
 inline void expect_error(std::error_code code, std::initializer_list<std::string_view> words, const std::function<void()>& act,
                          source_line at = source_line::here()) {
   const ::testing::ScopedTrace trace(at.file, at.line, "expect_error");
@@ -76,6 +76,10 @@ inline void expect_error(std::error_code code, std::initializer_list<std::string
     const std::string_view message = error.what();
     for (const std::string_view word : words) {
       EXPECT_NE(message.find(word), std::string_view::npos) << "no '" << word << "' in: " << message;
+    }
+    if (code.category() == error_category()) {
+      EXPECT_NE(message.find(" found "), std::string_view::npos) << "does not say what was found: " << message;
+      EXPECT_NE(message.find(" expected "), std::string_view::npos) << "does not say what was expected: " << message;
     }
     return;
   } catch (const std::exception& other) {
@@ -132,6 +136,14 @@ class segment_file {
   void write(detail::segment_constants constants) const {
     constants.checksum = detail::hash_bytes(&constants, offsetof(detail::segment_constants, checksum), detail::segment_magic);
     write(&constants, sizeof constants, 0);
+  }
+  /// Makes a whole segment of its own out of a copy.
+  void become_original() const {
+    struct stat info {};
+    check(::fstat(fd_, &info));
+    detail::segment_constants made = constants();
+    made.inode = info.st_ino;
+    write(made);
   }
 
  private:

@@ -4,7 +4,7 @@
 // guarded by locks that contend. The parent kills workers at random moments and while they hold a lock, and starts new ones. In the end
 // the table must equal a plain count by one undisturbed process, word by word.
 //
-// Where to read first:
+// Where to read first, in worker_pool/:
 //   table.hpp       the shared table, and how a merge that stopped half way is rolled back or forward
 //   shared.cpp      the segment, its locks, and the registration of the repairs
 //   worker.cpp      what a worker does: nothing special, that is the point

@@ -1,0 +1,14 @@
+// What an error of lock(), try_lock() or unlock() says: the mutex, what was found and what was expected.
+#pragma once
+
+#include <string>
+#include <system_error>
+
+#include "segment/layout.hpp"
+
+namespace outlive::detail {
+
+// Before the text of the code itself. The mutex may be no mutex any more, and may change meanwhile.
+std::string failure_text(const lock_bytes& lock, std::error_code error);
+
+}  // namespace outlive::detail
