@@ -27,7 +27,6 @@ TEST(first_use_step, killed_at_every_state_of_the_first_lock_of_a_process) {
     w.lock(0).mutex().unlock();
     section_end();
   };
-  const auto result = w.run(plan);
+  w.run(plan);
   EXPECT_GT(w.counts().repairs, 0U);
-  EXPECT_GT(result.states, 0U);
 }

@@ -91,7 +91,7 @@ TEST(heir_step, killed_at_every_instruction_of_an_heir_whose_repair_fails) {
     if (!point.died) {
       EXPECT_EQ(w.state(1).condition(), detail::lock_condition::unrepaired);
     }
-    w.settle();
+    w.settle_after_newcomer(0);
   };
   w.run(plan);
 }
@@ -115,7 +115,7 @@ TEST(heir_step, killed_at_every_instruction_of_an_heir_without_a_repair) {
     if (!point.died) {
       EXPECT_EQ(w.state(1).condition(), detail::lock_condition::unrepaired);
     }
-    w.settle();
+    w.settle_after_newcomer(0);
     EXPECT_EQ(w.heir_was_told().owner.load(), w.owner_of(1).tid);
     EXPECT_EQ(w.heir_was_told().attempt.load(), 1U) << "who has no repair uses no attempt";
   };

@@ -92,12 +92,12 @@ TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_of_a_free_mutex) {
   expect_both_kinds(w);
 }
 
-TEST(lock_step, killed_at_every_state_of_a_timed_lock_whose_holder_stays) {
+TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_whose_holder_stays) {
   OUTLIVE_NEEDS_TRACING();
   world w(2);
   w.register_repair();
   auto mine = w.lock(1).lock();
-  auto plan = w.plan("timed lock, the holder stays", 5);
+  auto plan = w.plan("timed lock, the holder stays");
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
@@ -153,9 +153,9 @@ void wait_for_the_holder(const char* name, std::chrono::milliseconds sleep, std:
 
 }  // namespace
 
-TEST(lock_step, killed_at_every_state_of_a_lock_whose_holder_gives_back) {
+TEST(lock_step, killed_at_every_instruction_of_a_lock_whose_holder_gives_back) {
   OUTLIVE_NEEDS_TRACING();
-  wait_for_the_holder("lock, the holder gives back", 0ms, 7);
+  wait_for_the_holder("lock, the holder gives back", 0ms, 1);
 }
 
 // The lock waits in slices of 250 ms, and between them clears glibc's pending entry and looks for an orphan.

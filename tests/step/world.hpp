@@ -126,6 +126,9 @@ class world {
   void inherit(std::size_t index);
   // check_lawful and inherit for all, then the records: none is taken but those of `living` threads.
   void settle(std::uint32_t living = 1);
+  // The same, and before the parent a process comes, claims a record, uses a mutex that nobody tore, and goes. It must take no record that a mutex
+  // names.
+  void settle_after_newcomer(std::size_t index);
   void check_records(std::uint32_t living);
 
   tally& counts() noexcept { return tally_; }
