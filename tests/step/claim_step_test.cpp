@@ -55,11 +55,11 @@ TEST(claim_step, another_claims_enters_and_dies_at_every_instruction_of_a_claim)
   EXPECT_EQ(w.counts().repairs, result.preempted) << "each of the dead was repaired";
 }
 
-TEST(claim_step, killed_at_every_instruction_of_a_claim_that_recovers_since_all_records_belong_to_the_dead) {
+TEST(claim_step, killed_at_every_state_of_a_claim_that_recovers_since_all_records_belong_to_the_dead) {
   OUTLIVE_NEEDS_TRACING();
   world w(3, crowded());
   w.register_repair();
-  auto plan = w.plan("claim that recovers: all records belong to the dead");
+  auto plan = w.plan("claim that recovers: all records belong to the dead", 5);
   plan.setup = w.again_from([&] {
     w.leave_owner_dead_in({0});
     w.leave_owner_dead_in({1});
