@@ -12,20 +12,21 @@ namespace outlive::detail::blocks {
 
 namespace {
 
-std::uint32_t lines_of(std::uint64_t bytes) noexcept {
-  return static_cast<std::uint32_t>((bytes + cache_line - 1) / cache_line);
+// In 64 bits: the size of a type of 2^38 bytes is 0 in 32, and such an object would be constructed in any segment.
+std::uint64_t lines_of(std::uint64_t bytes) noexcept {
+  return (bytes + cache_line - 1) / cache_line;
 }
 
-std::uint32_t object_lines(std::uint64_t size) noexcept {
+std::uint64_t object_lines(std::uint64_t size) noexcept {
   return lines_of(size == 0 ? 1 : size);
 }
 
-std::uint32_t name_lines(std::size_t length) noexcept {
+std::uint64_t name_lines(std::size_t length) noexcept {
   return length <= inline_name_bytes ? 0 : lines_of(length);
 }
 
 char* long_name_in(const block_header& block) noexcept {
-  return static_cast<char*>(object_of(block)) + std::uint64_t{object_lines(block.size)} * cache_line;
+  return static_cast<char*>(object_of(block)) + object_lines(block.size) * cache_line;
 }
 
 std::uint32_t fold(std::uint64_t hash) noexcept {
@@ -108,7 +109,7 @@ void load_name(name_copy& into, const block_header& block, std::size_t length) n
 }
 
 // Takes the first block of the list that fits; unlinks it by one store. A damaged list is dropped: its blocks are found by the next recount.
-std::uint32_t take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint32_t lines) {
+std::uint32_t take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint64_t lines) {
   std::uint32_t* link = &freed_list(where, type);
   for (std::uint64_t steps = 0; *link != 0; ++steps) {
     const std::uint32_t line = *link - 1;
@@ -146,7 +147,7 @@ bool is_sound(const mapping& where, std::uint32_t line) noexcept {
   const block_header& block = at(where, line);
   if (block.magic != block_magic || block.lines == 0 || block.lines > room - line) return false;
   if (block.size > room * cache_line || block.check != check_of(block)) return false;
-  const std::uint64_t without_name = std::uint64_t{1} + object_lines(block.size);
+  const std::uint64_t without_name = 1 + object_lines(block.size);
   switch (state_of(block)) {
     case block_state::freed: return without_name <= block.lines;
     case block_state::constructing:
@@ -163,7 +164,7 @@ bool is_sound(const mapping& where, std::uint32_t line) noexcept {
 
 bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept {
   const std::uint64_t room = where.layout().object_lines;
-  const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
+  const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
   if (line >= room || lines > room - line) return false;
   const block_header& block = at(where, line);
   if (state_of(block) != block_state::live || block.magic != block_magic || block.type != type.hash || block.size != type.size ||
@@ -203,8 +204,8 @@ void fail_damaged(const mapping& where, std::uint32_t line) {
 }
 
 std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
-  const std::uint64_t lines = std::uint64_t{1} + object_lines(type.size) + name_lines(name.size());
-  if (const std::uint32_t found = take_freed(where, type.hash, type.size, static_cast<std::uint32_t>(lines)); found != 0) {
+  const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
+  if (const std::uint32_t found = take_freed(where, type.hash, type.size, lines); found != 0) {
     const std::uint32_t line = found - 1;
     block_header& block = at(where, line);
     write_name(block, name, type_name);
