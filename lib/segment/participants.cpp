@@ -60,10 +60,15 @@ bool is_listed(const participant& in, std::uint32_t count, const loaded_module& 
 
 bool write_module(const loaded_module& module, void* context) {
   participant& into = static_cast<module_writer*>(context)->into;
+  // Both were overwritten where they are beyond what there is: then nothing more is listed. Each is read once, so that what was judged is used.
   const std::uint32_t count = into.module_count.load(std::memory_order_relaxed);
+  const std::uint32_t used = __atomic_load_n(&into.string_bytes, __ATOMIC_RELAXED);
+  if (count > max_modules || used > sizeof into.strings) {
+    into.modules_cut = 1;
+    return true;
+  }
   if (is_listed(into, count, module)) return true;
-  const std::size_t room = sizeof into.strings - into.string_bytes;
-  if (count == max_modules || room < module.path.size() + 1) {
+  if (count == max_modules || sizeof into.strings - used < module.path.size() + 1) {
     into.modules_cut = 1;
     return true;
   }
@@ -71,12 +76,12 @@ bool write_module(const loaded_module& module, void* context) {
   entry.base = module.base;
   entry.begin = module.begin;
   entry.end = module.end;
-  entry.path = static_cast<std::uint16_t>(into.string_bytes);
+  entry.path = static_cast<std::uint16_t>(used);
   entry.build_id_size = static_cast<std::uint8_t>(module.build_id.size());
   std::memcpy(entry.build_id, module.build_id.data(), module.build_id.size());
-  std::memcpy(into.strings + into.string_bytes, module.path.data(), module.path.size());
-  into.strings[into.string_bytes + module.path.size()] = 0;
-  into.string_bytes += static_cast<std::uint32_t>(module.path.size() + 1);
+  std::memcpy(into.strings + used, module.path.data(), module.path.size());
+  into.strings[used + module.path.size()] = 0;
+  into.string_bytes = used + static_cast<std::uint32_t>(module.path.size() + 1);
   crash_barrier();  // an entry counts only when it is complete
   into.module_count.store(count + 1, std::memory_order_release);
   return true;
