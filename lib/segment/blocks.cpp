@@ -90,6 +90,7 @@ void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, s
 
 // Requires: the block is freed, or no block yet, so that nobody believes the name while it is torn.
 void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
+  std::atomic_thread_fence(std::memory_order_release);  // "freed" before the first byte of another name: load_live_name()
   block.next_freed = 0;
   poke(block.type_name, type_name);
   poke(block.name_length, static_cast<std::uint16_t>(name.size()));
@@ -101,11 +102,18 @@ void write_name(block_header& block, std::string_view name, std::uint32_t type_n
   poke(block.name_check, name_check_of(type_name, name));
 }
 
-constexpr std::size_t longest_name = 255;
-using name_copy = char[longest_name + 1];
-
 void load_name(name_copy& into, const block_header& block, std::size_t length) noexcept {
-  load_shared_text(into, length <= inline_name_bytes ? block.name : long_name_in(block), length);
+  into.length = length;
+  load_shared_text(into.bytes, length <= inline_name_bytes ? block.name : long_name_in(block), length);
+}
+
+// Requires: a sound extent. The copy is the block's name if this says so, whatever was written meanwhile.
+bool load_name_if_sound(name_copy& into, const block_header& block) noexcept {
+  const std::size_t length = peek(block.name_length);
+  if (length > longest_name || 1 + object_lines(block.size) + name_lines(length) > block.lines) return false;
+  load_name(into, block, length);
+  into.type_name = peek(block.type_name);
+  return peek(block.name_check) == name_check_of(into.type_name, into.text());
 }
 
 // Takes the first block of the list that fits; unlinks it by one store. A damaged list is dropped: its blocks are found by the next recount.
@@ -141,25 +149,39 @@ block_state state_of(const block_header& block) noexcept {
   return static_cast<block_state>(block.state.load(std::memory_order_acquire));
 }
 
-bool is_sound(const mapping& where, std::uint32_t line) noexcept {
+bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept {
   const std::uint64_t room = where.layout().object_lines;
   if (line >= room) return false;
   const block_header& block = at(where, line);
   if (block.magic != block_magic || block.lines == 0 || block.lines > room - line) return false;
-  if (block.size > room * cache_line || block.check != check_of(block)) return false;
-  const std::uint64_t without_name = 1 + object_lines(block.size);
+  if (block.size > room * cache_line || block.check != check_of(block) || 1 + object_lines(block.size) > block.lines) return false;
   switch (state_of(block)) {
-    case block_state::freed: return without_name <= block.lines;
+    case block_state::freed:
     case block_state::constructing:
     case block_state::live:
-    case block_state::destroying: break;
-    default: return false;
+    case block_state::destroying: return true;
   }
-  const std::size_t length = peek(block.name_length);
-  if (length > longest_name || without_name + name_lines(length) > block.lines) return false;
+  return false;
+}
+
+bool is_sound(const mapping& where, std::uint32_t line) noexcept {
+  if (!has_sound_extent(where, line)) return false;
+  const block_header& block = at(where, line);
   name_copy name;
-  load_name(name, block, length);
-  return peek(block.name_check) == name_check_of(peek(block.type_name), {name, length});
+  return state_of(block) == block_state::freed || load_name_if_sound(name, block);
+}
+
+bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into) {
+  const block_header& block = at(where, line);
+  // A look fails also when the block was removed and made live again, with another name, in its midst: that does not happen in so many in a row.
+  for (int looks = 0; looks < 16; ++looks) {
+    if (state_of(block) != block_state::live) return false;
+    const bool sound = load_name_if_sound(into, block);
+    std::atomic_thread_fence(std::memory_order_acquire);  // with write_name()'s: whoever read a byte of a later name sees a later state
+    if (state_of(block) != block_state::live) return false;
+    if (sound) return true;
+  }
+  fail_damaged(where, line);
 }
 
 bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept {
@@ -182,7 +204,7 @@ bool has_name(const block_header& block, std::string_view name) noexcept {
   if (name.size() > longest_name || peek(block.name_length) != name.size()) return false;
   name_copy found;
   load_name(found, block, name.size());
-  return std::memcmp(found, name.data(), name.size()) == 0;
+  return found.text() == name;
 }
 
 std::string_view name_in(const block_header& block) noexcept {

@@ -1,6 +1,6 @@
 #include "segment/directory.hpp"
 
-#include <bit>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,16 +28,17 @@ std::string describe(const object_type& type) {
   return std::string(type.name) + " of " + std::to_string(type.size) + " bytes, aligned to " + std::to_string(type.alignment);
 }
 
-void check_type(const mapping& where, const block_header& block, const object_type& type) {
+// `name` is the one that led to the block, which may have another by now: look-ups take no mutex.
+void check_type(const mapping& where, const block_header& block, std::string_view name, const object_type& type) {
   if (block.type == type.hash) return;
-  fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(blocks::name_in(block)) + "\": found type " +
+  fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(name) + "\": found type " +
                                 std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) +
                                 " bytes, expected " + describe(type));
 }
 
-void* object_at(const mapping& where, std::uint32_t line, const object_type& type) {
+void* object_at(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) {
   const block_header& block = blocks::at(where, line);
-  check_type(where, block, type);
+  check_type(where, block, name, type);
   return blocks::object_of(block);
 }
 
@@ -132,7 +133,7 @@ void* find(const mapping& where, std::string_view name, const object_type& type)
   const index::key key(name);
   if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
   const auto line = index::find(where, key, type);
-  return line ? object_at(where, *line, type) : nullptr;
+  return line ? object_at(where, *line, name, type) : nullptr;
 }
 
 void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context) {
@@ -142,7 +143,7 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
   const std::uint32_t type_name = names::intern(where, type.name, type.name_hash, name_kind::object_type);
   const directory_guard hold(where);
   const index::search found = index::find_or_place(where, key, type);
-  if (found.line) return object_at(where, *found.line, type);
+  if (found.line) return object_at(where, *found.line, name, type);
   const std::uint32_t line = make_block(where, key, found.free_slot, type, type_name);
   block_header& block = blocks::at(where, line);
   void* const object = blocks::object_of(block);
@@ -165,7 +166,7 @@ bool destroy(mapping& where, std::string_view name, const object_type& type, act
   const auto line = index::find(where, index::key(name), type);
   if (!line) return false;
   block_header& block = blocks::at(where, *line);
-  check_type(where, block, type);
+  check_type(where, block, name, type);
   void* const object = blocks::object_of(block);
   if (begins_with_held_lock(where, object)) {
     fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found its mutex held, expected it free");
@@ -184,25 +185,47 @@ mapping* constructing_at(const void* address) noexcept {
 }
 
 void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit) {
-  blocks::for_each(where, [&](std::uint32_t, const block_header& block) {
-    if (blocks::state_of(block) != block_state::live) return;
-    visit({blocks::name_in(block), names::text_of(where, block.type_name), block.size, blocks::object_of(block)});
+  blocks::for_each_live(where, [&](std::uint32_t, const block_header& block, const blocks::name_copy& name) {
+    visit({name.text(), names::text_of(where, name.type_name), block.size, blocks::object_of(block)});
   });
 }
 
-std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
+namespace {
+
+// Line of the live block whose object contains the offset, and its name.
+std::optional<std::uint32_t> block_around(const mapping& where, std::uint64_t offset, blocks::name_copy& name) {
   const std::uint64_t objects = where.layout().objects;
   if (offset < objects + cache_line) return {};
   // Most mutexes are the first thing in their object, whose block header then is the line before.
   const auto before = static_cast<std::uint32_t>((offset - objects) / cache_line - 1);
-  if (blocks::is_sound(where, before) && index::names(where, before)) return blocks::name_in(blocks::at(where, before));
+  if (blocks::is_sound(where, before) && blocks::load_live_name(where, before, name) && index::leads_to(where, index::key(name.text()), before)) {
+    return before;
+  }
+  std::optional<std::uint32_t> found;
+  blocks::for_each_live(where, [&](std::uint32_t line, const block_header& block, const blocks::name_copy& its) {
+    const std::uint64_t begin = where.offset_of(blocks::object_of(block));
+    if (offset < begin || offset >= begin + block.size) return;
+    found = line;
+    name = its;
+  });
+  return found;
+}
+
+}  // namespace
+
+std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
   try {
-    std::string_view name;
-    blocks::for_each(where, [&](std::uint32_t, const block_header& block) {
-      const std::uint64_t begin = where.offset_of(blocks::object_of(block));
-      if (blocks::state_of(block) == block_state::live && offset >= begin && offset < begin + block.size) name = blocks::name_in(block);
-    });
-    return name;
+    blocks::name_copy name;
+    const auto line = block_around(where, offset, name);
+    return line ? blocks::name_in(blocks::at(where, *line)) : std::string_view();
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
+  try {
+    return block_around(where, offset, into) ? into.text() : std::string_view();
   } catch (const std::exception&) {
     return {};
   }

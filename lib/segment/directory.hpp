@@ -13,6 +13,7 @@
 
 #include <outlive/segment.hpp>
 
+#include "segment/blocks.hpp"
 #include "segment/mapping.hpp"
 
 namespace outlive::detail::directory {
@@ -36,6 +37,9 @@ bool destroy(mapping& where, std::string_view name, const object_type& type, act
 void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit);
 
 // Name of the live object that contains the offset from the segment's base; empty if none does, or the directory is damaged.
+// Requires: the object stays, as while its mutex is held: it is the name in the segment that is returned.
 std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept;
+// The same, copied, for who has nothing that makes the object stay. Returns: a view of `into`.
+std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept;
 
 }  // namespace outlive::detail::directory

@@ -165,13 +165,8 @@ void remove_stale(mapping& where) {
   }
 }
 
-bool names(const mapping& where, std::uint32_t line) noexcept {
-  try {
-    const block_header& block = blocks::at(where, line);
-    return blocks::state_of(block) == block_state::live && slot_of(where, key(blocks::name_in(block)).hash, line) != nowhere;
-  } catch (const std::exception&) {
-    return false;
-  }
+bool leads_to(const mapping& where, const key& name, std::uint32_t line) {
+  return slot_of(where, name.hash, line) != nowhere;
 }
 
 }  // namespace outlive::detail::index

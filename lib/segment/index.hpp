@@ -31,6 +31,9 @@ std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wante
 // Line of the live block of that name, whatever its type; `type` is the one expected. Throws errc::damaged.
 std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const object_type& type);
 
+// Whether the name leads to the block: what looks like a block, but lies inside an object, has no slot. Throws errc::damaged.
+bool leads_to(const mapping& where, const key& name, std::uint32_t line);
+
 // The rest requires the directory mutex.
 
 // What a look-up came to: the line, or the slot that the name may be put into.
@@ -48,8 +51,5 @@ void ensure(mapping& where, const key& name, std::uint32_t line);
 void remove(mapping& where, const key& name, std::uint32_t line);
 // Takes all slots away that lead to a block that is not live.
 void remove_stale(mapping& where);
-
-// Whether the block's own name leads to it: what looks like a block, but lies inside an object, has no slot. Never throws.
-bool names(const mapping& where, std::uint32_t line) noexcept;
 
 }  // namespace outlive::detail::index
