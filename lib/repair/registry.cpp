@@ -42,10 +42,18 @@ constinit thread_local repair_run* innermost = nullptr;
 }  // namespace
 
 struct repair_registry {
-  static unsigned own_runs_of(const registered_repair& repair) noexcept {
-    unsigned count = 0;
-    for (const repair_run* run = innermost; run != nullptr; run = run->outer_) count += run->repair_.get() == &repair ? 1U : 0U;
-    return count;
+  struct own_runs {
+    bool any = false;      // those included that a fork in them left in this child's stack
+    unsigned counted = 0;  // in `running`
+  };
+  static own_runs own_runs_of(const registered_repair& repair) noexcept {
+    own_runs found;
+    for (const repair_run* run = innermost; run != nullptr; run = run->outer_) {
+      if (run->repair_.get() != &repair) continue;
+      found.any = true;
+      if (run->epoch_ == process_epoch()) ++found.counted;
+    }
+    return found;
   }
 };
 
@@ -58,18 +66,26 @@ repair_run::repair_run(const mapping& where, std::uint64_t lock_offset, std::uin
   repair_ = found->second;
   // A forked child has only its own thread's repairs.
   if (repair_->epoch != process_epoch()) repair_->running = 0;
-  repair_->epoch = process_epoch();
+  repair_->epoch = epoch_ = process_epoch();
   ++repair_->running;
   outer_ = std::exchange(innermost, this);
 }
 
-repair_run::~repair_run() {
+void repair_run::end() noexcept {
   if (!repair_) return;
+  const no_cancellation here;  // a callback's end must not be unwound
   innermost = outer_;
   registry& from = registry::instance();
-  const std::lock_guard hold(from.mutex);
-  if (repair_->epoch == process_epoch() && repair_->running > 0) --repair_->running;
-  from.ended.notify_all();
+  std::shared_ptr<registered_repair> last;
+  {
+    const std::lock_guard hold(from.mutex);
+    if (epoch_ == process_epoch()) --repair_->running;
+    // Together with the count: whoever waits for the count to take the repair out still owns it, so that it ends there and not here. One that
+    // was taken out here ends after the mutex, for its end is the user's code.
+    if (repair_->taken_out_inside) last = std::move(repair_);
+    repair_.reset();
+    from.ended.notify_all();
+  }
 }
 
 void prepare_registry() {
@@ -98,9 +114,12 @@ void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcep
   const no_cancellation here;  // the wait below is a cancellation point
   registry& from = registry::instance();
   std::unique_lock hold(from.mutex);
-  from.all.erase(repair->key);
-  const unsigned own = repair_registry::own_runs_of(*repair);
-  from.ended.wait(hold, [&] { return repair->epoch != process_epoch() || repair->running <= own; });
+  const auto found = from.all.find(repair->key);
+  // In a child whose parent forked while it took this out, the key may be another's by now.
+  if (found != from.all.end() && found->second == repair) from.all.erase(found);
+  const auto own = repair_registry::own_runs_of(*repair);
+  from.ended.wait(hold, [&] { return repair->epoch != process_epoch() || repair->running <= own.counted; });
+  repair->taken_out_inside = own.any;
 }
 
 }  // namespace outlive::detail

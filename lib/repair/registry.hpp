@@ -27,18 +27,23 @@ struct registered_repair {
   repair_callback callback;
   std::shared_ptr<mapping> segment;  // keeps it open
   // Guarded by the registry's mutex.
+  bool taken_out_inside = false;  // by the repair itself: its run is the last that owns this
   unsigned running = 0;
   std::uint64_t epoch = 0;  // of the process whose threads `running` counts
 };
 
-// A repair that was looked up to be run; counted as running until this ends.
+// A repair that was looked up to be run; counted as running until end().
 class repair_run {
  public:
   repair_run() noexcept = default;
   repair_run(const mapping& where, std::uint64_t lock_offset, std::uint32_t lock_class);
   repair_run(const repair_run&) = delete;
   repair_run& operator=(const repair_run&) = delete;
-  ~repair_run();
+  ~repair_run() { end(); }
+
+  // Lets the repair go: afterwards its callback, and whatever that owns, belongs to others. A callback that took its own registration out is
+  // destroyed here, which may close the segment: while the heir has the mutex in its held list, nothing then takes its record away.
+  void end() noexcept;
 
   [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
   repair_result operator()(const owner_death& death) const { return repair_->callback(death); }
@@ -47,6 +52,7 @@ class repair_run {
   friend struct repair_registry;
   std::shared_ptr<registered_repair> repair_;
   repair_run* outer_ = nullptr;
+  std::uint64_t epoch_ = 0;
 };
 
 // Makes what a look-up needs. Called where a thread claims its record, so that a later look-up, with a mutex in hand, cannot run out of memory.

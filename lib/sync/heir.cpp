@@ -112,7 +112,7 @@ settled give_up(const arrival& at, death_facts& facts, const inheritance& past, 
   return leave(at, error);
 }
 
-settled repair(const arrival& at, const repair_run& callback, death_facts& facts, const inheritance& past, bool enter) {
+settled repair(const arrival& at, repair_run& callback, death_facts& facts, const inheritance& past, bool enter) {
   mapping& where = *at.mine.where;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
@@ -123,6 +123,10 @@ settled repair(const arrival& at, const repair_run& callback, death_facts& facts
   {
     const repair_scope scope;
     outcome = run(callback, facts);
+    // The callback, if it took itself out, and an exception that nobody will see end here, as a part of the repair: they may own the last handle
+    // of the segment, whose end gives the record of a thread back that holds nothing. This one has its entry, now and no longer.
+    callback.end();
+    if (!enter) outcome.thrown = nullptr;
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
     this_thread::deactivate();  // a try_lock in the repair may have put the slot on
   }
@@ -152,7 +156,7 @@ settled settle(const arrival& at, bool enter) {
   mapping& where = *at.mine.where;
   const inheritance past = read_inheritance(found);
   // Looked up before any store: a process without a repair must not use an attempt up (U8).
-  const repair_run callback(where, at.offset, at.lock.lock_class);
+  repair_run callback(where, at.offset, at.lock.lock_class);
   const bool used_up = past.attempts >= where.constants().attempts;
   if (!callback && !used_up && found.condition() == lock_condition::unrepaired) return leave(at, errc::owner_died_unrepaired);
 
