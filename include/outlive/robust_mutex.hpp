@@ -125,7 +125,9 @@ class alignas(64) robust_mutex {
   static steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
     const auto now = std::chrono::steady_clock::now();
     // Longer than a year counts as for ever; this also keeps the sum below from overflowing.
-    if (timeout >= std::chrono::hours(24 * 365)) return steady_point::max();
+    // As seconds in floating point: an hour in picoseconds overflows 64 bits.
+    using seconds = std::chrono::duration<double>;
+    if (seconds(timeout) >= seconds(std::chrono::hours(24 * 365))) return steady_point::max();
     if (timeout <= timeout.zero()) return now;
     return now + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
   }

@@ -28,7 +28,7 @@ bool is_nobodys(std::uint32_t word) noexcept {
 bool has_entry(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
   const held_entry* const held = where.held(index);
   return std::any_of(held, held + where.constants().max_held, [&](const held_entry& entry) {
-    return (entry.place.load(std::memory_order_relaxed) & held_offset_mask) == offset;
+    return (entry.place.load(std::memory_order_acquire) & held_offset_mask) == offset;
   });
 }
 
@@ -53,8 +53,11 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
     const thread_record& record = where.record(i);
     if (record.tid.load(std::memory_order_acquire) != tid) continue;
     const bool dead = is_record_thread_dead(record, tid);
+    // The count around the entries: of a thread that takes and gives back the lock meanwhile, one of the two looks sees the entry, or the sums differ,
+    // wherever between push and removal it counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
     if (has_entry(where, i, offset)) (dead ? found.dead : found.living) = true;
+    if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
   }
   return found;
 }
@@ -93,16 +96,13 @@ bool this_thread_has_robust_list() noexcept {
   return epoch == process_epoch();
 }
 
-// Only a participant's thread can have an internal lock. So a thread id that is none's is a dead one, or damage.
-bool is_internal_owner_dead(const mapping& where, const internal_lock& lock, std::uint32_t tid) noexcept {
-  if (lock.owner_tid.load(std::memory_order_acquire) == tid) {  // pairs with internal_guard: the two others are this owner's
-    return is_thread_dead(static_cast<pid_t>(lock.owner_pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
-                          lock.owner_start_time.load(std::memory_order_relaxed));
-  }
+// Only a participant's thread can have an internal lock. So a thread id that is none's is a dead one, or damage. The lock's owner_* prove no death: they
+// are written after the native lock, and until then are a former owner's, who may have borne the same id.
+bool is_internal_owner_dead(const mapping& where, std::uint32_t tid) noexcept {
   return !participants::has_thread(where, tid);
 }
 
-// 0 or EOWNERDEAD; EDEADLK when the calling thread has it. `adopt` finishes the kernel's work between two slices.
+// 0 or EOWNERDEAD; EDEADLK when the word has the calling thread's id. `adopt` finishes the kernel's work between two slices.
 template <class Adopt>
 int lock_in_slices(pthread_mutex_t& mutex, Adopt adopt) noexcept {
   int rc = native_mutex::try_lock(mutex);
@@ -118,13 +118,19 @@ int lock_in_slices(pthread_mutex_t& mutex, Adopt adopt) noexcept {
 class adoption_hold {
  public:
   explicit adoption_hold(mapping& where) noexcept : mutex_(where.header().adoption.native) {
-    internal_lock& lock = where.header().adoption;
     if (!native_mutex::is_intact(mutex_)) return;
-    const int rc = lock_in_slices(mutex_, [&] {
+    const auto adopt_orphan = [&] {
       const std::uint32_t word = native_mutex::word(mutex_);
       const std::uint32_t tid = word & native_mutex::tid_mask;
-      if (is_nobodys(word) || (tid != 0 && is_internal_owner_dead(where, lock, tid))) native_mutex::adopt(mutex_, word);
-    });
+      // It is not taken twice by one thread: this thread's id is a former bearer's (U6).
+      const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) || (tid != 0 && is_internal_owner_dead(where, tid));
+      if (is_nobodys(word) || orphan) native_mutex::adopt(mutex_, word);
+    };
+    int rc = lock_in_slices(mutex_, adopt_orphan);
+    if (rc == EDEADLK) {
+      adopt_orphan();
+      rc = lock_in_slices(mutex_, adopt_orphan);
+    }
     if (rc == EOWNERDEAD) native_mutex::consistent(mutex_);  // it guards no bytes
     held_ = rc == 0 || rc == EOWNERDEAD;
   }
@@ -176,7 +182,7 @@ bool adopt_liveness_if_orphan(mapping& where, std::uint32_t index) noexcept {
   });
 }
 
-internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name) : lock_(lock) {
+internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name) : lock_(lock), epoch_(process_epoch()) {
   where.participant_index();  // a judge must find our process in the table
   if (!this_thread_has_robust_list()) {
     fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one");
@@ -185,14 +191,18 @@ internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* 
     fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name + " lock, expected a robust one");
   }
   const own_identity& me = myself();
-  const int rc = lock_in_slices(lock.native, [&] {
-    adopt_word(where, lock.native, [&](std::uint32_t tid) { return is_internal_owner_dead(where, lock, tid); });
-  });
+  const auto adopt = [&] {
+    // With this thread's own id it is a former bearer's: this thread is outside, see below.
+    adopt_word(where, lock.native, [&](std::uint32_t tid) { return tid == me.tid || is_internal_owner_dead(where, tid); });
+  };
+  int rc = lock_in_slices(lock.native, adopt);
   if (rc == EDEADLK) {
+    // A holder writes who it is before it does anything else.
     if (lock.owner_tid.load(std::memory_order_relaxed) == me.tid && lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time) {
       fail(errc::deadlock, where.describe() + ": found this thread inside its " + name + " already, expected it outside (a constructor that uses it?)");
     }
-    fail(errc::damaged, where.describe() + ": found its " + std::string(name) + " lock with this thread's id, which has not taken it; expected another thread's or none");
+    adopt();
+    rc = lock_in_slices(lock.native, adopt);
   }
   if (rc != 0 && rc != EOWNERDEAD) {
     fail(errc::damaged, where.describe() + ": pthread says " + std::to_string(rc) + " to its " + name + " lock, expected 0 or EOWNERDEAD");
@@ -210,6 +220,7 @@ void internal_guard::mended() noexcept {
 }
 
 internal_guard::~internal_guard() {
+  if (process_epoch() != epoch_) return;  // a child that was forked inside: the lock is its parent's
   mended();  // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
   lock_.owner_tid.store(0, std::memory_order_relaxed);
   crash_barrier();  // nobody is named before somebody else can be

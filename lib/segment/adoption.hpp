@@ -20,7 +20,7 @@ bool adopt_liveness_if_orphan(mapping& where, std::uint32_t index) noexcept;
 // Holds one of the library's own locks. It waits in slices, and between them judges the owner as above.
 class internal_guard {
  public:
-  // Throws errc::deadlock if the calling thread holds it already, errc::damaged if the lock's bytes are none of ours.
+  // Throws errc::deadlock if the calling thread holds it already, errc::no_robust_list, too_many_participants, errc::damaged if the lock's bytes are none of ours.
   internal_guard(mapping& where, internal_lock& lock, const char* name);
   internal_guard(const internal_guard&) = delete;
   internal_guard& operator=(const internal_guard&) = delete;
@@ -33,6 +33,7 @@ class internal_guard {
 
  private:
   internal_lock& lock_;
+  std::uint64_t epoch_;
   bool owner_died_ = false;
   bool marked_ = false;
 };

@@ -4,12 +4,12 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
-#include <stdexcept>
 #include <system_error>
 
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
 #include "segment/lock_state.hpp"
+#include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
 
@@ -93,6 +93,7 @@ std::string describe_abi(std::uint64_t signature) {
 }
 
 segment_constants make_constants(std::string_view name, const segment_options& options) {
+  prepare_process_epoch();
   require_range("size", options.size, 1, max_object_bytes);
   require_range("directory_capacity", options.directory_capacity, 1, max_capacity);
   require_range("threads", options.threads, 1, max_threads);
@@ -161,6 +162,7 @@ void check_access(const std::string& where, const shared_memory::file_info& file
 }
 
 segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file) {
+  prepare_process_epoch();
   segment_constants found{};
   const std::size_t size = shared_memory::read_start(fd, &found, sizeof found);
   if (size < sizeof found) {

@@ -43,8 +43,8 @@ struct alignas(cache_line) lock_bytes {
 static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
 
 // A mutex of the library itself, for what has no repair that a user could write.
-// `owner_*` say which thread has it, for the judgement of an orphan; written after the native lock, so they may be missing or an
-// earlier owner's: they count only while owner_tid is the word's thread id.
+// `owner_*` say which thread has it; written after the native lock, and before anything else, so they may be missing or an earlier owner's. A
+// thread that finds its own id in the word knows by them whether it has the lock, or a dead thread with that id had it.
 struct alignas(cache_line) internal_lock {
   union {
     pthread_mutex_t native;

@@ -34,6 +34,12 @@ constinit std::atomic<attachment*> kept_attachments{nullptr};
 // At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too:
 // it keeps the mapping for the walk.
 void end_of_thread() {
+  if (current_slot.wiped->in_use == 0) {
+    // A forked child that has not used a segment since: what is here is its parent's, and its parent's records are not ours to give back. No pthread
+    // call must see them: a raw clone, or another PID namespace, gives a child the thread id that is in their words.
+    current_slot.current = nullptr;
+    forget_all_attachments();
+  }
   this_thread::deactivate();
   attachment** link = &first_attachment;
   while (attachment* const each = *link) {

@@ -55,7 +55,7 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   held_entry* const entry = slot.top;
   if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]] return not_tried;
   if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return not_tried;  // no native call on it
-  slot.top = entry + 1;  // counted first, so that a signal handler that locks goes above
+  slot.top = entry + 1;  // counted first: the place is taken before anything stands in it
   crash_barrier();
   held_list::put(*entry, offset, return_address);
   const int rc = native_mutex::try_lock(lock.native);
@@ -119,7 +119,7 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
   crash_barrier();  // out, before the mutex is anybody's
   native_mutex::unlock(lock.native);
   crash_barrier();  // the entry until after the native unlock (U10)
-  entry->place.store(0, std::memory_order_relaxed);
+  entry->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count (adoption.cpp)
   crash_barrier();  // empty before its place is free
   slot.top = entry;
   return true;

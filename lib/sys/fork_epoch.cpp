@@ -76,9 +76,22 @@ void free_wiped_on_fork(void* line) noexcept {
   to.freed = ::new (line) freed_line{to.freed};
 }
 
+namespace {
+
+std::atomic<std::uint64_t>& epoch_word() {
+  static auto* const word = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork());
+  return *word;
+}
+
+}  // namespace
+
+void prepare_process_epoch() {
+  epoch_word();
+}
+
 std::uint64_t process_epoch() noexcept {
   static std::atomic<std::uint64_t> epochs{0};  // counts along the line of forks, so that no descendant repeats one
-  static auto* const mine = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork());
+  std::atomic<std::uint64_t>* const mine = &epoch_word();
   std::uint64_t epoch = mine->load(std::memory_order_acquire);  // pairs with the exchange below, in another thread
   if (epoch != 0) return epoch;
   const std::uint64_t made = epochs.fetch_add(1, std::memory_order_acq_rel) + 1;

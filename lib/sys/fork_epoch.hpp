@@ -16,7 +16,10 @@ void* allocate_wiped_on_fork();
 void free_wiped_on_fork(void* line) noexcept;
 
 // A number that is this process's own: it differs between a process and every child that it forks. Never 0.
+// Requires: prepare_process_epoch() has returned once in the process or an ancestor; otherwise it is called here, and must not fail.
 std::uint64_t process_epoch() noexcept;
+// Throws std::bad_alloc, and std::system_error where the kernel cannot wipe memory on fork. To be called before a segment is made or opened.
+void prepare_process_epoch();
 
 // Calls `prepare` before each fork, and `release` after it in parent and child: for locks that a child must not inherit
 // from a thread that it does not have.

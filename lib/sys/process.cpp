@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "sys/fork_epoch.hpp"
@@ -49,11 +50,13 @@ std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept
 
 // Whether /proc shows this process's own PID namespace: it has exactly one number there. In a mount of an outer namespace, /proc/N is another
 // process than N, and what it says of N is worth nothing.
-bool read_proc_is_ours() noexcept {
+// Nothing: it could not be read now.
+std::optional<bool> read_proc_is_ours() noexcept {
   char text[4096];
   const std::string_view all(text, read_file("/proc/self/status", text, sizeof text));
+  if (all.empty()) return std::nullopt;
   const std::size_t begin = all.find("\nNSpid:");
-  if (begin == std::string_view::npos) return !all.empty();  // a kernel without PID namespaces
+  if (begin == std::string_view::npos) return true;  // a kernel without PID namespaces
   const std::string_view line = all.substr(begin + 1, all.find('\n', begin + 1) - begin - 1);
   const std::size_t number = line.find_first_of("0123456789");
   return number != std::string_view::npos && line.find_first_not_of("0123456789", number) == std::string_view::npos;
@@ -64,10 +67,11 @@ bool proc_is_ours() noexcept {
   static std::atomic<bool> answer{false};
   const std::uint64_t epoch = process_epoch();
   if (asked_epoch.load(std::memory_order_acquire) == epoch) return answer.load(std::memory_order_relaxed);
-  const bool ours = read_proc_is_ours();
-  answer.store(ours, std::memory_order_relaxed);
+  const std::optional<bool> ours = read_proc_is_ours();
+  if (!ours) return false;  // not remembered: there may be a descriptor next time
+  answer.store(*ours, std::memory_order_relaxed);
   asked_epoch.store(epoch, std::memory_order_release);
-  return ours;
+  return *ours;
 }
 
 struct thread_stat {

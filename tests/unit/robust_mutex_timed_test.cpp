@@ -144,6 +144,14 @@ TEST_F(robust_mutex_timed, a_dead_owner_is_met_within_the_time) {
   waiter.join();
 }
 
+TEST_F(robust_mutex_timed, a_period_as_fine_as_picoseconds_is_not_for_ever) {
+  const holder other(mutex);
+  elsewhere([&] {
+    expect_timeout(1us, [&] { return mutex.try_lock_for(std::chrono::duration<long, std::pico>(1'000'000)); });
+    EXPECT_FALSE(mutex.try_lock_for(std::chrono::duration<long, std::femto>(1)));
+  });
+}
+
 #ifndef __SANITIZE_THREAD__  // that build does not call pthread_mutex_clocklock()
 // What the kernel believes that this thread is about to lock: it writes there at the thread's end.
 const void* pending_entry() {
