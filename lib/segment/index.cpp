@@ -1,5 +1,6 @@
 #include "segment/index.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "segment/blocks.hpp"
@@ -71,20 +72,58 @@ std::uint64_t slot_of(const mapping& where, std::uint64_t hash, std::uint32_t li
   fail(errc::damaged, where.describe() + ": found no free slot in its directory, expected half of them free");
 }
 
-// A removed slot before an empty one ends no run: it may be empty, too. Keeps misses short after many removals.
-void empty_run_before(mapping& where, std::uint64_t at) {
-  const std::uint64_t mask = where.layout().index_slots - 1;
-  if (where.index()[(at + 1) & mask].load(std::memory_order_relaxed) != slot_empty) return;
-  for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at - 1) & mask) {
-    index_slot& slot = where.index()[at];
-    if (slot.load(std::memory_order_relaxed) != slot_removed) return;
-    slot.store(slot_empty, std::memory_order_release);
-  }
+// How many slots before `at` the look-ups of the name in it pass, from its bucket on. Nothing for a slot whose block cannot tell.
+std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t at, std::uint64_t slot) noexcept {
+  const std::uint32_t line = line_in(slot);
+  if (fold_bytes(slot) != 0 || !blocks::is_sound(where, line)) return {};
+  const block_header& block = blocks::at(where, line);
+  if (blocks::state_of(block) == block_state::freed) return {};
+  const std::uint64_t hash = key(blocks::name_in(block)).hash;
+  if (pack(hash, line) != slot) return {};
+  return (at - first_slot(where, hash)) & (where.layout().index_slots - 1);
 }
 
-void remove_slot(mapping& where, std::uint64_t at) {
+// Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's look-up has to pass. `reach`: so many slots
+// from `last` back are passed on the way to names behind it; backwards, so that it is known at each slot. Returns: the reach before `first`; nothing
+// where a name could not be asked, after which nothing was changed.
+//
+// A slot that holds no name and lies on the way to none can be empty or removed: all look-ups that meet it end without a name either way. So each
+// of the stores here leaves a right index, whatever dies next, and a look-up without a lock can meet any mixture of them and finds what is there. No
+// name ever changes its place: a look-up could have passed the new one before the move, and reach the old one after it. A new name goes into the first
+// free slot of its run, so it lies behind no empty one.
+std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::uint64_t last, std::uint64_t reach, bool may_empty) noexcept {
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  std::uint64_t at = last;
+  for (std::uint64_t left = ((last - first) & mask) + 1; left > 0; --left) {
+    const std::uint64_t slot = where.index()[at].load(std::memory_order_relaxed);
+    if (slot == slot_removed && reach == 0 && may_empty) where.index()[at].store(slot_empty, std::memory_order_release);
+    if (slot != slot_removed && slot != slot_empty) {
+      const auto passed = passed_before(where, at, slot);
+      if (!passed) return {};
+      reach = std::max(reach, *passed + 1);
+    }
+    at = (at - 1) & mask;
+    reach -= reach != 0;
+  }
+  return reach;
+}
+
+// Of the whole index. Once around only to learn how far the names at its end reach back from its begin.
+void empty_all(mapping& where) noexcept {
+  const std::uint64_t last = where.layout().index_slots - 1;
+  if (const auto reach = go_back(where, 0, last, 0, false)) go_back(where, 0, last, *reach, true);
+}
+
+// Of the slots that the name was passing, and its own, none stays removed that can be empty. Without that, all that were empty would be removed in
+// the end, and each miss would read the whole index. A death in the midst leaves some removed, which the recount makes empty.
+void remove_slot(mapping& where, std::uint64_t at, std::uint64_t hash) noexcept {
   where.index()[at].store(slot_removed, std::memory_order_release);
-  empty_run_before(where, at);
+  const std::uint64_t mask = where.layout().index_slots - 1;
+  const std::uint64_t home = first_slot(where, hash);
+  std::uint64_t end = (at + 1) & mask;
+  while (end != home && where.index()[end].load(std::memory_order_relaxed) != slot_empty) end = (end + 1) & mask;
+  if (end == home && where.index()[end].load(std::memory_order_relaxed) != slot_empty) return empty_all(where);
+  go_back(where, home, (end - 1) & mask, 0, true);
 }
 
 // Whether the slot's block is the one that look-ups of `name` want. A sound block of another name has the same tag by chance. One that is not
@@ -151,7 +190,7 @@ void ensure(mapping& where, const key& name, std::uint32_t line) {
 }
 
 void remove(mapping& where, const key& name, std::uint32_t line) {
-  if (const std::uint64_t at = slot_of(where, name.hash, line); at != nowhere) remove_slot(where, at);
+  if (const std::uint64_t at = slot_of(where, name.hash, line); at != nowhere) remove_slot(where, at, name.hash);
 }
 
 void remove_stale(mapping& where) {
@@ -161,8 +200,9 @@ void remove_stale(mapping& where) {
     const std::uint32_t line = line_in(slot);
     const bool live = blocks::is_sound(where, line) && blocks::state_of(blocks::at(where, line)) == block_state::live &&
                       pack(key(blocks::name_in(blocks::at(where, line))).hash, line) == slot;
-    if (!live) remove_slot(where, at);
+    if (!live) where.index()[at].store(slot_removed, std::memory_order_release);
   }
+  empty_all(where);
 }
 
 bool leads_to(const mapping& where, const key& name, std::uint32_t line) {
