@@ -16,10 +16,6 @@ namespace outlive::detail {
 
 namespace {
 
-std::uint32_t records_in_use(const mapping& where) noexcept {
-  return std::min(where.header().records_in_use.load(std::memory_order_acquire), where.record_count());
-}
-
 // Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
 bool is_dead_for_good(mapping& where, std::uint32_t index) noexcept {
   const thread_record& record = where.record(index);
@@ -127,7 +123,7 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
   mapping& where = *mine.where;
   // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
   std::vector<std::uint64_t> failed_at;
-  for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
+  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     const thread_record& record = where.record(index);
     if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
     if (!is_dead_for_good(where, index)) continue;
@@ -142,7 +138,7 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
 
 void forget_origins(attachment& mine) noexcept {
   mapping& where = *mine.where;
-  for (std::uint32_t index = 0; index < records_in_use(where); ++index) {
+  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     if (index == mine.index || !is_dead_for_good(where, index)) continue;
     for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset); });
   }

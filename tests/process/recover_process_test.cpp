@@ -10,6 +10,7 @@
 #include "process/accounts.hpp"
 #include "process/report_copy.hpp"
 #include "process/thrown.hpp"
+#include "segment/layout.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -106,6 +107,19 @@ TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
   all_.mutex(2).lock(error);
   EXPECT_EQ(error, errc::not_recoverable);
   expect_usable(all_, 0);
+}
+
+// The header's count of records is for tools: what a stray write makes of it hides no dead owner.
+TEST_F(recover_process_test, whatever_the_count_of_records_says) {
+  const auto repair = all_.mended_here();
+  auto& header = *static_cast<detail::segment_header*>(const_cast<void*>(all_.where().base()));
+  for (const std::uint32_t count : {0U, 0xffffffffU}) {
+    leave_holding_all({0});
+    header.records_in_use.store(count);
+    EXPECT_EQ(recover(all_.where()).size(), 1u) << count;
+    expect_usable(all_);
+  }
+  EXPECT_EQ(all_.repairs(), 2u);
 }
 
 TEST_F(recover_process_test, without_a_repair_it_says_so_each_time_and_counts_no_attempt) {
