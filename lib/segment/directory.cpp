@@ -11,6 +11,7 @@
 #include "segment/lock_state.hpp"
 #include "segment/names.hpp"
 #include "sys/crash_barrier.hpp"
+#include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail::directory {
@@ -46,13 +47,18 @@ void set_state(block_header& block, block_state state) noexcept {
   block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
-// Requires: the directory mutex, a block that no user can reach.
-void free_block(mapping& where, std::uint32_t line) {
+// Requires: the directory mutex, a block that no user can reach. Takes no memory and throws nothing: the object's destructor has run, or its
+// constructor's exception is on its way. If the slot cannot be found for damage, the next holder counts anew, and says so.
+void free_block(mapping& where, std::uint32_t line) noexcept {
   block_header& block = blocks::at(where, line);
-  const std::string name(blocks::name_in(block));
   set_state(block, block_state::freed);
   crash_barrier();  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
-  index::remove(where, index::key(name), line);
+  try {
+    index::remove(where, index::key(blocks::name_in(block)), line);
+  } catch (const std::exception&) {
+    where.header().directory_counts.stale.store(1, std::memory_order_relaxed);
+    return;  // to a list only once no slot leads to it; the recount lists it
+  }
   blocks::list_freed(where, line);
 }
 
@@ -93,13 +99,15 @@ class directory_guard {
 };
 
 // Takes a block, and puts it into the slot that a look-up of the name has ended at.
-std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type, std::uint32_t type_name) {
+std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type) {
   directory_state& counts = where.header().directory_counts;
   if (counts.live.load(std::memory_order_relaxed) >= where.constants().directory_capacity) {
     fail(errc::directory_full, where.describe() + ", object \"" + std::string(key.name) + "\": found all " +
                                    std::to_string(where.constants().directory_capacity) +
                                    " objects in use, expected a free one (segment_options::directory_capacity)");
   }
+  // Here and not before: names never go, so that a call that is refused must not use one up.
+  const std::uint32_t type_name = names::intern(where, type.name, type.name_hash, name_kind::object_type);
   const std::uint32_t line = blocks::take(where, key.name, type, type_name);
   index::put(where, slot, key, line);
   return line;
@@ -118,6 +126,14 @@ class construction_scope {
  private:
   mapping* before_;
 };
+
+// A constructor or destructor that forks returns twice. The mutex and the object are the parent's, which goes on with both: the child must store
+// nothing. It is told in_use, since that is how things stand for it: the name is in another's hands until the parent is through, and to call
+// again waits for that. (not_owner and forked_in_repair speak of mutexes.)
+void check_not_forked(const mapping& where, std::string_view name, std::uint64_t epoch, const char* in) {
+  if (process_epoch() == epoch) return;
+  fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found the child of a fork in its " + in + ", expected the process that had called it");
+}
 
 // A lock that somebody holds must not be destroyed. An object that begins with something else cannot be judged.
 bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
@@ -140,20 +156,23 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
   const index::key key(name);
   if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
   check_name(where, name);
-  const std::uint32_t type_name = names::intern(where, type.name, type.name_hash, name_kind::object_type);
+  // An object that is there must not wait for another's constructor, wherever its slot is.
+  if (const auto line = index::find(where, key, type)) return object_at(where, *line, name, type);
   const directory_guard hold(where);
   const index::search found = index::find_or_place(where, key, type);
   if (found.line) return object_at(where, *found.line, name, type);
-  const std::uint32_t line = make_block(where, key, found.free_slot, type, type_name);
+  const std::uint32_t line = make_block(where, key, found.free_slot, type);
   block_header& block = blocks::at(where, line);
   void* const object = blocks::object_of(block);
+  const std::uint64_t mine = process_epoch();
   try {
     const construction_scope scope(where);
     construct(object, context);
   } catch (...) {
-    free_block(where, line);
+    if (process_epoch() == mine) free_block(where, line);
     throw;
   }
+  check_not_forked(where, name, mine, "constructor");
   directory_state& counts = where.header().directory_counts;
   counts.live.store(counts.live.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   crash_barrier();  // a whole object before the state that shows it to look-ups
@@ -173,7 +192,9 @@ bool destroy(mapping& where, std::string_view name, const object_type& type, act
   }
   set_state(block, block_state::destroying);
   crash_barrier();  // out of look-ups' sight before its bytes change
+  const std::uint64_t mine = process_epoch();
   end(object, nullptr);
+  check_not_forked(where, name, mine, "destructor");
   directory_state& counts = where.header().directory_counts;
   counts.live.store(counts.live.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   free_block(where, *line);
