@@ -1,6 +1,7 @@
 #include "repair/registry.hpp"
 
-#include <condition_variable>
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -23,7 +24,9 @@ struct key_hash {
 
 struct registry {
   std::mutex mutex;
-  std::condition_variable ended;
+  // Counts the runs that have ended; whoever takes a repair out sleeps on it. No condition variable: that counts its sleepers in memory, a child
+  // of fork would inherit the number, and its notify_all() wait for sleepers that only its parent has.
+  std::atomic<std::uint32_t> ended{0};
   std::unordered_map<repair_key, std::shared_ptr<registered_repair>, key_hash> all;
 
   static registry& instance() {
@@ -84,8 +87,9 @@ void repair_run::end() noexcept {
     // was taken out here ends after the mutex, for its end is the user's code.
     if (repair_->taken_out_inside) last = std::move(repair_);
     repair_.reset();
-    from.ended.notify_all();
+    from.ended.fetch_add(1, std::memory_order_relaxed);
   }
+  from.ended.notify_all();
 }
 
 void prepare_registry() {
@@ -111,14 +115,18 @@ std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair
 }
 
 void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept {
-  const no_cancellation here;  // the wait below is a cancellation point
   registry& from = registry::instance();
   std::unique_lock hold(from.mutex);
   const auto found = from.all.find(repair->key);
   // In a child whose parent forked while it took this out, the key may be another's by now.
   if (found != from.all.end() && found->second == repair) from.all.erase(found);
   const auto own = repair_registry::own_runs_of(*repair);
-  from.ended.wait(hold, [&] { return repair->epoch != process_epoch() || repair->running <= own.counted; });
+  while (repair->epoch == process_epoch() && repair->running > own.counted) {
+    const std::uint32_t seen = from.ended.load(std::memory_order_relaxed);  // under the mutex, as each change of it
+    hold.unlock();
+    from.ended.wait(seen, std::memory_order_relaxed);
+    hold.lock();
+  }
   repair->taken_out_inside = own.any;
 }
 

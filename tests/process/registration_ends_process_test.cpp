@@ -168,6 +168,7 @@ void end_beside_a_repair(const accounts& all, unsigned index, Between between) {
     inside.store(1);
     EXPECT_TRUE(let_go.wait_equal(1));
     EXPECT_EQ(taken_out.load(), 0u) << "the registration's end did not wait";
+    all.value(index).mend();
     return repaired;
   });
   leave_holding(all, index);
@@ -191,6 +192,17 @@ void end_beside_a_repair(const accounts& all, unsigned index, Between between) {
   let_go.store(1);
   heir.join();
   remover.join();
+}
+
+TEST(registration_and_fork_process_test, a_child_of_a_process_where_one_waits_for_its_end_can_wait_for_others) {
+  accounts all(2);
+  end_beside_a_repair(all, 0, [&](repair_registration&) {
+    child forked("forked", [&](agent&) {
+      for (int round = 0; round < 4; ++round) end_beside_a_repair(all, 1, [](repair_registration&) {});
+    });
+    forked.expect_exit(0);
+  });
+  expect_usable(all, 1);
 }
 
 TEST(registration_and_fork_process_test, a_child_that_ends_an_inherited_one_again_takes_nobody_elses_out) {
