@@ -128,7 +128,6 @@ settled repair(const arrival& at, repair_run& callback, death_facts& facts, cons
     callback.end();
     if (!enter) outcome.thrown = nullptr;
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
-    this_thread::deactivate();  // a try_lock in the repair may have put the slot on
   }
   crash_barrier();  // the repair's last store before the state that vouches for it
   if (outcome.result == repaired) {
