@@ -100,9 +100,17 @@ class guarded {
   guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
     return mutex_.try_lock_for(timeout) ? guard(this) : guard();
   }
+  template <class Rep, class Period>
+  guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
+    return mutex_.try_lock_for(timeout, error) ? guard(this) : guard();
+  }
   template <class Clock, class Duration>
   guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
     return mutex_.try_lock_until(deadline) ? guard(this) : guard();
+  }
+  template <class Clock, class Duration>
+  guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
+    return mutex_.try_lock_until(deadline, error) ? guard(this) : guard();
   }
 
   // The mutex alone, for std::scoped_lock over several; then unguarded() is the way to the value.

@@ -95,6 +95,12 @@ TEST_F(guarded_test, every_form_gives_a_guard_that_holds_or_does_not) {
   EXPECT_TRUE(accounts.try_lock(error));
   EXPECT_TRUE(accounts.try_lock_for(std::chrono::milliseconds(1)));
   EXPECT_TRUE(accounts.try_lock_until(std::chrono::system_clock::now()));
+  error = errc::damaged;
+  EXPECT_TRUE(accounts.try_lock_for(std::chrono::milliseconds(1), error));
+  EXPECT_FALSE(error);
+  error = errc::damaged;
+  EXPECT_TRUE(accounts.try_lock_until(std::chrono::system_clock::now(), error));
+  EXPECT_FALSE(error);
   EXPECT_TRUE(is_free());
   const auto hold = accounts.lock();
   elsewhere([&] {
@@ -103,8 +109,20 @@ TEST_F(guarded_test, every_form_gives_a_guard_that_holds_or_does_not) {
     EXPECT_FALSE(error);
     EXPECT_FALSE(accounts.try_lock_for(std::chrono::milliseconds(1)));
     EXPECT_FALSE(accounts.try_lock_until(std::chrono::steady_clock::now()));
+    error = errc::damaged;
+    EXPECT_FALSE(accounts.try_lock_for(std::chrono::milliseconds(1), error));
+    EXPECT_FALSE(error) << "somebody else holding it is no error";
+    error = errc::damaged;
+    EXPECT_FALSE(accounts.try_lock_until(std::chrono::steady_clock::now(), error));
+    EXPECT_FALSE(error);
   });
   EXPECT_FALSE(accounts.lock(error));
+  EXPECT_EQ(error, errc::deadlock);
+  error.clear();
+  EXPECT_FALSE(accounts.try_lock_for(std::chrono::milliseconds(1), error));
+  EXPECT_EQ(error, errc::deadlock);
+  error.clear();
+  EXPECT_FALSE(accounts.try_lock_until(std::chrono::steady_clock::now(), error));
   EXPECT_EQ(error, errc::deadlock);
   EXPECT_THROW((void)accounts.lock(), std::system_error);
 }
