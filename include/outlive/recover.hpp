@@ -45,7 +45,8 @@ struct recovered_mutex {
 // Returns: a line for each mutex that a dead thread had in hand; empty when there was none.
 // Errors: errc::too_many_threads when even the records that are kept for recovery are busy, errc::in_repair when called in a
 //   repair, and those of a thread's first use of a segment. A repair that fails or throws is told in its line, not thrown.
-// Blocks: for the repairs; not for mutexes that the living hold.
+// Blocks: for the repairs; not for mutexes that the living hold. Up to 2 s for a thread record, when all are in use and other threads recover with
+//   those that are kept for it.
 // After fork: works in the child. On death: the next recover(), or any locker, goes on where it stopped.
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where);
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where, pid_t pid);

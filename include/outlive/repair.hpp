@@ -57,7 +57,9 @@ class [[nodiscard]] repair_registration {
   repair_registration() noexcept = default;
   OUTLIVE_API repair_registration(repair_registration&& other) noexcept;
   OUTLIVE_API repair_registration& operator=(repair_registration&& other) noexcept;
-  // Takes the repair out. Blocks: until no other thread of this process runs it. In the repair itself it does not wait.
+  // Takes the repair out, and destroys the callback. Blocks: until no other thread of this process runs it, in the repair itself, too: that of a
+  // lock class may wait for its runs in other threads. For its own run it does not wait; then the callback is destroyed as soon as it has
+  // returned, still as a part of the repair.
   OUTLIVE_API ~repair_registration();
 
   // As the destructor, at once.
@@ -76,7 +78,8 @@ class [[nodiscard]] repair_registration {
 OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback);
 
 // Registers the repair of all mutexes of a lock class, existing and future ones.
-// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full), std::errc::invalid_argument for an empty function.
+// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full), errc::damaged,
+//   errc::no_robust_list, std::errc::invalid_argument for an empty function.
 OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback);
 
 namespace detail {
