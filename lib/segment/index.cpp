@@ -85,7 +85,7 @@ std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t a
 
 // Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's look-up has to pass. `reach`: so many slots
 // from `last` back are passed on the way to names behind it; backwards, so that it is known at each slot. Returns: the reach before `first`; nothing
-// where a name could not be asked, after which nothing was changed.
+// where a name could not be asked: no slot before it was changed.
 //
 // A slot that holds no name and lies on the way to none can be empty or removed: all look-ups that meet it end without a name either way. So each
 // of the stores here leaves a right index, whatever dies next, and a look-up without a lock can meet any mixture of them and finds what is there. No

@@ -13,6 +13,27 @@
 
 namespace outlive::detail {
 
+namespace {
+
+// What is mapped, until a mapping has it: to make that can fail for want of memory.
+class mapped_pages {
+ public:
+  mapped_pages(int fd, std::uint64_t size) : base_(shared_memory::map(fd, size)), size_(size) {}
+  mapped_pages(const mapped_pages&) = delete;
+  mapped_pages& operator=(const mapped_pages&) = delete;
+  ~mapped_pages() {
+    if (base_ != nullptr) shared_memory::unmap(base_, size_);
+  }
+  [[nodiscard]] void* base() const noexcept { return base_; }
+  void release() noexcept { base_ = nullptr; }
+
+ private:
+  void* base_;
+  std::uint64_t size_;
+};
+
+}  // namespace
+
 // All mappings of the process. Never destroyed: threads lock during and after static destruction. Its mutex is held over a fork.
 struct mapping_registry {
   std::mutex mutex;
@@ -102,8 +123,9 @@ std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_
     made = registry.find_file(info.device, info.inode);
     if (!made) {
       registry.all.reserve(registry.all.size() + 1);
-      void* const base = shared_memory::map(file.get(), constants.total_size);
-      made = std::make_shared<mapping>(std::move(file), base, constants, info.device, info.inode);
+      mapped_pages pages(file.get(), constants.total_size);
+      made = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device, info.inode);
+      pages.release();
       registry.all.push_back(made.get());
     }
     handle = registry.make_handle(made);

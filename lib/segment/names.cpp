@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "segment/adoption.hpp"
@@ -44,7 +45,7 @@ std::string_view text_in(const name_entry& entry) noexcept {
   return {entry.text, std::min<std::size_t>(entry.length, sizeof entry.text)};
 }
 
-std::optional<std::uint32_t> find_hashed(const mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
+std::optional<std::uint32_t> find(const mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
   const std::string_view kept = text.substr(0, max_type_bytes);
   const std::uint32_t count = count_of(where);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -64,19 +65,15 @@ std::optional<std::uint32_t> find_hashed(const mapping& where, std::string_view 
 
 }  // namespace
 
-std::optional<std::uint32_t> find(const mapping& where, std::string_view text, name_kind kind) {
-  return find_hashed(where, text, hash_text(text), kind);
-}
-
 std::uint32_t intern(mapping& where, std::string_view text, name_kind kind) {
   return intern(where, text, hash_text(text), kind);
 }
 
 std::uint32_t intern(mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
-  if (const auto known = find_hashed(where, text, hash, kind)) return *known;
+  if (const auto known = find(where, text, hash, kind)) return *known;
   // A holder that died here left an entry that does not count, or counts and is complete: nothing to mend.
   const internal_guard hold(where, where.header().names, "names");
-  if (const auto known = find_hashed(where, text, hash, kind)) return *known;
+  if (const auto known = find(where, text, hash, kind)) return *known;
   const std::uint32_t index = count_of(where);
   if (index == where.constants().lock_classes) {
     fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) + " names in use, expected room for \"" +

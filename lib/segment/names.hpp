@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "segment/mapping.hpp"
@@ -13,8 +12,6 @@ namespace outlive::detail::names {
 std::uint32_t intern(mapping& where, std::string_view text, name_kind kind);
 // The same for who knows the text's hash_text() already.
 std::uint32_t intern(mapping& where, std::string_view text, std::uint64_t hash, name_kind kind);
-
-std::optional<std::uint32_t> find(const mapping& where, std::string_view text, name_kind kind);
 
 // "unknown" for an index that the table does not have, or whose entry is damaged.
 std::string_view text_of(const mapping& where, std::uint32_t index) noexcept;
