@@ -117,7 +117,13 @@ class segment {
   // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one process constructs it; a
   //   constructor that throws, or dies, leaves no object.
   // Requires: 1 to 255 bytes of name; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
-  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list, what T's constructor throws.
+  // Blocks: only where there is none yet: while another thread constructs or destroys an object of this segment.
+  // After fork: works in the child. A child that T's constructor forks, and that returns from it or throws, leaves with an error (in_use
+  //   for a return), and has no part in the object: its parent constructs it.
+  // On death: of the one that constructs, at any instruction: the next call counts the directory anew, and constructs the object; the memory is
+  //   used again for the same type. No destructor runs for what was constructed in part.
+  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list, too_many_participants and wrong_pid_namespace (in a
+  //   child of a fork), deadlock (in a constructor or destructor), in_use (above), what T's constructor throws.
   template <class T, class... Args>
   T& find_or_construct(std::string_view name, Args&&... args) {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
@@ -128,7 +134,12 @@ class segment {
 
   // Destroys the object of that name: its destructor runs, then the name is free. The memory is used again only for the
   // same type (hazard A13). Returns: false when there was none.
-  // Requires: no process uses the object. Errors: type_mismatch, damaged; in_use when T is a robust mutex, or begins with one, that is held.
+  // Requires: no process uses the object; the destructor uses neither find_or_construct nor destroy of this segment.
+  // Blocks: while another thread constructs or destroys an object of this segment.
+  // After fork: as find_or_construct, for the destructor.
+  // On death: in the destructor, or after it: the object is gone. Before it: it is still there.
+  // Errors: type_mismatch, damaged, no_robust_list, too_many_participants and wrong_pid_namespace (in a child of a fork), deadlock (in a constructor
+  //   or destructor); in_use when T is a robust mutex, or begins with one, that is held, or in a child that the destructor forked.
   template <class T>
   bool destroy(std::string_view name) {
     auto end = [](void* object, void*) { static_cast<T*>(object)->~T(); };
