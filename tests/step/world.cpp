@@ -148,16 +148,22 @@ void world::complain(std::size_t& counter, const What& what) {
   ADD_FAILURE() << what;
 }
 
+bool world::shows(std::uint32_t record, std::size_t index) const {
+  const detail::mapping& where = mapped();
+  const std::uint64_t offset = where.offset_of(&bytes(index));
+  for (std::uint32_t k = 0; k < where.constants().max_held; ++k) {
+    if ((where.held(record)[k].place.load() & detail::held_offset_mask) == offset) return true;
+  }
+  return false;
+}
+
 // Some dead thread's record shows the mutex in hand. Entries that older victims left in their records do not count.
 bool world::is_in_hand(std::size_t index) const {
   const detail::mapping& where = mapped();
-  const std::uint64_t offset = where.offset_of(&bytes(index));
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
     const auto tid = static_cast<pid_t>(where.record(i).tid.load());
     if (tid != victim() && tid != owners_[index].tid && tid != heirs_[index].tid) continue;
-    for (std::uint32_t k = 0; k < where.constants().max_held; ++k) {
-      if ((where.held(i)[k].place.load() & detail::held_offset_mask) == offset) return true;
-    }
+    if (shows(i, index)) return true;
   }
   return false;
 }
@@ -170,6 +176,9 @@ void world::check_lawful(std::size_t index) {
   if ((word & detail::native_mutex::tid_mask) != 0) complain(tally_.stuck, seen.str() + "the kernel left it with an owner");
   if (!state(index).is_valid()) complain(tally_.unlawful, seen.str() + "no state of the protocol");
   if (state(index).holder() && !died) complain(tally_.unlawful, seen.str() + "it names a holder who did not have the native mutex");
+  if (const auto holder = state(index).holder(); holder && !shows(holder.index_plus_1 - 1, index)) {
+    complain(tally_.unlawful, seen.str() + "the record of the holder whom it names does not show it in hand");
+  }
   if (died && !is_in_hand(index)) complain(tally_.unlawful, seen.str() + "its owner died with it, and no record shows it in hand");
 }
 

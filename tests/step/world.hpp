@@ -149,6 +149,7 @@ class world {
   };
   void save(image& to) const;
   void load(const image& from);
+  [[nodiscard]] bool shows(std::uint32_t record, std::size_t index) const;
   [[nodiscard]] bool is_in_hand(std::size_t index) const;
   void compare(std::size_t index, const expectation& due, std::uint32_t repairs);
   template <class What>
