@@ -19,7 +19,9 @@ struct adoption_process_test : ::testing::Test {
   detail::mapping& where = *detail::segment_access::mapping_of(seg);
   pthread_mutex_t& liveness = where.record(1).liveness;  // free: nobody locks here but one child, which has record 0
 
-  void pretend_that_it_is_held_by(pid_t tid) { __atomic_store_n(reinterpret_cast<std::uint32_t*>(&liveness), tid, __ATOMIC_RELEASE); }
+  void pretend_that_it_is_held_by(pid_t tid) {
+    __atomic_store_n(reinterpret_cast<std::uint32_t*>(&liveness), static_cast<std::uint32_t>(tid), __ATOMIC_RELEASE);
+  }
 };
 
 TEST_F(adoption_process_test, a_liveness_mutex_with_a_strangers_thread_id_is_an_orphan) {
