@@ -9,6 +9,7 @@
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/modules.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
@@ -42,7 +43,8 @@ struct mapping_registry {
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
       auto* registry = new mapping_registry;
-      process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
+      process_epoch();    // its memory is made under a mutex that must come after this one, here and before a fork
+      prepare_modules();  // so must the mutex of the modules, which a participant joins with
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
       return *registry;
     }();

@@ -8,10 +8,24 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <mutex>
+
+#include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
 
 namespace {
+
+// Held around each dl_iterate_phdr, and over a fork: glibc does not mend the lock that it takes in there, so that a child of a fork in the
+// middle of it would wait at its first lock for ever.
+std::mutex& list_mutex() {
+  static std::mutex& mutex = []() -> std::mutex& {
+    auto* const made = new std::mutex;  // never destroyed: threads lock during static destruction
+    around_fork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); });
+    return *made;
+  }();
+  return mutex;
+}
 
 std::string_view executable_path() {
   // Never destroyed: threads lock during static destruction.
@@ -68,24 +82,16 @@ int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
   return state.visit(module, state.context) ? 0 : 1;
 }
 
-int count_loads(dl_phdr_info* info, std::size_t size, void* context) {
-  if (size >= offsetof(dl_phdr_info, dlpi_adds) + sizeof info->dlpi_adds) {
-    *static_cast<std::uint64_t*>(context) = info->dlpi_adds;
-  }
-  return 1;
-}
-
 }  // namespace
+
+void prepare_modules() {
+  list_mutex();
+}
 
 void for_each_module(bool (*visit)(const loaded_module&, void*), void* context) {
   visit_state state{visit, context};
+  const std::lock_guard hold(list_mutex());
   dl_iterate_phdr(&visit_phdr, &state);
-}
-
-std::uint64_t modules_ever_loaded() noexcept {
-  std::uint64_t loads = 0;
-  dl_iterate_phdr(&count_loads, &loads);
-  return loads;
 }
 
 }  // namespace outlive::detail

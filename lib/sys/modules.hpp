@@ -16,11 +16,12 @@ struct loaded_module {
   std::string_view build_id;  // raw bytes, at most 20 of them
 };
 
+// Makes the mutex of for_each_module(): before any other that is held over a fork and in which that is called, because a fork takes the newest
+// mutex first.
+void prepare_modules();
+
 // Calls visit(module, context) for each module; it stops when visit returns false. Throws what visit throws.
 void for_each_module(bool (*visit)(const loaded_module&, void*), void* context);
-
-// How many modules were ever loaded: it changes when one was added.
-std::uint64_t modules_ever_loaded() noexcept;
 
 // Name of the function that contains `offset` in the ELF file `path`, if the file's build id is `build_id` (or that is empty). From
 // the file's symbol table, demangled; empty where there is none. Believes nothing that stands in the file.

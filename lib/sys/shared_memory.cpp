@@ -3,12 +3,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+
+#include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
 
@@ -38,7 +39,9 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
 }  // namespace
 
 file_descriptor::~file_descriptor() {
-  if (fd_ >= 0) ::syscall(SYS_close, fd_);  // not libc's: a cancellation point in a destructor ends the process
+  if (fd_ < 0) return;
+  const no_cancellation here;  // out of a destructor a thread cannot be unwound
+  ::close(fd_);                // libc's: ThreadSanitizer must see that the number may be used again
 }
 
 namespace shared_memory {
