@@ -83,33 +83,35 @@ class guarded {
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
 
+  // All of these are inlined even without optimisation, so that the report of a death names the function that called them.
+
   // Acquires the mutex, after a repair if one is due. Errors and blocking: as robust_mutex::lock().
-  guard lock() {
+  [[gnu::always_inline]] guard lock() {
     mutex_.lock();
     return guard(this);
   }
   // Returns: a guard that holds, or one that does not, with the reason in `error`.
-  guard lock(std::error_code& error) {
+  [[gnu::always_inline]] guard lock(std::error_code& error) {
     mutex_.lock(error);
     return error ? guard() : guard(this);
   }
   // Returns: a guard that holds, or one that does not because somebody else holds the mutex.
-  guard try_lock() { return mutex_.try_lock() ? guard(this) : guard(); }
-  guard try_lock(std::error_code& error) { return mutex_.try_lock(error) ? guard(this) : guard(); }
+  [[gnu::always_inline]] guard try_lock() { return mutex_.try_lock() ? guard(this) : guard(); }
+  [[gnu::always_inline]] guard try_lock(std::error_code& error) { return mutex_.try_lock(error) ? guard(this) : guard(); }
   template <class Rep, class Period>
-  guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
     return mutex_.try_lock_for(timeout) ? guard(this) : guard();
   }
   template <class Rep, class Period>
-  guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
+  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return mutex_.try_lock_for(timeout, error) ? guard(this) : guard();
   }
   template <class Clock, class Duration>
-  guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+  [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
     return mutex_.try_lock_until(deadline) ? guard(this) : guard();
   }
   template <class Clock, class Duration>
-  guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
+  [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
     return mutex_.try_lock_until(deadline, error) ? guard(this) : guard();
   }
 

@@ -87,21 +87,22 @@ class alignas(64) robust_mutex {
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
   // As lock(), but returns false when the mutex could not be had in time. A repair that has begun is not cut short.
+  // These four are inlined even without optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
     return try_lock_deadline(deadline_after(timeout));
   }
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return try_lock_deadline(deadline_after(timeout), error);
   }
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
   template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
     return try_lock_deadline(steady(deadline));
   }
   template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
     return try_lock_deadline(steady(deadline), error);
   }
 

@@ -23,6 +23,10 @@ extern "C" {
   asm volatile("" ::: "memory");
   return got;
 }
+[[gnu::noinline]] void outlive_test_acquires_by_a_guard(outlive::guarded<outlive::testing::account>& all) {
+  auto x = all.lock();
+  _exit(static_cast<int>(x->a - 500));
+}
 [[gnu::noinline]] bool outlive_test_acquires_a_third_lock(outlive::robust_mutex& mutex) {
   const bool got = mutex.try_lock_for(std::chrono::seconds(10));
   asm volatile("" ::: "memory");
@@ -117,6 +121,14 @@ TEST_F(report_process_test, tells_all_that_is_known_to_a_locker) {
   all_.mutex(0).lock();
   check_the_three(*report_);
   all_.mutex(0).unlock();
+}
+
+TEST_F(report_process_test, names_the_caller_of_a_guards_lock) {
+  child owner("owner", [this](agent&) { outlive_test_acquires_by_a_guard(all_[0]); });
+  owner.expect_exit(0);
+  const auto repair = reporting();
+  { auto x = all_[0].lock(); }
+  EXPECT_THAT(std::string(report_->acquired_at.where.view()), HasSubstr("outlive_test_acquires_by_a_guard"));
 }
 
 TEST_F(report_process_test, tells_the_same_to_recover) {
