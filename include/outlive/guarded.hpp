@@ -135,7 +135,7 @@ class guarded {
 namespace detail {
 template <class T>
 guarded_type guarded_type_of() noexcept {
-  const object_type& type = object_type_of<T>();
+  const object_type type = object_type_of<T>();
   return {type.name, type.hash, guarded<T>::value_offset()};
 }
 }  // namespace detail

@@ -10,6 +10,7 @@
 // of this process has a record in it, even after the last segment object is gone (hazards A3 to A7).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -64,10 +65,24 @@ template <class T, class... Args>
 }
 
 [[nodiscard]] OUTLIVE_API object_type make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept;
+// The hashes of T, 0 until they are computed. Not in a static that is made at its first use: a fork in the middle of that, by another thread,
+// would leave a child in which it is being made for ever. Two threads may compute them at once; both find the same.
 template <class T>
-[[nodiscard]] const object_type& object_type_of() noexcept {
-  static const object_type type = make_object_type(typeid(T).name(), sizeof(T), alignof(T));
-  return type;
+struct type_hashes {
+  static constinit inline std::atomic<std::uint64_t> of_name{0};
+  static constinit inline std::atomic<std::uint64_t> of_all{0};  // stored last
+};
+template <class T>
+[[nodiscard]] object_type object_type_of() noexcept {
+  using hashes = type_hashes<T>;
+  const std::string_view name = typeid(T).name();
+  if (const std::uint64_t hash = hashes::of_all.load(std::memory_order_acquire)) {
+    return {name, sizeof(T), alignof(T), hash, hashes::of_name.load(std::memory_order_relaxed)};
+  }
+  const object_type made = make_object_type(name, sizeof(T), alignof(T));
+  hashes::of_name.store(made.name_hash, std::memory_order_relaxed);
+  hashes::of_all.store(made.hash, std::memory_order_release);
+  return made;
 }
 // What a mutex guards when it is part of a guarded<T>: the type, and where the value lies from the mutex.
 struct guarded_type {

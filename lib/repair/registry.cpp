@@ -9,6 +9,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
+#include "sys/at_load.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/no_cancellation.hpp"
 
@@ -38,6 +39,8 @@ struct registry {
     return made;
   }
 };
+
+const made_at_load registry_of_repairs([] { registry::instance(); });
 
 // The repairs that the calling thread is in, innermost first.
 constinit thread_local repair_run* innermost = nullptr;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <new>
 
+#include "sys/at_load.hpp"
+
 namespace outlive {
 
 namespace {
@@ -53,5 +55,11 @@ const std::error_category& error_category() noexcept {
   static const auto& instance = *::new (static_cast<void*>(room)) category_of_outlive;
   return instance;
 }
+
+namespace {
+
+const detail::made_at_load category([] { (void)error_category(); });
+
+}  // namespace
 
 }  // namespace outlive

@@ -8,6 +8,7 @@
 #include "segment/participants.hpp"
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
+#include "sys/at_load.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/modules.hpp"
 #include "sys/native_mutex.hpp"
@@ -43,8 +44,8 @@ struct mapping_registry {
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
       auto* registry = new mapping_registry;
-      process_epoch();    // its memory is made under a mutex that must come after this one, here and before a fork
-      prepare_modules();  // so must the mutex of the modules, which a participant joins with
+      prepare_process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
+      prepare_modules();        // so must the mutex of the modules, which a participant joins with
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
       return *registry;
     }();
@@ -73,6 +74,12 @@ struct mapping_registry {
     return handle;
   }
 };
+
+namespace {
+
+const made_at_load registry_of_mappings([] { mapping_registry::instance(); });
+
+}  // namespace
 
 mapping::mapping(file_descriptor file, void* base, const segment_constants& constants, std::uint64_t device, std::uint64_t inode)
     : file_(std::move(file)),

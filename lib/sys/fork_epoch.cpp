@@ -10,6 +10,8 @@
 #include <new>
 #include <system_error>
 
+#include "sys/at_load.hpp"
+
 namespace outlive::detail {
 
 namespace {
@@ -82,6 +84,8 @@ std::atomic<std::uint64_t>& epoch_word() {
   static auto* const word = static_cast<std::atomic<std::uint64_t>*>(allocate_wiped_on_fork());
   return *word;
 }
+
+const made_at_load word_and_arena([] { epoch_word(); });
 
 }  // namespace
 

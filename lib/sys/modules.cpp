@@ -10,6 +10,7 @@
 #include <limits>
 #include <mutex>
 
+#include "sys/at_load.hpp"
 #include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
@@ -36,6 +37,11 @@ std::string_view executable_path() {
   }();
   return path;
 }
+
+const made_at_load mutex_and_path([] {
+  list_mutex();
+  executable_path();
+});
 
 // The build id in a module's notes: name "GNU", type NT_GNU_BUILD_ID, up to 20 bytes.
 std::string_view build_id_in(const char* notes, std::size_t size) noexcept {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "sys/at_load.hpp"
 #include "sys/futex.hpp"
 
 namespace outlive::detail {
@@ -64,6 +65,8 @@ std::uint32_t kind_of_ours() {
   }();
   return kind;
 }
+
+const made_at_load kind_and_attributes([] { kind_of_ours(); });
 
 #if defined(__SANITIZE_THREAD__)
 #define OUTLIVE_TSAN 1

@@ -4,6 +4,8 @@
 
 #include <system_error>
 
+#include "sys/at_load.hpp"
+
 namespace outlive::detail {
 
 namespace {
@@ -21,6 +23,8 @@ pthread_key_t exit_key() {
   }();
   return key;
 }
+
+const made_at_load key_at_load([] { exit_key(); });
 
 }  // namespace
 
