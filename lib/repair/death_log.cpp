@@ -115,7 +115,8 @@ std::vector<logged_death> death_log(const segment& where) {
     death.number = number;
     death.when = std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(bytes.when_ns)));
-    const std::string_view name = directory::name_of(mapped, bytes.lock_offset);
+    blocks::name_copy copy;  // the object may end while it is looked at
+    const std::string_view name = directory::copy_name_of(mapped, bytes.lock_offset, copy);
     death.mutex_name = name.empty() ? "unknown" : name;
     death.lock_class = names::text_of(mapped, bytes.lock_class);
     death.mutex_offset = bytes.lock_offset;

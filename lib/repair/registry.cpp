@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -32,9 +33,9 @@ struct registry {
 
   static registry& instance() {
     static registry& made = []() -> registry& {
-      auto* fresh = new registry;
+      auto fresh = std::make_unique<registry>();
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
-      return *fresh;
+      return *fresh.release();
     }();
     return made;
   }

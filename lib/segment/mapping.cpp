@@ -43,11 +43,11 @@ struct mapping_registry {
 
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
-      auto* registry = new mapping_registry;
+      auto registry = std::make_unique<mapping_registry>();
       prepare_process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
       prepare_modules();        // so must the mutex of the modules, which a participant joins with
       around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
-      return *registry;
+      return *registry.release();
     }();
     return made;
   }

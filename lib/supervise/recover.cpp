@@ -28,7 +28,8 @@ recovered_mutex describe(const mapping& where, const recovered_lock& lock) {
   recovered_mutex line;
   const auto* const bytes = reinterpret_cast<const lock_bytes*>(where.base() + lock.offset);
   line.mutex = reinterpret_cast<const robust_mutex*>(bytes);
-  const std::string_view name = directory::name_of(where, lock.offset);
+  blocks::name_copy copy;  // the mutex is not in hand any more: another may destroy it
+  const std::string_view name = directory::copy_name_of(where, lock.offset, copy);
   line.mutex_name = name.empty() ? "unknown" : name;
   line.lock_class = names::text_of(where, bytes->lock_class);
   line.pid = lock.pid;
@@ -41,7 +42,9 @@ recovered_mutex describe(const mapping& where, const recovered_lock& lock) {
 
 std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t> pid) {
   const auto where = segment_access::mapping_of(segment)->shared_from_this();
-  if (this_thread::slot().wiped->repairs != 0) fail(errc::in_repair, where->describe() + ": found a repair of this thread under way, expected recover() to be called outside of repairs");
+  if (this_thread::slot().wiped->repairs != 0) {
+    fail(errc::in_repair, where->describe() + ": found a repair of this thread under way, expected recover() to be called outside of repairs");
+  }
   const spare_scope identity(attach_for_recovery(where));
   std::vector<recovered_mutex> lines;
   recover_dead(identity.mine(), pid, [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });

@@ -17,7 +17,8 @@ namespace {
 std::string describe(const mapping* where, const lock_bytes& lock) {
   if (where == nullptr) return "mutex in ordinary memory";
   const std::uint64_t offset = where->offset_of(&lock);
-  const std::string_view name = directory::name_of(*where, offset);
+  blocks::name_copy copy;  // the object may end while it is looked at
+  const std::string_view name = directory::copy_name_of(*where, offset, copy);
   std::string text = where->describe() + ", mutex ";
   text += name.empty() ? "at offset " + std::to_string(offset) : '"' + std::string(name) + '"';
   if (where->lock_at(offset).lock == nullptr) return text;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -43,9 +44,9 @@ struct arena {
 
 arena& the_arena() {
   static arena& instance = []() -> arena& {
-    auto* made = new arena;  // never destroyed: threads may end after static destruction
+    auto made = std::make_unique<arena>();  // never destroyed: threads may end after static destruction
     around_fork([] { the_arena().mutex.lock(); }, [] { the_arena().mutex.unlock(); });
-    return *made;
+    return *made.release();
   }();
   return instance;
 }

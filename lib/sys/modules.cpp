@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <mutex>
 
 #include "sys/at_load.hpp"
@@ -21,9 +22,9 @@ namespace {
 // middle of it would wait at its first lock for ever.
 std::mutex& list_mutex() {
   static std::mutex& mutex = []() -> std::mutex& {
-    auto* const made = new std::mutex;  // never destroyed: threads lock during static destruction
+    auto made = std::make_unique<std::mutex>();  // never destroyed: threads lock during static destruction
     around_fork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); });
-    return *made;
+    return *made.release();
   }();
   return mutex;
 }

@@ -5,6 +5,7 @@
 #include <outlive/repair.hpp>
 #include <outlive/segment.hpp>
 
+#include <cxxabi.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -22,17 +23,21 @@ std::array<std::uintptr_t, 64> begun_at{};  // who asked
 }  // namespace
 
 // In the place of libstdc++'s, for this program: the compiler calls it for a static whose first byte does not say that it is made.
-extern "C" int __cxa_guard_acquire(char* guard) noexcept {
-  if (*guard != 0) return 0;
+namespace __cxxabiv1 {
+
+extern "C" int __cxa_guard_acquire(__guard* guard) {
+  if (*reinterpret_cast<char*>(guard) != 0) return 0;
   if (watched && begun < begun_at.size()) begun_at[begun++] = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   return 1;
 }
 
-extern "C" void __cxa_guard_release(char* guard) noexcept {
-  *guard = 1;
+extern "C" void __cxa_guard_release(__guard* guard) noexcept {
+  *reinterpret_cast<char*>(guard) = 1;
 }
 
-extern "C" void __cxa_guard_abort(char*) noexcept {}
+extern "C" void __cxa_guard_abort(__guard*) noexcept {}
+
+}  // namespace __cxxabiv1
 
 namespace outlive::testing {
 namespace {
