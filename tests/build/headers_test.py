@@ -28,12 +28,14 @@ def compiles(compiler, header):
 def listed():
     """A header that include/meson.build does not name would be neither installed nor here."""
     text = (ROOT / "include/meson.build").read_text()
-    for path in (ROOT / "include/outlive").glob("*.hpp"):
-        report.expect(f"'outlive/{path.name}'" in text, f"include/meson.build does not list outlive/{path.name}")
+    for path in (ROOT / "include").rglob("*.hpp"):
+        name = path.relative_to(ROOT / "include")
+        report.expect(f"'{name}'" in text, f"include/meson.build does not list {name}")
 
 
-headers = sorted(path.name.removesuffix(".in") for path in (ROOT / "include/outlive").iterdir() if path.suffix in (".hpp", ".in"))
+headers = sorted(str(path.relative_to(ROOT / "include/outlive")).removesuffix(".in") for path in (ROOT / "include/outlive").rglob("*")
+                 if path.suffix in (".hpp", ".in"))
 cases = [("headers.listed", listed)]
-cases += [(f"headers.{header.removesuffix('.hpp')}_alone_{compiler}", compiles(compiler, header))
+cases += [(f"headers.{header.removesuffix('.hpp').replace('/', '_')}_alone_{compiler}", compiles(compiler, header))
           for header in headers for compiler in COMPILERS]
 sys.exit(report.run(cases))

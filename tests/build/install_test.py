@@ -50,16 +50,19 @@ LIBRARY = LIBDIR / f"liboutlive.so.{VERSION}"
 
 def installed_files():
     run("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", DESTDIR)
-    wanted = {PREFIX / "include/outlive" / path.name.removesuffix(".in")
-              for path in (ROOT / "include/outlive").iterdir() if path.suffix in (".hpp", ".in")}
-    wanted |= {LIBRARY, LIBDIR / "liboutlive.so", LIBDIR / "pkgconfig/outlive.pc", LIBDIR / "cmake/outlive/outliveConfig.cmake",
-               LIBDIR / "cmake/outlive/outliveConfigVersion.cmake"}
+    wanted = {PREFIX / "include" / str(path.relative_to(ROOT / "include")).removesuffix(".in")
+              for path in (ROOT / "include").rglob("*") if path.suffix in (".hpp", ".in")}
+    libraries = ["outlive", "outlive-killtest"]
+    for name in libraries:
+        wanted |= {LIBDIR / f"lib{name}.so.{VERSION}", LIBDIR / f"lib{name}.so", LIBDIR / f"pkgconfig/{name}.pc"}
+    wanted |= {LIBDIR / "cmake/outlive/outliveConfig.cmake", LIBDIR / "cmake/outlive/outliveConfigVersion.cmake"}
     wanted |= {PREFIX / OPTIONS["mandir"] / ("man" + page.stem.split(".")[-1]) / page.stem
                for page in (ROOT / "docs/man").glob("*.scd")}
     found = {path for path in DESTDIR.rglob("*") if not path.is_dir()}
-    soname_link = [path for path in found if re.fullmatch(r"liboutlive\.so\.[\d.]+", path.name) and path != LIBRARY]
-    report.expect(len(soname_link) == 1 and soname_link[0].is_symlink(), f"one link named as the soname, found {soname_link}")
-    found -= set(soname_link)
+    for name in libraries:
+        link = [path for path in found if re.fullmatch(rf"lib{name}\.so\.[\d.]+", path.name) and not path.name.endswith(VERSION)]
+        report.expect(len(link) == 1 and link[0].is_symlink(), f"one link named as the soname of {name}, found {link}")
+        found -= set(link)
     report.expect(found == wanted, "not installed: " + " ".join(sorted(map(str, wanted - found))) +
                   "\ninstalled, but not known here: " + " ".join(sorted(map(str, found - wanted))))
 

@@ -20,6 +20,8 @@ cmake          a test uses the installed library from CMake
 python3        runs each test case in a process of its own
 git            tests of the repository itself
 valgrind       counts instructions of the lock path
+libunwind-dev  the kill-test kit tells the stack at which a victim was killed
+libdw-dev      and its functions and source lines
 spin           checks the models of the protocol
 scdoc          makes the man pages
 mandoc         checks the man pages

@@ -1,0 +1,89 @@
+// report: what explore() found. A plain value: assert on it, print it, write it to a file.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <outlive/export.hpp>
+
+namespace outlive::killtest {
+
+enum class verdict {
+  ok,
+  invariant_violated,    // the invariant said what is wrong
+  repair_failed,         // a repair returned `failed` or threw, or a mutex is not recoverable
+  repair_crashed,        // a signal ended the heir
+  repair_hung,           // the heir was not done in time
+  lock_never_released,   // a mutex is held, and nobody is there to release it
+  model_differs,         // a real SIGKILL left other bytes, or the heir came to another verdict
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
+
+enum class engine {
+  automatic,        // protection keys, or else page protection; single steps where the victim's system calls write into the segment
+  protection_keys,  // each store faults, by the thread's protection keys
+  page_protection,  // each store faults, by mprotect()
+  single_step,      // ptrace: every instruction, and a comparison of the segment
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(engine which) noexcept;
+
+// Where a store was made: innermost first.
+struct frame {
+  std::uintptr_t address = 0;
+  std::string function;  // empty where it is not known
+  std::string file;      // empty without debugging information
+  unsigned line = 0;
+};
+
+// One death on the way to a crash state.
+struct death {
+  std::size_t store = 0;     // how many stores to the segment the victim, or heir, had made; 0: none
+  bool before_next = false;  // right before its next store; what it did in between was on the kernel's list of robust locks
+  std::size_t stack = 0;     // index into report::stacks: where its last store was made
+};
+
+// One distinct state that a death can leave.
+struct crash_state {
+  std::uint64_t hash = 0;     // of the segment's bytes, thread ids and list pointers left out: the same in each run
+  std::vector<death> deaths;  // the victim's; then those of heirs, in their repairs
+  verdict result = verdict::ok;
+  std::string what;           // what is wrong, in words
+  bool confirmed = false;     // a real SIGKILL left these bytes, and the heir came to this verdict
+  std::string image;          // the file crash-HASH.seg, if one was written
+};
+
+struct report {
+  std::string scenario;
+  engine used = engine::automatic;
+  std::string engine_reason;           // why that one
+  std::size_t stores = 0;              // that the victim made
+  std::size_t points = 0;              // deaths that were looked at: after each store, for each list of robust locks
+  std::size_t nested_points = 0;       // of heirs, in their repairs
+  std::size_t repairs = 0;             // how often a repair ran
+  std::size_t confirmed = 0;           // states that a real SIGKILL confirmed
+  std::vector<crash_state> states;     // distinct ones
+  std::vector<std::vector<frame>> stacks;
+  std::vector<std::string> cut;        // what was left out, and which option says so
+  std::vector<std::string> warnings;
+  std::string fault;                   // why nothing could be explored; empty otherwise
+  std::chrono::nanoseconds took{0};
+
+  // True when something was killed, and all came out well.
+  [[nodiscard]] OUTLIVE_API bool ok() const noexcept;
+  [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;
+  // The first failing state, or nullptr.
+  [[nodiscard]] OUTLIVE_API const crash_state* first_failure() const noexcept;
+  // What a person reads: counts, and of each kind of failure the first one, with where it was killed.
+  [[nodiscard]] OUTLIVE_API std::string summary() const;
+};
+
+OUTLIVE_API std::ostream& operator<<(std::ostream& to, const report& what);
+
+// "bank.cpp:28 in transfer() <- worker() bank.cpp:34"
+[[nodiscard]] OUTLIVE_API std::string to_string(const std::vector<frame>& stack);
+
+}  // namespace outlive::killtest

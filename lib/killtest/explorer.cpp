@@ -1,0 +1,206 @@
+#include "killtest/explorer.hpp"
+
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "killtest/acts.hpp"
+#include "killtest/fault_scout.hpp"
+#include "killtest/process.hpp"
+
+namespace outlive::killtest::detail {
+
+explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
+    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit) {}
+
+// ---- logs -------------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<const recording> explorer::record(const std::function<void()>& act, std::string& fault) {
+  log_.reset();
+  shared_text failure;
+  const pid_t pid = start_process([&] {
+    take_private_view(seg_, seg_.fd());
+    begin_logging(log_, base_of(seg_), seg_.size_bytes(), nullptr);
+    act();
+    if (const char* const why = end_logging()) throw std::runtime_error(why);
+  }, failure.text());
+  const process_end ended = wait_for(pid, how_.time_limit * 10);
+  auto made = std::make_shared<recording>(log_.read());
+  made->pid = pid;
+  if (const char* const full = log_.overflow()) {
+    fault = std::string("no room in ") + full;
+  } else if (ended.exited(113)) {
+    fault = failure.text();
+  } else if (!ended.exited(0)) {
+    fault = to_string(ended);
+  }
+  return made;
+}
+
+std::shared_ptr<const recording> explorer::record_victim() {
+  std::string fault;
+  auto made = record([&] { act_as_victim(what_, how_, seg_, true); }, fault);
+  if (!fault.empty()) {
+    report_.fault = "the victim: " + fault;
+  } else if (made->stores.size() == made->setup) {
+    report_.fault = "the victim stored nothing in the segment: there is nothing to kill";
+  }
+  return made;
+}
+
+// A system call that writes into the segment fails where the segment is write-protected. Then, or when the victim does not do the same twice, a run
+// without a log comes to other bytes.
+void explorer::check_against_plain_run(const recording& victim) {
+  const auto size = seg_.size_bytes();
+  char* const bytes = static_cast<char*>(map_shared(size));
+  shared_text failure;
+  const pid_t pid = start_process([&] {
+    take_private_view(seg_, seg_.fd());
+    act_as_victim(what_, how_, seg_, false);
+    std::memcpy(bytes, base_of(seg_), size);
+  }, failure.text());
+  const process_end ended = wait_for(pid, how_.time_limit);
+  world_->seek({});
+  const auto whole = std::make_shared<recording>(victim);
+  const log_position at_end{whole, victim.stores.size(), 0, false};
+  world_->seek(std::span(&at_end, 1));
+  if (!ended.exited(0)) {
+    report_.fault = "the victim, run without a log: " + (ended.exited(113) ? std::string(failure.text()) : to_string(ended));
+  } else if (const auto offset = world_->first_difference(bytes)) {
+    report_.fault = "the victim, run without a log, left other bytes at offset " + std::to_string(*offset) +
+                    ": it does not do the same each time, or makes system calls that write into the segment";
+  }
+  world_->seek({});
+  unmap_shared(bytes, size);
+}
+
+// The victim's end: what it still holds then, nobody will release.
+void explorer::check_end(const std::shared_ptr<const recording>& victim) {
+  const held_locks& before = victim->held[victim->held_at_start];
+  for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
+    if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
+    if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) == world_->mutexes().end()) continue;
+    const death_chain end{{victim, victim->stores.size(), victim->held_at_end, true}};
+    add_state(end, 0, {verdict::lock_never_released, "the victim has come to its end and still holds the mutex at offset " + std::to_string(offset), 0, 0});
+    report_.states.back().confirmed = true;
+    return;
+  }
+}
+
+// ---- the search -------------------------------------------------------------------------------------------------------
+
+bool explorer::is_over() {
+  if (over_) return true;
+  if (report_.states.size() >= how_.max_states) {
+    cut("what comes after " + std::to_string(how_.max_states) + " states (max_states)");
+  } else if (hung_ >= how_.max_hung) {
+    cut("what comes after " + std::to_string(how_.max_hung) + " states whose heir hung (max_hung)");
+  } else {
+    return false;
+  }
+  over_ = true;
+  return true;
+}
+
+void explorer::cut(const std::string& what) {
+  if (std::find(report_.cut.begin(), report_.cut.end(), what) == report_.cut.end()) report_.cut.push_back(what);
+}
+
+void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
+  world_->learn_locks(*log);
+  death_chain deaths = before;
+  deaths.emplace_back();
+  const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
+    deaths.back() = {log, stores, held, before_next};
+    ++(before.empty() ? report_.points : report_.nested_points);
+    look_at(deaths);
+  };
+  for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {
+    const std::uint32_t after = stores == log->setup ? log->held_at_start : log->stores[stores - 1].held_after;
+    const std::uint32_t next = stores == log->stores.size() ? log->held_at_end : log->stores[stores].held_before;
+    look(stores, after, false);
+    if (next != after && !is_over()) look(stores, next, true);
+  }
+}
+
+void explorer::look_at(const death_chain& deaths) {
+  world_->seek(deaths);
+  const std::uint64_t hash = deaths.size() == 1 || how_.own_books ? world_->fine() : world_->coarse();
+  if (!seen_.insert(hash).second) return;
+  if (deaths.size() == 1) seen_.insert(world_->coarse());
+  const judgement found = heirs_.ask(world_->mutexes());
+  report_.repairs += found.repaired;
+  add_state(deaths, hash, found);
+  if (found.result == verdict::repair_hung) ++hung_;
+  if (heirs_.is_gone()) {
+    world_->seek({});
+    heirs_.start();
+  }
+  if (found.result == verdict::ok && found.recovered != 0) to_nest_.push_back(report_.states.size() - 1);
+  show_progress();
+}
+
+void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found) {
+  crash_state state;
+  state.hash = hash;
+  for (const log_position& each : deaths) {
+    state.deaths.push_back({each.stores - each.log->setup, each.before_next, stack_index(each)});
+  }
+  state.result = found.result;
+  state.what = found.what;
+  report_.states.push_back(std::move(state));
+  chains_.push_back(deaths);
+}
+
+// The heir dies, too, after each of its stores.
+void explorer::record_heir_after(const death_chain& after) {
+  world_->seek(after);
+  std::string fault;
+  const auto log = record([&] { act_as_heir(what_, seg_, world_->mutexes()); }, fault);
+  if (!fault.empty()) {
+    report_.warnings.push_back("an heir, logged: " + fault);
+    return;
+  }
+  explore_log(after, log);
+}
+
+report explorer::run() {
+  if (const char* const why = why_no_page_protection()) {
+    report_.fault = why;
+    return report_;
+  }
+  report_.scenario = what_.name;
+  report_.used = engine::page_protection;
+  stacks_.emplace_back();
+  heirs_.start();
+  world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
+  const auto victim = record_victim();
+  if (report_.fault.empty()) {
+    world_->learn_locks(*victim);
+    check_against_plain_run(*victim);
+  }
+  if (report_.fault.empty()) {
+    report_.stores = victim->stores.size() - victim->setup;
+    check_end(victim);
+    explore_log({}, victim);
+    while (!to_nest_.empty() && !is_over()) {
+      const death_chain after = chains_[to_nest_.front()];
+      to_nest_.pop_front();
+      if (after.size() < how_.depth) {
+        record_heir_after(after);
+      } else {
+        cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
+      }
+    }
+    confirm_some();
+    write_images();
+  }
+  world_->seek({});
+  describe_stacks();
+  if (line_shown_) std::fputs("\r\x1b[K", stderr);
+  report_.took = std::chrono::steady_clock::now() - began_;
+  return report_;
+}
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,70 @@
+// explorer: the search itself. explore() makes one, and lets it run.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <outlive/killtest/explore.hpp>
+
+#include "killtest/heir.hpp"
+#include "killtest/store_log.hpp"
+#include "killtest/truth.hpp"
+
+namespace outlive::killtest::detail {
+
+using death_chain = std::vector<log_position>;
+
+class explorer {
+ public:
+  explorer(const scenario& what, const explore_options& how, segment& seg);
+  [[nodiscard]] report run();
+
+ private:
+  // One process that is logged: the victim, or an heir on top of `after`. The reason if the log cannot be used.
+  [[nodiscard]] std::shared_ptr<const recording> record(const std::function<void()>& act, std::string& fault);
+  [[nodiscard]] std::shared_ptr<const recording> record_victim();
+  void record_heir_after(const death_chain& after);
+  void check_against_plain_run(const recording& victim);
+  void check_end(const std::shared_ptr<const recording>& victim);
+
+  // All deaths in the log's tested part, after those of `before`.
+  void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
+  void look_at(const death_chain& deaths);
+  void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
+  [[nodiscard]] bool is_over();
+
+  void confirm_some();
+  void confirm(crash_state& state, const death_chain& deaths);
+  void write_images();
+  void describe_stacks();
+  [[nodiscard]] std::size_t stack_index(const log_position& at);
+  void cut(const std::string& what);
+  void show_progress();
+
+  const scenario& what_;
+  const explore_options& how_;
+  segment& seg_;
+  heirs heirs_;
+  std::unique_ptr<truth> world_;
+  store_log log_;
+  report report_;
+  std::vector<death_chain> chains_;  // of report_.states
+  std::unordered_set<std::uint64_t> seen_;
+  std::deque<std::size_t> to_nest_;  // indexes of states
+  std::vector<stack_trace> stacks_;  // of the report, as addresses
+  std::unordered_map<std::uint64_t, std::size_t> stack_of_;
+  std::size_t hung_ = 0;
+  bool over_ = false;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_ = began_;
+  bool line_shown_ = false;
+};
+
+}  // namespace outlive::killtest::detail

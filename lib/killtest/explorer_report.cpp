@@ -1,0 +1,69 @@
+// What the explorer tells: images of failing states, stacks, progress.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "killtest/acts.hpp"
+#include "killtest/explorer.hpp"
+#include "killtest/symbols.hpp"
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+constexpr std::size_t max_images = 16;
+
+std::string hex(std::uint64_t value) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace
+
+void explorer::write_images() {
+  if (how_.images.empty()) return;
+  std::size_t written = 0;
+  for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
+    if (report_.states[i].result == verdict::ok) continue;
+    world_->seek(chains_[i]);
+    const std::string path = how_.images + "/crash-" + hex(report_.states[i].hash) + ".seg";
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));
+    if (!file.flush()) {
+      report_.warnings.push_back(path + ": could not be written");
+      return;
+    }
+    report_.states[i].image = path;
+    ++written;
+  }
+}
+
+std::size_t explorer::stack_index(const log_position& at) {
+  if (at.stores == at.log->setup || at.stores == 0) return 0;
+  const stack_trace& trace = at.log->stacks[at.log->stores[at.stores - 1].stack];
+  std::uint64_t hash = trace.size();
+  for (const std::uintptr_t each : trace) hash = (hash ^ each) * 0x9e3779b97f4a7c15 + (hash >> 31);
+  const auto [found, is_new] = stack_of_.try_emplace(hash, stacks_.size());
+  if (is_new) stacks_.push_back(trace);
+  return found->second;
+}
+
+void explorer::describe_stacks() {
+  symbols names;
+  for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
+}
+
+void explorer::show_progress() {
+  using namespace std::chrono;
+  const auto now = steady_clock::now();
+  if (now - began_ < seconds(2) || now - shown_ < milliseconds(200) || ::isatty(STDERR_FILENO) == 0) return;
+  shown_ = now;
+  line_shown_ = true;
+  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to look into", what_.name.c_str(), report_.points + report_.nested_points,
+               report_.states.size(), report_.failed(), to_nest_.size());
+}
+
+}  // namespace outlive::killtest::detail

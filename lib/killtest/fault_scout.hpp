@@ -1,0 +1,36 @@
+// fault_scout: logs each store that the calling thread makes to the segment, from inside of its process.
+//
+// The segment is write-protected. A store faults; the handler opens its page, lets the processor execute this one instruction (trap flag), compares
+// the page with what was there, logs the difference, and closes the page again. Everything else runs at full speed. An instruction that stores in
+// several steps (rep movs) traps after each, so that each is a store of its own.
+//
+// Limit: a system call that writes into the segment gets EFAULT instead (killtest.md: measured for read(2)); the explorer finds that out, and uses
+// the tracer instead. Works for one thread: others of the process fault, too, and are not logged soundly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "killtest/store_log.hpp"
+
+namespace outlive::killtest::detail {
+
+// Where the process is to end by a real SIGKILL: after so many logged stores (those of the set-up included), or right before the next one.
+struct kill_plan {
+  std::size_t stores = 0;
+  bool before_next = false;
+};
+
+// Whether this machine has an engine of this kind; says why not.
+[[nodiscard]] const char* why_no_page_protection() noexcept;
+
+// Begins to log. One in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
+void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan* plan);
+
+// What is logged from here on is tested; before, it was set-up.
+void begin_tested();
+
+// Ends it; the segment can be written again. Returns: nullptr, or why the log cannot be believed.
+const char* end_logging();
+
+}  // namespace outlive::killtest::detail

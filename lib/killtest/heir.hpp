@@ -1,0 +1,73 @@
+// heir: what a surviving process does after the death, and what came of it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include <outlive/killtest/report.hpp>
+#include <outlive/killtest/scenario.hpp>
+
+namespace outlive::killtest::detail {
+
+struct judgement {
+  verdict result = verdict::ok;
+  std::string what;
+  std::uint32_t recovered = 0;  // mutexes that dead threads had in hand
+  std::uint32_t repaired = 0;
+};
+
+// Recovers everything, in the calling process; then takes and gives back each of the mutexes (offsets). The invariant is not asked.
+[[nodiscard]] judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes);
+// The same, and the invariant.
+[[nodiscard]] judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes);
+
+// From here on, the segment's bytes are in this process those of the file, and what it does to them is its own. Throws std::system_error.
+void take_private_view(segment& seg, int fd);
+// Forgets what it did.
+void reset_private_view(segment& seg) noexcept;
+// The segment's bytes are those of another file from here on.
+void take_view_of(segment& seg, int fd);
+
+// Heirs: processes that judge the state that stands in the segment, one after the other.
+class heirs {
+ public:
+  // With `isolate`, each state gets a process of its own. `mutexes` is read before each judgement.
+  heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
+  ~heirs();
+  heirs(const heirs&) = delete;
+  heirs& operator=(const heirs&) = delete;
+
+  // Starts the first one, which takes a thread record: in the state without any death. Throws std::system_error.
+  void start();
+  // Requires: when the heir before crashed or hung, the state without any death was there when restart() was called.
+  [[nodiscard]] judgement ask(std::span<const std::uint64_t> mutexes);
+  // The same about another file's bytes, in a process of its own.
+  [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);
+  // Whether there is nobody to ask.
+  [[nodiscard]] bool is_gone() const noexcept { return pid_ == 0 && !isolate_; }
+
+ private:
+  struct shared;
+  [[noreturn]] void serve();
+  void answer();
+  [[nodiscard]] judgement read() const;
+  [[nodiscard]] judgement ask_a_fresh_one(int fd);
+  void ask_for(std::span<const std::uint64_t> mutexes) noexcept;
+  [[nodiscard]] judgement wait_for_answer(std::uint32_t number);
+  void end() noexcept;
+
+  const scenario& what_;
+  segment& seg_;
+  bool isolate_;
+  std::chrono::milliseconds limit_;
+  shared* shared_ = nullptr;
+  int pid_ = 0;
+  std::uint32_t asked_ = 0;
+  std::string before_;  // the segment's bytes before the heir took its record
+};
+
+}  // namespace outlive::killtest::detail

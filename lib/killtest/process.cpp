@@ -1,0 +1,111 @@
+#include "killtest/process.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <system_error>
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+constexpr int threw = 113;
+
+void write_failure(char* into, const char* text) noexcept {
+  if (into == nullptr) return;
+  std::strncpy(into, text, failure_bytes - 1);
+  into[failure_bytes - 1] = 0;
+}
+
+[[noreturn]] void run(const std::function<void()>& act, char* failure, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it died before
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD (killtest.md, fact 10)
+  try {
+    act();
+  } catch (const std::exception& error) {
+    write_failure(failure, error.what());
+    ::_exit(threw);
+  } catch (...) {
+    write_failure(failure, "something that is no std::exception");
+    ::_exit(threw);
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+bool process_end::exited(int code) const noexcept {
+  return in_time && WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+bool process_end::signalled() const noexcept {
+  return in_time && WIFSIGNALED(status);
+}
+
+int process_end::signal() const noexcept {
+  return WTERMSIG(status);
+}
+
+std::string to_string(const process_end& end) {
+  if (!end.in_time) return "was not done in time";
+  if (end.signalled()) return "ended by signal " + std::to_string(end.signal()) + " (" + ::strsignal(end.signal()) + ")";
+  return "exited with " + std::to_string(WEXITSTATUS(end.status));
+}
+
+pid_t start_process(const std::function<void()>& act, char* failure) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) run(act, failure, parent);
+  return pid;
+}
+
+bool has_ended(pid_t pid, process_end& end) {
+  const pid_t got = ::waitpid(pid, &end.status, WNOHANG);
+  if (got < 0) throw std::system_error(errno, std::generic_category(), "waitpid");
+  return got == pid;
+}
+
+process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  process_end end;
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  pollfd ended{fd, POLLIN, 0};
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  int ready = 0;
+  do {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    ready = ::poll(&ended, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
+  } while (ready < 0 && errno == EINTR);
+  ::close(fd);
+  end.in_time = ready > 0;
+  if (!end.in_time) ::kill(pid, SIGKILL);
+  while (::waitpid(pid, &end.status, 0) < 0) {
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitpid");
+  }
+  return end;
+}
+
+void* map_shared(std::size_t size) {
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "shared memory");
+  return memory;
+}
+
+void unmap_shared(void* memory, std::size_t size) noexcept {
+  ::munmap(memory, size);
+}
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,48 @@
+// Processes of the explorer: forked, waited for within a limit, and never left behind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace outlive::killtest::detail {
+
+// How a process ended.
+struct process_end {
+  bool in_time = true;  // false: it was killed when the limit was over
+  int status = 0;       // as waitpid() gives it
+  [[nodiscard]] bool exited(int code) const noexcept;
+  [[nodiscard]] bool signalled() const noexcept;
+  [[nodiscard]] int signal() const noexcept;
+};
+// "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time".
+[[nodiscard]] std::string to_string(const process_end& end);
+
+// Forks, and runs `act` in the child, which dies with its parent, writes no core dump, and ends without running anybody's exit handlers. What `act`
+// throws ends it with code 113, and is written into `failure`, if that is not nullptr: memory of failure_bytes that both share.
+inline constexpr std::size_t failure_bytes = 1024;
+[[nodiscard]] pid_t start_process(const std::function<void()>& act, char* failure = nullptr);
+[[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
+// Whether it has ended; then `end` tells how.
+[[nodiscard]] bool has_ended(pid_t pid, process_end& end);
+
+// Memory that this process shares with those that it forks, zeroed. Throws std::system_error.
+[[nodiscard]] void* map_shared(std::size_t size);
+void unmap_shared(void* memory, std::size_t size) noexcept;
+
+// For what a child throws.
+class shared_text {
+ public:
+  shared_text() : text_(static_cast<char*>(map_shared(failure_bytes))) {}
+  shared_text(const shared_text&) = delete;
+  shared_text& operator=(const shared_text&) = delete;
+  ~shared_text() { unmap_shared(text_, failure_bytes); }
+  [[nodiscard]] char* text() const noexcept { return text_; }
+
+ private:
+  char* text_;
+};
+
+}  // namespace outlive::killtest::detail

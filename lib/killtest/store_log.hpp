@@ -1,0 +1,78 @@
+// store_log: what a traced process did to the segment, in memory that it shares with whoever explores.
+//
+// The traced process writes it in signal handlers, and may die at any time: entries count once `count` says so.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace outlive::killtest::detail {
+
+// One instruction that changed the segment.
+struct logged_store {
+  std::uint64_t offset;       // first changed byte
+  std::uint32_t size;         // up to the last changed byte
+  std::uint32_t bytes;        // where in `bytes` the old ones are; the new ones follow
+  std::uint32_t stack;        // index
+  std::uint32_t held_before;  // index of the list of robust locks as it was right before the instruction,
+  std::uint32_t held_after;   // and right after it
+};
+
+// Offsets of the mutexes on the thread's list of robust locks, the pending one included; those outside of the segment are left out.
+using held_locks = std::vector<std::uint64_t>;
+using stack_trace = std::vector<std::uintptr_t>;
+
+// A finished log, out of the traced process's reach.
+struct recording {
+  std::vector<logged_store> stores;
+  std::vector<std::byte> bytes;
+  std::vector<held_locks> held;      // the first is empty
+  std::vector<stack_trace> stacks;   // the first is empty
+  std::size_t setup = 0;             // so many stores came before what is tested
+  std::uint32_t held_at_start = 0;   // of what is tested
+  std::uint32_t held_at_end = 0;
+  bool finished = false;             // it came to its end
+  int pid = 0;
+
+  [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept {
+    return {bytes.data() + store.bytes, store.size};
+  }
+  [[nodiscard]] std::span<const std::byte> new_bytes(const logged_store& store) const noexcept {
+    return {bytes.data() + store.bytes + store.size, store.size};
+  }
+};
+
+class store_log {
+ public:
+  store_log();  // throws std::system_error
+  ~store_log();
+  store_log(const store_log&) = delete;
+  store_log& operator=(const store_log&) = delete;
+
+  // ---- of the reader, while nobody is traced
+  void reset() noexcept;
+  [[nodiscard]] recording read() const;
+  [[nodiscard]] const char* overflow() const noexcept;  // what was full; nullptr: nothing
+
+  // ---- of the traced process; async-signal-safe
+  void add(std::uint64_t offset, std::uint32_t size, const std::byte* before, const std::byte* after, std::uint32_t stack,
+           std::uint32_t held_before, std::uint32_t held_after) noexcept;
+  [[nodiscard]] std::size_t count() const noexcept;
+  // Index of the list; the newest is compared with first.
+  std::uint32_t held(const std::uint64_t* offsets, std::size_t count) noexcept;
+  std::uint32_t stack(const std::uintptr_t* addresses, std::size_t count) noexcept;
+  void begin_tested(std::uint32_t held_now) noexcept;  // what came before was set-up
+  void finish(std::uint32_t held_now) noexcept;
+
+ private:
+  struct shared;
+  struct list_area;
+  static std::uint32_t intern(list_area& area, std::uint64_t* room, std::size_t capacity, const std::uint64_t* items, std::size_t count) noexcept;
+
+  shared* shared_;
+};
+
+}  // namespace outlive::killtest::detail
