@@ -1,30 +1,53 @@
 #include "killtest/acts.hpp"
 
-#include <vector>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
 
 #include <outlive/note.hpp>
 
-#include "killtest/fault_scout.hpp"
 #include "killtest/heir.hpp"
 
 namespace outlive::killtest::detail {
 
-void act_as_victim(const scenario& what, const explore_options& how, segment& seg, bool logged) {
-  std::vector<repair_registration> registered;
-  const auto set_up = [&] {
-    note(seg, 0);  // takes a thread record
-    if (what.repairs) registered = what.repairs(seg);
-  };
-  if (!how.from_first_use) set_up();
-  if (logged) begin_tested();
-  what.victim(seg);
+namespace {
+
+std::vector<repair_registration> join(const scenario& what, segment& seg) {
+  note(seg, 0);  // takes a thread record
+  return what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
 }
 
-void act_as_heir(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes) {
-  note(seg, 0);
-  const auto registered = what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
-  begin_tested();
-  static_cast<void>(recover_all(seg, mutexes));
+}  // namespace
+
+act act_of_victim(const scenario& what, const explore_options& how, segment& seg) {
+  act made;
+  made.set_up = [&] { return how.from_first_use ? std::vector<repair_registration>() : join(what, seg); };
+  made.tested = [&] { what.victim(seg); };
+  return made;
+}
+
+act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint64_t>& mutexes) {
+  act made;
+  made.set_up = [&] { return join(what, seg); };
+  made.tested = [&] { static_cast<void>(recover_all(seg, mutexes)); };
+  return made;
+}
+
+void log_differences(store_log& log, const segment& seg) {
+  constexpr std::size_t chunk = 256;  // of a page: what has changed in it is logged as one
+  const std::size_t size = seg.size_bytes();
+  void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, seg.fd(), 0);
+  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "the segment, to compare it");
+  const auto* const before = static_cast<const std::byte*>(memory);
+  const auto* const after = reinterpret_cast<const std::byte*>(base_of(seg));
+  for (std::size_t at = 0; at < size; at += chunk) {
+    const std::size_t bytes = std::min(chunk, size - at);
+    if (std::memcmp(before + at, after + at, bytes) != 0) log.add(at, static_cast<std::uint32_t>(bytes), before + at, after + at, 0, 0, 0);
+  }
+  ::munmap(memory, size);
 }
 
 }  // namespace outlive::killtest::detail

@@ -2,15 +2,28 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <functional>
+#include <vector>
 
 #include <outlive/killtest/explore.hpp>
 #include <outlive/killtest/scenario.hpp>
 
+#include "killtest/store_log.hpp"
+
 namespace outlive::killtest::detail {
 
-void act_as_victim(const scenario& what, const explore_options& how, segment& seg, bool logged);
-void act_as_heir(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes);
+// In the process that dies: first the set-up, in which nobody is killed, then what is tested.
+struct act {
+  std::function<std::vector<repair_registration>()> set_up;
+  std::function<void()> tested;
+};
+
+[[nodiscard]] act act_of_victim(const scenario& what, const explore_options& how, segment& seg);
+// `mutexes` must stay.
+[[nodiscard]] act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint64_t>& mutexes);
+
+// Logs what the calling process has changed in its private view of the file: the set-up, whose single stores do not count.
+void log_differences(store_log& log, const segment& seg);
 
 [[nodiscard]] inline char* base_of(const segment& seg) noexcept {
   return static_cast<char*>(const_cast<void*>(seg.base()));

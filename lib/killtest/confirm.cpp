@@ -50,7 +50,7 @@ class copy_of_segment {
 void explorer::confirm_some() {
   std::vector<std::size_t> failing, passing;
   for (std::size_t i = 0; i < report_.states.size(); ++i) {
-    if (report_.states[i].confirmed) continue;
+    if (chains_[i].empty()) continue;
     (report_.states[i].result == verdict::ok ? passing : failing).push_back(i);
   }
   std::mt19937_64 random(how_.seed);
@@ -78,16 +78,14 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   shared_text failure;
   for (const log_position& each : deaths) {
     const bool is_victim = &each == &deaths.front();
-    const kill_plan plan{each.stores, each.before_next};
+    const kill_plan plan{each.stores - each.log->setup, each.before_next};
+    const act what = is_victim ? act_of_victim(what_, how_, seg_) : act_of_heir(what_, seg_, world_->mutexes());
     log_.reset();
     const pid_t pid = start_process([&] {
       take_view_of(seg_, copy.fd());
+      const auto registered = what.set_up();
       begin_logging(log_, base_of(seg_), seg_.size_bytes(), &plan);
-      if (is_victim) {
-        act_as_victim(what_, how_, seg_, true);
-      } else {
-        act_as_heir(what_, seg_, world_->mutexes());
-      }
+      what.tested();
       static_cast<void>(end_logging());
     }, failure.text());
     const process_end ended = wait_for(pid, how_.time_limit * 10);

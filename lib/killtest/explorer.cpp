@@ -16,13 +16,15 @@ explorer::explorer(const scenario& what, const explore_options& how, segment& se
 
 // ---- logs -------------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const recording> explorer::record(const std::function<void()>& act, std::string& fault) {
+std::shared_ptr<const recording> explorer::record(const act& what, std::string& fault) {
   log_.reset();
   shared_text failure;
   const pid_t pid = start_process([&] {
     take_private_view(seg_, seg_.fd());
+    const auto registered = what.set_up();
+    log_differences(log_, seg_);
     begin_logging(log_, base_of(seg_), seg_.size_bytes(), nullptr);
-    act();
+    what.tested();
     if (const char* const why = end_logging()) throw std::runtime_error(why);
   }, failure.text());
   const process_end ended = wait_for(pid, how_.time_limit * 10);
@@ -40,7 +42,7 @@ std::shared_ptr<const recording> explorer::record(const std::function<void()>& a
 
 std::shared_ptr<const recording> explorer::record_victim() {
   std::string fault;
-  auto made = record([&] { act_as_victim(what_, how_, seg_, true); }, fault);
+  auto made = record(act_of_victim(what_, how_, seg_), fault);
   if (!fault.empty()) {
     report_.fault = "the victim: " + fault;
   } else if (made->stores.size() == made->setup) {
@@ -57,7 +59,9 @@ void explorer::check_against_plain_run(const recording& victim) {
   shared_text failure;
   const pid_t pid = start_process([&] {
     take_private_view(seg_, seg_.fd());
-    act_as_victim(what_, how_, seg_, false);
+    const act victim_act = act_of_victim(what_, how_, seg_);
+    const auto registered = victim_act.set_up();
+    victim_act.tested();
     std::memcpy(bytes, base_of(seg_), size);
   }, failure.text());
   const process_end ended = wait_for(pid, how_.time_limit);
@@ -81,9 +85,8 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
     if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
     if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) == world_->mutexes().end()) continue;
-    const death_chain end{{victim, victim->stores.size(), victim->held_at_end, true}};
-    add_state(end, 0, {verdict::lock_never_released, "the victim has come to its end and still holds the mutex at offset " + std::to_string(offset), 0, 0});
-    report_.states.back().confirmed = true;
+    // Nobody died: there is no store to tell, and no kill to confirm.
+    add_state({}, 0, {verdict::lock_never_released, "the victim has come to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
     return;
   }
 }
@@ -157,7 +160,7 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
 void explorer::record_heir_after(const death_chain& after) {
   world_->seek(after);
   std::string fault;
-  const auto log = record([&] { act_as_heir(what_, seg_, world_->mutexes()); }, fault);
+  const auto log = record(act_of_heir(what_, seg_, world_->mutexes()), fault);
   if (!fault.empty()) {
     report_.warnings.push_back("an heir, logged: " + fault);
     return;

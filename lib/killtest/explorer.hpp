@@ -13,6 +13,7 @@
 
 #include <outlive/killtest/explore.hpp>
 
+#include "killtest/acts.hpp"
 #include "killtest/heir.hpp"
 #include "killtest/store_log.hpp"
 #include "killtest/truth.hpp"
@@ -28,7 +29,7 @@ class explorer {
 
  private:
   // One process that is logged: the victim, or an heir on top of `after`. The reason if the log cannot be used.
-  [[nodiscard]] std::shared_ptr<const recording> record(const std::function<void()>& act, std::string& fault);
+  [[nodiscard]] std::shared_ptr<const recording> record(const act& what, std::string& fault);
   [[nodiscard]] std::shared_ptr<const recording> record_victim();
   void record_heir_after(const death_chain& after);
   void check_against_plain_run(const recording& victim);

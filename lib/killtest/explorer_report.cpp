@@ -27,7 +27,7 @@ void explorer::write_images() {
   if (how_.images.empty()) return;
   std::size_t written = 0;
   for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
-    if (report_.states[i].result == verdict::ok) continue;
+    if (report_.states[i].result == verdict::ok || chains_[i].empty()) continue;
     world_->seek(chains_[i]);
     const std::string path = how_.images + "/crash-" + hex(report_.states[i].hash) + ".seg";
     std::ofstream file(path, std::ios::binary | std::ios::trunc);

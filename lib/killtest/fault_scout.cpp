@@ -41,7 +41,7 @@ struct scout_state {
   std::optional<robust_list> list;
   kill_plan plan;
   bool has_plan = false;
-  bool tested = false;  // the plan counts
+  std::size_t set_up = 0;  // stores that were logged before
   bool stepping = false;
   open_page open[max_open];
   std::size_t open_count = 0;
@@ -70,7 +70,7 @@ std::uint32_t held_now() noexcept {
 }
 
 bool is_due(bool before_next) noexcept {
-  return scout->has_plan && scout->tested && scout->plan.before_next == before_next && scout->log->count() == scout->plan.stores;
+  return scout->has_plan && scout->plan.before_next == before_next && scout->log->count() - scout->set_up == scout->plan.stores;
 }
 
 #if defined(__x86_64__)
@@ -194,13 +194,10 @@ void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan
   prepare_unwind();
   handle(SIGSEGV, &on_fault, state.former_segv);
   handle(SIGTRAP, &on_trap, state.former_trap);
-  protect(base, size, PROT_READ);
-}
-
-void begin_tested() {
-  scout->log->begin_tested(held_now());
-  scout->tested = true;
+  log.begin_tested(held_now());
+  state.set_up = log.count();
   if (is_due(false)) die_here();
+  protect(base, size, PROT_READ);
 }
 
 const char* end_logging() {
@@ -223,8 +220,6 @@ const char* why_no_page_protection() noexcept {
 void begin_logging(store_log&, char*, std::size_t, const kill_plan*) {
   throw std::system_error(ENOSYS, std::generic_category(), why_no_page_protection());
 }
-
-void begin_tested() {}
 
 const char* end_logging() {
   return why_no_page_protection();

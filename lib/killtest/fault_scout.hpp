@@ -15,7 +15,7 @@
 
 namespace outlive::killtest::detail {
 
-// Where the process is to end by a real SIGKILL: after so many logged stores (those of the set-up included), or right before the next one.
+// Where the process is to end by a real SIGKILL: after so many stores, or right before the next one.
 struct kill_plan {
   std::size_t stores = 0;
   bool before_next = false;
@@ -24,11 +24,8 @@ struct kill_plan {
 // Whether this machine has an engine of this kind; says why not.
 [[nodiscard]] const char* why_no_page_protection() noexcept;
 
-// Begins to log. One in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
+// Begins to log; what is in the log already was set-up. One in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
 void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan* plan);
-
-// What is logged from here on is tested; before, it was set-up.
-void begin_tested();
 
 // Ends it; the segment can be written again. Returns: nullptr, or why the log cannot be believed.
 const char* end_logging();

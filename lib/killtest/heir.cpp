@@ -22,19 +22,6 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-std::string name_of(const segment& seg, std::uint64_t offset) {
-  std::string found;
-  const auto* const address = static_cast<const char*>(seg.base()) + offset;
-  try {
-    seg.for_each([&](const segment::object_info& object) {
-      const auto* const begin = static_cast<const char*>(object.address);
-      if (address >= begin && address < begin + object.size) found = '"' + std::string(object.name) + '"';
-    });
-  } catch (const std::system_error&) {
-  }
-  return found.empty() ? "at offset " + std::to_string(offset) : found;
-}
-
 robust_mutex& mutex_at(const segment& seg, std::uint64_t offset) {
   return *reinterpret_cast<robust_mutex*>(static_cast<char*>(const_cast<void*>(seg.base())) + offset);
 }
@@ -47,6 +34,19 @@ void map_over(segment& seg, int fd, int flags) {
 }
 
 }  // namespace
+
+std::string name_of(const segment& seg, std::uint64_t offset) {
+  std::string found;
+  const auto* const address = static_cast<const char*>(seg.base()) + offset;
+  try {
+    seg.for_each([&](const segment::object_info& object) {
+      const auto* const begin = static_cast<const char*>(object.address);
+      if (address >= begin && address < begin + object.size) found = '"' + std::string(object.name) + '"';
+    });
+  } catch (const std::system_error&) {
+  }
+  return found.empty() ? "at offset " + std::to_string(offset) : found;
+}
 
 judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
   judgement made;

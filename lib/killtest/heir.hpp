@@ -25,6 +25,9 @@ struct judgement {
 // The same, and the invariant.
 [[nodiscard]] judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes);
 
+// What a message calls the object at this offset: its name in quotes, or the offset.
+[[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
+
 // From here on, the segment's bytes are in this process those of the file, and what it does to them is its own. Throws std::system_error.
 void take_private_view(segment& seg, int fd);
 // Forgets what it did.

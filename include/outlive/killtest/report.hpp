@@ -49,7 +49,7 @@ struct death {
 // One distinct state that a death can leave.
 struct crash_state {
   std::uint64_t hash = 0;     // of the segment's bytes, thread ids and list pointers left out: the same in each run
-  std::vector<death> deaths;  // the victim's; then those of heirs, in their repairs
+  std::vector<death> deaths;  // the victim's; then those of heirs, in their repairs; empty when the victim came to its end
   verdict result = verdict::ok;
   std::string what;           // what is wrong, in words
   bool confirmed = false;     // a real SIGKILL left these bytes, and the heir came to this verdict

@@ -1,0 +1,19 @@
+// A critical section of 2,000 stores, with an undo journal that is right.
+#include <outlive/killtest/gtest.hpp>
+
+#include "killtest/long_section.hpp"
+
+namespace outlive::killtest::testing {
+namespace {
+
+TEST(long_section, a_correct_section_of_2000_stores_survives_each_death_of_its_owner) {
+  explore_options how;
+  how.depth = 1;
+  const report found = explore(long_section_scenario(), how);
+  EXPECT_TRUE(found.ok()) << found;
+  EXPECT_GT(found.stores, 2'000U);
+  EXPECT_GT(found.states.size(), 2'000U);
+}
+
+}  // namespace
+}  // namespace outlive::killtest::testing
