@@ -176,6 +176,7 @@ report explorer::run() {
   report_.scenario = what_.name;
   report_.used = engine::page_protection;
   stacks_.emplace_back();
+  const on_one_cpu turns;
   heirs_.start();
   world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
   const auto victim = record_victim();

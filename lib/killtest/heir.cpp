@@ -121,20 +121,13 @@ struct heirs::shared {
 
 namespace {
 
-constexpr int spins = 4000;
-
 std::string hung_text(std::chrono::milliseconds limit) {
   return "the heir was not done after " + std::to_string(limit.count()) + " ms";
 }
 
-// Waits while `word` is `is`; awake for a while first, because an answer takes a few microseconds. Returns: false when the time was over.
+// Waits while `word` is `is`. Returns: false when the time was over.
 bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t is, std::chrono::milliseconds limit) noexcept {
-  for (int i = 0; i < spins; ++i) {
-    if (word.load(std::memory_order_acquire) != is) return true;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
+  if (word.load(std::memory_order_acquire) != is) return true;
   const timespec time{static_cast<time_t>(limit.count() / 1000), static_cast<long>(limit.count() % 1000) * 1'000'000};
   ::syscall(SYS_futex, &word, FUTEX_WAIT, is, &time, nullptr, 0);
   return word.load(std::memory_order_acquire) != is;

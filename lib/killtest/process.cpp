@@ -98,6 +98,19 @@ process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
   return end;
 }
 
+on_one_cpu::on_one_cpu() noexcept {
+  const int here = ::sched_getcpu();
+  if (here < 0 || ::sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<std::size_t>(here), &one);
+  pinned_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+on_one_cpu::~on_one_cpu() {
+  if (pinned_) ::sched_setaffinity(0, sizeof before_, &before_);
+}
+
 void* map_shared(std::size_t size) {
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "shared memory");
