@@ -1,82 +1,76 @@
 #include "killtest/explorer.hpp"
 
-
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
+#include <functional>
+#include <memory>
 
 #include "killtest/acts.hpp"
-#include "killtest/fault_scout.hpp"
 #include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {
 
 explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
-    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit) {}
+    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit), recorder_(seg, how.time_limit) {}
 
 // ---- logs -------------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const recording> explorer::record(const act& what, std::string& fault) {
-  log_.reset();
-  shared_text failure;
-  const pid_t pid = start_process([&] {
-    take_private_view(seg_, seg_.fd());
-    const auto registered = what.set_up();
-    log_differences(log_, seg_);
-    begin_logging(log_, base_of(seg_), seg_.size_bytes(), nullptr);
-    what.tested();
-    if (const char* const why = end_logging()) throw std::runtime_error(why);
-  }, failure.text());
-  const process_end ended = wait_for(pid, how_.time_limit * 10);
-  auto made = std::make_shared<recording>(log_.read());
-  made->pid = pid;
-  if (const char* const full = log_.overflow()) {
-    fault = std::string("no room in ") + full;
-  } else if (ended.exited(113)) {
-    fault = failure.text();
-  } else if (!ended.exited(0)) {
-    fault = to_string(ended);
+std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
+  if (const char* const why = recorder_.choose(which)) {
+    report_.fault = why;
+    return nullptr;
   }
-  return made;
-}
-
-std::shared_ptr<const recording> explorer::record_victim() {
   std::string fault;
-  auto made = record(act_of_victim(what_, how_, seg_), fault);
+  auto made = recorder_.record(act_of_victim(what_, how_, seg_), fault);
   if (!fault.empty()) {
     report_.fault = "the victim: " + fault;
   } else if (made->stores.size() == made->setup) {
     report_.fault = "the victim stored nothing in the segment: there is nothing to kill";
+  } else {
+    world_->learn_locks(*made);
   }
   return made;
 }
 
-// A system call that writes into the segment fails where the segment is write-protected. Then, or when the victim does not do the same twice, a run
-// without a log comes to other bytes.
-void explorer::check_against_plain_run(const recording& victim) {
+// A system call that writes into the segment fails where the segment is write-protected; the victim may throw then, or go another way.
+std::shared_ptr<const recording> explorer::record_victim() {
+  auto made = record_victim_by(how_.with);
+  if (made == nullptr) return made;
+  report_.engine_reason = how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
+  std::string differs = report_.fault.empty() ? difference_to_plain_run(*made) : report_.fault;
+  if (differs.empty()) return made;
+  if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
+    report_.engine_reason = "by " + std::string(to_string(recorder_.chosen())) + " " + differs;
+    report_.fault.clear();
+    made = record_victim_by(engine::single_step);
+    if (made != nullptr && report_.fault.empty()) differs = difference_to_plain_run(*made);
+  }
+  if (report_.fault.empty()) report_.fault = differs;
+  return made;
+}
+
+// The victim as it runs without a log. Empty: it came to the same bytes.
+std::string explorer::difference_to_plain_run(const recording& victim) {
   const auto size = seg_.size_bytes();
-  char* const bytes = static_cast<char*>(map_shared(size));
+  const std::unique_ptr<char, std::function<void(char*)>> bytes(static_cast<char*>(map_shared(size)), [=](char* at) { unmap_shared(at, size); });
   shared_text failure;
+  world_->seek({});
   const pid_t pid = start_process([&] {
     take_private_view(seg_, seg_.fd());
-    const act victim_act = act_of_victim(what_, how_, seg_);
-    const auto registered = victim_act.set_up();
-    victim_act.tested();
-    std::memcpy(bytes, base_of(seg_), size);
+    const act plain = act_of_victim(what_, how_, seg_);
+    const auto registered = plain.set_up();
+    plain.tested();
+    std::memcpy(bytes.get(), base_of(seg_), size);
   }, failure.text());
   const process_end ended = wait_for(pid, how_.time_limit);
-  world_->seek({});
-  const auto whole = std::make_shared<recording>(victim);
-  const log_position at_end{whole, victim.stores.size(), 0, false};
+  if (!ended.exited(0)) return "the victim, run without a log, " + (ended.exited(113) ? std::string("threw: ") + failure.text() : to_string(ended));
+  const log_position at_end{std::make_shared<recording>(victim), victim.stores.size(), 0, false};
   world_->seek(std::span(&at_end, 1));
-  if (!ended.exited(0)) {
-    report_.fault = "the victim, run without a log: " + (ended.exited(113) ? std::string(failure.text()) : to_string(ended));
-  } else if (const auto offset = world_->first_difference(bytes)) {
-    report_.fault = "the victim, run without a log, left other bytes at offset " + std::to_string(*offset) +
-                    ": it does not do the same each time, or makes system calls that write into the segment";
-  }
+  const auto offset = world_->first_difference(bytes.get());
   world_->seek({});
-  unmap_shared(bytes, size);
+  if (!offset) return {};
+  return "the victim, run without a log, left other bytes at offset " + std::to_string(*offset) +
+         ": it does not do the same each time, or makes system calls that write into the segment";
 }
 
 // The victim's end: what it still holds then, nobody will release.
@@ -160,7 +154,7 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
 void explorer::record_heir_after(const death_chain& after) {
   world_->seek(after);
   std::string fault;
-  const auto log = record(act_of_heir(what_, seg_, world_->mutexes()), fault);
+  const auto log = recorder_.record(act_of_heir(what_, seg_, world_->mutexes()), fault);
   if (!fault.empty()) {
     report_.warnings.push_back("an heir, logged: " + fault);
     return;
@@ -169,42 +163,38 @@ void explorer::record_heir_after(const death_chain& after) {
 }
 
 report explorer::run() {
-  if (const char* const why = why_no_page_protection()) {
-    report_.fault = why;
-    return report_;
-  }
   report_.scenario = what_.name;
-  report_.used = engine::page_protection;
   stacks_.emplace_back();
   const on_one_cpu turns;
   heirs_.start();
   world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
   const auto victim = record_victim();
-  if (report_.fault.empty()) {
-    world_->learn_locks(*victim);
-    check_against_plain_run(*victim);
-  }
+  report_.used = recorder_.chosen();
   if (report_.fault.empty()) {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
     explore_log({}, victim);
-    while (!to_nest_.empty() && !is_over()) {
-      const death_chain after = chains_[to_nest_.front()];
-      to_nest_.pop_front();
-      if (after.size() < how_.depth) {
-        record_heir_after(after);
-      } else {
-        cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
-      }
-    }
+    explore_heirs();
     confirm_some();
     write_images();
   }
   world_->seek({});
   describe_stacks();
-  if (line_shown_) std::fputs("\r\x1b[K", stderr);
+  end_progress();
   report_.took = std::chrono::steady_clock::now() - began_;
   return report_;
+}
+
+void explorer::explore_heirs() {
+  while (!to_nest_.empty() && !is_over()) {
+    const death_chain after = chains_[to_nest_.front()];
+    to_nest_.pop_front();
+    if (after.size() < how_.depth) {
+      record_heir_after(after);
+    } else {
+      cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
+    }
+  }
 }
 
 }  // namespace outlive::killtest::detail

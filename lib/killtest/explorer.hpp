@@ -15,6 +15,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/heir.hpp"
+#include "killtest/recorder.hpp"
 #include "killtest/store_log.hpp"
 #include "killtest/truth.hpp"
 
@@ -28,16 +29,16 @@ class explorer {
   [[nodiscard]] report run();
 
  private:
-  // One process that is logged: the victim, or an heir on top of `after`. The reason if the log cannot be used.
-  [[nodiscard]] std::shared_ptr<const recording> record(const act& what, std::string& fault);
   [[nodiscard]] std::shared_ptr<const recording> record_victim();
+  [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
+  [[nodiscard]] std::string difference_to_plain_run(const recording& victim);
   void record_heir_after(const death_chain& after);
-  void check_against_plain_run(const recording& victim);
   void check_end(const std::shared_ptr<const recording>& victim);
 
   // All deaths in the log's tested part, after those of `before`.
   void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
   void look_at(const death_chain& deaths);
+  void explore_heirs();
   void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
   [[nodiscard]] bool is_over();
 
@@ -48,13 +49,14 @@ class explorer {
   [[nodiscard]] std::size_t stack_index(const log_position& at);
   void cut(const std::string& what);
   void show_progress();
+  void end_progress();
 
   const scenario& what_;
   const explore_options& how_;
   segment& seg_;
   heirs heirs_;
   std::unique_ptr<truth> world_;
-  store_log log_;
+  recorder recorder_;
   report report_;
   std::vector<death_chain> chains_;  // of report_.states
   std::unordered_set<std::uint64_t> seen_;

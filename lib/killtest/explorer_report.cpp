@@ -56,6 +56,10 @@ void explorer::describe_stacks() {
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
 }
 
+void explorer::end_progress() {
+  if (line_shown_) std::fputs("\r\x1b[K", stderr);
+}
+
 void explorer::show_progress() {
   using namespace std::chrono;
   const auto now = steady_clock::now();

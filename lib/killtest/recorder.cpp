@@ -1,0 +1,86 @@
+#include "killtest/recorder.hpp"
+
+#include <signal.h>
+
+#include <stdexcept>
+
+#include "killtest/fault_scout.hpp"
+#include "killtest/heir.hpp"
+#include "killtest/process.hpp"
+#include "killtest/step_scout.hpp"
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+constexpr int by_faults = 10;   // times the limit of one judgement
+constexpr int by_steps = 100;
+
+}  // namespace
+
+const char* recorder::choose(engine wanted) {
+  if (wanted == engine::protection_keys) return "protection keys: this engine is not built";
+  const char* const no_faults = wanted == engine::single_step ? "another engine is wanted" : why_no_page_protection();
+  if (no_faults == nullptr) {
+    chosen_ = engine::page_protection;
+    return nullptr;
+  }
+  if (wanted == engine::page_protection) return no_faults;
+  chosen_ = engine::single_step;
+  return why_no_single_steps();
+}
+
+std::shared_ptr<const recording> recorder::record(const act& what, std::string& fault) {
+  log_.reset();
+  fault.clear();
+  const int pid = chosen_ == engine::single_step ? record_by_steps(what, fault) : record_by_faults(what, fault);
+  if (const char* const full = log_.overflow()) fault = std::string("no room in ") + full;
+  auto made = std::make_shared<recording>(log_.read());
+  made->pid = pid;
+  return made;
+}
+
+int recorder::record_by_faults(const act& what, std::string& fault) {
+  shared_text failure;
+  const pid_t pid = start_process([&] {
+    take_private_view(seg_, seg_.fd());
+    const auto registered = what.set_up();
+    log_differences(log_, seg_);
+    begin_logging(log_, base_of(seg_), seg_.size_bytes(), nullptr);
+    what.tested();
+    if (const char* const why = end_logging()) throw std::runtime_error(why);
+  }, failure.text());
+  const process_end ended = wait_for(pid, limit_ * by_faults);
+  if (!ended.exited(0)) fault = ended.exited(113) ? failure.text() : "it " + to_string(ended);
+  return pid;
+}
+
+int recorder::record_by_steps(const act& what, std::string& fault) {
+  const segment_copy copy(seg_);
+  return step_through(log_, seg_, copy.fd(), copy.bytes(), what, nullptr, limit_ * by_steps, fault);
+}
+
+std::string recorder::kill_at(const act& what, const segment_copy& copy, const log_position& where) {
+  log_.reset();
+  const std::size_t stores = where.stores - where.log->setup;
+  std::string fault;
+  if (chosen_ == engine::single_step) {
+    const step_kill kill{stores, where.log->held[where.held]};
+    static_cast<void>(step_through(log_, seg_, copy.fd(), copy.bytes(), what, &kill, limit_ * by_steps, fault));
+    return fault;
+  }
+  const kill_plan plan{stores, where.before_next};
+  shared_text failure;
+  const pid_t pid = start_process([&] {
+    take_view_of(seg_, copy.fd());
+    const auto registered = what.set_up();
+    begin_logging(log_, base_of(seg_), seg_.size_bytes(), &plan);
+    what.tested();
+    static_cast<void>(end_logging());
+  }, failure.text());
+  const process_end ended = wait_for(pid, limit_ * by_faults);
+  if (ended.signalled() && ended.signal() == SIGKILL) return {};
+  return ended.exited(113) ? std::string("it threw: ") + failure.text() : "it " + to_string(ended);
+}
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,27 @@
+// segment_copy: another file with a segment's bytes, which processes can have in the segment's place (take_view_of).
+#pragma once
+
+#include <cstddef>
+
+#include <outlive/segment.hpp>
+
+namespace outlive::killtest::detail {
+
+// Goes with its last descriptor and mapping.
+class segment_copy {
+ public:
+  // Throws std::system_error.
+  explicit segment_copy(const segment& seg);
+  ~segment_copy();
+  segment_copy(const segment_copy&) = delete;
+  segment_copy& operator=(const segment_copy&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] const char* bytes() const noexcept { return bytes_; }
+
+ private:
+  int fd_;
+  std::size_t size_;
+  char* bytes_ = nullptr;
+};
+
+}  // namespace outlive::killtest::detail
