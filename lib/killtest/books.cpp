@@ -66,6 +66,13 @@ void books::know_lock(std::uint64_t offset, bool has_state) {
   if (has_state) special_[offset + offsetof(lock_bytes, state)] = kind::state;
 }
 
+void books::ignore(std::uint64_t offset, std::uint64_t size) {
+  for (std::uint64_t at = offset; at < offset + size; ++at) {
+    auto& bits = counting_bits_.try_emplace(at & ~std::uint64_t{7}, ~std::uint64_t{0}).first->second;
+    reinterpret_cast<unsigned char*>(&bits)[at % 8] = 0;
+  }
+}
+
 bool books::is_of_own_books(std::uint64_t offset) const noexcept {
   if (offset >= at_.records && offset < at_.names) return true;  // records and marks
   return offset >= sizeof(segment_constants) && offset < offsetof(segment_header, directory_counts) &&
@@ -80,6 +87,7 @@ books::kind books::kind_of(std::uint64_t offset) const noexcept {
 }
 
 std::uint64_t books::canonical(std::uint64_t offset, std::uint64_t word, bool coarse) const noexcept {
+  if (const auto found = counting_bits_.find(offset); found != counting_bits_.end()) word &= found->second;
   const auto low = static_cast<std::uint32_t>(word);
   const auto high = static_cast<std::uint32_t>(word >> 32);
   const kind what = kind_of(offset);

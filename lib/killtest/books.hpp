@@ -21,6 +21,9 @@ class books {
   void know_lock(std::uint64_t offset, bool has_state);
   [[nodiscard]] bool knows(std::uint64_t offset) const noexcept { return special_.contains(offset); }
 
+  // What the user says is no part of the state.
+  void ignore(std::uint64_t offset, std::uint64_t size);
+
   // The eight bytes at `offset` (a multiple of 8), as far as they count: in a hash of states, `coarse` without outlive's own books.
   [[nodiscard]] std::uint64_t canonical(std::uint64_t offset, std::uint64_t word, bool coarse) const noexcept;
 
@@ -32,6 +35,7 @@ class books {
 
   outlive::detail::region_layout at_;
   std::unordered_map<std::uint64_t, kind> special_;
+  std::unordered_map<std::uint64_t, std::uint64_t> counting_bits_;  // of words in which some bytes are ignored
 };
 
 }  // namespace outlive::killtest::detail

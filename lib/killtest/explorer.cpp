@@ -168,6 +168,9 @@ report explorer::run() {
   const on_one_cpu turns;
   heirs_.start();
   world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
+  if (what_.ignored) {
+    for (const auto& bytes : what_.ignored(seg_)) world_->ignore(bytes);
+  }
   const auto victim = record_victim();
   report_.used = recorder_.chosen();
   if (report_.fault.empty()) {

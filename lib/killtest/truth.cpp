@@ -19,6 +19,10 @@ std::uint64_t mix(std::uint64_t offset, std::uint64_t word) noexcept {
 
 truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base, size) {}
 
+void truth::ignore(std::span<const std::byte> bytes) {
+  books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_), bytes.size());
+}
+
 void truth::learn_locks(const recording& log) {
   std::vector<std::uint64_t> found;
   for (const held_locks& list : log.held) {

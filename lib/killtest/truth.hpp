@@ -29,6 +29,9 @@ class truth {
  public:
   truth(char* base, std::uint64_t size);
 
+  // Bytes that do not count. To be called before the first seek().
+  void ignore(std::span<const std::byte> bytes);
+
   // Makes the state that these deaths leave, one after the other.
   void seek(std::span<const log_position> deaths);
 

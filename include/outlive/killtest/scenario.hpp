@@ -3,7 +3,9 @@
 // An example, whole, is in docs/examples/prove_a_repair.cpp.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +44,9 @@ struct scenario {
 
   // Whether all is well again, once an heir has recovered what was held. Returns: nothing; or, in words, what is wrong.
   std::function<std::string(segment&)> invariant;
+
+  // Bytes of the segment that are no part of the state: times, process ids. They differ from run to run, and with them the states would. May be empty.
+  std::function<std::vector<std::span<const std::byte>>(segment&)> ignored;
 
   segment_options options = small_segment();
 };
