@@ -111,6 +111,7 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
     deaths.back() = {log, stores, held, before_next};
     ++(before.empty() ? report_.points : report_.nested_points);
+    count_point(deaths.back());
     look_at(deaths);
   };
   for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {

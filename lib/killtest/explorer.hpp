@@ -47,6 +47,7 @@ class explorer {
   void write_images();
   void describe_stacks();
   [[nodiscard]] std::size_t stack_index(const log_position& at);
+  void count_point(const log_position& at);
   void cut(const std::string& what);
   void show_progress();
   void end_progress();

@@ -51,9 +51,17 @@ std::size_t explorer::stack_index(const log_position& at) {
   return found->second;
 }
 
+void explorer::count_point(const log_position& at) {
+  const std::size_t stack = stack_index(at);
+  if (report_.points_at.size() <= stack) report_.points_at.resize(stack + 1);
+  ++report_.points_at[stack];
+}
+
 void explorer::describe_stacks() {
   symbols names;
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
+  report_.code = names.code();
+  report_.points_at.resize(stacks_.size());
 }
 
 void explorer::end_progress() {

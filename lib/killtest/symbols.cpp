@@ -1,12 +1,18 @@
 #include "killtest/symbols.hpp"
 
-#include <cxxabi.h>
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
+#include <tuple>
+#include <unordered_map>
+
+#include "killtest/dwarf_names.hpp"
+#include "killtest/function_lines.hpp"
+#include "killtest/unit_index.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -19,24 +25,6 @@ const Dwfl_Callbacks callbacks = {
     .debuginfo_path = nullptr,
 };
 
-std::string demangled(const char* name) {
-  if (name == nullptr) return {};
-  int status = 0;
-  char* const text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
-  std::string made = status == 0 && text != nullptr ? text : name;
-  std::free(text);
-  return made;
-}
-
-// "void bank::transfer(int)" as "bank::transfer": what a stack has room for.
-std::string short_name(std::string name) {
-  if (const auto at = name.find('('); at != std::string::npos && at != 0 && name.find("{lambda") == std::string::npos &&
-                                      name.find("(anonymous") != at) {
-    name.resize(at);
-  }
-  return name;
-}
-
 struct source_place {
   std::string file;
   unsigned line = 0;
@@ -48,16 +36,7 @@ source_place place_of(Dwfl_Module* module, Dwarf_Addr address) {
   int number = 0;
   const char* const file = dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
   if (file == nullptr) return {};
-  return {file, static_cast<unsigned>(number)};
-}
-
-std::string linkage_name(Dwarf_Die* die) {
-  Dwarf_Attribute attribute;
-  Dwarf_Attribute* found = dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute);
-  if (found == nullptr) found = dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute);
-  if (found != nullptr) return short_name(demangled(dwarf_formstring(found)));
-  const char* const plain = dwarf_diename(die);
-  return plain == nullptr ? std::string() : plain;
+  return {file_path(file, dwfl_line_comp_dir(line)), static_cast<unsigned>(number)};
 }
 
 // Where an inlined call stands in the caller's source.
@@ -69,23 +48,36 @@ source_place call_place(Dwarf_Die* inlined, Dwarf_Die* unit) {
   source_place place{{}, static_cast<unsigned>(line)};
   Dwarf_Files* files = nullptr;
   if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &file) == 0 && dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
-    if (const char* const name = dwarf_filesrc(files, file, nullptr, nullptr)) place.file = name;
+    if (const char* const name = dwarf_filesrc(files, file, nullptr, nullptr)) place.file = file_path(name, folder_of(unit));
   }
   return place;
+}
+
+bool is_of_the_c_library(Dwfl_Module* module) {
+  const char* const name = dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+  if (name == nullptr) return false;
+  const std::string_view file = std::string_view(name).substr(std::string_view(name).rfind('/') + 1);
+  return file.starts_with("libc.so") || file.starts_with("libpthread.so");
 }
 
 bool is_of_the_kit(const frame& each) noexcept {
   return each.function.find("outlive::killtest::detail::") != std::string::npos;
 }
 
-bool is_plumbing(const frame& each) noexcept {
-  return each.file.find("/include/c++/") != std::string::npos;
-}
-
 }  // namespace
+
+// What is known of an address.
+struct symbols::place {
+  std::vector<frame> frames;
+  const unit_index* unit = nullptr;
+  std::vector<Dwarf_Die> functions;  // innermost first
+  bool is_tested = false;            // it is of the program, and not of the C library
+};
 
 struct symbols::debug_information {
   Dwfl* of_process = nullptr;
+  std::unordered_map<std::uintptr_t, place> memo;
+  std::unordered_map<const void*, unit_index> units;
 };
 
 symbols::symbols() : known_(std::make_unique<debug_information>()) {
@@ -101,30 +93,27 @@ symbols::~symbols() {
   if (known_->of_process != nullptr) dwfl_end(known_->of_process);
 }
 
-const std::vector<frame>& symbols::frames_at(std::uintptr_t address) {
-  const auto [entry, is_new] = memo_.try_emplace(address);
-  std::vector<frame>& made = entry->second;
+const symbols::place& symbols::place_at(std::uintptr_t address) {
+  const auto [entry, is_new] = known_->memo.try_emplace(address);
+  place& made = entry->second;
   if (!is_new) return made;
   Dwfl_Module* const module = known_->of_process == nullptr ? nullptr : dwfl_addrmodule(known_->of_process, address);
   if (module == nullptr) {
-    made.push_back({address, {}, {}, 0});
+    made.frames.push_back({address, {}, {}, 0});
     return made;
   }
-  source_place place = place_of(module, address);
+  source_place at = place_of(module, address);
   Dwarf_Addr bias = 0;
   if (Dwarf_Die* const unit = dwfl_module_addrdie(module, address, &bias)) {
-    Dwarf_Die* scopes = nullptr;
-    const int count = dwarf_getscopes(unit, address - bias, &scopes);
-    for (int i = 0; i < count; ++i) {
-      const int tag = dwarf_tag(&scopes[i]);
-      if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) continue;
-      made.push_back({address, linkage_name(&scopes[i]), place.file, place.line});
-      if (tag == DW_TAG_subprogram) break;
-      place = call_place(&scopes[i], unit);
+    made.unit = &known_->units.try_emplace(unit->addr, *unit).first->second;
+    made.functions = made.unit->functions_at(address - bias);
+    made.is_tested = !is_of_the_c_library(module);
+    for (Dwarf_Die& each : made.functions) {
+      made.frames.push_back({address, made.unit->name_of(each), at.file, at.line});
+      at = call_place(&each, unit);
     }
-    std::free(scopes);
   }
-  if (made.empty()) made.push_back({address, short_name(demangled(dwfl_module_addrname(module, address))), place.file, place.line});
+  if (made.frames.empty()) made.frames.push_back({address, function_name(dwfl_module_addrname(module, address)), at.file, at.line});
   return made;
 }
 
@@ -132,12 +121,28 @@ std::vector<frame> symbols::describe(const stack_trace& trace) {
   std::vector<frame> made;
   for (std::size_t i = 0; i < trace.size(); ++i) {
     // A return address belongs to the instruction before it.
-    for (const frame& each : frames_at(i == 0 ? trace[i] : trace[i] - 1)) {
+    const place& here = place_at(i == 0 ? trace[i] : trace[i] - 1);
+    for (const frame& each : here.frames) {
       if (is_of_the_kit(each)) return made;
-      if (!is_plumbing(each)) made.push_back(each);
+      if (!is_plumbing(each.file)) made.push_back(each);
     }
+    note_function(here);
   }
   return made;
+}
+
+void symbols::note_function(const place& here) {
+  if (!here.is_tested || here.functions.empty()) return;
+  const Dwarf_Die& outermost = here.functions.back();
+  if (noted_.insert(outermost.addr).second) append_lines(*here.unit, outermost, code_);
+}
+
+std::vector<code_line> symbols::code() const {
+  std::vector<code_line> lines = code_;
+  std::sort(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return std::tie(a.file, a.line) < std::tie(b.file, b.line); });
+  const auto last = std::unique(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return a.line == b.line && a.file == b.file; });
+  lines.erase(last, lines.end());
+  return lines;
 }
 
 }  // namespace outlive::killtest::detail

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <outlive/killtest/report.hpp>
@@ -22,12 +22,18 @@ class symbols {
   // The frames of a stack, inlined functions included; those of the kit and of the standard library's plumbing are left out.
   [[nodiscard]] std::vector<frame> describe(const stack_trace& trace);
 
+  // The lines that have code, of all functions in the stacks that were described: by file and line, each once.
+  [[nodiscard]] std::vector<code_line> code() const;
+
  private:
   struct debug_information;
-  const std::vector<frame>& frames_at(std::uintptr_t address);
+  struct place;
+  const place& place_at(std::uintptr_t address);
+  void note_function(const place& here);
 
   std::unique_ptr<debug_information> known_;
-  std::unordered_map<std::uintptr_t, std::vector<frame>> memo_;
+  std::unordered_set<const void*> noted_;  // functions, by where their debugging information is
+  std::vector<code_line> code_;
 };
 
 }  // namespace outlive::killtest::detail

@@ -39,6 +39,13 @@ struct frame {
   unsigned line = 0;
 };
 
+// A source line that has code.
+struct code_line {
+  std::string file;
+  unsigned line = 0;
+  std::string function;  // which one it is of
+};
+
 // One death on the way to a crash state.
 struct death {
   std::size_t store = 0;     // how many stores to the segment the victim, or heir, had made; 0: none
@@ -67,6 +74,8 @@ struct report {
   std::size_t confirmed = 0;           // states that a real SIGKILL confirmed
   std::vector<crash_state> states;     // distinct ones
   std::vector<std::vector<frame>> stacks;
+  std::vector<std::size_t> points_at;  // by stack: how many of the points, of heirs too, were there; each left one of `states`
+  std::vector<code_line> code;         // of the functions in the stacks, by file and line, each once; empty without debugging information
   std::vector<std::string> cut;        // what was left out, and which option says so
   std::vector<std::string> warnings;
   std::string fault;                   // why nothing could be explored; empty otherwise
