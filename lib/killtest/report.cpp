@@ -43,6 +43,10 @@ std::string place(const frame& at) {
   return text;
 }
 
+bool is_inside_of_outlive(const frame& at) noexcept {
+  return at.function.starts_with("outlive::detail::") || at.function.starts_with("outlive::(anonymous");
+}
+
 std::string function(const frame& at) {
   return (at.function.empty() ? std::string("?") : at.function) + "()";
 }
@@ -69,7 +73,11 @@ void append_failure(std::string& text, const report& in, const crash_state& stat
 std::string to_string(const std::vector<frame>& stack) {
   if (stack.empty()) return "?";
   std::string text = place(stack.front()) + " in " + function(stack.front());
-  for (std::size_t i = 1; i < stack.size(); ++i) text += " <- " + function(stack[i]) + " " + place(stack[i]);
+  for (std::size_t i = 1; i < stack.size(); ++i) {
+    // gcc splits functions in two; and how outlive calls a repair is of no interest to whoever wrote it.
+    if (stack[i].function == stack[i - 1].function || is_inside_of_outlive(stack[i])) continue;
+    text += " <- " + function(stack[i]) + " " + place(stack[i]);
+  }
   return text;
 }
 

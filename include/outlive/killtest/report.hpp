@@ -92,7 +92,7 @@ struct report {
 
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const report& what);
 
-// "bank.cpp:28 in transfer() <- worker() bank.cpp:34"
+// "bank.cpp:28 in transfer() <- worker() bank.cpp:34", without the calls inside of outlive.
 [[nodiscard]] OUTLIVE_API std::string to_string(const std::vector<frame>& stack);
 
 }  // namespace outlive::killtest
