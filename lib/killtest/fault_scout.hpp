@@ -19,6 +19,8 @@ namespace outlive::killtest::detail {
 struct kill_plan {
   std::size_t stores = 0;
   bool before_next = false;
+  // Called there in place of the SIGKILL, in a signal handler, the segment writable again. It does not return; it may jump out of the handler.
+  void (*instead)() = nullptr;
 };
 
 // Whether this machine has an engine of this kind; says why not.
