@@ -4,6 +4,7 @@
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>
 #include <outlive/guarded.hpp>
+#include <outlive/kill_point.hpp>
 #include <outlive/note.hpp>
 #include <outlive/owner_death.hpp>
 #include <outlive/recover.hpp>

@@ -1,0 +1,79 @@
+// OUTLIVE_KILL_POINT: a named place at which a process can be told, from outside, to die.
+//
+//   of.a -= amount;
+//   OUTLIVE_KILL_POINT("after-debit");
+//   of.b += amount;
+//
+//   $ OUTLIVE_KILL='after-debit=3*off->1*kill' ./transfer      # the fourth time that it comes there, the process gets a SIGKILL
+//
+// The points stay in the program that is shipped. One that is not armed costs the test of a flag: three instructions where gcc compiles a program,
+// four in shared libraries and where clang does. It is a crash barrier (a compiler fence, no instruction), armed or not: what was written before it
+// in the source is in memory at it, so that the program that is killed there is the one that runs otherwise.
+//
+//   OUTLIVE_KILL       = point *( ";" point )
+//   point              = name "=" step *( "->" step )       name: as in the program, or * for every point
+//   step               = [ percent "%" ] [ count "*" ] action [ "(" argument ")" ]
+//
+// The first point with the name counts. Its first step that applies is done: one whose count is not used up, with the chance that `percent` says;
+// if none applies, nothing is done. Counts are those of a process: a child of fork() goes on with its own copy of them. The actions:
+//
+//   off           nothing
+//   kill          SIGKILL to the process
+//   segv          a store to address 0; the program's handler runs, if it has one
+//   abort         std::abort()
+//   exit(CODE)    _exit(CODE), without argument _exit(1): no destructor and no exit handler runs
+//   thread-exit   pthread_exit(): the thread is unwound, so that guards give their mutexes back, and mutexes that were locked without one are left
+//   throw         throws outlive::kill_point_error
+//   pause         SIGSTOP to the process: it stops there until SIGCONT, or is killed
+//   sleep(MS)     the thread sleeps for so many milliseconds
+//   print(TEXT)   a line on stderr: the name, the process, the thread, the text; OUTLIVE_KILL='*=print' tells which points there are
+//
+// Percentages are drawn from OUTLIVE_KILL_SEED, a number; without it from a random seed, which is said on stderr. The same seed makes the same
+// choices in a process that is started anew; children of fork() draw others than their parent.
+//
+// Both variables are read once, when the library is loaded, and not in a program with more rights than its user (secure_getenv(3)). If one is
+// malformed, what was found and what was expected is written on stderr, and nothing is armed. Points that are reached before the library has been
+// loaded, in constructors of static objects, do nothing.
+#pragma once
+
+#include <atomic>
+#include <stdexcept>
+#include <string_view>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+// What the action `throw` throws. Its message names the point.
+class OUTLIVE_API kill_point_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  kill_point_error(const kill_point_error&) = default;
+  kill_point_error& operator=(const kill_point_error&) = default;
+  ~kill_point_error() override;
+};
+
+// Arms points in this process as OUTLIVE_KILL does, in place of what was armed before; an empty text arms none. For tests.
+// Throws: std::invalid_argument when `text` is malformed; then nothing has been changed.
+// After fork: what is armed, and its counts, are copied to the child.
+OUTLIVE_API void arm_kill_points(std::string_view text);
+
+namespace detail {
+
+extern OUTLIVE_API std::atomic<bool> kill_points_armed;
+OUTLIVE_API void reach_kill_point(const char* name);
+
+}  // namespace detail
+
+}  // namespace outlive
+
+// `name`: a string literal.
+// Throws: nothing when it is not armed; kill_point_error by the action `throw`. Allocates nothing but for that.
+// Signal-safe: yes, but for the actions throw and thread-exit.
+#define OUTLIVE_KILL_POINT(name)                                                                     \
+  do {                                                                                               \
+    ::std::atomic_signal_fence(::std::memory_order_seq_cst);                                         \
+    if (::outlive::detail::kill_points_armed.load(::std::memory_order_relaxed)) [[unlikely]] {       \
+      ::outlive::detail::reach_kill_point("" name);                                                  \
+    }                                                                                                \
+  } while (false)

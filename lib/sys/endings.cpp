@@ -1,0 +1,60 @@
+#include "sys/endings.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+void kill_this_process() noexcept {
+  for (;;) ::kill(current_pid(), SIGKILL);
+}
+
+void store_to_null() noexcept {
+  int* volatile nowhere = nullptr;  // volatile: the compiler makes a trap, another signal, of a store to a null pointer that it can see
+  *static_cast<volatile int*>(nowhere) = 0;
+}
+
+void exit_now(int code) noexcept {
+  ::_exit(code);
+}
+
+void exit_this_thread() {
+  ::pthread_exit(nullptr);
+}
+
+void stop_this_process() noexcept {
+  ::kill(current_pid(), SIGSTOP);
+}
+
+void sleep_ms(std::uint32_t time) noexcept {
+  timespec left{static_cast<time_t>(time / 1000), static_cast<long>(time % 1000) * 1'000'000};
+  while (::nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+}
+
+void write_to_stderr(std::string_view text) noexcept {
+  const int before = errno;
+  while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
+  }
+  errno = before;
+}
+
+const char* environment(const char* name) noexcept {
+  return ::secure_getenv(name);
+}
+
+std::uint64_t random_seed() noexcept {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) seed = static_cast<std::uint64_t>(current_pid());
+  return seed;
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,27 @@
+// Endings on purpose: what a kill point does to its process. Async-signal-safe, but for exit_this_thread().
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace outlive::detail {
+
+[[noreturn]] void kill_this_process() noexcept;
+// A real fault: the program's own handler, if there is one, sees what it would see of a wild pointer. Returns if that handler has mended it.
+void store_to_null() noexcept;
+[[noreturn]] void exit_now(int code) noexcept;
+// Unwinds the thread.
+[[noreturn]] void exit_this_thread();
+// Returns after SIGCONT.
+void stop_this_process() noexcept;
+void sleep_ms(std::uint32_t time) noexcept;
+
+// One write(2), so that lines of several processes do not mix.
+void write_to_stderr(std::string_view text) noexcept;
+
+// nullptr where there is none, and in a program with more rights than its user.
+[[nodiscard]] const char* environment(const char* name) noexcept;
+
+[[nodiscard]] std::uint64_t random_seed() noexcept;
+
+}  // namespace outlive::detail
