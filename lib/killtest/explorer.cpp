@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "killtest/acts.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {

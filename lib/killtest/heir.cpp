@@ -2,7 +2,6 @@
 
 #include <linux/futex.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>
 
+#include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {
@@ -24,13 +24,6 @@ namespace {
 
 robust_mutex& mutex_at(const segment& seg, std::uint64_t offset) {
   return *reinterpret_cast<robust_mutex*>(static_cast<char*>(const_cast<void*>(seg.base())) + offset);
-}
-
-void map_over(segment& seg, int fd, int flags) {
-  void* const base = const_cast<void*>(seg.base());
-  if (::mmap(base, seg.size_bytes(), PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
-    throw std::system_error(errno, std::generic_category(), "another view of the segment");
-  }
 }
 
 }  // namespace
@@ -91,18 +84,6 @@ judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_
   }
   if (!made.what.empty()) made.result = verdict::invariant_violated;
   return made;
-}
-
-void take_private_view(segment& seg, int fd) {
-  map_over(seg, fd, MAP_PRIVATE);
-}
-
-void reset_private_view(segment& seg) noexcept {
-  ::madvise(const_cast<void*>(seg.base()), seg.size_bytes(), MADV_DONTNEED);
-}
-
-void take_view_of(segment& seg, int fd) {
-  map_over(seg, fd, MAP_SHARED);
 }
 
 // ---- heirs ------------------------------------------------------------------------------------------------------------
@@ -178,7 +159,7 @@ void heirs::start() {
 void heirs::serve() {
   note(seg_, 0);  // takes a thread record, where all see it; so does the name of a lock class that is new
   const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
-  take_private_view(seg_, seg_.fd());
+  private_view view(seg_);
   std::uint32_t number = 0;
   for (;;) {
     store_and_wake(shared_->answered, number);
@@ -186,7 +167,7 @@ void heirs::serve() {
       if (!wait_while(shared_->asked, number, std::chrono::seconds(1)) && ::getppid() == 1) ::_exit(1);
     }
     number = shared_->asked.load(std::memory_order_acquire);
-    reset_private_view(seg_);
+    view.reset();
     answer();
   }
 }

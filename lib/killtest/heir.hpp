@@ -28,13 +28,6 @@ struct judgement {
 // What a message calls the object at this offset: its name in quotes, or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
 
-// From here on, the segment's bytes are in this process those of the file, and what it does to them is its own. Throws std::system_error.
-void take_private_view(segment& seg, int fd);
-// Forgets what it did.
-void reset_private_view(segment& seg) noexcept;
-// The segment's bytes are those of another file from here on.
-void take_view_of(segment& seg, int fd);
-
 // Heirs: processes that judge the state that stands in the segment, one after the other.
 class heirs {
  public:

@@ -6,6 +6,7 @@
 
 #include "killtest/fault_scout.hpp"
 #include "killtest/heir.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 #include "killtest/step_scout.hpp"
 

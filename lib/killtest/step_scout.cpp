@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "killtest/heir.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 #include "killtest/robust_list.hpp"
 
