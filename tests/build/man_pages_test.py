@@ -14,8 +14,9 @@ import report
 
 ROOT = Path(sys.argv[1])
 PAGES = sorted((ROOT / "docs/man").glob("*.scd"))
-SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "RETURN VALUE", "ERRORS", "NOTES", "EXAMPLES", "SEE ALSO"]
+SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUT", "RETURN VALUE", "EXIT STATUS", "ERRORS", "NOTES", "EXAMPLES", "SEE ALSO"]
 NEEDED = {"NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE ALSO"}
+NEEDED_OF_COMMANDS = {"OPTIONS", "OUTPUT", "EXIT STATUS"}
 HARMLESS = "skipping paragraph macro"
 WIDTH = 78   # of an example's line: what a terminal of 80 columns shows beside the margin, cut nowhere
 
@@ -53,7 +54,8 @@ def sections_stand_in_order():
     for page in PAGES:
         found = re.findall(r"^# (.*)$", page.read_text(), re.MULTILINE)
         report.expect(found == [each for each in SECTIONS if each in found], f"{page.name}: sections {found}, expected the order {SECTIONS}")
-        report.expect(NEEDED <= set(found), f"{page.name}: no {sorted(NEEDED - set(found))}")
+        needed = NEEDED | (NEEDED_OF_COMMANDS if page.name.endswith(".1.scd") else set())
+        report.expect(needed <= set(found), f"{page.name}: no {sorted(needed - set(found))}")
 
 
 def titles_are_file_names():
@@ -89,7 +91,7 @@ def every_header_is_in_a_synopsis():
 def references_exist():
     names = {page.name[:-4].replace(".", "(") + ")" for page in PAGES}
     for page in PAGES:
-        told = set(re.findall(r"\*(outlive\w*)\*(\(\d\))", page.read_text()))
+        told = set(re.findall(r"\*(outlive[\w-]*)\*(\(\d\))", page.read_text()))
         wrong = sorted(name + section for name, section in told if name + section not in names)
         report.expect(not wrong, f"{page.name} refers to {wrong}")
 

@@ -1,0 +1,130 @@
+#include "process.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace {
+
+sigset_t watched() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, signal);
+  return set;
+}
+
+[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// Between fork and exec. Allocates nothing.
+[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent, int failure_fd) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);  // the parent died before the line above
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  dup2(empty, STDIN_FILENO);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  execvpe(arguments[0], arguments, environment);
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = write(failure_fd, &error, sizeof error);
+  _exit(127);
+}
+
+}  // namespace
+
+signals::signals() {
+  const sigset_t set = watched();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+void signals::wait(std::chrono::nanoseconds timeout) {
+  const sigset_t set = watched();
+  timespec limit{static_cast<time_t>(timeout.count() / 1'000'000'000), static_cast<long>(timeout.count() % 1'000'000'000)};
+  if (timeout.count() < 0) limit = {};
+  int got = 0;
+  while ((got = sigtimedwait(&set, nullptr, &limit)) > 0) {
+    limit = {};
+    if (got == SIGCHLD) {
+      child_changed_ = true;
+    } else {
+      ending_ = got;
+      ++asked_;
+    }
+  }
+}
+
+bool signals::take_child_changed() noexcept {
+  const bool changed = child_changed_;
+  child_changed_ = false;
+  return changed;
+}
+
+start_failures::start_failures() {
+  if (pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) fail("pipe2");
+}
+
+start_failures::~start_failures() {
+  close(ends_[0]);
+  close(ends_[1]);
+}
+
+int start_failures::take() const noexcept {
+  int error = 0;
+  return read(ends_[0], &error, sizeof error) == sizeof error ? error : 0;
+}
+
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, const start_failures& failures) {
+  std::vector<std::string> arguments = command;
+  std::vector<std::string> environment;
+  for (char** each = environ; *each != nullptr; ++each) {
+    const bool replaced = std::any_of(variables.begin(), variables.end(), [&](const std::string& variable) {
+      return std::strncmp(*each, variable.c_str(), variable.find('=') + 1) == 0;
+    });
+    if (!replaced) environment.emplace_back(*each);
+  }
+  environment.insert(environment.end(), variables.begin(), variables.end());
+  const std::vector<char*> argument_pointers = pointers(arguments), environment_pointers = pointers(environment);
+
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) become(argument_pointers.data(), environment_pointers.data(), parent, failures.write_end());
+  setpgid(child, child);  // both do it: a signal to the group must find it, whoever comes first
+  return child;
+}
+
+bool has_ended(pid_t pid) noexcept {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+int bury(pid_t pid) noexcept {
+  kill(-pid, SIGKILL);  // the group cannot be another's: the zombie keeps its id
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  return status;
+}
+
+std::string status_text(int status) {
+  if (WIFEXITED(status)) return fmt::format("exit code {}", WEXITSTATUS(status));
+  const char* const name = sigabbrev_np(WTERMSIG(status));
+  return name != nullptr ? fmt::format("killed by SIG{}", name) : fmt::format("killed by signal {}", WTERMSIG(status));
+}

@@ -1,0 +1,58 @@
+// Programs that the tool starts, and the signals that it waits for.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+// The signals that end the tool, and SIGCHLD, are blocked for good and fetched here: no handler interrupts anything.
+class signals {
+ public:
+  signals();
+  signals(const signals&) = delete;
+  signals& operator=(const signals&) = delete;
+
+  // Blocks: until one of them came, at most `timeout`. Fetches all that are there.
+  void wait(std::chrono::nanoseconds timeout);
+  // Returns: which signal asked the tool to end; 0 if none did.
+  [[nodiscard]] int ending() const noexcept { return ending_; }
+  [[nodiscard]] int times_asked_to_end() const noexcept { return asked_; }
+  // Returns: whether a child ended or stopped since the last call.
+  [[nodiscard]] bool take_child_changed() noexcept;
+
+ private:
+  int ending_ = 0;
+  int asked_ = 0;
+  bool child_changed_ = true;
+};
+
+// What could not be started tells why through a pipe, which a program that could be started has closed.
+class start_failures {
+ public:
+  start_failures();
+  start_failures(const start_failures&) = delete;
+  start_failures& operator=(const start_failures&) = delete;
+  ~start_failures();
+
+  [[nodiscard]] int write_end() const noexcept { return ends_[1]; }
+  // Returns: the errno of a program that could not be started since the last call, or 0.
+  [[nodiscard]] int take() const noexcept;
+
+ private:
+  int ends_[2];
+};
+
+// Starts a program, found along PATH, in a process group of its own, which dies with the tool. Its input is empty and its output goes to our
+// stderr, for stdout carries the result. `variables` are added to the environment, each "NAME=value".
+// Errors: std::system_error if there can be no further process.
+[[nodiscard]] pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, const start_failures& failures);
+
+// Returns: whether the child has ended; it stays a zombie, so that its ids are not used again.
+[[nodiscard]] bool has_ended(pid_t pid) noexcept;
+// Ends what is left in the process group of a child that has ended, and takes the child's status. Requires: has_ended(pid).
+[[nodiscard]] int bury(pid_t pid) noexcept;
+
+// "exit code 3", "killed by SIGSEGV"
+[[nodiscard]] std::string status_text(int status);

@@ -1,0 +1,27 @@
+#include "torture/check.hpp"
+
+#include <csignal>
+
+#include <fmt/format.h>
+
+namespace torture {
+
+std::string check(const settings& wanted, signals& incoming) {
+  const start_failures failures;
+  const pid_t pid = start({"/bin/sh", "-c", wanted.check}, {}, failures);
+  const auto limit = std::chrono::steady_clock::now() + wanted.check_limit;
+  std::string trouble;
+  while (!has_ended(pid)) {
+    if (incoming.ending() != 0) trouble = "interrupted";
+    if (std::chrono::steady_clock::now() >= limit) {
+      trouble = fmt::format("still running after {:g} s", std::chrono::duration<double>(wanted.check_limit).count());
+    }
+    if (!trouble.empty()) kill(-pid, SIGKILL);
+    incoming.wait(std::chrono::milliseconds(50));
+  }
+  const int status = bury(pid);
+  if (!trouble.empty()) return trouble;
+  return status == 0 ? check_passed : status_text(status);
+}
+
+}  // namespace torture

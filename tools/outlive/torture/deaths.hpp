@@ -1,0 +1,58 @@
+// Deaths that are not recovered yet: the mutexes that a worker held when it was killed, watched until somebody has repaired them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include <outlive/death_log.hpp>
+
+#include "torture/figures.hpp"
+#include "torture/locks.hpp"
+
+namespace torture {
+
+class open_deaths {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  // Requires: the worker stands, and has the lock; it is killed at `when`.
+  void add(lock_view lock, std::uint32_t tid, std::uint64_t state, time_point when) { open_.push_back({lock, tid, state, when}); }
+  // Counts those that are recovered by now.
+  void look(time_point now, figures& counted);
+  [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
+  // Counts the rest as open, and repairs that have been running for long as problems. While the workers are still there.
+  void close(time_point now, const lock_list& locks, figures& counted);
+
+ private:
+  struct death {
+    lock_view lock;
+    std::uint32_t tid;    // who was killed
+    std::uint64_t state;  // of the lock then
+    time_point when;
+  };
+  static bool is_over(const death& each, std::uint64_t state) noexcept;
+  std::vector<death> open_;
+};
+
+// Counts the entries of the segment's death log by their outcome. It is a ring: to be read more often than it comes round.
+class log_counter {
+ public:
+  // Leaves out what is there already.
+  explicit log_counter(const outlive::segment& segment);
+  void read();
+  void count(figures& counted) const;
+
+ private:
+  const outlive::segment& segment_;
+  std::uint64_t before_ = 0;   // entries up to this one are not ours
+  std::uint64_t seen_ = 0;
+  std::uint64_t last_ = 0;
+  std::set<std::uint64_t> running_;  // "repairing" when they were last seen
+  std::set<std::uint64_t> settled_;  // counted already, and still in the ring
+  std::map<outlive::death_outcome, std::uint64_t> ended_;
+};
+
+}  // namespace torture

@@ -1,0 +1,59 @@
+// Who is killed, and when. A worker is stopped first, looked at, and only then killed: what it holds at its death is known for sure, and
+// stopping changes nothing for the others but the time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include <outlive/segment.hpp>
+
+#include "process.hpp"
+#include "torture/deaths.hpp"
+#include "torture/figures.hpp"
+#include "torture/locks.hpp"
+#include "torture/settings.hpp"
+#include "torture/workers.hpp"
+
+namespace torture {
+
+class killer {
+ public:
+  killer(const settings& wanted, const outlive::segment& segment, signals& incoming, worker_set& workers, lock_list& locks, open_deaths& deaths,
+         figures& counted);
+
+  // Returns: the pause before the next kill, from nothing to twice the mean.
+  [[nodiscard]] std::chrono::nanoseconds pause();
+  // Kills one worker, chosen by the seed; with --aim one that holds a mutex, and the seed chooses with which mutex the search begins. Kills none
+  // if it ends by itself, is spared, or none runs.
+  void strike();
+  // Returns: whether the worker, which stands, may end: it is not in the last attempt of a repair. Its death would make the mutex not
+  // recoverable, and this would be our doing, not the repair's.
+  [[nodiscard]] bool may_end(std::size_t chosen) const;
+
+ private:
+  struct holding {
+    lock_view lock;
+    std::uint32_t tid;
+  };
+  using choice = std::optional<std::size_t>;  // a worker
+
+  // Both return a worker that stands.
+  [[nodiscard]] choice stop_any(std::uint64_t draw);
+  [[nodiscard]] choice stop_holder(std::uint64_t draw);
+  [[nodiscard]] choice find_holder(std::size_t first) const;
+  [[nodiscard]] std::vector<holding> held_by(std::size_t chosen) const;
+  void kill(std::size_t chosen);
+
+  const settings& wanted_;
+  const unsigned attempts_;
+  signals& incoming_;
+  worker_set& workers_;
+  lock_list& locks_;
+  open_deaths& deaths_;
+  figures& counted_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace torture

@@ -1,0 +1,30 @@
+// What a run tells: a line while it runs, and the result.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "torture/figures.hpp"
+#include "torture/settings.hpp"
+
+namespace torture {
+
+// One line on stderr that is written over and over; nothing where that is no terminal.
+class progress {
+ public:
+  explicit progress(const settings& wanted);
+  progress(const progress&) = delete;
+  progress& operator=(const progress&) = delete;
+  ~progress();
+  void show(const figures& counted, std::chrono::nanoseconds elapsed);
+
+ private:
+  const settings& wanted_;
+  const bool to_terminal_;
+};
+
+[[nodiscard]] std::string as_text(const settings& wanted, const figures& counted);
+// One line.
+[[nodiscard]] std::string as_json(const settings& wanted, const figures& counted);
+
+}  // namespace torture

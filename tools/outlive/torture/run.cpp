@@ -1,0 +1,205 @@
+#include "torture/run.hpp"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include <outlive/outlive.hpp>
+
+#include "torture/check.hpp"
+#include "torture/deaths.hpp"
+#include "torture/killer.hpp"
+#include "torture/locks.hpp"
+#include "torture/report.hpp"
+#include "torture/workers.hpp"
+
+namespace torture {
+
+namespace {
+
+// A worker that ends by itself within a second of its start, ten in a row, with no kill between: the next one would, too.
+constexpr auto at_once = std::chrono::seconds(1);
+constexpr unsigned at_once_limit = 10;
+// While a death is open, and while none is.
+constexpr nanoseconds short_sleep = std::chrono::microseconds(100), long_sleep = std::chrono::milliseconds(20);
+// The segment's death log holds 256 entries.
+constexpr auto log_interval = std::chrono::milliseconds(20);
+constexpr auto progress_interval = std::chrono::milliseconds(200);
+
+struct gave_up : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class torture_run {
+ public:
+  torture_run(const settings& wanted, signals& incoming) : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming) {}
+
+  figures operator()() {
+    std::optional<outlive::segment> segment = open();  // an error other than "not found" shows before anything is started
+    for (std::size_t index = 0; index < wanted_.workers; ++index) workers_.start(index);
+    try {
+      begin(segment);
+      if (segment && incoming_.ending() == 0) kill_for_a_while(*segment);
+    } catch (const gave_up& reason) {
+      if (counted_.kills == 0) throw;
+      counted_.problems.emplace_back(reason.what());
+    }
+    end_workers();
+    counted_.interrupted = incoming_.ending();
+    if (segment) recover(*segment);
+    if (!wanted_.check.empty() && counted_.interrupted == 0) counted_.check = check(wanted_, incoming_);
+    judge();
+    return std::move(counted_);
+  }
+
+ private:
+  std::optional<outlive::segment> open() const {
+    try {
+      return outlive::segment::open(wanted_.segment);
+    } catch (const std::system_error& error) {
+      if (error.code() != outlive::errc::not_found) throw;
+      return std::nullopt;
+    }
+  }
+
+  // The workers may make the segment: it is waited for.
+  void begin(std::optional<outlive::segment>& segment) {
+    const auto limit = clock::now() + wanted_.start_limit;
+    while (incoming_.ending() == 0) {
+      collect();
+      if (!segment) segment = open();
+      if (segment) return;
+      if (clock::now() >= limit) {
+        throw std::runtime_error(fmt::format("segment '{}': found none, expected {} workers to make it within {:g} s", wanted_.segment,
+                                             wanted_.workers, std::chrono::duration<double>(wanted_.start_limit).count()));
+      }
+      incoming_.wait(std::chrono::milliseconds(1));
+    }
+  }
+
+  void kill_for_a_while(const outlive::segment& segment) {
+    lock_list locks(segment);
+    open_deaths deaths;
+    log_counter log(segment);
+    killer hand(wanted_, segment, incoming_, workers_, locks, deaths, counted_);
+    progress shown(wanted_);
+    const auto began = clock::now(), end = began + wanted_.duration;
+    auto next_kill = began + hand.pause(), next_log = began, next_progress = began;
+    may_end_ = [&](std::size_t index) { return hand.may_end(index); };
+    const auto finish = [&] {
+      counted_.duration = clock::now() - began;
+      deaths.close(clock::now(), locks, counted_);
+      log.read();
+      log.count(counted_);
+      end_workers();
+    };
+    try {
+      for (auto now = began; now < end && incoming_.ending() == 0; now = clock::now()) {
+        collect();
+        deaths.look(now, counted_);
+        if (now >= next_kill) {
+          const std::uint64_t before = counted_.kills;
+          hand.strike();
+          if (counted_.kills != before) ends_in_a_row_ = 0;
+          next_kill = clock::now() + hand.pause();
+        }
+        if (now >= next_log) {
+          log.read();
+          next_log = now + log_interval;
+        }
+        if (now >= next_progress) {
+          shown.show(counted_, now - began);
+          next_progress = now + progress_interval;
+        }
+        incoming_.wait(std::min<nanoseconds>(next_kill - clock::now(), deaths.empty() ? long_sleep : short_sleep));
+      }
+    } catch (const gave_up&) {
+      finish();
+      throw;
+    }
+    finish();
+  }
+
+  // Buries those who have ended and starts others in their place.
+  void collect() {
+    for (const worker_end& end : workers_.take_ended()) {
+      if (!end.by_us) judge_own_end(end);
+      workers_.start(end.index);
+      ++counted_.restarts;
+    }
+  }
+
+  void judge_own_end(const worker_end& end) {
+    if (const int error = workers_.failures().take()) {
+      throw std::runtime_error(fmt::format("cannot start '{}': {}", wanted_.command.front(), std::strerror(error)));
+    }
+    count_own_end(end);
+    ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
+    if (ends_in_a_row_ < at_once_limit) return;
+    throw gave_up(fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), expected it to work until it is "
+                              "killed",
+                              wanted_.command.front(), ends_in_a_row_, status_text(end.status)));
+  }
+
+  void count_own_end(const worker_end& end) {
+    if (end.status == 0) {
+      ++counted_.finished;
+    } else {
+      ++counted_.own_ends[status_text(end.status)];
+    }
+  }
+
+  void end_workers() {
+    for (const worker_end& end : workers_.end_all(wanted_.grace, may_end_)) judge_last(end);
+    may_end_ = [](std::size_t) { return true; };
+  }
+
+  // After SIGTERM: with which code a worker exits is its own affair, a crash is not.
+  void judge_last(const worker_end& end) {
+    if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM) count_own_end(end);
+  }
+
+  void recover(outlive::segment& segment) {
+    for (const outlive::recovered_mutex& line : outlive::recover(segment)) ++counted_.left[std::string(to_string(line.outcome))];
+  }
+
+  void judge() {
+    auto& problems = counted_.problems;
+    for (const auto& [status, number] : counted_.own_ends) {
+      problems.push_back(fmt::format("{} worker{} ended by {}: {}", number, number == 1 ? "" : "s", number == 1 ? "itself" : "themselves", status));
+    }
+    for (const char* outcome : {"failed", "unrepaired", "not recoverable"}) {
+      if (const auto found = counted_.logged.find(outcome); found != counted_.logged.end()) {
+        problems.push_back(fmt::format("deaths that a worker met and did not repair ({}): {}", outcome, found->second));
+      }
+    }
+    if (!counted_.check.empty() && counted_.check != check_passed) problems.push_back("the check failed: " + counted_.check);
+    if (counted_.interrupted != 0) return;
+    if (counted_.kills == 0) {
+      problems.emplace_back("nobody was killed: nothing was tried");
+    } else if (counted_.kills_holding == 0) {
+      problems.emplace_back("nobody was killed while holding a mutex: no recovery was tried; a longer run, or --aim, may do it");
+    }
+  }
+
+  const settings& wanted_;
+  signals& incoming_;
+  worker_set workers_;
+  figures counted_;
+  unsigned ends_in_a_row_ = 0;
+  std::function<bool(std::size_t)> may_end_ = [](std::size_t) { return true; };
+};
+
+}  // namespace
+
+figures run(const settings& wanted, signals& incoming) { return torture_run(wanted, incoming)(); }
+
+}  // namespace torture

@@ -1,0 +1,131 @@
+#include "torture/workers.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace torture {
+
+namespace {
+
+constexpr auto stop_limit = std::chrono::seconds(5), death_limit = std::chrono::seconds(10);
+constexpr auto spinning = std::chrono::microseconds(200);
+
+// The process group of a thread, as /proc tells it; 0 if it is gone. Threads that are not the first of their process are found, too.
+pid_t group_of(std::uint32_t tid) {
+  const int file = open(fmt::format("/proc/{}/stat", tid).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  char text[512] = {};
+  // Fails if the thread ends between the two calls.
+  [[maybe_unused]] const ssize_t size = read(file, text, sizeof text - 1);
+  close(file);
+  const char* const name_end = std::strrchr(text, ')');  // the name may hold anything
+  int group = 0;
+  return name_end != nullptr && std::sscanf(name_end + 1, " %*c %*d %d", &group) == 1 ? group : 0;
+}
+
+bool take_stop(pid_t pid) noexcept {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == pid;
+}
+
+}  // namespace
+
+worker_set::~worker_set() {
+  for (std::size_t index = 0; index < workers_.size(); ++index) {
+    if (workers_[index].pid == 0) continue;
+    kill(index);
+    static_cast<void>(bury(workers_[index].pid));
+  }
+}
+
+void worker_set::start(std::size_t index) {
+  workers_[index] = {::start(wanted_.command, {fmt::format("OUTLIVE_TORTURE_WORKER={}", index)}, failures_), false, false, clock::now()};
+}
+
+std::vector<worker_end> worker_set::take_ended() {
+  std::vector<worker_end> ended;
+  if (!incoming_.take_child_changed()) return ended;
+  for (std::size_t index = 0; index < workers_.size(); ++index) {
+    worker& each = workers_[index];
+    if (each.pid == 0 || !has_ended(each.pid)) continue;
+    ended.push_back({index, each.pid, bury(each.pid), each.killed, clock::now() - each.started});
+    each.pid = 0;
+  }
+  return ended;
+}
+
+bool worker_set::stop(std::size_t index) {
+  const pid_t pid = workers_[index].pid;
+  ::kill(-pid, SIGSTOP);
+  const auto began = clock::now();
+  while (clock::now() < began + stop_limit) {
+    if (take_stop(pid)) return true;
+    if (has_ended(pid)) return false;
+    if (clock::now() < began + spinning) {
+      sched_yield();  // the usual case takes less than a sleep would
+    } else {
+      incoming_.wait(std::chrono::milliseconds(1));
+    }
+  }
+  go_on(index);
+  return false;
+}
+
+void worker_set::go_on(std::size_t index) const noexcept { ::kill(-workers_[index].pid, SIGCONT); }
+
+void worker_set::kill(std::size_t index) noexcept {
+  workers_[index].killed = true;
+  ::kill(-workers_[index].pid, SIGKILL);
+}
+
+std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace, const std::function<bool(std::size_t)>& may_end) {
+  std::vector<worker_end> ended;
+  const auto for_each_until = [&](clock::time_point limit, auto act) {
+    const int asked = incoming_.times_asked_to_end();
+    while (any_running() && clock::now() < limit && incoming_.times_asked_to_end() == asked) {
+      for (std::size_t index = 0; index < workers_.size(); ++index) {
+        if (workers_[index].pid != 0) act(index);
+      }
+      incoming_.wait(std::chrono::milliseconds(5));
+      for (const worker_end& end : take_ended()) ended.push_back(end);
+    }
+  };
+  for_each_until(clock::now() + grace, [&](std::size_t index) {
+    worker& each = workers_[index];
+    if (each.asked_to_end || each.killed || !stop(index)) return;
+    if (may_end(index)) {
+      ::kill(-each.pid, SIGTERM);  // before it goes on: without a handler it ends where it stands
+      each.asked_to_end = true;
+    }
+    go_on(index);
+  });
+  for_each_until(clock::now() + death_limit, [&](std::size_t index) { kill(index); });
+  return ended;
+}
+
+std::optional<std::size_t> worker_set::owner_of(std::uint32_t tid) const {
+  const auto find = [&](pid_t pid) -> std::optional<std::size_t> {
+    for (std::size_t index = 0; index < workers_.size(); ++index) {
+      if (pid != 0 && workers_[index].pid == pid) return index;
+    }
+    return std::nullopt;
+  };
+  const auto bearer = find(static_cast<pid_t>(tid));  // the usual case, and cheap
+  return bearer ? bearer : find(group_of(tid));
+}
+
+bool worker_set::any_running() const noexcept {
+  return std::any_of(workers_.begin(), workers_.end(), [](const worker& each) { return each.pid != 0; });
+}
+
+}  // namespace torture
