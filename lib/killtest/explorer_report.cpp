@@ -58,6 +58,7 @@ void explorer::count_point(const log_position& at) {
 }
 
 void explorer::describe_stacks() {
+  if (!how_.sources && report_.failed() == 0) return;
   symbols names;
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
   report_.code = names.code();

@@ -30,6 +30,8 @@ groff-base     checks them, too
 packages_bench='
 libboost1.81-dev    Boost.Interprocess, one of the peers
 nlohmann-json3-dev  writes the results
+libunwind-dev       the kill-test kit, which is measured, too
+libdw-dev           the same
 python3             runs the count of instructions
 valgrind            counts them
 '

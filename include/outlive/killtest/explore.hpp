@@ -45,6 +45,9 @@ struct explore_options {
   // victim's death. To explore outlive itself.
   bool own_books = false;
 
+  // Whether functions and source lines are looked up when nothing failed: for reports as files. Where something failed, they always are.
+  bool sources = true;
+
   // Where images of failing states go (crash-HASH.seg, at most 16); empty: nowhere.
   std::string images;
 };
