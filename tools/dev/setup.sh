@@ -22,6 +22,9 @@ git            tests of the repository itself
 valgrind       counts instructions of the lock path
 libunwind-dev  the kill-test kit tells the stack at which a victim was killed
 libdw-dev      and its functions and source lines
+libcli11-dev   the command-line tool reads its arguments
+libfmt-dev     the command-line tool writes text
+nlohmann-json3-dev  the command-line tool writes JSON
 spin           checks the models of the protocol
 scdoc          makes the man pages
 mandoc         checks the man pages
