@@ -131,7 +131,7 @@ def without_a_repair_the_workers_fail():
 
 def the_last_attempt_of_a_repair_is_spared():
     """The heirs of a slow repair are killed in it; killed in the last attempt they would leave a mutex that is not recoverable."""
-    code, got, text = torture("slow", "--for", "3s", "--aim", "--every", "0")
+    code, got, text = torture("slow", "--for", "2s", "--aim", "--every", "0", "--grace", "60s")
     report.expect(code == 0 and got["problems"] == [], text)
     report.expect(got["spared"] > 0 and got["not_recoverable"] == 0 and got["death_log"].get("begun", 0) > 0, text)
 

@@ -22,8 +22,6 @@ sigset_t watched() {
   return set;
 }
 
-[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
-
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
   for (std::string& text : texts) all.push_back(text.data());
@@ -31,8 +29,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-// Between fork and exec. Allocates nothing.
-[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent, int failure_fd) {
+// Between vfork and exec: the memory is the parent's.
+[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent, volatile int& error) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // the parent died before the line above
@@ -43,8 +41,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   dup2(empty, STDIN_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   execvpe(arguments[0], arguments, environment);
-  const int error = errno;
-  [[maybe_unused]] const ssize_t written = write(failure_fd, &error, sizeof error);
+  error = errno;
   _exit(127);
 }
 
@@ -71,27 +68,19 @@ void signals::wait(std::chrono::nanoseconds timeout) {
   }
 }
 
+void signals::pause(std::chrono::nanoseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  const int asked = asked_;
+  for (auto now = end - time; now < end && asked_ == asked; now = std::chrono::steady_clock::now()) wait(end - now);
+}
+
 bool signals::take_child_changed() noexcept {
   const bool changed = child_changed_;
   child_changed_ = false;
   return changed;
 }
 
-start_failures::start_failures() {
-  if (pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) fail("pipe2");
-}
-
-start_failures::~start_failures() {
-  close(ends_[0]);
-  close(ends_[1]);
-}
-
-int start_failures::take() const noexcept {
-  int error = 0;
-  return read(ends_[0], &error, sizeof error) == sizeof error ? error : 0;
-}
-
-pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, const start_failures& failures) {
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables) {
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment;
   for (char** each = environ; *each != nullptr; ++each) {
@@ -103,12 +92,16 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   environment.insert(environment.end(), variables.begin(), variables.end());
   const std::vector<char*> argument_pointers = pointers(arguments), environment_pointers = pointers(environment);
 
+  // Not fork: this returns when the program runs. A child that were stopped before it has asked to die with its parent would stay for ever if
+  // the parent was killed then.
   const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child < 0) fail("fork");
-  if (child == 0) become(argument_pointers.data(), environment_pointers.data(), parent, failures.write_end());
-  setpgid(child, child);  // both do it: a signal to the group must find it, whoever comes first
-  return child;
+  volatile int error = 0;
+  const pid_t child = vfork();
+  if (child == 0) become(argument_pointers.data(), environment_pointers.data(), parent, error);
+  if (child < 0) error = errno;
+  if (error == 0) return child;
+  if (child > 0) waitpid(child, nullptr, 0);
+  throw std::system_error(error, std::generic_category(), fmt::format("cannot start '{}'", command.front()));
 }
 
 bool has_ended(pid_t pid) noexcept {

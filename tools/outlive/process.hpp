@@ -16,6 +16,8 @@ class signals {
 
   // Blocks: until one of them came, at most `timeout`. Fetches all that are there.
   void wait(std::chrono::nanoseconds timeout);
+  // Blocks: for `time`, whatever the children do; less if the tool is asked to end.
+  void pause(std::chrono::nanoseconds time);
   // Returns: which signal asked the tool to end; 0 if none did.
   [[nodiscard]] int ending() const noexcept { return ending_; }
   [[nodiscard]] int times_asked_to_end() const noexcept { return asked_; }
@@ -28,26 +30,11 @@ class signals {
   bool child_changed_ = true;
 };
 
-// What could not be started tells why through a pipe, which a program that could be started has closed.
-class start_failures {
- public:
-  start_failures();
-  start_failures(const start_failures&) = delete;
-  start_failures& operator=(const start_failures&) = delete;
-  ~start_failures();
-
-  [[nodiscard]] int write_end() const noexcept { return ends_[1]; }
-  // Returns: the errno of a program that could not be started since the last call, or 0.
-  [[nodiscard]] int take() const noexcept;
-
- private:
-  int ends_[2];
-};
-
 // Starts a program, found along PATH, in a process group of its own, which dies with the tool. Its input is empty and its output goes to our
 // stderr, for stdout carries the result. `variables` are added to the environment, each "NAME=value".
-// Errors: std::system_error if there can be no further process.
-[[nodiscard]] pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, const start_failures& failures);
+// Errors: std::system_error if it cannot be started.
+// Blocks: until the program runs.
+[[nodiscard]] pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables);
 
 // Returns: whether the child has ended; it stays a zombie, so that its ids are not used again.
 [[nodiscard]] bool has_ended(pid_t pid) noexcept;

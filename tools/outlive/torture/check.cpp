@@ -7,8 +7,7 @@
 namespace torture {
 
 std::string check(const settings& wanted, signals& incoming) {
-  const start_failures failures;
-  const pid_t pid = start({"/bin/sh", "-c", wanted.check}, {}, failures);
+  const pid_t pid = start({"/bin/sh", "-c", wanted.check}, {});
   const auto limit = std::chrono::steady_clock::now() + wanted.check_limit;
   std::string trouble;
   while (!has_ended(pid)) {

@@ -47,7 +47,7 @@ void killer::strike() {
   if (may_end(*chosen)) return kill(*chosen);
   ++counted_.spared;
   workers_.go_on(*chosen);
-  incoming_.wait(spared_pause);
+  incoming_.pause(spared_pause);
 }
 
 killer::choice killer::stop_any(std::uint64_t draw) {

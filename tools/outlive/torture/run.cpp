@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -138,9 +137,6 @@ class torture_run {
   }
 
   void judge_own_end(const worker_end& end) {
-    if (const int error = workers_.failures().take()) {
-      throw std::runtime_error(fmt::format("cannot start '{}': {}", wanted_.command.front(), std::strerror(error)));
-    }
     count_own_end(end);
     ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
     if (ends_in_a_row_ < at_once_limit) return;

@@ -49,7 +49,7 @@ worker_set::~worker_set() {
 }
 
 void worker_set::start(std::size_t index) {
-  workers_[index] = {::start(wanted_.command, {fmt::format("OUTLIVE_TORTURE_WORKER={}", index)}, failures_), false, false, clock::now()};
+  workers_[index] = {::start(wanted_.command, {fmt::format("OUTLIVE_TORTURE_WORKER={}", index)}), false, false, clock::now()};
 }
 
 std::vector<worker_end> worker_set::take_ended() {
@@ -96,7 +96,7 @@ std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace, cons
       for (std::size_t index = 0; index < workers_.size(); ++index) {
         if (workers_[index].pid != 0) act(index);
       }
-      incoming_.wait(std::chrono::milliseconds(5));
+      incoming_.pause(std::chrono::milliseconds(5));  // one that is spared gets on with its repair
       for (const worker_end& end : take_ended()) ended.push_back(end);
     }
   };

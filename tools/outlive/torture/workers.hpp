@@ -58,7 +58,6 @@ class worker_set {
   [[nodiscard]] const std::vector<worker>& all() const noexcept { return workers_; }
   // Returns: the worker that the thread belongs to, or to a process that it has started.
   [[nodiscard]] std::optional<std::size_t> owner_of(std::uint32_t tid) const;
-  [[nodiscard]] const start_failures& failures() const noexcept { return failures_; }
 
  private:
   [[nodiscard]] bool any_running() const noexcept;
@@ -66,7 +65,6 @@ class worker_set {
   const settings& wanted_;
   signals& incoming_;
   std::vector<worker> workers_;
-  start_failures failures_;
 };
 
 }  // namespace torture
