@@ -7,6 +7,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/explorer.hpp"
+#include "killtest/report_text.hpp"
 #include "killtest/symbols.hpp"
 
 namespace outlive::killtest::detail {
@@ -14,12 +15,6 @@ namespace outlive::killtest::detail {
 namespace {
 
 constexpr std::size_t max_images = 16;
-
-std::string hex(std::uint64_t value) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
 
 }  // namespace
 

@@ -1,11 +1,14 @@
 #include <outlive/killtest/report.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <ostream>
 
+#include "killtest/report_text.hpp"
+
 namespace outlive::killtest {
+
+using detail::place;
 
 std::string_view to_string(verdict which) noexcept {
   switch (which) {
@@ -32,17 +35,6 @@ std::string_view to_string(engine which) noexcept {
 
 namespace {
 
-std::string_view file_name(std::string_view path) noexcept {
-  return path.substr(path.rfind('/') + 1);
-}
-
-std::string place(const frame& at) {
-  if (at.line != 0) return std::string(file_name(at.file)) + ":" + std::to_string(at.line);
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(at.address));
-  return text;
-}
-
 bool is_inside_of_outlive(const frame& at) noexcept {
   return at.function.starts_with("outlive::detail::") || at.function.starts_with("outlive::(anonymous");
 }
@@ -58,13 +50,21 @@ std::string describe(const report& in, const death& at) {
   return text;
 }
 
+// What a person can type, or, where the program has a main() of its own, write into it.
+std::string reproduce(const report& in, const crash_state& state) {
+  if (state.result == verdict::lock_never_released) return {};  // nobody died
+  if (state.image.empty()) return in.command.empty() ? "" : "    for an image of it: " + in.command + " --images .\n";
+  if (in.command.empty()) return "    reproduce: outlive::killtest::replay(SCENARIO, \"" + state.image + "\")\n";
+  return "    reproduce: " + in.command + " --replay " + detail::quoted_for_shell(state.image) + '\n';
+}
+
 void append_failure(std::string& text, const report& in, const crash_state& state, std::size_t more) {
   text += "\n  " + std::string(to_string(state.result)) + ": " + state.what + '\n';
   for (std::size_t i = 0; i < state.deaths.size(); ++i) {
     text += std::string("    ") + (i == 0 ? "killed " : "then its heir was killed ") + describe(in, state.deaths[i]) + '\n';
   }
   if (state.confirmed) text += "    confirmed by a real SIGKILL\n";
-  if (!state.image.empty()) text += "    reproduce: --replay " + state.image + '\n';
+  text += reproduce(in, state);
   if (more != 0) text += "    and " + std::to_string(more) + " more like this\n";
 }
 

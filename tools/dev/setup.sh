@@ -25,6 +25,8 @@ libdw-dev      and its functions and source lines
 libcli11-dev   the command-line tool reads its arguments
 libfmt-dev     the command-line tool writes text
 nlohmann-json3-dev  the command-line tool writes JSON
+lcov           renders a report of the kill-test kit
+chromium       looks at another one
 spin           checks the models of the protocol
 scdoc          makes the man pages
 mandoc         checks the man pages
@@ -35,6 +37,7 @@ libboost1.81-dev    Boost.Interprocess, one of the peers
 nlohmann-json3-dev  writes the results
 libunwind-dev       the kill-test kit, which is measured, too
 libdw-dev           the same
+libcli11-dev        its command line
 python3             runs the count of instructions
 valgrind            counts them
 '

@@ -78,6 +78,7 @@ struct report {
   std::vector<code_line> code;         // of the functions in the stacks, by file and line, each once; empty without debugging information
   std::vector<std::string> cut;        // what was left out, and which option says so
   std::vector<std::string> warnings;
+  std::string command;                 // of a program whose main() is run(): what explores this scenario again; empty otherwise
   std::string fault;                   // why nothing could be explored; empty otherwise
   std::chrono::nanoseconds took{0};
 

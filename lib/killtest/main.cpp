@@ -1,0 +1,179 @@
+#include <outlive/killtest/main.hpp>
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include <outlive/killtest/explore.hpp>
+#include <outlive/killtest/files.hpp>
+#include <outlive/killtest/replay.hpp>
+
+#include "killtest/json.hpp"
+#include "killtest/report_text.hpp"
+
+namespace outlive::killtest {
+
+using namespace detail;
+
+namespace {
+
+enum exit_code { all_ok = 0, some_failed = 1, could_not_run = 2 };
+
+struct command_line {
+  std::vector<std::string> names;
+  explore_options how;
+  std::string engine = "automatic";
+  bool list = false;
+  bool json = false;
+  std::string junit;
+  std::string lcov;
+  std::string html;
+  std::string replay;
+};
+
+const std::map<std::string, engine>& engines() {
+  static const std::map<std::string, engine> all{{"automatic", engine::automatic},
+                                                 {"protection-keys", engine::protection_keys},
+                                                 {"page-protection", engine::page_protection},
+                                                 {"single-step", engine::single_step}};
+  return all;
+}
+
+std::vector<std::string> engine_names() {
+  std::vector<std::string> names;
+  for (const auto& each : engines()) names.push_back(each.first);
+  return names;
+}
+
+void declare(CLI::App& app, command_line& given) {
+  app.add_option("SCENARIO", given.names, "which ones; all of them if none is named");
+  app.add_flag("--list", given.list, "print the scenarios' names");
+  app.add_option("--engine", given.engine, "how stores are seen: automatic, protection-keys, page-protection or single-step")
+      ->check(CLI::IsMember(engine_names()))->option_text("NAME");
+  app.add_flag("--isolate", given.how.isolate, "a process for each state");
+  app.add_option("--depth", given.how.depth, "deaths in a row")->check(CLI::PositiveNumber)->option_text("N");
+  app.add_option("--seed", given.how.seed, "which passing states are confirmed")->option_text("N");
+  app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")->option_text("N");
+  app.add_option("--images", given.how.images, "where images of failing states go")->option_text("DIR");
+  app.add_option("--junit", given.junit, "write JUnit's XML")->option_text("FILE");
+  app.add_option("--lcov", given.lcov, "write a tracefile for genhtml")->option_text("FILE");
+  app.add_option("--html", given.html, "write a page for people")->option_text("FILE");
+  app.add_flag("--json", given.json, "print the reports as JSON");
+  app.add_option("--replay", given.replay, "let an heir repair this image, in this process")->option_text("FILE");
+  app.footer("Exit code: 0 all states came out well, 1 some failed, 2 something could not be run.");
+}
+
+std::string names_of(const std::vector<scenario>& all) {
+  std::string text;
+  for (const scenario& each : all) text += (text.empty() ? "" : ", ") + each.name;
+  return text;
+}
+
+std::vector<const scenario*> choose(const std::vector<scenario>& from, const std::vector<std::string>& names) {
+  std::vector<const scenario*> chosen;
+  for (const scenario& each : from) {
+    if (names.empty() || std::find(names.begin(), names.end(), each.name) != names.end()) chosen.push_back(&each);
+  }
+  for (const std::string& name : names) {
+    if (std::any_of(from.begin(), from.end(), [&](const scenario& each) { return each.name == name; })) continue;
+    throw std::runtime_error("found the scenario \"" + name + "\", expected some of: " + names_of(from));
+  }
+  if (chosen.empty()) throw std::runtime_error("found a program without scenarios, expected one at least");
+  return chosen;
+}
+
+// The word that a reader looks for first, in colour where somebody looks at a terminal.
+std::string headline(const std::string& word, bool good) {
+  if (::isatty(STDOUT_FILENO) == 0 || std::getenv("NO_COLOR") != nullptr) return word;
+  return (good ? "\x1b[1;32m" : "\x1b[1;31m") + word + "\x1b[0m";
+}
+
+void print(const report& found) {
+  const bool explored = found.fault.empty() && !found.states.empty();
+  std::cout << headline(found.ok() ? "ok" : explored ? "FAILED" : "NOT EXPLORED", found.ok()) << ' ' << found.summary() << std::flush;
+}
+
+report explore_one(const char* program, const scenario& what, const explore_options& how) {
+  report found;
+  try {
+    found = explore(what, how);
+  } catch (const std::exception& error) {
+    found.fault = error.what();
+  }
+  found.scenario = what.name;
+  found.command = quoted_for_shell(program) + ' ' + quoted_for_shell(what.name);
+  return found;
+}
+
+void write_files(const command_line& given, const std::vector<report>& reports) {
+  if (!given.junit.empty()) write_junit(reports, given.junit);
+  if (!given.lcov.empty()) write_lcov(reports, given.lcov);
+  if (!given.html.empty()) write_html(reports, given.html);
+}
+
+int explore_all(const char* program, const command_line& given, const std::vector<const scenario*>& chosen) {
+  if (!given.how.images.empty()) std::filesystem::create_directories(given.how.images);
+  std::vector<report> reports;
+  for (const scenario* each : chosen) {
+    reports.push_back(explore_one(program, *each, given.how));
+    if (!given.json) print(reports.back());
+  }
+  if (given.json) std::cout << to_json(reports) << std::flush;
+  write_files(given, reports);
+  if (std::any_of(reports.begin(), reports.end(), [](const report& each) { return each.failed() != 0; })) return some_failed;
+  return std::all_of(reports.begin(), reports.end(), [](const report& each) { return each.ok(); }) ? all_ok : could_not_run;
+}
+
+int replay_one(const command_line& given, const std::vector<const scenario*>& chosen) {
+  if (chosen.size() != 1) {
+    throw std::runtime_error("--replay: found " + std::to_string(chosen.size()) + " scenarios, expected the name of the one that the image is of");
+  }
+  const replayed made = replay(*chosen.front(), given.replay);
+  const bool good = made.result == verdict::ok;
+  std::cout << headline(std::string(to_string(made.result)), good) << (made.what.empty() ? "" : ": ") << made.what << " ("
+            << made.recovered << " found in hand of the dead" << ", " << counted(made.repaired, "repair") << ")\n" << std::flush;
+  return good ? all_ok : some_failed;
+}
+
+int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios) {
+  CLI::App app("Kills owners of robust mutexes after each of their stores, and lets heirs repair what they left.");
+  command_line given;
+  declare(app, given);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? all_ok : could_not_run;
+  }
+  given.how.with = engines().at(given.engine);
+  given.how.sources = !given.lcov.empty() || !given.html.empty();
+  if (given.list) {
+    for (const scenario& each : scenarios) std::cout << each.name << '\n';
+    return all_ok;
+  }
+  const auto chosen = choose(scenarios, given.names);
+  return given.replay.empty() ? explore_all(argv[0], given, chosen) : replay_one(given, chosen);
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const std::vector<scenario>& scenarios) noexcept {
+  try {
+    return run_checked(argc, argv, scenarios);
+  } catch (const std::exception& error) {
+    std::cerr << argv[0] << ": " << error.what() << '\n';
+  } catch (...) {
+    std::cerr << argv[0] << ": something was thrown that is no std::exception\n";
+  }
+  return could_not_run;
+}
+
+}  // namespace outlive::killtest
