@@ -25,7 +25,14 @@ addEventListener("load", () => {
     line: +row.dataset.line, kind: row.classList.item(2), text: row.querySelector(".text").textContent.trim(),
     states: +((row.querySelector(".states") || {}).textContent || 0), failed: +((row.querySelector(".bad") || {}).textContent || 0)}));
   const widest = () => {
+    // Text that is cut off makes neither its element wider nor the page: only its own rectangle tells.
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), range = document.createRange();
     const of = [...document.querySelectorAll("body *")].map(each => each.getBoundingClientRect().right);
+    while (texts.nextNode()) {
+      if (texts.currentNode.parentElement.closest("script")) continue;
+      range.selectNodeContents(texts.currentNode);
+      of.push(range.getBoundingClientRect().right);
+    }
     return Math.max(document.documentElement.scrollWidth, ...of);
   };
   const closed = widest();
