@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -30,11 +30,16 @@ using outlive::detail::region_layout;
 using outlive::detail::segment_constants;
 
 std::string read_image(const std::string& path) {
+  const auto refuse_with = [&](std::error_code why) { throw std::system_error(why, path + ": the image could not be read"); };
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (error) refuse_with(error);
+  std::string bytes(size, 0);
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  if (file.is_open() && !file.bad()) return bytes;
-  throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(), path + ": the image could not be read");
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (!file) refuse_with({errno != 0 ? errno : EIO, std::generic_category()});
+  return bytes;
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& found, const std::string& expected) {
