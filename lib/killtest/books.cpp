@@ -30,7 +30,7 @@ std::uint64_t coarse_state(std::uint64_t word) noexcept {
 
 }  // namespace
 
-books::books(const char* base, std::uint64_t) {
+books::books(const char* base) {
   segment_constants constants;
   std::memcpy(&constants, base, sizeof constants);
   at_ = outlive::detail::region_layout::of(constants);

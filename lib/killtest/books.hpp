@@ -15,7 +15,7 @@ namespace outlive::killtest::detail {
 class books {
  public:
   // `base`: of a segment, whose constants have been judged.
-  books(const char* base, std::uint64_t size);
+  explicit books(const char* base);
 
   // Remembers that a mutex lies at `offset`. `has_state`: it is a robust_mutex, whose state follows.
   void know_lock(std::uint64_t offset, bool has_state);

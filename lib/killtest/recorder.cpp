@@ -20,7 +20,6 @@ constexpr int by_steps = 100;
 }  // namespace
 
 const char* recorder::choose(engine wanted) {
-  if (wanted == engine::protection_keys) return "protection keys: this engine is not built";
   const char* const no_faults = wanted == engine::single_step ? "another engine is wanted" : why_no_page_protection();
   if (no_faults == nullptr) {
     chosen_ = engine::page_protection;

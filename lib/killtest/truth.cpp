@@ -17,7 +17,7 @@ std::uint64_t mix(std::uint64_t offset, std::uint64_t word) noexcept {
 
 }  // namespace
 
-truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base, size) {}
+truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base) {}
 
 void truth::ignore(std::span<const std::byte> bytes) {
   books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_), bytes.size());

@@ -27,7 +27,7 @@ struct explore_options {
   bool isolate = false;
 
   // How long an heir may take for one state.
-  std::chrono::milliseconds time_limit{2000};
+  std::chrono::milliseconds time_limit{5000};
 
   // How many deaths in a row: 1 for the victim's alone, 2 for that of an heir in its repair, too.
   unsigned depth = 8;

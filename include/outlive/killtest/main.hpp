@@ -4,7 +4,7 @@
 //
 //   PROGRAM [SCENARIO...]   explores these, or all of them, and prints a summary of each
 //     --list                names of the scenarios
-//     --engine NAME         automatic, protection-keys, page-protection or single-step
+//     --engine NAME         automatic, page-protection or single-step
 //     --isolate --depth N --seed N --confirm N --images DIR      as explore_options has them
 //     --junit FILE --lcov FILE --html FILE                       report files (files.hpp)
 //     --json                the reports on stdout, instead of the summaries

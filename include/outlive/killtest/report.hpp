@@ -24,8 +24,7 @@ enum class verdict {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
 
 enum class engine {
-  automatic,        // protection keys, or else page protection; single steps where the victim's system calls write into the segment
-  protection_keys,  // each store faults, by the thread's protection keys
+  automatic,        // page protection; single steps where the victim's system calls write into the segment
   page_protection,  // each store faults, by mprotect()
   single_step,      // ptrace: every instruction, and a comparison of the segment
 };
