@@ -1,6 +1,7 @@
 // All of outlive's headers.
 #pragma once
 
+#include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>
 #include <outlive/guarded.hpp>
@@ -11,4 +12,5 @@
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/thread_stack.hpp>
 #include <outlive/version.hpp>

@@ -1,0 +1,29 @@
+// crash_report: what a thread that a signal killed had told of its crash, before it died.
+//
+// It is there where the process had installed a crash_recorder (<outlive/crash_recorder.hpp>, liboutlive-crash) and the signal was one of SIGSEGV,
+// SIGBUS, SIGILL, SIGFPE and SIGABRT. A process that was killed from outside tells nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <outlive/export.hpp>
+#include <outlive/thread_stack.hpp>
+
+namespace outlive {
+
+struct crash_report {
+  int signal = 0;
+  int code = 0;               // si_code: what kind of SIGSEGV and the like
+  std::uint64_t address = 0;  // si_addr: of the access, or of the instruction; 0 for SIGABRT
+  bool nested = false;        // a second signal came while the first was recorded: the frames may be few
+  std::vector<stack_frame> frames;  // the instruction that crashed first, then return addresses
+
+  bool operator==(const crash_report&) const = default;
+};
+
+// Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames.
+[[nodiscard]] OUTLIVE_API std::string to_string(const crash_report& crash);
+
+}  // namespace outlive

@@ -1,0 +1,34 @@
+// thread_stack: what a thread's stack showed, the innermost frame first. Plain values: they stay right when the thread is gone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+struct stack_frame {
+  std::uint64_t address = 0;          // in the process that ran the code
+  std::uint64_t offset = 0;           // from the module's load base, as `addr2line -e module offset` takes it; 0: the module is unknown
+  std::string module;                 // path; empty: unknown
+  std::string function;               // as the symbol table has it; empty: unknown
+  std::uint64_t function_offset = 0;  // from the function's first instruction
+
+  bool operator==(const stack_frame&) const = default;
+};
+
+struct thread_stack {
+  std::vector<stack_frame> frames;
+  std::string problem;  // why there is no stack, in words; empty if there is one
+
+  bool operator==(const thread_stack&) const = default;
+};
+
+// Returns: "function+0x12 (/usr/lib/libx.so+0x345)", less where less is known; the bare address where nothing is.
+[[nodiscard]] OUTLIVE_API std::string to_string(const stack_frame& frame);
+// Returns: a line for each frame, "#0 ...", each with its line end; or the problem, with its line end.
+[[nodiscard]] OUTLIVE_API std::string to_string(const thread_stack& stack);
+
+}  // namespace outlive
