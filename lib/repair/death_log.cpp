@@ -87,6 +87,34 @@ void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome) no
   entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
 }
 
+std::vector<logged_death> read_deaths(const mapping& where) {
+  std::vector<logged_death> all;
+  // By the slots, not by the header's count: what is there is told even if the count was overwritten.
+  for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
+    std::uint64_t number = 0;
+    logged_death_bytes bytes;
+    std::uint32_t outcome = 0;
+    if (!read_entry(where, slot, number, bytes, outcome)) continue;
+    logged_death& death = all.emplace_back();
+    death.number = number;
+    death.when = std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(bytes.when_ns)));
+    blocks::name_copy copy;  // the object may end while it is looked at
+    const std::string_view name = directory::copy_name_of(where, bytes.lock_offset, copy);
+    death.mutex_name = name.empty() ? "unknown" : name;
+    death.lock_class = names::text_of(where, bytes.lock_class);
+    death.mutex_offset = bytes.lock_offset;
+    death.owner = thread_of(bytes.owner);
+    death.acquired_at_module.assign(bytes.module, strnlen(bytes.module, sizeof bytes.module));
+    death.acquired_at_offset = bytes.module_offset;
+    death.heir = thread_of(bytes.heir);
+    death.attempt = bytes.attempt;
+    death.outcome = static_cast<death_outcome>(outcome);
+  }
+  std::sort(all.begin(), all.end(), [](const logged_death& a, const logged_death& b) { return a.number < b.number; });
+  return all;
+}
+
 }  // namespace detail
 
 using namespace detail;
@@ -103,32 +131,7 @@ std::string_view to_string(death_outcome outcome) noexcept {
 }
 
 std::vector<logged_death> death_log(const segment& where) {
-  const mapping& mapped = *segment_access::mapping_of(where);
-  std::vector<logged_death> all;
-  // By the slots, not by the header's count: what is there is told even if the count was overwritten.
-  for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
-    std::uint64_t number = 0;
-    logged_death_bytes bytes;
-    std::uint32_t outcome = 0;
-    if (!read_entry(mapped, slot, number, bytes, outcome)) continue;
-    logged_death& death = all.emplace_back();
-    death.number = number;
-    death.when = std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(bytes.when_ns)));
-    blocks::name_copy copy;  // the object may end while it is looked at
-    const std::string_view name = directory::copy_name_of(mapped, bytes.lock_offset, copy);
-    death.mutex_name = name.empty() ? "unknown" : name;
-    death.lock_class = names::text_of(mapped, bytes.lock_class);
-    death.mutex_offset = bytes.lock_offset;
-    death.owner = thread_of(bytes.owner);
-    death.acquired_at_module.assign(bytes.module, strnlen(bytes.module, sizeof bytes.module));
-    death.acquired_at_offset = bytes.module_offset;
-    death.heir = thread_of(bytes.heir);
-    death.attempt = bytes.attempt;
-    death.outcome = static_cast<death_outcome>(outcome);
-  }
-  std::sort(all.begin(), all.end(), [](const logged_death& a, const logged_death& b) { return a.number < b.number; });
-  return all;
+  return read_deaths(*segment_access::mapping_of(where));
 }
 
 }  // namespace outlive

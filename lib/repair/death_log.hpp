@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <outlive/death_log.hpp>
 
@@ -14,5 +15,8 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
 
 // Says how it ended, unless the ring has gone round meanwhile.
 void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome) noexcept;
+
+// What the log holds now, for outlive::death_log().
+std::vector<logged_death> read_deaths(const mapping& where);
 
 }  // namespace outlive::detail

@@ -244,12 +244,16 @@ std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
   }
 }
 
-std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
+std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
   try {
-    return block_around(where, offset, into) ? into.text() : std::string_view();
+    return block_around(where, offset, into);
   } catch (const std::exception&) {
     return {};
   }
+}
+
+std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
+  return object_around(where, offset, into) ? into.text() : std::string_view();
 }
 
 }  // namespace outlive::detail::directory

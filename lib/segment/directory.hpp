@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include <outlive/segment.hpp>
@@ -41,5 +42,7 @@ void for_each(const mapping& where, const std::function<void(const segment::obje
 std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept;
 // The same, copied, for who has nothing that makes the object stay. Returns: a view of `into`.
 std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept;
+// The same, with the line of the object's block; nothing where there is none.
+std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept;
 
 }  // namespace outlive::detail::directory

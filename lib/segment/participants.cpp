@@ -148,6 +148,10 @@ bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::ui
   return pid_in(identity) == pid && age >= 0;
 }
 
+bool is_alive(std::uint64_t identity) noexcept {
+  return !is_dead(identity);
+}
+
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
     const std::uint64_t identity = where.participant_at(i).identity.load(std::memory_order_acquire);

@@ -20,6 +20,9 @@ void refresh_modules(mapping& where, std::uint32_t index);
 // asked after what was read of it.
 bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::uint64_t start_time) noexcept;
 
+// Whether the process of a participant's identity may be alive; false: it is certainly dead.
+bool is_alive(std::uint64_t identity) noexcept;
+
 // Whether some participant of the segment has a thread of that id.
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept;
 

@@ -9,6 +9,7 @@
 #include "segment/hash.hpp"
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
+#include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
 
 namespace outlive {
@@ -17,41 +18,10 @@ using namespace detail;
 
 namespace {
 
-constexpr std::size_t max_segment_name_bytes = 200;
-const char folder[] = "/dev/shm";
-
-std::string path_of(std::string_view name) {
-  return std::string(folder) + "/outlive." + std::string(name);
-}
-
-std::string quote(std::string_view name) {
-  return "segment " + quoted(name);
-}
-
-void check_name(std::string_view name) {
-  const char* wrong = nullptr;
-  if (name.empty()) wrong = "an empty name";
-  if (name.size() > max_segment_name_bytes) wrong = "a name that is too long";
-  if (name.find('/') != std::string_view::npos) wrong = "a slash";
-  if (name.find('\0') != std::string_view::npos) wrong = "a zero byte";
-  if (wrong == nullptr) return;
-  fail(errc::invalid_name, quote(name) + ": found " + wrong + ", expected 1 to " + std::to_string(max_segment_name_bytes) +
-                               " bytes without a slash or a zero byte");
-}
-
-// The system's error, with the name of the segment that it is about.
-[[noreturn]] void rethrow_named(const std::system_error& error, const std::string& what) {
-  if (error.code().category() == error_category()) throw;
-  std::string text = error.what();
-  const std::string tail = ": " + error.code().message();  // the new error adds it again
-  if (text.ends_with(tail)) text.resize(text.size() - tail.size());
-  throw std::system_error(error.code(), what + ": " + text);
-}
-
 // The system's "no space" becomes ours, with the number that counts.
 [[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what, std::uint64_t size) {
   if (error.code() == std::errc::no_space_on_device || error.code() == std::errc::not_enough_memory) {
-    fail(errc::no_space, what + ": found no room for it in " + folder + ", expected " + std::to_string(size) +
+    fail(errc::no_space, what + ": found no room for it in " + segment_folder + ", expected " + std::to_string(size) +
                              " bytes (segment_options::size; in a container, the size of /dev/shm)");
   }
   rethrow_named(error, what);
@@ -83,28 +53,28 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
 std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
   segment_constants constants = make_constants(name, options);
   try {
-    file_descriptor file = shared_memory::create_unnamed(folder, constants.total_size, options.mode);
+    file_descriptor file = shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
     auto made = mapping_table::map(std::move(file), constants);
     // Last: whatever fails before leaves no name behind.
-    if (!shared_memory::link(made->fd(), path_of(name))) return {};
+    if (!shared_memory::link(made->fd(), segment_path(name))) return {};
     return made;
   } catch (const std::system_error& error) {
-    rethrow_creation(error, quote(name), constants.total_size);
+    rethrow_creation(error, quoted_segment(name), constants.total_size);
   }
 }
 
 std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options) {
   file_descriptor file;
   try {
-    file = shared_memory::open(path_of(name));
+    file = shared_memory::open(segment_path(name));
   } catch (const std::system_error& error) {
-    if (error.code().value() == ELOOP) fail(errc::damaged, quote(name) + ": found a symbolic link, expected a segment");
-    rethrow_named(error, quote(name));
+    if (error.code().value() == ELOOP) fail(errc::damaged, quoted_segment(name) + ": found a symbolic link, expected a segment");
+    rethrow_named(error, quoted_segment(name));
   }
   if (!file) return {};
-  return map_existing(quote(name), std::move(file), options);
+  return map_existing(quoted_segment(name), std::move(file), options);
 }
 
 }  // namespace
@@ -115,25 +85,25 @@ object_type detail::make_object_type(std::string_view name, std::size_t size, st
 }
 
 segment segment::create(std::string_view name, const segment_options& options) {
-  check_name(name);
+  check_segment_name(name);
   if (auto made = try_create(name, options)) return segment(std::move(made));
-  fail(errc::already_exists, quote(name) + ": found " + path_of(name) + ", expected no segment of that name");
+  fail(errc::already_exists, quoted_segment(name) + ": found " + segment_path(name) + ", expected no segment of that name");
 }
 
 segment segment::open(std::string_view name, const segment_options& options) {
-  check_name(name);
+  check_segment_name(name);
   if (auto found = try_open(name, options)) return segment(std::move(found));
-  fail(errc::not_found, quote(name) + ": found no " + path_of(name) + ", expected a segment");
+  fail(errc::not_found, quoted_segment(name) + ": found no " + segment_path(name) + ", expected a segment");
 }
 
 segment segment::open_or_create(std::string_view name, const segment_options& options) {
-  check_name(name);
+  check_segment_name(name);
   // Each round fails only because another process took the name, or took it away, in between.
   for (int round = 0; round < 1000; ++round) {
     if (auto found = try_open(name, options)) return segment(std::move(found));
     if (auto made = try_create(name, options)) return segment(std::move(made));
   }
-  fail(errc::not_found, quote(name) + ": found it come and go a thousand times, expected it to stay");
+  fail(errc::not_found, quoted_segment(name) + ": found it come and go a thousand times, expected it to stay");
 }
 
 segment segment::anonymous(const segment_options& options) {
@@ -158,8 +128,8 @@ segment segment::from_fd(int fd, const segment_options& options) {
 }
 
 bool segment::unlink(std::string_view name) {
-  check_name(name);
-  return shared_memory::unlink(path_of(name));
+  check_segment_name(name);
+  return shared_memory::unlink(segment_path(name));
 }
 
 void segment::for_each(const std::function<void(const object_info&)>& visit) const {

@@ -36,6 +36,19 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
   }
 }
 
+file_descriptor open_with(const std::string& path, int access) {
+  file_descriptor file(::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW));
+  if (!file && errno != ENOENT) fail(errno, path);
+  return file;
+}
+
+void* map_with(int fd, std::uint64_t size, int access) {
+  void* const base = ::mmap(nullptr, size, access, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) fail(errno, "mapping " + std::to_string(size) + " bytes");
+  ::madvise(base, size, MADV_DONTDUMP);
+  return base;
+}
+
 }  // namespace
 
 file_descriptor::~file_descriptor() {
@@ -73,9 +86,11 @@ bool link(int fd, const std::string& path) {
 }
 
 file_descriptor open(const std::string& path) {
-  file_descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (!file && errno != ENOENT) fail(errno, path);
-  return file;
+  return open_with(path, O_RDWR);
+}
+
+file_descriptor open_to_read(const std::string& path) {
+  return open_with(path, O_RDONLY);
 }
 
 file_descriptor duplicate(int fd) {
@@ -98,7 +113,8 @@ file_info inspect(int fd) {
           static_cast<std::uint64_t>(info.st_size),
           info.st_uid,
           static_cast<unsigned>(info.st_mode & 0777),
-          S_ISREG(info.st_mode)};
+          S_ISREG(info.st_mode),
+          info.st_nlink};
 }
 
 bool is_memfd(int fd) noexcept {
@@ -119,10 +135,11 @@ std::size_t read_start(int fd, void* buffer, std::size_t size) {
 }
 
 void* map(int fd, std::uint64_t size) {
-  void* const base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) fail(errno, "mapping " + std::to_string(size) + " bytes");
-  ::madvise(base, size, MADV_DONTDUMP);
-  return base;
+  return map_with(fd, size, PROT_READ | PROT_WRITE);
+}
+
+void* map_to_read(int fd, std::uint64_t size) {
+  return map_with(fd, size, PROT_READ);
 }
 
 void unmap(void* base, std::uint64_t size) noexcept {

@@ -33,6 +33,7 @@ struct file_info {
   std::uint32_t owner;
   unsigned mode;      // permission bits
   bool regular;
+  std::uint64_t links;  // names that the file has
 };
 
 // A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC.
@@ -43,6 +44,8 @@ file_descriptor create_memfd(const std::string& name, std::uint64_t size);
 bool link(int fd, const std::string& path);
 // Opens an existing file; an empty descriptor when there is none. Does not follow a symbolic link. Throws std::system_error.
 file_descriptor open(const std::string& path);
+// The same, without the permission to write.
+file_descriptor open_to_read(const std::string& path);
 // Opens a second descriptor of the same file. Throws std::system_error.
 file_descriptor duplicate(int fd);
 // False when there was none. Throws std::system_error.
@@ -56,6 +59,8 @@ std::size_t read_start(int fd, void* buffer, std::size_t size);
 
 // Maps the whole file, shared and writable, left out of core dumps (hazard A49). Throws std::system_error.
 void* map(int fd, std::uint64_t size);
+// The same, read-only: a store to it is a SIGSEGV.
+void* map_to_read(int fd, std::uint64_t size);
 void unmap(void* base, std::uint64_t size) noexcept;
 
 }  // namespace shared_memory

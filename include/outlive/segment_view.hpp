@@ -1,0 +1,137 @@
+// segment_view: a look at a segment from outside: who is attached, who holds which mutex and who waits, what is damaged.
+//
+// A view takes no lock, needs no participant and no thread record, and stores nothing: its mapping is read-only. So it works on a segment that is
+// full, damaged or stuck, and whoever uses it can be killed or stopped at any time without harm to anybody.
+//
+// What it tells was so at some time during the call; by the time it is read it may have changed, and two lines of one answer may be of
+// different times. Every byte is read as if a dying process had written it: what cannot be is left out, or told as "unknown".
+//
+// A view stays good after the segment's name was taken away. Invalid, and not detected in time: a file that is made shorter while it is looked at.
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <outlive/death_log.hpp>
+#include <outlive/export.hpp>
+#include <outlive/segment.hpp>
+
+namespace outlive {
+
+// A mutex that a thread has in hand: it holds, acquires or releases it.
+struct viewed_hold {
+  std::uint64_t mutex_offset = 0;   // from the segment's base
+  bool held = false;                // false: it was about to take it, or had given it back
+  std::uint64_t acquired_at = 0;    // address of the call in the thread's process; 0: not known
+  std::string module = "unknown";   // the file that contains the call
+  std::uint64_t module_offset = 0;  // and where in it; the address itself where the module is unknown
+  std::string build_id;             // raw bytes, empty where there is none
+};
+
+// A thread record that is in use: of a living thread, or of a dead one that a mutex still names.
+struct viewed_thread {
+  std::uint32_t record = 0;         // its index
+  pid_t pid = 0;
+  pid_t tid = 0;
+  std::uint64_t start_time = 0;     // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
+  std::string command_name = "unknown";
+  std::string thread_name = "unknown";
+  bool alive = false;
+  std::uint64_t generation = 0;     // counts the threads that had this record
+  std::uint64_t acquisitions = 0;   // mutexes taken since the thread came
+  std::uint64_t waits = 0;          // of these, how often it had to wait
+  std::uint64_t note = 0;           // what it last gave to outlive::note()
+  std::vector<viewed_hold> in_hand;
+  std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
+};
+
+enum class viewed_condition : std::uint8_t {
+  consistent,
+  unrepaired,       // its owner died; the next locker's repair is due
+  repairing,        // an heir repairs it, or died in that
+  not_recoverable,  // attempts are used up
+  damaged,          // its bytes are none that the library wrote
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(viewed_condition condition) noexcept;
+
+struct viewed_lock {
+  std::uint64_t offset = 0;             // from the segment's base
+  std::string object = "unknown";       // name of the object that contains it
+  std::uint64_t offset_in_object = 0;
+  std::string lock_class = "unknown";
+  viewed_condition condition = viewed_condition::damaged;
+  unsigned attempts = 0;                // repairs of its present death that were started
+  std::optional<std::uint32_t> holder;  // thread record of who has it, living or dead; none: free, or the holder has no record
+  pid_t holder_tid = 0;                 // 0: nobody has it, or the kernel has marked it
+  bool holder_died = false;             // it is in the hands of a dead thread: the next locker, or recover(), becomes the heir
+  bool orphaned = false;                // and the kernel has not marked it, so that it must be adopted
+  bool waited_for = false;              // as the kernel sees it; may be true for a while after the last waiter went
+};
+
+struct viewed_participant {
+  std::uint32_t index = 0;
+  pid_t pid = 0;
+  std::uint64_t start_time = 0;  // in clock ticks since boot
+  std::string command_name = "unknown";
+  bool alive = false;            // false: its slot is taken over by the next process that needs one
+  std::uint32_t modules = 0;     // files that it has told, of which addresses can be named
+  bool modules_cut = false;      // there were more than fit
+};
+
+class segment_view {
+ public:
+  // Looks at the segment of that name. Of the options it heeds mode and expected_owner.
+  // Errors: as segment::open(), without too_many_participants. The permission to read the file is enough.
+  [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name, const segment_options& options = {});
+  // Looks at a segment that this process has open, through its mapping; keeps it mapped.
+  OUTLIVE_API explicit segment_view(const segment& where);
+
+  segment_view(const segment_view&) noexcept = default;
+  segment_view(segment_view&&) noexcept = default;
+  segment_view& operator=(const segment_view&) noexcept = default;
+  segment_view& operator=(segment_view&&) noexcept = default;
+  ~segment_view() = default;
+
+  // None of the calls below blocks, changes anything, or allocates more than its answer. They may be made by several threads at once, and in a
+  // child of a fork. Errors: damaged, when the file has become shorter than the segment; the system's.
+
+  // As segment's calls of these names.
+  [[nodiscard]] OUTLIVE_API std::string name() const;
+  [[nodiscard]] OUTLIVE_API segment_options options() const;
+  [[nodiscard]] OUTLIVE_API std::size_t size_bytes() const noexcept;
+
+  // Returns: whether the segment still has a name, so that others can open it. An anonymous one never has.
+  [[nodiscard]] OUTLIVE_API bool has_name() const;
+  // Returns: which user the file belongs to.
+  [[nodiscard]] OUTLIVE_API std::uint32_t owner() const;
+  // Returns: how many objects the directory counts.
+  [[nodiscard]] OUTLIVE_API std::uint32_t object_count() const;
+  // Returns: how many owner deaths were met in the segment's life; the death log has the last 256 of them.
+  [[nodiscard]] OUTLIVE_API std::uint64_t death_count() const;
+
+  // Returns: the threads, by their records. Costs a look into /proc for each, and nothing for the mutexes of the segment.
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_thread> threads() const;
+  // Returns: the mutexes, by offset: those that are objects, and those inside of objects. Walks the directory and each object: for a segment of
+  //   a million mutexes this is no call to make each millisecond.
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_lock> locks() const;
+  // Returns: the mutex at the offset from the base; one in condition damaged where there is none.
+  [[nodiscard]] OUTLIVE_API viewed_lock lock_at(std::uint64_t offset) const;
+  // Returns: the processes that are attached, or died attached and whose slot nobody needed yet. Costs a look into /proc for each.
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_participant> participants() const;
+  // Returns: what outlive::death_log() returns.
+  [[nodiscard]] OUTLIVE_API std::vector<logged_death> deaths() const;
+
+ private:
+  explicit segment_view(std::shared_ptr<const detail::mapping> where) noexcept : where_(std::move(where)) {}
+  const detail::mapping& checked() const;
+  std::shared_ptr<const detail::mapping> where_;
+};
+
+}  // namespace outlive

@@ -1,0 +1,20 @@
+// Names of segments: where their files lie, and how messages speak of them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace outlive::detail {
+
+inline constexpr char segment_folder[] = "/dev/shm";
+
+std::string segment_path(std::string_view name);
+// For messages: segment "NAME"
+std::string quoted_segment(std::string_view name);
+// Throws errc::invalid_name.
+void check_segment_name(std::string_view name);
+// Throws the system's error again, with the name of the segment that it is about. Requires: a handler of `error` is running.
+[[noreturn]] void rethrow_named(const std::system_error& error, const std::string& what);
+
+}  // namespace outlive::detail
