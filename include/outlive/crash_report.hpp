@@ -23,6 +23,10 @@ struct crash_report {
   bool operator==(const crash_report&) const = default;
 };
 
+// Fills in the frames' functions where they are missing, from the symbol tables of the modules' files (those with the build id that stands in the
+// frame). Reads files; throws nothing but std::bad_alloc.
+OUTLIVE_API void name_functions(crash_report& crash);
+
 // Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames.
 [[nodiscard]] OUTLIVE_API std::string to_string(const crash_report& crash);
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ struct logged_death {
   logged_thread heir;
   unsigned attempt = 0;      // 0 where no repair was started
   death_outcome outcome{};
+  std::chrono::nanoseconds repair_time{};  // 0 where no repair was started, or none has ended
+  std::optional<crash_report> crash;       // of the owner, at most 16 frames; name_functions() finds their names
 };
 
 // Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile, or damaged, are left out.

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include <outlive/crash_report.hpp>
 #include <outlive/export.hpp>
 
 namespace outlive {
@@ -48,6 +49,22 @@ struct held_mutex {
   code_location acquired_at;
 };
 
+// The signal that killed the owner, if its process had installed a crash_recorder (<outlive/crash_recorder.hpp>) and the signal was one that it
+// records. As in crash_report, which is the same in plain values.
+struct owner_crash {
+  static constexpr std::size_t max_frames = 32;
+
+  int signal = 0;
+  int code = 0;
+  std::uint64_t address = 0;
+  bool nested = false;
+  std::size_t frame_count = 0;
+  code_location frames[max_frames];  // the instruction that crashed first, then return addresses
+};
+
+// Returns: the same in plain values that outlive the report, with the functions' names. Reads the modules' files; allocates.
+[[nodiscard]] OUTLIVE_API crash_report to_report(const owner_crash& crash);
+
 namespace detail {
 struct death_facts;
 }
@@ -64,6 +81,9 @@ class owner_death {
   // Who died inside, and where it had acquired the mutex.
   [[nodiscard]] OUTLIVE_API const dead_thread& owner() const noexcept;
   [[nodiscard]] OUTLIVE_API const code_location& acquired_at() const noexcept;
+
+  // What its owner had told of the signal that killed it; nullptr where there is nothing of the kind.
+  [[nodiscard]] OUTLIVE_API const owner_crash* crash() const noexcept;
 
   // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported are told; held_cut()
   // says that there was more.

@@ -15,6 +15,7 @@ struct stack_frame {
   std::string module;                 // path; empty: unknown
   std::string function;               // as the symbol table has it; empty: unknown
   std::uint64_t function_offset = 0;  // from the function's first instruction
+  std::string build_id;               // of the module, raw bytes; empty: unknown
 
   bool operator==(const stack_frame&) const = default;
 };

@@ -40,17 +40,86 @@ logged_thread thread_of(const logged_thread_bytes& bytes) {
   return thread;
 }
 
+// A path's end, where it is longer than its place.
+template <std::size_t Size>
+void keep_path(char (&to)[Size], std::string_view path) noexcept {
+  if (path.size() >= Size) path.remove_prefix(path.size() - Size + 1);
+  std::memcpy(to, path.data(), path.size());
+}
+
+// The module's place in the entry, plus 1; 0: it has no room left.
+std::uint64_t keep_module(logged_crash_bytes& bytes, const code_location& frame, const code_location* (&kept)[logged_modules]) noexcept {
+  if (frame.module == "unknown") return 0;
+  for (std::size_t i = 0; i < logged_modules; ++i) {
+    if (kept[i] != nullptr && kept[i]->module == frame.module) return i + 1;
+    if (kept[i] != nullptr) continue;
+    kept[i] = &frame;
+    keep_path(bytes.modules[i].path, frame.module);
+    const std::size_t size = std::min(frame.build_id.size(), sizeof bytes.modules[i].build_id);
+    bytes.modules[i].build_id_size = static_cast<std::uint32_t>(size);
+    std::memcpy(bytes.modules[i].build_id, frame.build_id.data(), size);
+    return i + 1;
+  }
+  return 0;
+}
+
+logged_crash_bytes bytes_of(const owner_crash& crash) noexcept {
+  constexpr std::uint64_t place_mask = (std::uint64_t{1} << logged_module_shift) - 1;
+  logged_crash_bytes bytes{};
+  bytes.signal = static_cast<std::uint32_t>(crash.signal);
+  bytes.code = static_cast<std::uint32_t>(crash.code);
+  bytes.address = crash.address;
+  bytes.nested = crash.nested ? 1 : 0;
+  bytes.count = static_cast<std::uint32_t>(std::min(crash.frame_count, logged_frames));
+  const code_location* kept[logged_modules] = {};
+  for (std::size_t i = 0; i < bytes.count; ++i) {
+    const code_location& frame = crash.frames[i];
+    const std::uint64_t module = keep_module(bytes, frame, kept);
+    bytes.frames[i] = ((module != 0 ? frame.offset : frame.address) & place_mask) | module << logged_module_shift;
+  }
+  return bytes;
+}
+
+std::optional<crash_report> crash_of(const logged_crash_bytes& bytes) {
+  if (bytes.signal == 0) return std::nullopt;
+  crash_report crash{static_cast<int>(bytes.signal), static_cast<int>(bytes.code), bytes.address, bytes.nested != 0, {}};
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.count, logged_frames); ++i) {
+    stack_frame& frame = crash.frames.emplace_back();
+    const std::uint64_t module = bytes.frames[i] >> logged_module_shift;
+    const std::uint64_t place = bytes.frames[i] & ((std::uint64_t{1} << logged_module_shift) - 1);
+    if (module == 0 || module > logged_modules) {
+      frame.address = place;
+      continue;
+    }
+    const logged_module_bytes& in = bytes.modules[module - 1];
+    frame.offset = place;
+    frame.module.assign(in.path, strnlen(in.path, sizeof in.path));
+    frame.build_id.assign(in.build_id, std::min<std::size_t>(in.build_id_size, sizeof in.build_id));
+  }
+  return crash;
+}
+
+struct entry_copy {
+  std::uint64_t number = 0;
+  std::uint32_t outcome = 0;
+  std::uint64_t repair_ns = 0;
+  logged_death_bytes death;
+  logged_crash_bytes crash;
+};
+
 // A sound copy of the slot's entry, or false where it is being written, was never finished or is none.
-bool read_entry(const mapping& where, std::uint64_t slot, std::uint64_t& number, logged_death_bytes& death, std::uint32_t& outcome) noexcept {
+bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noexcept {
   const death_entry& entry = where.death_at(slot);
-  number = entry.number.load(std::memory_order_acquire);
-  if (number == 0 || (number - 1) % death_log_capacity != slot) return false;
-  load_shared(death, entry.death);
-  outcome = entry.outcome.load(std::memory_order_relaxed);
+  copy.number = entry.number.load(std::memory_order_acquire);
+  if (copy.number == 0 || (copy.number - 1) % death_log_capacity != slot) return false;
+  load_shared(copy.death, entry.death);
+  load_shared(copy.crash, entry.crash);
+  copy.outcome = entry.outcome.load(std::memory_order_acquire);
+  copy.repair_ns = entry.repair_ns.load(std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_acquire);  // the copy is complete before the number is read again
-  if (entry.number.load(std::memory_order_relaxed) != number) return false;
-  return outcome >= static_cast<std::uint32_t>(death_outcome::repairing) &&
-         outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
+  if (entry.number.load(std::memory_order_relaxed) != copy.number) return false;
+  return copy.outcome >= static_cast<std::uint32_t>(death_outcome::repairing) &&
+         copy.outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
 }
 
 }  // namespace
@@ -67,36 +136,40 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
   thread_facts heir_facts;
   describe_thread(heir_facts, where, heir, holder_generation_mask);
   death.heir = bytes_of(heir_facts);
-  std::string_view module = facts.acquired_at.module;
-  if (module.size() >= sizeof death.module) module.remove_prefix(module.size() - sizeof death.module + 1);
-  std::memcpy(death.module, module.data(), module.size());
+  keep_path(death.module, facts.acquired_at.module);
 
   const std::uint64_t number = where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1;
   death_entry& entry = where.death_at((number - 1) % death_log_capacity);
   entry.number.store(0, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);  // pairs with read_entry(): no reader takes new bytes for the old entry's
   store_shared(entry.death, death);
+  if (facts.has_crash) {
+    store_shared(entry.crash, bytes_of(facts.crash));
+  } else {
+    __atomic_store_n(&entry.crash.signal, 0, __ATOMIC_RELAXED);
+  }
+  entry.repair_ns.store(0, std::memory_order_relaxed);
   entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
   entry.number.store(number, std::memory_order_release);
   return number;
 }
 
-void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome) noexcept {
+void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome, std::chrono::nanoseconds repair_time) noexcept {
   death_entry& entry = where.death_at((number - 1) % death_log_capacity);
   if (entry.number.load(std::memory_order_relaxed) != number) return;
-  entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
+  entry.repair_ns.store(static_cast<std::uint64_t>(repair_time.count()), std::memory_order_relaxed);
+  entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_release);  // pairs with read_entry(): the time is there
 }
 
 std::vector<logged_death> read_deaths(const mapping& where) {
   std::vector<logged_death> all;
   // By the slots, not by the header's count: what is there is told even if the count was overwritten.
   for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
-    std::uint64_t number = 0;
-    logged_death_bytes bytes;
-    std::uint32_t outcome = 0;
-    if (!read_entry(where, slot, number, bytes, outcome)) continue;
+    entry_copy copied;
+    if (!read_entry(where, slot, copied)) continue;
+    const logged_death_bytes& bytes = copied.death;
     logged_death& death = all.emplace_back();
-    death.number = number;
+    death.number = copied.number;
     death.when = std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(bytes.when_ns)));
     blocks::name_copy copy;  // the object may end while it is looked at
@@ -109,7 +182,9 @@ std::vector<logged_death> read_deaths(const mapping& where) {
     death.acquired_at_offset = bytes.module_offset;
     death.heir = thread_of(bytes.heir);
     death.attempt = bytes.attempt;
-    death.outcome = static_cast<death_outcome>(outcome);
+    death.outcome = static_cast<death_outcome>(copied.outcome);
+    death.repair_time = std::chrono::nanoseconds(copied.repair_ns);
+    death.crash = crash_of(copied.crash);
   }
   std::sort(all.begin(), all.end(), [](const logged_death& a, const logged_death& b) { return a.number < b.number; });
   return all;

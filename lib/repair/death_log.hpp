@@ -1,6 +1,7 @@
 // The death log: a ring in the segment. An heir writes its entry before it starts the repair, and how it ended after.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -13,8 +14,8 @@ namespace outlive::detail {
 // Writes an entry. Returns its number. Death at any store leaves an entry with number 0, which readers leave out.
 std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir, death_outcome outcome) noexcept;
 
-// Says how it ended, unless the ring has gone round meanwhile.
-void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome) noexcept;
+// Says how it ended and how long it took, unless the ring has gone round meanwhile.
+void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome, std::chrono::nanoseconds repair_time) noexcept;
 
 // What the log holds now, for outlive::death_log().
 std::vector<logged_death> read_deaths(const mapping& where);

@@ -1,5 +1,6 @@
 #include <outlive/owner_death.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "repair/report.hpp"
@@ -39,6 +40,10 @@ const code_location& owner_death::acquired_at() const noexcept {
   return facts_.acquired_at;
 }
 
+const owner_crash* owner_death::crash() const noexcept {
+  return facts_.has_crash ? &facts_.crash : nullptr;
+}
+
 std::size_t owner_death::held_count() const noexcept {
   return facts_.held_count;
 }
@@ -61,6 +66,21 @@ unsigned owner_death::max_attempts() const noexcept {
 
 const dead_thread* owner_death::former_heir() const noexcept {
   return facts_.has_former_heir ? &facts_.former_heir.thread : nullptr;
+}
+
+crash_report to_report(const owner_crash& crash) {
+  crash_report report{crash.signal, crash.code, crash.address, crash.nested, {}};
+  for (std::size_t i = 0; i < std::min(crash.frame_count, owner_crash::max_frames); ++i) {
+    const code_location& place = crash.frames[i];
+    stack_frame& frame = report.frames.emplace_back();
+    frame.address = place.address;
+    if (place.module == "unknown") continue;
+    frame.offset = place.offset;
+    frame.module = place.module;
+    frame.build_id = place.build_id;
+  }
+  name_functions(report);
+  return report;
 }
 
 std::string to_string(const dead_thread& thread) {

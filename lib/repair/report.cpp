@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "segment/crash_note.hpp"
 #include "segment/participants.hpp"
 #include "segment/shared_copy.hpp"
 #include "segment/thread_records.hpp"
@@ -65,6 +66,19 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id, std
   return true;
 }
 
+bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index, std::uint32_t participant_index) noexcept {
+  static_assert(owner_crash::max_frames == crash_frames);
+  const auto note = read_crash_note(where, index);
+  if (!note) return false;
+  into.signal = note->signal;
+  into.code = note->code;
+  into.address = note->address;
+  into.nested = note->nested;
+  into.frame_count = note->count;
+  for (std::size_t i = 0; i < note->count; ++i) into.frames[i] = locate(where, participant_index, note->frames[i]);
+  return true;
+}
+
 code_location locate(const mapping& where, std::uint32_t participant_index, std::uint64_t address) noexcept {
   code_location place;
   place.address = place.offset = address;
@@ -91,6 +105,7 @@ void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, re
   describe_thread(facts.former_heir, where, former_heir, holder_generation_mask);
   if (describe_thread(facts.owner, where, owner, owner_mask)) {
     gather_held(facts, where, owner.index_plus_1 - 1, where.offset_of(&lock));
+    facts.has_crash = describe_crash(facts.crash, where, owner.index_plus_1 - 1, facts.owner.participant);
   }
   for (thread_facts* each : {&facts.owner, &facts.former_heir}) {
     each->thread.thread_name = known_or_unknown(each->name);

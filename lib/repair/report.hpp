@@ -23,6 +23,8 @@ struct death_facts {
   thread_facts former_heir;
   bool has_former_heir = false;
   code_location acquired_at;
+  bool has_crash = false;
+  owner_crash crash;
   unsigned attempt = 0;
   std::size_t held_count = 0;
   bool held_cut = false;
@@ -36,6 +38,9 @@ void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, re
 
 // Who the thread of a record is, or was. False: the record is at another life by now.
 bool describe_thread(thread_facts& into, const mapping& where, record_id id, std::uint32_t generation_mask) noexcept;
+
+// What the thread of a record, which describe_thread() has told of, noted of its crash. False: nothing.
+bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index, std::uint32_t participant) noexcept;
 
 // An address of a process, told by that process's modules.
 code_location locate(const mapping& where, std::uint32_t participant, std::uint64_t address) noexcept;

@@ -36,6 +36,7 @@ class mapping : public std::enable_shared_from_this<mapping> {
     return *reinterpret_cast<thread_record*>(base_ + layout_.records + index * layout_.record_stride);
   }
   [[nodiscard]] held_entry* held(std::uint32_t index) const noexcept { return reinterpret_cast<held_entry*>(&record(index) + 1); }
+  [[nodiscard]] crash_note& crash_at(std::uint32_t index) const noexcept { return region<crash_note>(layout_.crashes)[index]; }
   [[nodiscard]] participant& participant_at(std::uint32_t index) const noexcept { return region<participant>(layout_.participants)[index]; }
   [[nodiscard]] name_entry& name_at(std::uint32_t index) const noexcept { return region<name_entry>(layout_.names)[index]; }
   [[nodiscard]] death_entry& death_at(std::uint64_t index) const noexcept { return region<death_entry>(layout_.deaths)[index]; }

@@ -24,6 +24,7 @@ constexpr std::ptrdiff_t max_held_in_all = 1'900;
 void forget_all_attachments() noexcept {
   while (attachment* const each = first_attachment) {
     first_attachment = each->next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // out of the list before it is gone: a crash handler may look
     delete each;
   }
 }
@@ -49,6 +50,7 @@ void end_of_thread() {
     }
     thread_records::release(*each->where, each->index);
     *link = each->next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     delete each;
   }
   for (attachment* each = first_attachment; each != nullptr; each = each->next) {
@@ -87,6 +89,10 @@ attachment* attachment_of(const void* address) noexcept {
   return nullptr;
 }
 
+const attachment* attachments() noexcept {
+  return current_slot.wiped->in_use == 0 ? nullptr : first_attachment;
+}
+
 attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept {
   attachment* const made = room.release();
   made->where = std::move(where);
@@ -96,6 +102,7 @@ attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> wh
   made->top = made->held;
   made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) | free_consistent;
   made->next = first_attachment;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // complete before a crash handler can find it
   first_attachment = made;
   return *made;
 }
@@ -105,6 +112,7 @@ void detach(attachment& which) noexcept {
   for (attachment** link = &first_attachment; *link != nullptr; link = &(*link)->next) {
     if (*link != &which) continue;
     *link = which.next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     delete &which;
     return;
   }

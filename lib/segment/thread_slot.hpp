@@ -62,6 +62,9 @@ thread_slot& slot();
 // The thread's attachment to the segment that contains the address, or to that segment; nullptr if it has none.
 attachment* attachment_of(const void* address) noexcept;
 
+// The thread's attachments; nullptr before its first use, and in a forked child. Async-signal-safe: in a handler the list is whole.
+const attachment* attachments() noexcept;
+
 // Remembers that the thread has claimed record `index`, in `room`, which was made before the claim so that nothing can fail after it.
 attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept;
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "repair/registry.hpp"
+#include "segment/crash_note.hpp"
 #include "segment/failure.hpp"
 #include "segment/thread_records.hpp"
 #include "sync/recovery.hpp"
@@ -68,9 +69,7 @@ attachment& attach_under_pressure(const std::shared_ptr<mapping>& where) {
   fail_full(*where);
 }
 
-}  // namespace
-
-attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
+attachment& attach(const std::shared_ptr<mapping>& where) {
   this_thread::slot();
   this_thread::deactivate();
   if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
@@ -81,7 +80,7 @@ attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
   return attach_under_pressure(where);
 }
 
-attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
+attachment& attach_or_spare(const std::shared_ptr<mapping>& where) {
   this_thread::slot();
   this_thread::deactivate();
   if (attachment* const mine = this_thread::attachment_of(where->base())) return *mine;
@@ -90,6 +89,20 @@ attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
   auto room = std::make_unique<attachment>();
   if (const auto index = thread_records::claim(*where)) return this_thread::attach(std::move(room), where, *index);
   return use_spare(where);
+}
+
+}  // namespace
+
+attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
+  attachment& mine = attach(where);
+  call_record_hook();
+  return mine;
+}
+
+attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
+  attachment& mine = attach_or_spare(where);
+  call_record_hook();
+  return mine;
 }
 
 spare_scope::spare_scope(attachment& mine) noexcept : mine_(&mine), epoch_(process_epoch()) {}

@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include <outlive/error.hpp>
 
@@ -119,6 +120,7 @@ settled repair(const arrival& at, repair_run& callback, death_facts& facts, cons
   const std::uint64_t entry = log_death(where, facts, at.mine.id(), death_outcome::repairing);
   store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
 
+  const auto begun = std::chrono::steady_clock::now();
   verdict outcome;
   {
     const repair_scope scope;
@@ -130,15 +132,16 @@ settled repair(const arrival& at, repair_run& callback, death_facts& facts, cons
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
   }
   crash_barrier();  // the repair's last store before the state that vouches for it
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
   if (outcome.result == repaired) {
     store(at, lock_state(free_consistent));
-    log_outcome(where, entry, death_outcome::repaired);
+    log_outcome(where, entry, death_outcome::repaired, took);
     return enter_or_leave(at, enter, true);
   }
   const bool last = attempts >= where.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
                  : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
-  log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed);
+  log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
   settled result = leave(at, errc::repair_failed);
   result.thrown = outcome.thrown;
   return result;

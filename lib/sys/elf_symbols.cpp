@@ -87,13 +87,14 @@ std::string_view name_at(const sections& all, const ElfW(Shdr)& strings, std::ui
   return {text, strnlen(text, bytes.size() - offset)};
 }
 
-std::string_view function_in(const sections& all, const ElfW(Shdr)& table, std::uint64_t offset) noexcept {
+std::string_view function_in(const sections& all, const ElfW(Shdr)& table, std::uint64_t offset, std::uint64_t& within) noexcept {
   ElfW(Shdr) strings{};
   if (!all.get(table.sh_link, strings)) return {};
   for (std::uint64_t at = 0; at + sizeof(ElfW(Sym)) <= table.sh_size; at += sizeof(ElfW(Sym))) {
     ElfW(Sym) symbol{};
     if (!all.file.read(table.sh_offset + at, symbol)) return {};
     if ((symbol.st_info & 0xf) != STT_FUNC || offset < symbol.st_value || offset - symbol.st_value >= symbol.st_size) continue;
+    within = offset - symbol.st_value;
     return name_at(all, strings, symbol.st_name);
   }
   return {};
@@ -111,7 +112,7 @@ std::string demangle(std::string_view name) {
 
 }  // namespace
 
-std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
+found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
   const no_cancellation here;
   const mapped_file file(path);
   const sections all(file);
@@ -120,10 +121,15 @@ std::string symbol_at(const std::string& path, std::string_view build_id, std::u
     for (unsigned i = 0; i < all.header.e_shnum; ++i) {
       ElfW(Shdr) section{};
       if (!all.get(i, section) || section.sh_type != wanted) continue;
-      if (const auto name = function_in(all, section, offset); !name.empty()) return demangle(name);
+      std::uint64_t within = 0;
+      if (const auto name = function_in(all, section, offset, within); !name.empty()) return {demangle(name), within};
     }
   }
   return {};
+}
+
+std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
+  return function_at(path, build_id, offset).name;
 }
 
 }  // namespace outlive::detail

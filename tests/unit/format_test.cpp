@@ -49,9 +49,10 @@ struct format : ::testing::Test {
   static constexpr std::size_t records = 4096 + 2 * 6144;
   static constexpr std::size_t stride = 128 + 4 * 16;
   static constexpr std::size_t marks = records + (2 + 2) * stride;
-  static constexpr std::size_t names = marks + (2 + 2) * 128;
+  static constexpr std::size_t crashes = marks + (2 + 2) * 128;
+  static constexpr std::size_t names = crashes + (2 + 2) * 320;
   static constexpr std::size_t deaths = names + 9 * 128;
-  static constexpr std::size_t index = deaths + 256 * 320;
+  static constexpr std::size_t index = deaths + 256 * 1024;
   static constexpr std::size_t slots = 32;
   static constexpr std::size_t objects = (index + slots * 8 + 4095) / 4096 * 4096;
 };
