@@ -12,5 +12,6 @@
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/supervisor.hpp>
 #include <outlive/thread_stack.hpp>
 #include <outlive/version.hpp>

@@ -9,6 +9,7 @@
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/at_load.hpp"
+#include "sys/event_set.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/modules.hpp"
 #include "sys/native_mutex.hpp"
@@ -118,6 +119,7 @@ std::uint32_t mapping::participant_index() {
   if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
     participant_.store(participants::join(*this), std::memory_order_relaxed);
     participant_epoch_.store(epoch, std::memory_order_release);  // to a thread that sees it: the index above is this process's
+    announce_change(file_.get());  // to supervisors, who look into the table of participants then
   }
   return participant_.load(std::memory_order_relaxed);
 }

@@ -19,18 +19,6 @@ std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 | (start_time & 0xffffffff);
 }
 
-pid_t pid_in(std::uint64_t identity) noexcept {
-  return static_cast<pid_t>(identity >> 32);
-}
-
-// The start time is compared by what the identity keeps of it: the other fields may be a former process's.
-bool is_dead(std::uint64_t identity) noexcept {
-  const pid_t pid = pid_in(identity);
-  const std::uint64_t now = start_time_of(pid);
-  if (now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff)) return true;
-  return is_process_dead(pid);
-}
-
 // Whether a record that still tells of a death refers to the participant.
 bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
@@ -45,7 +33,7 @@ bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
 bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine, bool though_referred_to) noexcept {
   shared_u64& identity = where.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
-  if (seen != 0 && (!is_dead(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
+  if (seen != 0 && (!has_ended(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
 
@@ -103,6 +91,16 @@ void describe_myself(mapping& where, participant& into) {
 
 }  // namespace
 
+// The start time is compared by what the identity keeps of it: the other fields may be a former process's.
+bool is_reused(std::uint64_t identity) noexcept {
+  const std::uint64_t now = start_time_of(pid_in(identity));
+  return now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff);
+}
+
+bool has_ended(std::uint64_t identity) noexcept {
+  return is_reused(identity) || is_process_dead(pid_in(identity));
+}
+
 std::uint32_t join(mapping& where) {
   // A child in a PID namespace of its own may have inherited the mapping.
   if (const std::uint64_t own = pid_namespace_inode(); own != where.constants().pid_namespace) {
@@ -156,7 +154,7 @@ bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
     const std::uint64_t identity = where.participant_at(i).identity.load(std::memory_order_acquire);
     if (identity == 0 || is_thread_dead(pid_in(identity), static_cast<pid_t>(tid), 0)) continue;
-    if (!is_dead(identity)) return true;  // else a stranger bears a dead participant's pid
+    if (!has_ended(identity)) return true;  // else a stranger bears a dead participant's pid
   }
   return false;
 }

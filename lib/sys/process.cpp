@@ -77,10 +77,17 @@ bool proc_is_ours() noexcept {
 struct thread_stat {
   bool readable = false;
   char state = '?';
+  std::uint64_t threads = 0;  // of its process, those that have not ended and a main thread that has
   std::uint64_t start_time = 0;
 };
 
-// proc(5): "pid (comm) state ppid ...", start time is field 22. The name may hold spaces and brackets: take the last one.
+std::uint64_t read_number(std::string_view text, std::size_t at) noexcept {
+  std::uint64_t value = 0;
+  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) value = value * 10 + static_cast<std::uint64_t>(text[at] - '0');
+  return value;
+}
+
+// proc(5): "pid (comm) state ppid ...", field 20 is the number of threads, 22 the start time. The name may hold spaces and brackets: take the last one.
 thread_stat read_stat(pid_t tid) noexcept {
   if (!proc_is_ours()) return {};
   char path[32];
@@ -97,12 +104,17 @@ thread_stat read_stat(pid_t tid) noexcept {
     at = all.find(' ', at);
     if (at == std::string_view::npos) return {};
     ++at;
+    if (field + 1 == 20) stat.threads = read_number(all, at);
   }
-  for (; at < size && all[at] >= '0' && all[at] <= '9'; ++at) {
-    stat.start_time = stat.start_time * 10 + static_cast<std::uint64_t>(all[at] - '0');
-  }
+  stat.start_time = read_number(all, at);
   stat.readable = true;
   return stat;
+}
+
+// For where no descriptor is to be had. A main thread that has ended is a zombie while others run, too.
+bool is_zombie_process(pid_t pid) noexcept {
+  const thread_stat now = read_stat(pid);
+  return now.readable && (now.state == 'X' || (now.state == 'Z' && now.threads <= 1));
 }
 
 bool has_other_start_time(const thread_stat& now, std::uint64_t start_time) noexcept {
@@ -183,7 +195,7 @@ bool is_thread_id_free(pid_t tid) noexcept {
 bool is_process_dead(pid_t pid) noexcept {
   if (pid <= 0) return true;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd < 0) return errno == ESRCH;
+  if (fd < 0) return errno == ESRCH || (::syscall(SYS_kill, pid, 0) != 0 && errno == ESRCH) || is_zombie_process(pid);
   pollfd ended{fd, POLLIN, 0};  // readable once the last thread has ended, reaped or not
   timespec at_once{};
   const bool dead = ::syscall(SYS_ppoll, &ended, 1, &at_once, nullptr, 0) == 1 && (ended.revents & POLLIN) != 0;

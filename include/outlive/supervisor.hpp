@@ -1,0 +1,124 @@
+// supervisor: a process's watch over everybody who uses a segment. It notices each death at once, recovers what the dead held, and tells about it.
+//
+// It finds by itself the processes that are attached to the segment, and those that attach later: children and strangers alike. It is never
+// needed for correctness, for the next lock() would do the same repairs; with it nobody has to wait for them, somebody is told, and waiters that a
+// dying waiter left asleep on a free mutex (hazard A16) are woken at once.
+//
+//   outlive::supervisor watch(segment);
+//   watch.on_death([](const outlive::participant_death& death) { log(outlive::to_string(death)); });
+//   watch.run(stop);                       // or: add watch.fd() to an event loop, and call watch.dispatch() whenever it is readable
+//
+// The repairs are those of the supervising process: it registers them as every user of the segment does, before it starts.
+//
+// Several supervisors of one segment do no harm: each mutex is recovered once, by whoever comes first, and each supervisor tells of the deaths of
+// those whom it watched. One that is itself killed at any moment loses nothing: the next one, or any locker, goes on where it stopped.
+//
+// Invalid: the use of one supervisor by two threads at once, and by a forked child.
+#pragma once
+
+#include <pthread.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <outlive/death_log.hpp>
+#include <outlive/export.hpp>
+#include <outlive/recover.hpp>
+#include <outlive/segment.hpp>
+
+namespace outlive {
+
+struct supervisor_options {
+  // How often it looks through the records: for threads that died in a living process, for orphans, and for whatever a notification did not tell.
+  // From 1 ms to 1 hour.
+  std::chrono::milliseconds sweep{1000};
+
+  // Whether it takes the exit status of children of this process when they are dead. By default it only reads the status, and the child stays a
+  // zombie until the program waits for it; a supervisor that takes it would steal it from the program's own waitpid().
+  bool reap_children = false;
+};
+
+// A mutex that a thread had acquired, or was acquiring or releasing.
+struct mutex_in_hand {
+  const robust_mutex* mutex = nullptr;
+  std::string mutex_name;   // "unknown" where no object of the directory contains it
+  std::string lock_class;
+  std::string module;       // where it was acquired, as code_location has it: module and offset are what addr2line takes
+  std::uint64_t module_offset = 0;
+};
+
+// A dead thread that had something in hand.
+struct thread_death {
+  logged_thread who;
+  std::vector<mutex_in_hand> in_hand;
+};
+
+// The end of a process that was attached to the segment, or of one thread of it. An orderly end is told, too; then nothing was in hand.
+struct participant_death {
+  pid_t pid = 0;
+  pid_t tid = 0;                     // 0: the whole process; otherwise a thread, whose process may go on
+  std::uint64_t start_time = 0;      // of the process or thread, in clock ticks since boot
+  std::string command_name;          // of the process, "unknown" where it is
+  std::optional<int> exit_code;      // of the process: where this process is its parent and nobody had taken the status before
+  std::optional<int> signal;         // the same
+  bool core_dumped = false;
+  std::vector<thread_death> threads; // those that had something in hand
+  std::vector<recovered_mutex> recovered;
+  std::chrono::system_clock::time_point when;      // it was noticed
+  std::chrono::nanoseconds recovery_time{};        // from then until all of it was repaired and free, or given up
+};
+// "pid 4711 (worker) was killed by signal 9: 2 mutexes recovered, 0 not", for messages and logs.
+[[nodiscard]] OUTLIVE_API std::string to_string(const participant_death& death);
+
+namespace detail {
+class supervision;
+}
+
+class supervisor {
+ public:
+  // Starts to watch. Who is attached by now is found at the first dispatch(), which is due at once.
+  // Errors: std::errc::invalid_argument for a sweep out of range, the system's where it has no descriptor left.
+  OUTLIVE_API explicit supervisor(const segment& where, const supervisor_options& options = {});
+  OUTLIVE_API supervisor(supervisor&&) noexcept;
+  OUTLIVE_API supervisor& operator=(supervisor&&) noexcept;
+  // Watches no longer. What it has found and not told is lost; nothing in the segment is.
+  OUTLIVE_API ~supervisor();
+
+  // The callbacks. To be set before the first dispatch(). Each is called in dispatch(), by the thread that calls it, with no mutex held; it may
+  // use the segment as any thread may. An exception that it throws comes out of dispatch(); what had not been told by then is told in the next.
+
+  // A participant, or a thread of one, has died: called after the recovery. Those that were dead before the supervisor was made are told
+  // only if they had left something to recover. A process that attached, left nothing to recover and ended before the supervisor came to look may be missed.
+  OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
+
+  // Something failed that does not end the supervision: a descriptor of a process is not to be had (it is then looked at in each sweep), a recovery
+  // could not begin (it is tried again in the next sweep). Told once for each process. Without a callback dispatch() throws it.
+  OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
+
+  // Returns: a descriptor that is readable whenever dispatch() has something to do: for poll, epoll, libuv, asio. It stays the supervisor's.
+  [[nodiscard]] OUTLIVE_API int fd() const noexcept;
+
+  // Does what is due: recovers what the dead held, looks for new participants, sweeps if it is time, and calls the callbacks.
+  // Errors: what callbacks throw, and what on_error() would be told if it is not set. The supervisor can be used on.
+  // Blocks: for the repairs of what it recovers, and for the callbacks; not for events, and not for mutexes that the living hold.
+  OUTLIVE_API void dispatch();
+
+  // Calls dispatch() whenever it is due, until a stop is requested. Errors: as dispatch(); it can be called again.
+  OUTLIVE_API void run(const std::stop_token& stop);
+
+  // Returns: how many processes it watches that live, this one not counted.
+  [[nodiscard]] OUTLIVE_API std::size_t watched() const noexcept;
+
+ private:
+  std::unique_ptr<detail::supervision> impl_;
+};
+
+}  // namespace outlive

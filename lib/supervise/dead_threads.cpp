@@ -1,0 +1,108 @@
+#include "supervise/dead_threads.hpp"
+
+#include "repair/report.hpp"
+#include "segment/lock_state.hpp"
+#include "segment/names.hpp"
+#include "segment/thread_records.hpp"
+#include "supervise/recovery_lines.hpp"
+#include "sync/attach.hpp"
+#include "sync/recovery.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// Nothing of a thread that gave its record back in order is in the word; a dead one's id stays there as long as nobody has marked it.
+bool has_died(const thread_record& record) noexcept {
+  return ended_with_record(record) || (thread_records::is_held(record) && thread_records::is_dead(record));
+}
+
+logged_thread name_thread(const thread_facts& facts) {
+  logged_thread who;
+  who.known = facts.thread.known;
+  who.pid = facts.thread.pid;
+  who.tid = facts.thread.tid;
+  who.start_time = facts.thread.start_time;
+  who.note = facts.thread.note;
+  who.thread_name = facts.name.data();
+  who.command_name = facts.command[0] == 0 ? "unknown" : facts.command.data();
+  return who;
+}
+
+// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and sleeps again. A third one that had taken the mutex
+// from under the waiter that was woken knew of none, and would wake nobody.
+void wake_waiters(const mapping& where, const std::vector<dead_thread_record>& dead) noexcept {
+  for (const auto& record : dead) {
+    for (const auto& entry : record.entries) {
+      const auto [lock, native] = where.lock_at(entry.offset);
+      if (lock != nullptr && native) native_mutex::wake_one(lock->native);
+    }
+  }
+}
+
+}  // namespace
+
+bool ended_with_record(const thread_record& record) noexcept {
+  const std::uint32_t word = native_mutex::word(record.liveness);
+  return (word & native_mutex::owner_died) != 0 && (word & native_mutex::tid_mask) == 0;
+}
+
+std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pid) {
+  std::vector<dead_thread_record> found;
+  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
+    const thread_record& record = where.record(index);
+    if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) || !has_died(record)) continue;
+    dead_thread_record dead;
+    dead.index = index;
+    dead.generation = record.generation.load(std::memory_order_acquire);
+    const record_id life{index + 1, static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
+    thread_facts facts;
+    if (!describe_thread(facts, where, life, holder_generation_mask) || facts.thread.pid != pid) continue;
+    dead.who = name_thread(facts);
+    const held_entry* const held = where.held(index);
+    for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+      const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
+      if (place == 0 || where.lock_at(place & held_offset_mask).lock == nullptr) continue;
+      const code_location at = locate(where, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
+      dead.entries.push_back({place & held_offset_mask, std::string(at.module), at.offset});
+      dead.pending = dead.pending || thread_records::is_pending(where, index, place);
+    }
+    // Without anything pending another thread may have taken the record meanwhile: then what was read is not this thread's.
+    if (record.generation.load(std::memory_order_acquire) == dead.generation) found.push_back(std::move(dead));
+  }
+  return found;
+}
+
+recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead) {
+  const auto begin = std::chrono::steady_clock::now();
+  recovery result;
+  std::vector<recovered_lock> done;
+  if (!dead.empty()) {
+    const spare_scope identity(attach_for_recovery(where));
+    recover_dead(identity.mine(), pid, [&](const recovered_lock& lock) { done.push_back(lock); });
+    wake_waiters(*where, dead);
+  }
+  result.time = std::chrono::steady_clock::now() - begin;
+  for (const auto& lock : done) result.lines.push_back(describe(*where, lock));
+  return result;
+}
+
+mutex_in_hand tell(const mapping& where, const entry_in_hand& entry) {
+  mutex_in_hand told;
+  const auto [lock, native] = where.lock_at(entry.offset);
+  told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + entry.offset);
+  told.mutex_name = mutex_name_at(where, entry.offset);
+  told.lock_class = lock == nullptr ? "unknown" : std::string(names::text_of(where, lock->lock_class));
+  told.module = entry.module;
+  told.module_offset = entry.module_offset;
+  return told;
+}
+
+thread_death tell(const mapping& where, const dead_thread_record& dead) {
+  thread_death told{dead.who, {}};
+  for (const auto& entry : dead.entries) told.in_hand.push_back(tell(where, entry));
+  return told;
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,50 @@
+// Dead threads, from their records: who they were, what they had in hand, and its recovery for a supervisor.
+#pragma once
+
+#include <pthread.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <outlive/supervisor.hpp>
+
+#include "segment/mapping.hpp"
+
+namespace outlive::detail {
+
+// An entry of a held list, told by its process's modules.
+struct entry_in_hand {
+  std::uint64_t offset;
+  std::string module;
+  std::uint64_t module_offset;
+};
+
+struct dead_thread_record {
+  std::uint32_t index = 0;
+  std::uint64_t generation = 0;
+  logged_thread who;
+  std::vector<entry_in_hand> entries;
+  bool pending = false;  // something is to be recovered
+};
+
+// The records of dead threads of the process that did not give theirs back. Reads only; what a stray write made of them leads nowhere.
+std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pid);
+
+// Whether the record's thread ended without giving it back: by its liveness word alone, no system call.
+bool ended_with_record(const thread_record& record) noexcept;
+
+struct recovery {
+  std::vector<recovered_mutex> lines;
+  std::chrono::nanoseconds time{};
+};
+
+// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these mutexes: a thread that died after it was woken, and before
+// it had the mutex, leaves the others asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
+recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead);
+
+thread_death tell(const mapping& where, const dead_thread_record& dead);
+mutex_in_hand tell(const mapping& where, const entry_in_hand& entry);
+
+}  // namespace outlive::detail

@@ -1,0 +1,67 @@
+// supervision: what a supervisor is inside. Its sources of events, and what it does about each.
+//
+// What is found is first dealt with and put into a queue; callbacks are called from there, when nothing is half done. So an exception of one, or a
+// callback that calls dispatch(), finds everything in order, and what was not told yet is told by the next dispatch().
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <system_error>
+#include <vector>
+
+#include <outlive/supervisor.hpp>
+
+#include "segment/mapping.hpp"
+#include "supervise/record_watch.hpp"
+#include "supervise/watch_list.hpp"
+#include "sys/event_set.hpp"
+
+namespace outlive::detail {
+
+class supervision {
+ public:
+  supervision(const segment& where, const supervisor_options& options);
+  supervision(const supervision&) = delete;
+  supervision& operator=(const supervision&) = delete;
+  ~supervision() = default;
+
+  std::function<void(const participant_death&)> on_death;
+  std::function<void(const std::system_error&)> on_error;
+
+  [[nodiscard]] int fd() const noexcept { return events_.fd(); }
+  void dispatch();
+  void run(const std::stop_token& stop);
+  [[nodiscard]] std::size_t watched() const noexcept { return processes_.living(); }
+
+ private:
+  void watch_for_changes();
+  void look();
+  void sweep();
+  void deliver();
+  void queue(std::function<void()> telling);
+  void complain(const std::system_error& error);
+  // Runs `work`; its errors are told, but for that of a child that a repair forked, which has nothing to do here.
+  template <class Work>
+  void told_if_it_fails(const std::string& what, Work work);
+
+  void bury(std::uint64_t identity);
+  void bury_threads(pid_t pid);
+  void queue_death(participant_death&& death);
+
+  segment segment_;  // keeps it open
+  std::shared_ptr<mapping> where_;
+  supervisor_options options_;
+  event_set events_;
+  repeating_timer timer_;
+  wake_up kick_;
+  std::optional<change_watch> changes_;
+  watch_list processes_;
+  record_watch records_;
+  std::deque<std::function<void()>> to_tell_;
+  bool first_sweep_ = true;
+};
+
+}  // namespace outlive::detail

@@ -1,0 +1,101 @@
+#include "supervise/watch_list.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "segment/participants.hpp"
+#include "segment/shared_copy.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+std::vector<std::uint64_t> watch_list::look() {
+  ++looks_;
+  for (std::uint32_t slot = 0; slot < where_.constants().participants; ++slot) {
+    const std::uint64_t identity = where_.participant_at(slot).identity.load(std::memory_order_acquire);
+    if (participants::pid_in(identity) > 0 && participants::pid_in(identity) != current_pid()) meet(identity, slot);
+  }
+  std::vector<std::uint64_t> found;
+  for (auto& [identity, process] : all_) {
+    if (process.told) continue;
+    // Only when a process has ended does its slot become another's: of one without a handle nothing else says so.
+    if (process.look != looks_ && !process.handle) process.ended = true;
+    if (!process.ended && !process.handle) get_handle(process, identity);
+    if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
+    if (process.ended) found.push_back(identity);
+  }
+  std::erase_if(all_, [&](const auto& each) { return each.second.look != looks_ && each.second.told; });
+  return found;
+}
+
+void watch_list::meet(std::uint64_t identity, std::uint32_t slot) {
+  const auto [at, is_new] = all_.try_emplace(identity);
+  watched_process& process = at->second;
+  process.look = looks_;
+  if (!is_new) return;
+  process.pid = participants::pid_in(identity);
+  process.slot = slot;
+  describe(process, identity);
+  get_handle(process, identity);
+  process.from_before = process.ended && looks_ == 1;
+}
+
+// The handle first, the start time after it: if the pid had gone to another process by then, the start time tells.
+void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
+  int error = 0;
+  file_descriptor handle = process_handle::open(process.pid, error);
+  const bool reused = participants::is_reused(identity);
+  process.ended = reused || error == ESRCH || (handle ? process_handle::has_ended(handle.get()) : participants::has_ended(identity));
+  if (reused) return;
+  try {
+    if (!handle) throw std::system_error(error, std::generic_category(), "pidfd_open");
+    if (!process.ended) events_.add(handle.get(), identity);
+    process.handle = std::move(handle);
+  } catch (const std::system_error& failure) {
+    if (process.ended || process.complained) return;
+    process.complained = true;
+    complain_(std::system_error(failure.code(), where_.describe() + ", participant pid " + std::to_string(process.pid) +
+                                                    ": found no descriptor for it to be had, expected one; it is looked at in each sweep"));
+  }
+}
+
+watched_process* watch_list::ended(std::uint64_t identity) noexcept {
+  const auto at = all_.find(identity);
+  if (at == all_.end() || at->second.told) return nullptr;
+  watched_process& process = at->second;
+  if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
+  return process.ended ? &process : nullptr;
+}
+
+watched_process* watch_list::find(pid_t pid) noexcept {
+  const auto at = std::find_if(all_.begin(), all_.end(), [&](const auto& each) { return each.second.pid == pid && !each.second.told; });
+  return at == all_.end() ? nullptr : &at->second;
+}
+
+void watch_list::describe(watched_process& process, std::uint64_t identity) const {
+  const participant& in = where_.participant_at(process.slot);
+  const std::uint64_t start_time = __atomic_load_n(&in.start_time, __ATOMIC_RELAXED);
+  short_name command;
+  load_shared_name(command, in.command);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const bool is_its_own = (start_time & 0xffffffff) == (identity & 0xffffffff);
+  if (in.identity.load(std::memory_order_relaxed) != identity || !is_its_own) return;
+  process.start_time = start_time;
+  process.command = command.data();
+}
+
+void watch_list::silence(watched_process& process) noexcept {
+  if (process.handle) events_.remove(process.handle.get());
+}
+
+void watch_list::close(watched_process& process) noexcept {
+  silence(process);
+  process.handle = {};
+  process.told = true;
+}
+
+std::size_t watch_list::living() const noexcept {
+  return static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [](const auto& each) { return !each.second.ended; }));
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,111 @@
+#include "sys/event_set.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "sys/no_cancellation.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+file_descriptor checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return file_descriptor(fd);
+}
+
+// Reads what is there, for the descriptor's being readable alone counts.
+void drain(int fd) noexcept {
+  const no_cancellation here;
+  alignas(8) char bytes[4096];
+  while (::read(fd, bytes, sizeof bytes) > 0) {
+  }
+}
+
+}  // namespace
+
+event_set::event_set() : epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}
+
+void event_set::add(int source, std::uint64_t key) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = key;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+void event_set::remove(int source) noexcept {
+  epoll_event unused{};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source, &unused);
+}
+
+std::vector<std::uint64_t> event_set::ready(std::size_t most) const {
+  std::array<epoll_event, 64> events;
+  const int room = static_cast<int>(std::min(most, events.size()));
+  const no_cancellation here;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), room, 0);
+  std::vector<std::uint64_t> keys;
+  for (int i = 0; i < count; ++i) keys.push_back(events[static_cast<std::size_t>(i)].data.u64);
+  return keys;
+}
+
+void event_set::wait() const noexcept {
+  const no_cancellation here;
+  pollfd readable{epoll_.get(), POLLIN, 0};
+  ::poll(&readable, 1, -1);
+}
+
+repeating_timer::repeating_timer(std::chrono::nanoseconds period)
+    : timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")) {
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(period);
+  itimerspec times{};
+  times.it_value.tv_nsec = 1;
+  times.it_interval.tv_sec = static_cast<time_t>(whole.count());
+  times.it_interval.tv_nsec = static_cast<long>((period - whole).count());
+  if (::timerfd_settime(timer_.get(), 0, &times, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "timerfd_settime");
+}
+
+void repeating_timer::acknowledge() const noexcept {
+  drain(timer_.get());
+}
+
+wake_up::wake_up() : event_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
+
+void wake_up::notify() const noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);  // fails only where it is readable already
+}
+
+void wake_up::acknowledge() const noexcept {
+  drain(event_.get());
+}
+
+// By /proc/self/fd, for a memfd has no other path, and the name of a named segment may lead to another one by now.
+change_watch::change_watch(int file) : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  if (::inotify_add_watch(inotify_.get(), path.c_str(), IN_ATTRIB) < 0) {
+    throw std::system_error(errno, std::generic_category(), "inotify_add_watch of " + path);
+  }
+}
+
+void change_watch::acknowledge() const noexcept {
+  drain(inotify_.get());
+}
+
+// Both times at once: inotify then says IN_ATTRIB, and not IN_MODIFY or IN_ACCESS as for one of them. Raw, for libc's could be a cancellation point.
+void announce_change(int file) noexcept {
+  ::syscall(SYS_utimensat, file, nullptr, nullptr, 0);
+}
+
+}  // namespace outlive::detail

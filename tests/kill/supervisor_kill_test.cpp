@@ -1,0 +1,293 @@
+// A supervisor while participants are killed, and while supervisors are.
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <vector>
+
+#include "process/accounts.hpp"
+#include "process/watching.hpp"
+#include "segment/segment_access.hpp"
+#include "support/leaks.hpp"
+#include "support/orphans.hpp"
+
+namespace outlive::testing {
+namespace {
+
+class supervisor_kill_test : public ::testing::Test {
+ protected:
+  child::body holder(unsigned which = 0) {
+    return [this, which](agent& parent) {
+      all_.lock_and_tear(which);
+      parent.tell("inside");
+      parent.pause_forever();
+    };
+  }
+
+  accounts all_{8};
+  repair_registration repair_ = all_.mended_here();
+};
+
+TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
+  watching watch(all_.where());
+  child owner("owner", [&](agent& parent) {
+    for (unsigned i = 0; i < 5; ++i) all_.lock_and_tear(i);
+    parent.tell("inside");
+    parent.pause_forever();
+  });
+  owner.wait_for("inside");
+  owner.kill();
+  ASSERT_TRUE(watch.until_dead(owner.pid()));
+  const participant_death& death = watch.deaths.at(0);
+  EXPECT_EQ(death.signal, SIGKILL);
+  EXPECT_FALSE(death.exit_code);
+  EXPECT_EQ(death.recovered.size(), 5u);
+  ASSERT_EQ(death.threads.size(), 1u);
+  EXPECT_EQ(death.threads[0].in_hand.size(), 5u);
+  EXPECT_NE(to_string(death).find("was killed by signal 9: 5 mutexes recovered, 0 not"), std::string::npos) << to_string(death);
+  for (unsigned i = 0; i < 5; ++i) expect_usable(all_, i);
+  owner.expect_killed();
+}
+
+/// As after hazard A16: the mutex is free, one of its waiters dies, and another one sleeps. That one is no locker of ours, who would look up by itself.
+/// The kernel does not wake it either: it knows nothing of what the dying waiter was at.
+TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
+  watching watch(all_.where());
+  all_.mutex().lock();
+  child waiter("waiter", [&](agent&) {
+    all_.mutex(1).lock();  // to have a record
+    all_.mutex(1).unlock();
+    syscall(SYS_set_robust_list, nullptr, 3 * sizeof(void*));
+    all_.mutex().lock();
+  });
+  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(waiter.pid()); }));
+  waiter.kill(SIGSTOP);
+  ASSERT_TRUE(within(default_timeout(), [&] { return task_state(waiter.pid()) == 'T'; }));
+  all_.mutex().unlock();
+  child sleeper("sleeper", [&](agent& parent) {
+    parent.tell("ready");
+    const timespec limit{std::chrono::duration_cast<std::chrono::seconds>(default_timeout()).count(), 0};
+    const long rc = syscall(SYS_futex, &reinterpret_cast<pthread_mutex_t&>(all_.mutex()), FUTEX_WAIT, 0, &limit, nullptr, 0);
+    EXPECT_EQ(rc, 0) << "not woken: errno " << errno;
+  });
+  sleeper.wait_for("ready");
+  ASSERT_TRUE(within(default_timeout(), [&] { return task_state(sleeper.pid()) == 'S'; }));
+  waiter.kill();
+  ASSERT_TRUE(watch.until_dead(waiter.pid()));
+  ASSERT_EQ(watch.deaths.at(0).threads.size(), 1u) << "the mutex that it waited for was in hand";
+  EXPECT_TRUE(watch.deaths[0].recovered.empty());
+  sleeper.expect_exit(0);
+  waiter.expect_killed();
+}
+
+TEST_F(supervisor_kill_test, an_orphan_is_found_and_recovered) {
+  watching watch(all_.where(), sweeping_often());
+  for (const orphan_kind kind : {orphan_kind::list_unset, orphan_kind::damaged_list, orphan_kind::too_many_held}) {
+    watch.deaths.clear();
+    child owner("owner", [&](agent&) { die_leaving_orphans(kind, {.acquire = [&] { all_.lock_and_tear(1); }}); });
+    expect_orphaned(owner, kind);
+    ASSERT_TRUE(watch.until([&] { return !watch.deaths.empty() && !watch.deaths.back().recovered.empty(); })) << name_of(kind);
+    EXPECT_TRUE(watch.deaths.back().recovered[0].adopted) << name_of(kind);
+    expect_usable(all_, 1);
+  }
+}
+
+TEST_F(supervisor_kill_test, a_pid_that_was_given_to_another_process_is_no_participant) {
+  child owner("owner", holder());
+  owner.wait_for("inside");
+  // As if the slot named a process that had the pid before: with another start time.
+  auto& where = *detail::segment_access::mapping_of(all_.where());
+  bool found = false;
+  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
+    auto& identity = where.participant_at(i).identity;
+    if (static_cast<pid_t>(identity.load() >> 32) != owner.pid()) continue;
+    identity.store(identity.load() ^ 0x10);
+    found = true;
+  }
+  ASSERT_TRUE(found);
+  watching watch(all_.where());
+  EXPECT_EQ(watch->watched(), 0u) << "a stranger is watched in the place of a dead process";
+  EXPECT_TRUE(watch.deaths.empty());
+  EXPECT_FALSE(all_.mutex().try_lock()) << "what the living hold was recovered";
+  owner.kill();
+  owner.expect_killed();
+}
+
+TEST_F(supervisor_kill_test, a_table_full_of_the_dead) {
+  const auto slots = all_.where().options().participants;
+  for (std::uint32_t i = 0; i < 2 * slots; ++i) {
+    child tidy("tidy", [&](agent&) {
+      all_.mutex(0).lock();
+      all_.mutex(0).unlock();
+      _exit(0);
+    });
+    tidy.expect_exit(0);
+  }
+  watching watch(all_.where());
+  EXPECT_TRUE(watch.deaths.empty());
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    child owner("owner", holder());
+    owner.wait_for("inside");
+    owner.kill();
+    ASSERT_TRUE(watch.until_dead(owner.pid()));
+    owner.expect_killed();
+  }
+  EXPECT_EQ(watch.deaths.size(), slots);
+  EXPECT_EQ(watch->watched(), 0u);
+}
+
+TEST_F(supervisor_kill_test, the_segment_is_unlinked_while_it_is_watched) {
+  const std::string name = "supervisor-kill-test." + std::to_string(getpid());
+  auto where = segment::create(name, small_segment());
+  watching watch(where);
+  ASSERT_TRUE(segment::unlink(name));
+  child owner("owner", [&](agent& parent) {
+    where.find_or_construct<robust_mutex>("late", "account").lock();
+    parent.tell("inside");
+    parent.pause_forever();
+  });
+  owner.wait_for("inside");
+  owner.kill();
+  ASSERT_TRUE(watch.until_dead(owner.pid()));
+  EXPECT_EQ(watch.deaths.at(0).recovered.size(), 1u);
+  EXPECT_TRUE(watch.errors.empty()) << watch.errors[0];
+  owner.expect_killed();
+}
+
+/// pidfd_open() fails with `error` from now on, in this process.
+void forbid_pidfd_open(int error) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(code), code};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST_F(supervisor_kill_test, without_descriptors_of_processes_the_sweep_finds_the_dead) {
+  child reaped("reaped", holder(0));
+  child zombie("zombie", holder(1));
+  reaped.wait_for("inside");
+  zombie.wait_for("inside");
+  child overseer("overseer", [&](agent& parent) {
+    forbid_pidfd_open(EPERM);
+    if (parent.failed()) return;
+    watching watch(all_.where(), sweeping_often());
+    EXPECT_EQ(watch->watched(), 2u + 1u) << "the test's own process, and the two that hold";
+    EXPECT_EQ(watch.errors.size(), 3u) << "once for each process";
+    parent.tell("watching");
+    EXPECT_TRUE(watch.until_dead(zombie.pid()));
+    EXPECT_TRUE(watch.until_dead(reaped.pid()));
+    EXPECT_EQ(watch.deaths.size(), 2u);
+    EXPECT_EQ(watch.errors.size(), 3u);
+    EXPECT_NE(watch.errors.at(0).find("participant pid"), std::string::npos) << watch.errors[0];
+  });
+  overseer.wait_for("watching");
+  reaped.kill();
+  zombie.kill();
+  reaped.expect_killed();
+  overseer.expect_exit(0);
+  zombie.expect_killed();
+  expect_usable(all_, 0);
+  expect_usable(all_, 1);
+}
+
+TEST_F(supervisor_kill_test, errors_come_out_of_dispatch_where_nobody_asked_to_be_told) {
+  child owner("owner", holder());
+  owner.wait_for("inside");
+  child overseer("overseer", [&](agent& parent) {
+    forbid_pidfd_open(EPERM);
+    if (parent.failed()) return;
+    supervisor watch(all_.where(), sweeping_often());
+    unsigned deaths = 0;
+    watch.on_death([&](const participant_death&) { ++deaths; });
+    unsigned errors = 0;
+    parent.tell("watching");
+    const deadline end(default_timeout());
+    while (deaths == 0 && !end.passed()) {
+      try {
+        watch.dispatch();
+      } catch (const std::system_error& error) {
+        EXPECT_EQ(error.code().value(), EPERM);
+        if (++errors == 2) parent.tell("twice");
+      }
+    }
+    EXPECT_EQ(deaths, 1u);
+    EXPECT_EQ(errors, 2u);
+  });
+  overseer.wait_for("twice");
+  owner.kill();
+  owner.expect_killed();
+  overseer.expect_exit(0);
+}
+
+TEST_F(supervisor_kill_test, of_several_supervisors_one_recovers_and_none_does_harm) {
+  constexpr unsigned rounds = 40;
+  shared_counter recovered;
+  std::vector<std::unique_ptr<child>> overseers;
+  for (int i = 0; i < 3; ++i) {
+    overseers.push_back(std::make_unique<child>("overseer", [&](agent& parent) {
+      watching watch(all_.where(), sweeping_often());
+      watch->on_death([&](const participant_death& death) {
+        for (const auto& line : death.recovered) recovered.add(line.outcome == recovery_outcome::repaired ? 1 : 0);
+      });
+      parent.tell("watching");
+      EXPECT_TRUE(watch.until([&] { return recovered.load() >= rounds; })) << recovered.load();
+      EXPECT_TRUE(watch.errors.empty()) << watch.errors[0];
+    }));
+    overseers.back()->wait_for("watching");
+  }
+  for (unsigned i = 0; i < rounds; ++i) {
+    child owner("owner", holder(i % 8));
+    owner.wait_for("inside");
+    owner.kill();
+    owner.expect_killed();
+    ASSERT_TRUE(within(default_timeout(), [&] { return all_.repairs() == i + 1; })) << all_.who_holds_what();
+  }
+  for (const auto& each : overseers) each->expect_exit(0);
+  EXPECT_EQ(recovered.load(), rounds);
+  EXPECT_EQ(all_.repairs(), rounds);
+  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+}
+
+TEST_F(supervisor_kill_test, a_supervisor_that_is_killed_in_a_repair_leaves_it_to_the_next) {
+  repair_.reset();
+  child owner("owner", holder());
+  owner.wait_for("inside");
+  child overseer("overseer", [&](agent& parent) {
+    const auto dies = on_owner_death(all_.where(), "account", [&](const owner_death&) -> repair_result {
+      parent.tell("repairing");
+      parent.pause_forever();
+    });
+    supervisor watch(all_.where());
+    watch.run({});
+  });
+  owner.kill();
+  overseer.wait_for("repairing");
+  const auto mended = all_.mended_here();
+  watching watch(all_.where());
+  overseer.kill();
+  ASSERT_TRUE(watch.until_dead(overseer.pid()));
+  const participant_death& death = *watch.find(overseer.pid());
+  ASSERT_EQ(death.recovered.size(), 1u);
+  EXPECT_EQ(death.recovered[0].outcome, recovery_outcome::repaired);
+  owner.expect_killed();
+  overseer.expect_killed();
+  expect_usable(all_);
+}
+
+}  // namespace
+}  // namespace outlive::testing

@@ -1,0 +1,71 @@
+// A supervisor under test: what it tells is kept, and every wait for it is bounded.
+#pragma once
+
+#include <poll.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <outlive/outlive.hpp>
+
+#include "support/bounded.hpp"
+
+namespace outlive::testing {
+
+/// Sweeps so seldom that nothing in a test is found by one but the first.
+inline supervisor_options without_sweeps() {
+  supervisor_options options;
+  options.sweep = std::chrono::hours(1);
+  return options;
+}
+
+inline supervisor_options sweeping_often() {
+  supervisor_options options;
+  options.sweep = milliseconds(5);
+  return options;
+}
+
+class watching {
+ public:
+  explicit watching(const segment& where, const supervisor_options& options = without_sweeps()) : watch_(where, options) {
+    watch_.on_death([this](const participant_death& death) { deaths.push_back(death); });
+    watch_.on_error([this](const std::system_error& error) { errors.push_back(error.what()); });
+    watch_.dispatch();  // who is attached by now
+  }
+
+  supervisor& operator*() { return watch_; }
+  supervisor* operator->() { return &watch_; }
+
+  /// Dispatches whenever the descriptor says so, until the predicate holds (true) or the time is over.
+  template <typename Predicate>
+  bool until(Predicate predicate, milliseconds limit = default_timeout()) {
+    const deadline end(limit);
+    while (!predicate()) {
+      if (end.passed()) return false;
+      pollfd due{watch_.fd(), POLLIN, 0};
+      if (poll(&due, 1, static_cast<int>(end.left().count())) == 1) watch_.dispatch();
+    }
+    return true;
+  }
+  bool until_dead(pid_t pid, pid_t tid = 0) {
+    return until([&] { return find(pid, tid) != nullptr; });
+  }
+  const participant_death* find(pid_t pid, pid_t tid = 0) const {
+    const auto at = std::find_if(deaths.begin(), deaths.end(), [&](const auto& each) { return each.pid == pid && each.tid == tid; });
+    return at == deaths.end() ? nullptr : &*at;
+  }
+  /// Whether there is nothing to do, as the descriptor says.
+  bool idle() {
+    pollfd due{watch_.fd(), POLLIN, 0};
+    return poll(&due, 1, 0) == 0;
+  }
+
+  std::vector<participant_death> deaths;
+  std::vector<std::string> errors;
+
+ private:
+  supervisor watch_;
+};
+
+}  // namespace outlive::testing
