@@ -33,7 +33,7 @@ bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
 bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine, bool though_referred_to) noexcept {
   shared_u64& identity = where.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
-  if (seen != 0 && (!has_ended(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
+  if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
 
@@ -97,8 +97,8 @@ bool is_reused(std::uint64_t identity) noexcept {
   return now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff);
 }
 
-bool has_ended(std::uint64_t identity) noexcept {
-  return is_reused(identity) || is_process_dead(pid_in(identity));
+bool is_alive(std::uint64_t identity) noexcept {
+  return !is_reused(identity) && !is_process_dead(pid_in(identity));
 }
 
 std::uint32_t join(mapping& where) {
@@ -146,15 +146,11 @@ bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::ui
   return pid_in(identity) == pid && age >= 0;
 }
 
-bool is_alive(std::uint64_t identity) noexcept {
-  return !is_dead(identity);
-}
-
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
     const std::uint64_t identity = where.participant_at(i).identity.load(std::memory_order_acquire);
     if (identity == 0 || is_thread_dead(pid_in(identity), static_cast<pid_t>(tid), 0)) continue;
-    if (!has_ended(identity)) return true;  // else a stranger bears a dead participant's pid
+    if (is_alive(identity)) return true;  // else a stranger bears a dead participant's pid
   }
   return false;
 }

@@ -16,19 +16,17 @@ std::uint32_t join(mapping& where);
 // Adds modules that were loaded since; called where a thread claims a record, so that its locks can be told.
 void refresh_modules(mapping& where, std::uint32_t index);
 
-// What a participant's identity says: the pid; whether that is another process's by now; whether the process has ended.
+// What a participant's identity says: the pid; whether that is another process's by now; whether the process may be alive (false: it is
+// certainly dead).
 constexpr pid_t pid_in(std::uint64_t identity) noexcept {
   return static_cast<pid_t>(identity >> 32);
 }
 bool is_reused(std::uint64_t identity) noexcept;
-bool has_ended(std::uint64_t identity) noexcept;
+bool is_alive(std::uint64_t identity) noexcept;
 
 // Whether the participant still is the process of a thread with that pid and start time, and not one that has taken the slot since. To be
 // asked after what was read of it.
 bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::uint64_t start_time) noexcept;
-
-// Whether the process of a participant's identity may be alive; false: it is certainly dead.
-bool is_alive(std::uint64_t identity) noexcept;
 
 // Whether some participant of the segment has a thread of that id.
 bool has_thread(const mapping& where, std::uint32_t tid) noexcept;

@@ -45,7 +45,7 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   int error = 0;
   file_descriptor handle = process_handle::open(process.pid, error);
   const bool reused = participants::is_reused(identity);
-  process.ended = reused || error == ESRCH || (handle ? process_handle::has_ended(handle.get()) : participants::has_ended(identity));
+  process.ended = reused || error == ESRCH || (handle ? process_handle::has_ended(handle.get()) : !participants::is_alive(identity));
   if (reused) return;
   try {
     if (!handle) throw std::system_error(error, std::generic_category(), "pidfd_open");
