@@ -29,6 +29,7 @@
 #include <system_error>
 #include <vector>
 
+#include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
 #include <outlive/export.hpp>
 #include <outlive/recover.hpp>
@@ -55,10 +56,11 @@ struct mutex_in_hand {
   std::uint64_t module_offset = 0;
 };
 
-// A dead thread that had something in hand.
+// A dead thread that had something in hand, or left a report of its crash.
 struct thread_death {
   logged_thread who;
   std::vector<mutex_in_hand> in_hand;
+  std::optional<crash_report> crash;
 };
 
 // The end of a process that was attached to the segment, or of one thread of it. An orderly end is told, too; then nothing was in hand.
@@ -70,7 +72,7 @@ struct participant_death {
   std::optional<int> exit_code;      // of the process: where this process is its parent and nobody had taken the status before
   std::optional<int> signal;         // the same
   bool core_dumped = false;
-  std::vector<thread_death> threads; // those that had something in hand
+  std::vector<thread_death> threads; // those that had something in hand, or left a report of their crash
   std::vector<recovered_mutex> recovered;
   std::chrono::system_clock::time_point when;      // it was noticed
   std::chrono::nanoseconds recovery_time{};        // from then until all of it was repaired and free, or given up

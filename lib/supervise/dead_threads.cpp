@@ -60,6 +60,8 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
     thread_facts facts;
     if (!describe_thread(facts, where, life, holder_generation_mask) || facts.thread.pid != pid) continue;
     dead.who = name_thread(facts);
+    owner_crash crash;
+    if (describe_crash(crash, where, index, facts.participant)) dead.crash = to_report(crash);
     const held_entry* const held = where.held(index);
     for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
       const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
@@ -84,6 +86,7 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, 
     wake_waiters(*where, dead);
   }
   result.time = std::chrono::steady_clock::now() - begin;
+  result.lines.reserve(done.size());
   for (const auto& lock : done) result.lines.push_back(describe(*where, lock));
   return result;
 }
@@ -100,7 +103,7 @@ mutex_in_hand tell(const mapping& where, const entry_in_hand& entry) {
 }
 
 thread_death tell(const mapping& where, const dead_thread_record& dead) {
-  thread_death told{dead.who, {}};
+  thread_death told{dead.who, {}, dead.crash};
   for (const auto& entry : dead.entries) told.in_hand.push_back(tell(where, entry));
   return told;
 }

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <outlive/supervisor.hpp>
@@ -26,6 +28,7 @@ struct dead_thread_record {
   std::uint64_t generation = 0;
   logged_thread who;
   std::vector<entry_in_hand> entries;
+  std::optional<crash_report> crash;
   bool pending = false;  // something is to be recovered
 };
 

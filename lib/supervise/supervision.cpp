@@ -144,7 +144,7 @@ void supervision::bury(std::uint64_t identity) {
     if (end) (end->by_signal ? death.signal : death.exit_code) = end->value;
     death.core_dumped = end && end->core_dumped;
     for (const auto& each : dead) {
-      if (!each.entries.empty()) death.threads.push_back(tell(*where_, each));
+      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*where_, each));
     }
     death.recovered = std::move(done.lines);
     death.recovery_time = done.time;
@@ -169,7 +169,7 @@ void supervision::bury_threads(pid_t pid) {
       death.tid = each.who.tid;
       death.start_time = each.who.start_time;
       death.command_name = each.who.command_name;
-      if (!each.entries.empty()) death.threads.push_back(tell(*where_, each));
+      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*where_, each));
       std::copy_if(done.lines.begin(), done.lines.end(), std::back_inserter(death.recovered),
                    [&](const recovered_mutex& line) { return line.tid == each.who.tid; });
       death.when = now;
