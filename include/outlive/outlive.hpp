@@ -10,6 +10,7 @@
 #include <outlive/owner_death.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/repair.hpp>
+#include <outlive/reset.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/supervisor.hpp>

@@ -42,6 +42,7 @@ supervision::supervision(const segment& where, const supervisor_options& options
   events_.add(timer_.fd(), timer_key);
   events_.add(kick_.fd(), kick_key);
   watch_for_changes();
+  kick_.notify();
 }
 
 void supervision::watch_for_changes() {
@@ -58,7 +59,7 @@ void supervision::watch_for_changes() {
 void supervision::dispatch() {
   deliver();
   bool changed = false;
-  bool due = false;
+  bool due = !std::exchange(begun_, true);
   for (const std::uint64_t key : events_.ready(events_at_once)) {
     if (key == timer_key) due = true, timer_.acknowledge();
     else if (key == kick_key) kick_.acknowledge();

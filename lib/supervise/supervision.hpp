@@ -61,6 +61,7 @@ class supervision {
   watch_list processes_;
   record_watch records_;
   std::deque<std::function<void()>> to_tell_;
+  bool begun_ = false;  // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };
 

@@ -57,6 +57,7 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
     case errc::not_recoverable:
       return "found " + std::to_string(state.attempts()) + " attempts to repair it, expected one of the " +
              std::to_string(where == nullptr ? 0 : where->constants().attempts) + " (segment_options::attempts) to end with repaired";
+    case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
     case errc::forked_in_repair: return "found this process forked in the repair, expected only its parent to go on";
     case errc::damaged:
       return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) + " and state " + std::to_string(state.word()) +

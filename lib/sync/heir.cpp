@@ -96,7 +96,8 @@ struct verdict {
   std::exception_ptr thrown;
 };
 
-verdict run(const repair_run& repair, const death_facts& facts) {
+template <class Callback>
+verdict run(const Callback& repair, const death_facts& facts) {
   try {
     return {repair(owner_death(facts)), nullptr};
   } catch (abi::__forced_unwind&) {
@@ -113,7 +114,17 @@ settled give_up(const arrival& at, death_facts& facts, const inheritance& past, 
   return leave(at, error);
 }
 
-settled repair(const arrival& at, repair_run& callback, death_facts& facts, const inheritance& past, bool enter) {
+// What the user calls for to rebuild data that no repair mended: it is the caller's, so there is nothing to let go of.
+struct rebuild_run {
+  const repair_callback& callback;
+  repair_result operator()(const owner_death& death) const { return callback(death); }
+  void end() noexcept {}
+};
+
+enum class after_repair { enter, leave, leave_and_throw };
+
+template <class Callback>
+settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past, after_repair then) {
   mapping& where = *at.mine.where;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
@@ -128,7 +139,7 @@ settled repair(const arrival& at, repair_run& callback, death_facts& facts, cons
     // The callback, if it took itself out, and an exception that nobody will see end here, as a part of the repair: they may own the last handle
     // of the segment, whose end gives the record of a thread back that holds nothing. This one has its entry, now and no longer.
     callback.end();
-    if (!enter) outcome.thrown = nullptr;
+    if (then == after_repair::leave) outcome.thrown = nullptr;
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
   }
   crash_barrier();  // the repair's last store before the state that vouches for it
@@ -136,7 +147,7 @@ settled repair(const arrival& at, repair_run& callback, death_facts& facts, cons
   if (outcome.result == repaired) {
     store(at, lock_state(free_consistent));
     log_outcome(where, entry, death_outcome::repaired, took);
-    return enter_or_leave(at, enter, true);
+    return enter_or_leave(at, then == after_repair::enter, true);
   }
   const bool last = attempts >= where.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
@@ -166,7 +177,25 @@ settled settle(const arrival& at, bool enter) {
   gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
   if (used_up) return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
   if (!callback) return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
-  return repair(at, callback, facts, past, enter);
+  return repair(at, callback, facts, past, enter ? after_repair::enter : after_repair::leave);
+}
+
+// The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild that nothing more was allowed to mend, the next
+// one makes "not recoverable" again.
+settled rebuild(const arrival& at, const repair_callback& callback) {
+  const lock_state found(at.lock.state.load(std::memory_order_acquire));
+  if (found.word() == free_consistent) return enter_or_leave(at, false, false);
+  if (!found.is_valid()) return leave(at, errc::damaged);
+  mapping& where = *at.mine.where;
+  inheritance past = read_inheritance(found);
+  // As the last attempt, if attempts are used up: their number must stay one that the state can hold.
+  const unsigned allowed = where.constants().attempts;
+  const bool for_ever = found.condition() == lock_condition::not_recoverable;
+  if (for_ever || past.attempts >= allowed) past.attempts = allowed - 1;
+  death_facts facts;
+  gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
+  rebuild_run run{callback};
+  return repair(at, run, facts, past, after_repair::leave_and_throw);
 }
 
 }  // namespace outlive::detail

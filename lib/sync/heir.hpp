@@ -6,6 +6,8 @@
 #include <exception>
 #include <system_error>
 
+#include <outlive/repair.hpp>
+
 #include "segment/thread_slot.hpp"
 
 namespace outlive::detail {
@@ -27,5 +29,9 @@ struct settled {
 // Makes the mutex consistent, by a repair if one is due. `enter`: afterwards the calling thread is inside; otherwise, and on any error, it has given
 // the mutex back and the entry is gone. Ends the thread when the repair does.
 settled settle(const arrival& at, bool enter);
+
+// Makes the mutex consistent by `callback` in the place of a repair, whatever condition it is in, and gives it back. What is consistent is left as it
+// is, and then `repaired` is false. Ends the thread when the callback does.
+settled rebuild(const arrival& at, const repair_callback& callback);
 
 }  // namespace outlive::detail

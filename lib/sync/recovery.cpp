@@ -136,6 +136,13 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
   }
 }
 
+std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
+  const taken got = take(mine, offset);
+  if (got.no_room) return settled{errc::too_many_locks, false, nullptr};
+  if (got.rc == EBUSY) return std::nullopt;
+  return rebuild({mine, *got.lock, offset, got.rc}, callback);
+}
+
 void forget_origins(attachment& mine) noexcept {
   mapping& where = *mine.where;
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {

@@ -24,6 +24,9 @@ struct recovered_lock {
 // for nobody.
 void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell);
 
+// Rebuilds what the mutex at `offset` protects, as rebuild() does. Nothing: somebody has the mutex now.
+std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback);
+
 // Makes unrepaired mutexes forget whose death it was, so that the records of those dead are free again: the last resort of a thread that
 // finds no record (U3). Such a mutex's owner is "unknown" from then on.
 void forget_origins(attachment& mine) noexcept;

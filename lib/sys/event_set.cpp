@@ -70,9 +70,9 @@ repeating_timer::repeating_timer(std::chrono::nanoseconds period)
     : timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(period);
   itimerspec times{};
-  times.it_value.tv_nsec = 1;
   times.it_interval.tv_sec = static_cast<time_t>(whole.count());
   times.it_interval.tv_nsec = static_cast<long>((period - whole).count());
+  times.it_value = times.it_interval;
   if (::timerfd_settime(timer_.get(), 0, &times, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "timerfd_settime");
 }
 

@@ -27,7 +27,7 @@ class event_set {
   file_descriptor epoll_;
 };
 
-// Readable at once, and then once in each period, however often that has passed.
+// Readable once a period is over, until it is acknowledged, however many have passed by then.
 class repeating_timer {
  public:
   explicit repeating_timer(std::chrono::nanoseconds period);  // throws std::system_error
