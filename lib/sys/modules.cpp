@@ -72,7 +72,7 @@ int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
   auto& state = *static_cast<visit_state*>(context);
   const bool is_executable = state.first;  // the dynamic linker tells the executable first, without a name
   state.first = false;
-  loaded_module module{info->dlpi_addr, std::numeric_limits<std::uint64_t>::max(), 0, info->dlpi_name, {}};
+  loaded_module module{info->dlpi_addr, std::numeric_limits<std::uint64_t>::max(), 0, info->dlpi_name, {}, 0};
   if (is_executable && module.path.empty()) module.path = executable_path();
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
@@ -81,6 +81,7 @@ int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
       module.begin = std::min<std::uint64_t>(module.begin, begin);
       module.end = std::max<std::uint64_t>(module.end, begin + part.p_memsz);
     }
+    if (part.p_type == PT_GNU_EH_FRAME) module.frame_header = begin;
     if (part.p_type == PT_NOTE && module.build_id.empty()) {
       module.build_id = build_id_in(reinterpret_cast<const char*>(begin), part.p_memsz);
     }

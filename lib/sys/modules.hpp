@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include <outlive/export.hpp>
+
 namespace outlive::detail {
 
 struct loaded_module {
@@ -14,6 +16,7 @@ struct loaded_module {
   std::uint64_t end;
   std::string_view path;
   std::string_view build_id;  // raw bytes, at most 20 of them
+  std::uint64_t frame_header = 0;  // address of its .eh_frame_hdr, by which it is unwound; 0: it has none
 };
 
 // Makes the mutex of for_each_module(): before any other that is held over a fork and in which that is called, because a fork takes the newest
@@ -21,7 +24,7 @@ struct loaded_module {
 void prepare_modules();
 
 // Calls visit(module, context) for each module; it stops when visit returns false. Throws what visit throws.
-void for_each_module(bool (*visit)(const loaded_module&, void*), void* context);
+OUTLIVE_API void for_each_module(bool (*visit)(const loaded_module&, void*), void* context);
 
 // Name of the function that contains `offset` in the ELF file `path`, if the file's build id is `build_id` (or that is empty). From
 // the file's symbol table, demangled; empty where there is none. Believes nothing that stands in the file.

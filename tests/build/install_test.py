@@ -52,7 +52,7 @@ def installed_files():
     run("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", DESTDIR)
     wanted = {PREFIX / "include" / str(path.relative_to(ROOT / "include")).removesuffix(".in")
               for path in (ROOT / "include").rglob("*") if path.suffix in (".hpp", ".in")}
-    libraries = ["outlive", "outlive-killtest"]
+    libraries = ["outlive", "outlive-crash", "outlive-killtest"]
     for name in libraries:
         wanted |= {LIBDIR / f"lib{name}.so.{VERSION}", LIBDIR / f"lib{name}.so", LIBDIR / f"pkgconfig/{name}.pc"}
     wanted |= {LIBDIR / "cmake/outlive/outliveConfig.cmake", LIBDIR / "cmake/outlive/outliveConfigVersion.cmake"}

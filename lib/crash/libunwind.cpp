@@ -1,0 +1,64 @@
+#include "crash/libunwind.hpp"
+
+#include <dlfcn.h>
+
+namespace outlive::crash {
+
+namespace {
+
+#define NAME_OF_EXPANDED(name) #name
+#define NAME_OF(name) NAME_OF_EXPANDED(name)
+#if defined(__x86_64__)
+#define LIBUNWIND_ARCHITECTURE "x86_64"
+#else
+#define LIBUNWIND_ARCHITECTURE "aarch64"
+#endif
+
+class loader {
+ public:
+  explicit loader(const char* file) : file_(file), library_(::dlopen(file, RTLD_NOW | RTLD_LOCAL)) {
+    const char* const why = library_ == nullptr ? ::dlerror() : nullptr;
+    if (library_ == nullptr) problem_ = std::string("libunwind cannot be loaded: ") + (why != nullptr ? why : file);
+  }
+  template <class Function>
+  void take(Function& to, const char* name) {
+    if (library_ == nullptr) return;
+    to = reinterpret_cast<Function>(::dlsym(library_, name));
+    if (to == nullptr && problem_.empty()) problem_ = std::string(file_) + " has no " + name;
+  }
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+ private:
+  const char* file_;
+  void* library_;
+  std::string problem_;
+};
+
+libunwind load() {
+  libunwind made;
+  loader generic("libunwind-" LIBUNWIND_ARCHITECTURE ".so.8");
+  generic.take(made.create_space, NAME_OF(unw_create_addr_space));
+  generic.take(made.destroy_space, NAME_OF(unw_destroy_addr_space));
+  generic.take(made.init, NAME_OF(unw_init_remote));
+  generic.take(made.step, NAME_OF(unw_step));
+  generic.take(made.get, NAME_OF(unw_get_reg));
+  generic.take(made.name, NAME_OF(unw_get_proc_name));
+  generic.take(made.search_table, NAME_OF(UNW_ARCH_OBJ(dwarf_search_unwind_table)));
+  made.problem = made.trace_problem = generic.problem();
+  if (!made.problem.empty()) return made;
+  loader ptrace("libunwind-ptrace.so.0");
+  ptrace.take(made.trace_create, "_UPT_create");
+  ptrace.take(made.trace_destroy, "_UPT_destroy");
+  ptrace.take(made.trace_accessors, "_UPT_accessors");
+  made.trace_problem = ptrace.problem();
+  return made;
+}
+
+}  // namespace
+
+const libunwind& the_libunwind() {
+  static const libunwind& instance = *new libunwind(load());  // never destroyed: threads crash during static destruction, too
+  return instance;
+}
+
+}  // namespace outlive::crash
