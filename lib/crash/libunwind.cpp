@@ -38,19 +38,11 @@ libunwind load() {
   libunwind made;
   loader generic("libunwind-" LIBUNWIND_ARCHITECTURE ".so.8");
   generic.take(made.create_space, NAME_OF(unw_create_addr_space));
-  generic.take(made.destroy_space, NAME_OF(unw_destroy_addr_space));
   generic.take(made.init, NAME_OF(unw_init_remote));
   generic.take(made.step, NAME_OF(unw_step));
   generic.take(made.get, NAME_OF(unw_get_reg));
-  generic.take(made.name, NAME_OF(unw_get_proc_name));
   generic.take(made.search_table, NAME_OF(UNW_ARCH_OBJ(dwarf_search_unwind_table)));
-  made.problem = made.trace_problem = generic.problem();
-  if (!made.problem.empty()) return made;
-  loader ptrace("libunwind-ptrace.so.0");
-  ptrace.take(made.trace_create, "_UPT_create");
-  ptrace.take(made.trace_destroy, "_UPT_destroy");
-  ptrace.take(made.trace_accessors, "_UPT_accessors");
-  made.trace_problem = ptrace.problem();
+  made.problem = generic.problem();
   return made;
 }
 

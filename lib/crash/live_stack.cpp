@@ -1,74 +1,79 @@
 #include <outlive/live_stack.hpp>
 
-#include <cxxabi.h>
+#include <elf.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <exception>
-#include <memory>
 #include <thread>
+#include <vector>
 
-#include "crash/libunwind.hpp"
-#include "crash/process_maps.hpp"
+#include "crash/process_modules.hpp"
 #include "crash/tracer.hpp"
+#include "crash/unwinder.hpp"
+#include "sys/modules.hpp"
 
 namespace outlive {
 
 namespace {
 
 constexpr std::size_t most_frames = 64;
-constexpr std::size_t longest_name = 1024;
 
-std::string readable(const char* name) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), &std::free);
-  return text != nullptr ? text.get() : name;
-}
-
-void locate(stack_frame& frame, const std::vector<crash::mapped_file>& files) {
-  const auto found = std::find_if(files.begin(), files.end(), [&](const crash::mapped_file& each) { return frame.address >= each.begin && frame.address < each.end; });
-  if (found == files.end()) return;
-  frame.module = found->path;
-  frame.offset = frame.address - found->base;
-}
-
-thread_stack read_frames(pid_t tid) {
-  const crash::libunwind& by = crash::the_libunwind();
-  thread_stack stack;
-  const std::unique_ptr<void, void (*)(void*)> argument(by.trace_create(tid), by.trace_destroy);
-  const std::unique_ptr<std::remove_pointer_t<unw_addr_space_t>, void (*)(unw_addr_space_t)> space(by.create_space(by.trace_accessors, 0), by.destroy_space);
-  unw_cursor_t cursor;
-  if (argument == nullptr || space == nullptr || by.init(&cursor, space.get(), argument.get()) != 0) {
-    stack.problem = "libunwind cannot read the registers of thread " + std::to_string(tid);
-    return stack;
+const crash::process_module* module_of(const std::vector<crash::process_module>& all, std::uint64_t address) {
+  for (const crash::process_module& each : all) {
+    if (address >= each.at.begin && address < each.at.end) return &each;
   }
-  const auto files = crash::executable_mappings(tid);
-  do {
-    unw_word_t address = 0;
-    if (by.get(&cursor, UNW_REG_IP, &address) != 0 || address == 0) break;
-    stack_frame& frame = stack.frames.emplace_back();
-    frame.address = address;
-    locate(frame, files);
-    char name[longest_name];
-    unw_word_t offset = 0;
-    if (by.name(&cursor, name, sizeof name, &offset) != 0) continue;
-    frame.function = readable(name);
-    frame.function_offset = offset;
-  } while (stack.frames.size() < most_frames && by.step(&cursor) > 0);
-  if (stack.frames.empty()) stack.problem = "thread " + std::to_string(tid) + " has no frame that can be read";
-  return stack;
+  return nullptr;
+}
+
+stack_frame describe(const std::vector<crash::process_module>& modules, std::uint64_t address, bool is_return_address) {
+  stack_frame frame;
+  frame.address = address;
+  const crash::process_module* const module = module_of(modules, address);
+  if (module == nullptr) return frame;
+  frame.module = module->path;
+  frame.offset = address - module->base;
+  if (module->deleted) return frame;
+  // A return address may already be the next function's: the call before it is meant.
+  const std::uint64_t inside = is_return_address ? 1 : 0;
+  const detail::found_symbol found = detail::function_at(frame.module, {}, frame.offset - inside);
+  frame.function = found.name;
+  frame.function_offset = found.name.empty() ? 0 : found.offset + inside;
+  return frame;
 }
 
 thread_stack trace(pid_t tid) {
-  const crash::stopped_thread stopped(tid);
-  if (!stopped.problem().empty()) return {{}, stopped.problem()};
-  return read_frames(tid);
+  std::vector<crash::process_module> modules;
+  std::uint64_t addresses[most_frames];
+  std::size_t count = 0;
+  {
+    const crash::stopped_thread stopped(tid);
+    if (!stopped.problem().empty()) return {{}, stopped.problem()};
+    user_regs_struct found{};
+    iovec registers{&found, sizeof found};
+    if (::ptrace(PTRACE_GETREGSET, tid, reinterpret_cast<void*>(NT_PRSTATUS), &registers) != 0) {
+      return {{}, "thread " + std::to_string(tid) + " does not tell its registers"};
+    }
+    crash::checked_memory memory(tid);
+    modules = crash::modules_of(tid, memory);
+    const auto find = [](std::uint64_t address, void* where) -> const crash::mapped_module* {
+      const crash::process_module* const module = module_of(*static_cast<std::vector<crash::process_module>*>(where), address);
+      return module != nullptr ? &module->at : nullptr;
+    };
+    crash::unwinding from{crash::registers(found), memory, find, &modules};
+    count = crash::unwind(from, addresses, most_frames);
+  }
+  // Names are looked up when the thread runs again.
+  thread_stack stack;
+  for (std::size_t i = 0; i < count; ++i) stack.frames.push_back(describe(modules, addresses[i], i > 0));
+  return stack;
 }
 
 }  // namespace
 
 thread_stack live_stack(pid_t tid) {
-  if (const std::string& problem = crash::the_libunwind().trace_problem; !problem.empty()) return {{}, problem};
+  if (const std::string& problem = crash::prepare_unwinder(); !problem.empty()) return {{}, problem};
   thread_stack stack;
   std::exception_ptr thrown;
   // A thread of its own: whatever happens in it, the kernel lets the traced one go when it ends.

@@ -1,6 +1,7 @@
 // The registers of an interrupted thread, by the numbers that DWARF gives them: what differs by architecture.
 #pragma once
 
+#include <sys/user.h>
 #include <ucontext.h>
 
 #include <cstdint>
@@ -19,6 +20,8 @@ struct registers {
                                   REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
     for (unsigned i = 0; i < count; ++i) values[i] = static_cast<std::uint64_t>(context.uc_mcontext.gregs[order[i]]);
   }
+  explicit registers(const user_regs_struct& r) noexcept
+      : values{r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip} {}
 };
 #elif defined(__aarch64__)
 struct registers {
@@ -32,6 +35,11 @@ struct registers {
     for (unsigned i = 0; i < stack_pointer; ++i) values[i] = context.uc_mcontext.regs[i];
     values[stack_pointer] = context.uc_mcontext.sp;
     values[instruction] = context.uc_mcontext.pc;
+  }
+  explicit registers(const user_regs_struct& r) noexcept {
+    for (unsigned i = 0; i < stack_pointer; ++i) values[i] = r.regs[i];
+    values[stack_pointer] = r.sp;
+    values[instruction] = r.pc;
   }
 };
 #else

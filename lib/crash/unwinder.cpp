@@ -1,33 +1,14 @@
 #include "crash/unwinder.hpp"
 
-#include <cstring>
-
 #include "crash/libunwind.hpp"
 #include "crash/module_map.hpp"
-#include "crash/own_memory.hpp"
-#include "crash/registers.hpp"
 
 namespace outlive::crash {
 
 namespace {
 
-struct interrupted {
-  registers at;
-  own_memory memory;
-
-  bool read(std::uint64_t address, void* to, std::size_t size) noexcept {
-    for (std::size_t i = 0; i < size; ++i) {
-      std::uint64_t word = 0;
-      const std::uint64_t byte = address + i;
-      if (!memory.read(byte & ~std::uint64_t{7}, word)) return false;
-      static_cast<unsigned char*>(to)[i] = static_cast<unsigned char>(word >> (byte % 8 * 8));
-    }
-    return true;
-  }
-};
-
-interrupted& of(void* argument) noexcept {
-  return *static_cast<interrupted*>(argument);
+unwinding& of(void* argument) noexcept {
+  return *static_cast<unwinding*>(argument);
 }
 
 // .eh_frame_hdr as all linkers write it: a sorted table of pairs of 32 bits, relative to itself.
@@ -46,9 +27,9 @@ constexpr std::uint8_t encoded_unsigned = 0x03;           // DW_EH_PE_udata4
 constexpr std::uint8_t encoded_relative_to_table = 0x3b;  // DW_EH_PE_datarel | sdata4
 
 int find_proc_info(unw_addr_space_t space, unw_word_t address, unw_proc_info_t* info, int need_unwind_info, void* argument) {
-  const mapped_module* const module = module_with(address);
+  const mapped_module* const module = of(argument).find(address, of(argument).where);
   frame_header header{};
-  if (module == nullptr || module->frame_header == 0 || !of(argument).read(module->frame_header, &header, sizeof header)) return -UNW_ENOINFO;
+  if (module == nullptr || module->frame_header == 0 || !of(argument).memory.bytes(module->frame_header, &header, sizeof header)) return -UNW_ENOINFO;
   if (header.version != 1 || header.frame_pointer_encoding != encoded_relative_to_place || header.count_encoding != encoded_unsigned ||
       header.table_encoding != encoded_relative_to_table) {
     return -UNW_ENOINFO;
@@ -71,7 +52,7 @@ int no_dynamic_info(unw_addr_space_t, unw_word_t*, void*) {
 
 int access_memory(unw_addr_space_t, unw_word_t address, unw_word_t* word, int write, void* argument) {
   std::uint64_t value = 0;
-  if (write != 0 || !of(argument).memory.read(address, value)) return -UNW_EINVAL;
+  if (write != 0 || !of(argument).memory.word(address, value)) return -UNW_EINVAL;
   *word = value;
   return 0;
 }
@@ -103,17 +84,17 @@ unw_addr_space_t the_space() noexcept {
 }
 
 // A call through a wild pointer leaves an instruction that nothing can be unwound from. Its caller is where the call has put it.
-bool step_over_wild_call(interrupted& here) noexcept {
+bool step_over_wild_call(unwinding& here) noexcept {
   auto& values = here.at.values;
-  if (module_with(values[registers::instruction]) != nullptr) return false;
+  if (here.find(values[registers::instruction], here.where) != nullptr) return false;
 #if defined(__x86_64__)
   std::uint64_t& stack = values[registers::stack_pointer];
   std::uint64_t caller = 0;
-  if (!here.memory.read(stack, caller) || module_with(caller) == nullptr) return false;
+  if (!here.memory.word(stack, caller) || here.find(caller, here.where) == nullptr) return false;
   stack += sizeof caller;
 #else
   const std::uint64_t caller = values[registers::link];
-  if (module_with(caller) == nullptr) return false;
+  if (here.find(caller, here.where) == nullptr) return false;
 #endif
   values[registers::instruction] = caller;
   return true;
@@ -130,21 +111,25 @@ const std::string& prepare_unwinder() {
   return problem;
 }
 
-std::size_t unwind(const ucontext_t& context, std::uint64_t (&frames)[max_frames]) noexcept {
-  interrupted here{registers(context), {}};
+std::size_t unwind(unwinding& from, std::uint64_t* frames, std::size_t most) noexcept {
   std::size_t count = 0;
-  frames[count++] = here.at.values[registers::instruction];
+  frames[count++] = from.at.values[registers::instruction];
   if (the_space() == nullptr) return count;
-  if (step_over_wild_call(here)) frames[count++] = here.at.values[registers::instruction];
+  if (step_over_wild_call(from)) frames[count++] = from.at.values[registers::instruction];
   const libunwind& by = the_libunwind();
   unw_cursor_t cursor;
-  if (by.init(&cursor, the_space(), &here) != 0) return count;
-  while (count < max_frames && by.step(&cursor) > 0) {
+  if (by.init(&cursor, the_space(), &from) != 0) return count;
+  while (count < most && by.step(&cursor) > 0) {
     unw_word_t address = 0;
     if (by.get(&cursor, UNW_REG_IP, &address) != 0 || address == 0) break;
     frames[count++] = address;
   }
   return count;
+}
+
+std::size_t unwind(const ucontext_t& context, std::uint64_t (&frames)[max_frames]) noexcept {
+  unwinding here{registers(context), checked_memory(), [](std::uint64_t address, void*) { return module_with(address); }, nullptr};
+  return unwind(here, frames, max_frames);
 }
 
 }  // namespace outlive::crash

@@ -32,7 +32,7 @@ struct found_symbol {
   std::string name;
   std::uint64_t offset = 0;  // from the function's first byte
 };
-found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
+OUTLIVE_API found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
 std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
 
 }  // namespace outlive::detail
