@@ -14,6 +14,7 @@
 
 #include "killtest/robust_list.hpp"
 #include "killtest/unwind.hpp"
+#include "killtest/write_guard.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -21,12 +22,12 @@ namespace {
 
 constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t max_open = 2;  // an instruction that stores across two pages
+constexpr std::size_t largest_store = 512;  // fxsave
 constexpr std::size_t altstack_bytes = 256 * 1024;
 
 #if defined(__x86_64__)
+
 constexpr greg_t trap_flag = 0x100;
-constexpr greg_t write_fault = 2;  // of the page fault's error code
-#endif
 
 struct open_page {
   char* at = nullptr;
@@ -36,6 +37,7 @@ struct open_page {
 // Used by the signal handlers of the one thread that is traced.
 struct scout_state {
   store_log* log = nullptr;
+  write_guard guard;
   char* base = nullptr;
   std::size_t size = 0;
   std::optional<robust_list> list;
@@ -55,17 +57,13 @@ struct scout_state {
 
 scout_state* scout = nullptr;
 
-void protect(char* at, std::size_t size, int how) noexcept {
-  if (::mprotect(at, size, how) != 0) ::abort();
-}
-
 std::uint32_t held_now() noexcept {
   return scout->log->held(scout->offsets, scout->list->offsets(scout->base, scout->size, scout->offsets));
 }
 
 // A page that is not writable would keep the kernel from marking the mutexes in it (killtest.md, fact 8).
 [[noreturn]] void die_here() noexcept {
-  protect(scout->base, scout->size, PROT_READ | PROT_WRITE);
+  scout->guard.open();
   if (scout->plan.instead != nullptr) scout->plan.instead();
   for (;;) ::syscall(SYS_tgkill, ::syscall(SYS_getpid), ::syscall(SYS_gettid), SIGKILL);
 }
@@ -74,8 +72,6 @@ bool is_due(bool before_next) noexcept {
   return scout->has_plan && scout->plan.before_next == before_next && scout->log->count() - scout->set_up == scout->plan.stores;
 }
 
-#if defined(__x86_64__)
-
 // A fault that is none of ours: as if nobody had caught it.
 void die_of(int signal) noexcept {
   struct sigaction plain {};
@@ -83,25 +79,43 @@ void die_of(int signal) noexcept {
   ::sigaction(signal, &plain, nullptr);  // the instruction faults again
 }
 
-void on_fault(int, siginfo_t* info, void* context) noexcept {
-  auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+void open_to(char* page, ucontext_t& context) noexcept {
+  open_page& opened = scout->open[scout->open_count++];
+  opened.at = page;
+  std::memcpy(opened.before, page, page_bytes);
+  scout->guard.let_through(page, context);
+}
+
+// The page next to it that a store to this address may reach, too; nullptr: none. Which of its bytes a store that is not aligned faults for, its first
+// one or the first one of the second page, is up to the processor. An instruction that stores to places far from each other (scatter) is not seen
+// whole: the comparison with a run without a log finds that out.
+char* neighbour(char* address, char* page) noexcept {
+  const auto in_page = static_cast<std::size_t>(address - page);
+  if (in_page >= page_bytes - largest_store) return page + page_bytes < scout->base + scout->size ? page + page_bytes : nullptr;
+  return in_page < largest_store && page > scout->base ? page - page_bytes : nullptr;
+}
+
+void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
+  auto& context = *static_cast<ucontext_t*>(of_victim);
+  scout->guard.enter();
+  if (!scout->guard.is_store(*info, context)) {
+    if (!scout->guard.allows_load(*info, context)) die_of(SIGSEGV);
+    return;
+  }
+  if (scout->open_count == max_open) return die_of(SIGSEGV);
   char* const address = static_cast<char*>(info->si_addr);
   char* const page = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
-  const bool ours = info->si_code == SEGV_ACCERR && address >= scout->base && address < scout->base + scout->size &&
-                    (registers[REG_ERR] & write_fault) != 0;
-  if (!ours || scout->open_count == max_open) return die_of(SIGSEGV);
   if (!scout->stepping) {
     if (is_due(true)) die_here();
     scout->held_before = held_now();
     std::uintptr_t addresses[max_frames];
-    scout->stack = scout->log->stack(addresses, unwind(context, addresses));
+    scout->stack = scout->log->stack(addresses, unwind(of_victim, addresses));
     scout->stepping = true;
-    registers[REG_EFL] |= trap_flag;
+    context.uc_mcontext.gregs[REG_EFL] |= trap_flag;
   }
-  open_page& opened = scout->open[scout->open_count++];
-  opened.at = page;
-  std::memcpy(opened.before, page, page_bytes);
-  protect(page, page_bytes, PROT_READ | PROT_WRITE);
+  open_to(page, context);
+  if (scout->guard.faults_for_each_page()) return;
+  if (char* const other = neighbour(address, page)) open_to(other, context);
 }
 
 struct changed_bytes {
@@ -121,8 +135,10 @@ changed_bytes change_of(const open_page& page) noexcept {
   return {page.before + first, after + first, last - first + 1};
 }
 
-void on_trap(int, siginfo_t*, void* context) noexcept {
-  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~trap_flag;
+void on_trap(int, siginfo_t*, void* of_victim) noexcept {
+  auto& context = *static_cast<ucontext_t*>(of_victim);
+  scout->guard.enter();
+  context.uc_mcontext.gregs[REG_EFL] &= ~trap_flag;
   if (!scout->stepping) return die_of(SIGTRAP);
   scout->stepping = false;
   // Two pages, changed on both sides of their border, are one store.
@@ -148,7 +164,7 @@ void on_trap(int, siginfo_t*, void* context) noexcept {
   }
   scout->log->add(offset, static_cast<std::uint32_t>(size), before, after, scout->stack, scout->held_before, held_now());
   if (is_due(false)) die_here();
-  for (std::size_t i = 0; i < scout->open_count; ++i) protect(scout->open[i].at, page_bytes, PROT_READ);
+  for (std::size_t i = 0; i < scout->open_count; ++i) scout->guard.stop_again(scout->open[i].at, context);
   scout->open_count = 0;
 }
 
@@ -166,22 +182,15 @@ bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) no
   return ::sigaction(signal, nullptr, &now) == 0 && now.sa_sigaction == handler;
 }
 
-#endif
-
 }  // namespace
 
-#if defined(__x86_64__)
-
-const char* why_no_page_protection() noexcept {
-  return nullptr;
-}
-
-void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan* plan) {
+void begin_logging(engine how, store_log& log, char* base, std::size_t size, const kill_plan* plan) {
   static scout_state state;  // zero pages until it is used; in the forked process alone
   scout = &state;
   state.log = &log;
   state.base = base;
   state.size = size;
+  state.guard.begin(how, base, size);
   state.list.emplace();
   state.has_plan = plan != nullptr;
   if (plan != nullptr) state.plan = *plan;
@@ -198,13 +207,13 @@ void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan
   log.begin_tested(held_now());
   state.set_up = log.count();
   if (is_due(false)) die_here();
-  protect(base, size, PROT_READ);
+  state.guard.close();
 }
 
 const char* end_logging() {
   if (is_due(true)) die_here();
   scout->log->finish(held_now());
-  protect(scout->base, scout->size, PROT_READ | PROT_WRITE);
+  scout->guard.open();
   const bool ours = is_handled(SIGSEGV, &on_fault) && is_handled(SIGTRAP, &on_trap);
   ::sigaction(SIGSEGV, &scout->former_segv, nullptr);
   ::sigaction(SIGTRAP, &scout->former_trap, nullptr);
@@ -214,11 +223,9 @@ const char* end_logging() {
 
 #else
 
-const char* why_no_page_protection() noexcept {
-  return "single steps by the trap flag are there for x86-64 only";
-}
+}  // namespace
 
-void begin_logging(store_log&, char*, std::size_t, const kill_plan*) {
+void begin_logging(engine, store_log&, char*, std::size_t, const kill_plan*) {
   throw std::system_error(ENOSYS, std::generic_category(), why_no_page_protection());
 }
 

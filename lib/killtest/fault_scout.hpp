@@ -1,7 +1,7 @@
 // fault_scout: logs each store that the calling thread makes to the segment, from inside of its process.
 //
-// The segment is write-protected. A store faults; the handler opens its page, lets the processor execute this one instruction (trap flag), compares
-// the page with what was there, logs the difference, and closes the page again. Everything else runs at full speed. An instruction that stores in
+// The segment is write-protected, by its pages or by a protection key (write_guard). A store faults; the handler opens its page, lets the processor
+// execute this one instruction (trap flag), compares the page with what was there, logs the difference, and closes the page again. Everything else runs at full speed. An instruction that stores in
 // several steps (rep movs) traps after each, so that each is a store of its own.
 //
 // Limit: a system call that writes into the segment gets EFAULT instead (killtest.md: measured for read(2)); the explorer finds that out, and uses
@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#include <outlive/killtest/report.hpp>
 
 #include "killtest/store_log.hpp"
 
@@ -23,11 +25,8 @@ struct kill_plan {
   void (*instead)() = nullptr;
 };
 
-// Whether this machine has an engine of this kind; says why not.
-[[nodiscard]] const char* why_no_page_protection() noexcept;
-
-// Begins to log; what is in the log already was set-up. One in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
-void begin_logging(store_log& log, char* base, std::size_t size, const kill_plan* plan);
+// Begins to log, by page protection or protection keys; what is in the log already was set-up. One in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
+void begin_logging(engine how, store_log& log, char* base, std::size_t size, const kill_plan* plan);
 
 // Ends it; the segment can be written again. Returns: nullptr, or why the log cannot be believed.
 const char* end_logging();

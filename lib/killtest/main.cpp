@@ -42,6 +42,7 @@ struct command_line {
 
 const std::map<std::string, engine>& engines() {
   static const std::map<std::string, engine> all{{"automatic", engine::automatic},
+                                                 {"protection-keys", engine::protection_keys},
                                                  {"page-protection", engine::page_protection},
                                                  {"single-step", engine::single_step}};
   return all;
@@ -56,7 +57,7 @@ std::vector<std::string> engine_names() {
 void declare(CLI::App& app, command_line& given) {
   app.add_option("SCENARIO", given.names, "which ones; all of them if none is named");
   app.add_flag("--list", given.list, "print the scenarios' names");
-  app.add_option("--engine", given.engine, "how stores are seen: automatic, page-protection or single-step")
+  app.add_option("--engine", given.engine, "how stores are seen: automatic, protection-keys, page-protection or single-step")
       ->check(CLI::IsMember(engine_names()))->option_text("NAME");
   app.add_flag("--isolate", given.how.isolate, "a process for each state");
   app.add_option("--depth", given.how.depth, "deaths in a row")->check(CLI::PositiveNumber)->option_text("N");

@@ -9,6 +9,7 @@
 #include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 #include "killtest/step_scout.hpp"
+#include "killtest/write_guard.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -17,17 +18,27 @@ namespace {
 constexpr int by_faults = 10;   // times the limit of one judgement
 constexpr int by_steps = 100;
 
+const char* why_not(engine which) {
+  switch (which) {
+    case engine::protection_keys: return why_no_protection_keys();
+    case engine::page_protection: return why_no_page_protection();
+    case engine::single_step: return why_no_single_steps();
+    case engine::automatic: break;
+  }
+  return "no engine";
+}
+
 }  // namespace
 
 const char* recorder::choose(engine wanted) {
-  const char* const no_faults = wanted == engine::single_step ? "another engine is wanted" : why_no_page_protection();
-  if (no_faults == nullptr) {
-    chosen_ = engine::page_protection;
-    return nullptr;
+  const char* why = "no engine";
+  for (const engine each : {engine::protection_keys, engine::page_protection, engine::single_step}) {
+    if (wanted != engine::automatic && wanted != each) continue;
+    chosen_ = each;
+    why = why_not(each);
+    if (why == nullptr) return nullptr;
   }
-  if (wanted == engine::page_protection) return no_faults;
-  chosen_ = engine::single_step;
-  return why_no_single_steps();
+  return why;
 }
 
 std::shared_ptr<const recording> recorder::record(const act& what, std::string& fault) {
@@ -46,7 +57,7 @@ int recorder::record_by_faults(const act& what, std::string& fault) {
     take_private_view(seg_, seg_.fd());
     const auto registered = what.set_up();
     log_differences(log_, seg_);
-    begin_logging(log_, base_of(seg_), seg_.size_bytes(), nullptr);
+    begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
     what.tested();
     if (const char* const why = end_logging()) throw std::runtime_error(why);
   }, failure.text());
@@ -74,7 +85,7 @@ std::string recorder::kill_at(const act& what, const segment_copy& copy, const l
   const pid_t pid = start_process([&] {
     take_view_of(seg_, copy.fd());
     const auto registered = what.set_up();
-    begin_logging(log_, base_of(seg_), seg_.size_bytes(), &plan);
+    begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), &plan);
     what.tested();
     static_cast<void>(end_logging());
   }, failure.text());

@@ -26,6 +26,7 @@ std::string_view to_string(verdict which) noexcept {
 std::string_view to_string(engine which) noexcept {
   switch (which) {
     case engine::automatic: return "automatic";
+    case engine::protection_keys: return "protection keys";
     case engine::page_protection: return "page protection";
     case engine::single_step: return "single steps";
   }

@@ -127,7 +127,7 @@ void run(const plan_of_death& plan) {
   static const auto* const registered = new std::vector<repair_registration>(plan.what.set_up());
   static_cast<void>(registered);
   const kill_plan at{plan.stores, false, &leave_the_handler};
-  begin_logging(log, base_of(plan.seg), plan.seg.size_bytes(), &at);
+  begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), &at);
   if (sigsetjmp(place, 1) != 0) {
     // Out of the handler, and out of the victim's functions, none of which is unwound.
     restore_signals();

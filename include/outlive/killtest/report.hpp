@@ -24,7 +24,8 @@ enum class verdict {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
 
 enum class engine {
-  automatic,        // page protection; single steps where the victim's system calls write into the segment
+  automatic,        // protection keys, or page protection where there are none; single steps where system calls of the victim write into the segment
+  protection_keys,  // each store faults, by a memory protection key (PKU): no system call for a store
   page_protection,  // each store faults, by mprotect()
   single_step,      // ptrace: every instruction, and a comparison of the segment
 };
