@@ -7,9 +7,17 @@ class App;
 
 namespace commands {
 
-// For all commands: 0 all is well, 1 something is wrong with what was looked at, 2 the command could not do its work.
-inline constexpr int fine = 0, something_wrong = 1, could_not_run = 2;
+// For all commands. 0: all is well. 1: it was looked at, or tried, and something is wrong. 2: the arguments make no sense. 3: it could not be done,
+// as for want of a segment, a permission or memory.
+inline constexpr int fine = 0, something_wrong = 1, wrong_usage = 2, system_error = 3;
 
+// An exception that a command ends with becomes wrong_usage (a name that no segment can have) or system_error, and a line on stderr: see main().
+
+void add_deaths(CLI::App& tool, int& exit_code);
+void add_ls(CLI::App& tool, int& exit_code);
+void add_metrics(CLI::App& tool, int& exit_code);
+void add_rm(CLI::App& tool, int& exit_code);
+void add_show(CLI::App& tool, int& exit_code);
 void add_torture(CLI::App& tool, int& exit_code);
 
 }  // namespace commands

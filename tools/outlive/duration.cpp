@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <CLI/CLI.hpp>
+
 namespace {
 
 double nanoseconds_of(std::string_view unit) {
@@ -28,4 +30,15 @@ std::chrono::nanoseconds parse_duration(std::string_view text) {
     throw std::invalid_argument("found '" + std::string(text) + "', expected a number and us, ms, s, m or h, up to 1000h, such as 30s");
   }
   return std::chrono::nanoseconds(static_cast<std::int64_t>(number * unit));
+}
+
+CLI::Option* add_duration_option(CLI::App& command, const char* name, std::chrono::nanoseconds& value, const char* help) {
+  const auto parse = [&value](const std::string& text) {
+    try {
+      value = parse_duration(text);
+    } catch (const std::invalid_argument& error) {
+      throw CLI::ValidationError(error.what());
+    }
+  };
+  return command.add_option_function<std::string>(name, parse, help)->type_name("TIME");
 }

@@ -1,27 +1,44 @@
 // outlive: the command-line tool. One file a command; this one only chooses.
-#include <cstdio>
 #include <exception>
+#include <string>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <outlive/error.hpp>
 #include <outlive/version.hpp>
 
 #include "commands.hpp"
+
+namespace {
+
+int tell(const CLI::App& tool, const std::exception& error) {
+  const auto chosen = tool.get_subcommands();
+  fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(), error.what());
+  const auto* const system = dynamic_cast<const std::system_error*>(&error);
+  return system != nullptr && system->code() == outlive::errc::invalid_name ? commands::wrong_usage : commands::system_error;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App tool("Looks after locks that outlive their owners", "outlive");
   tool.set_version_flag("-V,--version", outlive::version());
   tool.require_subcommand(1);
+  tool.footer("Exit codes: 0 fine, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
 
   int exit_code = commands::fine;
-  commands::add_torture(tool, exit_code);
+  for (const auto add : {commands::add_deaths, commands::add_ls, commands::add_metrics, commands::add_rm, commands::add_show,
+                         commands::add_torture}) {
+    add(tool, exit_code);
+  }
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return tool.exit(error) == 0 ? commands::fine : commands::could_not_run;  // --help and --version come this way, too
+    return tool.exit(error) == 0 ? commands::fine : commands::wrong_usage;  // --help and --version come this way, too
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "outlive: %s\n", error.what());
-    return commands::could_not_run;
+    return tell(tool, error);
   }
   return exit_code;
 }

@@ -1,16 +1,12 @@
 // outlive torture: kills copies of a program that uses outlive, again and again, and looks whether the rest goes on. docs/man/outlive-torture.1.scd
-#include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <random>
-#include <stdexcept>
-#include <system_error>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "commands.hpp"
 #include "duration.hpp"
+#include "output.hpp"
 #include "process.hpp"
 #include "torture/report.hpp"
 #include "torture/run.hpp"
@@ -22,28 +18,10 @@ namespace {
 
 int torture_command(const torture::settings& wanted) {
   signals incoming;
-  try {
-    const torture::figures counted = torture::run(wanted, incoming);
-    const std::string result = wanted.json ? torture::as_json(wanted, counted) + "\n" : torture::as_text(wanted, counted);
-    std::fputs(result.c_str(), stdout);
-    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category(), "writing the result");
-    if (counted.interrupted != 0) return 128 + counted.interrupted;
-    return counted.problems.empty() ? fine : something_wrong;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "outlive torture: {}\n", error.what());
-    return could_not_run;
-  }
-}
-
-CLI::Option* add_duration(CLI::App& command, const char* name, std::chrono::nanoseconds& value, const char* help) {
-  const auto parse = [&value](const std::string& text) {
-    try {
-      value = parse_duration(text);
-    } catch (const std::invalid_argument& error) {
-      throw CLI::ValidationError(error.what());
-    }
-  };
-  return command.add_option_function<std::string>(name, parse, help)->type_name("TIME");
+  const torture::figures counted = torture::run(wanted, incoming);
+  write_result(wanted.json ? torture::as_json(wanted, counted) + "\n" : torture::as_text(wanted, counted));
+  if (counted.interrupted != 0) return 128 + counted.interrupted;
+  return counted.problems.empty() ? fine : something_wrong;
 }
 
 }  // namespace
@@ -53,14 +31,14 @@ void add_torture(CLI::App& tool, int& exit_code) {
   const auto wanted = std::make_shared<torture::settings>();
   command.add_option("--segment", wanted->segment, "Segment that the workers share; they may make it")->required();
   command.add_option("--workers", wanted->workers, "Copies that run at one time")->check(CLI::Range(1, 1024))->capture_default_str();
-  add_duration(command, "--for", wanted->duration, "How long to kill, such as 30s")->required();
-  add_duration(command, "--every", wanted->every, "Mean time between two kills [5ms]");
+  add_duration_option(command, "--for", wanted->duration, "How long to kill, such as 30s")->required();
+  add_duration_option(command, "--every", wanted->every, "Mean time between two kills [5ms]");
   command.add_flag("--aim", wanted->aim, "Kill workers that hold a mutex");
   const CLI::Option* const seed = command.add_option("--seed", wanted->seed, "Who is killed, and when; random if not given");
   command.add_option("--check", wanted->check, "Command for /bin/sh at the end; its exit code is 0 if all is well")->type_name("CMD");
-  add_duration(command, "--check-limit", wanted->check_limit, "A check that runs longer has failed [60s]");
-  add_duration(command, "--start-limit", wanted->start_limit, "How long the segment is waited for [10s]");
-  add_duration(command, "--grace", wanted->grace, "At the end, from SIGTERM to SIGKILL [2s]");
+  add_duration_option(command, "--check-limit", wanted->check_limit, "A check that runs longer has failed [60s]");
+  add_duration_option(command, "--start-limit", wanted->start_limit, "How long the segment is waited for [10s]");
+  add_duration_option(command, "--grace", wanted->grace, "At the end, from SIGTERM to SIGKILL [2s]");
   command.add_flag("--json", wanted->json, "The result as one line of JSON");
   command.add_option("program", wanted->command, "After --: the worker and its arguments")->required()->type_name("PROGRAM ARGS...");
 

@@ -1,0 +1,94 @@
+#include "looks.hpp"
+
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <system_error>
+
+#include <CLI/CLI.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace looks {
+
+namespace {
+const std::string folder = "/dev/shm", prefix = "outlive.";
+}
+
+void add_segment_argument(CLI::App& command, std::string& into) {
+  command.add_option("segment", into, "Name of the segment, as `outlive ls` tells it")->required()->type_name("SEGMENT");
+}
+
+std::vector<std::string> segment_names() {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.size() > prefix.size()) found.push_back(name.substr(prefix.size()));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+outlive::segment_view open(const std::string& name) {
+  outlive::segment_options options;
+  options.mode = 0777;
+  struct stat info {};
+  if (::stat((folder + '/' + prefix + name).c_str(), &info) == 0) options.expected_owner = info.st_uid;
+  return outlive::segment_view::open(name, options);
+}
+
+cell size_cell(std::uint64_t bytes) {
+  constexpr std::string_view units = "KMGT";
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < units.size(); ++unit) value /= 1024;
+  return {fmt::format("{:.1f}{}", value, units[unit]), bytes};
+}
+
+std::string user_name(std::uint32_t uid) {
+  const passwd* const user = ::getpwuid(uid);
+  return user == nullptr ? std::to_string(uid) : user->pw_name;
+}
+
+cell time_cell(std::chrono::system_clock::time_point when) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
+  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm local{}, utc{};
+  // A damaged entry can name a year that no calendar has.
+  if (ms < 0 || ::localtime_r(&seconds, &local) == nullptr || ::gmtime_r(&seconds, &utc) == nullptr) return cell::none();
+  return {fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", local, ms % 1000), fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", utc, ms % 1000)};
+}
+
+std::string mutex_name(const outlive::viewed_lock& lock) {
+  return lock.offset_in_object == 0 ? lock.object : fmt::format("{}+0x{:x}", lock.object, lock.offset_in_object);
+}
+
+std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::string_view thread) {
+  if (pid == tid) return fmt::format("{} {}", pid, command);
+  return fmt::format("{}/{} {}/{}", pid, tid, command, thread);
+}
+
+void long_holds::look(const std::vector<outlive::viewed_thread>& threads, std::chrono::steady_clock::time_point now) {
+  std::map<key, std::chrono::steady_clock::time_point> seen;
+  for (const auto& thread : threads) {
+    for (const auto& hold : thread.in_hand) {
+      if (!hold.held) continue;
+      const key it{thread.record, thread.generation, thread.acquisitions, hold.mutex_offset};
+      const auto before = since_.find(it);
+      seen.emplace(it, before == since_.end() ? now : before->second);
+    }
+  }
+  since_ = std::move(seen);
+  now_ = now;
+}
+
+std::optional<std::chrono::nanoseconds> long_holds::held_for(const outlive::viewed_thread& by, std::uint64_t mutex) const {
+  const auto found = since_.find({by.record, by.generation, by.acquisitions, mutex});
+  if (found == since_.end() || found->second == now_) return std::nullopt;
+  return now_ - found->second;
+}
+
+}  // namespace looks

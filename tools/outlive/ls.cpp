@@ -1,0 +1,80 @@
+// outlive ls: the segments of this machine. docs/man/outlive-ls.1.scd
+#include <algorithm>
+#include <exception>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include <outlive/error.hpp>
+
+#include "commands.hpp"
+#include "looks.hpp"
+#include "table.hpp"
+
+namespace commands {
+
+namespace {
+
+std::vector<column> ls_columns() {
+  return {{"name", "NAME"},
+          {"size_bytes", "SIZE", align::right},
+          {"owner", "OWNER"},
+          {"participants", "PROCESSES", align::right},
+          {"threads", "THREADS", align::right},
+          {"objects", "OBJECTS", align::right},
+          {"deaths", "DEATHS", align::right},
+          {"problem", "PROBLEM"}};
+}
+
+template <class Lines>
+std::ptrdiff_t living(const Lines& lines) {
+  return std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
+}
+
+std::vector<cell> line_of(const std::string& name) {
+  const outlive::segment_view view = looks::open(name);
+  return {name,
+          looks::size_cell(view.size_bytes()),
+          looks::user_name(view.owner()),
+          living(view.participants()),
+          living(view.threads()),
+          view.object_count(),
+          view.death_count(),
+          ""};
+}
+
+// The column says which segment it is, and that it is one.
+std::string without_name(std::string message, const std::string& name) {
+  const std::string begin = "segment \"" + name + "\": ";
+  return message.starts_with(begin) ? message.substr(begin.size()) : message;
+}
+
+int ls_command(const table_settings& wanted) {
+  table lines(ls_columns());
+  int result = fine;
+  for (const std::string& name : looks::segment_names()) {
+    try {
+      lines.add(line_of(name));
+    } catch (const std::system_error& error) {
+      if (error.code() == outlive::errc::not_found) continue;  // removed since its name was read
+      std::vector<cell> line(ls_columns().size(), cell::none());
+      line.front() = name;
+      line.back() = cell(without_name(error.what(), name)).in(tone::bad);
+      lines.add(std::move(line));
+      result = something_wrong;
+    }
+  }
+  write_result(lines.rendered(wanted, terminal::of_stdout()));
+  return result;
+}
+
+}  // namespace
+
+void add_ls(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("ls", "List the segments of this machine");
+  const auto wanted = std::make_shared<table_settings>();
+  add_table_options(command, *wanted, ls_columns());
+  command.callback([wanted, &exit_code] { exit_code = ls_command(*wanted); });
+}
+
+}  // namespace commands

@@ -1,0 +1,95 @@
+// outlive metrics: a segment's figures for Prometheus. docs/man/outlive-metrics.1.scd
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+#include "commands.hpp"
+#include "duration.hpp"
+#include "looks.hpp"
+#include "metrics/text.hpp"
+#include "show/tables.hpp"
+
+namespace commands {
+
+namespace {
+
+template <class Lines>
+void add_living_and_dead(metrics::text& to, const Lines& lines) {
+  const auto alive = std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
+  to.add(static_cast<double>(alive), {{"state", "alive"}});
+  to.add(static_cast<double>(lines.size()) - static_cast<double>(alive), {{"state", "dead"}});
+}
+
+void add_locks(metrics::text& to, const show::look& seen) {
+  std::map<std::string, double> counts;
+  for (const std::string_view state : show::states) counts[std::string(state)] = 0;
+  for (const auto& lock : seen.locks) ++counts[show::state_of(lock)];
+  for (const auto& [state, count] : counts) to.add(count, {{"state", state}});
+}
+
+void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
+  using outlive::death_outcome;
+  for (const auto outcome : {death_outcome::repairing, death_outcome::repaired, death_outcome::failed, death_outcome::unrepaired,
+                             death_outcome::not_recoverable}) {
+    const auto count = std::count_if(deaths.begin(), deaths.end(), [&](const auto& each) { return each.outcome == outcome; });
+    to.add(static_cast<double>(count), {{"outcome", to_string(outcome)}});
+  }
+}
+
+// Threads that live, and had the same mutex at both looks without a pause.
+double hung(const show::look& seen) {
+  return static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [&](const auto& thread) {
+    return thread.alive && std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
+                                       [&](const auto& hold) { return seen.holds.held_for(thread, hold.mutex_offset).has_value(); });
+  }));
+}
+
+std::string figures_of(const show::look& seen, const std::vector<outlive::logged_death>& deaths) {
+  metrics::text text({{"segment", seen.name}});
+  text.begin("outlive_segment_bytes", "gauge", "Size of the segment.");
+  text.add(static_cast<double>(seen.size));
+  text.begin("outlive_participants", "gauge", "Processes attached to the segment; dead ones, whose place nobody has needed yet, apart.");
+  add_living_and_dead(text, seen.participants);
+  text.begin("outlive_threads", "gauge", "Threads with a record; dead ones are those that some mutex still names.");
+  add_living_and_dead(text, seen.threads);
+  text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
+  text.add(static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [](const auto& each) { return each.waiting_for.has_value(); })));
+  text.begin("outlive_hung_threads", "gauge", "Threads that held the same mutex, and took no other, over the time of the sample.");
+  text.add(hung(seen));
+  text.begin("outlive_objects", "gauge", "Objects in the directory.");
+  text.add(seen.objects);
+  text.begin("outlive_locks", "gauge", "Mutexes by state.");
+  add_locks(text, seen);
+  text.begin("outlive_owner_deaths_total", "counter", "Owner deaths that were met since the segment was made.");
+  text.add(static_cast<double>(seen.deaths));
+  text.begin("outlive_death_log_entries", "gauge", "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
+  add_log(text, deaths);
+  return text.all();
+}
+
+int metrics_command(const std::string& segment, std::chrono::nanoseconds sample) {
+  const outlive::segment_view view = looks::open(segment);
+  show::look seen;
+  seen.holds.look(view.threads(), std::chrono::steady_clock::now());
+  std::this_thread::sleep_for(sample);
+  seen.take(view);
+  write_result(figures_of(seen, view.deaths()));
+  return fine;
+}
+
+}  // namespace
+
+void add_metrics(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("metrics", "Print a segment's figures in the text format of Prometheus");
+  const auto segment = std::make_shared<std::string>();
+  const auto sample = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
+  looks::add_segment_argument(command, *segment);
+  add_duration_option(command, "--sample", *sample, "Who holds a mutex for so long counts as hung [1s]");
+  command.callback([=, &exit_code] { exit_code = metrics_command(*segment, *sample); });
+}
+
+}  // namespace commands

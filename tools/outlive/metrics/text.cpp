@@ -1,0 +1,38 @@
+#include "metrics/text.hpp"
+
+#include <initializer_list>
+
+#include <fmt/format.h>
+
+#include "output.hpp"
+
+namespace metrics {
+
+namespace {
+
+// As the format wants it in a value: a backslash, a quote and a line end are written with a backslash.
+std::string escaped(std::string_view text) {
+  std::string made;
+  for (const char each : printable(text)) {
+    if (each == '\\' || each == '"') made += '\\';
+    made += each;
+  }
+  return made;
+}
+
+}  // namespace
+
+void text::begin(std::string_view name, std::string_view kind, std::string_view help) {
+  name_ = name;
+  all_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, kind);
+}
+
+void text::add(double value, const labels& own) {
+  std::string list;
+  for (const labels* some : std::initializer_list<const labels*>{&common_, &own}) {
+    for (const auto& [key, of] : *some) list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(of));
+  }
+  all_ += fmt::format("{}{{{}}} {}\n", name_, list, value);
+}
+
+}  // namespace metrics

@@ -1,0 +1,30 @@
+// Figures in the Prometheus text format: https://prometheus.io/docs/instrumenting/exposition_formats/
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace metrics {
+
+using labels = std::vector<std::pair<std::string_view, std::string_view>>;
+
+class text {
+ public:
+  // Labels that all figures have.
+  explicit text(labels common) : common_(std::move(common)) {}
+
+  // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in _total.
+  void begin(std::string_view name, std::string_view kind, std::string_view help);
+  void add(double value, const labels& own = {});
+
+  [[nodiscard]] const std::string& all() const noexcept { return all_; }
+
+ private:
+  labels common_;
+  std::string name_;
+  std::string all_;
+};
+
+}  // namespace metrics

@@ -1,0 +1,102 @@
+#include "output.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace {
+
+bool is_continuation(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
+// Bytes of the UTF-8 character that begins here; 0 if none does, or it is a control character.
+std::size_t character_at(std::string_view text) noexcept {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0x20 || lead == 0x7f) return 0;
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
+  if (lead >= 0xf5 || size == 0 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if (!is_continuation(text[i])) return 0;
+  }
+  const auto second = static_cast<unsigned char>(text[1]);
+  if (lead == 0xc2 && second < 0xa0) return 0;  // C1: control characters of eight bits
+  if (lead == 0xe0 && second < 0xa0) return 0;  // longer than need be
+  if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;  // direction marks and odd spaces among them
+  return size;
+}
+
+bool is_set(const char* variable) noexcept {
+  const char* const value = std::getenv(variable);
+  return value != nullptr && *value != 0;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string made;
+  while (!text.empty()) {
+    const std::size_t size = character_at(text);
+    if (size == 0) made += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
+    made += text.substr(0, size);
+    text.remove_prefix(size == 0 ? 1 : size);
+  }
+  return made;
+}
+
+std::size_t width_of(std::string_view text) noexcept {
+  std::size_t count = 0;
+  for (const char each : text) count += is_continuation(each) ? 0U : 1U;
+  return count;
+}
+
+std::string cut_to(std::string_view text, std::size_t width) {
+  if (width_of(text) <= width) return std::string(text);
+  std::size_t end = 0;
+  for (std::size_t cells = 0; end < text.size(); ++end) {
+    if (!is_continuation(text[end]) && ++cells == width) break;
+  }
+  return width == 0 ? std::string() : std::string(text.substr(0, end)) + '~';
+}
+
+std::string cut_front_to(std::string_view text, std::size_t width) {
+  if (width_of(text) <= width) return std::string(text);
+  std::size_t begin = text.size();
+  for (std::size_t cells = 1; begin > 0 && cells < width;) {
+    if (!is_continuation(text[--begin])) ++cells;
+  }
+  return width == 0 ? std::string() : '~' + std::string(text.substr(begin));
+}
+
+terminal terminal::of_stdout() noexcept {
+  terminal found;
+  found.is_one = ::isatty(STDOUT_FILENO) != 0;
+  if (!found.is_one) return found;
+  const char* const kind = std::getenv("TERM");
+  found.colours = !is_set("NO_COLOR") && kind != nullptr && std::string_view(kind) != "dumb" && *kind != 0;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+    if (size.ws_col != 0) found.width = size.ws_col;
+    if (size.ws_row != 0) found.height = size.ws_row;
+  }
+  return found;
+}
+
+std::string coloured(std::string_view text, tone which, const terminal& on) {
+  if (!on.colours || which == tone::plain || text.empty()) return std::string(text);
+  const char* code = "2";
+  if (which == tone::good) code = "32";
+  if (which == tone::warning) code = "33";
+  if (which == tone::bad) code = "31";
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
+void write_result(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  throw std::system_error(errno, std::generic_category(), "writing the result");
+}

@@ -1,0 +1,62 @@
+// outlive rm: takes a segment's name away. docs/man/outlive-rm.1.scd
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <outlive/error.hpp>
+#include <outlive/segment.hpp>
+
+#include "commands.hpp"
+#include "looks.hpp"
+
+namespace commands {
+
+namespace {
+
+struct rm_settings {
+  std::string segment;
+  bool force = false;
+  bool dry_run = false;
+};
+
+// Why the segment should stay; empty if nothing speaks against its end. A name that nobody has is an error.
+std::string reason_to_keep(const std::string& segment) {
+  try {
+    std::string users;
+    for (const auto& each : looks::open(segment).participants()) {
+      if (each.alive) users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid, printable(each.command_name));
+    }
+    return users.empty() ? users : "segment \"" + segment + "\": found it in use by " + users + ", expected nobody";
+  } catch (const std::system_error& error) {
+    if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name) throw;
+    return fmt::format("{}; who uses it cannot be told", error.what());
+  }
+}
+
+int rm_command(const rm_settings& wanted) {
+  const std::string reason = reason_to_keep(wanted.segment);
+  if (!reason.empty() && !wanted.force) {
+    fmt::print(stderr, "outlive rm: {} (--force removes it all the same)\n", reason);
+    return something_wrong;
+  }
+  if (wanted.dry_run) {
+    write_result(fmt::format("would remove segment \"{}\"\n", printable(wanted.segment)));
+    return fine;
+  }
+  if (outlive::segment::unlink(wanted.segment)) return fine;
+  throw std::system_error(outlive::errc::not_found, "segment \"" + wanted.segment + "\": found that it has gone meanwhile, expected a segment");
+}
+
+}  // namespace
+
+void add_rm(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("rm", "Remove a segment that nobody uses");
+  const auto wanted = std::make_shared<rm_settings>();
+  looks::add_segment_argument(command, wanted->segment);
+  command.add_flag("--force", wanted->force, "Even if somebody uses it, or it is damaged");
+  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
+  command.callback([wanted, &exit_code] { exit_code = rm_command(*wanted); });
+}
+
+}  // namespace commands

@@ -1,0 +1,71 @@
+// outlive show: who is attached to a segment, and who holds which mutex. docs/man/outlive-show.1.scd
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "duration.hpp"
+#include "looks.hpp"
+#include "show/tables.hpp"
+
+namespace commands {
+
+namespace {
+
+struct show_settings {
+  std::string segment;
+  bool all = false;
+  std::chrono::nanoseconds sample = std::chrono::milliseconds(200);
+  table_settings output;
+};
+
+std::string as_text(const show_settings& wanted, const show::look& seen) {
+  const terminal on = terminal::of_stdout();
+  // With -o only the mutexes are asked for: the other tables have other columns.
+  if (!wanted.output.columns.empty()) return show::lock_table(seen, wanted.all).as_text(wanted.output, on);
+  std::string text = show::heading(seen) + '\n' + show::participant_table(seen).as_text(wanted.output, on) + '\n' +
+                     show::thread_table(seen).as_text(wanted.output, on);
+  const table locks = show::lock_table(seen, wanted.all);
+  if (!locks.empty()) text += '\n' + locks.as_text(wanted.output, on);
+  const std::size_t free = show::plainly_free(seen);
+  if (!wanted.all && free != 0) text += fmt::format("\n{} of {} mutexes {} free\n", free, seen.locks.size(), free == 1 ? "is" : "are");
+  return text;
+}
+
+nlohmann::ordered_json as_json(const show_settings& wanted, const show::look& seen) {
+  nlohmann::ordered_json all = show::facts(seen);
+  all["participants"] = show::participant_table(seen).as_json({});
+  all["threads"] = show::thread_table(seen).as_json({});
+  all["locks"] = show::lock_table(seen, wanted.all).as_json(wanted.output);
+  return all;
+}
+
+int show_command(const show_settings& wanted) {
+  const outlive::segment_view view = looks::open(wanted.segment);
+  show::look seen;
+  if (wanted.sample.count() > 0) {
+    seen.holds.look(view.threads(), std::chrono::steady_clock::now());
+    std::this_thread::sleep_for(wanted.sample);
+  }
+  seen.take(view);
+  write_result(wanted.output.json ? json_text(as_json(wanted, seen)) : as_text(wanted, seen));
+  return fine;
+}
+
+}  // namespace
+
+void add_show(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("show", "Show who is attached to a segment, and who holds which mutex");
+  const auto wanted = std::make_shared<show_settings>();
+  looks::add_segment_argument(command, wanted->segment);
+  command.add_flag("-a,--all", wanted->all, "Free mutexes, too");
+  add_duration_option(command, "--sample", wanted->sample, "Time between the two looks that tell how long a mutex is held [200ms]");
+  add_table_options(command, wanted->output, show::lock_columns());
+  command.callback([wanted, &exit_code] { exit_code = show_command(*wanted); });
+}
+
+}  // namespace commands

@@ -1,0 +1,150 @@
+#include "show/tables.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace show {
+
+namespace {
+
+using outlive::viewed_condition;
+using outlive::viewed_hold;
+using outlive::viewed_lock;
+using outlive::viewed_thread;
+
+tone tone_of(const viewed_lock& lock) {
+  if (lock.condition == viewed_condition::damaged || lock.condition == viewed_condition::not_recoverable) return tone::bad;
+  if (lock.condition != viewed_condition::consistent || lock.holder_died) return tone::warning;
+  return tone::plain;
+}
+
+bool is_plainly_free(const viewed_lock& lock) { return state_of(lock) == "free"; }
+
+const viewed_thread* holder_of(const look& seen, const viewed_lock& lock) {
+  if (!lock.holder) return nullptr;
+  const auto found = std::find_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& each) { return each.record == *lock.holder; });
+  return found == seen.threads.end() ? nullptr : &*found;
+}
+
+// How the thread came to the mutex, if it says so: the lock may have gone on since the threads were looked at.
+const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
+  if (thread == nullptr) return nullptr;
+  const auto found = std::find_if(thread->in_hand.begin(), thread->in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == offset; });
+  return found == thread->in_hand.end() ? nullptr : &*found;
+}
+
+std::string name_of(const viewed_thread& thread) { return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name); }
+
+std::string holder_text(const viewed_lock& lock, const viewed_thread* holder) {
+  if (holder != nullptr) return name_of(*holder);
+  return lock.holder_tid == 0 ? std::string() : fmt::format("thread {}", lock.holder_tid);
+}
+
+cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex) {
+  const auto time = holder == nullptr ? std::nullopt : seen.holds.held_for(*holder, mutex);
+  if (!time) return cell::none();
+  const double seconds = std::chrono::duration<double>(*time).count();
+  return {fmt::format("{:.1f} s", seconds), seconds};
+}
+
+cell waiting_for(const look& seen, const viewed_thread& thread) {
+  if (!thread.waiting_for) return "";
+  const auto found = std::find_if(seen.locks.begin(), seen.locks.end(), [&](const viewed_lock& each) { return each.offset == *thread.waiting_for; });
+  return found == seen.locks.end() ? cell(fmt::format("0x{:x}", *thread.waiting_for)) : cell(looks::mutex_name(*found));
+}
+
+cell alive_cell(bool alive) { return {alive ? "alive" : "dead", alive, alive ? tone::plain : tone::warning}; }
+
+}  // namespace
+
+// A holder died, but nobody has met that yet: the bytes of the mutex say "consistent" until the next locker comes.
+std::string state_of(const viewed_lock& lock) {
+  if (lock.condition == viewed_condition::repairing && lock.holder_died) return "heir died";
+  if (lock.condition != viewed_condition::consistent) return std::string(to_string(lock.condition));
+  if (lock.holder_died) return "owner died";
+  return lock.holder || lock.holder_tid != 0 ? "held" : "free";
+}
+
+void look::take(const outlive::segment_view& view) {
+  name = view.name();
+  size = view.size_bytes();
+  deaths = view.death_count();
+  owner = view.owner();
+  objects = view.object_count();
+  participants = view.participants();
+  threads = view.threads();
+  holds.look(threads, std::chrono::steady_clock::now());
+  locks = view.locks();
+}
+
+std::vector<column> lock_columns() {
+  return {{"mutex", "MUTEX"},
+          {"lock_class", "CLASS"},
+          {"state", "STATE"},
+          {"holder", "HOLDER"},
+          {"holder_pid", "PID", align::right, false},
+          {"holder_tid", "TID", align::right, false},
+          {"acquired_at", "TAKEN AT", align::left, true, true},
+          {"held_for_seconds", "AT LEAST", align::right},
+          {"waiters", "WAITERS", align::right},
+          {"attempts", "ATTEMPTS", align::right, false},
+          {"offset", "OFFSET", align::right, false}};
+}
+
+std::string heading(const look& seen) {
+  const auto counted = [](std::uint64_t number, std::string_view one, std::string_view many) { return fmt::format("{} {}", number, number == 1 ? one : many); };
+  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size, looks::user_name(seen.owner),
+                               counted(seen.objects, "object", "objects"), counted(seen.locks.size(), "mutex", "mutexes"),
+                               counted(seen.deaths, "owner death", "owner deaths"))) +
+         '\n';
+}
+
+nlohmann::ordered_json facts(const look& seen) {
+  return {{"segment", seen.name},         {"size_bytes", seen.size},         {"owner", looks::user_name(seen.owner)},
+          {"objects", seen.objects},      {"mutexes", seen.locks.size()},    {"free", plainly_free(seen)},
+          {"owner_deaths", seen.deaths}};
+}
+
+table participant_table(const look& seen) {
+  table made({{"pid", "PID", align::right}, {"command", "COMMAND"}, {"alive", "STATE"}, {"threads", "THREADS", align::right},
+              {"start_time", "START", align::right, false}});
+  for (const auto& each : seen.participants) {
+    const auto threads = std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
+    made.add({each.pid, each.command_name, alive_cell(each.alive), threads, each.start_time});
+  }
+  return made;
+}
+
+table thread_table(const look& seen) {
+  table made({{"tid", "TID", align::right}, {"pid", "PID", align::right}, {"thread", "THREAD"}, {"alive", "STATE"},
+              {"acquisitions", "TAKEN", align::right}, {"waits", "WAITED", align::right}, {"held", "HOLDS", align::right}, {"waiting_for", "WAITS FOR"},
+              {"note", "NOTE", align::right}});
+  for (const auto& each : seen.threads) {
+    const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(), [](const viewed_hold& hold) { return hold.held; });
+    made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions, each.waits, held, waiting_for(seen, each), each.note});
+  }
+  return made;
+}
+
+table lock_table(const look& seen, bool all) {
+  table made(lock_columns());
+  for (const viewed_lock& lock : seen.locks) {
+    if (!all && is_plainly_free(lock)) continue;
+    const viewed_thread* const holder = holder_of(seen, lock);
+    const viewed_hold* const hold = hold_of(holder, lock.offset);
+    const auto waiters = std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.waiting_for == lock.offset; });
+    const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
+    made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)), holder_text(lock, holder),
+              holder != nullptr ? cell(holder->pid) : cell::none(), tid != 0 ? cell(tid) : cell::none(),
+              hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id), held_for(seen, holder, lock.offset),
+              waiters, lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
+  }
+  return made;
+}
+
+std::size_t plainly_free(const look& seen) {
+  return static_cast<std::size_t>(std::count_if(seen.locks.begin(), seen.locks.end(), is_plainly_free));
+}
+
+}  // namespace show

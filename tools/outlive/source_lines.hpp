@@ -1,0 +1,35 @@
+// Code of other processes as functions and source lines: by debugging information where it is to be had, else by the symbol table.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+struct source_place {
+  std::string function;  // empty: not known
+  std::string file;      // empty: not known
+  int line = 0;
+};
+
+class source_lines {
+ public:
+  source_lines();
+  ~source_lines();
+  source_lines(const source_lines&) = delete;
+  source_lines& operator=(const source_lines&) = delete;
+
+  // Returns: where the instruction at `offset` of the file `module` comes from; nothing if the file cannot be read any more, or has another
+  //   build id (raw bytes; empty: not compared). For a return address give the offset of a byte of the call: one less.
+  // Reads files; the network is not asked.
+  [[nodiscard]] source_place find(std::string_view module, std::uint64_t offset, std::string_view build_id = {});
+
+  // Returns: "transfer (bank.cpp:41)", "transfer (/usr/bin/bank+0x12f0)" or "/usr/bin/bank+0x12f0", for a return address; empty for none at all.
+  [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset, std::string_view build_id = {});
+
+ private:
+  struct opened;
+  opened& open(const std::string& module);
+  std::map<std::string, std::unique_ptr<opened>> files_;
+};

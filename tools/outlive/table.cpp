@@ -1,0 +1,135 @@
+#include "table.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace {
+
+constexpr std::size_t gap = 2;              // between two columns
+constexpr std::size_t least_of_column = 6;  // to which a column is cut before the line is
+
+std::string joined(const std::vector<column>& known) {
+  std::string all;
+  for (const column& each : known) all += (all.empty() ? "" : ",") + each.key;
+  return all;
+}
+
+std::string fitted(const std::string& text, const column& in, std::size_t width) {
+  return in.keep_end ? cut_front_to(text, width) : cut_to(text, width);
+}
+
+void append(std::string& line, const column& in, const std::string& text, std::size_t width, tone colour, const terminal& on, bool is_last) {
+  const std::string shown = fitted(text, in, width);
+  const std::string fill(width - std::min(width, width_of(shown)), ' ');
+  if (in.side == align::right) line += fill;
+  line += coloured(shown, colour, on);
+  if (!is_last) line += (in.side == align::left ? fill : std::string()) + std::string(gap, ' ');
+}
+
+}  // namespace
+
+cell::cell(std::string_view of) : cell(of.empty() ? "-" : std::string(of), of.empty() ? nlohmann::json() : nlohmann::json(of)) {}
+
+cell::cell(std::string shown, nlohmann::json meant, tone in) : text(printable(shown)), value(std::move(meant)), colour(in) {}
+
+void add_json_option(CLI::App& command, table_settings& into) { command.add_flag("--json", into.json, "The result as JSON"); }
+
+void add_table_options(CLI::App& command, table_settings& into, const std::vector<column>& known) {
+  add_json_option(command, into);
+  command.add_flag("!--noheadings", into.headings, "No line of headings");
+  const auto parse = [&into, known](const std::string& text) {
+    into.columns = CLI::detail::split(text, ',');
+    for (const std::string& wanted : into.columns) {
+      const bool is_there = std::any_of(known.begin(), known.end(), [&](const column& each) { return each.key == wanted; });
+      if (!is_there) throw CLI::ValidationError("-o", fmt::format("found column '{}', expected some of {}", printable(wanted), joined(known)));
+    }
+  };
+  command.add_option_function<std::string>("-o,--output", parse, "Columns: " + joined(known))->type_name("COLUMNS");
+}
+
+void table::add(std::vector<cell> row) { rows_.push_back(std::move(row)); }
+
+std::vector<std::size_t> table::shown(const table_settings& wanted) const {
+  std::vector<std::size_t> found;
+  for (const std::string& key : wanted.columns) {
+    const auto at = std::find_if(columns_.begin(), columns_.end(), [&](const column& each) { return each.key == key; });
+    if (at != columns_.end()) found.push_back(static_cast<std::size_t>(at - columns_.begin()));
+  }
+  for (std::size_t i = 0; wanted.columns.empty() && i < columns_.size(); ++i) {
+    if (columns_[i].by_default || wanted.json) found.push_back(i);
+  }
+  return found;
+}
+
+std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bool headings, const terminal& on) const {
+  std::vector<std::size_t> found;
+  std::size_t total = 0;
+  for (const std::size_t each : shown) {
+    std::size_t most = headings ? width_of(columns_[each].heading) : 0;
+    for (const auto& row : rows_) most = std::max(most, width_of(row[each].text));
+    found.push_back(most);
+    total += most + gap;
+  }
+  // The widest text gives way, one cell at a time: numbers that are cut would be other numbers.
+  while (on.is_one && total > on.width + gap) {
+    std::size_t widest = found.size();
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (columns_[shown[i]].side == align::right || found[i] <= least_of_column) continue;
+      if (widest == found.size() || found[i] > found[widest]) widest = i;
+    }
+    if (widest == found.size()) break;
+    --found[widest];
+    --total;
+  }
+  return found;
+}
+
+std::string table::as_text(const table_settings& wanted, const terminal& on) const {
+  const auto columns = shown(wanted);
+  const auto width = widths(columns, wanted.headings, on);
+  const auto used = [&](std::size_t until) {
+    std::size_t cells = 0;
+    for (std::size_t i = 0; i < until; ++i) cells += width[i] + gap;
+    return cells;
+  };
+  // What does not fit, however far the text was cut, is left out from the right.
+  std::size_t count = columns.size();
+  while (on.is_one && count > 1 && used(count) > on.width + gap) --count;
+  std::string all;
+  const auto add_line = [&](const auto& text_of, const auto& tone_of) {
+    std::string line;
+    for (std::size_t i = 0; i < count; ++i) {
+      append(line, columns_[columns[i]], text_of(columns[i]), width[i], tone_of(columns[i]), on, i + 1 == count);
+    }
+    all += line + '\n';
+  };
+  if (wanted.headings) {
+    add_line([&](std::size_t i) { return columns_[i].heading; }, [](std::size_t) { return tone::dim; });
+  }
+  for (const auto& row : rows_) {
+    add_line([&](std::size_t i) { return row[i].text; }, [&](std::size_t i) { return row[i].colour; });
+  }
+  return all;
+}
+
+nlohmann::ordered_json table::as_json(const table_settings& wanted) const {
+  table_settings all = wanted;
+  all.json = true;
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& row : rows_) {
+    nlohmann::ordered_json& object = list.emplace_back(nlohmann::ordered_json::object());
+    for (const std::size_t i : shown(all)) object[columns_[i].key] = row[i].value;
+  }
+  return list;
+}
+
+std::string table::rendered(const table_settings& wanted, const terminal& on) const {
+  return wanted.json ? json_text(as_json(wanted)) : as_text(wanted, on);
+}
+
+std::string json_text(const nlohmann::ordered_json& value) {
+  return value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}

@@ -1,0 +1,83 @@
+// A table, as people read it or as JSON: columns with headings, or a list of objects.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "output.hpp"
+
+namespace CLI {
+class App;
+}
+
+enum class align { left, right };
+
+struct column {
+  std::string key;             // for -o, and in JSON: snake_case, and never changed
+  std::string heading;
+  align side = align::left;    // numbers: right
+  bool by_default = true;      // false: only with -o, and in JSON
+  bool keep_end = false;       // where it must be cut, its begin goes
+};
+
+// One value, as text and for JSON.
+struct cell {
+  std::string text;
+  nlohmann::json value;
+  tone colour = tone::plain;
+
+  cell(std::string_view of);                                 // the same text in both; "" is null in JSON, and "-" as text
+  cell(const std::string& of) : cell(std::string_view(of)) {}
+  cell(const char* of) : cell(std::string_view(of)) {}
+  cell(std::string shown, nlohmann::json meant, tone in = tone::plain);
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  cell(Number of) : cell(nlohmann::json(of).dump(), of) {}
+
+  [[nodiscard]] static cell none() { return {"-", nullptr}; }
+  [[nodiscard]] cell in(tone which) && {
+    colour = which;
+    return std::move(*this);
+  }
+};
+
+// What the options of a command ask for.
+struct table_settings {
+  bool json = false;
+  bool headings = true;
+  std::vector<std::string> columns;  // empty: those by default
+};
+// Adds --json, -o and --noheadings. A column that `known` does not have is an error of usage.
+void add_table_options(CLI::App& command, table_settings& into, const std::vector<column>& known);
+// Adds --json alone.
+void add_json_option(CLI::App& command, table_settings& into);
+
+class table {
+ public:
+  explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
+
+  // Requires: a cell for each column.
+  void add(std::vector<cell> row);
+  [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+
+  // Returns: lines, each with its end. On a terminal they are no longer than it is wide.
+  [[nodiscard]] std::string as_text(const table_settings& wanted, const terminal& on) const;
+  // Returns: a list of objects; of the columns all, or those asked for.
+  [[nodiscard]] nlohmann::ordered_json as_json(const table_settings& wanted) const;
+  // Either of them, as asked for.
+  [[nodiscard]] std::string rendered(const table_settings& wanted, const terminal& on) const;
+
+ private:
+  [[nodiscard]] std::vector<std::size_t> shown(const table_settings& wanted) const;
+  [[nodiscard]] std::vector<std::size_t> widths(const std::vector<std::size_t>& shown, bool headings, const terminal& on) const;
+  std::vector<column> columns_;
+  std::vector<std::vector<cell>> rows_;
+};
+
+// With its line end; bytes that are no UTF-8 are replaced.
+[[nodiscard]] std::string json_text(const nlohmann::ordered_json& value);
