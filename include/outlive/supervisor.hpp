@@ -6,6 +6,7 @@
 //
 //   outlive::supervisor watch(segment);
 //   watch.on_death([](const outlive::participant_death& death) { log(outlive::to_string(death)); });
+//   watch.on_hung(std::chrono::seconds(30), [&](const outlive::hung_owner& owner) { watch.kill_and_recover(owner); });
 //   watch.run(stop);                       // or: add watch.fd() to an event loop, and call watch.dispatch() whenever it is readable
 //
 // The repairs are those of the supervising process: it registers them as every user of the segment does, before it starts.
@@ -26,6 +27,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -34,6 +36,7 @@
 #include <outlive/export.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/thread_stack.hpp>
 
 namespace outlive {
 
@@ -45,6 +48,13 @@ struct supervisor_options {
   // Whether it takes the exit status of children of this process when they are dead. By default it only reads the status, and the child stays a
   // zombie until the program waits for it; a supervisor that takes it would steal it from the program's own waitpid().
   bool reap_children = false;
+
+  // How to get the stack of a living thread, for on_hung() and on_deadlock(): outlive::live_stack of liboutlive-crash, or a function of the
+  // program's own. Without it they tell none.
+  std::function<thread_stack(pid_t tid)> stacks;
+
+  // How long kill_and_recover() waits for the end of the process.
+  std::chrono::milliseconds kill_patience{5000};
 };
 
 // A mutex that a thread had acquired, or was acquiring or releasing.
@@ -80,6 +90,45 @@ struct participant_death {
 // "pid 4711 (worker) was killed by signal 9: 2 mutexes recovered, 0 not", for messages and logs.
 [[nodiscard]] OUTLIVE_API std::string to_string(const participant_death& death);
 
+enum class thread_condition {
+  unknown,       // /proc does not say
+  running,       // or ready to
+  sleeping,
+  waiting_for_device,  // uninterruptible ("D"): even SIGKILL takes effect only when that is over
+  stopped,       // by SIGSTOP and the like
+  traced,        // stopped by a debugger
+  frozen,        // by its cgroup: SIGKILL takes effect, but for the freezer of cgroup version 1
+  dumping_core,  // it has died already; its mutexes are free when the dump is written
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(thread_condition condition) noexcept;
+
+// A living thread that has not let go of a mutex for longer than the threshold.
+struct hung_owner {
+  logged_thread who;
+  mutex_in_hand held;
+  std::chrono::nanoseconds at_least{};  // since the first sweep that found it so; it has taken no mutex of the segment since
+  bool repairing = false;               // it is an heir, in its repair
+  thread_condition condition = thread_condition::unknown;
+  thread_stack stack;                   // by supervisor_options::stacks
+  std::vector<logged_thread> waiters;   // for this mutex
+  std::uint32_t record = 0;             // its thread record, and the record's generation: which hold this is
+  std::uint64_t generation = 0;
+};
+
+// A thread of a deadlock.
+struct deadlocked_thread {
+  logged_thread who;
+  mutex_in_hand waits_for;  // and where it does; the next thread holds it
+  thread_stack stack;       // by supervisor_options::stacks
+};
+// Threads, of whatever processes, each of which waits for a mutex that the next one holds; the last one waits for the first.
+// One that waits with a time limit gives up by itself some time.
+struct deadlock {
+  std::vector<deadlocked_thread> threads;
+};
+// "deadlock of 2 threads: pid 11 tid 11 (a) waits for "x" (of class "c"), held by pid 12 ...", for messages and logs.
+[[nodiscard]] OUTLIVE_API std::string to_string(const deadlock& found);
+
 namespace detail {
 class supervision;
 }
@@ -101,6 +150,14 @@ class supervisor {
   // only if they had left something to recover. A process that attached, left nothing to recover and ended before the supervisor came to look may be missed.
   OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
 
+  // A living thread holds a mutex, and has for at least `threshold` neither let go of it nor taken another one of the segment: told once for each such
+  // hold. It is seen by the sweeps, so the threshold should be several times theirs; lock() itself reads no clock.
+  // Errors: std::errc::invalid_argument for a threshold that is not positive.
+  OUTLIVE_API void on_hung(std::chrono::milliseconds threshold, std::function<void(const hung_owner&)> callback);
+
+  // Threads wait for each other: found by two sweeps between which none of them got on, and told once. Cycles over mutexes of this segment only.
+  OUTLIVE_API void on_deadlock(std::function<void(const deadlock&)> callback);
+
   // Something failed that does not end the supervision: a descriptor of a process is not to be had (it is then looked at in each sweep), a recovery
   // could not begin (it is tried again in the next sweep). Told once for each process. Without a callback dispatch() throws it.
   OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
@@ -115,6 +172,15 @@ class supervisor {
 
   // Calls dispatch() whenever it is due, until a stop is requested. Errors: as dispatch(); it can be called again.
   OUTLIVE_API void run(const std::stop_token& stop);
+
+  // Kills the holder's process by SIGKILL, waits for its end, and recovers what it held. The process is killed through the descriptor by which
+  // it is watched, so that never another one with the same pid is hit. May be called in a callback.
+  // Returns: the death, which on_death() is told of, too, by the next dispatch(); nothing, if the holder has let go of the mutex meanwhile, or died: then
+  //   nothing was done.
+  // Errors: std::errc::timed_out when the process has not ended in supervisor_options::kill_patience (its death is told when it comes);
+  //   std::errc::invalid_argument for a holder in this process; the system's where the process may not be killed, or its descriptor is not to be had.
+  // Blocks: for the end of the process, and as dispatch().
+  OUTLIVE_API std::optional<participant_death> kill_and_recover(const hung_owner& holder);
 
   // Returns: how many processes it watches that live, this one not counted.
   [[nodiscard]] OUTLIVE_API std::size_t watched() const noexcept;

@@ -2,9 +2,9 @@
 
 #include "repair/report.hpp"
 #include "segment/lock_state.hpp"
-#include "segment/names.hpp"
 #include "segment/thread_records.hpp"
 #include "supervise/recovery_lines.hpp"
+#include "supervise/thread_reports.hpp"
 #include "sync/attach.hpp"
 #include "sync/recovery.hpp"
 #include "sys/native_mutex.hpp"
@@ -16,18 +16,6 @@ namespace {
 // Nothing of a thread that gave its record back in order is in the word; a dead one's id stays there as long as nobody has marked it.
 bool has_died(const thread_record& record) noexcept {
   return ended_with_record(record) || (thread_records::is_held(record) && thread_records::is_dead(record));
-}
-
-logged_thread name_thread(const thread_facts& facts) {
-  logged_thread who;
-  who.known = facts.thread.known;
-  who.pid = facts.thread.pid;
-  who.tid = facts.thread.tid;
-  who.start_time = facts.thread.start_time;
-  who.note = facts.thread.note;
-  who.thread_name = facts.name.data();
-  who.command_name = facts.command[0] == 0 ? "unknown" : facts.command.data();
-  return who;
 }
 
 // Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and sleeps again. A third one that had taken the mutex
@@ -59,7 +47,7 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
     const record_id life{index + 1, static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
     thread_facts facts;
     if (!describe_thread(facts, where, life, holder_generation_mask) || facts.thread.pid != pid) continue;
-    dead.who = name_thread(facts);
+    dead.who = to_logged(facts);
     owner_crash crash;
     if (describe_crash(crash, where, index, facts.participant)) dead.crash = to_report(crash);
     const held_entry* const held = where.held(index);
@@ -91,20 +79,9 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, 
   return result;
 }
 
-mutex_in_hand tell(const mapping& where, const entry_in_hand& entry) {
-  mutex_in_hand told;
-  const auto [lock, native] = where.lock_at(entry.offset);
-  told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + entry.offset);
-  told.mutex_name = mutex_name_at(where, entry.offset);
-  told.lock_class = lock == nullptr ? "unknown" : std::string(names::text_of(where, lock->lock_class));
-  told.module = entry.module;
-  told.module_offset = entry.module_offset;
-  return told;
-}
-
 thread_death tell(const mapping& where, const dead_thread_record& dead) {
   thread_death told{dead.who, {}, dead.crash};
-  for (const auto& entry : dead.entries) told.in_hand.push_back(tell(where, entry));
+  for (const auto& entry : dead.entries) told.in_hand.push_back(in_hand(where, entry.offset, entry.module, entry.module_offset));
   return told;
 }
 

@@ -48,6 +48,5 @@ struct recovery {
 recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead);
 
 thread_death tell(const mapping& where, const dead_thread_record& dead);
-mutex_in_hand tell(const mapping& where, const entry_in_hand& entry);
 
 }  // namespace outlive::detail

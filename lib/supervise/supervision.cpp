@@ -38,7 +38,8 @@ supervision::supervision(const segment& where, const supervisor_options& options
       options_(checked(options)),
       timer_(options.sweep),
       processes_(*where_, events_, [this](const std::system_error& error) { complain(error); }),
-      records_(*where_) {
+      records_(*where_),
+      holds_(*where_) {
   events_.add(timer_.fd(), timer_key);
   events_.add(kick_.fd(), kick_key);
   watch_for_changes();
@@ -86,6 +87,7 @@ void supervision::look() {
 void supervision::sweep() {
   for (const pid_t pid : records_.find_deaths()) bury_threads(pid);
   first_sweep_ = false;
+  if (on_hung || on_deadlock) look_at_holds();
 }
 
 // ---- telling ----------------------------------------------------------------------------------------------------------
@@ -127,9 +129,10 @@ void supervision::told_if_it_fails(const std::string& what, Work work) {
 
 // ---- deaths -----------------------------------------------------------------------------------------------------------
 
-void supervision::bury(std::uint64_t identity) {
+std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identity) {
   watched_process* const process = processes_.ended(identity);
-  if (process == nullptr) return;
+  if (process == nullptr) return nullptr;
+  std::shared_ptr<const participant_death> told;
   participant_death death;
   death.when = std::chrono::system_clock::now();
   processes_.silence(*process);  // if what follows fails, the next look comes back to it
@@ -151,8 +154,9 @@ void supervision::bury(std::uint64_t identity) {
     death.recovery_time = done.time;
     const bool worth_telling = !process->from_before || was_pending(dead);
     processes_.close(*process);
-    if (worth_telling) queue_death(std::move(death));
+    if (worth_telling) told = queue_death(std::move(death));
   });
+  return told;
 }
 
 // Threads that died in a process that lives, or that nobody watched.
@@ -180,10 +184,12 @@ void supervision::bury_threads(pid_t pid) {
   });
 }
 
-void supervision::queue_death(participant_death&& death) {
-  queue([this, told = std::make_shared<const participant_death>(std::move(death))] {
+std::shared_ptr<const participant_death> supervision::queue_death(participant_death&& death) {
+  auto told = std::make_shared<const participant_death>(std::move(death));
+  queue([this, told] {
     if (on_death) on_death(*told);
   });
+  return told;
 }
 
 }  // namespace outlive::detail

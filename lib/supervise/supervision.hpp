@@ -15,6 +15,7 @@
 #include <outlive/supervisor.hpp>
 
 #include "segment/mapping.hpp"
+#include "supervise/hold_watch.hpp"
 #include "supervise/record_watch.hpp"
 #include "supervise/watch_list.hpp"
 #include "sys/event_set.hpp"
@@ -29,11 +30,15 @@ class supervision {
   ~supervision() = default;
 
   std::function<void(const participant_death&)> on_death;
+  std::function<void(const hung_owner&)> on_hung;
+  std::chrono::nanoseconds hung_threshold{};
+  std::function<void(const deadlock&)> on_deadlock;
   std::function<void(const std::system_error&)> on_error;
 
   [[nodiscard]] int fd() const noexcept { return events_.fd(); }
   void dispatch();
   void run(const std::stop_token& stop);
+  std::optional<participant_death> kill_and_recover(const hung_owner& holder);
   [[nodiscard]] std::size_t watched() const noexcept { return processes_.living(); }
 
  private:
@@ -47,9 +52,12 @@ class supervision {
   template <class Work>
   void told_if_it_fails(const std::string& what, Work work);
 
-  void bury(std::uint64_t identity);
+  // Nothing: it is not known to have ended, or the recovery failed, or nobody is to be told.
+  std::shared_ptr<const participant_death> bury(std::uint64_t identity);
   void bury_threads(pid_t pid);
-  void queue_death(participant_death&& death);
+  std::shared_ptr<const participant_death> queue_death(participant_death&& death);
+
+  void look_at_holds();
 
   segment segment_;  // keeps it open
   std::shared_ptr<mapping> where_;
@@ -60,6 +68,7 @@ class supervision {
   std::optional<change_watch> changes_;
   watch_list processes_;
   record_watch records_;
+  hold_watch holds_;
   std::deque<std::function<void()>> to_tell_;
   bool begun_ = false;  // by the first dispatch(), which sweeps
   bool first_sweep_ = true;

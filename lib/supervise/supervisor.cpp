@@ -1,34 +1,10 @@
 #include <outlive/supervisor.hpp>
 
-#include <algorithm>
 #include <utility>
 
 #include "supervise/supervision.hpp"
 
 namespace outlive {
-
-namespace {
-
-std::string how_it_ended(const participant_death& death) {
-  if (death.tid != 0) return "ended without giving its record back";
-  if (death.signal) return "was killed by signal " + std::to_string(*death.signal) + (death.core_dumped ? " (core dumped)" : "");
-  if (death.exit_code) return "exited with code " + std::to_string(*death.exit_code);
-  return "has ended";
-}
-
-}  // namespace
-
-std::string to_string(const participant_death& death) {
-  const auto good = std::count_if(death.recovered.begin(), death.recovered.end(), [](const recovered_mutex& each) {
-    return each.outcome == recovery_outcome::repaired || each.outcome == recovery_outcome::nothing_to_repair;
-  });
-  const auto all = static_cast<std::ptrdiff_t>(death.recovered.size());
-  std::string text = "pid " + std::to_string(death.pid) + " (" + death.command_name + ')';
-  if (death.tid != 0) text += " tid " + std::to_string(death.tid);
-  text += ' ' + how_it_ended(death);
-  if (all == 0) return text + ": it held nothing";
-  return text + ": " + std::to_string(good) + (good == 1 ? " mutex recovered, " : " mutexes recovered, ") + std::to_string(all - good) + " not";
-}
 
 supervisor::supervisor(const segment& where, const supervisor_options& options) : impl_(std::make_unique<detail::supervision>(where, options)) {}
 supervisor::supervisor(supervisor&&) noexcept = default;
@@ -41,6 +17,23 @@ void supervisor::on_death(std::function<void(const participant_death&)> callback
 
 void supervisor::on_error(std::function<void(const std::system_error&)> callback) {
   impl_->on_error = std::move(callback);
+}
+
+void supervisor::on_hung(std::chrono::milliseconds threshold, std::function<void(const hung_owner&)> callback) {
+  if (threshold.count() <= 0) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "on_hung: found a threshold of " + std::to_string(threshold.count()) + " ms, expected a positive one");
+  }
+  impl_->hung_threshold = threshold;
+  impl_->on_hung = std::move(callback);
+}
+
+void supervisor::on_deadlock(std::function<void(const deadlock&)> callback) {
+  impl_->on_deadlock = std::move(callback);
+}
+
+std::optional<participant_death> supervisor::kill_and_recover(const hung_owner& holder) {
+  return impl_->kill_and_recover(holder);
 }
 
 int supervisor::fd() const noexcept {

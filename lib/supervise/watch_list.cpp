@@ -33,6 +33,7 @@ void watch_list::meet(std::uint64_t identity, std::uint32_t slot) {
   watched_process& process = at->second;
   process.look = looks_;
   if (!is_new) return;
+  process.identity = identity;
   process.pid = participants::pid_in(identity);
   process.slot = slot;
   describe(process, identity);

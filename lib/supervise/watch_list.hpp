@@ -21,6 +21,7 @@
 namespace outlive::detail {
 
 struct watched_process {
+  std::uint64_t identity = 0;
   pid_t pid = 0;
   std::uint64_t start_time = 0;
   std::string command;

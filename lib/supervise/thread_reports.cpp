@@ -1,0 +1,109 @@
+#include "supervise/thread_reports.hpp"
+
+#include <outlive/error.hpp>
+
+#include "segment/lock_state.hpp"
+#include "segment/names.hpp"
+#include "supervise/recovery_lines.hpp"
+#include "sys/thread_look.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+thread_facts facts_of(const mapping& where, const hand& of) noexcept {
+  thread_facts facts;
+  const record_id life{of.index + 1, static_cast<std::uint32_t>(of.generation & holder_generation_mask)};
+  describe_thread(facts, where, life, holder_generation_mask);
+  return facts;
+}
+
+mutex_in_hand describe_hand(const mapping& where, const hand& of, std::uint32_t participant) {
+  const held_entry* const held = where.held(of.index);
+  code_location place;
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+    if ((held[i].place.load(std::memory_order_acquire) & held_offset_mask) != of.offset) continue;
+    place = locate(where, participant, held[i].return_address.load(std::memory_order_relaxed));
+  }
+  return in_hand(where, of.offset, place.module, place.offset);
+}
+
+thread_condition condition_of(pid_t tid) {
+  const thread_look seen = look_at_thread(tid);
+  if (seen.dumping) return thread_condition::dumping_core;
+  if (seen.frozen) return thread_condition::frozen;
+  switch (seen.state) {
+    case 'R': return thread_condition::running;
+    case 'S': return thread_condition::sleeping;
+    case 'D': return thread_condition::waiting_for_device;
+    case 'T': return thread_condition::stopped;
+    case 't': return thread_condition::traced;
+    default: return thread_condition::unknown;
+  }
+}
+
+// The stacks are a courtesy: a source that fails costs the stack, not the report.
+thread_stack stack_of(pid_t tid, const stack_source& stacks) {
+  if (!stacks) return {{}, "no source of stacks was given (supervisor_options::stacks)"};
+  try {
+    return stacks(tid);
+  } catch (const std::exception& error) {
+    return {{}, error.what()};
+  }
+}
+
+}  // namespace
+
+logged_thread to_logged(const thread_facts& facts) {
+  logged_thread who;
+  who.known = facts.thread.known;
+  who.pid = facts.thread.pid;
+  who.tid = facts.thread.tid;
+  who.start_time = facts.thread.start_time;
+  who.note = facts.thread.note;
+  who.thread_name = facts.name.data();
+  who.command_name = facts.command[0] == 0 ? "unknown" : facts.command.data();
+  return who;
+}
+
+mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_view module, std::uint64_t module_offset) {
+  mutex_in_hand told;
+  const lock_bytes* const lock = where.lock_at(offset).lock;
+  told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + offset);
+  told.mutex_name = mutex_name_at(where, offset);
+  told.lock_class = lock == nullptr ? "unknown" : std::string(names::text_of(where, lock->lock_class));
+  told.module = module;
+  told.module_offset = module_offset;
+  return told;
+}
+
+hung_owner report_hung(const mapping& where, const hold_watch& holds, const long_hold& found, const stack_source& stacks) {
+  hung_owner told;
+  const thread_facts facts = facts_of(where, found.of);
+  told.who = to_logged(facts);
+  told.held = describe_hand(where, found.of, facts.participant);
+  told.at_least = found.at_least;
+  if (const lock_bytes* const lock = where.lock_at(found.of.offset).lock) {
+    told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() == lock_condition::repairing;
+  }
+  told.record = found.of.index;
+  told.generation = found.of.generation;
+  if (!told.who.known) return told;
+  for (const hand& waiter : holds.waiters_for(found.of.offset)) told.waiters.push_back(to_logged(facts_of(where, waiter)));
+  told.condition = condition_of(told.who.tid);
+  told.stack = stack_of(told.who.tid, stacks);
+  return told;
+}
+
+deadlock report_deadlock(const mapping& where, const cycle& found, const stack_source& stacks) {
+  deadlock told;
+  for (const hand& each : found) {
+    const thread_facts facts = facts_of(where, each);
+    deadlocked_thread thread{to_logged(facts), describe_hand(where, each, facts.participant), {}};
+    if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
+    told.threads.push_back(std::move(thread));
+  }
+  return told;
+}
+
+}  // namespace outlive::detail
