@@ -29,6 +29,10 @@ inline constexpr std::size_t failure_bytes = 1024;
 // Whether it has ended; then `end` tells how.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
 
+// From now on the calling process has so long to live: then it gets a SIGKILL, asleep or stopped. So whoever waits for it waits for no longer, where a
+// wait with a limit is not to be had: that for a traced process to stop. Throws std::system_error.
+void die_after(std::chrono::milliseconds limit);
+
 // The calling thread, and what it forks, stays on one CPU meanwhile. Two processes that take turns wake each other several times faster there than
 // from one CPU to the other, and do not disturb anybody by spinning.
 class on_one_cpu {

@@ -1,6 +1,6 @@
 #include "killtest/step_scout.hpp"
 
-#include <linux/futex.h>
+#include <link.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -14,15 +14,42 @@
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <vector>
 
 #include "killtest/heir.hpp"
 #include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 #include "killtest/robust_list.hpp"
+#include "killtest/symbols.hpp"
 
 namespace outlive::killtest::detail {
 
 namespace {
+
+// The C library is at the same place in all that this process forks.
+class code_of_libc {
+ public:
+  code_of_libc() {
+    const auto look = [](dl_phdr_info* module, std::size_t, void* into) {
+      auto& range = *static_cast<code_of_libc*>(into);
+      for (unsigned i = 0; i < module->dlpi_phnum; ++i) {
+        const ElfW(Phdr)& part = module->dlpi_phdr[i];
+        if (part.p_type != PT_LOAD || (part.p_flags & PF_X) == 0) continue;
+        range.begin_ = module->dlpi_addr + part.p_vaddr;
+        range.end_ = range.begin_ + part.p_memsz;
+        if (range.has(reinterpret_cast<std::uintptr_t>(&::getppid))) return 1;
+      }
+      range.begin_ = range.end_ = 0;
+      return 0;
+    };
+    ::dl_iterate_phdr(look, this);
+  }
+  [[nodiscard]] bool has(std::uintptr_t address) const noexcept { return address >= begin_ && address < end_; }
+
+ private:
+  std::uintptr_t begin_ = 0;
+  std::uintptr_t end_ = 0;
+};
 
 // Where the traced process has come to.
 class traced {
@@ -32,10 +59,7 @@ class traced {
 
   // Asks where the thread's list is. Requires: it is stopped.
   void begin() {
-    void* head = nullptr;
-    std::size_t length = 0;
-    if (::syscall(SYS_get_robust_list, pid_, &head, &length) != 0) throw std::system_error(errno, std::generic_category(), "get_robust_list");
-    head_ = head;
+    list_.emplace(pid_);
     look_at_list();
     log_.begin_tested(held_);
     set_up_ = log_.count();
@@ -44,7 +68,13 @@ class traced {
   // One instruction. Returns: the signal that stopped it after that, 0 if it has ended.
   int step(int deliver) {
     const std::uintptr_t at = instruction();
-    if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, deliver) != 0) throw std::system_error(errno, std::generic_category(), "PTRACE_SINGLESTEP");
+    note_call(at);
+    // ESRCH: its time was over between two steps; waitpid() tells.
+    if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, deliver) != 0) {
+      if (errno != ESRCH) throw std::system_error(errno, std::generic_category(), "PTRACE_SINGLESTEP");
+    } else {
+      last_at_ = at;
+    }
     int status = 0;
     if (::waitpid(pid_, &status, 0) != pid_) throw std::system_error(errno, std::generic_category(), "waitpid");
     if (!WIFSTOPPED(status)) {
@@ -60,14 +90,26 @@ class traced {
   }
   void finish() { log_.finish(held_); }
   [[nodiscard]] int status() const noexcept { return status_; }
+  // Where it has come to; in the C library: where that was called.
+  [[nodiscard]] std::uintptr_t place() const noexcept { return libc_.has(last_at_) ? called_at_ : last_at_; }
 
  private:
-  [[nodiscard]] std::uintptr_t instruction() const {
 #if defined(__x86_64__)
-    return static_cast<std::uintptr_t>(::ptrace(PTRACE_PEEKUSER, pid_, offsetof(user_regs_struct, rip), nullptr));
+  [[nodiscard]] std::uintptr_t from_user(std::size_t offset) const noexcept {
+    return static_cast<std::uintptr_t>(::ptrace(PTRACE_PEEKUSER, pid_, offset, nullptr));
+  }
+  [[nodiscard]] std::uintptr_t instruction() const noexcept { return from_user(offsetof(user_regs_struct, rip)); }
+  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept { return from_user(offsetof(user_regs_struct, rsp)); }
 #else
-    return 0;
+  [[nodiscard]] std::uintptr_t instruction() const noexcept { return 0; }
+  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept { return 0; }
 #endif
+
+  // Of a call into the C library, by way of stubs that have no name, the caller is known at its first instruction there: from the top of the stack.
+  void note_call(std::uintptr_t at) noexcept {
+    if (!libc_.has(at) || libc_.has(last_at_)) return;
+    std::uintptr_t to = 0;
+    if (read(reinterpret_cast<const void*>(top_of_stack()), &to, sizeof to)) called_at_ = to - 1;
   }
 
   void compare(std::uintptr_t at) {
@@ -85,40 +127,22 @@ class traced {
     std::memcpy(shadow_.data() + first, bytes_ + first, size);
   }
 
-  template <class T>
-  [[nodiscard]] std::optional<T> read(const void* at) const {
-    T value;
+  bool read(const void* at, void* into, std::size_t bytes) const noexcept {
     const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(base_);
-    if (offset < size_ && size_ - offset >= sizeof value) {
-      std::memcpy(&value, bytes_ + offset, sizeof value);
-      return value;
+    if (offset < size_ && size_ - offset >= bytes) {
+      std::memcpy(into, bytes_ + offset, bytes);
+      return true;
     }
-    const iovec here{&value, sizeof value};
-    const iovec there{const_cast<void*>(at), sizeof value};
-    if (::process_vm_readv(pid_, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value)) return std::nullopt;
-    return value;
+    const iovec here{into, bytes};
+    const iovec there{const_cast<void*>(at), bytes};
+    return ::process_vm_readv(pid_, &here, 1, &there, 1, 0) == static_cast<ssize_t>(bytes);
   }
 
-  // As robust_list::offsets() does it inside.
   void look_at_list() {
-    const auto head = read<robust_list_head>(head_);
-    if (!head) return;
-    held_locks found;
-    const auto take = [&](const ::robust_list* entry) {
-      const auto address = (reinterpret_cast<std::uintptr_t>(entry) & ~std::uintptr_t{1}) + static_cast<std::uintptr_t>(head->futex_offset);
-      const std::uint64_t offset = address - reinterpret_cast<std::uintptr_t>(base_);
-      if (offset < size_ && std::find(found.begin(), found.end(), offset) == found.end()) found.push_back(offset);
-    };
-    const ::robust_list* each = head->list.next;
-    for (std::size_t i = 0; i < max_robust_locks && each != static_cast<const ::robust_list*>(head_); ++i) {
-      take(each);
-      const auto next = read<::robust_list>(each);
-      if (!next) break;
-      each = reinterpret_cast<const ::robust_list*>(reinterpret_cast<std::uintptr_t>(next->next) & ~std::uintptr_t{1});
-    }
-    if (head->list_op_pending != nullptr) take(head->list_op_pending);
-    if (found == offsets_) return;
-    offsets_ = std::move(found);
+    const auto from_it = [this](const void* at, auto& value) { return read(at, &value, sizeof value); };
+    const auto count = read_robust_list(list_->head(), base_, size_, from_it, found_.data());
+    if (!count || std::equal(offsets_.begin(), offsets_.end(), found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(*count))) return;
+    offsets_.assign(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(*count));
     held_ = log_.held(offsets_.data(), offsets_.size());
   }
 
@@ -128,11 +152,15 @@ class traced {
   const char* bytes_;
   std::size_t size_;
   std::string shadow_;
-  const void* head_ = nullptr;
+  std::optional<robust_list> list_;
+  std::vector<std::uint64_t> found_ = std::vector<std::uint64_t>(max_robust_locks);
   held_locks offsets_;
   std::uint32_t held_ = 0;
   std::size_t set_up_ = 0;
   int status_ = 0;
+  const code_of_libc libc_;
+  std::uintptr_t last_at_ = 0;
+  std::uintptr_t called_at_ = 0;
 };
 
 void stop_here() {
@@ -147,24 +175,28 @@ void kill_and_wait(int pid) noexcept {
   }
 }
 
+std::string not_done(const traced& process, std::chrono::milliseconds limit) {
+  symbols names;
+  return "was not done in " + std::to_string(limit.count()) + " ms, step by step; it had come to " + to_string(names.describe({process.place()}));
+}
+
 // Until its end, or until it is killed. Returns: what went wrong.
-std::string follow(traced& process, int pid, const step_kill* kill, std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+std::string follow(traced& process, int pid, const step_kill* kill, std::chrono::milliseconds limit, std::chrono::steady_clock::time_point deadline) {
   process.begin();
   int deliver = 0;
-  for (std::uint64_t steps = 0;; ++steps) {
+  for (;;) {
     if (kill != nullptr && process.is_at(*kill)) {
       kill_and_wait(pid);
       return {};
     }
     const int stopped_by = process.step(deliver);
-    if (stopped_by == 0) return "it " + to_string(process_end{true, process.status()});
+    if (stopped_by == 0) {
+      const process_end ended{true, process.status()};
+      if (ended.signalled() && ended.signal() == SIGKILL && std::chrono::steady_clock::now() >= deadline) return not_done(process, limit);
+      return "it " + to_string(ended);
+    }
     if (stopped_by == SIGSTOP) break;
     deliver = stopped_by == SIGTRAP ? 0 : stopped_by;
-    if (steps % 1024 == 0 && std::chrono::steady_clock::now() > deadline) {
-      kill_and_wait(pid);
-      return "was not done in time, step by step";
-    }
   }
   process.finish();
   kill_and_wait(pid);
@@ -176,6 +208,7 @@ std::string follow(traced& process, int pid, const step_kill* kill, std::chrono:
 const char* why_no_single_steps() {
 #if defined(__x86_64__)
   const pid_t pid = start_process([] {
+    die_after(std::chrono::seconds(10));
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(1);
     stop_here();
   });
@@ -191,7 +224,9 @@ const char* why_no_single_steps() {
 int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what, const step_kill* kill, std::chrono::milliseconds limit,
                  std::string& fault) {
   shared_text failure;
+  const auto deadline = std::chrono::steady_clock::now() + limit;
   const pid_t pid = start_process([&] {
+    die_after(limit);
     take_view_of(seg, fd);
     const auto registered = what.set_up();
     log_differences(log, seg);
@@ -203,9 +238,10 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
   int status = 0;
   if (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
     traced process(pid, log, seg, bytes);
-    fault = follow(process, pid, kill, limit);
+    fault = follow(process, pid, kill, limit, deadline);
   } else {
-    fault = to_string(process_end{true, status});
+    const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline), status};
+    fault = "before what is tested: it " + to_string(ended);
   }
   if (failure.text()[0] != 0) fault = failure.text();
   if (fault.empty() && log.overflow() != nullptr) fault = std::string("no room in ") + log.overflow();

@@ -175,6 +175,22 @@ TEST(engines, a_victim_that_throws_is_told) {
   EXPECT_NE(found.fault.find("what the victim says"), std::string::npos) << found;
 }
 
+TEST(engines, a_victim_that_sleeps_for_ever_is_ended_by_single_steps_too_and_its_place_is_told) {
+  scenario sleeps = bank_scenario(&undo_in_order);
+  sleeps.victim = [](segment& seg) {
+    auto held = seg.find<guarded<bank>>("accounts")->lock();
+    held->undo.b = 1;
+    for (;;) ::pause();
+  };
+  explore_options how;
+  how.with = engine::single_step;
+  how.time_limit = std::chrono::milliseconds(100);
+  const report found = explore(sleeps, how);
+  EXPECT_FALSE(found.ok());
+  EXPECT_NE(found.fault.find("not done in"), std::string::npos) << found;
+  EXPECT_NE(found.fault.find("it had come to engines_test.cpp:"), std::string::npos) << found;
+}
+
 TEST(engines, an_isolated_heir_comes_to_the_same_verdicts) {
   explore_options isolated;
   isolated.isolate = true;
