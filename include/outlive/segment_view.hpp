@@ -4,7 +4,8 @@
 // full, damaged or stuck, and whoever uses it can be killed or stopped at any time without harm to anybody.
 //
 // What it tells was so at some time during the call; by the time it is read it may have changed, and two lines of one answer may be of
-// different times. Every byte is read as if a dying process had written it: what cannot be is left out, or told as "unknown".
+// different times. Every byte is read as if a dying process had written it: what cannot be is left out, or told as "unknown"; problems()
+// says what it is.
 //
 // A view stays good after the segment's name was taken away. Invalid, and not detected in time: a file that is made shorter while it is looked at.
 #pragma once
@@ -85,6 +86,16 @@ struct viewed_participant {
   bool modules_cut = false;      // there were more than fit
 };
 
+// Something that the format does not allow (docs/format.md).
+struct segment_problem {
+  std::string object;    // what is damaged
+  std::string found;
+  std::string expected;
+  bool operator==(const segment_problem&) const = default;
+};
+// "thread record 3: found generation 0x1000000000000, expected at most 48 bits"
+[[nodiscard]] OUTLIVE_API std::string to_string(const segment_problem& problem);
+
 class segment_view {
  public:
   // Looks at the segment of that name. Of the options it heeds mode and expected_owner.
@@ -127,6 +138,11 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API std::vector<viewed_participant> participants() const;
   // Returns: what outlive::death_log() returns.
   [[nodiscard]] OUTLIVE_API std::vector<logged_death> deaths() const;
+
+  // Returns: every rule of the format that the bytes break, at most 1,000 of them. Others may be at work meanwhile, and what they are doing
+  //   is no problem: each is told only if three looks, some milliseconds apart, find the same. A death alone is no problem, either.
+  // Blocks: for a few milliseconds beside the looks, if the first finds something.
+  [[nodiscard]] OUTLIVE_API std::vector<segment_problem> problems() const;
 
  private:
   explicit segment_view(std::shared_ptr<const detail::mapping> where) noexcept : where_(std::move(where)) {}

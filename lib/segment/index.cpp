@@ -205,6 +205,14 @@ void remove_stale(mapping& where) {
   empty_all(where);
 }
 
+seen_slot look_at(const mapping& where, std::uint64_t at) noexcept {
+  const std::uint64_t slot = where.index()[at].load(std::memory_order_acquire);
+  if (slot == slot_empty) return {slot_kind::empty, 0};
+  if (slot == slot_removed) return {slot_kind::removed, 0};
+  const bool fits = fold_bytes(slot) == 0 && static_cast<std::uint32_t>(slot) != 0;
+  return {fits ? slot_kind::used : slot_kind::damaged, line_in(slot)};
+}
+
 bool leads_to(const mapping& where, const key& name, std::uint32_t line) {
   return slot_of(where, name.hash, line) != nowhere;
 }

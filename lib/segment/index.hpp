@@ -34,6 +34,14 @@ std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const
 // Whether the name leads to the block: what looks like a block, but lies inside an object, has no slot. Throws errc::damaged.
 bool leads_to(const mapping& where, const key& name, std::uint32_t line);
 
+// What stands in a slot, for who looks at the index as a whole.
+enum class slot_kind { empty, removed, used, damaged };
+struct seen_slot {
+  slot_kind what;
+  std::uint32_t line;  // of a used slot: where its block should lie
+};
+seen_slot look_at(const mapping& where, std::uint64_t at) noexcept;
+
 // The rest requires the directory mutex.
 
 // What a look-up came to: the line, or the slot that the name may be put into.

@@ -13,6 +13,7 @@ inline constexpr int fine = 0, something_wrong = 1, wrong_usage = 2, system_erro
 
 // An exception that a command ends with becomes wrong_usage (a name that no segment can have) or system_error, and a line on stderr: see main().
 
+void add_check(CLI::App& tool, int& exit_code);
 void add_deaths(CLI::App& tool, int& exit_code);
 void add_ls(CLI::App& tool, int& exit_code);
 void add_metrics(CLI::App& tool, int& exit_code);
