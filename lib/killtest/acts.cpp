@@ -36,16 +36,18 @@ act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint6
   return made;
 }
 
-void log_differences(store_log& log, const segment& seg) {
+void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where) {
   constexpr std::size_t chunk = 256;  // of a page: what has changed in it is logged as one
   const std::size_t size = seg.size_bytes();
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, seg.fd(), 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "the segment, to compare it");
   const auto* const before = static_cast<const std::byte*>(memory);
   const auto* const after = reinterpret_cast<const std::byte*>(base_of(seg));
-  for (std::size_t at = 0; at < size; at += chunk) {
-    const std::size_t bytes = std::min(chunk, size - at);
-    if (std::memcmp(before + at, after + at, bytes) != 0) log.add(at, static_cast<std::uint32_t>(bytes), before + at, after + at, 0, 0, 0);
+  for (const byte_range& part : where) {
+    for (std::uint64_t at = part.begin; at < part.end; at += chunk) {
+      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, part.end - at));
+      if (std::memcmp(before + at, after + at, bytes) != 0) log.add(at, static_cast<std::uint32_t>(bytes), before + at, after + at, 0, 0, 0);
+    }
   }
   ::munmap(memory, size);
 }

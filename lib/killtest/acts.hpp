@@ -8,6 +8,7 @@
 #include <outlive/killtest/explore.hpp>
 #include <outlive/killtest/scenario.hpp>
 
+#include "killtest/page_shadow.hpp"
 #include "killtest/store_log.hpp"
 
 namespace outlive::killtest::detail {
@@ -22,8 +23,9 @@ struct act {
 // `mutexes` must stay.
 [[nodiscard]] act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint64_t>& mutexes);
 
-// Logs what the calling process has changed in its private view of the file: the set-up, whose single stores do not count.
-void log_differences(store_log& log, const segment& seg);
+// Logs what the calling process has changed in its view of the segment, as against the segment's file, in these parts: the set-up, whose single stores
+// do not count.
+void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where);
 
 [[nodiscard]] inline char* base_of(const segment& seg) noexcept {
   return static_cast<char*>(const_cast<void*>(seg.base()));

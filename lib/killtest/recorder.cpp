@@ -56,7 +56,7 @@ int recorder::record_by_faults(const act& what, std::string& fault) {
   const pid_t pid = start_process([&] {
     take_private_view(seg_, seg_.fd());
     const auto registered = what.set_up();
-    log_differences(log_, seg_);
+    log_differences(log_, seg_, {{0, seg_.size_bytes()}});
     begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
     what.tested();
     if (const char* const why = end_logging()) throw std::runtime_error(why);

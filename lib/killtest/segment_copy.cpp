@@ -3,10 +3,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 namespace outlive::killtest::detail {
+
+namespace {
+
+constexpr std::size_t page_bytes = 4096;
+
+bool is_zeros(const char* at, std::size_t bytes) noexcept {
+  return *at == 0 && std::memcmp(at, at + 1, bytes - 1) == 0;
+}
+
+}  // namespace
 
 segment_copy::segment_copy(const segment& seg) : fd_(::memfd_create("outlive-killtest", MFD_CLOEXEC)), size_(seg.size_bytes()) {
   const auto fail = [this](const char* what) {
@@ -16,10 +28,11 @@ segment_copy::segment_copy(const segment& seg) : fd_(::memfd_create("outlive-kil
   };
   if (fd_ < 0) fail("memfd_create");
   const auto* const base = static_cast<const char*>(seg.base());
-  for (std::size_t at = 0; at < size_;) {
-    const ssize_t written = ::write(fd_, base + at, size_ - at);
-    if (written <= 0) fail("a copy of the segment");
-    at += static_cast<std::size_t>(written);
+  if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) fail("a copy of the segment");
+  for (std::size_t at = 0; at < size_; at += page_bytes) {
+    const std::size_t bytes = std::min(page_bytes, size_ - at);
+    if (is_zeros(base + at, bytes)) continue;
+    if (::pwrite(fd_, base + at, bytes, static_cast<off_t>(at)) != static_cast<ssize_t>(bytes)) fail("a copy of the segment");
   }
   void* const memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
   if (memory == MAP_FAILED) fail("a copy of the segment");

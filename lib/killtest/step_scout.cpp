@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "killtest/heir.hpp"
+#include "killtest/page_shadow.hpp"
 #include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 #include "killtest/robust_list.hpp"
@@ -54,8 +55,8 @@ class code_of_libc {
 // Where the traced process has come to.
 class traced {
  public:
-  traced(int pid, store_log& log, const segment& seg, const char* bytes)
-      : pid_(pid), log_(log), base_(base_of(seg)), bytes_(bytes), size_(seg.size_bytes()), shadow_(bytes, size_) {}
+  traced(int pid, store_log& log, const segment& seg, int fd, const char* bytes)
+      : pid_(pid), log_(log), base_(base_of(seg)), bytes_(bytes), size_(seg.size_bytes()), shadow_(fd, bytes, size_) {}
 
   // Asks where the thread's list is. Requires: it is stopped.
   void begin() {
@@ -114,17 +115,12 @@ class traced {
 
   void compare(std::uintptr_t at) {
     const std::uint32_t held_before = held_;
-    const bool changed = std::memcmp(shadow_.data(), bytes_, size_) != 0;
+    const byte_range changed = shadow_.look();
     look_at_list();
-    if (!changed) return;
-    const auto mismatch = std::mismatch(shadow_.begin(), shadow_.end(), bytes_);
-    const auto first = static_cast<std::size_t>(mismatch.first - shadow_.begin());
-    std::size_t last = size_ - 1;
-    while (shadow_[last] == bytes_[last]) --last;
-    const std::size_t size = last - first + 1;
-    log_.add(first, static_cast<std::uint32_t>(size), reinterpret_cast<const std::byte*>(shadow_.data() + first),
-             reinterpret_cast<const std::byte*>(bytes_ + first), log_.stack(&at, 1), held_before, held_);
-    std::memcpy(shadow_.data() + first, bytes_ + first, size);
+    if (changed.size() == 0) return;
+    log_.add(changed.begin, static_cast<std::uint32_t>(changed.size()), shadow_.before(changed), reinterpret_cast<const std::byte*>(bytes_ + changed.begin),
+             log_.stack(&at, 1), held_before, held_);
+    shadow_.take(changed);
   }
 
   bool read(const void* at, void* into, std::size_t bytes) const noexcept {
@@ -151,7 +147,7 @@ class traced {
   const char* base_;
   const char* bytes_;
   std::size_t size_;
-  std::string shadow_;
+  page_shadow shadow_;
   std::optional<robust_list> list_;
   std::vector<std::uint64_t> found_ = std::vector<std::uint64_t>(max_robust_locks);
   held_locks offsets_;
@@ -229,7 +225,7 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
     die_after(limit);
     take_view_of(seg, fd);
     const auto registered = what.set_up();
-    log_differences(log, seg);
+    log_differences(log, seg, data_of(fd, seg.size_bytes()));
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
     stop_here();
     what.tested();
@@ -237,7 +233,7 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
   }, failure.text());
   int status = 0;
   if (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
-    traced process(pid, log, seg, bytes);
+    traced process(pid, log, seg, fd, bytes);
     fault = follow(process, pid, kill, limit, deadline);
   } else {
     const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline), status};
