@@ -21,6 +21,7 @@
 #include <typeinfo>
 #include <utility>
 
+#include <outlive/error.hpp>
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
@@ -40,37 +41,46 @@ class guarded {
   class [[nodiscard]] guard {
    public:
     guard() noexcept = default;
-    guard(guard&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)) {}
+    guard(guard&& other) noexcept : object_(std::exchange(other.object_, nullptr)), holds_(std::exchange(other.holds_, false)) {}
     guard& operator=(guard&& other) {
       if (this != &other) {
         release();
-        owner_ = std::exchange(other.owner_, nullptr);
+        object_ = std::exchange(other.object_, nullptr);
+        holds_ = std::exchange(other.holds_, false);
       }
       return *this;
     }
     ~guard() { release(); }
 
     // Requires: the guard holds (explicit operator bool).
-    T* operator->() const noexcept { return std::addressof(owner_->value_); }
-    T& operator*() const noexcept { return owner_->value_; }
+    T* operator->() const noexcept { return std::addressof(object_->value_); }
+    T& operator*() const noexcept { return object_->value_; }
 
     // Returns: whether the guard holds the mutex: false after a try_lock that failed, after unlock(), after a move.
-    explicit operator bool() const noexcept { return owner_ != nullptr; }
+    explicit operator bool() const noexcept { return holds_; }
     // Returns: whether this acquisition found a dead owner and repaired the value.
-    [[nodiscard]] bool recovered() const noexcept { return owner_ != nullptr && owner_->mutex_.recovered(); }
+    [[nodiscard]] bool recovered() const noexcept { return holds_ && object_->mutex_.recovered(); }
     // Gives the mutex back before the guard ends. Errors: errc::not_owner.
     void unlock() {
-      if (guarded* owner = std::exchange(owner_, nullptr)) owner->mutex_.unlock();
+      if (std::exchange(holds_, false)) object_->mutex_.unlock();
+    }
+    // Acquires the mutex again, after unlock() or a try_lock that failed. Errors: as robust_mutex::lock(), then the guard holds nothing;
+    // errc::deadlock when it holds, errc::not_owner when it is nobody's guard (made by default, or moved from).
+    [[gnu::always_inline]] void lock() {
+      if (object_ == nullptr) throw std::system_error(make_error_code(errc::not_owner), "guard: found it without an object, expected one to lock");
+      object_->mutex_.lock();
+      holds_ = true;
     }
 
    private:
     friend class guarded;
-    explicit guard(guarded* owner) noexcept : owner_(owner) {}
+    guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
     // In a forked child, or another thread, the mutex is not ours: then there is nothing to give back.
     void release() noexcept {
-      if (guarded* owner = std::exchange(owner_, nullptr)) owner->mutex_.release();
+      if (std::exchange(holds_, false)) object_->mutex_.release();
     }
-    guarded* owner_ = nullptr;
+    guarded* object_ = nullptr;
+    bool holds_ = false;
   };
 
   // Makes the mutex, of the lock class given, and T(args...).
@@ -88,31 +98,31 @@ class guarded {
   // Acquires the mutex, after a repair if one is due. Errors and blocking: as robust_mutex::lock().
   [[gnu::always_inline]] guard lock() {
     mutex_.lock();
-    return guard(this);
+    return guard(this, true);
   }
   // Returns: a guard that holds, or one that does not, with the reason in `error`.
   [[gnu::always_inline]] guard lock(std::error_code& error) {
     mutex_.lock(error);
-    return error ? guard() : guard(this);
+    return guard(this, !error);
   }
   // Returns: a guard that holds, or one that does not because somebody else holds the mutex.
-  [[gnu::always_inline]] guard try_lock() { return mutex_.try_lock() ? guard(this) : guard(); }
-  [[gnu::always_inline]] guard try_lock(std::error_code& error) { return mutex_.try_lock(error) ? guard(this) : guard(); }
+  [[gnu::always_inline]] guard try_lock() { return guard(this, mutex_.try_lock()); }
+  [[gnu::always_inline]] guard try_lock(std::error_code& error) { return guard(this, mutex_.try_lock(error)); }
   template <class Rep, class Period>
   [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return mutex_.try_lock_for(timeout) ? guard(this) : guard();
+    return guard(this, mutex_.try_lock_for(timeout));
   }
   template <class Rep, class Period>
   [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return mutex_.try_lock_for(timeout, error) ? guard(this) : guard();
+    return guard(this, mutex_.try_lock_for(timeout, error));
   }
   template <class Clock, class Duration>
   [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return mutex_.try_lock_until(deadline) ? guard(this) : guard();
+    return guard(this, mutex_.try_lock_until(deadline));
   }
   template <class Clock, class Duration>
   [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return mutex_.try_lock_until(deadline, error) ? guard(this) : guard();
+    return guard(this, mutex_.try_lock_until(deadline, error));
   }
 
   // The mutex alone, for std::scoped_lock over several; then unguarded() is the way to the value.

@@ -8,9 +8,11 @@
 #include <outlive/kill_point.hpp>
 #include <outlive/note.hpp>
 #include <outlive/owner_death.hpp>
+#include <outlive/permit_pool.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/reset.hpp>
+#include <outlive/robust_condition_variable.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/supervisor.hpp>

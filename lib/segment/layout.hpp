@@ -1,10 +1,12 @@
-// The shared bytes: EVERY struct that lies in a segment. docs/format.md repeats it; a change here is a change of format_version.
+// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp. docs/format.md repeats it; a change here or there is a
+// change of format_version.
 //
 // Order of the regions: header | participants | thread records | marks | crash notes | names | death log | directory index | objects. Where each
 // begins follows from the options in the header alone (region_layout), so that a damaged offset cannot lead astray.
 //
 // Each field says who writes it: (C) constant once the segment has a name; (R) the thread that holds the record's liveness
-// mutex; (L) the thread that holds the lock; (D) the holder of the directory mutex; (N) the holder of the names mutex.
+// mutex; (L) the thread that holds the lock; (D) the holder of the directory mutex; (N) the holder of the names mutex; (A) anybody, by one atomic
+// operation.
 #pragma once
 
 #include <pthread.h>
@@ -14,49 +16,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "segment/object_layout.hpp"
+
 namespace outlive::detail {
 
 inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
 inline constexpr std::uint32_t format_version = 1;
-inline constexpr std::size_t cache_line = 64;
-inline constexpr std::size_t native_mutex_bytes = 48;  // 40 on x86-64, 48 on aarch64
-
-// A word that several processes read and write. Lock-free, so that it means the same in each of them.
-using shared_u32 = std::atomic<std::uint32_t>;
-using shared_u64 = std::atomic<std::uint64_t>;
-static_assert(shared_u32::is_always_lock_free && sizeof(shared_u32) == 4);
-static_assert(shared_u64::is_always_lock_free && sizeof(shared_u64) == 8);
-static_assert(sizeof(pthread_mutex_t) <= native_mutex_bytes);
-
-// ---- robust mutex: the bytes of outlive::robust_mutex -----------------------------------------------------------------
-// DO NOT CHANGE THESE VALUES: they tell locks from other memory.
-inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;  // "lock": a robust mutex on a native one
-inline constexpr std::uint32_t fast_lock_magic = 0x74736166;    // "fast": reserved for a lock without a native mutex
-inline constexpr std::uint32_t dead_lock_magic = 0x64616564;    // "dead": destroyed
-
-struct alignas(cache_line) lock_bytes {
-  pthread_mutex_t native;
-  shared_u64 state;          // (L) lock_state.hpp
-  std::uint32_t lock_class;  // (C) index into names
-  shared_u32 magic;          // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
-};
-static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
-
-// A mutex of the library itself, for what has no repair that a user could write.
-// `owner_*` say which thread has it; written after the native lock, and before anything else, so they may be missing or an earlier owner's. A
-// thread that finds its own id in the word knows by them whether it has the lock, or a dead thread with that id had it.
-struct alignas(cache_line) internal_lock {
-  union {
-    pthread_mutex_t native;
-    char native_room[native_mutex_bytes];
-  };
-  shared_u64 owner_start_time;
-  shared_u32 owner_pid;
-  shared_u32 owner_tid;
-
-  internal_lock() noexcept : native_room{}, owner_start_time(0), owner_pid(0), owner_tid(0) {}
-};
-static_assert(sizeof(internal_lock) == cache_line);
 
 // ---- header -----------------------------------------------------------------------------------------------------------
 struct segment_constants {

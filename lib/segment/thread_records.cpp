@@ -153,7 +153,7 @@ void give_back_if_idle(mapping& where) noexcept {
   attachment* const mine = this_thread::attachment_of(where.base());
   if (mine == nullptr) return;
   this_thread::deactivate();
-  if (mine->top != mine->held) return;
+  if (!mine->idle()) return;
   release(where, mine->index);
   this_thread::detach(*mine);
 }

@@ -50,7 +50,7 @@ attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& w
   const auto index = thread_records::claim(*where);
   if (!index) return nullptr;
   // A repair may have left a mutex locked in the spare's name: then the thread goes on with it.
-  if (spare.mine().top != spare.mine().held) {
+  if (!spare.mine().idle()) {
     thread_records::release(*where, *index);
     return &spare.keep();
   }
@@ -115,7 +115,7 @@ void spare_scope::give_back() noexcept {
   attachment* const mine = std::exchange(mine_, nullptr);
   // In a child that a repair forked, the attachment is gone.
   if (mine == nullptr || epoch_ != process_epoch()) return;
-  if (mine->index < mine->where->constants().threads || mine->top != mine->held) return;
+  if (mine->index < mine->where->constants().threads || !mine->idle()) return;
   thread_records::release(*mine->where, mine->index);
   this_thread::detach(*mine);
 }

@@ -1,11 +1,18 @@
 // Futexes: words in shared memory that threads of any process sleep on.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace outlive::detail {
 
+// Sleeps while `word` is `seen`, for at most `span`. Returns for any reason, or none: the caller looks at what it waits for.
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, std::chrono::nanoseconds span) noexcept;
+
 // Wakes up to `count` threads that sleep on `word`.
-void futex_wake(std::uint32_t* word, int count) noexcept;
+// Returns how many were woken.
+int futex_wake(std::uint32_t* word, int count) noexcept;
+int futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
 }  // namespace outlive::detail

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""docs/format.md says what lib/segment/layout.hpp does. Usage: format_doc_test.py ROOT BUILD COMPILER...
+"""docs/format.md says what lib/segment/layout.hpp and object_layout.hpp do. Usage: format_doc_test.py ROOT BUILD COMPILER...
 
 The tables of the document become static_asserts, which the compiler checks: every constant, and the offset and size of every field.
-The rows of a struct must follow each other without a gap up to its size, and each struct of layout.hpp must have its table.
+The rows of a struct must follow each other without a gap up to its size, and each struct there must have its table.
 """
 
 import re
@@ -15,7 +15,7 @@ import report
 
 ROOT, BUILD, COMPILER = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 DOCUMENT = ROOT / "docs/format.md"
-LAYOUT = ROOT / "lib/segment/layout.hpp"
+LAYOUTS = [ROOT / "lib/segment/layout.hpp", ROOT / "lib/segment/object_layout.hpp"]
 PADDING = "padding"
 NO_BYTES = {"region_layout"}   # computes, is not stored
 ONLY_X86_64 = {"lock_bytes"}   # holds a native mutex, whose size is the architecture's
@@ -51,9 +51,9 @@ def struct_tables():
 
 
 def documented(structs):
-    declared = set(re.findall(r"^struct (?:alignas\(\w+\) )?(\w+) \{", LAYOUT.read_text(), re.MULTILINE)) - NO_BYTES
+    declared = set(re.findall(r"^struct (?:alignas\(\w+\) )?(\w+) \{", "".join(layout.read_text() for layout in LAYOUTS), re.MULTILINE)) - NO_BYTES
     told = {name for name, _, _ in structs}
-    report.expect(declared and declared == told, f"layout.hpp has {sorted(declared - told)} more, format.md {sorted(told - declared)}")
+    report.expect(declared and declared == told, f"the layout has {sorted(declared - told)} more, format.md {sorted(told - declared)}")
 
 
 def every_struct_has_a_table():

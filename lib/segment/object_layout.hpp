@@ -1,0 +1,76 @@
+// The shared bytes of what lies in a segment's directory: locks and their companions. And of the library's own locks. See layout.hpp.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace outlive::detail {
+
+inline constexpr std::size_t cache_line = 64;
+inline constexpr std::size_t native_mutex_bytes = 48;  // 40 on x86-64, 48 on aarch64
+
+// A word that several processes read and write. Lock-free, so that it means the same in each of them.
+using shared_u32 = std::atomic<std::uint32_t>;
+using shared_u64 = std::atomic<std::uint64_t>;
+static_assert(shared_u32::is_always_lock_free && sizeof(shared_u32) == 4);
+static_assert(shared_u64::is_always_lock_free && sizeof(shared_u64) == 8);
+static_assert(sizeof(pthread_mutex_t) <= native_mutex_bytes);
+
+// ---- robust mutex: the bytes of outlive::robust_mutex -----------------------------------------------------------------
+// DO NOT CHANGE THESE VALUES: they tell locks from other memory.
+inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;  // "lock": a robust mutex on a native one
+inline constexpr std::uint32_t fast_lock_magic = 0x74736166;    // "fast": reserved for a lock without a native mutex
+inline constexpr std::uint32_t dead_lock_magic = 0x64616564;    // "dead": destroyed
+
+struct alignas(cache_line) lock_bytes {
+  pthread_mutex_t native;
+  shared_u64 state;          // (L) lock_state.hpp
+  std::uint32_t lock_class;  // (C) index into names
+  shared_u32 magic;          // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
+};
+static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
+
+// ---- robust condition variable: the bytes of outlive::robust_condition_variable ---------------------------------------
+inline constexpr std::uint32_t condition_magic = 0x646e6f63;       // "cond"
+inline constexpr std::uint32_t dead_condition_magic = 0x646e6364;  // "dcnd": destroyed
+
+struct condition_bytes {
+  shared_u32 seq;       // (A) bit 0: maybe waiters; counts by 2 with each notification that finds the bit
+  std::uint32_t magic;  // (C)
+};
+static_assert(sizeof(condition_bytes) == 8 && std::is_standard_layout_v<condition_bytes>);
+
+// ---- permit pool: the head of an outlive::permit_pool -----------------------------------------------------------------
+inline constexpr std::uint32_t permit_pool_magic = 0x6d726570;       // "perm"
+inline constexpr std::uint32_t dead_permit_pool_magic = 0x6d726464;  // "ddrm": destroyed
+
+// A word for each permit follows: 0 is free, else the holder's record index + 1 (16 bits) and its generation (48 bits).
+struct alignas(cache_line) permit_pool_bytes {
+  shared_u32 seq;         // (A) as in condition_bytes
+  std::uint32_t magic;    // (C)
+  std::uint32_t permits;  // (C) how many of the words are in use
+  std::uint32_t words;    // (C)
+};
+static_assert(sizeof(permit_pool_bytes) == cache_line && std::is_standard_layout_v<permit_pool_bytes>);
+
+// A mutex of the library itself, for what has no repair that a user could write.
+// `owner_*` say which thread has it; written after the native lock, and before anything else, so they may be missing or an earlier owner's. A
+// thread that finds its own id in the word knows by them whether it has the lock, or a dead thread with that id had it.
+struct alignas(cache_line) internal_lock {
+  union {
+    pthread_mutex_t native;
+    char native_room[native_mutex_bytes];
+  };
+  shared_u64 owner_start_time;
+  shared_u32 owner_pid;
+  shared_u32 owner_tid;
+
+  internal_lock() noexcept : native_room{}, owner_start_time(0), owner_pid(0), owner_tid(0) {}
+};
+static_assert(sizeof(internal_lock) == cache_line);
+
+}  // namespace outlive::detail

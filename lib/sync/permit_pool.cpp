@@ -1,0 +1,177 @@
+// The protocol: docs/protocol.md, "Permits", and docs/model/permit.pml.
+//
+// I1  A permit is out iff its word names a live thread at its present life. There is no second place that says so: no count, no list.
+// I2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a permit over cannot rob a live holder, and of
+//     several that want it one succeeds. The generation has all of its 48 bits here: the 15 of a lock's state come round, and would pin a permit to a
+//     stranger until he ends.
+#include <outlive/permit_pool.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include <outlive/error.hpp>
+
+#include "segment/failure.hpp"
+#include "segment/layout.hpp"
+#include "segment/thread_records.hpp"
+#include "segment/thread_slot.hpp"
+#include "sync/attach.hpp"
+#include "sync/in_segment.hpp"
+#include "sync/wait_word.hpp"
+#include "sys/crash_barrier.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+static_assert(sizeof(permit_pool_head) == sizeof(permit_pool_bytes) && alignof(permit_pool_head) == alignof(permit_pool_bytes));
+static_assert(offsetof(permit_pool_head, words) == offsetof(permit_pool_bytes, words));
+static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(std::uint64_t));  // the words follow the head
+
+constexpr std::uint64_t generation_mask = (std::uint64_t{1} << 48) - 1;
+
+using steady_clock = std::chrono::steady_clock;
+
+permit_word* words_of(permit_pool_head& head) noexcept {
+  return reinterpret_cast<permit_word*>(&head + 1);
+}
+const permit_word* words_of(const permit_pool_head& head) noexcept {
+  return reinterpret_cast<const permit_word*>(&head + 1);
+}
+
+std::uint64_t word_of(std::uint64_t index_plus_1, const thread_record& record) noexcept {
+  return index_plus_1 << 48 | (record.generation.load(std::memory_order_relaxed) & generation_mask);
+}
+
+// The calling thread's word by its slot; 0 if the slot is not on that segment.
+std::uint64_t quick_word(const void* pool) noexcept {
+  const thread_slot& slot = current_slot;
+  if (static_cast<std::uint64_t>(static_cast<const char*>(pool) - slot.base) >= slot.wiped->size) return 0;
+  return word_of(slot.me >> 32 & 0xffff, *slot.record);
+}
+
+// Whether the thread that the word names is certainly dead. `thoroughly`: by asking the kernel, too, for a thread whose record it did not mark.
+bool is_void(const mapping& where, std::uint64_t word, bool thoroughly) noexcept {
+  const std::uint64_t index_plus_1 = word >> 48;
+  if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;  // names nobody: not a word that acquire() stored
+  const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
+  const auto life = [&] { return record.generation.load(std::memory_order_acquire) & generation_mask; };
+  if (life() != (word & generation_mask)) return true;  // before the liveness word, which may be the next life's
+  if (!thread_records::is_held(record)) return true;
+  return thoroughly && thread_records::is_dead(record) && life() == (word & generation_mask);
+}
+
+bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {
+  return head.magic == permit_pool_magic && head.words == words && head.permits != 0 && head.permits <= words;
+}
+
+void require_intact(const permit_pool_head& head, std::uint32_t words) {
+  if (is_intact(head, words)) return;
+  fail(errc::damaged, "permit pool: found " + std::to_string(head.permits) + " permits of " + std::to_string(head.words) + " and magic " +
+                          std::to_string(head.magic) + ", expected a pool with room for " + std::to_string(words) + " that was constructed in a segment");
+}
+
+struct seeker {
+  const mapping& where;
+  permit_pool_head& head;
+  std::uint64_t me;
+
+  bool exchange(permit_word& word, std::uint64_t from) const noexcept {
+    return word.compare_exchange_strong(from, me, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+  // One round over all words from the thread's own first choice: neighbours begin a cache line apart. Takes what is free, or whose holder is dead.
+  permit_word* look(bool thoroughly) const noexcept {
+    permit_word* const words = words_of(head);
+    const std::uint32_t count = head.permits;
+    const auto first = static_cast<std::uint32_t>((me >> 48) * 8 % count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      permit_word& word = words[first + i < count ? first + i : first + i - count];
+      // In one order with the mark of a waiter and the exchange of who gives a permit back: one of the two sees the other.
+      const std::uint64_t seen = word.load(std::memory_order_seq_cst);
+      if (seen != 0 && !is_void(where, seen, thoroughly)) continue;
+      if (exchange(word, seen)) return &word;
+    }
+    return nullptr;
+  }
+
+  permit_word* wait(steady_clock::time_point until) const noexcept {
+    bool thoroughly = false;
+    for (;;) {
+      const std::uint32_t seen = wait_word::mark(head.seq);
+      if (permit_word* const got = look(thoroughly)) return got;
+      const auto now = steady_clock::now();
+      if (until <= now) return nullptr;
+      wait_word::wait(head.seq, seen, until - now);
+      thoroughly = steady_clock::now() - now >= wait_word::slice;
+    }
+  }
+};
+
+}  // namespace
+
+void make_permits(permit_pool_head& head, std::uint32_t words, std::uint32_t permits) {
+  require_in_segment(&head, "permit pool");
+  if (permits == 0 || permits > words) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "permit pool: found " + std::to_string(permits) + " permits asked for, expected 1 to " + std::to_string(words));
+  }
+  head.seq.store(0, std::memory_order_relaxed);
+  head.permits = permits;
+  head.words = words;
+  crash_barrier();  // a whole pool before the magic that says so
+  head.magic = permit_pool_magic;
+}
+
+void end_permits(permit_pool_head& head) noexcept {
+  static_cast<volatile std::uint32_t&>(head.magic) = dead_permit_pool_magic;
+}
+
+held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
+  require_intact(head, words);
+  std::uint64_t me = quick_word(&head);
+  if (me == 0) {
+    const bool in_repair = this_thread::slot().wiped->repairs != 0;
+    if (in_repair && until != steady_clock::time_point::min()) fail(errc::in_repair, "permit pool: found a repair under way, expected acquire() outside of repairs");
+    attachment& mine = attach_this_thread(require_in_segment(&head, "permit pool"));
+    if (!in_repair) this_thread::activate(mine);
+    me = word_of(mine.index + 1, *mine.record);
+  }
+  attachment& mine = *this_thread::attachment_of(&head);
+  const seeker thread{*mine.where, head, me};
+  permit_word* got = thread.look(false);
+  if (got == nullptr && until != steady_clock::time_point::min()) got = thread.wait(until);
+  if (got == nullptr) return {};
+  ++mine.permits;
+  return {got, me};
+}
+
+bool release_permit(permit_pool_head& head, const held_permit& which) noexcept {
+  attachment* const mine = this_thread::attachment_of(&head);
+  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
+  if (mine == nullptr || which.holder != word_of(mine->index + 1, *mine->record)) return false;
+  std::uint64_t expected = which.holder;
+  if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
+  --mine->permits;
+  if ((head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) wait_word::wake_one(head.seq);
+  return true;
+}
+
+std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {
+  require_intact(head, words);
+  const auto where = require_in_segment(&head, "permit pool");
+  std::uint32_t free = 0;
+  for (std::uint32_t i = 0; i < head.permits; ++i) {
+    const std::uint64_t seen = words_of(head)[i].load(std::memory_order_acquire);
+    if (seen == 0 || is_void(*where, seen, true)) ++free;
+  }
+  return free;
+}
+
+void throw_not_holder() {
+  fail(errc::not_owner, "permit: found it with another thread, or with none, expected the thread that acquired it");
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,31 @@
+// wait_word: a word of a segment that threads sleep on until somebody changes what they wait for. The waiting part of the condition variable, of
+// permits and of queues.
+//
+// Bit 0 says "maybe somebody waits", so that a notification without a waiter is a load; the rest counts notifications. A waiter sets the bit,
+// looks once more at what it waits for, and sleeps on the value that it then knows. It sleeps for a slice at most: whoever was to wake it may
+// have died between the change and the wake. docs/protocol.md says why each of the simpler forms loses a wake-up.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "segment/layout.hpp"
+
+namespace outlive::detail::wait_word {
+
+inline constexpr std::uint32_t maybe_waiters = 1;
+inline constexpr std::chrono::milliseconds slice(250);
+
+// Sets the bit. Returns the value to sleep on. To be called before the last look at what is waited for.
+inline std::uint32_t mark(shared_u32& word) noexcept {
+  return word.fetch_or(maybe_waiters) | maybe_waiters;
+}
+
+// Sleeps until the word is not `seen` any more, somebody wakes, or a slice or `left` is over. Returns for any of these, or for no reason.
+void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept;
+
+// Wake one waiter, or all. wake_one() is to be called when the bit is set.
+void wake_one(shared_u32& word) noexcept;
+void wake_all(shared_u32& word) noexcept;
+
+}  // namespace outlive::detail::wait_word

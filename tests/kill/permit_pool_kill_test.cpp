@@ -1,0 +1,147 @@
+// Holders of permits and those who wait for one are killed: no permit is lost, none is doubled.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <random>
+#include <vector>
+
+#include <outlive/outlive.hpp>
+
+#include "process/accounts.hpp"
+#include "support/child.hpp"
+
+namespace outlive::testing {
+namespace {
+
+using pool = permit_pool<8>;
+
+class permit_pool_kill_test : public ::testing::Test {
+ protected:
+  /// A child that holds `count` permits.
+  std::unique_ptr<child> holder(unsigned count) {
+    auto made = std::make_unique<child>("holder", [this, count](agent& parent) {
+      std::vector<permit> held;
+      for (unsigned i = 0; i < count; ++i) held.push_back(pool_.acquire());
+      parent.tell("holds");
+      parent.pause_forever();
+    });
+    made->wait_for("holds");
+    return made;
+  }
+  std::vector<permit> all_that_there_are() {
+    std::vector<permit> got;
+    while (permit one = pool_.try_acquire()) got.push_back(std::move(one));
+    return got;
+  }
+
+  segment where_ = segment::anonymous(small_segment());
+  pool& pool_ = where_.find_or_construct<pool>("pool", 3u);
+};
+
+TEST_F(permit_pool_kill_test, permits_of_the_dead_are_free) {
+  auto dead = holder(2);
+  auto lives = holder(1);
+  EXPECT_EQ(pool_.count(), 0u);
+  EXPECT_FALSE(pool_.try_acquire());
+  dead->kill();
+  dead->expect_killed();
+  EXPECT_EQ(pool_.count(), 2u);
+  EXPECT_EQ(all_that_there_are().size(), 2u);
+}
+
+TEST_F(permit_pool_kill_test, a_waiter_gets_the_permit_of_the_dead) {
+  auto dead = holder(3);
+  child waiter("waiter", [this](agent& parent) {
+    parent.tell("waits");
+    const permit mine = pool_.acquire();
+    parent.tell("has it");
+  });
+  waiter.wait_for("waits");
+  dead->kill();
+  dead->expect_killed();
+  waiter.wait_for("has it");
+  waiter.expect_exit(0);
+  EXPECT_EQ(pool_.count(), 3u);
+}
+
+TEST_F(permit_pool_kill_test, a_killed_waiter_takes_no_permit_with_it) {
+  std::vector<permit> mine = all_that_there_are();
+  for (int i = 0; i < 20; ++i) {
+    child waiter("waiter", [this](agent& parent) {
+      parent.tell("waits");
+      const permit one = pool_.acquire();
+      ADD_FAILURE() << "it got one";
+    });
+    waiter.wait_for("waits");
+    waiter.kill();
+    waiter.expect_killed();
+  }
+  mine.clear();
+  EXPECT_EQ(pool_.count(), 3u);
+}
+
+TEST_F(permit_pool_kill_test, a_forked_child_has_none_of_its_parents) {
+  permit mine = pool_.acquire();
+  child forked("forked", [&](agent&) {
+    EXPECT_THROW(mine.release(), std::system_error);
+    EXPECT_EQ(all_that_there_are().size(), 2u);
+  });
+  forked.expect_exit(0);
+  EXPECT_EQ(pool_.count(), 2u);
+}
+
+// The record of a dead holder is used again by a living thread: the old permit must not count as that thread's.
+TEST_F(permit_pool_kill_test, a_record_that_is_used_again_does_not_hold_the_dead_ones_permit) {
+  for (unsigned i = 0; i < 3 * small_segment().threads; ++i) {
+    auto dead = holder(3);
+    dead->kill();
+    dead->expect_killed();
+  }
+  auto next = holder(1);
+  EXPECT_EQ(pool_.count(), 2u);
+  EXPECT_EQ(all_that_there_are().size(), 2u);
+}
+
+TEST_F(permit_pool_kill_test, killed_at_random_none_is_lost_and_none_doubled) {
+  constexpr unsigned processes = 6, kills = 400;
+  shared_counter turns;
+  // Who holds permit i says so in a word of its own: a second holder would find it taken by a living one.
+  shared_object<std::array<std::atomic<pid_t>, 3>> inside;
+  shared_value<std::uint32_t> doubled;
+  const auto worker = [&](agent&) {
+    for (;;) {
+      const permit mine = pool_.acquire();
+      unsigned at = 0;
+      for (; at < 3; ++at) {
+        pid_t nobody = (*inside)[at].load();
+        if (nobody != 0 && ::kill(nobody, 0) == 0 && nobody != ::getpid()) continue;  // a dead one's mark counts for nothing
+        if ((*inside)[at].compare_exchange_strong(nobody, ::getpid())) break;
+      }
+      if (at == 3) doubled.add();
+      if (at < 3) (*inside)[at] = 0;
+      turns.add();
+    }
+  };
+  std::mt19937 random(42);
+  std::vector<std::unique_ptr<child>> workers;
+  for (unsigned i = 0; i < processes; ++i) workers.push_back(std::make_unique<child>("worker", worker));
+  for (unsigned i = 0; i < kills; ++i) {
+    const auto seen = turns.load();
+    ASSERT_TRUE(turns.wait_at_least(seen + 1 + random() % 20)) << "after " << i << " kills, " << pool_.count() << " permits are free";
+    auto& victim = workers[random() % processes];
+    victim->kill();
+    victim->expect_killed();
+    victim = std::make_unique<child>("worker", worker);
+  }
+  for (auto& each : workers) {
+    each->kill();
+    each->expect_killed();
+  }
+  EXPECT_EQ(doubled.load(), 0u);
+  EXPECT_EQ(pool_.count(), 3u);
+  EXPECT_EQ(all_that_there_are().size(), 3u);
+}
+
+}  // namespace
+}  // namespace outlive::testing
