@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the models of the lock protocol with spin, exhaustively.
+"""Check the models of the protocols with spin, exhaustively.
 
 Usage: run.py [--full] [--jobs N] [--only WORD]...
 
@@ -50,6 +50,14 @@ HOLDS = {
     ],
     "claim.pml": [("claim", "")],
     "held.pml": [("held", "")],
+    "condition.pml": [
+        ("condition", "-DNC=2 -DNPR=2 -DALL"),
+        ("condition_deaths", "-DNC=2 -DNPR=2 -DDEATH=1 -DMOD=8"),
+    ],
+    "permit.pml": [
+        ("permit", "-DNT=2 -DNR=2 -DMAXD=0"),
+        ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
+    ],
 }
 FULL = {
     "lock.pml": [
@@ -63,6 +71,8 @@ FULL = {
         ("adopt_two_rounds", "-DROUNDS=2"),
         ("adopt_two_deaths", "-DROUNDS=1 -DDEATHS=2 -DLOST=1"),
     ],
+    "condition.pml": [("condition_three_producers", "-DNC=2 -DNPR=3")],
+    "permit.pml": [("permit_two_deaths", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE")],
 }
 # Name, options, the rule that is taken away.
 MUTANTS = {
@@ -106,6 +116,16 @@ MUTANTS = {
         ("COPY_PLACE_FIRST", "", "U10: the address is copied before the entry counts"),
         ("TOP_BEFORE_EMPTY", "", "U10: a place is emptied before it is free"),
         ("POP_BEFORE_UNLOCK", "", "U10: the entry goes after the native unlock"),
+    ],
+    "condition.pml": [
+        ("NO_SECOND_WAKE", "-DNC=3 -DNPR=3", "a cleared bit is followed by a wake of all"),
+        ("CLEAR_BIT", "-DNC=3 -DNPR=3", "the bit stays when one of several sleepers was woken"),
+        ("MARK_LATE", "-DNC=3 -DNPR=3", "a waiter marks the bit while it holds the mutex"),
+    ],
+    "permit.pml": [
+        ("RECORD_ONLY", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a permit names its holder's life, not only its record"),
+        ("TAKE_BY_STORE", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a dead holder's permit is taken over by an exchange"),
+        ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
     ],
 }
 LIMITS = {

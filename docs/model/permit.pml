@@ -1,0 +1,101 @@
+/* Permits: docs/protocol.md, "Permits". lib/sync/permit_pool.cpp.
+
+   NT threads, NPM permits, NR records. p[i] is 0, or the record and generation of the holder. Threads die anywhere, MAXD times in all, and come back with
+   a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
+   Asserted: never more inside than permits; a release finds its own word; in the end every word is free or names a dead thread.
+
+   M_RECORD_ONLY     the word names the record only
+   M_TAKE_BY_STORE   a dead holder's permit is taken over by a store instead of an exchange
+   M_LOOK_FIRST      a waiter looks at the words before it marks the bit, not after */
+#ifndef NT
+#define NT 3
+#endif
+#ifndef NPM
+#define NPM 1
+#endif
+#ifndef NR
+#define NR 3
+#endif
+#ifndef MAXD
+#define MAXD 2
+#endif
+byte p[NPM]; byte live[NR], gen[NR]; byte seq; bool asleep[8]; byte nsleep;
+byte inside; byte running, deaths, nexttid=1; bool kill[8];
+#ifdef M_RECORD_ONLY
+#define ID (me*16)
+#define DEADW(w) (live[(w)/16-1]==0)
+#else
+#define ID (me*16+mg)
+#define DEADW(w) (gen[(w)/16-1]%16!=(w)%16 || live[(w)/16-1]==0)
+#endif
+proctype T(){ byte t,me,mg,r,w,i,s,n,rounds=0; bool in_;
+life: atomic{ t=nexttid; nexttid++; me=0; mg=0; r=0; w=0;i=0;s=0;n=0;in_=0 };
+  { skip;
+  do :: r>=NR -> goto done
+     :: r<NR -> atomic{ if :: live[r]==0 -> live[r]=t; me=r+1 :: else fi }; if :: me -> break :: else -> r++ fi od;
+  gen[me-1]=gen[me-1]+1; mg=gen[me-1]%16;
+again:
+  s=200;
+retry:
+  i=0;
+  do
+  :: i>=NPM -> break
+  :: i<NPM -> w=p[i];
+     if :: w==0 -> atomic{ if :: p[i]==0 -> p[i]=ID; inside++; in_=1; assert(inside<=NPM) :: else fi }
+        :: w!=0 ->
+           if :: gen[w/16-1]%16!=w%16 -> n=1 :: else -> n=(live[w/16-1]==0) fi;   /* two reads */
+#ifdef M_RECORD_ONLY
+           n=(live[w/16-1]==0);
+#endif
+           if :: n ->
+#ifdef M_TAKE_BY_STORE
+              atomic{ p[i]=ID; inside++; in_=1; assert(inside<=NPM) }
+#else
+              atomic{ if :: p[i]==w -> p[i]=ID; inside++; in_=1; assert(inside<=NPM) :: else fi }
+#endif
+              :: else fi
+     fi;
+     if :: in_ -> goto got :: else fi;
+     i++
+  od;
+#ifdef M_LOOK_FIRST
+  atomic{ seq=seq|1; s=seq };
+#else
+  if :: s==200 || s!=seq -> atomic{ seq=seq|1; s=seq }; goto retry :: else fi;
+#endif
+  atomic{ if :: seq==s -> asleep[_pid]=1; nsleep++ :: else fi };
+#ifdef SLICE
+  if :: !asleep[_pid] :: atomic{ asleep[_pid] -> asleep[_pid]=0; nsleep-- } fi;
+#else
+  !asleep[_pid];
+#endif
+  s=200; goto retry;
+got:
+  skip;
+  atomic{ if :: p[i]==ID -> p[i]=0; inside--; in_=0 :: else -> assert(0) fi };   /* release: CAS */
+  s=seq;
+  if :: s&1 -> atomic{ seq=(seq+2)%32; s=seq };
+     n=0; atomic{ if :: nsleep>0 -> if :: asleep[1] -> asleep[1]=0 :: asleep[2] -> asleep[2]=0 :: asleep[3] -> asleep[3]=0 fi; nsleep--; n=1 :: else fi };
+     if :: n==0 -> atomic{ if :: seq==s -> seq=s&254; n=2 :: else fi }; if :: n==2 -> atomic{ asleep[1]=0;asleep[2]=0;asleep[3]=0; nsleep=0 } :: else fi
+        :: else fi
+     :: else fi;
+  rounds++; if :: rounds<2 -> goto again :: else fi;
+done: skip
+  } unless { kill[_pid] };
+  if :: kill[_pid] -> atomic{ if :: in_ -> inside--; in_=0 :: else fi; if :: asleep[_pid] -> asleep[_pid]=0; nsleep-- :: else fi };
+        atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }; kill[_pid]=0; goto life
+     :: else -> atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }
+  fi; running-- }
+init{ byte i; atomic{ running=NT; run T(); run T();
+#if NT>2
+  run T();
+#endif
+ }
+ do :: atomic{ deaths<MAXD && running>0 -> if :: kill[1]=1 :: kill[2]=1 
+#if NT>2
+ :: kill[3]=1
+#endif
+ fi; deaths++ }
+    :: running==0 -> break od;
+ i=0; do :: i<NPM -> assert(p[i]==0 || DEADW(p[i])); i++ :: else -> break od   /* nothing lost */
+}
