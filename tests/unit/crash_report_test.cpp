@@ -28,7 +28,7 @@ TEST(crash_report, unknown_signal_and_reason_are_no_names) {
 }
 
 TEST(thread_stack, frame_tells_what_is_known) {
-  outlive::stack_frame frame{.address = 0x5000, .offset = 0, .module = {}, .function = {}, .function_offset = 0};
+  outlive::stack_frame frame{.address = 0x5000, .offset = 0, .module = {}, .function = {}, .function_offset = 0, .build_id = {}};
   EXPECT_EQ(to_string(frame), "0x5000");
   frame.module = "/usr/bin/worker";
   frame.offset = 0x100;
