@@ -1,5 +1,5 @@
-// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp. docs/format.md repeats it; a change here or there is a
-// change of format_version.
+// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp, those that tell of deaths in
+// death_layout.hpp. docs/format.md repeats them; a change is a change of format_version.
 //
 // Order of the regions: header | participants | thread records | marks | crash notes | names | death log | directory index | objects. Where each
 // begins follows from the options in the header alone (region_layout), so that a damaged offset cannot lead astray.
@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "segment/death_layout.hpp"
 #include "segment/object_layout.hpp"
 
 namespace outlive::detail {
@@ -141,25 +142,6 @@ inline constexpr std::uint32_t spare_records = 2;
 // One line of marks and one of spill for each record: room for the shared mutex.
 inline constexpr std::size_t marks_bytes = 128;
 
-// ---- crash notes ------------------------------------------------------------------------------------------------------
-inline constexpr std::size_t crash_frames = 32;
-
-// One for each record: what its thread told of the signal that was about to kill it. It is evidence only of the life that it names (a claim raises
-// the generation and so disowns it), and only while the thread has locked nothing since: a thread can jump out of its handler and go on.
-struct alignas(cache_line) crash_note {
-  shared_u64 life;          // (R) the record's generation, written last; 0: none. Cleared before anything else is written
-  shared_u64 acquisitions;  // (R) the record's, at the crash
-  shared_u64 address;       // (R) si_addr
-  shared_u32 signal;        // (R)
-  shared_u32 code;          // (R) si_code
-  shared_u32 nested;        // (R) 1: another signal came while this one was recorded
-  shared_u32 count;         // (R) of frames; written after them. 1 when the note is first whole, more when the stack could be unwound
-  std::uint64_t reserved[3];
-  shared_u64 frames[crash_frames];  // (R) addresses: the instruction that crashed, then return addresses
-};
-static_assert(sizeof(crash_note) == 320 && std::is_standard_layout_v<crash_note>);
-static_assert(offsetof(crash_note, signal) == 24 && offsetof(crash_note, count) == 36 && offsetof(crash_note, frames) == 64);
-
 // ---- names: lock classes and object types -----------------------------------------------------------------------------
 inline constexpr std::size_t max_class_bytes = 63;
 inline constexpr std::size_t max_type_bytes = 95;
@@ -176,67 +158,6 @@ struct name_entry {
 static_assert(sizeof(name_entry) == 128);
 inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;  // "nothing": no byte changed makes "not said yet" of it
 enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
-
-// ---- death log --------------------------------------------------------------------------------------------------------
-inline constexpr std::uint32_t death_log_capacity = 256;
-
-struct logged_thread_bytes {
-  std::uint32_t pid;
-  std::uint32_t tid;
-  std::uint64_t start_time;
-  std::uint64_t note;
-  std::uint32_t known;
-  std::uint32_t reserved;
-  char name[16];
-  char command[16];
-};
-static_assert(sizeof(logged_thread_bytes) == 64);
-
-struct logged_death_bytes {
-  std::uint64_t when_ns;        // since the epoch
-  std::uint64_t lock_offset;
-  std::uint32_t lock_class;
-  std::uint32_t attempt;
-  std::uint64_t module_offset;
-  logged_thread_bytes owner;
-  logged_thread_bytes heir;
-  char module[144];             // path, its end where it is longer
-};
-static_assert(sizeof(logged_death_bytes) == 304);
-
-inline constexpr std::size_t logged_frames = 16;
-inline constexpr std::size_t logged_modules = 4;
-
-struct logged_module_bytes {
-  char path[104];               // its end where it is longer
-  std::uint32_t build_id_size;
-  char build_id[20];
-};
-static_assert(sizeof(logged_module_bytes) == 128);
-
-// The owner's crash note, with modules instead of a dead process's addresses.
-struct logged_crash_bytes {
-  std::uint32_t signal;         // 0: there was none, and nothing below counts
-  std::uint32_t code;
-  std::uint64_t address;
-  std::uint32_t nested;
-  std::uint32_t count;
-  std::uint64_t frames[logged_frames];  // bits 63..56: index into modules + 1, 0 for none; below: offset in it, or the address
-  logged_module_bytes modules[logged_modules];
-};
-static_assert(sizeof(logged_crash_bytes) == 664);
-inline constexpr unsigned logged_module_shift = 56;
-
-struct alignas(cache_line) death_entry {
-  shared_u64 number;            // 0 while it is written; then 1, 2, 3 ... over the segment's life
-  shared_u32 outcome;           // death_outcome
-  std::uint32_t reserved;
-  shared_u64 repair_ns;         // how long the repair took; written when it ended, before the outcome
-  logged_death_bytes death;
-  logged_crash_bytes crash;
-  std::uint64_t spare[4];
-};
-static_assert(sizeof(death_entry) == 1024 && offsetof(death_entry, death) == 24 && offsetof(death_entry, crash) == 328);
 
 // ---- directory --------------------------------------------------------------------------------------------------------
 // Index: open addressing, at least twice as many slots as objects, in buckets of a cache line. A slot is empty, removed, or names a block:
