@@ -4,10 +4,12 @@
 
 namespace outlive::killtest {
 
-report explore(const scenario& what, const explore_options& how) {
+report explore(const scenario& what, const explore_options& how, code_build built) {
   segment seg = segment::anonymous(what.options);
   if (what.make) what.make(seg);
-  return detail::explorer(what, how, seg).run();
+  report found = detail::explorer(what, how, seg).run();
+  if (built == code_build::not_optimised) found.warnings.push_back("built without -O: a store that the optimiser moves is not seen");
+  return found;
 }
 
 }  // namespace outlive::killtest

@@ -102,10 +102,10 @@ void print(const report& found) {
   std::cout << headline(found.ok() ? "ok" : explored ? "FAILED" : "NOT EXPLORED", found.ok()) << ' ' << found.summary() << std::flush;
 }
 
-report explore_one(const char* program, const scenario& what, const explore_options& how) {
+report explore_one(const char* program, const scenario& what, const explore_options& how, code_build built) {
   report found;
   try {
-    found = explore(what, how);
+    found = explore(what, how, built);
   } catch (const std::exception& error) {
     found.fault = error.what();
   }
@@ -120,11 +120,11 @@ void write_files(const command_line& given, const std::vector<report>& reports) 
   if (!given.html.empty()) write_html(reports, given.html);
 }
 
-int explore_all(const char* program, const command_line& given, const std::vector<const scenario*>& chosen) {
+int explore_all(const char* program, const command_line& given, const std::vector<const scenario*>& chosen, code_build built) {
   if (!given.how.images.empty()) std::filesystem::create_directories(given.how.images);
   std::vector<report> reports;
   for (const scenario* each : chosen) {
-    reports.push_back(explore_one(program, *each, given.how));
+    reports.push_back(explore_one(program, *each, given.how, built));
     if (!given.json) print(reports.back());
   }
   if (given.json) std::cout << to_json(reports) << std::flush;
@@ -144,7 +144,7 @@ int replay_one(const command_line& given, const std::vector<const scenario*>& ch
   return good ? all_ok : some_failed;
 }
 
-int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios) {
+int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built) {
   CLI::App app("Kills owners of robust mutexes after each of their stores, and lets heirs repair what they left.");
   command_line given;
   declare(app, given);
@@ -160,14 +160,14 @@ int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios) {
     return all_ok;
   }
   const auto chosen = choose(scenarios, given.names);
-  return given.replay.empty() ? explore_all(argv[0], given, chosen) : replay_one(given, chosen);
+  return given.replay.empty() ? explore_all(argv[0], given, chosen, built) : replay_one(given, chosen);
 }
 
 }  // namespace
 
-int run(int argc, char** argv, const std::vector<scenario>& scenarios) noexcept {
+int run(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built) noexcept {
   try {
-    return run_checked(argc, argv, scenarios);
+    return run_checked(argc, argv, scenarios, built);
   } catch (const std::exception& error) {
     std::cerr << argv[0] << ": " << error.what() << '\n';
   } catch (...) {

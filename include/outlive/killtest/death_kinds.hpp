@@ -77,6 +77,7 @@ struct death_report {
 };
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const death_report& what);
 
+// The engine is page protection, and no other: the store at which to die must be come to in the process that dies, by a thread of its own for some kinds.
 // Requires: called by no repair. The calling process may have other threads. The victim makes no system calls that write into the segment.
 // Returns: the report. A victim that takes no lock is a fault.
 // Throws: what `make` throws; std::system_error when processes or memory cannot be had.

@@ -15,6 +15,7 @@
 #include <string>
 
 #include <outlive/export.hpp>
+#include <outlive/killtest/code_build.hpp>
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
 
@@ -52,10 +53,11 @@ struct explore_options {
   std::string images;
 };
 
+// `built`: how the code of the scenario was compiled; nobody needs to say it whose scenario is in the calling file.
 // Requires: called by no repair. The calling process may have other threads.
-// Returns: the report. One without any crash state is not ok().
+// Returns: the report, with a warning where the code was not optimised. One without any crash state is not ok().
 // Throws: what `make` throws; std::system_error when processes or memory cannot be had.
 // Blocks: until all is explored; a progress line on stderr, if that is a terminal, after two seconds.
-[[nodiscard]] OUTLIVE_API report explore(const scenario& what, const explore_options& how = {});
+[[nodiscard]] OUTLIVE_API report explore(const scenario& what, const explore_options& how = {}, code_build built = this_build);
 
 }  // namespace outlive::killtest

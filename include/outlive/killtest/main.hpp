@@ -4,7 +4,7 @@
 //
 //   PROGRAM [SCENARIO...]   explores these, or all of them, and prints a summary of each
 //     --list                names of the scenarios
-//     --engine NAME         automatic, page-protection or single-step
+//     --engine NAME         automatic, protection-keys, page-protection or single-step
 //     --isolate --depth N --seed N --confirm N --images DIR      as explore_options has them
 //     --junit FILE --lcov FILE --html FILE                       report files (files.hpp)
 //     --json                the reports on stdout, instead of the summaries
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <outlive/export.hpp>
+#include <outlive/killtest/code_build.hpp>
 #include <outlive/killtest/scenario.hpp>
 
 namespace outlive::killtest {
@@ -22,6 +23,6 @@ namespace outlive::killtest {
 //   line, a scenario that could not be explored or in which nothing was killed, a file that could not be written.
 // Throws: nothing. Writes to stdout, and errors to stderr; in colour only on a terminal, and not where NO_COLOR is set.
 // Blocks: until all is explored.
-[[nodiscard]] OUTLIVE_API int run(int argc, char** argv, const std::vector<scenario>& scenarios) noexcept;
+[[nodiscard]] OUTLIVE_API int run(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built = this_build) noexcept;
 
 }  // namespace outlive::killtest
