@@ -1,5 +1,6 @@
 #include "worker_pool/parent.hpp"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -11,8 +12,6 @@
 #include <string>
 #include <system_error>
 #include <thread>
-
-#include <outlive/recover.hpp>
 
 #include "worker_pool/worker.hpp"
 
@@ -48,6 +47,14 @@ void become_worker(pid_t parent_pid) {
   for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_IGN);
 }
 
+// Leaves the status to be taken by wait_for(), as it leaves the pid.
+void wait_for_end(pid_t pid) {
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) == -1) {
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitid");
+  }
+}
+
 int wait_for(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) == -1) {
@@ -68,9 +75,12 @@ parent::parent(shared& all, const std::vector<std::string_view>& chunks, const o
       chunks_(chunks),
       wishes_(wishes),
       dice_(wishes.seed),
+      watch_(all.segment),
       progress_(wishes.kills),
       pids_(wishes.workers + 1),
-      lines_read_(all.shards.size()) {}
+      lines_read_(all.shards.size()) {
+  watch_.on_death([this](const outlive::participant_death& death) { check(death); });
+}
 
 parent::~parent() {
   for (const pid_t pid : pids_) {
@@ -115,7 +125,6 @@ void parent::kill_somebody() {
     if (const auto heir = watch_for(activity::repairing, longest_watch_of_heirs)) dead.push_back(shoot(*heir));
   }
   for (casualty& one : dead) bury(one);
-  recover_all();
   read_repair_lines();
   for (const casualty& one : dead) {
     all_.work->lock()->put_back(one.number);
@@ -153,6 +162,8 @@ parent::casualty parent::shoot(unsigned number) {
 
 // What the worker was really at shows only now: between the look at its seat and the kill it went on.
 void parent::bury(casualty& dead) {
+  wait_for_end(dead.pid);
+  watch_.dispatch();  // the supervisor recovers what it held
   const int status = wait_for(dead.pid);
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
     throw std::runtime_error("worker " + std::to_string(dead.number) + " " + how_it_ended(status) + " before it was killed");
@@ -168,8 +179,8 @@ void parent::bury(casualty& dead) {
 
 // ---- recovery ---------------------------------------------------------------------------------------------------------
 
-void parent::recover_all() {
-  for (const auto& found : outlive::recover(all_.segment)) {
+void parent::check(const outlive::participant_death& death) {
+  for (const auto& found : death.recovered) {
     if (found.outcome == outlive::recovery_outcome::unrepaired || found.outcome == outlive::recovery_outcome::not_recoverable) {
       throw std::runtime_error(found.mutex_name + " of worker " + std::to_string(found.pid) + " is " +
                                std::string(to_string(found.outcome)) + ": " + found.error.message());
@@ -201,7 +212,12 @@ void parent::note_repair(const repair_line& line) {
 // ---- waiting ----------------------------------------------------------------------------------------------------------
 
 void parent::wait_a_moment(std::chrono::microseconds moment) {
-  std::this_thread::sleep_for(moment);
+  const auto end = clock::now() + moment;
+  for (auto now = clock::now(); now < end; now = clock::now()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
+    pollfd due{watch_.fd(), POLLIN, 0};
+    if (::poll(&due, 1, static_cast<int>(left.count())) == 1) watch_.dispatch();
+  }
   look_after(false);
 }
 
@@ -227,7 +243,7 @@ void parent::finish() {
   figures_.passes = all_.work->lock()->end_with_current_pass();
   while (look_after(true)) std::this_thread::sleep_for(2ms);
   if (!all_.work->lock()->all_done()) throw std::runtime_error("all workers have ended, and chunks are left");
-  recover_all();
+  watch_.dispatch();
   read_repair_lines();
 }
 

@@ -1,8 +1,8 @@
 // The parent: starts the workers, kills them, and puts things right after each death.
 //
-// After a death it does what any supervisor would do: reap the child, outlive::recover() what it held, put its chunk back
-// into the work list, start another worker. None of this is needed for the table: a worker that comes to the lock first
-// repairs it just as well, and often does.
+// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held. The parent puts its chunk
+// back into the work list and starts another worker. None of this is needed for the table: a worker that comes to the lock
+// first repairs it just as well, and often does.
 #pragma once
 
 #include <sys/types.h>
@@ -15,6 +15,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include <outlive/supervisor.hpp>
 
 #include "worker_pool/options.hpp"
 #include "worker_pool/progress.hpp"
@@ -67,7 +69,7 @@ class parent {
   [[nodiscard]] casualty shoot(unsigned number);
   void bury(casualty& dead);
 
-  void recover_all();
+  void check(const outlive::participant_death& death);
   void read_repair_lines();
   void note_repair(const repair_line& line);
 
@@ -78,6 +80,7 @@ class parent {
   const std::vector<std::string_view>& chunks_;
   const options& wishes_;
   std::mt19937_64 dice_;
+  outlive::supervisor watch_;
   progress progress_;
   figures figures_;
   std::vector<pid_t> pids_;                        // by worker number; 0: none runs
