@@ -17,8 +17,11 @@ void add_check(CLI::App& tool, int& exit_code);
 void add_deaths(CLI::App& tool, int& exit_code);
 void add_ls(CLI::App& tool, int& exit_code);
 void add_metrics(CLI::App& tool, int& exit_code);
+void add_recover(CLI::App& tool, int& exit_code);
+void add_reset(CLI::App& tool, int& exit_code);
 void add_rm(CLI::App& tool, int& exit_code);
 void add_show(CLI::App& tool, int& exit_code);
+void add_stack(CLI::App& tool, int& exit_code);
 void add_torture(CLI::App& tool, int& exit_code);
 
 }  // namespace commands

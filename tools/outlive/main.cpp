@@ -29,8 +29,18 @@ int main(int argc, char** argv) {
   tool.footer("Exit codes: 0 fine, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
 
   int exit_code = commands::fine;
-  for (const auto add : {commands::add_check, commands::add_deaths, commands::add_ls, commands::add_metrics, commands::add_rm, commands::add_show,
-                         commands::add_torture}) {
+  for (const auto add : {
+           commands::add_check,
+           commands::add_deaths,
+           commands::add_ls,
+           commands::add_metrics,
+           commands::add_recover,
+           commands::add_reset,
+           commands::add_rm,
+           commands::add_show,
+           commands::add_stack,
+           commands::add_torture,
+       }) {
     add(tool, exit_code);
   }
   try {

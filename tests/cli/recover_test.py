@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""outlive recover and reset, with the repairs of a library. Usage: recover_test.py OUTLIVE SHELF_WORKER PLUGIN BAD_PLUGIN..."""
+
+import random
+import subprocess
+import sys
+import time
+
+import report
+from shelves import (BAD, FAILS, FINE, NO_FUNCTION, OTHER_VERSION, PLUGIN, SECONDS, SOMETHING_WRONG, SYSTEM_ERROR, THROWS, TOOL, WRONG_USAGE, check,
+                     die_holding, rows, segment_name, tool, worker)
+
+
+def recovers_with_the_repairs_of_a_library():
+    with segment_name() as name:
+        pid = die_holding(name)
+        [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0])
+        report.expect((line["mutex"], line["lock_class"], line["pid"], line["outcome"]) == ("screws", "shelf", pid, "repaired"), str(line))
+        report.expect(check(name) == "1 boxes", "the box is gone")
+        report.expect(rows(tool("recover", name, "--json")[0]) == [], "a second recovery finds nothing")
+
+
+def without_repairs_it_stays_and_is_a_problem():
+    with segment_name() as name:
+        die_holding(name)
+        [line] = rows(tool("recover", name, "--json", code=SOMETHING_WRONG)[0])
+        report.expect(line["outcome"] == "unrepaired" and line["error"], str(line))
+        check(name, code=4)
+        tool("recover", name, "--repairs", PLUGIN)
+        check(name)
+
+
+def dry_run_changes_nothing():
+    with segment_name() as name:
+        pid = die_holding(name)
+        for _ in range(2):
+            [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--dry-run", "--json", code=SOMETHING_WRONG)[0])
+            report.expect(line["mutex"] == "screws" and "would be" in line["outcome"], str(line))
+        [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0])
+        report.expect(line["pid"] == pid and line["outcome"] == "repaired", str(line))
+        tool("recover", name, "--dry-run")
+
+
+def living_owner_is_left_alone():
+    with segment_name() as name, worker("hold", name, "holding"):
+        report.expect(rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0]) == [], "took it from a living owner")
+        tool("recover", name, "--dry-run")
+
+
+def bad_libraries_are_refused_with_the_reason():
+    with segment_name() as name:
+        die_holding(name)
+        for library, words in [("/no/such/library.so", "does not load"), (THROWS, "threw: no warehouse today"),
+                               (NO_FUNCTION, "found no outlive_register_repairs"), (OTHER_VERSION, "found version 4711")]:
+            _, error = tool("recover", name, "--repairs", library, code=SYSTEM_ERROR)
+            report.expect(words in error and library in error, error)
+        tool("recover", name, "--repairs", PLUGIN)
+        check(name)
+
+
+def errors_of_usage_and_of_the_system():
+    tool("recover", code=WRONG_USAGE)
+    tool("recover", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
+    with segment_name() as name, worker("free", name, "free"):
+        tool("reset", name, code=WRONG_USAGE)
+        _, error = tool("reset", name, "no-such-mutex", code=SOMETHING_WRONG)
+        report.expect("no-such-mutex" in error, error)
+
+
+def make_not_recoverable(name):
+    die_holding(name)
+    outcomes = [rows(tool("recover", name, "--repairs", FAILS, "--json", code=SOMETHING_WRONG)[0])[0]["outcome"] for _ in range(3)]
+    report.expect(outcomes[-1] in ("unrepaired", "not_recoverable", "not recoverable"), str(outcomes))
+    tool("recover", name, "--repairs", PLUGIN, code=FINE)  # nobody is pending any more: only reset helps
+    check(name, code=4)
+
+
+def reset_rebuilds_what_no_repair_mends():
+    with segment_name() as name:
+        make_not_recoverable(name)
+        text, _ = tool("reset", name, "screws", "--repairs", PLUGIN, "--dry-run")
+        report.expect("would be reset" in text, text)
+        check(name, code=4)
+        _, error = tool("reset", name, "screws", code=SOMETHING_WRONG)
+        report.expect('no rebuild for lock class "shelf"' in error, error)
+        tool("reset", name, "screws", "--repairs", FAILS, code=SOMETHING_WRONG)
+        text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
+        report.expect("was not recoverable, is consistent" in text, text)
+        report.expect(check(name) == "0 boxes", "the rebuild has not run")
+        text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
+        report.expect("left alone" in text, text)
+
+
+def reset_as_it_is_takes_the_data_for_good():
+    with segment_name() as name:
+        make_not_recoverable(name)
+        tool("reset", name, "screws", "--as-it-is")
+        report.expect(check(name, code=1) == "1 boxes", "the data was changed")
+
+
+def killed_recovery_leaves_the_segment_to_the_next():
+    """Killed at random, 40 times: whatever it had done, the next one finishes."""
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    killed = 0
+    for _ in range(40):
+        with segment_name() as name:
+            die_holding(name)
+            process = subprocess.Popen([TOOL, "recover", name, "--repairs", PLUGIN], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            time.sleep(chance.uniform(0, 0.03))
+            process.kill()
+            killed += process.wait(timeout=SECONDS) != 0
+            tool("recover", name, "--repairs", PLUGIN)
+            report.expect(check(name) == "1 boxes", f"seed {seed}")
+    report.expect(killed > 0, f"seed {seed}: none was killed in time")
+
+
+report.expect(len(BAD) == 4, "four bad libraries")
+sys.exit(report.run([
+    ("recover.recovers_with_the_repairs_of_a_library", recovers_with_the_repairs_of_a_library),
+    ("recover.without_repairs_it_stays_and_is_a_problem", without_repairs_it_stays_and_is_a_problem),
+    ("recover.dry_run_changes_nothing", dry_run_changes_nothing),
+    ("recover.living_owner_is_left_alone", living_owner_is_left_alone),
+    ("recover.bad_libraries_are_refused_with_the_reason", bad_libraries_are_refused_with_the_reason),
+    ("recover.errors_of_usage_and_of_the_system", errors_of_usage_and_of_the_system),
+    ("recover.killed_recovery_leaves_the_segment_to_the_next", killed_recovery_leaves_the_segment_to_the_next),
+    ("reset.rebuilds_what_no_repair_mends", reset_rebuilds_what_no_repair_mends),
+    ("reset.as_it_is_takes_the_data_for_good", reset_as_it_is_takes_the_data_for_good),
+]))

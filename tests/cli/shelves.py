@@ -1,0 +1,62 @@
+"""What the tests of recover, reset, stack and supervise share: the tool, a segment of their own, workers that hold a shelf."""
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import report
+
+TOOL, WORKER, PLUGIN, *BAD = (os.path.abspath(path) for path in sys.argv[1:])
+FAILS, THROWS, NO_FUNCTION, OTHER_VERSION = BAD
+SECONDS = 60
+FINE, SOMETHING_WRONG, WRONG_USAGE, SYSTEM_ERROR = range(4)
+serial = itertools.count()
+
+
+@contextlib.contextmanager
+def segment_name():
+    name = f"shelf-test-{os.getpid()}-{next(serial)}"
+    try:
+        yield name
+    finally:
+        pathlib.Path(f"/dev/shm/outlive.{name}").unlink(missing_ok=True)
+
+
+def tool(*arguments, code=FINE):
+    """(stdout, stderr) of a command that ends with this exit code."""
+    done = subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+    report.expect(done.returncode == code, f"outlive {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {code}\n"
+                                           f"{done.stdout}{done.stderr}")
+    return done.stdout, done.stderr
+
+
+@contextlib.contextmanager
+def worker(mode, name, says):
+    """A worker that has said its word; killed in the end."""
+    process = subprocess.Popen([WORKER, mode, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline().strip()
+        report.expect(line == says, f"the worker said '{line}', expected '{says}'")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def die_holding(name):
+    with worker("hold", name, "holding") as process:
+        return process.pid
+
+
+def check(name, code=0):
+    done = subprocess.run([WORKER, "check", name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+    report.expect(done.returncode == code, f"the check's exit code is {done.returncode}, expected {code}: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def rows(text):
+    return json.loads(text)

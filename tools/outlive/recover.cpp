@@ -1,0 +1,90 @@
+// outlive recover: does what the next lockers would do, at once, with the repairs of a library. docs/man/outlive-recover.1.scd
+#include <outlive/recover.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "looks.hpp"
+#include "mutexes.hpp"
+#include "repairs.hpp"
+#include "table.hpp"
+
+namespace commands {
+
+namespace {
+
+struct recover_settings {
+  std::string segment;
+  std::string repairs;
+  bool dry_run = false;
+  table_settings output;
+};
+
+std::vector<column> recover_columns() {
+  return {{"mutex", "MUTEX"},          {"lock_class", "CLASS"},  {"mutex_offset", "OFFSET", align::right, false},
+          {"pid", "PID", align::right}, {"tid", "TID", align::right, false}, {"outcome", "OUTCOME"},
+          {"error", "ERROR"}};
+}
+
+cell id(pid_t of) { return of == 0 ? cell::none() : cell(of); }
+
+cell offset(std::uint64_t of) { return {fmt::format("0x{:x}", of), of}; }
+
+tone tone_of(outlive::recovery_outcome outcome) {
+  switch (outcome) {
+    case outlive::recovery_outcome::repaired:
+    case outlive::recovery_outcome::nothing_to_repair: return tone::good;
+    case outlive::recovery_outcome::held_by_another: return tone::plain;
+    case outlive::recovery_outcome::unrepaired: return tone::warning;
+    case outlive::recovery_outcome::not_recoverable: break;
+  }
+  return tone::bad;
+}
+
+int look_only(const recover_settings& wanted) {
+  table lines(recover_columns());
+  const auto view = looks::open(wanted.segment);
+  const auto left = mutexes::left_by_the_dead(view);
+  for (const auto& each : left) {
+    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset), cell::none(), id(each.holder_tid),
+               cell(fmt::format("would be recovered ({})", to_string(each.condition))), cell("")});
+  }
+  write_result(lines.rendered(wanted.output, terminal::of_stdout()));
+  return left.empty() ? fine : something_wrong;
+}
+
+int recover_command(const recover_settings& wanted) {
+  if (wanted.dry_run) return look_only(wanted);
+  outlive::segment segment = repairs::open_segment(wanted.segment);
+  const auto plugin = repairs::load(segment, wanted.repairs);
+  const auto done = outlive::recover(segment);
+  table lines(recover_columns());
+  for (const auto& each : done) {
+    const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(each.mutex) - static_cast<const char*>(segment.base()));
+    lines.add({each.mutex_name, each.lock_class, offset(at), id(each.pid), id(each.tid), cell(to_string(each.outcome)).in(tone_of(each.outcome)),
+               cell(each.error ? each.error.message() : std::string())});
+  }
+  write_result(lines.rendered(wanted.output, terminal::of_stdout()));
+  const bool all_well = std::all_of(done.begin(), done.end(), [](const outlive::recovered_mutex& each) {
+    return each.outcome != outlive::recovery_outcome::unrepaired && each.outcome != outlive::recovery_outcome::not_recoverable;
+  });
+  return all_well ? fine : something_wrong;
+}
+
+}  // namespace
+
+void add_recover(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("recover", "Repair what dead threads of a segment held");
+  const auto wanted = std::make_shared<recover_settings>();
+  looks::add_segment_argument(command, wanted->segment);
+  repairs::add_option(command, wanted->repairs);
+  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be recovered");
+  add_table_options(command, wanted->output, recover_columns());
+  command.callback([wanted, &exit_code] { exit_code = recover_command(*wanted); });
+}
+
+}  // namespace commands

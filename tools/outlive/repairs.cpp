@@ -1,0 +1,61 @@
+#include "repairs.hpp"
+
+#include <dlfcn.h>
+
+#include <stdexcept>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "looks.hpp"
+
+namespace repairs {
+
+namespace {
+
+// dlopen takes a name without a slash for one to be searched for.
+std::string path_of(const std::string& file) {
+  return file.find('/') == std::string::npos ? "./" + file : file;
+}
+
+void* symbol(void* library, const std::string& file, const char* name) {
+  void* const found = ::dlsym(library, name);
+  if (found != nullptr) return found;
+  throw std::runtime_error(fmt::format("{}: found no {} in it, expected a library built with <outlive/repairs_plugin.hpp>", file, name));
+}
+
+}  // namespace
+
+void add_option(CLI::App& command, std::string& file) {
+  command.add_option("--repairs", file, "Shared library with the repairs (outlive/repairs_plugin.hpp)")->type_name("FILE.so");
+}
+
+std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where, const std::string& file) {
+  auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{where, {}, {}});
+  if (file.empty()) return plugin;
+  void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: the repairs are in it
+  if (library == nullptr) throw std::runtime_error(fmt::format("{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
+  const unsigned version = *static_cast<const unsigned*>(symbol(library, file, "outlive_repairs_version"));
+  if (version != outlive::repairs_plugin_version) {
+    throw std::runtime_error(fmt::format("{}: found version {} of the interface, expected {}: build it anew", file, version, outlive::repairs_plugin_version));
+  }
+  const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(symbol(library, file, "outlive_register_repairs"));
+  try {
+    add(*plugin);
+  } catch (const std::exception& error) {
+    throw std::runtime_error(fmt::format("{}: outlive_register_repairs() threw: {}", file, error.what()));
+  } catch (...) {
+    throw std::runtime_error(fmt::format("{}: outlive_register_repairs() threw something that is no std::exception", file));
+  }
+  return plugin;
+}
+
+outlive::segment open_segment(const std::string& name) {
+  const outlive::segment_view view = looks::open(name);
+  outlive::segment_options options;
+  options.expected_owner = view.owner();  // whoever may write the file may repair
+  options.mode = view.options().mode;
+  return outlive::segment::open(name, options);
+}
+
+}  // namespace repairs

@@ -1,0 +1,87 @@
+// outlive reset: makes the data of a mutex anew that no repair mends, and the mutex consistent. docs/man/outlive-reset.1.scd
+#include <outlive/reset.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <outlive/error.hpp>
+
+#include "commands.hpp"
+#include "looks.hpp"
+#include "mutexes.hpp"
+#include "repairs.hpp"
+
+namespace commands {
+
+namespace {
+
+struct reset_settings {
+  std::string segment;
+  std::string mutex;
+  std::string repairs;
+  bool as_it_is = false;
+  bool dry_run = false;
+};
+
+// What makes the data anew: the library's rebuild for the class, or nothing at all if the user says that the data is good.
+outlive::repair_callback rebuild_for(const outlive::repairs_plugin& plugin, const std::string& lock_class, bool as_it_is) {
+  if (as_it_is) return outlive::always_consistent;
+  const auto found = std::find_if(plugin.rebuilds.begin(), plugin.rebuilds.end(),
+                                  [&](const outlive::repairs_plugin::rebuild& each) { return each.lock_class == lock_class; });
+  return found != plugin.rebuilds.end() ? found->run : outlive::repair_callback();
+}
+
+outlive::robust_mutex& mutex_at(outlive::segment& segment, std::uint64_t offset) {
+  char* const base = const_cast<char*>(static_cast<const char*>(segment.base()));
+  return *reinterpret_cast<outlive::robust_mutex*>(base + offset);  // judged by the view, and once more by reset()
+}
+
+int reset_command(const reset_settings& wanted) {
+  const auto view = looks::open(wanted.segment);
+  const auto found = mutexes::find(view, wanted.mutex);
+  const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex), printable(wanted.segment));
+  if (!found) {
+    fmt::print(stderr, "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive show --all` tells\n", mutex);
+    return something_wrong;
+  }
+  if (wanted.dry_run) {
+    const bool consistent = found->condition == outlive::viewed_condition::consistent && !found->holder_died;
+    write_result(fmt::format("{}: {}: {}\n", mutex, to_string(found->condition), consistent ? "would be left alone" : "would be reset"));
+    return fine;
+  }
+  outlive::segment segment = repairs::open_segment(wanted.segment);
+  const auto plugin = repairs::load(segment, wanted.repairs);
+  const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
+  if (!rebuild) {
+    fmt::print(stderr, "outlive reset: {}: found no rebuild for lock class \"{}\" in {}, expected one in --repairs, or --as-it-is\n", mutex,
+               printable(found->lock_class), wanted.repairs.empty() ? "no library" : wanted.repairs);
+    return something_wrong;
+  }
+  try {
+    const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
+    write_result(fmt::format("{}: {}\n", mutex, done ? fmt::format("was {}, is consistent", to_string(found->condition)) : "was consistent, left alone"));
+    return fine;
+  } catch (const std::system_error& error) {
+    if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use) throw;
+    fmt::print(stderr, "outlive reset: {}\n", error.what());
+    return something_wrong;
+  }
+}
+
+}  // namespace
+
+void add_reset(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("reset", "Make the data of a mutex anew that is not recoverable");
+  const auto wanted = std::make_shared<reset_settings>();
+  looks::add_segment_argument(command, wanted->segment);
+  command.add_option("mutex", wanted->mutex, "Its name, or its offset in the segment, as `outlive show` tells them")->required()->type_name("LOCK");
+  repairs::add_option(command, wanted->repairs);
+  command.add_flag("--as-it-is", wanted->as_it_is, "Rebuild nothing: the data was looked at, and is good")->excludes("--repairs");
+  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
+  command.callback([wanted, &exit_code] { exit_code = reset_command(*wanted); });
+}
+
+}  // namespace commands

@@ -1,0 +1,175 @@
+// outlive stack: the stacks of who holds a mutex and who waits, now. docs/man/outlive-stack.1.scd
+#include <charconv>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <outlive/live_stack.hpp>
+
+#include "commands.hpp"
+#include "looks.hpp"
+#include "mutexes.hpp"
+#include "source_lines.hpp"
+#include "table.hpp"
+
+namespace commands {
+
+namespace {
+
+struct stack_settings {
+  std::string segment;
+  std::string of;
+  table_settings output;
+};
+
+struct shown_thread {
+  outlive::viewed_thread thread;
+  std::vector<std::string> holds;
+  std::string waits_for;
+  outlive::thread_stack stack;
+};
+
+// 0: it is none.
+pid_t pid_in(const std::string& text) {
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  return error == std::errc() && end == text.data() + text.size() ? pid : 0;
+}
+
+class names {
+ public:
+  explicit names(const outlive::segment_view& view) : view_(view) {}
+  const std::string& of(std::uint64_t offset) {
+    auto [at, fresh] = known_.try_emplace(offset);
+    if (fresh) at->second = looks::mutex_name(view_.lock_at(offset));
+    return at->second;
+  }
+
+ private:
+  const outlive::segment_view& view_;
+  std::map<std::uint64_t, std::string> known_;
+};
+
+shown_thread describe(const outlive::viewed_thread& thread, names& by) {
+  shown_thread shown{thread, {}, {}, {}};
+  for (const auto& each : thread.in_hand) {
+    if (each.held) shown.holds.push_back(by.of(each.mutex_offset));
+  }
+  if (thread.waiting_for) shown.waits_for = by.of(*thread.waiting_for);
+  return shown;
+}
+
+bool concerns(const outlive::viewed_thread& thread, std::uint64_t mutex) {
+  if (thread.waiting_for == mutex) return true;
+  for (const auto& each : thread.in_hand) {
+    if (each.held && each.mutex_offset == mutex) return true;
+  }
+  return false;
+}
+
+// Those whose stacks are asked for; nothing: there is no such process and no such mutex.
+std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& view, const std::string& of) {
+  std::vector<shown_thread> all;
+  names by(view);
+  const auto mutex = of.empty() ? std::nullopt : mutexes::find(view, of);
+  const pid_t pid = mutex ? 0 : pid_in(of);
+  if (!of.empty() && !mutex && pid == 0) return std::nullopt;
+  bool has_pid = false;
+  for (const auto& each : view.threads()) {
+    if (!each.alive) continue;
+    has_pid = has_pid || each.pid == pid;
+    shown_thread shown = describe(each, by);
+    bool wanted = !shown.holds.empty() || !shown.waits_for.empty();
+    if (pid != 0) wanted = each.pid == pid;
+    if (mutex) wanted = concerns(each, mutex->offset);
+    if (wanted) all.push_back(std::move(shown));
+  }
+  if (pid != 0 && !has_pid) return std::nullopt;
+  return all;
+}
+
+std::string heading(const shown_thread& shown) {
+  std::string text = looks::thread_name(shown.thread.pid, shown.thread.tid, shown.thread.command_name, shown.thread.thread_name);
+  for (std::size_t i = 0; i < shown.holds.size(); ++i) text += (i == 0 ? ", holds " : ", ") + shown.holds[i];
+  if (!shown.waits_for.empty()) text += ", waits for " + shown.waits_for;
+  return printable(text);
+}
+
+std::string line_of(const outlive::stack_frame& frame, bool is_return_address, source_lines& sources) {
+  if (frame.module.empty()) return printable(to_string(frame));
+  const auto place = sources.find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
+  if (place.file.empty()) return printable(to_string(frame));
+  return printable(fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function, place.file, place.line));
+}
+
+std::string as_text(const std::vector<shown_thread>& all) {
+  std::string text;
+  source_lines sources;
+  for (const auto& each : all) {
+    text += (text.empty() ? "" : "\n") + heading(each) + "\n";
+    if (!each.stack.problem.empty()) text += "  no stack: " + printable(each.stack.problem) + "\n";
+    for (std::size_t i = 0; i < each.stack.frames.size(); ++i) text += fmt::format("  #{:<2} {}\n", i, line_of(each.stack.frames[i], i > 0, sources));
+  }
+  return text;
+}
+
+nlohmann::ordered_json as_json(const std::vector<shown_thread>& all) {
+  auto list = nlohmann::ordered_json::array();
+  source_lines sources;
+  for (const auto& each : all) {
+    auto frames = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < each.stack.frames.size(); ++i) {
+      const auto& frame = each.stack.frames[i];
+      const auto place = frame.module.empty() ? source_place() : sources.find(frame.module, frame.offset - (i > 0 ? 1 : 0), frame.build_id);
+      frames.push_back({{"address", frame.address},
+                        {"module", cell(frame.module).value},
+                        {"module_offset", frame.offset},
+                        {"function", cell(frame.function).value},
+                        {"function_offset", frame.function_offset},
+                        {"file", cell(place.file).value},
+                        {"line", place.line}});
+    }
+    list.push_back({{"pid", each.thread.pid},
+                    {"tid", each.thread.tid},
+                    {"command", each.thread.command_name},
+                    {"thread", each.thread.thread_name},
+                    {"holds", each.holds},
+                    {"waits_for", cell(each.waits_for).value},
+                    {"problem", cell(each.stack.problem).value},
+                    {"frames", frames}});
+  }
+  return list;
+}
+
+int stack_command(const stack_settings& wanted) {
+  const auto view = looks::open(wanted.segment);
+  auto all = chosen(view, wanted.of);
+  if (!all) {
+    fmt::print(stderr, "outlive stack: segment \"{}\": found neither a mutex nor an attached process \"{}\", expected one that `outlive show` tells\n",
+               printable(wanted.segment), printable(wanted.of));
+    return something_wrong;
+  }
+  bool complete = true;
+  for (auto& each : *all) {
+    each.stack = outlive::live_stack(each.thread.tid);
+    complete = complete && each.stack.problem.empty();
+  }
+  write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
+  return complete ? fine : something_wrong;
+}
+
+}  // namespace
+
+void add_stack(CLI::App& tool, int& exit_code) {
+  CLI::App& command = *tool.add_subcommand("stack", "Show the stacks of who holds a mutex of a segment, or waits for one");
+  const auto wanted = std::make_shared<stack_settings>();
+  looks::add_segment_argument(command, wanted->segment);
+  command.add_option("of", wanted->of, "A mutex, or the id of a process: its threads alone")->type_name("LOCK|PID");
+  add_json_option(command, wanted->output);
+  command.callback([wanted, &exit_code] { exit_code = stack_command(*wanted); });
+}
+
+}  // namespace commands
