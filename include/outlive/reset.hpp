@@ -20,8 +20,8 @@ namespace outlive {
 //   unknown where the mutex was not recoverable.
 // Returns: whether rebuild ran, and succeeded; false: there was nothing to rebuild.
 // Errors: errc::repair_failed when it returns failed or throws, nested in which is what it threw; errc::in_use when others have the mutex for 2 s,
-//   each for a repair of theirs; errc::in_repair in a repair, errc::forked_in_repair in a child that rebuild forks; errc::damaged, errc::not_in_segment,
-//   std::errc::invalid_argument for an empty function, and those of a thread's first use of a segment.
+//   each for a repair of theirs; errc::in_repair in a repair, errc::forked_in_repair in a child that rebuild forks; errc::damaged,
+//   errc::not_in_segment, std::errc::invalid_argument for an empty function, and those of a thread's first use of a segment.
 // After an error the mutex is unrepaired, or not recoverable if it was or if this was the last attempt (segment_options::attempts).
 // Blocks: for rebuild, and for the repairs of others, at most 2 s for these.
 // On death: in rebuild, the mutex is under repair by a dead heir: where attempts are left the next locker repairs it, otherwise it is
@@ -30,7 +30,7 @@ OUTLIVE_API bool reset(robust_mutex& mutex, const repair_callback& rebuild);
 
 // The same for a guarded<T>: rebuild(T& value, const owner_death&).
 template <class T, class Rebuild>
-  requires std::is_invocable_r_v<repair_result, Rebuild&, T&, const owner_death&>
+requires std::is_invocable_r_v<repair_result, Rebuild&, T&, const owner_death&>
 bool reset(guarded<T>& object, Rebuild rebuild) {
   return reset(object.mutex(), [&](const owner_death& death) -> repair_result { return rebuild(object.unguarded(), death); });
 }

@@ -147,11 +147,12 @@ class supervisor {
   // use the segment as any thread may. An exception that it throws comes out of dispatch(); what had not been told by then is told in the next.
 
   // A participant, or a thread of one, has died: called after the recovery. Those that were dead before the supervisor was made are told
-  // only if they had left something to recover. A process that attached, left nothing to recover and ended before the supervisor came to look may be missed.
+  // only if they had left something to recover. A process that attached, left nothing to recover and ended before the supervisor came to look may be
+  // missed.
   OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
 
-  // A living thread holds a mutex, and has for at least `threshold` neither let go of it nor taken another one of the segment: told once for each such
-  // hold. It is seen by the sweeps, so the threshold should be several times theirs; lock() itself reads no clock.
+  // A living thread holds a mutex, and has for at least `threshold` neither let go of it nor taken another one of the segment: told once for each
+  // such hold. It is seen by the sweeps, so the threshold should be several times theirs; lock() itself reads no clock.
   // Errors: std::errc::invalid_argument for a threshold that is not positive.
   OUTLIVE_API void on_hung(std::chrono::milliseconds threshold, std::function<void(const hung_owner&)> callback);
 
@@ -175,8 +176,8 @@ class supervisor {
 
   // Kills the holder's process by SIGKILL, waits for its end, and recovers what it held. The process is killed through the descriptor by which
   // it is watched, so that never another one with the same pid is hit. May be called in a callback.
-  // Returns: the death, which on_death() is told of, too, by the next dispatch(); nothing, if the holder has let go of the mutex meanwhile, or died: then
-  //   nothing was done.
+  // Returns: the death, which on_death() is told of, too, by the next dispatch(); nothing, if the holder has let go of the mutex meanwhile, or died:
+  //   then nothing was done.
   // Errors: std::errc::timed_out when the process has not ended in supervisor_options::kill_patience (its death is told when it comes);
   //   std::errc::invalid_argument for a holder in this process; the system's where the process may not be killed, or its descriptor is not to be had.
   // Blocks: for the end of the process, and as dispatch().

@@ -18,8 +18,8 @@ bool has_died(const thread_record& record) noexcept {
   return ended_with_record(record) || (thread_records::is_held(record) && thread_records::is_dead(record));
 }
 
-// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and sleeps again. A third one that had taken the mutex
-// from under the waiter that was woken knew of none, and would wake nobody.
+// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and sleeps again. A third one that had taken the
+// mutex from under the waiter that was woken knew of none, and would wake nobody.
 void wake_waiters(const mapping& where, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
     for (const auto& entry : record.entries) {

@@ -43,8 +43,8 @@ struct recovery {
   std::chrono::nanoseconds time{};
 };
 
-// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these mutexes: a thread that died after it was woken, and before
-// it had the mutex, leaves the others asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
+// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these mutexes: a thread that died after it was woken, and
+// before it had the mutex, leaves the others asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
 recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead);
 
 thread_death tell(const mapping& where, const dead_thread_record& dead);

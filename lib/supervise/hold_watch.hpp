@@ -1,8 +1,8 @@
 // hold_watch: who has which mutex for how long, and who waits for whom, by samples of the thread records.
 //
-// lock() and unlock() read no clock. But each acquisition is counted in the record, so a record whose count is the same in two samples took nothing in
-// between, and what it held in both it held all the time. (A thread that is stopped in the few instructions between an acquisition and its count can seem
-// to hold what it has just taken.)
+// lock() and unlock() read no clock. But each acquisition is counted in the record, so a record whose count is the same in two samples took nothing
+// in between, and what it held in both it held all the time. (A thread that is stopped in the few instructions between an acquisition and its count
+// can seem to have held what it has just taken again.)
 #pragma once
 
 #include <chrono>
@@ -58,8 +58,8 @@ class hold_watch {
     std::uint64_t generation = ~std::uint64_t{0};
     std::uint64_t acquisitions = 0;
     std::vector<hold> holds;
-    std::uint64_t waits_for = 0;     // offset; 0: for nothing
-    std::uint32_t held_by = 0;       // index + 1
+    std::uint64_t waits_for = 0;  // offset; 0: for nothing
+    std::uint32_t held_by = 0;    // index + 1
   };
   void sample(std::uint32_t index, time_point now);
   [[nodiscard]] std::vector<cycle> find_cycles() const;

@@ -26,19 +26,20 @@ struct watched_process {
   std::uint64_t start_time = 0;
   std::string command;
   std::uint32_t slot = 0;
-  file_descriptor handle;     // empty: could not be had, or is not needed any more
+  file_descriptor handle;  // empty: could not be had, or is not needed any more
   bool ended = false;
-  bool told = false;          // it is known to have ended, and that is done with
-  bool from_before = false;   // it had ended before the first look
+  bool told = false;         // it is known to have ended, and that is done with
+  bool from_before = false;  // it had ended before the first look
   bool complained = false;
-  std::uint64_t look = 0;     // the last one that found it in the table
+  std::uint64_t look = 0;  // the last one that found it in the table
   std::optional<process_handle::process_end> end;
 };
 
 class watch_list {
  public:
   using complaint = std::function<void(const std::system_error&)>;
-  watch_list(const mapping& where, event_set& events, complaint complain) : where_(where), events_(events), complain_(std::move(complain)) {}
+  watch_list(const mapping& where, event_set& events, complaint complain)
+      : where_(where), events_(events), complain_(std::move(complain)) {}
 
   // Looks through the table for processes that are new, and asks after those without a handle.
   // Returns: the identities of processes that have ended, and that were not told.

@@ -59,8 +59,8 @@ TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
   owner.expect_killed();
 }
 
-/// As after hazard A16: the mutex is free, one of its waiters dies, and another one sleeps. That one is no locker of ours, who would look up by itself.
-/// The kernel does not wake it either: it knows nothing of what the dying waiter was at.
+/// As after hazard A16: the mutex is free, one of its waiters dies, and another one sleeps. That one is no locker of ours, who would look up by
+/// itself. The kernel does not wake it either: it knows nothing of what the dying waiter was at.
 TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
   watching watch(all_.where());
   all_.mutex().lock();

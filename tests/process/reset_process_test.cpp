@@ -101,9 +101,8 @@ TEST_F(reset_process_test, unrepaired_becomes_consistent) {
 TEST_F(reset_process_test, a_rebuild_that_fails_leaves_it_as_it_was) {
   use_up_all_attempts();
   EXPECT_EQ(thrown::by([&] { reset(all_.mutex(), [](const owner_death&) { return failed; }); }).code, errc::repair_failed);
-  const thrown by_throw = thrown::by([&] {
-    reset(all_.mutex(), [](const owner_death&) -> repair_result { throw std::runtime_error("of the rebuild"); });
-  });
+  const thrown by_throw =
+      thrown::by([&] { reset(all_.mutex(), [](const owner_death&) -> repair_result { throw std::runtime_error("of the rebuild"); }); });
   EXPECT_EQ(by_throw.code, errc::repair_failed);
   EXPECT_NE(by_throw.messages.find("account 0"), std::string::npos) << by_throw.messages;
   EXPECT_NE(by_throw.messages.find("of the rebuild"), std::string::npos) << by_throw.messages;

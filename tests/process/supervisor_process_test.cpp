@@ -57,7 +57,8 @@ TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
   EXPECT_EQ(death.recovered[0].outcome, recovery_outcome::repaired);
   EXPECT_EQ(death.recovered[0].mutex_name, "account 1");
   EXPECT_GT(death.recovery_time.count(), 0);
-  EXPECT_EQ(to_string(death), "pid " + std::to_string(owner.pid()) + " (" + death.command_name + ") exited with code 3: 1 mutex recovered, 0 not");
+  EXPECT_EQ(to_string(death),
+            "pid " + std::to_string(owner.pid()) + " (" + death.command_name + ") exited with code 3: 1 mutex recovered, 0 not");
   EXPECT_TRUE(all_.value(1).whole());
   EXPECT_EQ(watch->watched(), 0u);
   EXPECT_TRUE(watch.idle()) << "an ended process is still a source of events";
@@ -240,9 +241,7 @@ TEST_F(supervisor_process_test, a_thread_that_ends_while_it_holds_is_told_by_its
 TEST_F(supervisor_process_test, threads_that_end_in_order_are_no_news) {
   watching watch(all_.where(), sweeping_often());
   for (int i = 0; i < 20; ++i) {
-    std::thread([&] {
-      auto x = all_[0].lock();
-    }).join();
+    std::thread([&] { auto x = all_[0].lock(); }).join();
     int looks = 0;
     watch.until([&] { return ++looks > 2; });
   }
