@@ -2,13 +2,17 @@
 
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
+#include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "killtest/dwarf_names.hpp"
 #include "killtest/function_lines.hpp"
@@ -18,9 +22,23 @@ namespace outlive::killtest::detail {
 
 namespace {
 
+// libdw keeps the files of modules open, and they are kept for the process: programs that it executes must not have them.
+int closed_on_exec(int fd) noexcept {
+  if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
+int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
+  return closed_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
+}
+
+int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file, const char* link, GElf_Word crc, char** found) {
+  return closed_on_exec(dwfl_standard_find_debuginfo(module, data, name, base, file, link, crc, found));
+}
+
 const Dwfl_Callbacks callbacks = {
-    .find_elf = &dwfl_linux_proc_find_elf,
-    .find_debuginfo = &dwfl_standard_find_debuginfo,
+    .find_elf = &find_elf,
+    .find_debuginfo = &find_debuginfo,
     .section_address = nullptr,
     .debuginfo_path = nullptr,
 };
@@ -60,6 +78,19 @@ bool is_of_the_c_library(Dwfl_Module* module) {
   return file.starts_with("libc.so") || file.starts_with("libpthread.so");
 }
 
+// How many modules have been loaded and unloaded so far.
+using module_changes = std::pair<unsigned long long, unsigned long long>;
+
+module_changes changes_of_modules() {
+  module_changes found;
+  const auto look = [](dl_phdr_info* module, std::size_t, void* into) {
+    *static_cast<module_changes*>(into) = {module->dlpi_adds, module->dlpi_subs};
+    return 1;
+  };
+  ::dl_iterate_phdr(look, &found);
+  return found;
+}
+
 bool is_of_the_kit(const frame& each) noexcept {
   return each.function.find("outlive::killtest::detail::") != std::string::npos;
 }
@@ -75,23 +106,38 @@ struct symbols::place {
 };
 
 struct symbols::debug_information {
+  std::mutex guard;  // libdw's handles, too: for one thread at a time
   Dwfl* of_process = nullptr;
   std::unordered_map<std::uintptr_t, place> memo;
   std::unordered_map<const void*, unit_index> units;
+
+  debug_information() : of_process(dwfl_begin(&callbacks)) {
+    if (of_process == nullptr) return;
+    if (dwfl_linux_proc_report(of_process, getpid()) == 0 && dwfl_report_end(of_process, nullptr, nullptr) == 0) return;
+    dwfl_end(of_process);
+    of_process = nullptr;
+  }
+  ~debug_information() {
+    if (of_process != nullptr) dwfl_end(of_process);
+  }
+  debug_information(const debug_information&) = delete;
+  debug_information& operator=(const debug_information&) = delete;
 };
 
-symbols::symbols() : known_(std::make_unique<debug_information>()) {
-  known_->of_process = dwfl_begin(&callbacks);
-  if (known_->of_process == nullptr) return;
-  if (dwfl_linux_proc_report(known_->of_process, getpid()) != 0 || dwfl_report_end(known_->of_process, nullptr, nullptr) != 0) {
-    dwfl_end(known_->of_process);
-    known_->of_process = nullptr;
-  }
+std::shared_ptr<symbols::debug_information> symbols::of_this_process() {
+  static std::mutex guard;
+  static module_changes known_as_of;
+  static std::shared_ptr<debug_information> known;
+  const std::lock_guard hold(guard);
+  const module_changes now = changes_of_modules();
+  if (known == nullptr || now != known_as_of) known = std::make_shared<debug_information>();
+  known_as_of = now;
+  return known;
 }
 
-symbols::~symbols() {
-  if (known_->of_process != nullptr) dwfl_end(known_->of_process);
-}
+symbols::symbols() : known_(of_this_process()) {}
+
+symbols::~symbols() = default;
 
 const symbols::place& symbols::place_at(std::uintptr_t address) {
   const auto [entry, is_new] = known_->memo.try_emplace(address);
@@ -118,6 +164,7 @@ const symbols::place& symbols::place_at(std::uintptr_t address) {
 }
 
 std::vector<frame> symbols::describe(const stack_trace& trace) {
+  const std::lock_guard hold(known_->guard);
   std::vector<frame> made;
   for (std::size_t i = 0; i < trace.size(); ++i) {
     // A return address belongs to the instruction before it.

@@ -1,4 +1,6 @@
 // Code addresses of this process as functions and source lines, by elfutils libdw.
+//
+// What has been read is kept for the process, because it takes as long as a small scenario takes to be explored; until a module is loaded or unloaded.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +33,9 @@ class symbols {
   const place& place_at(std::uintptr_t address);
   void note_function(const place& here);
 
-  std::unique_ptr<debug_information> known_;
+  static std::shared_ptr<debug_information> of_this_process();
+
+  std::shared_ptr<debug_information> known_;
   std::unordered_set<const void*> noted_;  // functions, by where their debugging information is
   std::vector<code_line> code_;
 };
