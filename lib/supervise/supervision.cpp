@@ -122,12 +122,16 @@ void supervision::complain(const std::system_error& error) {
   kick_.notify();
 }
 
+// What fails in each sweep is told once, until it has succeeded.
 template <class Work>
 void supervision::told_if_it_fails(const std::string& what, Work work) {
   try {
     work();
+    std::erase(failing_, what);
   } catch (const std::system_error& error) {
     if (error.code() == errc::forked_in_repair) throw;
+    if (std::find(failing_.begin(), failing_.end(), what) != failing_.end()) return;
+    failing_.push_back(what);
     complain(std::system_error(error.code(), where_->describe() + ", " + what + ": " + error.what()));
   }
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -70,6 +71,7 @@ class supervision {
   record_watch records_;
   hold_watch holds_;
   std::deque<std::function<void()>> to_tell_;
+  std::vector<std::string> failing_;  // what was told to have failed, and has not succeeded since
   bool begun_ = false;  // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };

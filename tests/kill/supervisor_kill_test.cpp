@@ -205,6 +205,32 @@ TEST_F(supervisor_kill_test, without_descriptors_of_processes_the_sweep_finds_th
   expect_usable(all_, 1);
 }
 
+TEST_F(supervisor_kill_test, a_recovery_that_cannot_begin_is_told_once_and_tried_again) {
+  child owner("owner", holder());
+  owner.wait_for("inside");
+  child overseer("overseer", [&](agent& parent) {
+    void* list = nullptr;
+    std::size_t length = 0;
+    ASSERT_EQ(syscall(SYS_get_robust_list, 0, &list, &length), 0);
+    watching watch(all_.where(), sweeping_often());
+    ASSERT_EQ(syscall(SYS_set_robust_list, nullptr, length), 0);  // then this thread may have no record
+    parent.tell("watching");
+    EXPECT_TRUE(watch.until([&] { return !watch.errors.empty(); }));
+    int looks = 0;
+    watch.until([&] { return ++looks > 10; });
+    EXPECT_EQ(watch.errors.size(), 1u);
+    EXPECT_NE(watch.errors.at(0).find("robust list"), std::string::npos) << watch.errors[0];
+    ASSERT_EQ(syscall(SYS_set_robust_list, list, length), 0);
+    EXPECT_TRUE(watch.until_dead(owner.pid()));
+    EXPECT_EQ(watch.deaths.at(0).recovered.size(), 1u);
+  });
+  overseer.wait_for("watching");
+  owner.kill();
+  owner.expect_killed();
+  overseer.expect_exit(0);
+  expect_usable(all_);
+}
+
 TEST_F(supervisor_kill_test, errors_come_out_of_dispatch_where_nobody_asked_to_be_told) {
   child owner("owner", holder());
   owner.wait_for("inside");

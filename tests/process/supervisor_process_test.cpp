@@ -209,6 +209,30 @@ TEST_F(supervisor_process_test, run_ends_when_a_stop_is_requested) {
   again.join();
 }
 
+TEST_F(supervisor_process_test, a_child_that_a_repair_forks_comes_out_of_dispatch_with_an_error) {
+  repair_.reset();
+  pid_t forked = -1;
+  const auto forks = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+    all_.value().mend();
+    forked = fork();
+    return repaired;
+  });
+  watching watch(all_.where());
+  const pid_t pid = leave_holding(all_, 0);
+  try {
+    watch.until_dead(pid);
+  } catch (const std::system_error& error) {
+    if (forked == 0) _exit(error.code() == errc::forked_in_repair ? 0 : 1);
+    throw;
+  }
+  if (forked == 0) _exit(2);
+  int status = -1;
+  EXPECT_EQ(waitpid(forked, &status, 0), forked);
+  EXPECT_EQ(status, 0) << "1: another error, 2: none";
+  EXPECT_NE(watch.find(pid), nullptr);
+  expect_usable(all_);
+}
+
 TEST_F(supervisor_process_test, a_thread_that_ends_while_it_holds_is_told_by_its_tid) {
   watching watch(all_.where(), sweeping_often());
   child owner("owner", [&](agent& parent) {
