@@ -22,6 +22,7 @@ void add_reset(CLI::App& tool, int& exit_code);
 void add_rm(CLI::App& tool, int& exit_code);
 void add_show(CLI::App& tool, int& exit_code);
 void add_stack(CLI::App& tool, int& exit_code);
+void add_top(CLI::App& tool, int& exit_code);
 void add_torture(CLI::App& tool, int& exit_code);
 
 }  // namespace commands

@@ -26,10 +26,12 @@ std::vector<column> deaths_columns() {
           {"acquired_at", "TAKEN AT", align::left, true, true},
           {"module", "MODULE", align::left, false, true},
           {"module_offset", "MODULE OFFSET", align::right, false},
+          {"crash", "CRASH"},
           {"heir", "HEIR"},
           {"heir_pid", "HEIR PID", align::right, false},
           {"attempt", "ATTEMPT", align::right},
-          {"outcome", "OUTCOME"}};
+          {"outcome", "OUTCOME"},
+          {"repair_seconds", "REPAIR", align::right}};
 }
 
 tone tone_of(outlive::death_outcome outcome) {
@@ -51,6 +53,38 @@ std::string named(const outlive::logged_thread& thread) {
 
 cell hex(std::uint64_t value) { return {fmt::format("0x{:x}", value), value}; }
 
+std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lines& sources) {
+  std::vector<std::string> lines;
+  // The first is the instruction that crashed, the others are return addresses.
+  for (const auto& frame : crash.frames) lines.push_back(sources.describe_call(frame.module, frame.offset + (lines.empty() ? 1 : 0)));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].empty() || crash.frames[i].offset == 0) lines[i] = to_string(crash.frames[i]);
+  }
+  return lines;
+}
+
+cell crash_cell(const outlive::logged_death& death, source_lines& sources) {
+  if (!death.crash) return "";
+  return {to_string(*death.crash), nlohmann::json{{"signal", to_string(*death.crash)}, {"stack", stack_of(*death.crash, sources)}}};
+}
+
+cell time_cell(const outlive::logged_death& death) {
+  if (death.repair_time.count() == 0) return cell::none();
+  const double seconds = std::chrono::duration<double>(death.repair_time).count();
+  return {fmt::format("{:.6f} s", seconds), seconds};
+}
+
+std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source_lines& sources) {
+  std::string text;
+  for (const auto& death : deaths) {
+    if (!death.crash) continue;
+    text += fmt::format("\ndeath {}: {}\n", death.number, printable(to_string(*death.crash)));
+    const auto stack = stack_of(*death.crash, sources);
+    for (std::size_t i = 0; i < stack.size(); ++i) text += fmt::format("  #{} {}\n", i, printable(stack[i]));
+  }
+  return text;
+}
+
 std::vector<cell> line_of(const outlive::logged_death& death, source_lines& sources) {
   return {death.number,
           looks::time_cell(death.when),
@@ -64,17 +98,23 @@ std::vector<cell> line_of(const outlive::logged_death& death, source_lines& sour
           sources.describe_call(death.acquired_at_module, death.acquired_at_offset),
           death.acquired_at_module,
           hex(death.acquired_at_offset),
+          crash_cell(death, sources),
           named(death.heir),
           known(death.heir, death.heir.pid),
           death.attempt == 0 ? cell::none() : cell(death.attempt),
-          cell(to_string(death.outcome)).in(tone_of(death.outcome))};
+          cell(to_string(death.outcome)).in(tone_of(death.outcome)),
+          time_cell(death)};
 }
 
 int deaths_command(const std::string& segment, const table_settings& wanted) {
   table lines(deaths_columns());
   source_lines sources;
-  for (const auto& death : looks::open(segment).deaths()) lines.add(line_of(death, sources));
-  write_result(lines.rendered(wanted, terminal::of_stdout()));
+  const auto deaths = looks::open(segment).deaths();
+  for (const auto& death : deaths) lines.add(line_of(death, sources));
+  std::string text = lines.rendered(wanted, terminal::of_stdout());
+  // With -o, or for a program, the lines are all that is asked for; in JSON they have the stacks.
+  if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
+  write_result(text);
   return fine;
 }
 

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
            commands::add_rm,
            commands::add_show,
            commands::add_stack,
+           commands::add_top,
            commands::add_torture,
        }) {
     add(tool, exit_code);

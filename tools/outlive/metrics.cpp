@@ -40,6 +40,25 @@ void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths
   }
 }
 
+// Of the log, not of the segment's life: it goes down, too, when an old death makes room.
+void add_repair_times(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
+  constexpr std::array<std::pair<double, std::string_view>, 7> limits{
+      {{1e-5, "1e-05"}, {1e-4, "0.0001"}, {1e-3, "0.001"}, {1e-2, "0.01"}, {1e-1, "0.1"}, {1, "1.0"}, {10, "10.0"}}};
+  double sum = 0, count = 0;
+  std::array<double, limits.size()> below{};
+  for (const auto& death : deaths) {
+    const double seconds = std::chrono::duration<double>(death.repair_time).count();
+    if (death.repair_time.count() == 0) continue;
+    sum += seconds;
+    ++count;
+    for (std::size_t i = 0; i < limits.size(); ++i) below[i] += seconds <= limits[i].first ? 1 : 0;
+  }
+  for (std::size_t i = 0; i < limits.size(); ++i) to.add(below[i], {{"le", limits[i].second}}, "_bucket");
+  to.add(count, {{"le", "+Inf"}}, "_bucket");
+  to.add(sum, {}, "_sum");
+  to.add(count, {}, "_count");
+}
+
 // Threads that live, and had the same mutex at both looks without a pause.
 double hung(const show::look& seen) {
   return static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [&](const auto& thread) {
@@ -68,6 +87,8 @@ std::string figures_of(const show::look& seen, const std::vector<outlive::logged
   text.add(static_cast<double>(seen.deaths));
   text.begin("outlive_death_log_entries", "gauge", "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
   add_log(text, deaths);
+  text.begin("outlive_death_log_repair_seconds", "histogram", "How long the repairs took that ended and are in the death log.");
+  add_repair_times(text, deaths);
   return text.all();
 }
 

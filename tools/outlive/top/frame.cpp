@@ -1,0 +1,139 @@
+#include "top/frame.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <sstream>
+
+#include <fmt/format.h>
+
+namespace top {
+
+using outlive::viewed_hold;
+using outlive::viewed_thread;
+
+struct frame::line {
+  pid_t pid = 0;
+  pid_t tid = 0;  // 0: the whole process
+  std::string name;
+  std::optional<double> taken, waited;  // a second; none at the first look
+  std::size_t holds = 0, waiting = 0;
+};
+
+namespace {
+
+std::size_t count_held(const viewed_thread& thread) {
+  return static_cast<std::size_t>(std::count_if(thread.in_hand.begin(), thread.in_hand.end(), [](const viewed_hold& each) { return each.held; }));
+}
+
+void add_to(std::optional<double>& sum, std::optional<double> more) {
+  if (more) sum = sum.value_or(0) + *more;
+}
+
+cell rate(const std::optional<double>& value) { return value ? cell(fmt::format("{:.0f}", *value), *value) : cell::none(); }
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> all;
+  std::istringstream from(text);
+  for (std::string line; std::getline(from, line);) all.push_back(line);
+  return all;
+}
+
+}  // namespace
+
+void frame::look(std::chrono::steady_clock::time_point now) {
+  before_.clear();
+  for (const viewed_thread& each : threads_) before_[{each.record, each.generation}] = {each.acquisitions, each.waits};
+  passed_ = now - at_;
+  at_ = now;
+  threads_ = view_.threads();
+  holds_.look(threads_, now);
+}
+
+std::vector<frame::line> frame::rates(bool by_process) const {
+  std::map<std::pair<pid_t, pid_t>, line> all;
+  for (const viewed_thread& each : threads_) {
+    line& to = all[{each.pid, by_process ? 0 : each.tid}];
+    to.pid = each.pid;
+    to.tid = by_process ? 0 : each.tid;
+    to.name = by_process || each.pid == each.tid ? each.command_name : each.command_name + '/' + each.thread_name;
+    if (!each.alive) to.name += " (dead)";
+    to.holds += count_held(each);
+    to.waiting += each.waiting_for ? 1U : 0U;
+    const auto before = before_.find({each.record, each.generation});
+    if (before == before_.end() || passed_.count() <= 0) continue;
+    add_to(to.taken, static_cast<double>(each.acquisitions - before->second.acquisitions) / passed_.count());
+    add_to(to.waited, static_cast<double>(each.waits - before->second.waits) / passed_.count());
+  }
+  std::vector<line> sorted;
+  for (auto& [key, each] : all) sorted.push_back(std::move(each));
+  std::stable_sort(sorted.begin(), sorted.end(), [](const line& a, const line& b) { return a.taken.value_or(0) > b.taken.value_or(0); });
+  return sorted;
+}
+
+std::string frame::first_line(const terminal& on) const {
+  const auto alive = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.alive; });
+  const auto waiting = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.waiting_for.has_value(); });
+  const std::string text = printable(fmt::format("segment {}{}: {} threads alive, {} waiting, {} objects, {} owner deaths", view_.name(),
+                                                 view_.has_name() ? "" : " (removed)", alive, waiting, view_.object_count(), view_.death_count()));
+  return coloured(cut_to(text, on.width), view_.has_name() ? tone::plain : tone::warning, on);
+}
+
+std::vector<std::string> frame::activity(const terminal& on, bool by_process) const {
+  std::vector<column> columns{{"pid", "PID", align::right}};
+  if (!by_process) columns.push_back({"tid", "TID", align::right});
+  for (column each : std::vector<column>{{"taken", "TAKEN/S", align::right}, {"waited", "WAITED/S", align::right}, {"holds", "HOLDS", align::right},
+                                         {"waiting", "WAITING", align::right}, {"name", by_process ? "PROCESS" : "THREAD"}}) {
+    columns.push_back(std::move(each));
+  }
+  table made(columns);
+  for (const line& each : rates(by_process)) {
+    std::vector<cell> row{each.pid};
+    if (!by_process) row.emplace_back(each.tid);
+    for (cell more : {rate(each.taken), rate(each.waited), cell(each.holds), cell(each.waiting), cell(each.name)}) row.push_back(std::move(more));
+    made.add(std::move(row));
+  }
+  return lines_of(made.as_text({}, on));
+}
+
+std::vector<std::string> frame::holders(const terminal& on) {
+  struct held {
+    const viewed_thread* by;
+    const viewed_hold* what;
+    std::chrono::nanoseconds time;
+  };
+  std::vector<held> all;
+  for (const viewed_thread& thread : threads_) {
+    for (const viewed_hold& hold : thread.in_hand) {
+      if (hold.held) all.push_back({&thread, &hold, holds_.held_for(thread, hold.mutex_offset).value_or(std::chrono::nanoseconds(0))});
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const held& a, const held& b) { return a.time > b.time; });
+  if (all.size() > on.height) all.resize(on.height);  // what is below the screen's end needs no names
+  table made({{"at_least", "AT LEAST", align::right}, {"mutex", "MUTEX"}, {"holder", "HOLDER"}, {"waiters", "WAITERS", align::right},
+              {"taken_at", "TAKEN AT", align::left, true, true}});
+  for (const held& each : all) {
+    const std::uint64_t offset = each.what->mutex_offset;
+    const auto waiters = std::count_if(threads_.begin(), threads_.end(), [&](const auto& t) { return t.waiting_for == offset; });
+    const double seconds = std::chrono::duration<double>(each.time).count();
+    made.add({seconds > 0 ? cell(fmt::format("{:.1f} s", seconds), seconds) : cell::none(), looks::mutex_name(view_.lock_at(offset)),
+              looks::thread_name(each.by->pid, each.by->tid, each.by->command_name, each.by->thread_name), waiters,
+              sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
+  }
+  return lines_of(made.as_text({}, on));
+}
+
+// A third of the screen for the holders, at least; what they leave goes to the threads.
+std::vector<std::string> frame::lines(const terminal& on, bool by_process) {
+  std::vector<std::string> all{first_line(on), ""};
+  std::vector<std::string> threads = activity(on, by_process), held = holders(on);
+  const std::size_t room = on.height > all.size() + 1 ? on.height - all.size() - 1 : 0;
+  const std::size_t for_held = std::min(held.size(), std::max(room / 3, room - std::min(room, threads.size())));
+  threads.resize(std::min(threads.size(), room - for_held));
+  held.resize(for_held);
+  all.insert(all.end(), threads.begin(), threads.end());
+  all.emplace_back();
+  all.insert(all.end(), held.begin(), held.end());
+  return all;
+}
+
+}  // namespace top

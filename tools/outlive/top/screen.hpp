@@ -1,0 +1,43 @@
+// A terminal that is drawn upon as a whole, and given back as it was.
+#pragma once
+
+#include <termios.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "output.hpp"
+
+namespace top {
+
+// While it lives the terminal shows another screen, without a cursor, and sends each key at once. Signals that would end or stop the program are
+// blocked and come as events, so that every way out but SIGKILL leads through the destructor.
+class screen {
+ public:
+  // Errors: std::system_error where stdin or stdout is no terminal.
+  screen();
+  screen(const screen&) = delete;
+  screen& operator=(const screen&) = delete;
+  ~screen();
+
+  struct event {
+    char key = 0;         // 0: none
+    int signal = 0;       // one that asks the program to end; 0: none
+    bool resized = false;
+    bool closed = false;  // the terminal is gone
+  };
+  // Waits for a key, a signal or a new size, at most until the time is over: then the event is empty.
+  [[nodiscard]] event wait(std::chrono::nanoseconds at_most);
+
+  // Draws the lines from the top; those that do not fit are left out. Requires: no line is wider than the terminal.
+  void draw(const std::vector<std::string>& lines);
+  [[nodiscard]] const terminal& size() const noexcept { return size_; }
+
+ private:
+  termios before_{};
+  terminal size_;
+  int signals_ = -1;
+};
+
+}  // namespace top
