@@ -57,6 +57,7 @@ def installed_files():
         wanted |= {LIBDIR / f"lib{name}.so.{VERSION}", LIBDIR / f"lib{name}.so", LIBDIR / f"pkgconfig/{name}.pc"}
     wanted |= {LIBDIR / "cmake/outlive/outliveConfig.cmake", LIBDIR / "cmake/outlive/outliveConfigVersion.cmake"}
     wanted.add(PREFIX / OPTIONS["bindir"] / "outlive")
+    wanted |= {PREFIX / OPTIONS["datadir"] / path for path in ("bash-completion/completions/outlive", "zsh/site-functions/_outlive")}
     wanted |= {PREFIX / OPTIONS["mandir"] / ("man" + page.stem.split(".")[-1]) / page.stem
                for page in (ROOT / "docs/man").glob("*.scd")}
     found = {path for path in DESTDIR.rglob("*") if not path.is_dir()}

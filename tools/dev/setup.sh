@@ -28,6 +28,9 @@ nlohmann-json3-dev  the command-line tool writes JSON
 lcov           renders a report of the kill-test kit
 chromium       looks at another one
 spin           checks the models of the protocol
+python3-pyte   a terminal for the test of outlive top
+zsh            its completion is tested, too
+prometheus     promtool checks what outlive metrics prints
 scdoc          makes the man pages
 mandoc         checks the man pages
 groff-base     checks them, too
