@@ -15,6 +15,7 @@ inline constexpr int fine = 0, something_wrong = 1, wrong_usage = 2, system_erro
 
 void add_check(CLI::App& tool, int& exit_code);
 void add_deaths(CLI::App& tool, int& exit_code);
+void add_doctor(CLI::App& tool, int& exit_code);
 void add_ls(CLI::App& tool, int& exit_code);
 void add_metrics(CLI::App& tool, int& exit_code);
 void add_recover(CLI::App& tool, int& exit_code);
@@ -22,6 +23,7 @@ void add_reset(CLI::App& tool, int& exit_code);
 void add_rm(CLI::App& tool, int& exit_code);
 void add_show(CLI::App& tool, int& exit_code);
 void add_stack(CLI::App& tool, int& exit_code);
+void add_supervise(CLI::App& tool, int& exit_code);
 void add_top(CLI::App& tool, int& exit_code);
 void add_torture(CLI::App& tool, int& exit_code);
 

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   for (const auto add : {
            commands::add_check,
            commands::add_deaths,
+           commands::add_doctor,
            commands::add_ls,
            commands::add_metrics,
            commands::add_recover,
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
            commands::add_rm,
            commands::add_show,
            commands::add_stack,
+           commands::add_supervise,
            commands::add_top,
            commands::add_torture,
        }) {

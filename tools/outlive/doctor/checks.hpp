@@ -1,0 +1,32 @@
+// What `outlive doctor` looks at. Nothing of it changes the machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace doctor {
+
+enum class verdict { ok, warn, fail };
+
+struct finding {
+  std::string check;
+  verdict is = verdict::ok;
+  std::string found;
+  std::string meaning;  // for who uses the library here
+};
+
+[[nodiscard]] finding kernel();
+[[nodiscard]] finding c_library();
+[[nodiscard]] finding robust_list();
+// A child takes a mutex of an anonymous segment and is killed; the next locker must be its heir.
+[[nodiscard]] finding killed_holder();
+[[nodiscard]] finding shared_memory_space();
+[[nodiscard]] finding tracing();
+[[nodiscard]] finding core_dumps();
+[[nodiscard]] finding process_visibility();
+[[nodiscard]] finding pid_namespace();
+[[nodiscard]] finding freezer();
+
+[[nodiscard]] std::vector<finding> all_findings();
+
+}  // namespace doctor

@@ -1,0 +1,98 @@
+// The promises of the kernel and the C library: without them there is no recovery.
+#include <gnu/libc-version.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <stdexcept>
+
+#include <outlive/guarded.hpp>
+#include <outlive/repair.hpp>
+#include <outlive/segment.hpp>
+
+#include "doctor/checks.hpp"
+
+namespace doctor {
+
+namespace {
+
+// "6.1.0-13-amd64" and "2.36" alike.
+bool is_at_least(const char* version, int wanted_major, int wanted_minor) {
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(version, "%d.%d", &major, &minor) < 2) return false;
+  return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
+}
+
+struct ward {
+  long steps = 0;
+};
+
+finding after_the_kill(outlive::guarded<ward>& object) {
+  const auto held = object.try_lock_for(std::chrono::seconds(5));
+  if (!held) return {"killed holder", verdict::fail, "its mutex was not free 5 s later", "Deaths are not noticed here: do not use the library."};
+  if (!held.recovered()) return {"killed holder", verdict::fail, "its mutex was taken without a repair", "Deaths are not told here: do not use the library."};
+  return {"killed holder", verdict::ok, "its mutex was repaired by the next locker", "An owner's death is noticed and repaired."};
+}
+
+finding kill_one() {
+  auto segment = outlive::segment::anonymous();
+  const auto repair = outlive::on_owner_death<ward>(segment, "ward", outlive::always_consistent);
+  auto& object = segment.find_or_construct<outlive::guarded<ward>>("ward", "ward");
+  int pipe_ends[2];
+  if (::pipe(pipe_ends) != 0) throw std::runtime_error("no pipe");
+  const pid_t child = ::fork();
+  if (child < 0) throw std::runtime_error("no child process");
+  if (child == 0) {
+    const auto held = object.lock();
+    ++held->steps;
+    static_cast<void>(!::write(pipe_ends[1], "x", 1));
+    for (;;) ::pause();
+  }
+  ::close(pipe_ends[1]);
+  char byte = 0;
+  const bool holds = ::read(pipe_ends[0], &byte, 1) == 1;
+  ::close(pipe_ends[0]);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  if (!holds) throw std::runtime_error("the child could not lock");
+  return after_the_kill(object);
+}
+
+}  // namespace
+
+finding kernel() {
+  utsname system{};
+  ::uname(&system);
+  const bool old = !is_at_least(system.release, 4, 14);
+  return {"kernel", old ? verdict::fail : verdict::ok, system.release,
+          old ? "Linux 4.14 or newer is needed: a forked child could not be told from its parent." : "It has what the library needs."};
+}
+
+finding c_library() {
+  const char* const version = ::gnu_get_libc_version();
+  const bool old = !is_at_least(version, 2, 34);
+  return {"C library", old ? verdict::warn : verdict::ok, std::string("glibc ") + version,
+          old ? "The library is tested with glibc 2.36; 2.34 and newer are alike in what matters." : "It has what the library needs."};
+}
+
+finding robust_list() {
+  void* head = nullptr;
+  std::size_t size = 0;
+  const bool there = ::syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr;
+  return {"robust list", there ? verdict::ok : verdict::fail, there ? "the kernel has one of this thread" : "the kernel has none of this thread",
+          there ? "The kernel marks the mutexes of a dead thread." : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
+}
+
+finding killed_holder() {
+  try {
+    return kill_one();
+  } catch (const std::exception& error) {
+    return {"killed holder", verdict::fail, error.what(), "The library does not work here at all."};
+  }
+}
+
+}  // namespace doctor

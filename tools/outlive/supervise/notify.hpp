@@ -1,0 +1,24 @@
+// Messages to the service manager, as sd_notify(3) describes them: one datagram to the socket that NOTIFY_SOCKET names.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace supervise {
+
+class service_manager {
+ public:
+  service_manager();
+  // "READY=1". Does nothing where there is no service manager, or it does not listen.
+  void tell(std::string_view message) const noexcept;
+  // How often it wants to hear "WATCHDOG=1"; nothing: never.
+  [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const noexcept { return watchdog_; }
+
+ private:
+  std::string socket_;
+  std::optional<std::chrono::microseconds> watchdog_;
+};
+
+}  // namespace supervise

@@ -1,0 +1,71 @@
+#include "supervise/workers.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <system_error>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "output.hpp"
+#include "process.hpp"
+
+namespace supervise {
+
+namespace {
+
+// Who has run so long was well; who has not may never be.
+constexpr std::chrono::seconds well_after(10);
+constexpr std::chrono::milliseconds first_pause(100);
+constexpr std::chrono::milliseconds longest_pause(10'000);
+constexpr std::chrono::milliseconds slice(10);
+
+}  // namespace
+
+void worker_pool::bury_if_ended(worker& which) {
+  if (which.pid == 0 || !has_ended(which.pid)) return;
+  const pid_t former = which.pid;
+  const std::string how = status_text(bury(former));
+  const auto now = clock::now();
+  which.pid = 0;
+  which.pause = now - which.started >= well_after ? std::chrono::milliseconds(0) : std::clamp(which.pause * 2, first_pause, longest_pause);
+  which.due = now + which.pause;
+  write_result(fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
+}
+
+void worker_pool::tend() {
+  for (worker& each : workers_) {
+    bury_if_ended(each);
+    if (each.pid != 0 || each.due > clock::now()) continue;
+    each.started = clock::now();
+    each.pid = start(command_, {});
+    write_result(fmt::format("worker {}: started\n", each.pid));
+  }
+}
+
+std::optional<worker_pool::clock::time_point> worker_pool::next_start() const {
+  std::optional<clock::time_point> next;
+  for (const worker& each : workers_) {
+    if (each.pid == 0 && (!next || each.due < *next)) next = each.due;
+  }
+  return next;
+}
+
+void worker_pool::end(std::chrono::milliseconds grace) {
+  const auto give_up = clock::now() + grace;
+  for (const worker& each : workers_) {
+    if (each.pid != 0) ::kill(-each.pid, SIGTERM);
+  }
+  for (worker& each : workers_) {
+    if (each.pid == 0) continue;
+    while (!has_ended(each.pid)) {
+      if (clock::now() >= give_up) ::kill(-each.pid, SIGKILL);
+      std::this_thread::sleep_for(slice);
+    }
+    static_cast<void>(bury(each.pid));
+    each.pid = 0;
+  }
+}
+
+}  // namespace supervise

@@ -1,0 +1,38 @@
+// The workers that `outlive supervise --respawn` keeps running.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace supervise {
+
+class worker_pool {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  worker_pool(std::size_t count, std::vector<std::string> command) : command_(std::move(command)), workers_(count) {}
+
+  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after its start is started again after a pause, which doubles each time.
+  void tend();
+  // When a start is due next; nothing: none is.
+  [[nodiscard]] std::optional<clock::time_point> next_start() const;
+  // SIGTERM to all, after the grace time SIGKILL. Blocks: until all have ended.
+  void end(std::chrono::milliseconds grace);
+
+ private:
+  struct worker {
+    pid_t pid = 0;  // 0: none runs
+    clock::time_point started{};
+    clock::time_point due{};
+    std::chrono::milliseconds pause{0};
+  };
+  void bury_if_ended(worker& which);
+  std::vector<std::string> command_;
+  std::vector<worker> workers_;
+};
+
+}  // namespace supervise
