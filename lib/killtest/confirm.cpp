@@ -1,4 +1,5 @@
 // Real kills: each failing state, and a sample of the others, once more with a SIGKILL at the same store.
+#include <algorithm>
 #include <random>
 
 #include "killtest/acts.hpp"
@@ -45,7 +46,7 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   }
   world_->seek(deaths);
   if (const auto offset = world_->first_difference(copy.bytes())) {
-    return differs("a real SIGKILL left other bytes at offset " + std::to_string(*offset));
+    return differs("a real SIGKILL left other bytes " + place_of(seg_, *offset));
   }
   heirs fresh(what_, seg_, true, how_.time_limit);
   const judgement found = fresh.ask_about(copy.fd(), world_->mutexes());

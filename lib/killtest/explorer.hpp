@@ -15,6 +15,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/heir.hpp"
+#include "killtest/plain_run.hpp"
 #include "killtest/recorder.hpp"
 #include "killtest/store_log.hpp"
 #include "killtest/truth.hpp"
@@ -31,7 +32,7 @@ class explorer {
  private:
   [[nodiscard]] std::shared_ptr<const recording> record_victim();
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
-  [[nodiscard]] std::string difference_to_plain_run(const recording& victim);
+  [[nodiscard]] std::string difference_to(const plain_run& plain, const std::shared_ptr<const recording>& victim);
   void record_heir_after(const death_chain& after);
   void check_end(const std::shared_ptr<const recording>& victim);
 

@@ -49,6 +49,7 @@ struct scout_state {
   std::size_t open_count = 0;
   std::uint32_t stack = 0;
   std::uint32_t held_before = 0;
+  std::uint32_t last_held = 0;  // the list of robust locks as the log has it last
   std::uint64_t offsets[max_robust_locks];
   char* altstack = nullptr;
   struct sigaction former_segv;
@@ -61,7 +62,7 @@ std::uint32_t held_now() noexcept {
   return scout->log->held(scout->offsets, scout->list->offsets(scout->base, scout->size, scout->offsets));
 }
 
-// A page that is not writable would keep the kernel from marking the mutexes in it (killtest.md, fact 8).
+// A page that is not writable would keep the kernel from marking the mutexes in it: it stores the mark as the thread would.
 [[noreturn]] void die_here() noexcept {
   scout->guard.open();
   if (scout->plan.instead != nullptr) scout->plan.instead();
@@ -106,8 +107,9 @@ void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
   char* const address = static_cast<char*>(info->si_addr);
   char* const page = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
   if (!scout->stepping) {
-    if (is_due(true)) die_here();
     scout->held_before = held_now();
+    // Before the next one that is logged: there the list has changed.
+    if (is_due(true) && scout->held_before != scout->last_held) die_here();
     std::uintptr_t addresses[max_frames];
     scout->stack = scout->log->stack(addresses, unwind(of_victim, addresses));
     scout->stepping = true;
@@ -162,8 +164,13 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     std::memcpy(after + size, changed.after, changed.size);
     size += changed.size;
   }
-  scout->log->add(offset, static_cast<std::uint32_t>(size), before, after, scout->stack, scout->held_before, held_now());
-  if (is_due(false)) die_here();
+  // A store that changes nothing leaves no state of its own.
+  const std::uint32_t held_after = held_now();
+  if (size != 0 || scout->held_before != scout->last_held || held_after != scout->last_held) {
+    scout->log->add(offset, static_cast<std::uint32_t>(size), before, after, scout->stack, scout->held_before, held_after);
+    scout->last_held = held_after;
+    if (is_due(false)) die_here();
+  }
   for (std::size_t i = 0; i < scout->open_count; ++i) scout->guard.stop_again(scout->open[i].at, context);
   scout->open_count = 0;
 }
@@ -204,14 +211,15 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size, con
   prepare_unwind();
   handle(SIGSEGV, &on_fault, state.former_segv);
   handle(SIGTRAP, &on_trap, state.former_trap);
-  log.begin_tested(held_now());
+  state.last_held = held_now();
+  log.begin_tested(state.last_held);
   state.set_up = log.count();
   if (is_due(false)) die_here();
   state.guard.close();
 }
 
 const char* end_logging() {
-  if (is_due(true)) die_here();
+  if (is_due(true) && held_now() != scout->last_held) die_here();
   scout->log->finish(held_now());
   scout->guard.open();
   const bool ours = is_handled(SIGSEGV, &on_fault) && is_handled(SIGTRAP, &on_trap);

@@ -41,6 +41,11 @@ std::string name_of(const segment& seg, std::uint64_t offset) {
   return found.empty() ? "at offset " + std::to_string(offset) : found;
 }
 
+std::string place_of(const segment& seg, std::uint64_t offset) {
+  const std::string name = name_of(seg, offset);
+  return name.starts_with('"') ? "in " + name + ", at offset " + std::to_string(offset) : name;
+}
+
 judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
   judgement made;
   for (const recovered_mutex& each : recover(seg)) {
@@ -97,7 +102,7 @@ struct heirs::shared {
   std::uint32_t repaired;
   char what[failure_bytes];
   char failure[failure_bytes];
-  std::uint64_t mutexes[4096];
+  std::uint64_t mutexes[max_mutexes];
 };
 
 namespace {
@@ -203,7 +208,7 @@ judgement heirs::wait_for_answer(std::uint32_t number) {
 }
 
 void heirs::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
-  shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), std::size(shared_->mutexes)));
+  shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), max_mutexes));
   std::copy_n(mutexes.begin(), shared_->mutex_count, shared_->mutexes);
   shared_->what[0] = 0;
 }
@@ -229,7 +234,7 @@ judgement heirs::ask_a_fresh_one(int fd) {
   const process_end ended = wait_for(pid, limit_);
   if (ended.exited(0)) return read();
   if (!ended.in_time) return {verdict::repair_hung, hung_text(limit_), 0, 0};
-  if (ended.exited(113)) return {verdict::repair_failed, shared_->failure, 0, 0};
+  if (ended.threw()) return {verdict::repair_failed, shared_->failure, 0, 0};
   return {verdict::repair_crashed, "the heir " + to_string(ended), 0, 0};
 }
 

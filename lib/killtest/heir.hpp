@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 
@@ -27,19 +26,24 @@ struct judgement {
 
 // What a message calls the object at this offset: its name in quotes, or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
+// Where bytes are, for messages: "in \"accounts\", at offset 9280", or the offset alone.
+[[nodiscard]] std::string place_of(const segment& seg, std::uint64_t offset);
 
 // Heirs: processes that judge the state that stands in the segment, one after the other.
 class heirs {
  public:
-  // With `isolate`, each state gets a process of its own. `mutexes` is read before each judgement.
+  static constexpr std::size_t max_mutexes = 4096;  // more are not tried
+
+  // With `isolate`, each state gets a process of its own. `limit`: for one judgement. Throws std::system_error.
   heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
   ~heirs();
   heirs(const heirs&) = delete;
   heirs& operator=(const heirs&) = delete;
 
-  // Starts the first one, which takes a thread record: in the state without any death. Throws std::system_error.
+  // Starts one, which takes a thread record. Requires: there is none; the segment is in the state without any death. Blocks: within the limit.
+  // Throws std::system_error; std::runtime_error, which says why, when the heir does not come so far.
   void start();
-  // Requires: when the heir before crashed or hung, the state without any death was there when restart() was called.
+  // What an heir makes of the state that stands in the segment, and of these mutexes (offsets). Requires: start() after one that is gone.
   [[nodiscard]] judgement ask(std::span<const std::uint64_t> mutexes);
   // The same about another file's bytes, in a process of its own.
   [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);

@@ -49,7 +49,7 @@ class reader {
     std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size);
   }
 
-  // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before this store is none inside (design: exact).
+  // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before this store is none inside.
   bool has_holder(std::uint64_t mutex) const {
     std::uint64_t word;
     std::memcpy(&word, bytes_.data() + mutex + offsetof(lock_bytes, state), sizeof word);

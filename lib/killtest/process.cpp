@@ -20,7 +20,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr int threw = 113;
+constexpr int threw_code = 113;
 
 void write_failure(char* into, const char* text) noexcept {
   if (into == nullptr) return;
@@ -32,15 +32,15 @@ void write_failure(char* into, const char* text) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before
   const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD (killtest.md, fact 10)
+  ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD until it is written
   try {
     act();
   } catch (const std::exception& error) {
     write_failure(failure, error.what());
-    ::_exit(threw);
+    ::_exit(threw_code);
   } catch (...) {
     write_failure(failure, "something that is no std::exception");
-    ::_exit(threw);
+    ::_exit(threw_code);
   }
   ::_exit(0);
 }
@@ -49,6 +49,10 @@ void write_failure(char* into, const char* text) noexcept {
 
 bool process_end::exited(int code) const noexcept {
   return in_time && WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+bool process_end::threw() const noexcept {
+  return exited(threw_code);
 }
 
 bool process_end::signalled() const noexcept {
@@ -104,7 +108,9 @@ void die_after(std::chrono::milliseconds limit) {
   event.sigev_notify = SIGEV_SIGNAL;
   event.sigev_signo = SIGKILL;
   timer_t timer{};
-  const itimerspec once{{}, {static_cast<time_t>(limit.count() / 1000), static_cast<long>(limit.count() % 1000) * 1'000'000}};
+  // A time of 0 would switch the timer off.
+  const auto count = std::max<std::chrono::milliseconds::rep>(limit.count(), 1);
+  const itimerspec once{{}, {static_cast<time_t>(count / 1000), static_cast<long>(count % 1000) * 1'000'000}};
   if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || ::timer_settime(timer, 0, &once, nullptr) != 0) {
     throw std::system_error(errno, std::generic_category(), "a timer for the process's life");
   }

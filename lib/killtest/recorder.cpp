@@ -62,7 +62,11 @@ int recorder::record_by_faults(const act& what, std::string& fault) {
     if (const char* const why = end_logging()) throw std::runtime_error(why);
   }, failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
-  if (!ended.exited(0)) fault = ended.exited(113) ? failure.text() : "it " + to_string(ended);
+  if (!ended.in_time) {
+    fault = "it was not done in " + std::to_string((limit_ * by_faults).count()) + " ms, while its stores were logged";
+  } else if (!ended.exited(0)) {
+    fault = ended.threw() ? failure.text() : "it " + to_string(ended);
+  }
   return pid;
 }
 
@@ -91,7 +95,7 @@ std::string recorder::kill_at(const act& what, const segment_copy& copy, const l
   }, failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (ended.signalled() && ended.signal() == SIGKILL) return {};
-  return ended.exited(113) ? std::string("it threw: ") + failure.text() : "it " + to_string(ended);
+  return ended.threw() ? std::string("it threw: ") + failure.text() : "it " + to_string(ended);
 }
 
 }  // namespace outlive::killtest::detail

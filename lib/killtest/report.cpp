@@ -120,6 +120,7 @@ std::string report::summary() const {
     }
     append_failure(text, *this, *kind.first, kind.second);
   }
+  if (used == engine::single_step && !engine_reason.empty()) text += "  single steps: " + engine_reason + '\n';
   for (const std::string& each : cut) text += "  left out: " + each + '\n';
   for (const std::string& each : warnings) text += "  warning: " + each + '\n';
   return text;

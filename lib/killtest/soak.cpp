@@ -135,8 +135,8 @@ class soaker {
   }
 
   void tell_end(const process_end& ended) {
-    report_.result = ended.exited(113) ? verdict::repair_failed : verdict::repair_crashed;
-    report_.what = ended.exited(113) ? std::string("a worker threw: ") + memory_->failure : "a worker " + to_string(ended);
+    report_.result = ended.threw() ? verdict::repair_failed : verdict::repair_crashed;
+    report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure : "a worker " + to_string(ended);
   }
 
   void stop_all() {
@@ -198,6 +198,9 @@ soak_report soak(const scenario& what, const soak_options& how) {
   if (how.workers == 0) throw std::invalid_argument("soak_options::workers: found 0, expected at least 1");
   if (!(how.aim >= 0 && how.aim <= 1)) {
     throw std::invalid_argument("soak_options::aim: found " + std::to_string(how.aim) + ", expected a share from 0 to 1");
+  }
+  if (how.longest_pause.count() < 0) {
+    throw std::invalid_argument("soak_options::longest_pause: found " + std::to_string(how.longest_pause.count()) + " us, expected 0 or more");
   }
   soak_options chosen = how;
   if (chosen.seed == 0) chosen.seed = detail::random_seed();

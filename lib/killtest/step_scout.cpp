@@ -233,8 +233,13 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
   }, failure.text());
   int status = 0;
   if (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
-    traced process(pid, log, seg, fd, bytes);
-    fault = follow(process, pid, kill, limit, deadline);
+    try {
+      traced process(pid, log, seg, fd, bytes);
+      fault = follow(process, pid, kill, limit, deadline);
+    } catch (...) {
+      kill_and_wait(pid);  // it stands, and would until its time is over
+      throw;
+    }
   } else {
     const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline), status};
     fault = "before what is tested: it " + to_string(ended);

@@ -24,7 +24,8 @@ struct step_kill {
 };
 
 // Forks a process that does what `what` says on the file `fd`, whose bytes are mapped at `bytes`, too; logs it, and kills it where `kill` says, if that
-// is not nullptr. It has `limit` for all of that, its sleep included, and is killed then. Returns: the process id. `fault`: why the log cannot be used, or that the process was not killed; empty if all went well.
+// is not nullptr. It has `limit` for all of that, its sleep included, and is killed then. `fault`: why the log cannot be used, or that the process was
+// not killed; empty if all went well. Returns: the process id. Throws std::system_error; the process is gone then, too.
 [[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what, const step_kill* kill,
                                std::chrono::milliseconds limit, std::string& fault);
 

@@ -38,7 +38,6 @@ struct store_log::shared {
   std::uint32_t setup;
   std::uint32_t held_at_start;
   std::uint32_t held_at_end;
-  std::uint32_t finished;
   const char* overflow;  // a literal of this program: its children have it at the same place
   list_area held;
   list_area stacks;
@@ -61,7 +60,7 @@ store_log::~store_log() {
 
 void store_log::reset() noexcept {
   shared_->count.store(0, std::memory_order_relaxed);
-  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end = shared_->finished = 0;
+  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end = 0;
   shared_->overflow = nullptr;
   for (list_area* each : {&shared_->held, &shared_->stacks}) {
     if (each->lists > 1) std::memset(each->slots, 0, sizeof each->slots);
@@ -78,7 +77,6 @@ recording store_log::read() const {
   made.setup = shared_->setup;
   made.held_at_start = shared_->held_at_start;
   made.held_at_end = shared_->held_at_end;
-  made.finished = shared_->finished != 0;
   made.held.resize(1);
   for (std::uint32_t i = 1; i < shared_->held.lists; ++i) {
     const std::uint64_t* const list = shared_->held_words + shared_->held.begins[i];
@@ -156,7 +154,6 @@ void store_log::begin_tested(std::uint32_t held_now) noexcept {
 
 void store_log::finish(std::uint32_t held_now) noexcept {
   shared_->held_at_end = held_now;
-  shared_->finished = 1;
 }
 
 }  // namespace outlive::killtest::detail

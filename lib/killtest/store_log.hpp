@@ -34,7 +34,6 @@ struct recording {
   std::size_t setup = 0;             // so many stores came before what is tested
   std::uint32_t held_at_start = 0;   // of what is tested
   std::uint32_t held_at_end = 0;
-  bool finished = false;             // it came to its end
   int pid = 0;
 
   [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept {

@@ -47,9 +47,6 @@ class truth {
   // To be called for each log, before it is played.
   void learn_locks(const recording& log);
 
-  [[nodiscard]] char* base() const noexcept { return base_; }
-  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-
  private:
   struct marked_word {
     std::uint64_t offset;

@@ -157,7 +157,7 @@ void run_on_second_thread(plan_of_death& plan, int tell) {
 // ---- in the process that waits ----------------------------------------------------------------------------------------
 
 std::string why_not(death_kind kind, const process_end& ended, const char* failure) {
-  if (ended.exited(113)) return std::string("it threw: ") + failure;
+  if (ended.threw()) return std::string("it threw: ") + failure;
   if (ended.exited(came_to_its_end)) return "it came to its end";
   if (ended.exited(did_not_die)) return "it could not die like this";
   const auto by = [&](int signal) { return ended.signalled() && ended.signal() == signal; };

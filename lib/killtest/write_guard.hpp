@@ -3,7 +3,7 @@
 // By pages: mprotect(), for all threads, two system calls for a store. By a protection key: the segment's pages have a key, and a register of the
 // thread, PKRU, says what it may do with them; what an interrupted thread has in that register stands in the signal's frame, so that opening and
 // closing is a store into that frame. In a signal handler the kernel gives the register a value that denies all keys but 0, reading, too: hence
-// enter(). It also marks no mutex of a dying thread in memory that the thread may not write to, which holds for both forms: hence end().
+// enter(). It also marks no mutex of a dying thread in memory that the thread may not write to, which holds for both forms: hence open() before a death.
 #pragma once
 
 #include <signal.h>

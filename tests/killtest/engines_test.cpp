@@ -1,11 +1,18 @@
 // The engines find the same crash states; the one that is chosen fits the victim.
 #include <outlive/killtest/gtest.hpp>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <iostream>
 #include <vector>
 
 #include "killtest/bank.hpp"
@@ -111,6 +118,17 @@ TEST_P(write_faults, see_what_a_signal_handler_of_the_victim_does) {
   expect_the_same_states(what);
 }
 
+TEST_P(write_faults, leave_out_stores_that_change_nothing) {
+  scenario what = bank_scenario(&undo_in_order);
+  what.victim = [](segment& seg) {
+    auto held = seg.find<guarded<bank>>("accounts")->lock();
+    volatile long* const same = &held->undo.b;
+    *same = 7;
+    for (int i = 0; i < 10; ++i) *same = 7;
+  };
+  expect_the_same_states(what, 2);
+}
+
 TEST(engines, protection_keys_that_are_wanted_where_there_are_none_are_an_error) {
   const report found = explore_by(engine::protection_keys, bank_scenario(&undo_in_order));
   if (has_protection_keys()) {
@@ -143,6 +161,7 @@ TEST(engines, single_steps_are_taken_when_a_system_call_writes_into_the_segment)
   EXPECT_TRUE(found.ok()) << found;
   EXPECT_EQ(found.used, engine::single_step);
   EXPECT_NE(found.engine_reason.find("system calls"), std::string::npos) << found.engine_reason;
+  EXPECT_NE(found.summary().find("single steps: by p"), std::string::npos) << found;
   const report forced = explore_by(engine::page_protection, reads);
   EXPECT_FALSE(forced.ok()) << "an engine that does not see the store must not pass";
   EXPECT_NE(forced.fault.find("system calls"), std::string::npos) << forced;
@@ -189,6 +208,38 @@ TEST(engines, a_victim_that_sleeps_for_ever_is_ended_by_single_steps_too_and_its
   EXPECT_FALSE(found.ok());
   EXPECT_NE(found.fault.find("not done in"), std::string::npos) << found;
   EXPECT_NE(found.fault.find("it had come to engines_test.cpp:"), std::string::npos) << found;
+}
+
+TEST(engines, a_victim_that_hangs_is_given_up_within_the_limit_of_one_run) {
+  scenario hangs = bank_scenario(&undo_in_order);
+  hangs.victim = [](segment& seg) {
+    seg.find<guarded<bank>>("accounts")->lock()->undo.b = 1;
+    for (;;) ::pause();
+  };
+  explore_options how;
+  how.time_limit = std::chrono::seconds(2);
+  const report found = explore(hangs, how);
+  EXPECT_FALSE(found.ok());
+  EXPECT_NE(found.fault.find("was not done in 2000 ms"), std::string::npos) << found;
+  EXPECT_LT(found.took, 5 * how.time_limit) << "neither page protection, with ten times the limit, nor single steps, with a hundred times, is tried";
+}
+
+// The filter is the process's for ever.
+TEST(engines, single_steps_that_are_wanted_where_ptrace_is_forbidden_are_an_error) {
+  const auto explore_without_ptrace = [] {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{4, code};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(2);
+    const report found = explore_by(engine::single_step, bank_scenario(&undo_in_order));
+    std::cerr << found;
+    ::_exit(found.ok() ? 1 : 0);
+  };
+  EXPECT_EXIT(explore_without_ptrace(), ::testing::ExitedWithCode(0), "could not be explored: ptrace is not allowed here");
 }
 
 TEST(engines, an_isolated_heir_comes_to_the_same_verdicts) {

@@ -2,8 +2,10 @@
 #include <outlive/killtest/gtest.hpp>
 
 #include <gmock/gmock.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 #include "killtest/bank.hpp"
@@ -34,6 +36,54 @@ TEST(explore, a_repair_that_clears_the_journals_flag_before_it_has_restored_fail
     EXPECT_TRUE(each.confirmed) << found;
     EXPECT_THAT(each.what, HasSubstr("not 1000"));
   }
+}
+
+// ---- bounds -----------------------------------------------------------------------------------------------------------
+TEST(explore, what_a_bound_has_left_out_is_said) {
+  explore_options how;
+  how.depth = 1;
+  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(), HasSubstr("left out: deaths of heirs after 1 deaths in a row (depth)"));
+  how = {};
+  how.max_states = 5;
+  const report few = explore(bank_scenario(&undo_in_order), how);
+  EXPECT_EQ(few.states.size(), 5U);
+  EXPECT_THAT(few.summary(), HasSubstr("left out: what comes after 5 states (max_states)"));
+  how = {};
+  how.confirm = 1;
+  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(), HasSubstr("of the failing states (confirm)"));
+}
+
+// ---- where the model is not the truth -----------------------------------------------------------------------------------
+TEST(explore, a_victim_that_does_something_else_when_it_is_killed_for_real_is_told) {
+  void* const memory = ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto& runs = *static_cast<std::atomic<long>*>(memory);
+  scenario counts = bank_scenario(&undo_in_order);
+  counts.victim = [&](segment& seg) {
+    const long run = ++runs;
+    seg.find<guarded<bank>>("accounts")->lock()->undo.b = run <= 2 ? 1 : run;  // the first two are logged, and compared with the log
+  };
+  explore_options how;
+  how.depth = 1;
+  const report found = explore(counts, how);
+  ::munmap(memory, sizeof(long));
+  ASSERT_NE(found.first_failure(), nullptr) << found;
+  EXPECT_EQ(found.first_failure()->result, verdict::model_differs) << found;
+  EXPECT_FALSE(found.first_failure()->confirmed);
+  EXPECT_THAT(found.first_failure()->what, HasSubstr("a real SIGKILL left other bytes in \"accounts\""));
+}
+
+TEST(explore, a_verdict_that_depends_on_the_heirs_process_is_told) {
+  scenario forgets = bank_scenario(&undo_in_order);
+  forgets.invariant = [](segment&) {
+    static int asked = 0;
+    return ++asked == 1 ? std::string("nobody was asked before") : std::string();
+  };
+  explore_options how;
+  how.depth = 1;
+  const report found = explore(forgets, how);
+  EXPECT_GT(found.failed(), 1U) << found;
+  EXPECT_THAT(found.summary(), HasSubstr("model differs from reality: after a real SIGKILL the heir came to \"invariant violated\" nobody was asked before"));
 }
 
 // ---- what the report says of the source -------------------------------------------------------------------------------

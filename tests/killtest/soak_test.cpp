@@ -95,6 +95,9 @@ TEST(soak, a_seed_that_is_given_is_used_and_wrong_options_are_refused) {
   how = {};
   how.workers = 0;
   EXPECT_THROW(static_cast<void>(soak(bank_scenario(&undo_in_order), how)), std::invalid_argument);
+  how = {};
+  how.longest_pause = std::chrono::microseconds(-1);
+  EXPECT_THROW(static_cast<void>(soak(bank_scenario(&undo_in_order), how)), std::invalid_argument);
 }
 
 }  // namespace

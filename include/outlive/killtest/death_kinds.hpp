@@ -31,7 +31,7 @@ enum class death_kind {
   exception,         // one that nobody catches, on a second thread: std::terminate()
   thread_exit,       // pthread_exit() of a second thread; the process lives on
   exec,              // another program in the place of this one, by the main thread; the process lives on
-  exec_from_thread,  // the same by a second thread. The kernel does not mark its mutexes (killtest.md, fact 9): heirs adopt them
+  exec_from_thread,  // the same by a second thread. The kernel does not mark its mutexes: heirs adopt them
   cpu_limit,         // RLIMIT_CPU: takes a second each
   memory_limit,      // the out-of-memory killer of a memory cgroup, where there is one in which another can be made; otherwise skipped
 };

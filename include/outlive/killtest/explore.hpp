@@ -2,8 +2,8 @@
 //
 // How: the victim runs once, in a process of its own, and each of its stores to the segment is logged. A death after the n-th is then made from the
 // log: the first n stores, and of each mutex that the victim had, FUTEX_OWNER_DIED, as the kernel writes it. Of equal states one is kept. An heir
-// recovers each, the invariant is asked, and the heir dies, too, after each of its stores, until no new state comes. Each failing state, and a sample
-// of the others, is made once more by a real SIGKILL.
+// recovers each, the invariant is asked, and the heir dies, too, after each of its stores, until no new state comes. Failing states, and a sample of
+// the others, are made once more by a real SIGKILL.
 //
 // That is sound because a SIGKILL takes effect between two instructions: the bytes that it leaves are the stores up to there, in program order. What is
 // not seen: stores of other threads on behalf of the victim, and what is not in the segment (files, pipes).
@@ -27,7 +27,7 @@ struct explore_options {
   // A process for each state, instead of one for all: for repairs that change something outside of the segment.
   bool isolate = false;
 
-  // How long an heir may take for one state.
+  // How long an heir may take for one state, and the victim without a log; ten times as long while stores are logged, by single steps a hundred times.
   std::chrono::milliseconds time_limit{5000};
 
   // How many deaths in a row: 1 for the victim's alone, 2 for that of an heir in its repair, too.

@@ -59,8 +59,8 @@ OUTLIVE_API std::ostream& operator<<(std::ostream& to, const soak_report& what);
 // Requires: the victim can be run again and again, by several processes at once. `workers` fit into the scenario's options: a thread record and a
 //   participant each, and some for those that are dead and not yet recovered.
 // Returns: the report. A worker that ends without being killed, or does not end when it should, ends the soak: that is the verdict.
-// Throws: what `make` throws; std::invalid_argument for no workers, or an aim that is not from 0 to 1; std::system_error when processes or memory
-//   cannot be had.
+// Throws: what `make` throws; std::invalid_argument for no workers, an aim that is not from 0 to 1, or a pause below 0; std::system_error when
+//   processes or memory cannot be had.
 // Blocks: for the time given, and then until the workers and the last heir are done, each within the limit.
 // Prints the seed on stderr when it begins.
 [[nodiscard]] OUTLIVE_API soak_report soak(const scenario& what, const soak_options& how = {});
