@@ -8,6 +8,12 @@
 
 namespace outlive::killtest::detail {
 
+namespace {
+
+constexpr unsigned max_compared_heirs = 16;
+
+}  // namespace
+
 explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
     : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit), recorder_(seg, how.time_limit) {}
 
@@ -32,7 +38,7 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
 
 // A system call that writes into the segment fails where the segment is write-protected; the victim may throw then, or go another way.
 std::shared_ptr<const recording> explorer::record_victim() {
-  const plain_run plain(what_, how_, seg_);
+  const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
   // One that does not come to its end without a log would use up the far longer limit of each engine. Single steps alone tell where it was.
   if (how_.with != engine::single_step && !plain.fault().empty()) {
     report_.fault = plain.fault();
@@ -41,27 +47,28 @@ std::shared_ptr<const recording> explorer::record_victim() {
   auto made = record_victim_by(how_.with);
   if (made == nullptr) return made;
   report_.engine_reason = how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
-  std::string differs = report_.fault.empty() ? difference_to(plain, made) : report_.fault;
+  std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
   if (differs.empty()) return made;
   if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
     report_.engine_reason = "by " + std::string(to_string(recorder_.chosen())) + " " + differs;
     report_.fault.clear();
     made = record_victim_by(engine::single_step);
-    if (made != nullptr && report_.fault.empty()) differs = difference_to(plain, made);
+    if (made != nullptr && report_.fault.empty()) differs = difference_to(plain, {}, made);
   }
   if (report_.fault.empty()) report_.fault = differs;
   return made;
 }
 
-// Empty: the victim came to the same bytes without a log.
-std::string explorer::difference_to(const plain_run& plain, const std::shared_ptr<const recording>& victim) {
+// Empty: the log comes to the same bytes, from the state that these deaths left.
+std::string explorer::difference_to(const plain_run& plain, death_chain deaths, const std::shared_ptr<const recording>& log) {
   if (!plain.fault().empty()) return plain.fault();
-  const log_position at_end{victim, victim->stores.size(), 0, false};
-  world_->seek(std::span(&at_end, 1));
+  deaths.push_back({log, log->stores.size(), 0, false});
+  world_->seek(deaths);
   const auto offset = world_->first_difference(plain.bytes());
-  world_->seek({});
+  deaths.pop_back();
+  world_->seek(deaths);
   if (!offset) return {};
-  return "the victim, run without a log, left other bytes " + place_of(seg_, *offset) +
+  return (deaths.empty() ? "the victim" : "an heir") + std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
          ": it does not do the same each time, or makes system calls that write into the segment";
 }
 
@@ -148,12 +155,39 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
 void explorer::record_heir_after(const death_chain& after) {
   world_->seek(after);
   std::string fault;
-  const auto log = recorder_.record(act_of_heir(what_, seg_, world_->mutexes()), fault);
+  const auto log = record_heir(after, fault);
   if (!fault.empty()) {
-    report_.warnings.push_back("an heir, logged: " + fault);
+    if (std::find(report_.warnings.begin(), report_.warnings.end(), fault) == report_.warnings.end()) report_.warnings.push_back(fault);
     return;
   }
   explore_log(after, log);
+}
+
+// A repair may make system calls that write into the segment, too. That is found out with the first heirs: it takes a process for each.
+std::shared_ptr<const recording> explorer::record_heir(const death_chain& after, std::string& fault) {
+  const act heir = act_of_heir(what_, seg_, world_->mutexes());
+  auto log = recorder_.record(heir, fault);
+  if (!fault.empty()) fault = "an heir, logged: " + fault;
+  if (!fault.empty() || recorder_.chosen() == engine::single_step || compared_heirs_ == max_compared_heirs) return log;
+  ++compared_heirs_;
+  const plain_run plain(seg_, heir, "an heir", how_.time_limit);
+  const std::string differs = difference_to(plain, after, log);
+  if (differs.empty()) return log;
+  fault = differs;
+  if (how_.with != engine::automatic) return log;
+  const engine former = recorder_.chosen();
+  std::string fault_of_steps;
+  if (recorder_.choose(engine::single_step) == nullptr) {
+    auto stepped = recorder_.record(heir, fault_of_steps);
+    if (fault_of_steps.empty() && difference_to(plain, after, stepped).empty()) {
+      report_.engine_reason = "by " + std::string(to_string(former)) + " " + differs;
+      fault.clear();
+      return stepped;
+    }
+  }
+  static_cast<void>(recorder_.choose(former));
+  compared_heirs_ = max_compared_heirs;
+  return log;
 }
 
 report explorer::run() {
@@ -166,7 +200,6 @@ report explorer::run() {
     for (const auto& bytes : what_.ignored(seg_)) world_->ignore(bytes);
   }
   const auto victim = record_victim();
-  report_.used = recorder_.chosen();
   if (report_.fault.empty()) {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
@@ -175,6 +208,7 @@ report explorer::run() {
     confirm_some();
     write_images();
   }
+  report_.used = recorder_.chosen();
   world_->seek({});
   describe_stacks();
   end_progress();

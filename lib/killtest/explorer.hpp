@@ -32,8 +32,9 @@ class explorer {
  private:
   [[nodiscard]] std::shared_ptr<const recording> record_victim();
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
-  [[nodiscard]] std::string difference_to(const plain_run& plain, const std::shared_ptr<const recording>& victim);
+  [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths, const std::shared_ptr<const recording>& log);
   void record_heir_after(const death_chain& after);
+  [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after, std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
 
   // All deaths in the log's tested part, after those of `before`.
@@ -66,6 +67,7 @@ class explorer {
   std::vector<stack_trace> stacks_;  // of the report, as addresses
   std::unordered_map<std::uint64_t, std::size_t> stack_of_;
   std::size_t hung_ = 0;
+  unsigned compared_heirs_ = 0;  // with runs without a log
   bool over_ = false;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point shown_ = began_;

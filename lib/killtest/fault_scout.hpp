@@ -4,7 +4,7 @@
 // execute this one instruction (trap flag), compares the page with what was there, logs the difference if there is one, and closes the page again.
 // Everything else runs at full speed. An instruction that stores in several steps (rep movs) traps after each, so that each is a store of its own.
 //
-// Limit: a system call that writes into the segment gets EFAULT instead; the explorer finds that out for the victim, and uses the tracer instead.
+// Limit: a system call that writes into the segment gets EFAULT instead; the explorer finds that out, and uses the tracer instead.
 // Works for one thread: others of the process fault, too, and are not logged soundly.
 #pragma once
 

@@ -1,18 +1,19 @@
-// plain_run: the victim as it runs when nobody logs it: what a log has to agree with.
+// plain_run: a victim, or an heir, as it runs when nobody logs it: what a log has to agree with.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <string>
 
-#include <outlive/killtest/explore.hpp>
-#include <outlive/killtest/scenario.hpp>
+#include "killtest/acts.hpp"
 
 namespace outlive::killtest::detail {
 
 class plain_run {
  public:
-  // Runs it to its end, in a process of its own, which leaves the segment as it is. Requires: the segment is in the state without any death.
-  // Blocks: within explore_options::time_limit. Throws std::system_error.
-  plain_run(const scenario& what, const explore_options& how, segment& seg);
+  // Runs it to its end from the state that stands in the segment, in a process of its own, which leaves the segment as it is. `who`: for messages.
+  // Blocks: within the limit. Throws std::system_error.
+  plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit);
   ~plain_run();
   plain_run(const plain_run&) = delete;
   plain_run& operator=(const plain_run&) = delete;

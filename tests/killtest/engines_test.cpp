@@ -167,6 +167,31 @@ TEST(engines, single_steps_are_taken_when_a_system_call_writes_into_the_segment)
   EXPECT_NE(forced.fault.find("system calls"), std::string::npos) << forced;
 }
 
+repair_result undo_by_system_call(bank& of, const owner_death&) {
+  if (of.undo.valid == 0) return repaired;
+  int ends[2];
+  if (::pipe(ends) != 0) return failed;
+  const long old[] = {of.undo.a, of.undo.b};
+  const bool done = ::write(ends[1], old, sizeof old) == sizeof old && ::read(ends[0], &of.a, sizeof of.a) == sizeof of.a &&
+                    ::read(ends[0], &of.b, sizeof of.b) == sizeof of.b;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  if (!done) return failed;
+  crash_barrier();
+  of.undo.valid = 0;
+  return repaired;
+}
+
+TEST(engines, single_steps_are_taken_when_a_system_call_of_a_repair_writes_into_the_segment) {
+  const report found = explore_by(engine::automatic, bank_scenario(&undo_by_system_call), 2);
+  EXPECT_TRUE(found.ok()) << found;
+  EXPECT_EQ(found.used, engine::single_step);
+  EXPECT_NE(found.engine_reason.find("an heir, run without a log, left other bytes"), std::string::npos) << found.engine_reason;
+  EXPECT_TRUE(found.warnings.empty()) << found;
+  const report forced = explore_by(engine::page_protection, bank_scenario(&undo_by_system_call), 2);
+  EXPECT_NE(forced.summary().find("warning: an heir, run without a log, left other bytes"), std::string::npos) << forced;
+}
+
 TEST(engines, a_victim_that_does_not_do_the_same_each_time_is_refused) {
   scenario other = bank_scenario(&undo_in_order);
   other.victim = [](segment& seg) { seg.find<guarded<bank>>("accounts")->lock()->undo.b = ::getpid(); };

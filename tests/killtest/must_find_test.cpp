@@ -34,7 +34,7 @@ void expect_only(const report& found, verdict expected) {
 
 // ---- an undo journal without crash barriers ---------------------------------------------------------------------------
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
-[[gnu::noinline, gnu::optimize("O2")]] void transfer_without_barriers(bank& of, long amount) {
+[[gnu::noinline]] void transfer_without_barriers(bank& of, long amount) {
   of.undo.a = of.a;
   of.undo.b = of.b;
   of.undo.valid = 1;
