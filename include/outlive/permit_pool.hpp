@@ -131,7 +131,8 @@ class permit_pool {
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
   template <class Clock, class Duration>
   [[nodiscard]] permit try_acquire_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return take(deadline_after(deadline - Clock::now()));
+    const auto now = Clock::now();
+    return take(deadline <= now ? steady_point::min() : deadline_after(deadline - now));
   }
 
   // Returns: permits that are free, those of dead holders included. Others change it meanwhile; for people to look at.

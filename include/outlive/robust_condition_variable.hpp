@@ -96,11 +96,11 @@ class robust_condition_variable {
   [[gnu::always_inline]] bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& deadline, Predicate predicate) {
     require_intact();
     while (!predicate()) {
-      const auto left = deadline - Clock::now();
-      if (left <= left.zero()) return false;
+      const auto now = Clock::now();
+      if (deadline <= now) return false;  // compared, not subtracted: that may overflow
       const std::uint32_t seen = mark();
       lock.unlock();
-      detail::wait_for_notification(seq_, seen, in_nanoseconds(left));
+      detail::wait_for_notification(seq_, seen, in_nanoseconds(deadline - now));
       lock.lock();
     }
     return true;
@@ -123,10 +123,10 @@ class robust_condition_variable {
     while (!predicate()) {
       const std::uint32_t seen = mark();
       // After the mark: a request that this does not see finds the mark, and wakes.
-      const auto left = deadline - Clock::now();
-      if (stop.stop_requested() || left <= left.zero()) return false;
+      const auto now = Clock::now();
+      if (stop.stop_requested() || deadline <= now) return false;
       lock.unlock();
-      detail::wait_for_notification(seq_, seen, in_nanoseconds(left));
+      detail::wait_for_notification(seq_, seen, in_nanoseconds(deadline - now));
       lock.lock();
     }
     return true;

@@ -48,6 +48,7 @@ TEST_F(permit_pool_test, as_many_as_there_are_and_no_more) {
     EXPECT_FALSE(pool_.try_acquire_for(1ms));
     EXPECT_FALSE(pool_.try_acquire_for(-1h));
     EXPECT_FALSE(pool_.try_acquire_until(std::chrono::system_clock::now()));
+    EXPECT_FALSE(pool_.try_acquire_until(std::chrono::system_clock::time_point::min()));
   }
   EXPECT_EQ(pool_.count(), 1u);
   EXPECT_TRUE(pool_.try_acquire_for(1h));

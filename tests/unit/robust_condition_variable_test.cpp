@@ -125,6 +125,7 @@ TEST_F(robust_condition_variable_test, a_deadline_that_passes_gives_what_the_pre
   EXPECT_FALSE(ready_.wait_until(x, std::chrono::steady_clock::now(), [&] { return x->full; }));
   EXPECT_FALSE(ready_.wait_until(x, std::chrono::system_clock::now() + 1ms, [&] { return x->full; }));
   EXPECT_FALSE(ready_.wait_until(x, std::chrono::system_clock::time_point::min(), [&] { return x->full; }));
+  EXPECT_FALSE(ready_.wait_until(x, std::stop_token(), std::chrono::system_clock::time_point::min(), [&] { return x->full; }));
   x->full = true;
   EXPECT_TRUE(ready_.wait_for(x, -1h, [&] { return x->full; }));
 }
