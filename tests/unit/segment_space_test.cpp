@@ -69,7 +69,7 @@ void expect_nothing_left_by(Act act) {
 }
 
 TEST(segment_space, a_full_dev_shm_is_told_at_creation) {
-  REQUIRE_SHM("size=256k");
+  REQUIRE_SHM("size=512k");
   const test_name name;
   segment_options options;
   options.size = 1 << 20;
