@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -191,7 +192,8 @@ TEST_F(supervisor_kill_test, without_descriptors_of_processes_the_sweep_finds_th
     parent.tell("watching");
     EXPECT_TRUE(watch.until_dead(zombie.pid()));
     EXPECT_TRUE(watch.until_dead(reaped.pid()));
-    EXPECT_EQ(watch.deaths.size(), 2u);
+    // A sweep may come while one of them is ending, and tell of its thread first.
+    EXPECT_EQ(std::count_if(watch.deaths.begin(), watch.deaths.end(), [](const auto& each) { return each.tid == 0; }), 2);
     EXPECT_EQ(watch.errors.size(), 3u);
     EXPECT_NE(watch.errors.at(0).find("participant pid"), std::string::npos) << watch.errors[0];
   });
