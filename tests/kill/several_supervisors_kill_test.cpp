@@ -12,14 +12,6 @@ namespace {
 
 class several_supervisors_kill_test : public ::testing::Test {
  protected:
-  child::body holder(unsigned which = 0) {
-    return [this, which](agent& parent) {
-      all_.lock_and_tear(which);
-      parent.tell("inside");
-      parent.pause_forever();
-    };
-  }
-
   accounts all_{8};
   repair_registration repair_ = all_.mended_here();
 };
@@ -41,7 +33,7 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
     overseers.back()->wait_for("watching");
   }
   for (unsigned i = 0; i < rounds; ++i) {
-    child owner("owner", holder(i % 8));
+    child owner("owner", all_.holder(i % 8));
     owner.wait_for("inside");
     owner.kill();
     owner.expect_killed();
@@ -55,7 +47,7 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
 
 TEST_F(several_supervisors_kill_test, a_supervisor_that_is_killed_in_a_repair_leaves_it_to_the_next) {
   repair_.reset();
-  child owner("owner", holder());
+  child owner("owner", all_.holder());
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     const auto dies = on_owner_death(all_.where(), "account", [&](const owner_death&) -> repair_result {

@@ -15,13 +15,6 @@ namespace {
 
 class supervisor_damage_kill_test : public ::testing::Test {
  protected:
-  child::body holder(unsigned which = 0) {
-    return [this, which](agent& parent) {
-      all_.lock_and_tear(which);
-      parent.tell("inside");
-      parent.pause_forever();
-    };
-  }
   detail::mapping& bytes() { return *detail::segment_access::mapping_of(all_.where()); }
 
   accounts all_{4};
@@ -36,7 +29,7 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
   watching watch(all_.where(), sweeping_often());
   watch->on_hung(milliseconds(1), [](const hung_owner&) {});
   watch->on_deadlock([](const deadlock&) {});
-  child bystander("bystander", holder(3));
+  child bystander("bystander", all_.holder(3));
   bystander.wait_for("inside");
   for (int round = 0; round < 50; ++round) {
     // Only slots and records that nobody has: what the living stand on is theirs to lose.
@@ -75,7 +68,7 @@ TEST_F(supervisor_damage_kill_test, a_header_of_another_version_while_it_is_watc
   bytes().header().constants.version += 1;
   bytes().header().constants.threads = 0xffffffff;
   bytes().header().records_in_use.store(0xffffffff);
-  child owner("owner", holder());
+  child owner("owner", all_.holder());
   owner.wait_for("inside");
   owner.kill();
   ASSERT_TRUE(watch.until_dead(owner.pid()));
@@ -85,7 +78,7 @@ TEST_F(supervisor_damage_kill_test, a_header_of_another_version_while_it_is_watc
 
 TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lose_nothing) {
   for (int round = 0; round < 60; ++round) {
-    child owner("owner", holder(0));
+    child owner("owner", all_.holder(0));
     owner.wait_for("inside");
     child overseer("overseer", [&](agent& parent) {
       supervisor watch(all_.where(), sweeping_often());

@@ -27,14 +27,6 @@ namespace {
 
 class supervisor_kill_test : public ::testing::Test {
  protected:
-  child::body holder(unsigned which = 0) {
-    return [this, which](agent& parent) {
-      all_.lock_and_tear(which);
-      parent.tell("inside");
-      parent.pause_forever();
-    };
-  }
-
   accounts all_{8};
   repair_registration repair_ = all_.mended_here();
 };
@@ -104,7 +96,7 @@ TEST_F(supervisor_kill_test, an_orphan_is_found_and_recovered) {
 }
 
 TEST_F(supervisor_kill_test, a_pid_that_was_given_to_another_process_is_no_participant) {
-  child owner("owner", holder());
+  child owner("owner", all_.holder());
   owner.wait_for("inside");
   // As if the slot named a process that had the pid before: with another start time.
   auto& where = *detail::segment_access::mapping_of(all_.where());
@@ -137,7 +129,7 @@ TEST_F(supervisor_kill_test, a_table_full_of_the_dead) {
   watching watch(all_.where());
   EXPECT_TRUE(watch.deaths.empty());
   for (std::uint32_t i = 0; i < slots; ++i) {
-    child owner("owner", holder());
+    child owner("owner", all_.holder());
     owner.wait_for("inside");
     owner.kill();
     ASSERT_TRUE(watch.until_dead(owner.pid()));
@@ -179,8 +171,8 @@ void forbid_pidfd_open(int error) {
 }
 
 TEST_F(supervisor_kill_test, without_descriptors_of_processes_the_sweep_finds_the_dead) {
-  child reaped("reaped", holder(0));
-  child zombie("zombie", holder(1));
+  child reaped("reaped", all_.holder(0));
+  child zombie("zombie", all_.holder(1));
   reaped.wait_for("inside");
   zombie.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
@@ -208,7 +200,7 @@ TEST_F(supervisor_kill_test, without_descriptors_of_processes_the_sweep_finds_th
 }
 
 TEST_F(supervisor_kill_test, a_recovery_that_cannot_begin_is_told_once_and_tried_again) {
-  child owner("owner", holder());
+  child owner("owner", all_.holder());
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     void* list = nullptr;
@@ -234,7 +226,7 @@ TEST_F(supervisor_kill_test, a_recovery_that_cannot_begin_is_told_once_and_tried
 }
 
 TEST_F(supervisor_kill_test, errors_come_out_of_dispatch_where_nobody_asked_to_be_told) {
-  child owner("owner", holder());
+  child owner("owner", all_.holder());
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     forbid_pidfd_open(EPERM);

@@ -97,6 +97,14 @@ void accounts::lock_and_tear(unsigned index) const {
   value(index).tear();
 }
 
+child::body accounts::holder(unsigned index) const {
+  return [this, index](agent& parent) {
+    lock_and_tear(index);
+    parent.tell("inside");
+    parent.pause_forever();
+  };
+}
+
 bool accounts::has_waited(pid_t tid) const {
   const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
   for (std::uint32_t i = 0; i < mapped.record_count(); ++i) {

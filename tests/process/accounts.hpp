@@ -59,6 +59,8 @@ class accounts {
 
   /// A victim's work: takes the mutex without a guard, and leaves the account torn.
   void lock_and_tear(unsigned index = 0) const;
+  /// The same as a child's work: it tells "inside", and stays so until it is killed.
+  child::body holder(unsigned index = 0) const;
 
   /// Who has what: for the message of a wait that was in vain.
   std::string who_holds_what() const;
