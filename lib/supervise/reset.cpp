@@ -1,7 +1,6 @@
 #include <outlive/reset.hpp>
 
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,16 +25,6 @@ constexpr std::chrono::milliseconds slice(1);
 
 bool is_consistent(const lock_bytes& lock) noexcept {
   return lock_state(lock.state.load(std::memory_order_acquire)).condition() == lock_condition::consistent;
-}
-
-[[noreturn]] void throw_failure(const lock_bytes& lock, const settled& result) {
-  const std::system_error error(result.error, failure_text(lock, result.error));
-  if (!result.thrown) throw error;
-  try {
-    std::rethrow_exception(result.thrown);
-  } catch (...) {
-    std::throw_with_nested(error);
-  }
 }
 
 // Whoever else has the mutex repairs it, which may take its time, or has it as one that is consistent: then there is nothing to do.
@@ -70,7 +59,7 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
     const spare_scope identity(attach_for_recovery(where));
     result = rebuild_in_time(identity.mine(), lock, rebuild);
   }
-  if (result.error) throw_failure(lock, result);
+  if (result.error) throw_failure(lock, result.error, result.thrown);
   return result.repaired;
 }
 

@@ -76,4 +76,14 @@ std::string failure_text(const lock_bytes& lock, std::error_code error) {
   return more.empty() ? text : text + ": " + more;
 }
 
+void throw_failure(const lock_bytes& lock, std::error_code error, const std::exception_ptr& thrown) {
+  const std::system_error failure(error, failure_text(lock, error));
+  if (!thrown) throw failure;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (...) {
+    std::throw_with_nested(failure);
+  }
+}
+
 }  // namespace outlive::detail

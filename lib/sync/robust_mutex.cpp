@@ -2,7 +2,6 @@
 #include <outlive/robust_mutex.hpp>
 
 #include <cstddef>
-#include <exception>
 #include <memory>
 #include <new>
 #include <string>
@@ -71,18 +70,8 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   return so_far == not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
 }
 
-[[noreturn]] void throw_failure(const lock_bytes& lock, const acquisition& result) {
-  const std::system_error error(result.error, failure_text(lock, result.error));
-  if (!result.thrown) throw error;
-  try {
-    std::rethrow_exception(result.thrown);
-  } catch (...) {
-    std::throw_with_nested(error);
-  }
-}
-
 bool check(const lock_bytes& lock, const acquisition& result) {
-  if (result.error) throw_failure(lock, result);
+  if (result.error) throw_failure(lock, result.error, result.thrown);
   return result.acquired;
 }
 
