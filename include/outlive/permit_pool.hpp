@@ -123,6 +123,7 @@ class permit_pool {
   // Order: synchronises with the former holder's release, or with all that it did before it died.
   [[nodiscard]] permit acquire() { return take(steady_point::max()); }
   // Returns: a permit that holds, or one that does not because none was free (or not in time). Errors: as acquire(); try_acquire() is allowed in a repair.
+  // A permit whose holder died without the kernel's having marked that (an orphan: hazards A1, A23) is taken over only by who has waited for 250 ms.
   [[nodiscard]] permit try_acquire() { return take(steady_point::min()); }
   template <class Rep, class Period>
   [[nodiscard]] permit try_acquire_for(const std::chrono::duration<Rep, Period>& timeout) {
