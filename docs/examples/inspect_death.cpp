@@ -15,7 +15,9 @@ struct page {
   int lines = 0;
 };
 
-unsigned long long number(std::uint64_t value) { return value; }
+unsigned long long number(std::uint64_t value) {
+  return value;
+}
 
 void print(const outlive::owner_death& death) {
   const auto& owner = death.owner();
@@ -65,8 +67,8 @@ int main() {
     if (getpid() != parent) raise(SIGKILL);
     const auto* former = death.former_heir();
     good = death.mutex_name() == "page 7" && death.lock_class() == "page" && death.owner().known && death.owner().pid == owner &&
-           death.owner().thread_name == "writer" && death.owner().note == 7 && death.held_count() == 1 &&
-           death.held(0).mutex == &index.mutex() && death.attempt() == 2 && former != nullptr && former->pid == heir;
+           death.owner().thread_name == "writer" && death.owner().note == 7 && death.held_count() == 1 && death.held(0).mutex == &index.mutex() &&
+           death.attempt() == 2 && former != nullptr && former->pid == heir;
     return outlive::repaired;
   });
 

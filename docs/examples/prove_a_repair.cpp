@@ -18,7 +18,9 @@ struct bank {  // invariant: a + b == 1000
 };
 
 // The compiler may not move stores across it. A thread that is killed has done all stores before, and none after.
-void crash_barrier() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+void crash_barrier() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 void transfer(bank& x, long amount) {
   x.old_a = x.a;
@@ -57,9 +59,7 @@ outlive::killtest::report prove(const char* name, outlive::repair_result (*repai
   outlive::killtest::scenario bank_scenario;
   bank_scenario.name = name;
   bank_scenario.make = [](outlive::segment& seg) { seg.find_or_construct<outlive::guarded<bank>>("accounts", "account"); };
-  bank_scenario.repairs = [=](outlive::segment& seg) {
-    return outlive::killtest::all_of(outlive::on_owner_death<bank>(seg, "account", repair));
-  };
+  bank_scenario.repairs = [=](outlive::segment& seg) { return outlive::killtest::all_of(outlive::on_owner_death<bank>(seg, "account", repair)); };
   bank_scenario.victim = [](outlive::segment& seg) { transfer(*seg.find<outlive::guarded<bank>>("accounts")->lock(), 1); };
   bank_scenario.invariant = [](outlive::segment& seg) {
     const auto x = seg.find<outlive::guarded<bank>>("accounts")->lock();

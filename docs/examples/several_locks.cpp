@@ -24,12 +24,14 @@ struct account {
 using accounts = std::array<outlive::guarded<account>*, 2>;
 
 struct transfer {
-  long before[2] = {};           // written under both locks, while `undo` is 0
+  long before[2] = {};            // written under both locks, while `undo` is 0
   std::atomic<unsigned> undo{0};  // bit i: account i is to be set back. An heir of account i clears its bit.
 };
 
 // Keeps the compiler from moving stores over it; a killed process has done all stores before the kill.
-void crash_barrier() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+void crash_barrier() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 // Dies before step `fatal`, with both locks held.
 void move_money(const accounts& all, transfer& open, long amount, int fatal) {

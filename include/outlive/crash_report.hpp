@@ -15,9 +15,9 @@ namespace outlive {
 
 struct crash_report {
   int signal = 0;
-  int code = 0;               // si_code: what kind of SIGSEGV and the like
-  std::uint64_t address = 0;  // si_addr: of the access, or of the instruction; 0 for SIGABRT
-  bool nested = false;        // a second signal came while the first was recorded: the frames may be few
+  int code = 0;                     // si_code: what kind of SIGSEGV and the like
+  std::uint64_t address = 0;        // si_addr: of the access, or of the instruction; 0 for SIGABRT
+  bool nested = false;              // a second signal came while the first was recorded: the frames may be few
   std::vector<stack_frame> frames;  // the instruction that crashed first, then return addresses
 
   bool operator==(const crash_report&) const = default;

@@ -16,31 +16,31 @@ namespace outlive {
 
 enum class errc {
   // segments
-  invalid_name = 1,       // empty, too long, or with a slash or a zero byte
-  not_found,              // no segment, object or participant of that name
-  already_exists,         // create() of a segment that exists
-  damaged,                // bytes that no version of outlive wrote: truncated, torn, zeroed or overwritten memory
-  version_mismatch,       // the segment's format version is not this library's
-  abi_mismatch,           // another architecture, libc or mutex size made the segment
-  wrong_owner,            // the segment's file belongs to another user than expected
-  writable_by_others,     // more users may write the segment's file than options.mode says
-  wrong_pid_namespace,    // made in another PID namespace, where thread ids mean other threads (hazard A30), or in another time namespace,
-                          // where their start times differ; or /proc, which tells, is not mounted
-  no_space,               // the file system cannot hold the segment, or the segment no further object
+  invalid_name = 1,     // empty, too long, or with a slash or a zero byte
+  not_found,            // no segment, object or participant of that name
+  already_exists,       // create() of a segment that exists
+  damaged,              // bytes that no version of outlive wrote: truncated, torn, zeroed or overwritten memory
+  version_mismatch,     // the segment's format version is not this library's
+  abi_mismatch,         // another architecture, libc or mutex size made the segment
+  wrong_owner,          // the segment's file belongs to another user than expected
+  writable_by_others,   // more users may write the segment's file than options.mode says
+  wrong_pid_namespace,  // made in another PID namespace, where thread ids mean other threads (hazard A30), or in another time namespace,
+                        // where their start times differ; or /proc, which tells, is not mounted
+  no_space,             // the file system cannot hold the segment, or the segment no further object
   // directory
-  type_mismatch,          // an object or a lock class exists with another type
+  type_mismatch,  // an object or a lock class exists with another type
   directory_full,
-  in_use,                 // the object or segment cannot be removed while somebody uses it
+  in_use,  // the object or segment cannot be removed while somebody uses it
   // participants
   too_many_threads,       // every thread record is held by a living thread
   too_many_participants,  // every participant slot is held by a living process
   no_robust_list,         // the kernel keeps no robust list for this thread: a death would go unnoticed (hazard A31)
   // locks
-  not_in_segment,         // a robust mutex outside of any segment: it would protect nothing
-  too_many_locks,         // this thread holds max_held locks of the segment, or 1,900 in all
-  deadlock,               // the calling thread holds the mutex already
-  not_owner,              // unlock by a thread that does not hold the mutex (a forked child never does)
-  in_repair,              // lock() inside a repair: two heirs would wait for each other
+  not_in_segment,  // a robust mutex outside of any segment: it would protect nothing
+  too_many_locks,  // this thread holds max_held locks of the segment, or 1,900 in all
+  deadlock,        // the calling thread holds the mutex already
+  not_owner,       // unlock by a thread that does not hold the mutex (a forked child never does)
+  in_repair,       // lock() inside a repair: two heirs would wait for each other
   // owner death
   owner_died_unrepaired,  // the owner died, and this process has no repair for the lock
   not_recoverable,        // repairs failed or died as often as the segment allows

@@ -87,8 +87,7 @@ class guarded {
   // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
-      : mutex_(lock_class, detail::guarded_type_of<T>()),
-        value_(detail::make<T>(std::forward<Args>(args)...)) {}
+      : mutex_(lock_class, detail::guarded_type_of<T>()), value_(detail::make<T>(std::forward<Args>(args)...)) {}
 
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
@@ -133,9 +132,7 @@ class guarded {
   [[nodiscard]] const T& unguarded() const noexcept { return value_; }
 
   // Where the value lies in the object; part of the lock class's entry in the segment.
-  [[nodiscard]] static constexpr std::size_t value_offset() noexcept {
-    return (sizeof(robust_mutex) + alignof(T) - 1) / alignof(T) * alignof(T);
-  }
+  [[nodiscard]] static constexpr std::size_t value_offset() noexcept { return (sizeof(robust_mutex) + alignof(T) - 1) / alignof(T) * alignof(T); }
 
  private:
   robust_mutex mutex_;

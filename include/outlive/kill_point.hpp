@@ -70,10 +70,10 @@ OUTLIVE_API void reach_kill_point(const char* name);
 // `name`: a string literal.
 // Throws: nothing when it is not armed; kill_point_error by the action `throw`. Allocates nothing but for that.
 // Signal-safe: yes, but for the actions throw and thread-exit.
-#define OUTLIVE_KILL_POINT(name)                                                                     \
-  do {                                                                                               \
-    ::std::atomic_signal_fence(::std::memory_order_seq_cst);                                         \
-    if (::outlive::detail::kill_points_armed.load(::std::memory_order_relaxed)) [[unlikely]] {       \
-      ::outlive::detail::reach_kill_point("" name);                                                  \
-    }                                                                                                \
+#define OUTLIVE_KILL_POINT(name)                                                               \
+  do {                                                                                         \
+    ::std::atomic_signal_fence(::std::memory_order_seq_cst);                                   \
+    if (::outlive::detail::kill_points_armed.load(::std::memory_order_relaxed)) [[unlikely]] { \
+      ::outlive::detail::reach_kill_point("" name);                                            \
+    }                                                                                          \
   } while (false)

@@ -21,24 +21,24 @@ class robust_mutex;
 class segment;
 
 enum class recovery_outcome {
-  repaired,            // a repair was due and succeeded
-  nothing_to_repair,   // the dead thread was not inside any more, or not yet
-  unrepaired,          // no repair of this process, or it failed: errc in `error`
-  not_recoverable,     // attempts are used up
-  held_by_another,     // a living thread holds it by now, and deals with it
+  repaired,           // a repair was due and succeeded
+  nothing_to_repair,  // the dead thread was not inside any more, or not yet
+  unrepaired,         // no repair of this process, or it failed: errc in `error`
+  not_recoverable,    // attempts are used up
+  held_by_another,    // a living thread holds it by now, and deals with it
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(recovery_outcome outcome) noexcept;
 
 // What recover() found and did at one mutex.
 struct recovered_mutex {
   const robust_mutex* mutex = nullptr;
-  std::string mutex_name;   // "unknown" where no object of the directory contains it
+  std::string mutex_name;  // "unknown" where no object of the directory contains it
   std::string lock_class;
-  pid_t pid = 0;            // of the dead thread in whose record the mutex stood
+  pid_t pid = 0;  // of the dead thread in whose record the mutex stood
   pid_t tid = 0;
   recovery_outcome outcome{};
-  std::error_code error;    // why it is not repaired
-  bool adopted = false;     // an orphan: the kernel had not marked it (hazard A2)
+  std::error_code error;  // why it is not repaired
+  bool adopted = false;   // an orphan: the kernel had not marked it (hazard A2)
 };
 
 // Recovers all that dead threads of the segment hold, or only those of process `pid`.

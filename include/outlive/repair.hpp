@@ -42,14 +42,16 @@ using repair_callback = std::function<repair_result(const owner_death&)>;
 struct always_consistent_t {
   repair_result operator()(const owner_death&) const noexcept { return repaired; }
   template <class T>
-  repair_result operator()(T&, const owner_death&) const noexcept { return repaired; }
+  repair_result operator()(T&, const owner_death&) const noexcept {
+    return repaired;
+  }
 };
 inline constexpr always_consistent_t always_consistent{};
 
 namespace detail {
 struct guarded_type;
 struct registered_repair;
-}
+}  // namespace detail
 
 // Keeps a repair registered for as long as it lives. Movable; an empty one keeps nothing.
 class [[nodiscard]] repair_registration {
@@ -99,9 +101,7 @@ repair_registration on_owner_death(const segment& where, std::string_view lock_c
   static_assert(sizeof(guarded<T>) > 0, "include <outlive/guarded.hpp>");
   return detail::on_guarded_owner_death(
       where, lock_class, detail::guarded_type_of<T>(),
-      [callback = std::move(callback)](void* value, const owner_death& death) mutable {
-        return callback(*static_cast<T*>(value), death);
-      });
+      [callback = std::move(callback)](void* value, const owner_death& death) mutable { return callback(*static_cast<T*>(value), death); });
 }
 
 }  // namespace outlive

@@ -60,5 +60,4 @@ extern "C" {
 
 // To be defined by the library.
 OUTLIVE_API void outlive_register_repairs(outlive::repairs_plugin& plugin);
-
 }

@@ -51,7 +51,7 @@ struct object_type {
   std::string_view name;  // as typeid says it
   std::size_t size;
   std::size_t alignment;
-  std::uint64_t hash;     // of the above: what the directory compares
+  std::uint64_t hash;  // of the above: what the directory compares
   std::uint64_t name_hash;
 };
 // T(args...), or T{args...} for an aggregate, which clang 14 cannot initialise with parentheses.
@@ -192,8 +192,7 @@ class segment {
   }
   using object_action = void (*)(void* object, void* context);
   OUTLIVE_API void* find_object(std::string_view name, const detail::object_type& type) const;
-  OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type, object_action construct,
-                                             void* context);
+  OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type, object_action construct, void* context);
   OUTLIVE_API bool destroy_object(std::string_view name, const detail::object_type& type, object_action end);
 
   std::shared_ptr<detail::mapping> mapping_;

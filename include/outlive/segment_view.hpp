@@ -38,17 +38,17 @@ struct viewed_hold {
 
 // A thread record that is in use: of a living thread, or of a dead one that a mutex still names.
 struct viewed_thread {
-  std::uint32_t record = 0;         // its index
+  std::uint32_t record = 0;  // its index
   pid_t pid = 0;
   pid_t tid = 0;
-  std::uint64_t start_time = 0;     // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
+  std::uint64_t start_time = 0;  // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
   std::string command_name = "unknown";
   std::string thread_name = "unknown";
   bool alive = false;
-  std::uint64_t generation = 0;     // counts the threads that had this record
-  std::uint64_t acquisitions = 0;   // mutexes taken since the thread came
-  std::uint64_t waits = 0;          // of these, how often it had to wait
-  std::uint64_t note = 0;           // what it last gave to outlive::note()
+  std::uint64_t generation = 0;    // counts the threads that had this record
+  std::uint64_t acquisitions = 0;  // mutexes taken since the thread came
+  std::uint64_t waits = 0;         // of these, how often it had to wait
+  std::uint64_t note = 0;          // what it last gave to outlive::note()
   std::vector<viewed_hold> in_hand;
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
 };
@@ -63,8 +63,8 @@ enum class viewed_condition : std::uint8_t {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(viewed_condition condition) noexcept;
 
 struct viewed_lock {
-  std::uint64_t offset = 0;             // from the segment's base
-  std::string object = "unknown";       // name of the object that contains it
+  std::uint64_t offset = 0;        // from the segment's base
+  std::string object = "unknown";  // name of the object that contains it
   std::uint64_t offset_in_object = 0;
   std::string lock_class = "unknown";
   viewed_condition condition = viewed_condition::damaged;
@@ -81,14 +81,14 @@ struct viewed_participant {
   pid_t pid = 0;
   std::uint64_t start_time = 0;  // in clock ticks since boot
   std::string command_name = "unknown";
-  bool alive = false;            // false: its slot is taken over by the next process that needs one
-  std::uint32_t modules = 0;     // files that it has told, of which addresses can be named
-  bool modules_cut = false;      // there were more than fit
+  bool alive = false;         // false: its slot is taken over by the next process that needs one
+  std::uint32_t modules = 0;  // files that it has told, of which addresses can be named
+  bool modules_cut = false;   // there were more than fit
 };
 
 // Something that the format does not allow (docs/format.md).
 struct segment_problem {
-  std::string object;    // what is damaged
+  std::string object;  // what is damaged
   std::string found;
   std::string expected;
   bool operator==(const segment_problem&) const = default;

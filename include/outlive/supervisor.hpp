@@ -60,9 +60,9 @@ struct supervisor_options {
 // A mutex that a thread had acquired, or was acquiring or releasing.
 struct mutex_in_hand {
   const robust_mutex* mutex = nullptr;
-  std::string mutex_name;   // "unknown" where no object of the directory contains it
+  std::string mutex_name;  // "unknown" where no object of the directory contains it
   std::string lock_class;
-  std::string module;       // where it was acquired, as code_location has it: module and offset are what addr2line takes
+  std::string module;  // where it was acquired, as code_location has it: module and offset are what addr2line takes
   std::uint64_t module_offset = 0;
 };
 
@@ -76,29 +76,29 @@ struct thread_death {
 // The end of a process that was attached to the segment, or of one thread of it. An orderly end is told, too; then nothing was in hand.
 struct participant_death {
   pid_t pid = 0;
-  pid_t tid = 0;                     // 0: the whole process; otherwise a thread, whose process may go on
-  std::uint64_t start_time = 0;      // of the process or thread, in clock ticks since boot
-  std::string command_name;          // of the process, "unknown" where it is
-  std::optional<int> exit_code;      // of the process: where this process is its parent and nobody had taken the status before
-  std::optional<int> signal;         // the same
+  pid_t tid = 0;                 // 0: the whole process; otherwise a thread, whose process may go on
+  std::uint64_t start_time = 0;  // of the process or thread, in clock ticks since boot
+  std::string command_name;      // of the process, "unknown" where it is
+  std::optional<int> exit_code;  // of the process: where this process is its parent and nobody had taken the status before
+  std::optional<int> signal;     // the same
   bool core_dumped = false;
-  std::vector<thread_death> threads; // those that had something in hand, or left a report of their crash
+  std::vector<thread_death> threads;  // those that had something in hand, or left a report of their crash
   std::vector<recovered_mutex> recovered;
-  std::chrono::system_clock::time_point when;      // it was noticed
-  std::chrono::nanoseconds recovery_time{};        // from then until all of it was repaired and free, or given up
+  std::chrono::system_clock::time_point when;  // it was noticed
+  std::chrono::nanoseconds recovery_time{};    // from then until all of it was repaired and free, or given up
 };
 // "pid 4711 (worker) was killed by signal 9: 2 mutexes recovered, 0 not", for messages and logs.
 [[nodiscard]] OUTLIVE_API std::string to_string(const participant_death& death);
 
 enum class thread_condition {
-  unknown,       // /proc does not say
-  running,       // or ready to
+  unknown,  // /proc does not say
+  running,  // or ready to
   sleeping,
   waiting_for_device,  // uninterruptible ("D"): even SIGKILL takes effect only when that is over
-  stopped,       // by SIGSTOP and the like
-  traced,        // stopped by a debugger
-  frozen,        // by its cgroup: SIGKILL takes effect, but for the freezer of cgroup version 1
-  dumping_core,  // it has died already; its mutexes are free when the dump is written
+  stopped,             // by SIGSTOP and the like
+  traced,              // stopped by a debugger
+  frozen,              // by its cgroup: SIGKILL takes effect, but for the freezer of cgroup version 1
+  dumping_core,        // it has died already; its mutexes are free when the dump is written
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(thread_condition condition) noexcept;
 
@@ -109,9 +109,9 @@ struct hung_owner {
   std::chrono::nanoseconds at_least{};  // since the first sweep that found it so; it has taken no mutex of the segment since
   bool repairing = false;               // it is an heir, in its repair
   thread_condition condition = thread_condition::unknown;
-  thread_stack stack;                   // by supervisor_options::stacks
-  std::vector<logged_thread> waiters;   // for this mutex
-  std::uint32_t record = 0;             // its thread record, and the record's generation: which hold this is
+  thread_stack stack;                  // by supervisor_options::stacks
+  std::vector<logged_thread> waiters;  // for this mutex
+  std::uint32_t record = 0;            // its thread record, and the record's generation: which hold this is
   std::uint64_t generation = 0;
 };
 

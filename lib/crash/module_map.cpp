@@ -16,8 +16,9 @@ struct map {
   std::size_t count = 0;
 
   bool operator==(const map& other) const noexcept {
-    return std::equal(modules.begin(), modules.begin() + count, other.modules.begin(), other.modules.begin() + other.count,
-                      [](const mapped_module& a, const mapped_module& b) { return a.begin == b.begin && a.end == b.end && a.frame_header == b.frame_header; });
+    return std::equal(
+        modules.begin(), modules.begin() + count, other.modules.begin(), other.modules.begin() + other.count,
+        [](const mapped_module& a, const mapped_module& b) { return a.begin == b.begin && a.end == b.end && a.frame_header == b.frame_header; });
   }
 };
 

@@ -16,7 +16,7 @@ struct process_module {
   mapped_module at;    // of its code
   std::uint64_t base;  // what to take off an address to get the file's own
   std::string path;
-  bool deleted;        // what stands at the path now is another file
+  bool deleted;  // what stands at the path now is another file
 };
 
 // Empty where they cannot be read. `memory` is that of the thread's process.

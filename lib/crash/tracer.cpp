@@ -62,7 +62,8 @@ stopped_thread::stopped_thread(pid_t tid) : tid_(tid) {
     problem_ = why_refused(tid_, errno);
   } else if (!wait_for_stop()) {
     const std::string state = field_of_status(tid_, "State");
-    problem_ = "thread " + std::to_string(tid_) + (state.empty() ? std::string(" is gone") : " did not stop within a second: it is in state " + state);
+    problem_ =
+        "thread " + std::to_string(tid_) + (state.empty() ? std::string(" is gone") : " did not stop within a second: it is in state " + state);
   }
 }
 

@@ -23,9 +23,7 @@ namespace {
 
 class death_trial {
  public:
-  death_trial(const scenario& what, const death_options& how, segment& seg) : what_(what), how_(how), seg_(seg) {
-    report_.scenario = what.name;
-  }
+  death_trial(const scenario& what, const death_options& how, segment& seg) : what_(what), how_(how), seg_(seg) { report_.scenario = what.name; }
 
   death_report run() {
     const auto began = std::chrono::steady_clock::now();

@@ -23,8 +23,9 @@ std::string_view to_string(death_kind which) noexcept {
 }
 
 std::vector<death_kind> all_death_kinds() {
-  return {death_kind::sigkill,     death_kind::segv, death_kind::abort,            death_kind::exit_now,  death_kind::exception,
-          death_kind::thread_exit, death_kind::exec, death_kind::exec_from_thread, death_kind::cpu_limit, death_kind::memory_limit};
+  return {death_kind::sigkill,   death_kind::segv,        death_kind::abort, death_kind::exit_now,
+          death_kind::exception, death_kind::thread_exit, death_kind::exec,  death_kind::exec_from_thread,
+          death_kind::cpu_limit, death_kind::memory_limit};
 }
 
 std::size_t death_report::failed() const noexcept {

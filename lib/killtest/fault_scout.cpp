@@ -21,7 +21,7 @@ namespace outlive::killtest::detail {
 namespace {
 
 constexpr std::size_t page_bytes = 4096;
-constexpr std::size_t max_open = 2;  // an instruction that stores across two pages
+constexpr std::size_t max_open = 2;         // an instruction that stores across two pages
 constexpr std::size_t largest_store = 512;  // fxsave
 constexpr std::size_t altstack_bytes = 256 * 1024;
 

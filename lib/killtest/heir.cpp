@@ -226,11 +226,13 @@ judgement heirs::ask_about(int fd, std::span<const std::uint64_t> mutexes) {
 }
 
 judgement heirs::ask_a_fresh_one(int fd) {
-  const pid_t pid = start_process([&] {
-    take_private_view(seg_, fd);
-    const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
-    answer();
-  }, shared_->failure);
+  const pid_t pid = start_process(
+      [&] {
+        take_private_view(seg_, fd);
+        const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+        answer();
+      },
+      shared_->failure);
   const process_end ended = wait_for(pid, limit_);
   if (ended.exited(0)) return read();
   if (!ended.in_time) return {verdict::repair_hung, hung_text(limit_), 0, 0};

@@ -77,9 +77,9 @@ std::string html_rows(const source_file& file, bool with_scenario) {
 std::string html_file(const std::string& path, const source_file& file, bool with_scenario) {
   std::size_t hit = 0;
   for (const auto& [number, line] : file.lines) hit += line.points != 0 ? 1 : 0;
-  std::string text = std::string("<details class=\"file\"") + (file.is_outlives ? "" : " open") + " data-file=\"" + escaped(last_part(path)) + "\"><summary><code>" +
-                     escaped(path) + "</code> <span class=\"quiet\">" + std::to_string(hit) + " of " + counted(file.lines.size(), "line") +
-                     " were kill points</span></summary>\n";
+  std::string text = std::string("<details class=\"file\"") + (file.is_outlives ? "" : " open") + " data-file=\"" + escaped(last_part(path)) +
+                     "\"><summary><code>" + escaped(path) + "</code> <span class=\"quiet\">" + std::to_string(hit) + " of " +
+                     counted(file.lines.size(), "line") + " were kill points</span></summary>\n";
   if (file.text.empty()) text += "<p class=\"quiet why\">The source is not there: its lines are shown by number.</p>";
   text += "<div class=\"heads\"><span>line</span><span>states</span><span>failed</span><span>source</span></div>\n";
   return text + html_rows(file, with_scenario) + "</details>\n";

@@ -56,8 +56,8 @@ void write_junit(std::span<const report> reports, const std::string& path) {
   }
   const std::string counts = attribute("tests", std::to_string(reports.size())) + attribute("failures", std::to_string(failures)) +
                              attribute("errors", std::to_string(errors)) + attribute("time", seconds(took));
-  write_file(path, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites" + counts + ">\n  <testsuite name=\"killtest\" skipped=\"0\"" + counts + ">\n" +
-                       cases + "  </testsuite>\n</testsuites>\n");
+  write_file(path, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites" + counts + ">\n  <testsuite name=\"killtest\" skipped=\"0\"" + counts +
+                       ">\n" + cases + "  </testsuite>\n</testsuites>\n");
 }
 
 }  // namespace outlive::killtest

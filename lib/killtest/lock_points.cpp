@@ -45,9 +45,7 @@ class reader {
   }
 
  private:
-  void apply(const logged_store& store) {
-    std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size);
-  }
+  void apply(const logged_store& store) { std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size); }
 
   // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before this store is none inside.
   bool has_holder(std::uint64_t mutex) const {

@@ -58,7 +58,8 @@ void declare(CLI::App& app, command_line& given) {
   app.add_option("SCENARIO", given.names, "which ones; all of them if none is named");
   app.add_flag("--list", given.list, "print the scenarios' names");
   app.add_option("--engine", given.engine, "how stores are seen: automatic, protection-keys, page-protection or single-step")
-      ->check(CLI::IsMember(engine_names()))->option_text("NAME");
+      ->check(CLI::IsMember(engine_names()))
+      ->option_text("NAME");
   app.add_flag("--isolate", given.how.isolate, "a process for each state");
   app.add_option("--depth", given.how.depth, "deaths in a row")->check(CLI::PositiveNumber)->option_text("N");
   app.add_option("--seed", given.how.seed, "which passing states are confirmed")->option_text("N");
@@ -139,8 +140,10 @@ int replay_one(const command_line& given, const std::vector<const scenario*>& ch
   }
   const replayed made = replay(*chosen.front(), given.replay);
   const bool good = made.result == verdict::ok;
-  std::cout << headline(std::string(to_string(made.result)), good) << (made.what.empty() ? "" : ": ") << made.what << " ("
-            << made.recovered << " found in hand of the dead" << ", " << counted(made.repaired, "repair") << ")\n" << std::flush;
+  std::cout << headline(std::string(to_string(made.result)), good) << (made.what.empty() ? "" : ": ") << made.what << " (" << made.recovered
+            << " found in hand of the dead"
+            << ", " << counted(made.repaired, "repair") << ")\n"
+            << std::flush;
   return good ? all_ok : some_failed;
 }
 

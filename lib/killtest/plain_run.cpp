@@ -10,12 +10,14 @@ namespace outlive::killtest::detail {
 plain_run::plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit)
     : size_(seg.size_bytes()), bytes_(static_cast<char*>(map_shared(size_))) {
   shared_text failure;
-  const pid_t pid = start_process([&] {
-    take_private_view(seg, seg.fd());
-    const auto registered = what.set_up();
-    what.tested();
-    std::memcpy(bytes_, base_of(seg), size_);
-  }, failure.text());
+  const pid_t pid = start_process(
+      [&] {
+        take_private_view(seg, seg.fd());
+        const auto registered = what.set_up();
+        what.tested();
+        std::memcpy(bytes_, base_of(seg), size_);
+      },
+      failure.text());
   const process_end ended = wait_for(pid, limit);
   if (ended.exited(0)) return;
   fault_ = who + ", run without a log, ";

@@ -15,7 +15,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr int by_faults = 10;   // times the limit of one judgement
+constexpr int by_faults = 10;  // times the limit of one judgement
 constexpr int by_steps = 100;
 
 const char* why_not(engine which) {
@@ -53,14 +53,16 @@ std::shared_ptr<const recording> recorder::record(const act& what, std::string& 
 
 int recorder::record_by_faults(const act& what, std::string& fault) {
   shared_text failure;
-  const pid_t pid = start_process([&] {
-    take_private_view(seg_, seg_.fd());
-    const auto registered = what.set_up();
-    log_differences(log_, seg_, {{0, seg_.size_bytes()}});
-    begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
-    what.tested();
-    if (const char* const why = end_logging()) throw std::runtime_error(why);
-  }, failure.text());
+  const pid_t pid = start_process(
+      [&] {
+        take_private_view(seg_, seg_.fd());
+        const auto registered = what.set_up();
+        log_differences(log_, seg_, {{0, seg_.size_bytes()}});
+        begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
+        what.tested();
+        if (const char* const why = end_logging()) throw std::runtime_error(why);
+      },
+      failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (!ended.in_time) {
     fault = "it was not done in " + std::to_string((limit_ * by_faults).count()) + " ms, while its stores were logged";
@@ -86,13 +88,15 @@ std::string recorder::kill_at(const act& what, const segment_copy& copy, const l
   }
   const kill_plan plan{stores, where.before_next};
   shared_text failure;
-  const pid_t pid = start_process([&] {
-    take_view_of(seg_, copy.fd());
-    const auto registered = what.set_up();
-    begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), &plan);
-    what.tested();
-    static_cast<void>(end_logging());
-  }, failure.text());
+  const pid_t pid = start_process(
+      [&] {
+        take_view_of(seg_, copy.fd());
+        const auto registered = what.set_up();
+        begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), &plan);
+        what.tested();
+        static_cast<void>(end_logging());
+      },
+      failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (ended.signalled() && ended.signal() == SIGKILL) return {};
   return ended.threw() ? std::string("it threw: ") + failure.text() : "it " + to_string(ended);

@@ -48,7 +48,8 @@ std::string read_image(const std::string& path) {
 
 // The segment's regions must lie at the same places.
 void check(const std::string& path, const std::string& image, const segment_constants& own) {
-  if (image.size() < sizeof(segment_constants)) refuse(path, std::to_string(image.size()) + " bytes", "an image of " + std::to_string(own.total_size));
+  if (image.size() < sizeof(segment_constants))
+    refuse(path, std::to_string(image.size()) + " bytes", "an image of " + std::to_string(own.total_size));
   segment_constants other;
   std::memcpy(&other, image.data(), sizeof other);
   if (other.magic != own.magic) refuse(path, "no segment of outlive", "an image of a crash state");

@@ -99,8 +99,8 @@ std::string report::summary() const {
   if (!fault.empty()) return text + "could not be explored: " + fault + '\n';
   text += std::to_string(states.size()) + " crash states of " + std::to_string(points) + " deaths after " + std::to_string(stores) + " stores, and " +
           std::to_string(nested_points) + " deaths of heirs; repaired " + std::to_string(repairs) + " times; " + std::to_string(confirmed) +
-          " confirmed by real kills; " + std::to_string(failed()) + " failed (" + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
-          " ms, " + std::string(to_string(used)) + ")\n";
+          " confirmed by real kills; " + std::to_string(failed()) + " failed (" +
+          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, " + std::string(to_string(used)) + ")\n";
   std::map<std::pair<verdict, std::string>, std::pair<const crash_state*, std::size_t>> kinds;
   for (const crash_state& each : states) {
     if (each.result == verdict::ok) continue;

@@ -80,14 +80,16 @@ class soaker {
 
  private:
   pid_t start() {
-    return start_process([this] {
-      note(seg_, 0);
-      const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
-      while (memory_->stop.load(std::memory_order_relaxed) == 0) {
-        what_.victim(seg_);
-        memory_->rounds.fetch_add(1, std::memory_order_relaxed);
-      }
-    }, memory_->failure);
+    return start_process(
+        [this] {
+          note(seg_, 0);
+          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          while (memory_->stop.load(std::memory_order_relaxed) == 0) {
+            what_.victim(seg_);
+            memory_->rounds.fetch_add(1, std::memory_order_relaxed);
+          }
+        },
+        memory_->failure);
   }
 
   static void end(pid_t pid) noexcept {
@@ -153,12 +155,14 @@ class soaker {
   }
 
   void judge_what_is_left() {
-    const pid_t pid = start_process([this] {
-      const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
-      const judgement made = judge(what_, seg_, {});
-      memory_->result = made.result;
-      std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
-    }, memory_->failure);
+    const pid_t pid = start_process(
+        [this] {
+          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const judgement made = judge(what_, seg_, {});
+          memory_->result = made.result;
+          std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
+        },
+        memory_->failure);
     const process_end ended = wait_for(pid, how_.time_limit);
     if (ended.exited(0)) {
       report_.result = memory_->result;
@@ -217,7 +221,8 @@ bool soak_report::ok() const noexcept {
 std::string soak_report::summary() const {
   std::string text = scenario + ": " + std::to_string(kills) + " kills, " + std::to_string(while_holding) + " of them while holding a lock (" +
                      std::to_string(aimed) + " aimed); repaired " + std::to_string(repairs) + " times in " + std::to_string(rounds) + " rounds (" +
-                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, seed " + std::to_string(seed) + ")\n";
+                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, seed " + std::to_string(seed) +
+                     ")\n";
   if (result != verdict::ok) text += "  " + std::string(to_string(result)) + ": " + what + '\n';
   if (!fault.empty()) text += "  it says nothing: " + fault + '\n';
   return text;

@@ -86,9 +86,7 @@ class traced {
     return WSTOPSIG(status);
   }
 
-  [[nodiscard]] bool is_at(const step_kill& kill) const {
-    return log_.count() - set_up_ == kill.stores && offsets_ == kill.held;
-  }
+  [[nodiscard]] bool is_at(const step_kill& kill) const { return log_.count() - set_up_ == kill.stores && offsets_ == kill.held; }
   void finish() { log_.finish(held_); }
   [[nodiscard]] int status() const noexcept { return status_; }
   // Where it has come to; in the C library: where that was called.
@@ -99,11 +97,19 @@ class traced {
   [[nodiscard]] std::uintptr_t from_user(std::size_t offset) const noexcept {
     return static_cast<std::uintptr_t>(::ptrace(PTRACE_PEEKUSER, pid_, offset, nullptr));
   }
-  [[nodiscard]] std::uintptr_t instruction() const noexcept { return from_user(offsetof(user_regs_struct, rip)); }
-  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept { return from_user(offsetof(user_regs_struct, rsp)); }
+  [[nodiscard]] std::uintptr_t instruction() const noexcept {
+    return from_user(offsetof(user_regs_struct, rip));
+  }
+  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept {
+    return from_user(offsetof(user_regs_struct, rsp));
+  }
 #else
-  [[nodiscard]] std::uintptr_t instruction() const noexcept { return 0; }
-  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept { return 0; }
+  [[nodiscard]] std::uintptr_t instruction() const noexcept {
+    return 0;
+  }
+  [[nodiscard]] std::uintptr_t top_of_stack() const noexcept {
+    return 0;
+  }
 #endif
 
   // Of a call into the C library, by way of stubs that have no name, the caller is known at its first instruction there: from the top of the stack.
@@ -118,8 +124,8 @@ class traced {
     const byte_range changed = shadow_.look();
     look_at_list();
     if (changed.size() == 0) return;
-    log_.add(changed.begin, static_cast<std::uint32_t>(changed.size()), shadow_.before(changed), reinterpret_cast<const std::byte*>(bytes_ + changed.begin),
-             log_.stack(&at, 1), held_before, held_);
+    log_.add(changed.begin, static_cast<std::uint32_t>(changed.size()), shadow_.before(changed),
+             reinterpret_cast<const std::byte*>(bytes_ + changed.begin), log_.stack(&at, 1), held_before, held_);
     shadow_.take(changed);
   }
 
@@ -221,16 +227,18 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
                  std::string& fault) {
   shared_text failure;
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  const pid_t pid = start_process([&] {
-    die_after(limit);
-    take_view_of(seg, fd);
-    const auto registered = what.set_up();
-    log_differences(log, seg, data_of(fd, seg.size_bytes()));
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
-    stop_here();
-    what.tested();
-    stop_here();
-  }, failure.text());
+  const pid_t pid = start_process(
+      [&] {
+        die_after(limit);
+        take_view_of(seg, fd);
+        const auto registered = what.set_up();
+        log_differences(log, seg, data_of(fd, seg.size_bytes()));
+        if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
+        stop_here();
+        what.tested();
+        stop_here();
+      },
+      failure.text());
   int status = 0;
   if (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
     try {

@@ -26,9 +26,9 @@ std::uint64_t hash_of(const std::uint64_t* items, std::size_t count) noexcept {
 
 // Lists of words, each distinct one once: {count, words...}. A list's index is its number; `begins` says where it is.
 struct store_log::list_area {
-  std::uint32_t used;                 // words
-  std::uint32_t lists;                // the empty one, number 0, included
-  std::uint32_t slots[hash_slots];    // number of a list with that hash; 0: none
+  std::uint32_t used;               // words
+  std::uint32_t lists;              // the empty one, number 0, included
+  std::uint32_t slots[hash_slots];  // number of a list with that hash; 0: none
   std::uint32_t begins[max_list_words / 4];
 };
 
@@ -113,8 +113,7 @@ std::size_t store_log::count() const noexcept {
   return shared_->count.load(std::memory_order_acquire);
 }
 
-std::uint32_t store_log::intern(list_area& area, std::uint64_t* room, std::size_t capacity, const std::uint64_t* items,
-                                std::size_t count) noexcept {
+std::uint32_t store_log::intern(list_area& area, std::uint64_t* room, std::size_t capacity, const std::uint64_t* items, std::size_t count) noexcept {
   if (count == 0) return 0;
   const std::uint64_t hash = hash_of(items, count);
   std::uint32_t* free_slot = nullptr;

@@ -29,16 +29,14 @@ using stack_trace = std::vector<std::uintptr_t>;
 struct recording {
   std::vector<logged_store> stores;
   std::vector<std::byte> bytes;
-  std::vector<held_locks> held;      // the first is empty
-  std::vector<stack_trace> stacks;   // the first is empty
-  std::size_t setup = 0;             // so many stores came before what is tested
-  std::uint32_t held_at_start = 0;   // of what is tested
+  std::vector<held_locks> held;     // the first is empty
+  std::vector<stack_trace> stacks;  // the first is empty
+  std::size_t setup = 0;            // so many stores came before what is tested
+  std::uint32_t held_at_start = 0;  // of what is tested
   std::uint32_t held_at_end = 0;
   int pid = 0;
 
-  [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept {
-    return {bytes.data() + store.bytes, store.size};
-  }
+  [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept { return {bytes.data() + store.bytes, store.size}; }
   [[nodiscard]] std::span<const std::byte> new_bytes(const logged_store& store) const noexcept {
     return {bytes.data() + store.bytes + store.size, store.size};
   }
@@ -57,8 +55,8 @@ class store_log {
   [[nodiscard]] const char* overflow() const noexcept;  // what was full; nullptr: nothing
 
   // ---- of the traced process; async-signal-safe
-  void add(std::uint64_t offset, std::uint32_t size, const std::byte* before, const std::byte* after, std::uint32_t stack,
-           std::uint32_t held_before, std::uint32_t held_after) noexcept;
+  void add(std::uint64_t offset, std::uint32_t size, const std::byte* before, const std::byte* after, std::uint32_t stack, std::uint32_t held_before,
+           std::uint32_t held_after) noexcept;
   [[nodiscard]] std::size_t count() const noexcept;
   // Index of the list; the newest is compared with first.
   std::uint32_t held(const std::uint64_t* offsets, std::size_t count) noexcept;

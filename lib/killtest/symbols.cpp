@@ -32,7 +32,8 @@ int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base
   return closed_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
 }
 
-int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file, const char* link, GElf_Word crc, char** found) {
+int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file, const char* link, GElf_Word crc,
+                   char** found) {
   return closed_on_exec(dwfl_standard_find_debuginfo(module, data, name, base, file, link, crc, found));
 }
 
@@ -187,7 +188,8 @@ void symbols::note_function(const place& here) {
 std::vector<code_line> symbols::code() const {
   std::vector<code_line> lines = code_;
   std::sort(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return std::tie(a.file, a.line) < std::tie(b.file, b.line); });
-  const auto last = std::unique(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return a.line == b.line && a.file == b.file; });
+  const auto last =
+      std::unique(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return a.line == b.line && a.file == b.file; });
   lines.erase(last, lines.end());
   return lines;
 }

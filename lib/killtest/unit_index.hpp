@@ -34,7 +34,7 @@ class unit_index {
 
   mutable Dwarf_Die unit_;  // libdw takes pointers to what it does not change
   std::vector<Dwarf_Die> functions_;
-  std::vector<range> ranges_;  // by address
+  std::vector<range> ranges_;                            // by address
   std::unordered_map<const void*, std::string> scopes_;  // of functions in namespaces, by where their debugging information is
 };
 

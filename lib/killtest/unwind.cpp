@@ -63,7 +63,8 @@ std::size_t unwind_fast(const unwinder& by, std::uintptr_t (&addresses)[max_fram
   const auto all = std::span(frames, static_cast<std::size_t>(std::max(got, 0)));
   const auto interrupted = std::find(all.begin(), all.end(), reinterpret_cast<void*>(addresses[0]));
   const auto count = std::min<std::size_t>(static_cast<std::size_t>(all.end() - interrupted), max_frames);
-  std::transform(interrupted, interrupted + static_cast<std::ptrdiff_t>(count), addresses, [](void* each) { return reinterpret_cast<std::uintptr_t>(each); });
+  std::transform(interrupted, interrupted + static_cast<std::ptrdiff_t>(count), addresses,
+                 [](void* each) { return reinterpret_cast<std::uintptr_t>(each); });
   return count;
 }
 

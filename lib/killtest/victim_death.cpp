@@ -208,22 +208,24 @@ bool tells_in_time(int fd, std::chrono::milliseconds limit) {
 
 }  // namespace
 
-victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what, std::size_t stores,
-                           const memory_group* group, std::chrono::milliseconds limit) {
+victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what, std::size_t stores, const memory_group* group,
+                           std::chrono::milliseconds limit) {
   pipe_ends hold;
   pipe_ends tell;  // closed by the death: of the process, by exec, or by the main thread when the other one is gone
   shared_text failure;
-  pid_ = start_process([&] {
-    hold.close_write();
-    tell.close_read();
-    take_view_of(seg, copy.fd());
-    plan_of_death plan{kind, seg, what, stores, group, hold};
-    if (on_second_thread(kind)) {
-      run_on_second_thread(plan, tell.write);
-    } else {
-      run(plan);
-    }
-  }, failure.text());
+  pid_ = start_process(
+      [&] {
+        hold.close_write();
+        tell.close_read();
+        take_view_of(seg, copy.fd());
+        plan_of_death plan{kind, seg, what, stores, group, hold};
+        if (on_second_thread(kind)) {
+          run_on_second_thread(plan, tell.write);
+        } else {
+          run(plan);
+        }
+      },
+      failure.text());
   hold.close_read();
   tell.close_write();
   const bool in_time = tells_in_time(tell.read, limit * slower);

@@ -75,7 +75,8 @@ const char* why_no_page_protection() noexcept {
 
 const char* why_no_protection_keys() noexcept {
   const int key = ::pkey_alloc(0, 0);
-  if (key < 0) return "no memory protection key can be had: pkey_alloc() fails (processor or kernel have none, seccomp forbids it, or all are in use)";
+  if (key < 0)
+    return "no memory protection key can be had: pkey_alloc() fails (processor or kernel have none, seccomp forbids it, or all are in use)";
   ::pkey_free(key);
   return offset_of_pkru() != 0 ? nullptr : "the processor does not say where it saves the register of the protection keys";
 }

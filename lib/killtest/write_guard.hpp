@@ -50,7 +50,7 @@ class write_guard {
 
   char* base_ = nullptr;
   std::size_t size_ = 0;
-  int key_ = -1;  // by pages
+  int key_ = -1;                     // by pages
   std::size_t register_offset_ = 0;  // of PKRU in a frame's area for extended registers
 };
 

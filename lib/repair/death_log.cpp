@@ -126,8 +126,8 @@ bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noex
 
 std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir, death_outcome outcome) noexcept {
   logged_death_bytes death{};
-  death.when_ns = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  death.when_ns =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
   death.lock_offset = where.offset_of(facts.lock);
   death.lock_class = facts.lock->lock_class;
   death.attempt = facts.attempt;

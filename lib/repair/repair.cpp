@@ -22,8 +22,8 @@ std::string describe_class(const mapping& where, std::string_view lock_class) {
 
 repair_registration register_for_class(const std::shared_ptr<mapping>& where, std::string_view lock_class, std::uint32_t index,
                                        repair_callback callback) {
-  return repair_registration(register_repair({where->shared_from_this().get(), 0, index}, std::move(callback),
-                                             mapping_table::handle_of(where), describe_class(*where, lock_class)));
+  return repair_registration(register_repair({where->shared_from_this().get(), 0, index}, std::move(callback), mapping_table::handle_of(where),
+                                             describe_class(*where, lock_class)));
 }
 
 }  // namespace

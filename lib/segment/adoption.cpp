@@ -27,9 +27,8 @@ bool is_nobodys(std::uint32_t word) noexcept {
 
 bool has_entry(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
   const held_entry* const held = where.held(index);
-  return std::any_of(held, held + where.constants().max_held, [&](const held_entry& entry) {
-    return (entry.place.load(std::memory_order_acquire) & held_offset_mask) == offset;
-  });
+  return std::any_of(held, held + where.constants().max_held,
+                     [&](const held_entry& entry) { return (entry.place.load(std::memory_order_acquire) & held_offset_mask) == offset; });
 }
 
 bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
@@ -199,7 +198,8 @@ internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* 
   if (rc == EDEADLK) {
     // A holder writes who it is before it does anything else.
     if (lock.owner_tid.load(std::memory_order_relaxed) == me.tid && lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time) {
-      fail(errc::deadlock, where.describe() + ": found this thread inside its " + name + " already, expected it outside (a constructor that uses it?)");
+      fail(errc::deadlock,
+           where.describe() + ": found this thread inside its " + name + " already, expected it outside (a constructor that uses it?)");
     }
     adopt();
     rc = lock_in_slices(lock.native, adopt);
@@ -221,7 +221,7 @@ void internal_guard::mended() noexcept {
 
 internal_guard::~internal_guard() {
   if (process_epoch() != epoch_) return;  // a child that was forked inside: the lock is its parent's
-  mended();  // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
+  mended();                               // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
   lock_.owner_tid.store(0, std::memory_order_relaxed);
   crash_barrier();  // nobody is named before somebody else can be
   native_mutex::unlock(lock_.native);

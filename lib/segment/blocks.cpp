@@ -215,7 +215,8 @@ std::uint32_t end_of(const mapping& where) {
   const std::uint64_t stored = where.header().directory_counts.end.load(std::memory_order_acquire);
   const auto end = static_cast<std::uint32_t>(stored);
   if (stored != with_complement(end) || end > where.layout().object_lines) {
-    fail(errc::damaged, where.describe() + ": found " + std::to_string(stored) + " as the end of its objects, expected a number and its complement, at most " +
+    fail(errc::damaged, where.describe() + ": found " + std::to_string(stored) +
+                            " as the end of its objects, expected a number and its complement, at most " +
                             std::to_string(where.layout().object_lines));
   }
   return end;

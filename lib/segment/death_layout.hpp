@@ -43,14 +43,14 @@ struct logged_thread_bytes {
 static_assert(sizeof(logged_thread_bytes) == 64);
 
 struct logged_death_bytes {
-  std::uint64_t when_ns;        // since the epoch
+  std::uint64_t when_ns;  // since the epoch
   std::uint64_t lock_offset;
   std::uint32_t lock_class;
   std::uint32_t attempt;
   std::uint64_t module_offset;
   logged_thread_bytes owner;
   logged_thread_bytes heir;
-  char module[144];             // path, its end where it is longer
+  char module[144];  // path, its end where it is longer
 };
 static_assert(sizeof(logged_death_bytes) == 304);
 
@@ -58,7 +58,7 @@ inline constexpr std::size_t logged_frames = 16;
 inline constexpr std::size_t logged_modules = 4;
 
 struct logged_module_bytes {
-  char path[104];               // its end where it is longer
+  char path[104];  // its end where it is longer
   std::uint32_t build_id_size;
   char build_id[20];
 };
@@ -66,7 +66,7 @@ static_assert(sizeof(logged_module_bytes) == 128);
 
 // The owner's crash note, with modules instead of a dead process's addresses.
 struct logged_crash_bytes {
-  std::uint32_t signal;         // 0: there was none, and nothing below counts
+  std::uint32_t signal;  // 0: there was none, and nothing below counts
   std::uint32_t code;
   std::uint64_t address;
   std::uint32_t nested;
@@ -78,10 +78,10 @@ static_assert(sizeof(logged_crash_bytes) == 664);
 inline constexpr unsigned logged_module_shift = 56;
 
 struct alignas(cache_line) death_entry {
-  shared_u64 number;            // 0 while it is written; then 1, 2, 3 ... over the segment's life
-  shared_u32 outcome;           // death_outcome
+  shared_u64 number;   // 0 while it is written; then 1, 2, 3 ... over the segment's life
+  shared_u32 outcome;  // death_outcome
   std::uint32_t reserved;
-  shared_u64 repair_ns;         // how long the repair took; written when it ended, before the outcome
+  shared_u64 repair_ns;  // how long the repair took; written when it ended, before the outcome
   logged_death_bytes death;
   logged_crash_bytes crash;
   std::uint64_t spare[4];

@@ -20,9 +20,8 @@ namespace {
 
 void check_name(const mapping& where, std::string_view name) {
   if (!name.empty() && name.size() <= max_name_bytes && name.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, where.describe() + ", object " + quoted(name) + ": found a name of " +
-                               std::to_string(name.size()) + " bytes, expected 1 to " + std::to_string(max_name_bytes) +
-                               " without a zero byte");
+  fail(errc::invalid_name, where.describe() + ", object " + quoted(name) + ": found a name of " + std::to_string(name.size()) +
+                               " bytes, expected 1 to " + std::to_string(max_name_bytes) + " without a zero byte");
 }
 
 std::string describe(const object_type& type) {
@@ -33,8 +32,8 @@ std::string describe(const object_type& type) {
 void check_type(const mapping& where, const block_header& block, std::string_view name, const object_type& type) {
   if (block.type == type.hash) return;
   fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(name) + "\": found type " +
-                                std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) +
-                                " bytes, expected " + describe(type));
+                                std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) + " bytes, expected " +
+                                describe(type));
 }
 
 void* object_at(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) {
@@ -132,7 +131,8 @@ class construction_scope {
 // again waits for that. (not_owner and forked_in_repair speak of mutexes.)
 void check_not_forked(const mapping& where, std::string_view name, std::uint64_t epoch, const char* in) {
   if (process_epoch() == epoch) return;
-  fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found the child of a fork in its " + in + ", expected the process that had called it");
+  fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found the child of a fork in its " + in +
+                         ", expected the process that had called it");
 }
 
 // A lock that somebody holds must not be destroyed. An object that begins with something else cannot be judged.

@@ -17,8 +17,10 @@ namespace outlive::detail {
 inline std::string quoted(std::string_view name) {
   std::string text = "\"";
   for (const char each : name.substr(0, 80)) {
-    if (each == '\0') text += "\\0";
-    else text += each;
+    if (each == '\0')
+      text += "\\0";
+    else
+      text += each;
   }
   return text + '"';
 }

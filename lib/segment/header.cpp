@@ -17,12 +17,12 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr std::uint32_t max_threads = 65'000;       // an index and 1 must fit into 16 bits
+constexpr std::uint32_t max_threads = 65'000;  // an index and 1 must fit into 16 bits
 constexpr std::uint32_t max_participants = 65'000;
 constexpr std::uint32_t max_capacity = 1U << 28;
 constexpr std::uint32_t max_names = 0xffff;
 constexpr std::uint64_t max_object_bytes = std::uint64_t{1} << 37;  // lines must fit into 32 bits
-constexpr std::uint32_t max_held_limit = 1'900;     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
+constexpr std::uint32_t max_held_limit = 1'900;                     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
 
 constexpr std::uint32_t known_features = 0;
 
@@ -46,9 +46,9 @@ std::uint64_t checksum_of(const segment_constants& constants) noexcept {
 
 void require_range(const char* option, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
   if (value >= least && value <= most) return;
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                          std::string("segment_options::") + option + " is " + std::to_string(value) + ", expected " +
-                              std::to_string(least) + " to " + std::to_string(most));
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument), std::string("segment_options::") + option + " is " +
+                                                                                 std::to_string(value) + ", expected " + std::to_string(least) +
+                                                                                 " to " + std::to_string(most));
 }
 
 bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept {
@@ -57,11 +57,10 @@ bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noex
 
 // The same ranges as make_constants(), for numbers that came out of a file.
 bool has_valid_numbers(const segment_constants& c) noexcept {
-  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 &&
-         in_range(c.directory_capacity, 1, max_capacity) && in_range(c.threads, 1, max_threads) &&
-         in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
-         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) &&
-         region_layout::of(c).total == c.total_size && std::memchr(c.name, 0, sizeof c.name) != nullptr;
+  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 && in_range(c.directory_capacity, 1, max_capacity) &&
+         in_range(c.threads, 1, max_threads) && in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
+         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) && region_layout::of(c).total == c.total_size &&
+         std::memchr(c.name, 0, sizeof c.name) != nullptr;
 }
 
 std::string hex(std::uint64_t value) {
@@ -111,8 +110,9 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.object_bytes = region_layout::round_up(options.size, 4096);
   made.pid_namespace = pid_namespace_inode();
   if (made.pid_namespace == 0) {
-    fail(errc::wrong_pid_namespace, "segment \"" + std::string(name) + "\": found no /proc/self/ns/pid, expected /proc to be mounted: without it a "
-                                    "process of another PID namespace could not be told");
+    fail(errc::wrong_pid_namespace, "segment \"" + std::string(name) +
+                                        "\": found no /proc/self/ns/pid, expected /proc to be mounted: without it a "
+                                        "process of another PID namespace could not be told");
   }
   made.time_namespace = time_namespace_inode();
   const boot_id boot = current_boot_id();
@@ -149,15 +149,14 @@ segment_options options_of(const segment_constants& constants) noexcept {
 
 void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
   if (!file.regular) fail(errc::damaged, where + ": found something that is no regular file, expected a segment");
-  const std::uint32_t expected =
-      options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
+  const std::uint32_t expected = options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
   if (file.owner != expected) {
     fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +
                                 " (segment_options::expected_owner)");
   }
   if ((file.mode & 022 & ~options.mode) != 0) {
-    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " +
-                                       octal(options.mode) + " (segment_options::mode)");
+    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " + octal(options.mode) +
+                                       " (segment_options::mode)");
   }
 }
 
@@ -166,8 +165,8 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   segment_constants found{};
   const std::size_t size = shared_memory::read_start(fd, &found, sizeof found);
   if (size < sizeof found) {
-    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected a header of " +
-                            std::to_string(sizeof(segment_header)));
+    fail(errc::damaged,
+         where + ": found a file of " + std::to_string(file.size) + " bytes, expected a header of " + std::to_string(sizeof(segment_header)));
   }
   if (found.magic != segment_magic) {
     fail(errc::damaged, where + ": found magic " + hex(found.magic) + ", expected " + hex(segment_magic) + ": no segment of outlive");
@@ -175,14 +174,13 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   if (checksum_of(found) != found.checksum) {
     // A later version may have other constants; it would still have its version here.
     if (found.version != format_version && found.version < 1000) {
-      fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) + ", expected " +
-                                       std::to_string(format_version));
+      fail(errc::version_mismatch,
+           where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
     }
     fail(errc::damaged, where + ": found header checksum " + hex(found.checksum) + ", expected " + hex(checksum_of(found)));
   }
   if (found.version != format_version) {
-    fail(errc::version_mismatch,
-         where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
+    fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
   }
   if (found.abi != abi_signature()) {
     fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " + describe_abi(abi_signature()));
@@ -190,13 +188,15 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   if ((found.features & ~known_features) != 0) {
     fail(errc::version_mismatch, where + ": found features " + hex(found.features) + ", expected at most " + hex(known_features));
   }
-  if (!has_valid_numbers(found)) fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
+  if (!has_valid_numbers(found))
+    fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
   if (found.total_size != file.size) {
     fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected " + std::to_string(found.total_size));
   }
   const boot_id boot = current_boot_id();
   if (std::memcmp(boot.data(), found.boot_id, boot.size()) != 0) {
-    fail(errc::damaged, where + ": found a segment of another boot of the machine; the threads that it names are gone; expected one of this boot: remove it");
+    fail(errc::damaged,
+         where + ": found a segment of another boot of the machine; the threads that it names are gone; expected one of this boot: remove it");
   }
   if (found.inode != file.inode) {
     fail(errc::damaged, where + ": found a copy, made from the segment \"" + std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
@@ -220,7 +220,7 @@ void fill_new_segment(void* base, const segment_constants& constants) {
   auto* const header = ::new (base) segment_header{};
   std::memcpy(&header->constants, &constants, sizeof constants);
   for (internal_lock* lock : {&header->adoption, &header->directory, &header->names}) native_mutex::init(lock->native);
-  header->name_count.store(0xffff0000, std::memory_order_relaxed);  // 0, and its complement
+  header->name_count.store(0xffff0000, std::memory_order_relaxed);                         // 0, and its complement
   header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);  // 0 lines, and its complement
   for (std::uint64_t i = 0; i < at.record_count; ++i) {
     auto* const record = reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);

@@ -28,8 +28,8 @@ inline constexpr std::uint32_t format_version = 1;
 struct segment_constants {
   std::uint64_t magic;
   std::uint32_t version;
-  std::uint32_t features;      // a bit that the reader does not know: refused
-  std::uint64_t abi;           // abi_signature()
+  std::uint32_t features;  // a bit that the reader does not know: refused
+  std::uint64_t abi;       // abi_signature()
   std::uint64_t total_size;
   std::uint64_t object_bytes;  // options.size, rounded up
   std::uint64_t pid_namespace;
@@ -42,7 +42,7 @@ struct segment_constants {
   std::uint32_t lock_classes;
   std::uint32_t mode;
   std::uint32_t time_namespace;
-  std::uint64_t inode;         // of the segment's file: a copy of it has another
+  std::uint64_t inode;  // of the segment's file: a copy of it has another
   char name[208];
   std::uint64_t checksum;  // over all of the above
 };
@@ -52,23 +52,23 @@ inline constexpr std::size_t free_lists = 64;
 
 // Derived from the blocks: a thread that dies with the directory mutex leaves it to be counted again.
 struct directory_state {
-  shared_u64 end;                     // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
-  shared_u32 live;                    // (D) objects
-  shared_u32 stale;                   // (D) 1: a count was begun and not finished
-  std::uint32_t freed[free_lists];    // (D) first freed block of a type, by its hash: line + 1, 0 for none
+  shared_u64 end;                   // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
+  shared_u32 live;                  // (D) objects
+  shared_u32 stale;                 // (D) 1: a count was begun and not finished
+  std::uint32_t freed[free_lists];  // (D) first freed block of a type, by its hash: line + 1, 0 for none
 };
 static_assert(sizeof(directory_state) == 272);
 
 struct alignas(4096) segment_header {
-  segment_constants constants;          // (C)
-  internal_lock adoption;               // serialises adopters of orphans (U6)
+  segment_constants constants;  // (C)
+  internal_lock adoption;       // serialises adopters of orphans (U6)
   internal_lock directory;
   internal_lock names;
-  shared_u32 records_in_use;            // highest claimed record + 1; only grows
-  shared_u32 name_count;                // (N) entries of the names table that are complete, with its complement above; only grows
-  shared_u64 deaths;                    // entries ever begun in the death log
+  shared_u32 records_in_use;  // highest claimed record + 1; only grows
+  shared_u32 name_count;      // (N) entries of the names table that are complete, with its complement above; only grows
+  shared_u64 deaths;          // entries ever begun in the death log
   std::uint8_t reserved[48];
-  directory_state directory_counts;     // (D)
+  directory_state directory_counts;  // (D)
 };
 static_assert(sizeof(segment_header) == 4096 && std::is_standard_layout_v<segment_header>);
 static_assert(offsetof(segment_header, adoption) == 320 && offsetof(segment_header, directory) == 384);
@@ -91,7 +91,7 @@ static_assert(sizeof(module_entry) == 48);
 
 // A process. `identity` is claimed by one CAS from a dead identity; all else is written by the claiming process.
 struct alignas(cache_line) participant {
-  shared_u64 identity;        // pid << 32 | low half of the start time; 0: free
+  shared_u64 identity;  // pid << 32 | low half of the start time; 0: free
   std::uint64_t start_time;
   std::uint64_t pid_namespace;
   shared_u32 module_count;    // complete entries
@@ -100,7 +100,7 @@ struct alignas(cache_line) participant {
   std::uint32_t string_bytes;
   std::uint32_t reserved[3];
   module_entry modules[max_modules];
-  char strings[3008];         // paths, each with its terminating zero
+  char strings[3008];  // paths, each with its terminating zero
 };
 static_assert(sizeof(participant) == 6144 && offsetof(participant, modules) == 64 && offsetof(participant, strings) == 3136);
 
@@ -120,17 +120,17 @@ struct alignas(cache_line) thread_record {
     pthread_mutex_t liveness;  // held by the thread for life; its word tells others whether the thread lives
     char liveness_room[native_mutex_bytes];
   };
-  shared_u64 generation;      // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
-  shared_u32 tid;             // (R)
-  shared_u32 pid;             // (R)
-  shared_u64 start_time;      // (R)
-  char name[16];              // (R)
-  shared_u32 participant;     // (R) index
+  shared_u64 generation;   // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
+  shared_u32 tid;          // (R)
+  shared_u32 pid;          // (R)
+  shared_u64 start_time;   // (R)
+  char name[16];           // (R)
+  shared_u32 participant;  // (R) index
   std::uint32_t reserved;
-  shared_u64 acquisitions;    // (R) for whoever samples them
-  shared_u64 waits;           // (R)
-  shared_u64 note;            // (R)
-  std::uint64_t spare;        // for the faster lock
+  shared_u64 acquisitions;  // (R) for whoever samples them
+  shared_u64 waits;         // (R)
+  shared_u64 note;          // (R)
+  std::uint64_t spare;      // for the faster lock
   // held_entry held[max_held] follows
 };
 static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 && offsetof(thread_record, tid) == 56);
@@ -147,13 +147,13 @@ inline constexpr std::size_t max_class_bytes = 63;
 inline constexpr std::size_t max_type_bytes = 95;
 
 struct name_entry {
-  std::uint64_t hash;        // (C) of the whole name
-  shared_u64 guards;         // hash of the type that locks of this class guard; guards_nothing; 0: not said yet
+  std::uint64_t hash;          // (C) of the whole name
+  shared_u64 guards;           // hash of the type that locks of this class guard; guards_nothing; 0: not said yet
   std::uint32_t value_offset;  // (N) of the guarded value from its mutex
-  std::uint16_t length;      // (C) of text
-  std::uint16_t kind;        // (C) name_kind
-  char text[96];             // (C) cut at 95 bytes
-  std::uint64_t checksum;    // (C) over hash, length, kind and text
+  std::uint16_t length;        // (C) of text
+  std::uint16_t kind;          // (C) name_kind
+  char text[96];               // (C) cut at 95 bytes
+  std::uint64_t checksum;      // (C) over hash, length, kind and text
 };
 static_assert(sizeof(name_entry) == 128);
 inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;  // "nothing": no byte changed makes "not said yet" of it
@@ -202,8 +202,7 @@ static_assert(sizeof(block_header) == cache_line && offsetof(block_header, state
 
 // ---- where the regions lie --------------------------------------------------------------------------------------------
 struct region_layout {
-  std::uint64_t participants, records, record_stride, record_count, marks, crashes, names, deaths, index, index_slots, objects,
-      object_lines, total;
+  std::uint64_t participants, records, record_stride, record_count, marks, crashes, names, deaths, index, index_slots, objects, object_lines, total;
 
   // The numbers must have passed has_valid_numbers() (header.cpp).
   static constexpr region_layout of(const segment_constants& c) noexcept {

@@ -119,7 +119,7 @@ std::uint32_t mapping::participant_index() {
   if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
     participant_.store(participants::join(*this), std::memory_order_relaxed);
     participant_epoch_.store(epoch, std::memory_order_release);  // to a thread that sees it: the index above is this process's
-    announce_change(file_.get());  // to supervisors, who look into the table of participants then
+    announce_change(file_.get());                                // to supervisors, who look into the table of participants then
   }
   return participant_.load(std::memory_order_relaxed);
 }

@@ -56,8 +56,8 @@ std::optional<std::uint32_t> find(const mapping& where, std::string_view text, s
   for (std::uint32_t i = 0; i < count; ++i) {
     const name_entry& entry = where.name_at(i);
     if ((entry.hash == hash || text_in(entry) == kept) && !is_sound(entry)) {
-      fail(errc::damaged, where.describe() + ": found entry " + std::to_string(i) + " of its names overwritten, expected \"" +
-                              std::string(kept) + '"');
+      fail(errc::damaged,
+           where.describe() + ": found entry " + std::to_string(i) + " of its names overwritten, expected \"" + std::string(kept) + '"');
     }
   }
   return std::nullopt;
@@ -76,8 +76,8 @@ std::uint32_t intern(mapping& where, std::string_view text, std::uint64_t hash, 
   if (const auto known = find(where, text, hash, kind)) return *known;
   const std::uint32_t index = count_of(where);
   if (index == where.constants().lock_classes) {
-    fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) + " names in use, expected room for \"" +
-                             std::string(text) + "\" (segment_options::lock_classes)");
+    fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) + " names in use, expected room for \"" + std::string(text) +
+                             "\" (segment_options::lock_classes)");
   }
   name_entry& entry = where.name_at(index);
   entry.hash = hash;
@@ -120,8 +120,8 @@ void bind_class(mapping& where, std::uint32_t lock_class, std::uint64_t guards, 
 
 void check_class_name(std::string_view text) {
   if (!text.empty() && text.size() <= max_class_bytes && text.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, "lock class " + quoted(text) + ": found " + std::to_string(text.size()) +
-                               " bytes, expected 1 to " + std::to_string(max_class_bytes) + " without a zero byte");
+  fail(errc::invalid_name, "lock class " + quoted(text) + ": found " + std::to_string(text.size()) + " bytes, expected 1 to " +
+                               std::to_string(max_class_bytes) + " without a zero byte");
 }
 
 std::uint64_t guarded_type_hash(std::uint64_t type, std::uint32_t value_offset) noexcept {

@@ -42,8 +42,7 @@ struct module_writer {
 };
 
 bool is_listed(const participant& in, std::uint32_t count, const loaded_module& module) noexcept {
-  return std::any_of(in.modules, in.modules + count,
-                     [&](const module_entry& each) { return each.begin == module.begin && each.end == module.end; });
+  return std::any_of(in.modules, in.modules + count, [&](const module_entry& each) { return each.begin == module.begin && each.end == module.end; });
 }
 
 bool write_module(const loaded_module& module, void* context) {
@@ -128,8 +127,8 @@ std::uint32_t join(mapping& where) {
       return i;
     }
   }
-  fail(errc::too_many_participants, where.describe() + ": found all " + std::to_string(count) +
-                                        " participants in use, expected a free one (segment_options::participants)");
+  fail(errc::too_many_participants,
+       where.describe() + ": found all " + std::to_string(count) + " participants in use, expected a free one (segment_options::participants)");
 }
 
 void refresh_modules(mapping& where, std::uint32_t index) {

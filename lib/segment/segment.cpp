@@ -158,7 +158,8 @@ std::size_t segment::size_bytes() const noexcept {
 
 std::uint32_t segment::threads_in_use() const noexcept {
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < mapping_->record_count(); ++i) if (!thread_records::is_free(*mapping_, i)) ++count;
+  for (std::uint32_t i = 0; i < mapping_->record_count(); ++i)
+    if (!thread_records::is_free(*mapping_, i)) ++count;
   return count;
 }
 

@@ -24,7 +24,7 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   thread_record& record = where.record(index);
   record.generation.store((record.generation.load(std::memory_order_relaxed) + 1) & generation_bits, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);  // and for describe_thread(), which reads the generation after all else
-  crash_barrier();  // a generation of its own before the entries of the old one go
+  crash_barrier();                                      // a generation of its own before the entries of the old one go
   held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
   crash_barrier();  // empty entries before an identity that they would accuse
@@ -135,8 +135,7 @@ std::optional<std::uint32_t> claim_spare(mapping& where) {
   std::optional<std::uint32_t> oldest;
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
     if (is_held(where.record(i)) && !adopt_liveness_if_orphan(where, i)) return std::nullopt;
-    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) <
-                       where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
+    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) < where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
       oldest = i;
     }
   }

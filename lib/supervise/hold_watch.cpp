@@ -29,8 +29,7 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
   // The count before the entries and after them: a mutex that was given back and taken again in between is another hold.
   const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
   const std::uint64_t acquisitions = record.acquisitions.load(std::memory_order_acquire);
-  const bool got_on =
-      generation != std::exchange(last.generation, generation) || acquisitions != std::exchange(last.acquisitions, acquisitions);
+  const bool got_on = generation != std::exchange(last.generation, generation) || acquisitions != std::exchange(last.acquisitions, acquisitions);
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   std::vector<hold> holds;
   const held_entry* const held = where_.held(index);
@@ -88,8 +87,7 @@ std::vector<cycle> hold_watch::find_cycles() const {
       ring.push_back({at, records_[at].generation, records_[at].acquisitions, records_[at].waits_for});
       at = records_[at].held_by - 1;
     } while (at != first);
-    std::rotate(ring.begin(), std::min_element(ring.begin(), ring.end(), [](const hand& a, const hand& b) { return a.index < b.index; }),
-                ring.end());
+    std::rotate(ring.begin(), std::min_element(ring.begin(), ring.end(), [](const hand& a, const hand& b) { return a.index < b.index; }), ring.end());
     found.push_back(std::move(ring));
   }
   return found;

@@ -44,14 +44,12 @@ std::optional<participant_death> supervision::kill_and_recover(const hung_owner&
     look();
     process = processes_.find(pid);
   }
-  if (process == nullptr || !process->handle)
-    refuse(std::errc::no_such_process, *where_, pid, "found no descriptor of it to be had, expected one");
+  if (process == nullptr || !process->handle) refuse(std::errc::no_such_process, *where_, pid, "found no descriptor of it to be had, expected one");
   // The descriptor is that of a participant with this pid, and the record's thread, which is one of its, lives: so it is the right process. Asked
   // again here, because looking takes its time.
   if (!still_holds()) return std::nullopt;
   if (const int error = process_handle::kill(process->handle.get())) {
-    throw std::system_error(error, std::generic_category(),
-                            where_->describe() + ", participant pid " + std::to_string(pid) + ": pidfd_send_signal");
+    throw std::system_error(error, std::generic_category(), where_->describe() + ", participant pid " + std::to_string(pid) + ": pidfd_send_signal");
   }
   if (!process_handle::wait_for_end(process->handle.get(), options_.kill_patience)) {
     refuse(std::errc::timed_out, *where_, pid,

@@ -134,8 +134,7 @@ class parser {
   void add_action(kill_step& to, std::string_view text) const {
     const std::size_t open = text.find('(');
     const std::string_view name = trimmed(text.substr(0, open));
-    const auto* const found =
-        std::find_if(known_actions.begin(), known_actions.end(), [&](const known_action& each) { return each.name == name; });
+    const auto* const found = std::find_if(known_actions.begin(), known_actions.end(), [&](const known_action& each) { return each.name == name; });
     if (found == known_actions.end()) fail(name.empty() ? text : name, "one of " + all_actions());
     to.action = found->action;
     to.number = found->otherwise;

@@ -18,9 +18,9 @@ struct kill_step {
   static constexpr std::uint32_t unlimited = ~std::uint32_t{0};
 
   kill_action action = kill_action::off;
-  std::uint64_t chance = 0;  // of 2^32: 2^32 is always
-  std::uint32_t number = 0;  // of exit and sleep
-  std::string text;          // of print
+  std::uint64_t chance = 0;                    // of 2^32: 2^32 is always
+  std::uint32_t number = 0;                    // of exit and sleep
+  std::string text;                            // of print
   std::atomic<std::uint32_t> left{unlimited};  // how often it can still be done
 
   // Takes one of what is left. False: there is none.

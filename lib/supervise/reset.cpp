@@ -44,8 +44,7 @@ settled rebuild_in_time(attachment& mine, lock_bytes& lock, const repair_callbac
 bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   auto& lock = reinterpret_cast<lock_bytes&>(mutex);
   if (!rebuild)
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "reset: found an empty function, expected one that rebuilds");
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument), "reset: found an empty function, expected one that rebuilds");
   const std::shared_ptr<mapping> where = mapping_table::find(&mutex);
   if (!where) fail(errc::not_in_segment, failure_text(lock, errc::not_in_segment));
   const auto view = where->lock_at(where->offset_of(&mutex));

@@ -52,9 +52,8 @@ void supervision::watch_for_changes() {
     events_.add(changes_->fd(), changes_key);
   } catch (const std::system_error& error) {
     changes_.reset();
-    complain(std::system_error(error.code(), where_->describe() +
-                                                 ": found its file not to be watched, expected inotify; new participants are "
-                                                 "found in each sweep"));
+    complain(std::system_error(error.code(), where_->describe() + ": found its file not to be watched, expected inotify; new participants are "
+                                                                  "found in each sweep"));
   }
 }
 
@@ -170,8 +169,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
 
 // Threads that died in a process that lives, or that nobody watched.
 void supervision::bury_threads(pid_t pid) {
-  if (const watched_process* const process = processes_.find(pid); process != nullptr && process->ended)
-    return;  // that is tried again by look()
+  if (const watched_process* const process = processes_.find(pid); process != nullptr && process->ended) return;  // that is tried again by look()
   const auto now = std::chrono::system_clock::now();
   told_if_it_fails("recovering what dead threads of pid " + std::to_string(pid) + " held", [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, pid);

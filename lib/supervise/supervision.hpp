@@ -72,7 +72,7 @@ class supervision {
   hold_watch holds_;
   std::deque<std::function<void()>> to_tell_;
   std::vector<std::string> failing_;  // what was told to have failed, and has not succeeded since
-  bool begun_ = false;  // by the first dispatch(), which sweeps
+  bool begun_ = false;                // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };
 

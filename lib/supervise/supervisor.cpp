@@ -6,8 +6,7 @@
 
 namespace outlive {
 
-supervisor::supervisor(const segment& where, const supervisor_options& options)
-    : impl_(std::make_unique<detail::supervision>(where, options)) {}
+supervisor::supervisor(const segment& where, const supervisor_options& options) : impl_(std::make_unique<detail::supervision>(where, options)) {}
 supervisor::supervisor(supervisor&&) noexcept = default;
 supervisor& supervisor::operator=(supervisor&&) noexcept = default;
 supervisor::~supervisor() = default;

@@ -33,18 +33,12 @@ thread_condition condition_of(pid_t tid) {
   if (seen.dumping) return thread_condition::dumping_core;
   if (seen.frozen) return thread_condition::frozen;
   switch (seen.state) {
-    case 'R':
-      return thread_condition::running;
-    case 'S':
-      return thread_condition::sleeping;
-    case 'D':
-      return thread_condition::waiting_for_device;
-    case 'T':
-      return thread_condition::stopped;
-    case 't':
-      return thread_condition::traced;
-    default:
-      return thread_condition::unknown;
+    case 'R': return thread_condition::running;
+    case 'S': return thread_condition::sleeping;
+    case 'D': return thread_condition::waiting_for_device;
+    case 'T': return thread_condition::stopped;
+    case 't': return thread_condition::traced;
+    default: return thread_condition::unknown;
   }
 }
 

@@ -34,7 +34,7 @@ struct seen_block {
 };
 // What walk_blocks() came upon.
 struct walk_end {
-  bool end_is_sound = true;         // false: where the blocks end is not known, and none was visited
+  bool end_is_sound = true;  // false: where the blocks end is not known, and none was visited
   std::uint32_t end = 0;
   std::uint32_t damaged_lines = 0;  // lines that were passed without a block
   std::uint32_t first_damaged = 0;

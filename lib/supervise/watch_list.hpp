@@ -38,8 +38,7 @@ struct watched_process {
 class watch_list {
  public:
   using complaint = std::function<void(const std::system_error&)>;
-  watch_list(const mapping& where, event_set& events, complaint complain)
-      : where_(where), events_(events), complain_(std::move(complain)) {}
+  watch_list(const mapping& where, event_set& events, complaint complain) : where_(where), events_(events), complain_(std::move(complain)) {}
 
   // Looks through the table for processes that are new, and asks after those without a handle.
   // Returns: the identities of processes that have ended, and that were not told.

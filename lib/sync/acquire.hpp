@@ -19,9 +19,9 @@ struct patience {
 };
 
 struct acquisition {
-  bool acquired = false;       // false without an error: somebody else has it
+  bool acquired = false;  // false without an error: somebody else has it
   std::error_code error;
-  std::exception_ptr thrown;   // what the repair threw
+  std::exception_ptr thrown;  // what the repair threw
 };
 
 // Acquires the mutex from the start. Throws what attach_this_thread() throws.

@@ -29,8 +29,9 @@ constexpr std::chrono::milliseconds spare_slice(5);
 
 void require_robust_list(const mapping& where) {
   if (has_robust_list()) return;
-  fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one: a seccomp filter or an emulator that "
-                                                "drops set_robust_list, or a thread made by raw clone");
+  fail(errc::no_robust_list, where.describe() +
+                                 ": found that the kernel has no robust list of this thread, expected one: a seccomp filter or an emulator that "
+                                 "drops set_robust_list, or a thread made by raw clone");
 }
 
 attachment& use_spare(const std::shared_ptr<mapping>& where) {

@@ -31,8 +31,7 @@ std::string holder_of(const mapping* where, lock_state state) {
   if (!holder) return "nobody";
   if (where == nullptr || holder.index_plus_1 > where->record_count()) return "an unknown thread";
   const thread_record& record = where->record(holder.index_plus_1 - 1);
-  return "pid " + std::to_string(record.pid.load(std::memory_order_relaxed)) + " tid " +
-         std::to_string(record.tid.load(std::memory_order_relaxed));
+  return "pid " + std::to_string(record.pid.load(std::memory_order_relaxed)) + " tid " + std::to_string(record.tid.load(std::memory_order_relaxed));
 }
 
 std::string held_here(const mapping* where, const lock_bytes& lock) {

@@ -150,8 +150,7 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
     return enter_or_leave(at, then == after_repair::enter, true);
   }
   const bool last = attempts >= where.constants().attempts;
-  store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
-                 : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
+  store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {}) : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
   log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
   settled result = leave(at, errc::repair_failed);
   result.thrown = outcome.thrown;

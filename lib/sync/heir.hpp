@@ -21,9 +21,9 @@ struct arrival {
 };
 
 struct settled {
-  std::error_code error;        // none: the mutex is consistent
-  bool repaired = false;        // a repair ran and succeeded
-  std::exception_ptr thrown;    // what the repair threw
+  std::error_code error;      // none: the mutex is consistent
+  bool repaired = false;      // a repair ran and succeeded
+  std::exception_ptr thrown;  // what the repair threw
 };
 
 // Makes the mutex consistent, by a repair if one is due. `enter`: afterwards the calling thread is inside; otherwise, and on any error, it has given

@@ -28,7 +28,7 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
     crash_barrier();  // there before it goes from where it was
   }
   last->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count
-  crash_barrier();  // empty before the place is free for a signal handler's entry
+  crash_barrier();                                  // empty before the place is free for a signal handler's entry
   mine.top = last;
 }
 

@@ -70,7 +70,8 @@ bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {
 void require_intact(const permit_pool_head& head, std::uint32_t words) {
   if (is_intact(head, words)) return;
   fail(errc::damaged, "permit pool: found " + std::to_string(head.permits) + " permits of " + std::to_string(head.words) + " and magic " +
-                          std::to_string(head.magic) + ", expected a pool with room for " + std::to_string(words) + " that was constructed in a segment");
+                          std::to_string(head.magic) + ", expected a pool with room for " + std::to_string(words) +
+                          " that was constructed in a segment");
 }
 
 struct seeker {
@@ -134,7 +135,8 @@ held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_c
   std::uint64_t me = quick_word(&head);
   if (me == 0) {
     const bool in_repair = this_thread::slot().wiped->repairs != 0;
-    if (in_repair && until != steady_clock::time_point::min()) fail(errc::in_repair, "permit pool: found a repair under way, expected acquire() outside of repairs");
+    if (in_repair && until != steady_clock::time_point::min())
+      fail(errc::in_repair, "permit pool: found a repair under way, expected acquire() outside of repairs");
     attachment& mine = attach_this_thread(require_in_segment(&head, "permit pool"));
     if (!in_repair) this_thread::activate(mine);
     me = word_of(mine.index + 1, *mine.record);

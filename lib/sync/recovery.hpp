@@ -12,10 +12,10 @@ namespace outlive::detail {
 
 // What was done at one mutex of a dead thread's record.
 struct recovered_lock {
-  pid_t pid;                  // of the dead thread, read while the mutex still pinned its record
+  pid_t pid;  // of the dead thread, read while the mutex still pinned its record
   pid_t tid;
   std::uint64_t offset;
-  bool busy;                  // a living thread has the mutex
+  bool busy;  // a living thread has the mutex
   bool adopted;
   settled result;
 };

@@ -35,7 +35,8 @@ robust_condition_variable::~robust_condition_variable() {
 
 void robust_condition_variable::require_intact() const {
   if (magic_ == condition_magic) return;
-  fail(errc::damaged, "robust condition variable: found bytes of something else, or of one that was destroyed, expected one that was constructed in a segment");
+  fail(errc::damaged,
+       "robust condition variable: found bytes of something else, or of one that was destroyed, expected one that was constructed in a segment");
 }
 
 void robust_condition_variable::wake_one() noexcept {

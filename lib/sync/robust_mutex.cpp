@@ -52,13 +52,16 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
-  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]] return not_tried;
-  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]] return not_tried;  // no native call on it
+  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]]
+    return not_tried;
+  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]]
+    return not_tried;    // no native call on it
   slot.top = entry + 1;  // counted first: the place is taken before anything stands in it
   crash_barrier();
   held_list::put(*entry, offset, return_address);
   const int rc = native_mutex::try_lock(lock.native);
-  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]] return rc;
+  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]]
+    return rc;
   lock.state.store(slot.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
   shared_u64& count = slot.record->acquisitions;
@@ -101,15 +104,17 @@ bool acquire_coded(lock_bytes& lock, int so_far, patience how_long, const void* 
 inline bool unlock_quickly(lock_bytes& lock) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
-  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]] return false;
+  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]]
+    return false;
   held_entry* const entry = slot.top - 1;
-  if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]] return false;  // not the newest, or repaired
+  if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]]
+    return false;  // not the newest, or repaired
   lock.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // out, before the mutex is anybody's
   native_mutex::unlock(lock.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
+  crash_barrier();                                   // the entry until after the native unlock (U10)
   entry->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count (adoption.cpp)
-  crash_barrier();  // empty before its place is free
+  crash_barrier();                                   // empty before its place is free
   slot.top = entry;
   return true;
 }
@@ -136,8 +141,8 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
   }
   const std::uint32_t index = names::intern(*where, lock_class, name_kind::lock_class);
   const auto value_offset = static_cast<std::uint32_t>(guards.value_offset);
-  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.hash, value_offset),
-                    value_offset, guards.name);
+  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.hash, value_offset), value_offset,
+                    guards.name);
   auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
   native_mutex::init(bytes.native);
   bytes.lock_class = index;
@@ -155,14 +160,16 @@ robust_mutex::~robust_mutex() {
 void robust_mutex::lock() {
   lock_bytes& bytes = bytes_of(*this);
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  if (so_far != entered) [[unlikely]] lock_slowly(bytes, so_far, __builtin_return_address(0));
+  if (so_far != entered) [[unlikely]]
+    lock_slowly(bytes, so_far, __builtin_return_address(0));
 }
 
 void robust_mutex::lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  if (so_far != entered) [[unlikely]] acquire_coded(bytes, so_far, patience::unlimited(), __builtin_return_address(0), error);
+  if (so_far != entered) [[unlikely]]
+    acquire_coded(bytes, so_far, patience::unlimited(), __builtin_return_address(0), error);
 }
 
 bool robust_mutex::try_lock() {
@@ -193,18 +200,21 @@ bool robust_mutex::try_lock_deadline(steady_point deadline, std::error_code& err
 
 void robust_mutex::unlock() {
   lock_bytes& bytes = bytes_of(*this);
-  if (!unlock_quickly(bytes)) [[unlikely]] unlock_slowly(bytes);
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    unlock_slowly(bytes);
 }
 
 void robust_mutex::unlock(std::error_code& error) noexcept {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
-  if (!unlock_quickly(bytes)) [[unlikely]] error = detail::release(bytes);
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    error = detail::release(bytes);
 }
 
 void robust_mutex::release() noexcept {
   lock_bytes& bytes = bytes_of(*this);
-  if (!unlock_quickly(bytes)) [[unlikely]] static_cast<void>(detail::release(bytes));
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    static_cast<void>(detail::release(bytes));
 }
 
 bool robust_mutex::recovered() const noexcept {

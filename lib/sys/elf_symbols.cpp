@@ -58,12 +58,11 @@ struct sections {
   ElfW(Ehdr) header{};
 
   explicit sections(const mapped_file& of) noexcept : file(of) {
-    if (!file.read(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-        header.e_shentsize != sizeof(ElfW(Shdr))) {
+    if (!file.read(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shentsize != sizeof(ElfW(Shdr))) {
       header.e_shnum = 0;
     }
   }
-  [[nodiscard]] bool get(unsigned index, ElfW(Shdr)& section) const noexcept {
+  [[nodiscard]] bool get(unsigned index, ElfW(Shdr) & section) const noexcept {
     return index < header.e_shnum && file.read(header.e_shoff + std::uint64_t{index} * sizeof section, section);
   }
 };
@@ -80,14 +79,14 @@ bool has_build_id(const sections& all, std::string_view wanted) noexcept {
   return false;
 }
 
-std::string_view name_at(const sections& all, const ElfW(Shdr)& strings, std::uint64_t offset) noexcept {
+std::string_view name_at(const sections& all, const ElfW(Shdr) & strings, std::uint64_t offset) noexcept {
   const auto bytes = all.file.part(strings.sh_offset, strings.sh_size);
   if (offset >= bytes.size()) return {};
   const char* const text = reinterpret_cast<const char*>(bytes.data()) + offset;
   return {text, strnlen(text, bytes.size() - offset)};
 }
 
-std::string_view function_in(const sections& all, const ElfW(Shdr)& table, std::uint64_t offset, std::uint64_t& within) noexcept {
+std::string_view function_in(const sections& all, const ElfW(Shdr) & table, std::uint64_t offset, std::uint64_t& within) noexcept {
   ElfW(Shdr) strings{};
   if (!all.get(table.sh_link, strings)) return {};
   for (std::uint64_t at = 0; at + sizeof(ElfW(Sym)) <= table.sh_size; at += sizeof(ElfW(Sym))) {

@@ -15,7 +15,7 @@ struct loaded_module {
   std::uint64_t begin;  // of its lowest and highest loaded byte
   std::uint64_t end;
   std::string_view path;
-  std::string_view build_id;  // raw bytes, at most 20 of them
+  std::string_view build_id;       // raw bytes, at most 20 of them
   std::uint64_t frame_header = 0;  // address of its .eh_frame_hdr, by which it is unwound; 0: it has none
 };
 

@@ -108,13 +108,8 @@ bool unlink(const std::string& path) {
 file_info inspect(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) fail(errno, "fstat");
-  return {info.st_dev,
-          info.st_ino,
-          static_cast<std::uint64_t>(info.st_size),
-          info.st_uid,
-          static_cast<unsigned>(info.st_mode & 0777),
-          S_ISREG(info.st_mode),
-          info.st_nlink};
+  return {info.st_dev,           info.st_ino,  static_cast<std::uint64_t>(info.st_size), info.st_uid, static_cast<unsigned>(info.st_mode & 0777),
+          S_ISREG(info.st_mode), info.st_nlink};
 }
 
 bool is_memfd(int fd) noexcept {

@@ -31,7 +31,7 @@ namespace shared_memory {
 struct file_info {
   std::uint64_t device, inode, size;
   std::uint32_t owner;
-  unsigned mode;      // permission bits
+  unsigned mode;  // permission bits
   bool regular;
   std::uint64_t links;  // names that the file has
 };

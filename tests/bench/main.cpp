@@ -129,14 +129,13 @@ int run(const arguments& asked) {
     std::cerr << "outlive_bench: not measured: " << one.name << ": " << one.not_measured << '\n';
   }
   const double others = foreign_load();
-  const auto targets =
-      asked.check ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); }) : std::vector<target>();
+  const auto targets = asked.check ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); }) : std::vector<target>();
 
   auto machine = surroundings();
   if (asked.json_file != "-") {
-    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux " << machine["kernel"].get<std::string>()
-              << ", " << machine["libc"].get<std::string>() << ", " << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed
-              << ", " << asked.run.rounds << " rounds\n\n";
+    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux " << machine["kernel"].get<std::string>() << ", "
+              << machine["libc"].get<std::string>() << ", " << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed << ", "
+              << asked.run.rounds << " rounds\n\n";
     print_table(std::cout, summaries);
     std::cout << "\nOther processes took " << static_cast<int>(others * 100 + 0.5) << " % of the CPUs.\n";
     if (others > 0.1) std::cout << "That is much: take the times with care, and measure again when the machine is quiet.\n";

@@ -106,8 +106,7 @@ class director {
   void be_holder(std::uint32_t number) {
     pin_to(cpus_.other_cpu);
     if (scene_.resident_bytes != 0) {
-      auto* bytes =
-          static_cast<volatile char*>(::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      auto* bytes = static_cast<volatile char*>(::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
       require(bytes != MAP_FAILED, "no memory for the holder");
       for (std::size_t i = 0; i < scene_.resident_bytes; i += 4096) bytes[i] = 1;
     }

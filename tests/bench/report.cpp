@@ -93,15 +93,13 @@ void print_table(std::ostream& out, const std::vector<summary>& summaries) {
 void print_targets(std::ostream& out, const std::vector<target>& targets) {
   std::size_t width = 6;
   for (const auto& one : targets) width = std::max(width, one.what.size());
-  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10) << "at most" << std::setw(12)
-      << "measured"
+  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10) << "at most" << std::setw(12) << "measured"
       << "  met\n";
   for (const auto& one : targets) {
     out << std::left << std::setw(static_cast<int>(width)) << one.what << std::right << std::setw(10) << number(one.limit) << std::setw(12)
         << (one.measured ? number(*one.measured) : "-") << "  ";
     out << (!one.measured ? "not measured" : one.met() ? "yes" : "NO");
-    if (one.aim && one.measured && one.met())
-      out << (*one.measured <= *one.aim ? ", and the aim of " : ", not the aim of ") << number(*one.aim);
+    if (one.aim && one.measured && one.met()) out << (*one.measured <= *one.aim ? ", and the aim of " : ", not the aim of ") << number(*one.aim);
     out << '\n';
   }
 }

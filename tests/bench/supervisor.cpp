@@ -170,8 +170,8 @@ figure race(unsigned threads, unsigned rounds) {
     const double second = reference_first ? both.by_supervisor() : both.by_pidfd();
     if (i >= 3) ratios.push_back(reference_first ? second / first : first / second);  // the first rounds warm up
   }
-  return {"death to free mutex, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + " attached, of the pidfd's wake-up",
-          2, median(ratios)};
+  return {"death to free mutex, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + " attached, of the pidfd's wake-up", 2,
+          median(ratios)};
 }
 
 // ---- sweeps -----------------------------------------------------------------------------------------------------------
@@ -222,8 +222,7 @@ std::vector<figure> sweep(unsigned rounds) {
   }
   ::getrusage(RUSAGE_SELF, &after);
   const auto us = [](const rusage& use) {
-    return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
-           static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+    return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
   };
   return {{"sweep, a million mutexes, 256 threads that hold, ms", 1, median(ms)},
           {"CPU of a supervisor at rest beside its sweeps, ms in 2 s", 1, (us(after) - us(before)) / 1e3}};

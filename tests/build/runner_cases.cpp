@@ -8,13 +8,21 @@
 
 TEST(ends, passes) {}
 
-TEST(ends, fails) { FAIL() << "meant to fail"; }
+TEST(ends, fails) {
+  FAIL() << "meant to fail";
+}
 
-TEST(ends, skips) { GTEST_SKIP() << "meant to be skipped"; }
+TEST(ends, skips) {
+  GTEST_SKIP() << "meant to be skipped";
+}
 
-TEST(ends, aborts) { std::abort(); }
+TEST(ends, aborts) {
+  std::abort();
+}
 
-TEST(ends, exits_early) { std::_Exit(0); }
+TEST(ends, exits_early) {
+  std::_Exit(0);
+}
 
 TEST(ends, hangs) {
   for (;;) {

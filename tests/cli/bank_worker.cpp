@@ -34,7 +34,9 @@ struct accounts {
   bool under_way = false;  // the old values count
 };
 
-void crash_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+void crash_barrier() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 volatile std::sig_atomic_t asked_to_end = 0;
 

@@ -1,7 +1,7 @@
 // Crashes where a recorder has it hard: with the dynamic loader's lock in hand, without the segment, in its own handler.
+#include <link.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <link.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>

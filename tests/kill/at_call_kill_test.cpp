@@ -45,8 +45,8 @@ std::string run_once(const scenario& plan, int n) {
     plan.approach(all);
     const auto* mutex = reinterpret_cast<const char*>(&all.mutex());
     const auto* base = static_cast<const char*>(all.where().base());
-    the_trap = plan.whole_segment ? trap{base, base + all.where().size_bytes(), n, place.get()}
-                                  : trap{mutex, mutex + sizeof(robust_mutex), n, place.get()};
+    the_trap =
+        plan.whole_segment ? trap{base, base + all.where().size_bytes(), n, place.get()} : trap{mutex, mutex + sizeof(robust_mutex), n, place.get()};
     plan.act(all);
     the_trap.left = -1;
     all.value().mend();
@@ -109,10 +109,7 @@ TEST(at_call_kill_test, an_heir_killed_before_its_repair_leaves_it_to_the_next_a
   run({
       .before = [](const accounts& all) { kill_a_holder(all); },
       .act = [](const accounts& all) { all.mutex().lock(); },
-      .costs = {{"before trylock", {true, 1}},
-                {"after trylock", {true, 1}},
-                {"before consistent", {false, 1}},
-                {"after consistent", {false, 1}}},
+      .costs = {{"before trylock", {true, 1}}, {"after trylock", {true, 1}}, {"before consistent", {false, 1}}, {"after consistent", {false, 1}}},
       .deaths = 4,
   });
 }

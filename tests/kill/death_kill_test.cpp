@@ -69,8 +69,7 @@ TEST_P(kinds_of_death_kill_test, a_blocked_locker_repairs_once) {
   EXPECT_EQ(all_.repairs(), 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(every_kind, kinds_of_death_kill_test, ::testing::ValuesIn(all_deaths),
-                         [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(every_kind, kinds_of_death_kill_test, ::testing::ValuesIn(all_deaths), [](const auto& test) { return name_of(test.param); });
 
 // What ends the process may come from any of its threads; the owner is not the main one here.
 class process_death_kill_test : public ::testing::TestWithParam<death> {

@@ -38,9 +38,8 @@ TEST(entering_kill_test, a_thread_that_is_entering_is_not_condemned_by_a_dead_on
   if (const auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
   accounts all(2, small_segment(), accounts::record::none);
   // The dead one's record tells of account 0, which is long repaired, and is kept by account 1, which is not.
-  const auto repair = on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
-    return all.index_of(death.mutex()) == 0 ? all.mend(x, death) : failed;
-  });
+  const auto repair = on_owner_death<account>(
+      all.where(), "account", [&](account& x, const owner_death& death) { return all.index_of(death.mutex()) == 0 ? all.mend(x, death) : failed; });
   child owner("owner", [&](agent&) {
     all.lock_and_tear(0);
     all.lock_and_tear(1);

@@ -209,8 +209,7 @@ TEST_P(attempts_kill_test, recoverers_that_die_use_them_up_as_well) {
   EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
 }
 
-INSTANTIATE_TEST_SUITE_P(limit, attempts_kill_test, ::testing::Values(1u, 3u, 63u),
-                         [](const auto& test) { return std::to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(limit, attempts_kill_test, ::testing::Values(1u, 3u, 63u), [](const auto& test) { return std::to_string(test.param); });
 
 TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   accounts all;

@@ -117,8 +117,8 @@ TEST(kill_point, print_tells_the_name_the_process_and_the_text) {
   OUTLIVE_KILL_POINT("here");
   arm_kill_points("");
   OUTLIVE_KILL_POINT("here");
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "outlive: kill point here, process " + std::to_string(::getpid()) + ", thread " +
-                                                          std::to_string(::gettid()) + ": a text\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "outlive: kill point here, process " + std::to_string(::getpid()) + ", thread " + std::to_string(::gettid()) + ": a text\n");
 }
 
 // How often a percentage applies, in the order of visits.

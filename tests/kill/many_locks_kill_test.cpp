@@ -101,8 +101,7 @@ TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(held, many_locks_kill_test, ::testing::Values(1u, 2u, 64u),
-                         [](const auto& test) { return std::to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(held, many_locks_kill_test, ::testing::Values(1u, 2u, 64u), [](const auto& test) { return std::to_string(test.param); });
 
 }  // namespace
 }  // namespace outlive::testing

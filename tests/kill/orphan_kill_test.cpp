@@ -120,9 +120,8 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
 // A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan cannot be made
 // through outlive.
 INSTANTIATE_TEST_SUITE_P(every_kind_but_raw_fork, orphan_kill_test,
-                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread,
-                                           orphan_kind::list_unset, orphan_kind::process_mrelease, orphan_kind::read_only,
-                                           orphan_kind::damaged_list),
+                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
+                                           orphan_kind::process_mrelease, orphan_kind::read_only, orphan_kind::damaged_list),
                          [](const auto& test) { return name_of(test.param); });
 
 class special_orphans_kill_test : public ::testing::Test {
@@ -150,8 +149,7 @@ TEST_F(special_orphans_kill_test, a_child_by_raw_clone_is_refused_before_it_can_
 TEST_F(special_orphans_kill_test, a_word_that_no_record_stands_behind_is_adopted_without_a_repair) {
   // Natively locked by a child by raw clone, with its parent's TID: both are dead, and nobody was inside in outlive's
   // sense.
-  child owner("owner",
-              [&](agent&) { die_leaving_orphans(orphan_kind::raw_fork, {.acquire = [&] { pthread_mutex_lock(&native(all_)); }}); });
+  child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::raw_fork, {.acquire = [&] { pthread_mutex_lock(&native(all_)); }}); });
   expect_orphaned(owner, orphan_kind::raw_fork);
   ASSERT_NE(futex_word(native(all_)) & FUTEX_TID_MASK, 0u);
   expect_survivor(all_, 0, false);
@@ -175,9 +173,8 @@ TEST_F(special_orphans_kill_test, the_word_of_a_living_stranger_is_not_adopted) 
 }
 
 TEST_F(special_orphans_kill_test, exec_from_a_thread_orphans_while_the_process_lives_on) {
-  child owner("owner", [&](agent&) {
-    die_leaving_orphans(orphan_kind::exec_from_thread, {.acquire = [&] { all_.lock_and_tear(); }, .live_on = true});
-  });
+  child owner("owner",
+              [&](agent&) { die_leaving_orphans(orphan_kind::exec_from_thread, {.acquire = [&] { all_.lock_and_tear(); }, .live_on = true}); });
   expect_orphaned(owner, orphan_kind::exec_from_thread, true);
   EXPECT_FALSE(owner.ended());
   expect_survivor(all_, 0, true);
@@ -228,8 +225,7 @@ TEST_F(special_orphans_kill_test, an_orphaned_heir_is_followed_by_another) {
   // The heir dies in its repair, and the kernel does not mark the lock: the second death is adopted as well.
   kill_a_holder(all_);
   child heir("heir", [&](agent&) {
-    const auto dying =
-        on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { die_leaving_orphans(orphan_kind::list_unset, {}); });
+    const auto dying = on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { die_leaving_orphans(orphan_kind::list_unset, {}); });
     all_.mutex().lock();
   });
   expect_orphaned(heir, orphan_kind::list_unset);

@@ -106,8 +106,7 @@ TEST_F(owner_kill_test, every_way_to_acquire_inherits) {
       {"try_lock_for", [](robust_mutex& m) { return m.try_lock_for(default_timeout()); }},
       {"try_lock_for nothing", [](robust_mutex& m) { return m.try_lock_for(milliseconds(0)); }},
       {"try_lock_until the past", [](robust_mutex& m) { return m.try_lock_until(std::chrono::steady_clock::now() - milliseconds(5)); }},
-      {"try_lock_until on another clock",
-       [](robust_mutex& m) { return m.try_lock_until(std::chrono::system_clock::now() + default_timeout()); }},
+      {"try_lock_until on another clock", [](robust_mutex& m) { return m.try_lock_until(std::chrono::system_clock::now() + default_timeout()); }},
   };
   unsigned repairs = 0;
   for (const auto& [name, acquire] : ways) {

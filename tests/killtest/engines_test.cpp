@@ -65,9 +65,8 @@ class write_faults : public ::testing::TestWithParam<engine> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(by, write_faults, ::testing::Values(engine::page_protection, engine::protection_keys), [](const auto& each) {
-  return each.param == engine::page_protection ? "page_protection" : "protection_keys";
-});
+INSTANTIATE_TEST_SUITE_P(by, write_faults, ::testing::Values(engine::page_protection, engine::protection_keys),
+                         [](const auto& each) { return each.param == engine::page_protection ? "page_protection" : "protection_keys"; });
 
 TEST_P(write_faults, find_the_states_that_the_next_engine_finds) {
   using repair_of_bank = repair_result (*)(bank&, const owner_death&);
@@ -84,7 +83,9 @@ TEST_P(write_faults, see_a_store_across_two_pages_as_one) {
   scenario what;
   what.name = "stores across pages";
   what.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<two_pages>>("pages", "pages")); };
-  what.repairs = [](segment& seg) { return all_of(on_owner_death<two_pages>(seg, "pages", [](two_pages&, const owner_death&) { return repaired; })); };
+  what.repairs = [](segment& seg) {
+    return all_of(on_owner_death<two_pages>(seg, "pages", [](two_pages&, const owner_death&) { return repaired; }));
+  };
   what.victim = [](segment& seg) {
     auto held = seg.find<guarded<two_pages>>("pages")->lock();
     unsigned char* const border = held->bytes + (4096 - reinterpret_cast<std::uintptr_t>(held->bytes) % 4096) % 4096;

@@ -83,7 +83,8 @@ TEST(explore, a_verdict_that_depends_on_the_heirs_process_is_told) {
   how.depth = 1;
   const report found = explore(forgets, how);
   EXPECT_GT(found.failed(), 1U) << found;
-  EXPECT_THAT(found.summary(), HasSubstr("model differs from reality: after a real SIGKILL the heir came to \"invariant violated\" nobody was asked before"));
+  EXPECT_THAT(found.summary(),
+              HasSubstr("model differs from reality: after a real SIGKILL the heir came to \"invariant violated\" nobody was asked before"));
 }
 
 // ---- what the report says of the source -------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ inline repair_result roll_back_all_but_one(table& of, const owner_death&) {
 
 inline std::string all_cells_are_equal(const table& of) {
   for (std::size_t i = 1; i < table::cells; ++i) {
-    if (of.cell[i] != of.cell[0]) return "cell " + std::to_string(i) + " is " + std::to_string(of.cell[i]) + ", and cell 0 " + std::to_string(of.cell[0]);
+    if (of.cell[i] != of.cell[0])
+      return "cell " + std::to_string(i) + " is " + std::to_string(of.cell[i]) + ", and cell 0 " + std::to_string(of.cell[0]);
   }
   return of.journalled == 0 ? std::string() : "a change is still under way";
 }

@@ -156,7 +156,8 @@ TEST(must_find, a_repair_that_gives_up) {
 
 // ---- a lock that is never released ------------------------------------------------------------------------------------
 TEST(must_find, a_lock_that_is_taken_and_never_released) {
-  scenario forgets = scenario_of<counters>("forgets", [](counters&, const owner_death&) { return repaired; }, &count_both, &anything_goes);
+  scenario forgets = scenario_of<counters>(
+      "forgets", [](counters&, const owner_death&) { return repaired; }, &count_both, &anything_goes);
   forgets.victim = [](segment& seg) { seg.find<guarded<counters>>("thing")->mutex().lock(); };
   const report found = explore(forgets);
   expect_only(found, verdict::lock_never_released);

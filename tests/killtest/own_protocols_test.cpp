@@ -47,17 +47,21 @@ void expect_survives(const scenario& what, const explore_options& how) {
 }
 
 TEST(own_protocols, lock_and_unlock) {
-  expect_survives(of_mutex("lock, unlock", [](robust_mutex& mutex) {
-    mutex.lock();
-    mutex.unlock();
-  }), inside());
+  expect_survives(of_mutex("lock, unlock",
+                           [](robust_mutex& mutex) {
+                             mutex.lock();
+                             mutex.unlock();
+                           }),
+                  inside());
 }
 
 TEST(own_protocols, try_lock_and_timed_lock) {
-  expect_survives(of_mutex("try_lock, try_lock_for", [](robust_mutex& mutex) {
-    if (mutex.try_lock()) mutex.unlock();
-    if (mutex.try_lock_for(std::chrono::milliseconds(1))) mutex.unlock();
-  }), inside());
+  expect_survives(of_mutex("try_lock, try_lock_for",
+                           [](robust_mutex& mutex) {
+                             if (mutex.try_lock()) mutex.unlock();
+                             if (mutex.try_lock_for(std::chrono::milliseconds(1))) mutex.unlock();
+                           }),
+                  inside());
 }
 
 TEST(own_protocols, nested_locks_released_out_of_order) {
@@ -80,7 +84,10 @@ TEST(own_protocols, nested_locks_released_out_of_order) {
 }
 
 TEST(own_protocols, a_repair_that_fails_first) {
-  scenario twice = of_mutex("failing repair", [](robust_mutex& mutex) { mutex.lock(); mutex.unlock(); });
+  scenario twice = of_mutex("failing repair", [](robust_mutex& mutex) {
+    mutex.lock();
+    mutex.unlock();
+  });
   // By the attempt, which the segment counts: the first of a death fails.
   twice.repairs = [](segment& seg) {
     return all_of(on_owner_death(seg, "class", [](const owner_death& death) { return death.attempt() == 1 ? failed : repaired; }));
@@ -131,18 +138,23 @@ scenario of_directory(std::string title, void (*victim)(segment&)) {
 }
 
 TEST(own_protocols, directory_insert) {
-  EXPECT_SURVIVES_KILLS(of_directory("insert", [](segment& seg) {
-    static_cast<void>(seg.find_or_construct<cell>("new"));
-    static_cast<void>(seg.find_or_construct<cell>("an object whose name does not fit into the header of its block"));
-  }), inside());
+  EXPECT_SURVIVES_KILLS(
+      of_directory("insert",
+                   [](segment& seg) {
+                     static_cast<void>(seg.find_or_construct<cell>("new"));
+                     static_cast<void>(seg.find_or_construct<cell>("an object whose name does not fit into the header of its block"));
+                   }),
+      inside());
 }
 
 TEST(own_protocols, directory_destroy_and_use_of_the_freed_block) {
-  EXPECT_SURVIVES_KILLS(of_directory("destroy", [](segment& seg) {
-    seg.destroy<cell>("b");
-    static_cast<void>(seg.find_or_construct<cell>("new"));
-    seg.destroy<cell>("a");
-  }), inside());
+  EXPECT_SURVIVES_KILLS(of_directory("destroy",
+                                     [](segment& seg) {
+                                       seg.destroy<cell>("b");
+                                       static_cast<void>(seg.find_or_construct<cell>("new"));
+                                       seg.destroy<cell>("a");
+                                     }),
+                        inside());
 }
 
 TEST(own_protocols, a_guarded_transfer_in_all_books) {

@@ -25,7 +25,8 @@ inline std::string counts_are_right(const pool::shard& table) {
     ++found;
     const auto wanted = expected.find(each.word());
     if (wanted == expected.end()) return "the table has the word \"" + std::string(each.word()) + "\", which no chunk has";
-    if (wanted->second != each.count) return std::string(each.word()) + " is counted " + std::to_string(each.count) + " times, not " + std::to_string(wanted->second);
+    if (wanted->second != each.count)
+      return std::string(each.word()) + " is counted " + std::to_string(each.count) + " times, not " + std::to_string(wanted->second);
   }
   return found == expected.size() ? std::string() : std::to_string(found) + " words in the table, not " + std::to_string(expected.size());
 }

@@ -61,8 +61,7 @@ segment_options small_segment() {
   return options;
 }
 
-accounts::accounts(unsigned count, const segment_options& options, record of_the_test)
-    : where_(segment::anonymous(options)), count_(count) {
+accounts::accounts(unsigned count, const segment_options& options, record of_the_test) : where_(segment::anonymous(options)), count_(count) {
   if (of_the_test == record::taken) note(where_, 0);
   for (unsigned i = 0; i < count; ++i) {
     all_[i] = &where_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
@@ -166,8 +165,7 @@ survival try_to_survive(const accounts& all, unsigned index, milliseconds limit,
   try {
     survivor.wait_for("done", limit);
   } catch (const std::exception& failure) {
-    ADD_FAILURE_AT(at.file, at.line) << "lock() of account " << index << " did not return: " << failure.what() << '\n'
-                                     << all.who_holds_what();
+    ADD_FAILURE_AT(at.file, at.line) << "lock() of account " << index << " did not return: " << failure.what() << '\n' << all.who_holds_what();
     return {};
   }
   survivor.expect_exit(0, at);
@@ -183,8 +181,7 @@ void expect_survivor(const accounts& all, unsigned index, bool recovered, source
   const survival how = try_to_survive(all, index, default_timeout(), at);
   if (!how.returned) return;
   if (!how.acquired) {
-    ADD_FAILURE_AT(at.file, at.line) << "the survivor did not get account " << index << ": " << how.error.message() << '\n'
-                                     << all.who_holds_what();
+    ADD_FAILURE_AT(at.file, at.line) << "the survivor did not get account " << index << ": " << how.error.message() << '\n' << all.who_holds_what();
     return;
   }
   if (how.recovered != recovered) {

@@ -126,14 +126,13 @@ TEST_F(registration_ends_process_test, its_callback_ends_on_the_thread_that_take
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
   for (int round = 0; round < 30; ++round) {
     shared_value<std::uint32_t> inside, let_go;
-    std::optional<repair_registration> repair(
-        on_owner_death(*segment_, "class", [&, kept = std::make_shared<owned>(*this)](const owner_death&) {
-          inside.store(1);
-          EXPECT_TRUE(let_go.wait_equal(1));
-          const sched_param none{};
-          EXPECT_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
-          return repaired;
-        }));
+    std::optional<repair_registration> repair(on_owner_death(*segment_, "class", [&, kept = std::make_shared<owned>(*this)](const owner_death&) {
+      inside.store(1);
+      EXPECT_TRUE(let_go.wait_equal(1));
+      const sched_param none{};
+      EXPECT_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+      return repaired;
+    }));
     ended_on_ = 0;
     std::thread([&] { mutex_->lock(); }).join();  // as far as the mutex goes, its owner died
     std::thread heir([&] {

@@ -170,8 +170,7 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-INSTANTIATE_TEST_SUITE_P(by, ends_its_thread_test, ::testing::Bool(),
-                         [](const auto& test) { return test.param ? "cancellation" : "pthread_exit"; });
+INSTANTIATE_TEST_SUITE_P(by, ends_its_thread_test, ::testing::Bool(), [](const auto& test) { return test.param ? "cancellation" : "pthread_exit"; });
 
 }  // namespace
 }  // namespace outlive::testing

@@ -104,8 +104,7 @@ TEST_F(segment_directory_death, one_who_waits_for_a_killed_constructor_goes_on) 
 
 TEST_F(segment_directory_death, killed_constructors_use_up_neither_places_nor_memory) {
   for (int i = 0; i < 40; ++i) {  // there are 16 places, and room for 32 such objects
-    child victim("victim",
-                 [&](agent& parent) { segment::open(name).find_or_construct<slow>("slow " + std::to_string(i), &parent, begun, 1); });
+    child victim("victim", [&](agent& parent) { segment::open(name).find_or_construct<slow>("slow " + std::to_string(i), &parent, begun, 1); });
     kill_at(victim, "constructing");
   }
   for (int i = 0; i < 16; ++i) EXPECT_EQ(seg.find_or_construct<slow>("whole " + std::to_string(i), nullptr, begun, i).value, i);

@@ -57,8 +57,7 @@ TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
   EXPECT_EQ(death.recovered[0].outcome, recovery_outcome::repaired);
   EXPECT_EQ(death.recovered[0].mutex_name, "account 1");
   EXPECT_GT(death.recovery_time.count(), 0);
-  EXPECT_EQ(to_string(death),
-            "pid " + std::to_string(owner.pid()) + " (" + death.command_name + ") exited with code 3: 1 mutex recovered, 0 not");
+  EXPECT_EQ(to_string(death), "pid " + std::to_string(owner.pid()) + " (" + death.command_name + ") exited with code 3: 1 mutex recovered, 0 not");
   EXPECT_TRUE(all_.value(1).whole());
   EXPECT_EQ(watch->watched(), 0u);
   EXPECT_TRUE(watch.idle()) << "an ended process is still a source of events";

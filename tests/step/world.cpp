@@ -45,8 +45,7 @@ segment_options world::small() {
   return options;
 }
 
-world::world(std::size_t locks, const segment_options& options)
-    : segment_(segment::anonymous(options)), owners_(locks), heirs_(locks) {
+world::world(std::size_t locks, const segment_options& options) : segment_(segment::anonymous(options)), owners_(locks), heirs_(locks) {
   for (std::size_t i = 0; i < locks; ++i) {
     locks_.push_back(&segment_.find_or_construct<guarded_twins>("twins " + std::to_string(i), "twins"));
   }
@@ -133,10 +132,8 @@ expectation world::expect_now(std::size_t index) const {
     case detail::lock_condition::consistent:
       if (!found.holder()) return {};
       return {true, names(owner) ? owner.tid : victim(), 0, 1};
-    case detail::lock_condition::repairing:
-      return {true, owner.tid, names(heir) ? heir.tid : victim(), found.attempts() + 1};
-    case detail::lock_condition::unrepaired:
-      return {true, !found.origin() ? -1 : owner.tid != 0 ? owner.tid : victim(), 0, found.attempts() + 1};
+    case detail::lock_condition::repairing: return {true, owner.tid, names(heir) ? heir.tid : victim(), found.attempts() + 1};
+    case detail::lock_condition::unrepaired: return {true, !found.origin() ? -1 : owner.tid != 0 ? owner.tid : victim(), 0, found.attempts() + 1};
     case detail::lock_condition::not_recoverable: break;
   }
   return {};
@@ -192,8 +189,8 @@ void world::compare(std::size_t index, const expectation& due, std::uint32_t rep
   const expectation got{true, heard.owner.load(), heard.former_heir.load(), heard.attempt.load()};
   if (got.owner == due.owner && got.former_heir == due.former_heir && got.attempt == due.attempt) return;
   std::ostringstream text;
-  text << which << "told owner " << got.owner << ", former heir " << got.former_heir << ", attempt " << got.attempt << "; it was "
-       << due.owner << ", " << due.former_heir << ", " << due.attempt;
+  text << which << "told owner " << got.owner << ", former heir " << got.former_heir << ", attempt " << got.attempt << "; it was " << due.owner
+       << ", " << due.former_heir << ", " << due.attempt;
   complain(tally_.wrong, text.str());
 }
 

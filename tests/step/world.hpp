@@ -68,11 +68,11 @@ struct tally {
   std::size_t points = 0;
   std::size_t repairs = 0;  // by the heir
   std::size_t stuck = 0;
-  std::size_t missed = 0;   // no repair although one was due
-  std::size_t not_due = 0;  // a repair although the mutex named nobody
-  std::size_t lost = 0;     // records that stay taken
-  std::size_t wrong = 0;    // names and attempts
-  std::size_t unlawful = 0; // the mutex or the held lists left in a state that the protocol does not know
+  std::size_t missed = 0;    // no repair although one was due
+  std::size_t not_due = 0;   // a repair although the mutex named nobody
+  std::size_t lost = 0;      // records that stay taken
+  std::size_t wrong = 0;     // names and attempts
+  std::size_t unlawful = 0;  // the mutex or the held lists left in a state that the protocol does not know
 };
 
 class world {
@@ -137,7 +137,8 @@ class world {
   struct in_all_processes {
     std::atomic<pid_t> victim{0};
     std::atomic<bool> die_in_repair{false};
-    std::atomic<std::uint32_t> needless{0};  // repairs of data that was consistent: a death between the holder's store and the user's first, and the like
+    std::atomic<std::uint32_t> needless{
+        0};  // repairs of data that was consistent: a death between the holder's store and the user's first, and the like
     told heir;
     told victim_told;
   };

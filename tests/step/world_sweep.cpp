@@ -95,9 +95,8 @@ sweep_result world::run(const sweep_plan& plan) {
 
 // docs/protocol.md quotes these rows.
 void world::print_row(const sweep_plan& plan, const sweep_result& result) const {
-  std::printf("| %s | %zu | %zu | %zu | %u | %zu | %zu | %zu | %zu | %zu | %zu |\n", plan.name.c_str(), result.length, tally_.points,
-              tally_.repairs, shared_->needless.load(), tally_.stuck, tally_.missed, tally_.not_due, tally_.lost, tally_.wrong,
-              tally_.unlawful);
+  std::printf("| %s | %zu | %zu | %zu | %u | %zu | %zu | %zu | %zu | %zu | %zu |\n", plan.name.c_str(), result.length, tally_.points, tally_.repairs,
+              shared_->needless.load(), tally_.stuck, tally_.missed, tally_.not_due, tally_.lost, tally_.wrong, tally_.unlawful);
 }
 
 }  // namespace outlive::testing

@@ -57,8 +57,7 @@ bool within(milliseconds span, Predicate predicate) {
   const deadline end(span);
   backoff pause;
   while (!predicate()) {
-    if (end.passed())
-      return static_cast<bool>(predicate());
+    if (end.passed()) return static_cast<bool>(predicate());
     pause.rest();
   }
   return true;
@@ -75,8 +74,7 @@ class shared_object {
   template <typename... Args>
   explicit shared_object(Args&&... args) {
     void* place = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (place == MAP_FAILED)
-      throw std::bad_alloc();
+    if (place == MAP_FAILED) throw std::bad_alloc();
     object_ = new (place) T(std::forward<Args>(args)...);
   }
   // T's destructor is not run: a process that ends may not be the last that uses the object.
@@ -117,10 +115,8 @@ class shared_value {
     const deadline end(span);
     for (;;) {
       const std::uint32_t seen = cell_->changes.load();
-      if (predicate(load()))
-        return true;
-      if (end.passed())
-        return false;
+      if (predicate(load())) return true;
+      if (end.passed()) return false;
       // In slices: a writer that is killed between its store and its wake wakes nobody.
       futex_wait(cell_->changes, seen, std::min(end.left(), milliseconds(20)));
     }

@@ -29,8 +29,7 @@ TEST(bounded_test, a_change_in_a_child_wakes_the_waiting_parent) {
   shared_counter repairs;
   child worker("worker", [&](agent& parent) {
     parent.await("go");
-    for (int i = 0; i < 3; ++i)
-      repairs.add();
+    for (int i = 0; i < 3; ++i) repairs.add();
   });
   EXPECT_FALSE(repairs.wait_at_least(1, milliseconds(10)));
   worker.tell("go");
@@ -72,8 +71,7 @@ TEST(leaks_test, an_open_file_and_a_mapping_are_seen_and_an_anonymous_one_is_not
 
 TEST(leaks_test, another_process_can_be_looked_at) {
   child other("other", [](agent& parent) {
-    if (memfd_create("outlive.other", 0) < 0)
-      parent.fail("memfd_create");
+    if (memfd_create("outlive.other", 0) < 0) parent.fail("memfd_create");
     parent.tell("open");
     parent.pause_forever();
   });

@@ -36,8 +36,7 @@ class debug_register {
   debug_register(const debug_register&) = delete;
   debug_register& operator=(const debug_register&) = delete;
   ~debug_register() {
-    if (set_)
-      poke(7, 0);
+    if (set_) poke(7, 0);
   }
   /// False: there is none to be had here.
   explicit operator bool() const { return set_; }
@@ -56,8 +55,7 @@ class breakpoint {
   breakpoint(pid_t pid, std::uintptr_t address) : pid_(pid), address_(address) {
     errno = 0;
     saved_ = request(PTRACE_PEEKTEXT, pid_, address_, nullptr);
-    if (errno != 0)
-      fail("cannot read the code at " + describe_address(address_));
+    if (errno != 0) fail("cannot read the code at " + describe_address(address_));
     place();
   }
   void place() { write((static_cast<unsigned long>(saved_) & ~0xfful) | 0xcc); }
@@ -65,8 +63,7 @@ class breakpoint {
 
  private:
   void write(unsigned long word) {
-    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0)
-      fail("cannot write code at " + describe_address(address_));
+    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0) fail("cannot write code at " + describe_address(address_));
   }
   pid_t pid_;
   std::uintptr_t address_;

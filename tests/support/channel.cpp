@@ -33,15 +33,13 @@ int unique_fd::release() {
 }
 
 void unique_fd::reset() {
-  if (fd_ >= 0)
-    close(fd_);
+  if (fd_ >= 0) close(fd_);
   fd_ = -1;
 }
 
 message_pipe::message_pipe() {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    throw std::system_error(errno, std::generic_category(), "pipe2");
+  if (pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
   read_ = unique_fd(ends[0]);
   write_ = unique_fd(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -73,12 +71,9 @@ std::optional<message> message_pipe::receive() {
     }
     std::array<char, PIPE_BUF> chunk;
     const ssize_t count = read(read_.get(), chunk.data(), chunk.size());
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count == 0)
-      at_end_ = true;
-    if (count <= 0)
-      return std::nullopt;
+    if (count < 0 && errno == EINTR) continue;
+    if (count == 0) at_end_ = true;
+    if (count <= 0) return std::nullopt;
     buffer_.append(chunk.data(), static_cast<std::size_t>(count));
   }
 }

@@ -26,11 +26,9 @@ class forwarder : public ::testing::EmptyTestEventListener {
   explicit forwarder(agent& parent) : parent_(parent) {}
 
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
-    if (!result.failed())
-      return;
+    if (!result.failed()) return;
     std::ostringstream text;
-    text << (result.file_name() ? result.file_name() : "unknown file") << ':' << result.line_number() << ": "
-         << result.message();
+    text << (result.file_name() ? result.file_name() : "unknown file") << ':' << result.line_number() << ": " << result.message();
     parent_.fail(text.str());
   }
 
@@ -44,8 +42,7 @@ void run_body(const child::body& run, agent& parent) {
   } catch (const abi::__forced_unwind&) {
     // pthread_exit. On the main thread the unwinding must not go on: the frames above are copies of the parent's, and
     // their destructors would tear down what belongs to the parent.
-    if (gettid() == getpid())
-      syscall(SYS_exit, 0);
+    if (gettid() == getpid()) syscall(SYS_exit, 0);
     throw;
   } catch (const std::exception& error) {
     parent.fail(std::string("uncaught exception: ") + error.what());
@@ -82,20 +79,17 @@ std::string exit_status::describe() const {
 }
 
 void agent::tell(std::string_view token) {
-  if (!to_parent_.send(message::kind::token, token))
-    throw std::runtime_error(name_ + ": the parent's pipe is closed");
+  if (!to_parent_.send(message::kind::token, token)) throw std::runtime_error(name_ + ": the parent's pipe is closed");
 }
 
 void agent::await(std::string_view token, milliseconds limit) {
   const deadline end(limit);
   for (;;) {
-    while (auto got = from_parent_.receive())
-      arrived_.add(std::move(got->text));
-    if (arrived_.take(token))
-      return;
+    while (auto got = from_parent_.receive()) arrived_.add(std::move(got->text));
+    if (arrived_.take(token)) return;
     if (end.passed()) {
-      throw timed_out("child '" + name_ + "' waited " + std::to_string(limit.count()) + " ms for the parent's '" +
-                      std::string(token) + "'; " + arrived_.describe());
+      throw timed_out("child '" + name_ + "' waited " + std::to_string(limit.count()) + " ms for the parent's '" + std::string(token) + "'; " +
+                      arrived_.describe());
     }
     pollfd one{from_parent_.read_fd(), POLLIN, 0};
     poll(&one, 1, static_cast<int>(end.left().count()));
@@ -108,8 +102,7 @@ void agent::fail(std::string_view text) {
 }
 
 void agent::pause_forever() {
-  for (;;)
-    pause();
+  for (;;) pause();
 }
 
 child::child(std::string name, body run) : child(std::move(name), std::move(run), options{}) {}
@@ -118,22 +111,18 @@ child::child(std::string name, body run, options how) : name_(std::move(name)), 
   // What stands in stdio's buffers would otherwise be printed twice by a child that leaves through exit().
   std::fflush(nullptr);
   pid_ = how.fork ? how.fork() : ::fork();
-  if (pid_ == 0)
-    run_in_child(run, how, forked_by_);
-  if (pid_ < 0)
-    throw std::system_error(errno, std::generic_category(), "cannot fork child '" + name_ + "'");
+  if (pid_ == 0) run_in_child(run, how, forked_by_);
+  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "cannot fork child '" + name_ + "'");
   // The read end of to_child_ stays open here as well: tell() to a dead child then is no SIGPIPE.
   to_parent_.close_write();
   pidfd_ = unique_fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (pidfd_.get() < 0)
-    throw std::system_error(errno, std::generic_category(), "pidfd_open of child '" + name_ + "'");
+  if (pidfd_.get() < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open of child '" + name_ + "'");
 }
 
 void child::run_in_child(const body& run, const options& how, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have died before prctl. 0 is a parent outside of the child's PID namespace.
-  if (getppid() != parent && getppid() != 0)
-    _exit(failed_exit_code);
+  if (getppid() != parent && getppid() != 0) _exit(failed_exit_code);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   to_parent_.close_read();
@@ -142,8 +131,7 @@ void child::run_in_child(const body& run, const options& how, pid_t parent) {
   agent self(to_parent_, to_child_, name_);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
   // Silenced, and kept reachable: it is nobody's leak if the child leaves through exit().
-  [[maybe_unused]] static ::testing::TestEventListener* const silenced =
-      listeners.Release(listeners.default_result_printer());
+  [[maybe_unused]] static ::testing::TestEventListener* const silenced = listeners.Release(listeners.default_result_printer());
   listeners.Append(new forwarder(self));
   if (how.second_thread) {
     std::thread second([&] { run_body(run, self); });
@@ -157,8 +145,7 @@ void child::run_in_child(const body& run, const options& how, pid_t parent) {
 
 child::~child() {
   // A copy of this object in a forked child owns nothing.
-  if (getpid() != forked_by_ || pid_ <= 0)
-    return;
+  if (getpid() != forked_by_ || pid_ <= 0) return;
   if (!reaped_) {
     ::kill(pid_, SIGKILL);
     int raw = 0;
@@ -185,8 +172,7 @@ bool child::ended() const {
 void child::throw_unless_alive(const std::string& purpose) {
   if (reaped_ || readable(pidfd_.get())) {
     const exit_status how = wait();
-    throw std::runtime_error("child '" + name_ + "' ended (" + how.describe() + ") while the parent waited " + purpose +
-                             "; " + tokens_.describe());
+    throw std::runtime_error("child '" + name_ + "' ended (" + how.describe() + ") while the parent waited " + purpose + "; " + tokens_.describe());
   }
 }
 
@@ -196,10 +182,8 @@ void child::wait_for(std::string_view token, milliseconds limit) {
   for (;;) {
     const bool was_over = ended();  // asked before the pipe is emptied: a last token is not missed
     drain();
-    if (tokens_.take(token))
-      return;
-    if (was_over)
-      throw_unless_alive(purpose);
+    if (tokens_.take(token)) return;
+    if (was_over) throw_unless_alive(purpose);
     if (to_parent_.at_end()) {
       if (!within(milliseconds(100), [&] { return ended(); })) {
         throw std::runtime_error("child '" + name_ + "' closed its pipe (exec?) while the parent waited " + purpose);
@@ -207,8 +191,8 @@ void child::wait_for(std::string_view token, milliseconds limit) {
       continue;
     }
     if (end.passed()) {
-      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for child '" + name_ + "' to tell '" +
-                      std::string(token) + "'; " + tokens_.describe());
+      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for child '" + name_ + "' to tell '" + std::string(token) + "'; " +
+                      tokens_.describe());
     }
     pollfd both[] = {{to_parent_.read_fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     poll(both, 2, static_cast<int>(end.left().count()));
@@ -216,19 +200,16 @@ void child::wait_for(std::string_view token, milliseconds limit) {
 }
 
 void child::tell(std::string_view token) {
-  if (!to_child_.send(message::kind::token, token))
-    throw std::runtime_error("cannot write to child '" + name_ + "'");
+  if (!to_child_.send(message::kind::token, token)) throw std::runtime_error("cannot write to child '" + name_ + "'");
 }
 
 void child::wait_for_exec(milliseconds limit) {
   const deadline end(limit);
   for (;;) {
     drain();
-    if (to_parent_.at_end() && !ended())
-      return;
+    if (to_parent_.at_end() && !ended()) return;
     throw_unless_alive("for its exec");
-    if (end.passed())
-      throw timed_out("child '" + name_ + "' did not exec in " + std::to_string(limit.count()) + " ms");
+    if (end.passed()) throw timed_out("child '" + name_ + "' did not exec in " + std::to_string(limit.count()) + " ms");
     pollfd both[] = {{to_parent_.read_fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     poll(both, 2, static_cast<int>(end.left().count()));
   }
@@ -236,8 +217,7 @@ void child::wait_for_exec(milliseconds limit) {
 
 void child::kill(int signal) {
   // A reaped pid may be somebody else's by now.
-  if (!reaped_)
-    ::kill(pid_, signal);
+  if (!reaped_) ::kill(pid_, signal);
 }
 
 exit_status child::wait(milliseconds limit) {
@@ -250,8 +230,8 @@ exit_status child::wait(milliseconds limit) {
       break;
     }
     if (end.passed()) {
-      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for the end of child '" + name_ +
-                      "' (pid " + std::to_string(pid_) + ")");
+      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for the end of child '" + name_ + "' (pid " + std::to_string(pid_) +
+                      ")");
     }
     // A full pipe must not keep the child from its end, hence the pipe beside the pidfd.
     pollfd both[] = {{pidfd_.get(), POLLIN, 0}, {to_parent_.read_fd(), POLLIN, 0}};
@@ -269,16 +249,14 @@ void child::note_reaped(int raw_status) {
 void child::expect_exit(int code, source_line at) {
   const exit_status how = wait();
   if (!how.exited_with(code)) {
-    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected exit " << code << ", found "
-                                     << how.describe();
+    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected exit " << code << ", found " << how.describe();
   }
 }
 
 void child::expect_killed(int signal, source_line at) {
   const exit_status how = wait();
   if (!how.killed_by(signal)) {
-    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected its death by signal " << signal << ", found "
-                                     << how.describe();
+    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected its death by signal " << signal << ", found " << how.describe();
   }
 }
 

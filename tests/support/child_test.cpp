@@ -91,9 +91,7 @@ TEST(child_test, a_failed_expectation_in_the_child_fails_the_parent) {
 }
 
 TEST(child_test, an_assertion_on_a_second_thread_fails_the_parent) {
-  EXPECT_NONFATAL_FAILURE(
-      { child("other", [](agent&) { ASSERT_TRUE(gettid() == getpid()) << "told"; }, {.second_thread = true}).wait(); },
-      "told");
+  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) { ASSERT_TRUE(gettid() == getpid()) << "told"; }, {.second_thread = true}).wait(); }, "told");
 }
 
 TEST(child_test, an_exception_in_the_child_fails_the_parent) {
@@ -122,8 +120,7 @@ TEST(child_test, pthread_exit_on_the_main_thread_does_not_unwind_the_parents_cop
     pid_t owner = getpid();
     shared_counter* strangers;
     ~witness() {
-      if (getpid() != owner)
-        strangers->add();
+      if (getpid() != owner) strangers->add();
     }
   };
   shared_counter strangers;

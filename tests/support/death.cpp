@@ -38,8 +38,7 @@ void write_through_null() {
 void* do_errand(void* argument) {
   const errand job = *static_cast<errand*>(argument);
   (*job.before)();
-  if (job.kind != death::thread_return)
-    die(job.kind);
+  if (job.kind != death::thread_return) die(job.kind);
   return nullptr;
 }
 
@@ -51,33 +50,22 @@ bool on_main_thread() {
 
 std::string name_of(death kind) {
   switch (kind) {
-    case death::sigkill:
-      return "sigkill";
-    case death::exit_now:
-      return "exit_now";
-    case death::exit:
-      return "exit";
-    case death::abort:
-      return "abort";
-    case death::segfault:
-      return "segfault";
-    case death::exec:
-      return "exec";
-    case death::exec_from_thread:
-      return "exec_from_thread";
-    case death::thread_exit:
-      return "thread_exit";
-    case death::thread_return:
-      return "thread_return";
-    case death::uncaught_exception:
-      return "uncaught_exception";
+    case death::sigkill: return "sigkill";
+    case death::exit_now: return "exit_now";
+    case death::exit: return "exit";
+    case death::abort: return "abort";
+    case death::segfault: return "segfault";
+    case death::exec: return "exec";
+    case death::exec_from_thread: return "exec_from_thread";
+    case death::thread_exit: return "thread_exit";
+    case death::thread_return: return "thread_return";
+    case death::uncaught_exception: return "uncaught_exception";
   }
   return "no death";
 }
 
 void restore_fatal_signals() {
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL})
-    std::signal(signal, SIG_DFL);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(signal, SIG_DFL);
 }
 
 void exec_other_program(bool live_on) {
@@ -93,32 +81,20 @@ void exec_other_program(bool live_on) {
 void die(death kind) {
   restore_fatal_signals();
   switch (kind) {
-    case death::sigkill:
-      kill(getpid(), SIGKILL);
-      break;
-    case death::exit_now:
-      _exit(0);
-    case death::exit:
-      std::exit(0);
-    case death::abort:
-      std::abort();
-    case death::segfault:
-      write_through_null();
-      break;
+    case death::sigkill: kill(getpid(), SIGKILL); break;
+    case death::exit_now: _exit(0);
+    case death::exit: std::exit(0);
+    case death::abort: std::abort();
+    case death::segfault: write_through_null(); break;
     case death::exec:
-      if (!on_main_thread())
-        throw std::logic_error("death::exec is for the main thread");
+      if (!on_main_thread()) throw std::logic_error("death::exec is for the main thread");
       exec_other_program(true);
     case death::exec_from_thread:
-      if (on_main_thread())
-        throw std::logic_error("death::exec_from_thread is not for the main thread");
+      if (on_main_thread()) throw std::logic_error("death::exec_from_thread is not for the main thread");
       exec_other_program(true);
-    case death::thread_exit:
-      pthread_exit(nullptr);
-    case death::thread_return:
-      throw std::logic_error("death::thread_return needs run_then_die");
-    case death::uncaught_exception:
-      throw_uncaught();
+    case death::thread_exit: pthread_exit(nullptr);
+    case death::thread_return: throw std::logic_error("death::thread_return needs run_then_die");
+    case death::uncaught_exception: throw_uncaught();
   }
   std::fprintf(stderr, "survived its own death (%s)\n", name_of(kind).c_str());
   _exit(127);
@@ -140,28 +116,16 @@ void run_then_die(death kind, const std::function<void()>& before) {
 
 void expect_end(child& victim, death kind, source_line at) {
   switch (kind) {
-    case death::sigkill:
-      victim.expect_killed(SIGKILL, at);
-      break;
+    case death::sigkill: victim.expect_killed(SIGKILL, at); break;
     case death::exit_now:
-    case death::exit:
-      victim.expect_exit(0, at);
-      break;
+    case death::exit: victim.expect_exit(0, at); break;
     case death::abort:
-    case death::uncaught_exception:
-      victim.expect_killed(SIGABRT, at);
-      break;
-    case death::segfault:
-      victim.expect_killed(SIGSEGV, at);
-      break;
+    case death::uncaught_exception: victim.expect_killed(SIGABRT, at); break;
+    case death::segfault: victim.expect_killed(SIGSEGV, at); break;
     case death::exec:
-    case death::exec_from_thread:
-      victim.wait_for_exec();
-      break;
+    case death::exec_from_thread: victim.wait_for_exec(); break;
     case death::thread_exit:
-    case death::thread_return:
-      victim.wait_for("thread gone");
-      break;
+    case death::thread_return: victim.wait_for("thread gone"); break;
   }
 }
 

@@ -26,17 +26,15 @@ enum class death {
   uncaught_exception,
 };
 
-inline constexpr std::array all_deaths{
-    death::sigkill, death::exit_now,         death::exit,        death::abort,         death::segfault,
-    death::exec,    death::exec_from_thread, death::thread_exit, death::thread_return, death::uncaught_exception};
+inline constexpr std::array all_deaths{death::sigkill, death::exit_now,         death::exit,        death::abort,         death::segfault,
+                                       death::exec,    death::exec_from_thread, death::thread_exit, death::thread_return, death::uncaught_exception};
 
 /// "thread_exit"; also fit for the name of a parameterised test.
 std::string name_of(death kind);
 
 /// The process ends by itself, so that the parent can expect_end().
 constexpr bool ends_process(death kind) {
-  return kind != death::exec && kind != death::exec_from_thread && kind != death::thread_exit &&
-         kind != death::thread_return;
+  return kind != death::exec && kind != death::exec_from_thread && kind != death::thread_exit && kind != death::thread_return;
 }
 /// Another program runs in the process afterwards, until it is killed or 60 s are over.
 constexpr bool ends_in_exec(death kind) {

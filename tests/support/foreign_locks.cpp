@@ -14,8 +14,7 @@ namespace outlive::testing {
 namespace {
 
 void check(int error, const char* what) {
-  if (error != 0)
-    throw std::system_error(error, std::generic_category(), what);
+  if (error != 0) throw std::system_error(error, std::generic_category(), what);
 }
 
 using lock_function = int (*)(pthread_mutex_t*);
@@ -25,8 +24,7 @@ using lock_function = int (*)(pthread_mutex_t*);
 lock_function unseen(const char* name) {
   void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
   void* found = libc ? dlsym(libc, name) : nullptr;
-  if (found == nullptr)
-    throw std::runtime_error(std::string("the C library has no ") + name);
+  if (found == nullptr) throw std::runtime_error(std::string("the C library has no ") + name);
   return reinterpret_cast<lock_function>(found);
 }
 
@@ -47,29 +45,24 @@ std::uint32_t futex_word(const pthread_mutex_t& mutex) {
 
 foreign_locks::foreign_locks(std::size_t count) : count_(count) {
   void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (place == MAP_FAILED)
-    throw std::bad_alloc();
+  if (place == MAP_FAILED) throw std::bad_alloc();
   mutexes_ = static_cast<pthread_mutex_t*>(place);
-  for (std::size_t i = 0; i < count_; ++i)
-    init_robust(&mutexes_[i]);
+  for (std::size_t i = 0; i < count_; ++i) init_robust(&mutexes_[i]);
 }
 
 foreign_locks::~foreign_locks() {
-  if (!held_)
-    munmap(mutexes_, bytes());
+  if (!held_) munmap(mutexes_, bytes());
 }
 
 void foreign_locks::lock_all() {
   const lock_function lock = unseen("pthread_mutex_lock");
   held_ = true;
-  for (std::size_t i = 0; i < count_; ++i)
-    check(lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
+  for (std::size_t i = 0; i < count_; ++i) check(lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
 }
 
 void foreign_locks::unlock_all() {
   const lock_function unlock = unseen("pthread_mutex_unlock");
-  for (std::size_t i = count_; i-- > 0;)
-    check(unlock(&mutexes_[i]), "pthread_mutex_unlock of a foreign lock");
+  for (std::size_t i = count_; i-- > 0;) check(unlock(&mutexes_[i]), "pthread_mutex_unlock of a foreign lock");
   held_ = false;
 }
 
@@ -79,15 +72,13 @@ std::uint32_t foreign_locks::word(std::size_t index) const {
 
 std::size_t foreign_locks::marked() const {
   std::size_t found = 0;
-  for (std::size_t i = 0; i < count_; ++i)
-    found += (word(i) & FUTEX_OWNER_DIED) != 0;
+  for (std::size_t i = 0; i < count_; ++i) found += (word(i) & FUTEX_OWNER_DIED) != 0;
   return found;
 }
 
 std::size_t foreign_locks::owned() const {
   std::size_t found = 0;
-  for (std::size_t i = 0; i < count_; ++i)
-    found += (word(i) & FUTEX_TID_MASK) != 0;
+  for (std::size_t i = 0; i < count_; ++i) found += (word(i) & FUTEX_TID_MASK) != 0;
   return found;
 }
 

@@ -18,20 +18,16 @@ namespace {
 std::map<int, std::string> list_files(const std::string& folder) {
   const auto close = [](DIR* open) { closedir(open); };
   const std::unique_ptr<DIR, decltype(close)> open(opendir(folder.c_str()), close);
-  if (!open)
-    throw std::system_error(errno, std::generic_category(), folder);
+  if (!open) throw std::system_error(errno, std::generic_category(), folder);
   std::map<int, std::string> found;
   while (const dirent* entry = readdir(open.get())) {
-    if (entry->d_name[0] == '.')
-      continue;
+    if (entry->d_name[0] == '.') continue;
     const int fd = std::atoi(entry->d_name);
     // The listing's own descriptor is none of the process.
-    if (fd == dirfd(open.get()) && folder == "/proc/" + std::to_string(getpid()) + "/fd")
-      continue;
+    if (fd == dirfd(open.get()) && folder == "/proc/" + std::to_string(getpid()) + "/fd") continue;
     std::array<char, PATH_MAX> target{};
     const std::string link = folder + '/' + entry->d_name;
-    if (readlink(link.c_str(), target.data(), target.size() - 1) >= 0)
-      found[fd] = target.data();
+    if (readlink(link.c_str(), target.data(), target.size() - 1) >= 0) found[fd] = target.data();
   }
   return found;
 }
@@ -40,8 +36,7 @@ std::map<int, std::string> list_files(const std::string& folder) {
 std::string path_in(const std::string& line) {
   std::istringstream columns(line);
   std::string skipped;
-  for (int i = 0; i < 5; ++i)
-    columns >> skipped;
+  for (int i = 0; i < 5; ++i) columns >> skipped;
   std::string path;
   std::getline(columns >> std::ws, path);
   return path;
@@ -68,13 +63,11 @@ holdings holdings::of(pid_t pid) {
   holdings out;
   out.files_ = list_files(folder + "/fd");
   std::ifstream maps(folder + "/maps");
-  if (!maps)
-    throw std::system_error(errno, std::generic_category(), folder + "/maps");
+  if (!maps) throw std::system_error(errno, std::generic_category(), folder + "/maps");
   for (std::string line; std::getline(maps, line);) {
     ++out.mappings_;
     const std::string path = path_in(line);
-    if (path.rfind('/', 0) == 0)
-      ++out.mapped_[path];
+    if (path.rfind('/', 0) == 0) ++out.mapped_[path];
   }
   return out;
 }
@@ -82,8 +75,7 @@ holdings holdings::of(pid_t pid) {
 std::size_t holdings::mappings_of(std::string_view part_of_path) const {
   std::size_t found = 0;
   for (const auto& [path, count] : mapped_) {
-    if (path.find(part_of_path) != std::string::npos)
-      found += count;
+    if (path.find(part_of_path) != std::string::npos) found += count;
   }
   return found;
 }
@@ -92,14 +84,12 @@ std::string holdings::added_since(const holdings& before) const {
   std::ostringstream out;
   for (const auto& [fd, target] : files_) {
     const auto old = before.files_.find(fd);
-    if (old == before.files_.end() || old->second != target)
-      out << "fd " << fd << " -> " << target << '\n';
+    if (old == before.files_.end() || old->second != target) out << "fd " << fd << " -> " << target << '\n';
   }
   for (const auto& [path, count] : mapped_) {
     const auto old = before.mapped_.find(path);
     const std::size_t had = old == before.mapped_.end() ? 0 : old->second;
-    if (count > had)
-      out << count - had << " more mapping(s) of " << path << '\n';
+    if (count > had) out << count - had << " more mapping(s) of " << path << '\n';
   }
   return out.str();
 }

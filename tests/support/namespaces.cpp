@@ -16,8 +16,7 @@ namespace outlive::testing {
 namespace {
 
 void check(bool ok, const char* what) {
-  if (!ok)
-    throw std::system_error(errno, std::generic_category(), what);
+  if (!ok) throw std::system_error(errno, std::generic_category(), what);
 }
 
 /// The caller ends as `pid` does.
@@ -25,8 +24,7 @@ void check(bool ok, const char* what) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFEXITED(status))
-    _exit(WEXITSTATUS(status));
+  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   kill(getpid(), WTERMSIG(status));
   // Process 1 of the namespace survives its own signal; it tells the one above by a code that the shell uses, too.
   _exit(128 + WTERMSIG(status));
@@ -49,8 +47,7 @@ std::optional<std::string> probe(const char* what, const std::function<void()>& 
   }
   int status = 0;
   waitpid(pid, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-    return std::nullopt;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::nullopt;
   return std::string(what) + ": " + (WIFEXITED(status) ? std::strerror(WEXITSTATUS(status)) : "the attempt was killed");
 }
 
@@ -65,15 +62,13 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
     while (waitpid(first, &status, 0) < 0 && errno == EINTR) {
     }
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 127;
-    if (code > 128)
-      kill(getpid(), code - 128);
+    if (code > 128) kill(getpid(), code - 128);
     _exit(code);
   }
   die_with_parent();
   const pid_t second = fork();
   check(second >= 0, "fork of process 2");
-  if (second != 0)
-    end_like(second);
+  if (second != 0) end_like(second);
   die_with_parent();
   try {
     body();
@@ -86,8 +81,7 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
 void hide_processes_of_others(uid_t become) {
   check(unshare(CLONE_NEWNS) == 0, "unshare(CLONE_NEWNS)");
   check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "making the mounts private");
-  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0,
-        "mounting /proc with hidepid=2");
+  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0, "mounting /proc with hidepid=2");
   check(setgroups(0, nullptr) == 0, "setgroups");
   check(setresgid(become, become, become) == 0, "setresgid");
   check(setresuid(become, become, become) == 0, "setresuid");
@@ -97,8 +91,7 @@ void hide_processes_of_others(uid_t become) {
 }
 
 std::optional<std::string> pid_namespace_unavailable() {
-  static const auto reason =
-      probe("unshare(CLONE_NEWPID)", [] { check(unshare(CLONE_NEWPID) == 0, "unshare(CLONE_NEWPID)"); });
+  static const auto reason = probe("unshare(CLONE_NEWPID)", [] { check(unshare(CLONE_NEWPID) == 0, "unshare(CLONE_NEWPID)"); });
   return reason;
 }
 

@@ -19,8 +19,7 @@ namespace {
 class pid_namespace_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = pid_namespace_unavailable())
-      GTEST_SKIP() << *why;
+    if (const auto why = pid_namespace_unavailable()) GTEST_SKIP() << *why;
   }
 };
 
@@ -46,9 +45,7 @@ TEST_F(pid_namespace_test, the_body_s_death_is_handed_out) {
 }
 
 TEST_F(pid_namespace_test, failures_inside_reach_the_test) {
-  child outer("outer", [](agent& parent) {
-    run_in_pid_namespace(parent, [] { throw std::runtime_error("lost in the namespace"); });
-  });
+  child outer("outer", [](agent& parent) { run_in_pid_namespace(parent, [] { throw std::runtime_error("lost in the namespace"); }); });
   EXPECT_NONFATAL_FAILURE(outer.wait(), "lost in the namespace");
 }
 
@@ -77,8 +74,7 @@ TEST_F(pid_namespace_test, all_of_it_dies_with_the_child) {
 class hidepid_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = hidepid_unavailable())
-      GTEST_SKIP() << *why;
+    if (const auto why = hidepid_unavailable()) GTEST_SKIP() << *why;
   }
 };
 

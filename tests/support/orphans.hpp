@@ -26,9 +26,9 @@ enum class orphan_kind {
   damaged_list,      // a stray write to the list pointers of a foreign mutex, newer than ours (A12)
 };
 
-inline constexpr std::array all_orphan_kinds{
-    orphan_kind::too_many_held,    orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
-    orphan_kind::process_mrelease, orphan_kind::raw_fork, orphan_kind::read_only,        orphan_kind::damaged_list};
+inline constexpr std::array all_orphan_kinds{orphan_kind::too_many_held, orphan_kind::unmapped,         orphan_kind::exec_from_thread,
+                                             orphan_kind::list_unset,    orphan_kind::process_mrelease, orphan_kind::raw_fork,
+                                             orphan_kind::read_only,     orphan_kind::damaged_list};
 
 std::string name_of(orphan_kind kind);
 

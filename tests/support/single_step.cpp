@@ -43,8 +43,7 @@ class visible_state {
     for (std::size_t i = 0; i < watched_.size(); ++i) {
       auto& copy = copies_[i];
       const auto now = watched_[i];
-      if (copy.size() == now.size() && std::memcmp(copy.data(), now.data(), now.size()) == 0)
-        continue;
+      if (copy.size() == now.size() && std::memcmp(copy.data(), now.data(), now.size()) == 0) continue;
       copy.assign(now.begin(), now.end());
       differs = true;
     }
@@ -73,16 +72,13 @@ class sweeper {
     // A section whose length varies goes on after the recorded length until a victim survives.
     const std::size_t end = 2 * route_.length() + 1000;
     for (std::size_t i = plan_.first; i <= plan_.last; i = route_.next(i, plan_.first, plan_.stride)) {
-      if (i > end)
-        throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
+      if (i > end) throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
       const bool survived = !stop_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
       // One early survivor may be an accident of time (what it waited for came sooner).
-      if (survived && (!route_.has(i) || survivors_in_a_row_ == 3))
-        break;
-      if (!survived && route_.sleeps_at(i))
-        stop_at(i, true);
+      if (survived && (!route_.has(i) || survivors_in_a_row_ == 3)) break;
+      if (!survived && route_.sleeps_at(i)) stop_at(i, true);
       if (failing_points_ >= plan_.stop_after_failures) {
         ADD_FAILURE() << plan_.name << ": given up after " << failing_points_ << " failing kill points";
         break;
@@ -98,8 +94,7 @@ class sweeper {
   /// Runs `drive` on a fresh victim that stands at section_begin().
   template <typename Drive>
   outcome with_victim(Drive drive) {
-    if (plan_.setup)
-      plan_.setup();
+    if (plan_.setup) plan_.setup();
     const pinned one_cpu;
     child process(plan_.name + " victim", [this](agent& self) {
       tracee::trace_me();
@@ -114,43 +109,35 @@ class sweeper {
   outcome finish(child& process, tracee& traced) {
     traced.let_go();
     const exit_status how = process.wait(plan_.limit);
-    if (!how.exited_with(0))
-      throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
+    if (!how.exited_with(0)) throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
     return outcome::survived;
   }
 
   [[noreturn]] void ended_by_itself(child& process, std::size_t index, std::uintptr_t pc) {
-    throw std::runtime_error(plan_.name + ": the victim ended by itself (" + process.wait().describe() + ") after " +
-                             std::to_string(index) + " instructions, at " + describe_address(pc));
+    throw std::runtime_error(plan_.name + ": the victim ended by itself (" + process.wait().describe() + ") after " + std::to_string(index) +
+                             " instructions, at " + describe_address(pc));
   }
 
   void record() {
     with_victim([this](child& process, tracee& traced) {
       std::optional<visible_state> visible;
-      if (!plan_.watched.empty())
-        visible.emplace(plan_.watched, traced);
+      if (!plan_.watched.empty()) visible.emplace(plan_.watched, traced);
       for (;;) {
         const std::size_t index = route_.length();
         route_.add(traced.where());
-        if (visible && visible->is_new())
-          route_.mark();
+        if (visible && visible->is_new()) route_.mark();
         const bool calls = visible && traced.at_system_call();
         const auto got = traced.step();
-        if (got == tracee::stop::ended)
-          ended_by_itself(process, index, route_.pc(index));
-        if (got == tracee::stop::at_marker)
-          return finish(process, traced);
-        if (traced.slept_in_last_step())
-          route_.slept();
-        if (calls)
-          route_.mark_next();
+        if (got == tracee::stop::ended) ended_by_itself(process, index, route_.pc(index));
+        if (got == tracee::stop::at_marker) return finish(process, traced);
+        if (traced.slept_in_last_step()) route_.slept();
+        if (calls) route_.mark_next();
       }
     });
     result_.length = route_.length() - 1;  // the last step is the marker's own
     result_.states = route_.marks();
     check({result_.length, false, false, route_.pc(result_.length)});
-    if (plan_.accelerate)
-      record_again();
+    if (plan_.accelerate) record_again();
   }
 
   void record_again() {
@@ -162,8 +149,7 @@ class sweeper {
         here = traced.where().pc;
         ++visits[here];
         got = traced.step();
-        if (got == tracee::stop::ended)
-          ended_by_itself(process, i, here);
+        if (got == tracee::stop::ended) ended_by_itself(process, i, here);
       }
       return finish(process, traced);
     });
@@ -183,11 +169,9 @@ class sweeper {
     for (int tries = 0; may_jump && tries < 4 && got == outcome::diverged; ++tries) {
       const auto route = route_.to(index);
       jump = route.from != 0;
-      if (!jump)
-        break;
+      if (!jump) break;
       got = with_victim([&](child& c, tracee& t) { return drive_by_waypoint(c, t, route, point); });
-      if (got == outcome::diverged && route_.is_in_clock(index))
-        return true;  // another way through the clock's code, and dead in it all the same
+      if (got == outcome::diverged && route_.is_in_clock(index)) return true;  // another way through the clock's code, and dead in it all the same
       ++jumps_;
       result_.diverged += got == outcome::diverged;
     }
@@ -208,11 +192,9 @@ class sweeper {
 
   outcome drive_by_waypoint(child& process, tracee& traced, const sweep_path::route& route, kill_point& point) {
     for (const auto& [pc, hits] : {route.anchor, route.waypoint, route.near_by}) {
-      if (hits == 0)
-        continue;
+      if (hits == 0) continue;
       const auto got = traced.run_to(pc, hits);
-      if (got == tracee::stop::ended)
-        ended_by_itself(process, route.from, pc);
+      if (got == tracee::stop::ended) ended_by_itself(process, route.from, pc);
       if (got != tracee::stop::at_breakpoint) {
         route_.distrust(pc);
         return abandon(traced);
@@ -228,18 +210,14 @@ class sweeper {
   outcome drive(child& process, tracee& traced, std::size_t from, kill_point& point) {
     for (std::size_t i = from; i < point.index; ++i) {
       const auto got = traced.step();
-      if (got == tracee::stop::ended)
-        ended_by_itself(process, i, route_.has(i) ? route_.pc(i) : 0);
-      if (got == tracee::stop::at_marker)
-        return from == 0 ? finish(process, traced) : abandon(traced);
+      if (got == tracee::stop::ended) ended_by_itself(process, i, route_.has(i) ? route_.pc(i) : 0);
+      if (got == tracee::stop::at_marker) return from == 0 ? finish(process, traced) : abandon(traced);
     }
     const auto here = traced.where();
-    if (from != 0 && !route_.is_at(point.index, here, base_))
-      return abandon(traced);
+    if (from != 0 && !route_.is_at(point.index, here, base_)) return abandon(traced);
     point.pc = here.pc;
     // The recorded run slept here; this one may find that what it would wait for has happened already.
-    if (point.asleep)
-      point.asleep = traced.step(true) == tracee::stop::asleep;
+    if (point.asleep) point.asleep = traced.step(true) == tracee::stop::asleep;
     if (plan_.meanwhile) {
       plan_.meanwhile(point);
       traced.run_to_marker();
@@ -269,8 +247,7 @@ class sweeper {
   }
 
   void judge() {
-    if (result_.deaths + result_.preempted == 0)
-      ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
+    if (result_.deaths + result_.preempted == 0) ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
     const bool to_the_end = plan_.last == std::numeric_limits<std::size_t>::max();
     if (to_the_end && !result_.last_survived && failing_points_ < plan_.stop_after_failures) {
       ADD_FAILURE() << plan_.name << ": the last victim did not survive: " << result_.describe();
@@ -289,10 +266,8 @@ class sweeper {
 }  // namespace
 
 sweep_result sweep(const sweep_plan& plan) {
-  if (const auto why = tracing_unavailable())
-    throw std::runtime_error(plan.name + ": " + *why);
-  if (plan.stride == 0)
-    throw std::logic_error(plan.name + ": a stride of 0 goes nowhere");
+  if (const auto why = tracing_unavailable()) throw std::runtime_error(plan.name + ": " + *why);
+  if (plan.stride == 0) throw std::logic_error(plan.name + ": a stride of 0 goes nowhere");
   return sweeper(plan).run();
 }
 

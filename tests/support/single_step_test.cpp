@@ -18,8 +18,7 @@ namespace {
 class single_step_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = tracing_unavailable())
-      GTEST_SKIP() << *why;
+    if (const auto why = tracing_unavailable()) GTEST_SKIP() << *why;
   }
 };
 
@@ -75,8 +74,7 @@ TEST_F(single_step_test, breakpoints_reach_the_same_states_as_plain_steps) {
         .victim = [&](agent&) { loop_of_stores(stores.get(), 8); },
         .after =
             [&, accelerate](const kill_point& point) {
-              if (!point.died)
-                return;
+              if (!point.died) return;
               states[accelerate].push_back(*stores);
               places[accelerate].push_back(point.pc);
             },
@@ -110,8 +108,7 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
 /// A loop of `rounds` that stores nothing shared, then ten stores with much between them.
 void stores_far_apart(volatile std::uint64_t* word, int rounds) {
   section_begin();
-  for (int i = 0; i < rounds; ++i)
-    asm volatile("");
+  for (int i = 0; i < rounds; ++i) asm volatile("");
   asm volatile(".rept 10\n\tincq (%0)\n\t.rept 50\n\tnop\n\t.endr\n\t.endr" : : "r"(word) : "memory");
   section_end();
 }
@@ -127,8 +124,7 @@ TEST_F(single_step_test, with_watched_bytes_each_state_is_a_kill_point_and_a_loo
       .after =
           [&](const kill_point& point) {
             ++runs;
-            if (point.died)
-              seen.insert(*stores);
+            if (point.died) seen.insert(*stores);
           },
       .stride = 97,
       .watched = {std::as_bytes(std::span(stores.get(), 1))},
@@ -155,10 +151,8 @@ TEST_F(single_step_test, a_state_is_new_when_only_the_robust_list_has_changed) {
           },
       .after =
           [&](const kill_point& point) {
-            if (point.died && pthread_mutex_lock(&lock[0]) == EOWNERDEAD)
-              pthread_mutex_consistent(&lock[0]);
-            if (point.died)
-              pthread_mutex_unlock(&lock[0]);
+            if (point.died && pthread_mutex_lock(&lock[0]) == EOWNERDEAD) pthread_mutex_consistent(&lock[0]);
+            if (point.died) pthread_mutex_unlock(&lock[0]);
           },
       .stride = 1000,
       .watched = {std::as_bytes(std::span(unchanged.get(), 1))},
@@ -195,8 +189,7 @@ TEST_F(single_step_test, first_last_and_stride_choose_the_points) {
       .victim = [&](agent&) { ten_stores(stores.get()); },
       .after =
           [&](const kill_point& point) {
-            if (point.died)
-              killed.insert(point.index);
+            if (point.died) killed.insert(point.index);
           },
       .first = 2,
       .last = 8,

@@ -15,10 +15,8 @@ namespace outlive::testing {
 namespace {
 
 std::uint64_t choose_seed(std::uint64_t wanted) {
-  if (wanted != 0)
-    return wanted;
-  if (const char* text = std::getenv("OUTLIVE_SOAK_SEED"))
-    return std::strtoull(text, nullptr, 10);
+  if (wanted != 0) return wanted;
+  if (const char* text = std::getenv("OUTLIVE_SOAK_SEED")) return std::strtoull(text, nullptr, 10);
   std::random_device source;
   return (std::uint64_t{source()} << 32) | source();
 }
@@ -34,8 +32,7 @@ class driver {
   soak_result run() {
     const auto began = std::chrono::steady_clock::now();
     const deadline end(plan_.duration);
-    for (unsigned i = 0; i < plan_.workers; ++i)
-      spawn(i);
+    for (unsigned i = 0; i < plan_.workers; ++i) spawn(i);
     bool healthy = true;
     while (healthy && !end.passed() && result_.kills < plan_.max_kills) {
       pause_at_random();
@@ -44,12 +41,10 @@ class driver {
     }
     stop_.store(1);
     for (const auto& worker : workers_) {
-      if (worker)
-        worker->expect_exit(0);
+      if (worker) worker->expect_exit(0);
     }
     result_.elapsed = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
-    if (result_.kills == 0)
-      ADD_FAILURE() << "a soak that killed nobody";
+    if (result_.kills == 0) ADD_FAILURE() << "a soak that killed nobody";
     return result_;
   }
 
@@ -65,8 +60,7 @@ class driver {
 
   void pause_at_random() {
     const auto span = std::chrono::nanoseconds(plan_.longest_pause);
-    if (span.count() <= 0)
-      return;
+    if (span.count() <= 0) return;
     const auto nanoseconds = static_cast<long>(random_() % static_cast<std::uint64_t>(span.count()));
     const timespec pause{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
     nanosleep(&pause, nullptr);
@@ -74,8 +68,7 @@ class driver {
 
   bool all_alive() {
     for (auto& worker : workers_) {
-      if (worker->ended())
-        return report_end(worker);
+      if (worker->ended()) return report_end(worker);
     }
     return true;
   }
@@ -94,24 +87,20 @@ class driver {
         ++result_.missed;
         return;
       }
-      if (++looks_ % 256 == 0)
-        sched_yield();
+      if (++looks_ % 256 == 0) sched_yield();
     }
     ++result_.aimed;
   }
 
   bool kill_one(unsigned index) {
     const std::uniform_real_distribution<double> share(0.0, 1.0);
-    if (plan_.aim && draw(share) < plan_.aimed_share)
-      take_aim(index);
+    if (plan_.aim && draw(share) < plan_.aimed_share) take_aim(index);
     child& victim = *workers_[index];
     const pid_t pid = victim.pid();
     victim.kill();
-    if (!victim.wait().killed_by(SIGKILL))
-      return report_end(workers_[index]);
+    if (!victim.wait().killed_by(SIGKILL)) return report_end(workers_[index]);
     ++result_.kills;
-    if (plan_.after_kill)
-      plan_.after_kill(index, pid);
+    if (plan_.after_kill) plan_.after_kill(index, pid);
     spawn(index);
     return true;
   }
@@ -131,8 +120,7 @@ class driver {
 
 std::string soak_result::describe() const {
   std::ostringstream out;
-  out << kills << " kills in " << elapsed.count() << " ms (" << aimed << " aimed, " << missed << " aims missed), seed "
-      << seed;
+  out << kills << " kills in " << elapsed.count() << " ms (" << aimed << " aimed, " << missed << " aims missed), seed " << seed;
   return out.str();
 }
 

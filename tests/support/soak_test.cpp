@@ -20,8 +20,7 @@ TEST(soak_test, workers_are_killed_and_replaced_and_the_last_ones_leave_in_peace
       .work =
           [&](const soak_worker& self) {
             starts.add();
-            while (!self.stopping())
-              self.stop.wait([](std::uint32_t stop) { return stop != 0; }, milliseconds(100));
+            while (!self.stopping()) self.stop.wait([](std::uint32_t stop) { return stop != 0; }, milliseconds(100));
             goodbyes.add();
           },
       .duration = default_timeout(),
@@ -47,8 +46,7 @@ TEST(soak_test, aimed_kills_hit_the_moment) {
           [&](const soak_worker& self) {
             while (!self.stopping()) {
               shared->inside[self.index].store(1);
-              for (int i = 0; i < 20'000 && !self.stopping(); ++i)
-                asm volatile("" ::: "memory");
+              for (int i = 0; i < 20'000 && !self.stopping(); ++i) asm volatile("" ::: "memory");
               shared->inside[self.index].store(0);
             }
           },
@@ -81,8 +79,7 @@ TEST(soak_test, each_life_has_a_seed_of_its_own_that_the_first_seed_fixes) {
         .workers = 1,
         .work =
             [&](const soak_worker& self) {
-              if (self.life < 2)
-                (*seeds)[self.life] = self.seed;
+              if (self.life < 2) (*seeds)[self.life] = self.seed;
               lives.add();
               self.stop.wait([](std::uint32_t stop) { return stop != 0; });
             },
@@ -106,8 +103,7 @@ TEST(soak_test, a_worker_that_ends_by_itself_fails_the_soak) {
                               .workers = 1,
                               .work =
                                   [](const soak_worker& self) {
-                                    if (self.life == 1)
-                                      _exit(9);
+                                    if (self.life == 1) _exit(9);
                                     self.stop.wait([](std::uint32_t stop) { return stop != 0; });
                                   },
                               .duration = default_timeout(),
@@ -120,8 +116,7 @@ TEST(soak_test, a_worker_that_ends_by_itself_fails_the_soak) {
 }
 
 TEST(soak_test, a_soak_without_a_kill_fails) {
-  EXPECT_NONFATAL_FAILURE(soak({.workers = 1, .work = [](const soak_worker&) {}, .duration = milliseconds(0)}),
-                          "killed nobody");
+  EXPECT_NONFATAL_FAILURE(soak({.workers = 1, .work = [](const soak_worker&) {}, .duration = milliseconds(0)}), "killed nobody");
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ struct clock_code {
   clock_code() {
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
-      if (line.find("[vdso]") == std::string::npos)
-        continue;
+      if (line.find("[vdso]") == std::string::npos) continue;
       char dash = 0;
       std::istringstream(line) >> std::hex >> begin >> dash >> end;
     }
@@ -34,8 +33,7 @@ bool sweep_path::is_in_clock(std::size_t index) const {
 }
 
 void sweep_path::add(tracee::position here) {
-  if (steps_.empty())
-    base_ = here.sp;
+  if (steps_.empty()) base_ = here.sp;
   seen_[here.pc].push_back(steps_.size());
   steps_.push_back({here.pc, here.sp - base_});
 }
@@ -43,8 +41,7 @@ void sweep_path::add(tracee::position here) {
 void sweep_path::compare_with(const visit_counts& second_run) {
   for (const auto& [address, visits] : seen_) {
     const auto found = second_run.find(address);
-    if (found == second_run.end() || found->second != visits.size() || is_in_clock(visits.front()))
-      unsteady_.insert(address);
+    if (found == second_run.end() || found->second != visits.size() || is_in_clock(visits.front())) unsteady_.insert(address);
   }
 }
 
@@ -64,22 +61,19 @@ std::size_t sweep_path::visits(std::size_t index, std::size_t anchor) const {
 sweep_path::route sweep_path::to(std::size_t index) const {
   // Step 0 is where each run stands anyway; it serves as the anchor of what comes before the first unique place.
   std::size_t anchor = index;
-  while (anchor > 0 && (seen_.at(pc(anchor)).size() > 1 || unsteady_.count(pc(anchor)) != 0))
-    --anchor;
+  while (anchor > 0 && (seen_.at(pc(anchor)).size() > 1 || unsteady_.count(pc(anchor)) != 0)) --anchor;
   route best{{}, {}, {}, 0, index};
   const auto consider = [&](std::size_t from) {
     const std::size_t hits = from == anchor ? 0 : visits(from, anchor);
     const std::size_t cost = stops_a_hit * ((anchor != 0) + hits) + (index - from);
-    if (cost >= best.cost || unsteady_.count(pc(from)) != 0)
-      return;
+    if (cost >= best.cost || unsteady_.count(pc(from)) != 0) return;
     best.anchor = anchor == 0 ? stop{} : stop{pc(anchor), 1};
     best.waypoint = hits == 0 ? stop{} : stop{pc(from), hits};
     best.from = from;
     best.cost = cost;
   };
   consider(anchor);
-  for (std::size_t i = index; i > anchor && index - i < best.cost; --i)
-    consider(i);
+  for (std::size_t i = index; i > anchor && index - i < best.cost; --i) consider(i);
   count_turns(best, index);
   return best;
 }
@@ -90,12 +84,10 @@ void sweep_path::count_turns(route& best, std::size_t index) const {
   const std::size_t way = best.cost - least;
   for (std::size_t i = index; i > begin && index - i < least; --i) {
     const std::uintptr_t here = pc(i);
-    if (here == pc(begin) || lost_.count(here) != 0 || is_in_clock(i))
-      continue;
+    if (here == pc(begin) || lost_.count(here) != 0 || is_in_clock(i)) continue;
     const std::size_t hits = visits(i, begin);
     const std::size_t cost = stops_a_hit * hits + (index - i);
-    if (cost >= least)
-      continue;
+    if (cost >= least) continue;
     least = cost;
     best.near_by = {here, hits};
     best.from = i;

@@ -8,21 +8,17 @@ namespace outlive::testing {
 
 std::string kill_point::describe() const {
   std::ostringstream out;
-  out << (died ? "kill point " : "survivor, point ") << index << ": " << (asleep ? "asleep in " : "")
-      << describe_address(pc);
+  out << (died ? "kill point " : "survivor, point ") << index << ": " << (asleep ? "asleep in " : "") << describe_address(pc);
   return out.str();
 }
 
 std::string sweep_result::describe() const {
   std::ostringstream out;
   out << length << " instructions, ";
-  if (states != 0)
-    out << states << " visible states, ";
-  if (preempted != 0)
-    out << preempted << " points of interruption, ";
-  out << deaths << " kill points (" << asleep << " asleep in a system call, "
-      << accelerated << " by a breakpoint), " << diverged << " runs repeated, the last victim "
-      << (last_survived ? "survived" : "did not survive");
+  if (states != 0) out << states << " visible states, ";
+  if (preempted != 0) out << preempted << " points of interruption, ";
+  out << deaths << " kill points (" << asleep << " asleep in a system call, " << accelerated << " by a breakpoint), " << diverged
+      << " runs repeated, the last victim " << (last_survived ? "survived" : "did not survive");
   return out.str();
 }
 

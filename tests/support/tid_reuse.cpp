@@ -25,16 +25,12 @@ struct robust_head {
 
 pid_t fork_with_tid(pid_t tid) {
   int* kept_tid = nullptr;
-  if (prctl(PR_GET_TID_ADDRESS, &kept_tid, 0, 0, 0) != 0)
-    return -1;
-  if (kept_tid == nullptr || *kept_tid != gettid())
-    throw std::logic_error("the C library keeps its TID elsewhere");
+  if (prctl(PR_GET_TID_ADDRESS, &kept_tid, 0, 0, 0) != 0) return -1;
+  if (kept_tid == nullptr || *kept_tid != gettid()) throw std::logic_error("the C library keeps its TID elsewhere");
   robust_head* head = nullptr;
   std::size_t length = 0;
-  if (syscall(SYS_get_robust_list, 0, &head, &length) != 0)
-    return -1;
-  if (head->next != head)
-    throw std::logic_error("fork_with_tid by a thread that holds robust mutexes");
+  if (syscall(SYS_get_robust_list, 0, &head, &length) != 0) return -1;
+  if (head->next != head) throw std::logic_error("fork_with_tid by a thread that holds robust mutexes");
 
   clone_args how{};
   how.flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
@@ -43,8 +39,7 @@ pid_t fork_with_tid(pid_t tid) {
   how.set_tid = reinterpret_cast<std::uintptr_t>(&tid);
   how.set_tid_size = 1;
   const long pid = syscall(SYS_clone3, &how, sizeof how);
-  if (pid == 0)
-    syscall(SYS_set_robust_list, head, length);
+  if (pid == 0) syscall(SYS_set_robust_list, head, length);
   return static_cast<pid_t>(pid);
 }
 
@@ -56,17 +51,13 @@ std::optional<std::string> tid_choice_unavailable() {
   static const std::optional<std::string> reason = []() -> std::optional<std::string> {
     // A TID that was free a moment ago: a child's that has ended.
     const pid_t first = fork();
-    if (first == 0)
-      _exit(0);
+    if (first == 0) _exit(0);
     waitpid(first, nullptr, 0);
     try {
       const pid_t second = fork_with_tid(first);
-      if (second == 0)
-        _exit(0);
-      if (second > 0)
-        waitpid(second, nullptr, 0);
-      if (second > 0 || errno == EEXIST)
-        return std::nullopt;
+      if (second == 0) _exit(0);
+      if (second > 0) waitpid(second, nullptr, 0);
+      if (second > 0 || errno == EEXIST) return std::nullopt;
       return std::string("clone3 with a chosen TID: ") + std::strerror(errno);
     } catch (const std::logic_error& error) {
       return error.what();

@@ -17,8 +17,7 @@ namespace {
 class tid_reuse_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const auto why = tid_choice_unavailable())
-      GTEST_SKIP() << *why;
+    if (const auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
   }
 
   static pid_t some_dead_tid() {

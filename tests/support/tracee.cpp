@@ -42,16 +42,14 @@ void tracee::blocked_sigchld::await(milliseconds span) const {
 }
 
 void tracee::trace_me() {
-  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
-    fail("PTRACE_TRACEME");
+  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) fail("PTRACE_TRACEME");
 }
 
 tracee::tracee(child& process, std::function<void()> on_sleep, milliseconds limit)
     : process_(process), on_sleep_(std::move(on_sleep)), limit_(limit) {}
 
 tracee::~tracee() {
-  if (!gone_)
-    process_.kill();
+  if (!gone_) process_.kill();
 }
 
 tracee::stop tracee::judge(int status) {
@@ -66,8 +64,7 @@ tracee::stop tracee::judge(int status) {
     return stop::stepped;
   }
   siginfo_t info;
-  if (request(PTRACE_GETSIGINFO, process_.pid(), 0, &info) != 0)
-    fail("PTRACE_GETSIGINFO");
+  if (request(PTRACE_GETSIGINFO, process_.pid(), 0, &info) != 0) fail("PTRACE_GETSIGINFO");
   return info.si_code == SI_KERNEL ? stop::at_marker : stop::stepped;
 }
 
@@ -78,30 +75,23 @@ tracee::stop tracee::resume(int what, bool stop_asleep) {
   if (what != 0) {
     const int signal = pending_signal_;
     pending_signal_ = 0;
-    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0)
-      fail("cannot resume the traced child");
+    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0) fail("cannot resume the traced child");
   }
   for (;;) {
     int status = 0;
     const pid_t got = waitpid(pid, &status, WNOHANG | __WALL);
-    if (got == pid)
-      return judge(status);
-    if (got < 0 && errno != EINTR)
-      fail("waitpid of the traced child");
+    if (got == pid) return judge(status);
+    if (got < 0 && errno != EINTR) fail("waitpid of the traced child");
     const deadline nap(slice);
     announced_.await(slice);
     if (!nap.passed() || task_state(pid) != 'S') {
-      if (end.passed())
-        throw timed_out("child '" + process_.name() + "' did not stop");
+      if (end.passed()) throw timed_out("child '" + process_.name() + "' did not stop");
       continue;
     }
     slept_ = true;
-    if (stop_asleep)
-      return stop::asleep;
-    if (on_sleep_)
-      on_sleep_();
-    if (end.passed())
-      throw timed_out("child '" + process_.name() + "' sleeps for ever");
+    if (stop_asleep) return stop::asleep;
+    if (on_sleep_) on_sleep_();
+    if (end.passed()) throw timed_out("child '" + process_.name() + "' sleeps for ever");
   }
 }
 
@@ -109,10 +99,8 @@ void tracee::run_to_marker() {
   const bool first_stop = std::exchange(fresh_, false);
   stop got = resume(first_stop ? 0 : PTRACE_CONT, false);
   const auto kill_with_me = static_cast<unsigned long>(PTRACE_O_EXITKILL);
-  if (first_stop && got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0)
-    fail("PTRACE_SETOPTIONS");
-  while (got != stop::at_marker && got != stop::ended)
-    got = resume(PTRACE_CONT, false);
+  if (first_stop && got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0) fail("PTRACE_SETOPTIONS");
+  while (got != stop::at_marker && got != stop::ended) got = resume(PTRACE_CONT, false);
   if (got == stop::ended) {
     throw std::runtime_error("child '" + process_.name() + "' ended before the marker: " + process_.wait().describe());
   }
@@ -127,10 +115,8 @@ tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
   if (const debug_register here(process_.pid(), address); here) {
     for (;;) {
       const stop got = resume(PTRACE_CONT, false);
-      if (got == stop::ended || got == stop::at_marker)
-        return got;
-      if (pending_signal_ == 0 && where().pc == address && ++hit == hits)
-        return stop::at_breakpoint;
+      if (got == stop::ended || got == stop::at_marker) return got;
+      if (pending_signal_ == 0 && where().pc == address && ++hit == hits) return stop::at_breakpoint;
     }
   }
   return run_to_int3(address, hits);
@@ -140,29 +126,24 @@ tracee::stop tracee::run_to_int3(std::uintptr_t address, std::size_t hits) {
   breakpoint here(process_.pid(), address);
   for (std::size_t hit = 0;;) {
     const stop got = resume(PTRACE_CONT, false);
-    if (got == stop::ended)
-      return got;
-    if (got == stop::stepped)
-      continue;  // a signal
+    if (got == stop::ended) return got;
+    if (got == stop::stepped) continue;  // a signal
     if (where().pc != address + 1) {
       here.remove();
       return stop::at_marker;
     }
     set_pc(address);
     here.remove();
-    if (++hit == hits)
-      return stop::at_breakpoint;
+    if (++hit == hits) return stop::at_breakpoint;
     const stop over = resume(PTRACE_SINGLESTEP, false);
-    if (over != stop::stepped)
-      return over;
+    if (over != stop::stepped) return over;
     here.place();
   }
 }
 
 tracee::position tracee::where() const {
   user_regs_struct all;
-  if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0)
-    fail("PTRACE_GETREGS");
+  if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0) fail("PTRACE_GETREGS");
   return {static_cast<std::uintptr_t>(all.rip), static_cast<std::uintptr_t>(all.rsp)};
 }
 
@@ -174,8 +155,7 @@ Value read_from(pid_t pid, std::uintptr_t address) {
   Value value{};
   const iovec here{&value, sizeof value};
   const iovec there{reinterpret_cast<void*>(address), sizeof value};
-  if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value))
-    fail("cannot read the child's memory");
+  if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value)) fail("cannot read the child's memory");
   return value;
 }
 
@@ -184,8 +164,7 @@ Value read_from(pid_t pid, std::uintptr_t address) {
 tracee::robust_list_words tracee::robust_list() const {
   void* head = nullptr;
   std::size_t size = 0;
-  if (syscall(SYS_get_robust_list, process_.pid(), &head, &size) != 0)
-    fail("get_robust_list of the child");
+  if (syscall(SYS_get_robust_list, process_.pid(), &head, &size) != 0) fail("get_robust_list of the child");
   return head == nullptr ? robust_list_words{} : read_from<robust_list_words>(process_.pid(), reinterpret_cast<std::uintptr_t>(head));
 }
 
@@ -195,8 +174,7 @@ bool tracee::at_system_call() const {
 }
 
 void tracee::set_pc(std::uintptr_t pc) {
-  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0)
-    fail("cannot set the pc");
+  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0) fail("cannot set the pc");
 }
 
 void tracee::kill() {
@@ -206,8 +184,7 @@ void tracee::kill() {
 }
 
 void tracee::let_go() {
-  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0)
-    fail("PTRACE_DETACH");
+  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0) fail("PTRACE_DETACH");
   gone_ = true;
 }
 
@@ -216,8 +193,7 @@ std::optional<std::string> tracing_unavailable() {
     try {
       // The failure must not become one of the test: hence exit codes, not exceptions, in the child.
       child probe("ptrace probe", [](agent&) {
-        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
-          _exit(1);
+        if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
         asm volatile("int3\n\tnop\n\tnop" ::: "memory");
         _exit(0);
       });

@@ -30,8 +30,7 @@ std::string describe_address(std::uintptr_t address) {
   const char* slash = std::strrchr(info.dli_fname, '/');
   out << (slash ? slash + 1 : info.dli_fname) << '+' << address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   if (info.dli_sname) {
-    out << " (" << readable_name(info.dli_sname) << '+' << address - reinterpret_cast<std::uintptr_t>(info.dli_saddr)
-        << ')';
+    out << " (" << readable_name(info.dli_sname) << '+' << address - reinterpret_cast<std::uintptr_t>(info.dli_saddr) << ')';
   }
   return out.str();
 }

@@ -118,24 +118,12 @@ TEST(directory_many, random_changes_agree_with_a_model) {
     const std::string name = "n" + std::to_string(number) + std::string(number % 4 == 0 ? 40 + number : 0, 'x');
     const auto value = static_cast<unsigned char>(random());
     switch (random() % 6) {
-      case 0:
-        objects.make<1>(name, value);
-        break;
-      case 1:
-        objects.make<100>(name, value);
-        break;
-      case 2:
-        objects.make<300>(name, value);
-        break;
-      case 3:
-        objects.destroy<1>(name);
-        break;
-      case 4:
-        objects.destroy<100>(name);
-        break;
-      default:
-        objects.destroy<300>(name);
-        break;
+      case 0: objects.make<1>(name, value); break;
+      case 1: objects.make<100>(name, value); break;
+      case 2: objects.make<300>(name, value); break;
+      case 3: objects.destroy<1>(name); break;
+      case 4: objects.destroy<100>(name); break;
+      default: objects.destroy<300>(name); break;
     }
     if (step % 50 == 0) objects.check();
   }

@@ -76,8 +76,7 @@ TEST(directory, names_out_of_bounds_are_refused) {
   const test_name name;
   segment seg = segment::create(name);
   const auto refused = [&](const std::string& object, const std::string& found) {
-    expect_error(errc::invalid_name,
-                 {name.quoted(), "object \"" + object.substr(0, 80) + '"', found, "expected 1 to 255 without a zero byte"},
+    expect_error(errc::invalid_name, {name.quoted(), "object \"" + object.substr(0, 80) + '"', found, "expected 1 to 255 without a zero byte"},
                  [&] { seg.find_or_construct<int>(object, 1); });
   };
   refused("", "a name of 0 bytes");
@@ -206,8 +205,7 @@ TEST(directory, full_it_refuses_and_names_the_limit) {
   const test_name name;
   segment seg = segment::create(name, few_of_everything());
   for (int i = 0; i < 16; ++i) seg.find_or_construct<char>(std::to_string(i), 'c');
-  expect_error(errc::directory_full,
-               {name.quoted(), "object \"one more\"", "found all 16 objects in use", "segment_options::directory_capacity"},
+  expect_error(errc::directory_full, {name.quoted(), "object \"one more\"", "found all 16 objects in use", "segment_options::directory_capacity"},
                [&] { seg.find_or_construct<char>("one more", 'c'); });
   // What is there is found, and one that goes makes room for one.
   EXPECT_EQ(seg.find_or_construct<char>("7", 'x'), 'c');

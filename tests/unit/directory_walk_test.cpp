@@ -22,14 +22,15 @@ struct line {
 // Makes and destroys an object by two names in turn, in one block, as long as it lives.
 class churn {
  public:
-  explicit churn(segment& seg) : writer_([&seg, this] {
-    for (int i = 0; !stop_.load(std::memory_order_relaxed); ++i) {
-      const std::string& name = i % 2 == 0 ? one : two;
-      seg.find_or_construct<line>(name);
-      seg.destroy<line>(name);
-      rounds.fetch_add(1, std::memory_order_relaxed);
-    }
-  }) {}
+  explicit churn(segment& seg)
+      : writer_([&seg, this] {
+          for (int i = 0; !stop_.load(std::memory_order_relaxed); ++i) {
+            const std::string& name = i % 2 == 0 ? one : two;
+            seg.find_or_construct<line>(name);
+            seg.destroy<line>(name);
+            rounds.fetch_add(1, std::memory_order_relaxed);
+          }
+        }) {}
   ~churn() {
     stop_ = true;
     writer_.join();

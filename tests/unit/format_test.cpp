@@ -31,9 +31,7 @@ class bytes {
   }
   std::uint32_t u32(std::size_t offset) const { return at<std::uint32_t>(offset); }
   std::uint64_t u64(std::size_t offset) const { return at<std::uint64_t>(offset); }
-  std::string text(std::size_t offset, std::size_t size) const {
-    return std::string(reinterpret_cast<const char*>(all_.data()) + offset, size);
-  }
+  std::string text(std::size_t offset, std::size_t size) const { return std::string(reinterpret_cast<const char*>(all_.data()) + offset, size); }
   std::size_t size() const { return all_.size(); }
 
  private:

@@ -34,7 +34,8 @@ TEST(names, classes_out_of_bounds_are_refused_and_leave_no_object) {
   };
   refused("", "found 0 bytes");
   refused(std::string(64, 'c'), "found 64 bytes");
-  expect_error(errc::invalid_name, {"lock class \"a\\0b\"", "expected 1 to 63"}, [&] { seg.find_or_construct<robust_mutex>("lock", std::string_view("a\0b", 3)); });
+  expect_error(errc::invalid_name, {"lock class \"a\\0b\"", "expected 1 to 63"},
+               [&] { seg.find_or_construct<robust_mutex>("lock", std::string_view("a\0b", 3)); });
 }
 
 TEST(names, a_full_table_is_told_and_what_is_in_it_works) {
@@ -59,9 +60,8 @@ TEST(names, a_class_and_a_type_may_have_the_same_name) {
   segment seg = segment::anonymous();
   seg.find_or_construct<int>("number", 1);
   EXPECT_EQ(seg.find_or_construct<robust_mutex>("lock", typeid(int).name()).lock_class(), typeid(int).name());
-  seg.for_each([&](const segment::object_info& each) {
-    EXPECT_EQ(each.type, each.name == "number" ? typeid(int).name() : typeid(robust_mutex).name());
-  });
+  seg.for_each(
+      [&](const segment::object_info& each) { EXPECT_EQ(each.type, each.name == "number" ? typeid(int).name() : typeid(robust_mutex).name()); });
 }
 
 TEST(names, a_class_guards_one_type) {
@@ -86,8 +86,7 @@ TEST(names, a_class_of_bare_mutexes_guards_nothing) {
   const test_name name;
   segment seg = segment::create(name);
   seg.find_or_construct<robust_mutex>("a", "shelf");
-  expect_error(errc::type_mismatch,
-               {name.quoted(), "lock class \"shelf\"", "found bare mutexes", std::string("expected type ") + typeid(int).name()},
+  expect_error(errc::type_mismatch, {name.quoted(), "lock class \"shelf\"", "found bare mutexes", std::string("expected type ") + typeid(int).name()},
                [&] { seg.find_or_construct<guarded<int>>("b", "shelf", 1); });
   expect_error(errc::type_mismatch, {"found bare mutexes"}, [&] { (void)on_owner_death<int>(seg, "shelf", always_consistent); });
   EXPECT_NO_THROW((void)on_owner_death(seg, "shelf", always_consistent));

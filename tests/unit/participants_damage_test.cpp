@@ -19,7 +19,6 @@ namespace {
 using detail::participant;
 
 struct participants_damage : ::testing::Test {
-
   // Damage, and then a thread that needs a record: in a process of its own, since it may crash.
   void expect_harmless(const std::string& what, const std::function<void(participant&)>& damage) {
     const ::testing::ScopedTrace trace(__FILE__, __LINE__, what);

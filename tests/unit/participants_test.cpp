@@ -91,8 +91,7 @@ TEST_F(participants_test, more_threads_than_records_are_told_so) {
   crowd both(mutex, 2);
   EXPECT_EQ(seg.threads_in_use(), 2U);
   const auto refused = [&](const std::function<void()>& act) {
-    expect_error(errc::too_many_threads,
-                 {name.quoted(), "found all 2 thread records in use", "expected a free one (segment_options::threads)"}, act);
+    expect_error(errc::too_many_threads, {name.quoted(), "found all 2 thread records in use", "expected a free one (segment_options::threads)"}, act);
   };
   elsewhere([&] { refused([&] { mutex.lock(); }); });
   elsewhere([&] { refused([&] { (void)mutex.try_lock(); }); });
@@ -110,9 +109,7 @@ TEST(participants, the_default_is_room_for_256_threads) {
   auto& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
   crowd all(mutex, 256);
   EXPECT_EQ(seg.threads_in_use(), 256U);
-  elsewhere([&] {
-    expect_error(errc::too_many_threads, {"found all 256 thread records in use", "expected a free one"}, [&] { mutex.lock(); });
-  });
+  elsewhere([&] { expect_error(errc::too_many_threads, {"found all 256 thread records in use", "expected a free one"}, [&] { mutex.lock(); }); });
 }
 
 // A thread that found no record has looked for dead ones by means of a spare record, of which there are two.

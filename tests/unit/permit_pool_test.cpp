@@ -65,14 +65,16 @@ TEST_F(permit_pool_test, a_permit_moves_and_is_given_back_once) {
   one = pool_.acquire();
   one.release();
   EXPECT_EQ(pool_.count(), 3u);
-  expect_error(errc::not_owner, [&] { one.release(); }, "a second release");
+  expect_error(
+      errc::not_owner, [&] { one.release(); }, "a second release");
 }
 
 TEST_F(permit_pool_test, a_permit_of_another_thread_is_not_given_back) {
   permit mine = pool_.acquire();
   std::thread([&] {
     static_cast<void>(pool_.acquire());  // so that it has a record
-    expect_error(errc::not_owner, [&] { mine.release(); }, "release by another thread");
+    expect_error(
+        errc::not_owner, [&] { mine.release(); }, "release by another thread");
   }).join();
   EXPECT_EQ(pool_.count(), 2u);
 }
@@ -136,13 +138,16 @@ TEST_F(permit_pool_test, a_record_with_a_permit_is_not_given_back) {
 
 TEST_F(permit_pool_test, refusals) {
   alignas(64) char memory[sizeof(pool_of_eight)];
-  expect_error(errc::not_in_segment, [&] { new (memory) pool_of_eight(1); }, "ordinary memory");
+  expect_error(
+      errc::not_in_segment, [&] { new (memory) pool_of_eight(1); }, "ordinary memory");
   EXPECT_THROW(where_.find_or_construct<pool_of_eight>("none", 0u), std::system_error);
   EXPECT_THROW(where_.find_or_construct<pool_of_eight>("nine", 9u), std::system_error);
   EXPECT_EQ(where_.find<pool_of_eight>("nine"), nullptr);
   std::memset(static_cast<void*>(&pool_), 0, 64);
-  expect_error(errc::damaged, [&] { static_cast<void>(pool_.acquire()); }, "zeroed memory");
-  expect_error(errc::damaged, [&] { static_cast<void>(pool_.count()); }, "count of zeroed memory");
+  expect_error(
+      errc::damaged, [&] { static_cast<void>(pool_.acquire()); }, "zeroed memory");
+  expect_error(
+      errc::damaged, [&] { static_cast<void>(pool_.count()); }, "count of zeroed memory");
 }
 
 TEST_F(permit_pool_test, words_that_name_nobody_are_free) {
@@ -160,7 +165,8 @@ TEST_F(permit_pool_test, inside_a_repair_only_without_waiting) {
   bool ran = false;
   const auto repair = on_owner_death(mutex, [&](const owner_death&) {
     ran = true;
-    expect_error(errc::in_repair, [&] { static_cast<void>(pool_.acquire()); }, "acquire() in a repair");
+    expect_error(
+        errc::in_repair, [&] { static_cast<void>(pool_.acquire()); }, "acquire() in a repair");
     EXPECT_TRUE(pool_.try_acquire());
     return repaired;
   });

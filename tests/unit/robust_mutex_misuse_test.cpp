@@ -55,7 +55,8 @@ TEST_F(robust_mutex_misuse, relock_while_another_segment_is_in_use) {
 
 TEST_F(robust_mutex_misuse, unlock_of_what_is_not_held_is_refused) {
   const auto refused = [&] {
-    expect_error(errc::not_owner, {described(), " as its holder, expected this thread", "this thread does not hold the mutex"}, [&] { mutex.unlock(); });
+    expect_error(errc::not_owner, {described(), " as its holder, expected this thread", "this thread does not hold the mutex"},
+                 [&] { mutex.unlock(); });
     std::error_code error;
     mutex.unlock(error);
     EXPECT_EQ(error, errc::not_owner);
@@ -174,7 +175,10 @@ TEST_F(robust_mutex_misuse, more_than_max_held_is_refused) {
   std::vector<robust_mutex*> all;
   for (int i = 0; i < 66; ++i) all.push_back(&seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "class"));
   for (std::size_t i = 0; i < 64; ++i) all[i]->lock();
-  expect_error(errc::too_many_locks, {name.quoted() + ", mutex \"m64\"", "found 64 mutexes of the segment in this thread's hands, expected fewer than 64", "this thread holds too many mutexes"}, [&] { all[64]->lock(); });
+  expect_error(errc::too_many_locks,
+               {name.quoted() + ", mutex \"m64\"", "found 64 mutexes of the segment in this thread's hands, expected fewer than 64",
+                "this thread holds too many mutexes"},
+               [&] { all[64]->lock(); });
   std::error_code error;
   EXPECT_FALSE(all[64]->try_lock(error));
   EXPECT_EQ(error, errc::too_many_locks);

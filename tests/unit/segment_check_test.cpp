@@ -92,7 +92,9 @@ class segment_check_test : public ::testing::Test {
   sample_segment sample_;
 };
 
-TEST_F(segment_check_test, a_whole_segment_has_no_problem) { EXPECT_EQ(damaged_copy(sample_).problems(), ""); }
+TEST_F(segment_check_test, a_whole_segment_has_no_problem) {
+  EXPECT_EQ(damaged_copy(sample_).problems(), "");
+}
 
 TEST_F(segment_check_test, problems_name_the_object_what_was_found_and_what_was_expected) {
   expect_found(offsetof(segment_header, reserved), std::uint8_t{1}, "header: found reserved bytes: 0x1 in byte 0, expected zero");
@@ -104,7 +106,8 @@ TEST_F(segment_check_test, problems_name_the_object_what_was_found_and_what_was_
   expect_found(layout().names + offsetof(detail::name_entry, kind), std::uint16_t{9}, "name 0: found kind 9, expected 1 or 2");
   expect_found(layout().marks, std::uint8_t{1}, "marks of thread record 0: found reserved bytes");
   expect_found(layout().participants + offsetof(detail::participant, module_count), std::uint32_t{65}, "participant 0: found modules: 65");
-  expect_found(layout().records + offsetof(detail::thread_record, generation), std::uint64_t{1} << 50, "thread record 0: found generation 0x4000000000000");
+  expect_found(layout().records + offsetof(detail::thread_record, generation), std::uint64_t{1} << 50,
+               "thread record 0: found generation 0x4000000000000");
   expect_found(layout().records + sizeof(detail::thread_record), std::uint64_t{63}, "thread record 0, entry 0: found 0x3f");
   expect_found(layout().deaths, std::uint64_t{2}, "death log, slot 0: found entry 2");
   expect_found(layout().index, std::uint64_t{1}, "slot 0 of the directory's index: found 0x1");
@@ -142,8 +145,10 @@ TEST_F(segment_check_test, a_view_survives_random_bytes) {
     for (int i = 0; i < changes; ++i) {
       // Not the header's constants: with another checksum nothing else would be looked at.
       const std::size_t at = sizeof(detail::segment_constants) + random() % (sample_.objects_end() - sizeof(detail::segment_constants) - 8);
-      if (round % 2 == 0) copy.put(at / 8 * 8, random());
-      else copy.flip(at, static_cast<unsigned char>(1U << random() % 8));
+      if (round % 2 == 0)
+        copy.put(at / 8 * 8, random());
+      else
+        copy.flip(at, static_cast<unsigned char>(1U << random() % 8));
     }
     look_at_everything(copy);
   }

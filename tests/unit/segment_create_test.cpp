@@ -123,8 +123,7 @@ TEST(segment_create, options_out_of_range_are_named_with_their_range) {
     segment_options options;
     set(options);
     const std::string head = std::string("segment_options::") + option + " is " + found;
-    expect_error(std::make_error_code(std::errc::invalid_argument), {head, "expected " + expected},
-                 [&] { (void)segment::create(name, options); });
+    expect_error(std::make_error_code(std::errc::invalid_argument), {head, "expected " + expected}, [&] { (void)segment::create(name, options); });
     expect_error(std::make_error_code(std::errc::invalid_argument), {head}, [&] { (void)segment::anonymous(options); });
     EXPECT_FALSE(exists(name.path()));
   }

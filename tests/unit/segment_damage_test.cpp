@@ -50,9 +50,9 @@ TEST(segment_damage, names_lock) {
 TEST(segment_damage, counts_of_records_names_deaths_and_objects) {
   damage_trial trial;
   constexpr std::size_t counts = offsetof(segment_header, directory_counts);
-  const damage_result result = trial.try_all({{offsetof(segment_header, records_in_use), offsetof(segment_header, reserved)},
-                                              {counts, counts + offsetof(detail::directory_state, freed)}},
-                                             {0xff, 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80});
+  const damage_result result = trial.try_all(
+      {{offsetof(segment_header, records_in_use), offsetof(segment_header, reserved)}, {counts, counts + offsetof(detail::directory_state, freed)}},
+      {0xff, 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80});
   EXPECT_GT(result.refused, 0U);
   EXPECT_GT(result.worked, 0U);
 }
@@ -68,8 +68,8 @@ TEST(segment_damage, lists_of_freed_blocks) {
 TEST(segment_damage, the_rest_of_the_header_page_is_not_used) {
   damage_trial trial;
   constexpr std::size_t begin = offsetof(segment_header, directory_counts) + sizeof(detail::directory_state);
-  const damage_result result = trial.try_all(
-      {{offsetof(segment_header, reserved), offsetof(segment_header, directory_counts)}, {begin, sizeof(segment_header)}}, one_mask);
+  const damage_result result =
+      trial.try_all({{offsetof(segment_header, reserved), offsetof(segment_header, directory_counts)}, {begin, sizeof(segment_header)}}, one_mask);
   EXPECT_EQ(result.worked, result.tried);
 }
 

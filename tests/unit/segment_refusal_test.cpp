@@ -74,8 +74,7 @@ TEST(segment_refusal, another_abi_is_told_in_words) {
 }
 
 TEST(segment_refusal, another_boot_of_the_machine) {
-  expect_refused(errc::damaged, {"another boot", "remove it"},
-                 [](segment_constants& c) { c.boot_id[5] = static_cast<char>(~c.boot_id[5]); });
+  expect_refused(errc::damaged, {"another boot", "remove it"}, [](segment_constants& c) { c.boot_id[5] = static_cast<char>(~c.boot_id[5]); });
 }
 
 TEST(segment_refusal, another_pid_namespace) {
@@ -89,9 +88,7 @@ TEST(segment_refusal, another_time_namespace) {
 }
 
 TEST(segment_refusal, numbers_out_of_their_range_or_at_odds) {
-  const auto expect_damaged = [](void (*change)(segment_constants&)) {
-    expect_refused(errc::damaged, {"sizes contradict each other"}, change);
-  };
+  const auto expect_damaged = [](void (*change)(segment_constants&)) { expect_refused(errc::damaged, {"sizes contradict each other"}, change); };
   expect_damaged([](segment_constants& c) { c.object_bytes += 1; });
   expect_damaged([](segment_constants& c) { c.object_bytes += 4096; });
   expect_damaged([](segment_constants& c) { c.object_bytes = 0; });
@@ -210,11 +207,9 @@ TEST(segment_refusal, a_symbolic_link) {
 TEST(segment_refusal, what_is_no_regular_file) {
   const test_name name;
   ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"},
-               [&] { (void)segment::open(name); });
+  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"}, [&] { (void)segment::open(name); });
   const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  expect_error(errc::damaged,
-               {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
+  expect_error(errc::damaged, {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
                [&] { (void)segment::from_fd(null.get()); });
 }
 

@@ -81,8 +81,7 @@ class sample_segment {
         act();
       } catch (const std::system_error& error) {
         if (error.code().category() != error_category()) blame(what + " throws " + error.what());
-        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos)
-          blame(what + " has no good message: " + error.what());
+        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos) blame(what + " has no good message: " + error.what());
         verdict.refused = true;
       } catch (const std::exception& error) {
         blame(what + " throws " + error.what());
@@ -270,8 +269,7 @@ class sample_segment {
       on.require(is_fresh(&made, sizeof made), "memory was given out twice");
       on.require(seg.destroy<kind>("new kind"), "a new kind does not go");
     });
-    on.step("finding by find_or_construct",
-            [&] { on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time"); });
+    on.step("finding by find_or_construct", [&] { on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time"); });
     on.step("destroying", [&] {
       on.require(seg.destroy<int>("answer"), "answer is lost");
       on.destroyed_answer = true;

@@ -143,8 +143,7 @@ TEST(segment_space, the_limit_of_a_files_size) {
   const rlimit limit{65'536, 65'536};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
   expect_nothing_left_by([&] {
-    expect_error(std::make_error_code(std::errc::file_too_large), {name.quoted(), "/dev/shm", "reserving "},
-                 [&] { (void)segment::create(name); });
+    expect_error(std::make_error_code(std::errc::file_too_large), {name.quoted(), "/dev/shm", "reserving "}, [&] { (void)segment::create(name); });
   });
 }
 

@@ -35,7 +35,8 @@ class segment_view_test : public ::testing::Test {
 };
 
 const viewed_thread* find_thread(const std::vector<viewed_thread>& in, pid_t tid) {
-  for (const viewed_thread& each : in) if (each.tid == tid) return &each;
+  for (const viewed_thread& each : in)
+    if (each.tid == tid) return &each;
   return nullptr;
 }
 

@@ -1,8 +1,8 @@
 // outlive check: whether the bytes of a segment are such as the library writes. docs/man/outlive-check.1.scd
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <outlive/error.hpp>
 
@@ -46,8 +46,10 @@ std::vector<outlive::segment_problem> problems_of(const std::string& segment) {
 int check_command(const std::string& segment, const table_settings& wanted) {
   table lines(check_columns());
   for (const auto& each : problems_of(segment)) lines.add({each.object, cell(each.found).in(tone::bad), each.expected});
-  if (wanted.json || !lines.empty()) write_result(lines.rendered(wanted, terminal::of_stdout()));
-  else write_result(fmt::format("segment {}: in order\n", printable(segment)));
+  if (wanted.json || !lines.empty())
+    write_result(lines.rendered(wanted, terminal::of_stdout()));
+  else
+    write_result(fmt::format("segment {}: in order\n", printable(segment)));
   return lines.empty() ? fine : something_wrong;
 }
 

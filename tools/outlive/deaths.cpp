@@ -1,8 +1,8 @@
 // outlive deaths: the death log of a segment. docs/man/outlive-deaths.1.scd
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "commands.hpp"
 #include "looks.hpp"
@@ -45,13 +45,17 @@ tone tone_of(outlive::death_outcome outcome) {
   return tone::plain;
 }
 
-cell known(const outlive::logged_thread& thread, std::int64_t value) { return thread.known ? cell(value) : cell::none(); }
+cell known(const outlive::logged_thread& thread, std::int64_t value) {
+  return thread.known ? cell(value) : cell::none();
+}
 
 std::string named(const outlive::logged_thread& thread) {
   return thread.known ? looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name) : std::string();
 }
 
-cell hex(std::uint64_t value) { return {fmt::format("0x{:x}", value), value}; }
+cell hex(std::uint64_t value) {
+  return {fmt::format("0x{:x}", value), value};
+}
 
 std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lines& sources) {
   std::vector<std::string> lines;

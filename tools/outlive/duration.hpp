@@ -7,7 +7,7 @@
 namespace CLI {
 class App;
 class Option;
-}
+}  // namespace CLI
 
 // Returns: the duration that `text` says: a number, not negative, and one of us, ms, s, m, h; 0 needs no unit.
 // Errors: std::invalid_argument, with what was found and what was expected.

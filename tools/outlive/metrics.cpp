@@ -33,8 +33,8 @@ void add_locks(metrics::text& to, const show::look& seen) {
 
 void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
   using outlive::death_outcome;
-  for (const auto outcome : {death_outcome::repairing, death_outcome::repaired, death_outcome::failed, death_outcome::unrepaired,
-                             death_outcome::not_recoverable}) {
+  for (const auto outcome :
+       {death_outcome::repairing, death_outcome::repaired, death_outcome::failed, death_outcome::unrepaired, death_outcome::not_recoverable}) {
     const auto count = std::count_if(deaths.begin(), deaths.end(), [&](const auto& each) { return each.outcome == outcome; });
     to.add(static_cast<double>(count), {{"outcome", to_string(outcome)}});
   }
@@ -76,7 +76,8 @@ std::string figures_of(const show::look& seen, const std::vector<outlive::logged
   text.begin("outlive_threads", "gauge", "Threads with a record; dead ones are those that some mutex still names.");
   add_living_and_dead(text, seen.threads);
   text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
-  text.add(static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [](const auto& each) { return each.waiting_for.has_value(); })));
+  text.add(
+      static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [](const auto& each) { return each.waiting_for.has_value(); })));
   text.begin("outlive_hung_threads", "gauge", "Threads that held the same mutex, and took no other, over the time of the sample.");
   text.add(hung(seen));
   text.begin("outlive_objects", "gauge", "Objects in the directory.");

@@ -12,7 +12,9 @@
 
 namespace {
 
-bool is_continuation(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+bool is_continuation(char byte) noexcept {
+  return (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
+}
 
 // Bytes of the UTF-8 character that begins here; 0 if none does, or it is a control character.
 std::size_t character_at(std::string_view text) noexcept {
@@ -25,8 +27,8 @@ std::size_t character_at(std::string_view text) noexcept {
     if (!is_continuation(text[i])) return 0;
   }
   const auto second = static_cast<unsigned char>(text[1]);
-  if (lead == 0xc2 && second < 0xa0) return 0;  // C1: control characters of eight bits
-  if (lead == 0xe0 && second < 0xa0) return 0;  // longer than need be
+  if (lead == 0xc2 && second < 0xa0) return 0;                       // C1: control characters of eight bits
+  if (lead == 0xe0 && second < 0xa0) return 0;                       // longer than need be
   if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;  // direction marks and odd spaces among them
   return size;
 }

@@ -112,7 +112,8 @@ bool has_ended(pid_t pid) noexcept {
 int bury(pid_t pid) noexcept {
   kill(-pid, SIGKILL);  // the group cannot be another's: the zombie keeps its id
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
   return status;
 }
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "commands.hpp"
 #include "looks.hpp"
@@ -25,14 +25,22 @@ struct recover_settings {
 };
 
 std::vector<column> recover_columns() {
-  return {{"mutex", "MUTEX"},          {"lock_class", "CLASS"},  {"mutex_offset", "OFFSET", align::right, false},
-          {"pid", "PID", align::right}, {"tid", "TID", align::right, false}, {"outcome", "OUTCOME"},
+  return {{"mutex", "MUTEX"},
+          {"lock_class", "CLASS"},
+          {"mutex_offset", "OFFSET", align::right, false},
+          {"pid", "PID", align::right},
+          {"tid", "TID", align::right, false},
+          {"outcome", "OUTCOME"},
           {"error", "ERROR"}};
 }
 
-cell id(pid_t of) { return of == 0 ? cell::none() : cell(of); }
+cell id(pid_t of) {
+  return of == 0 ? cell::none() : cell(of);
+}
 
-cell offset(std::uint64_t of) { return {fmt::format("0x{:x}", of), of}; }
+cell offset(std::uint64_t of) {
+  return {fmt::format("0x{:x}", of), of};
+}
 
 tone tone_of(outlive::recovery_outcome outcome) {
   switch (outcome) {

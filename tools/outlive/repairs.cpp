@@ -4,8 +4,8 @@
 
 #include <stdexcept>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "looks.hpp"
 
@@ -34,10 +34,12 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where, const std
   auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{where, {}, {}});
   if (file.empty()) return plugin;
   void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: the repairs are in it
-  if (library == nullptr) throw std::runtime_error(fmt::format("{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
+  if (library == nullptr)
+    throw std::runtime_error(fmt::format("{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
   const unsigned version = *static_cast<const unsigned*>(symbol(library, file, "outlive_repairs_version"));
   if (version != outlive::repairs_plugin_version) {
-    throw std::runtime_error(fmt::format("{}: found version {} of the interface, expected {}: build it anew", file, version, outlive::repairs_plugin_version));
+    throw std::runtime_error(
+        fmt::format("{}: found version {} of the interface, expected {}: build it anew", file, version, outlive::repairs_plugin_version));
   }
   const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(symbol(library, file, "outlive_register_repairs"));
   try {

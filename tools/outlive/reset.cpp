@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <outlive/error.hpp>
 
@@ -62,7 +62,8 @@ int reset_command(const reset_settings& wanted) {
   }
   try {
     const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
-    write_result(fmt::format("{}: {}\n", mutex, done ? fmt::format("was {}, is consistent", to_string(found->condition)) : "was consistent, left alone"));
+    write_result(
+        fmt::format("{}: {}\n", mutex, done ? fmt::format("was {}, is consistent", to_string(found->condition)) : "was consistent, left alone"));
     return fine;
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use) throw;

@@ -1,8 +1,8 @@
 // outlive rm: takes a segment's name away. docs/man/outlive-rm.1.scd
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <outlive/error.hpp>
 #include <outlive/segment.hpp>

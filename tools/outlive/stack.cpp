@@ -4,8 +4,8 @@
 #include <memory>
 #include <optional>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <outlive/live_stack.hpp>
 
@@ -148,7 +148,8 @@ int stack_command(const stack_settings& wanted) {
   const auto view = looks::open(wanted.segment);
   auto all = chosen(view, wanted.of);
   if (!all) {
-    fmt::print(stderr, "outlive stack: segment \"{}\": found neither a mutex nor an attached process \"{}\", expected one that `outlive show` tells\n",
+    fmt::print(stderr,
+               "outlive stack: segment \"{}\": found neither a mutex nor an attached process \"{}\", expected one that `outlive show` tells\n",
                printable(wanted.segment), printable(wanted.of));
     return something_wrong;
   }

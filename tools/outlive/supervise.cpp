@@ -11,8 +11,8 @@
 #include <system_error>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <outlive/error.hpp>
 #include <outlive/live_stack.hpp>
@@ -72,7 +72,8 @@ void log(const outlive::participant_death& death) {
   std::string text = printable(to_string(death)) + "\n";
   for (const auto& each : death.recovered) {
     text += printable(fmt::format("  {} of class {}: {}{}", each.mutex_name, each.lock_class, to_string(each.outcome),
-                                  each.error ? ": " + each.error.message() : std::string())) + "\n";
+                                  each.error ? ": " + each.error.message() : std::string())) +
+            "\n";
   }
   for (const auto& thread : death.threads) {
     if (!thread.crash) continue;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 namespace {
 
@@ -35,7 +35,9 @@ cell::cell(std::string_view of) : cell(of.empty() ? "-" : std::string(of), of.em
 
 cell::cell(std::string shown, nlohmann::json meant, tone in) : text(printable(shown)), value(std::move(meant)), colour(in) {}
 
-void add_json_option(CLI::App& command, table_settings& into) { command.add_flag("--json", into.json, "The result as JSON"); }
+void add_json_option(CLI::App& command, table_settings& into) {
+  command.add_flag("--json", into.json, "The result as JSON");
+}
 
 void add_table_options(CLI::App& command, table_settings& into, const std::vector<column>& known) {
   add_json_option(command, into);
@@ -50,7 +52,9 @@ void add_table_options(CLI::App& command, table_settings& into, const std::vecto
   command.add_option_function<std::string>("-o,--output", parse, "Columns: " + joined(known))->type_name("COLUMNS");
 }
 
-void table::add(std::vector<cell> row) { rows_.push_back(std::move(row)); }
+void table::add(std::vector<cell> row) {
+  rows_.push_back(std::move(row));
+}
 
 std::vector<std::size_t> table::shown(const table_settings& wanted) const {
   std::vector<std::size_t> found;

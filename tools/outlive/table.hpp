@@ -18,11 +18,11 @@ class App;
 enum class align { left, right };
 
 struct column {
-  std::string key;             // for -o, and in JSON: snake_case, and never changed
+  std::string key;  // for -o, and in JSON: snake_case, and never changed
   std::string heading;
-  align side = align::left;    // numbers: right
-  bool by_default = true;      // false: only with -o, and in JSON
-  bool keep_end = false;       // where it must be cut, its begin goes
+  align side = align::left;  // numbers: right
+  bool by_default = true;    // false: only with -o, and in JSON
+  bool keep_end = false;     // where it must be cut, its begin goes
 };
 
 // One value, as text and for JSON.
@@ -31,13 +31,12 @@ struct cell {
   nlohmann::json value;
   tone colour = tone::plain;
 
-  cell(std::string_view of);                                 // the same text in both; "" is null in JSON, and "-" as text
+  cell(std::string_view of);  // the same text in both; "" is null in JSON, and "-" as text
   cell(const std::string& of) : cell(std::string_view(of)) {}
   cell(const char* of) : cell(std::string_view(of)) {}
   cell(std::string shown, nlohmann::json meant, tone in = tone::plain);
   template <class Number>
-    requires std::is_arithmetic_v<Number>
-  cell(Number of) : cell(nlohmann::json(of).dump(), of) {}
+  requires std::is_arithmetic_v<Number> cell(Number of) : cell(nlohmann::json(of).dump(), of) {}
 
   [[nodiscard]] static cell none() { return {"-", nullptr}; }
   [[nodiscard]] cell in(tone which) && {

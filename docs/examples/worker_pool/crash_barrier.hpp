@@ -9,6 +9,8 @@
 
 namespace pool {
 
-inline void crash_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+inline void crash_barrier() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 }  // namespace pool

@@ -16,8 +16,8 @@ std::uint64_t number(std::string_view option, std::string_view value, std::uint6
   std::uint64_t result = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   if (error != std::errc{} || end != value.data() + value.size() || result < least || result > most) {
-    throw usage_error(std::string(option) + " takes a number from " + std::to_string(least) + " to " + std::to_string(most) +
-                      ", not '" + std::string(value) + "'");
+    throw usage_error(std::string(option) + " takes a number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" +
+                      std::string(value) + "'");
   }
   return result;
 }

@@ -21,13 +21,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto longest_pause = 40ms;        // between two kills
-constexpr auto longest_aim = 5ms;           // for somebody to take a lock
+constexpr auto longest_pause = 40ms;  // between two kills
+constexpr auto longest_aim = 5ms;     // for somebody to take a lock
 constexpr auto longest_watch_of_heirs = 1ms;
 
 volatile sig_atomic_t stop_asked = 0;
 
-void ask_to_stop(int) { stop_asked = 1; }
+void ask_to_stop(int) {
+  stop_asked = 1;
+}
 
 void heed_signals() {
   struct sigaction action {};
@@ -182,8 +184,8 @@ void parent::bury(casualty& dead) {
 void parent::check(const outlive::participant_death& death) {
   for (const auto& found : death.recovered) {
     if (found.outcome == outlive::recovery_outcome::unrepaired || found.outcome == outlive::recovery_outcome::not_recoverable) {
-      throw std::runtime_error(found.mutex_name + " of worker " + std::to_string(found.pid) + " is " +
-                               std::string(to_string(found.outcome)) + ": " + found.error.message());
+      throw std::runtime_error(found.mutex_name + " of worker " + std::to_string(found.pid) + " is " + std::string(to_string(found.outcome)) + ": " +
+                               found.error.message());
     }
   }
 }

@@ -31,7 +31,7 @@ struct figures {
   std::uint64_t repairs = 0;           // of shards, run to their end
   std::uint64_t rolled_back = 0;
   std::uint64_t rolled_forward = 0;
-  std::uint64_t unanswered = 0;        // killed while holding, and no repair followed: must be 0
+  std::uint64_t unanswered = 0;  // killed while holding, and no repair followed: must be 0
   std::uint32_t passes = 0;
   std::vector<std::chrono::nanoseconds> recovery_times;  // from SIGKILL to the end of the repair
 };
@@ -83,8 +83,8 @@ class parent {
   outlive::supervisor watch_;
   progress progress_;
   figures figures_;
-  std::vector<pid_t> pids_;                        // by worker number; 0: none runs
-  std::vector<std::uint64_t> lines_read_;          // by shard
+  std::vector<pid_t> pids_;                         // by worker number; 0: none runs
+  std::vector<std::uint64_t> lines_read_;           // by shard
   std::unordered_map<pid_t, casualty> casualties_;  // whose repair has not been seen
 };
 

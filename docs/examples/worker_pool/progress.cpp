@@ -35,10 +35,11 @@ void progress::tell(std::uint64_t kills, std::uint64_t holding, std::uint64_t ch
   if (now < next_) return;
   next_ = now + (terminal_ ? terminal_interval : log_interval);
   shown_ = true;
-  std::fprintf(stderr, terminal_ ? "\r%llu of %llu kills, %llu of them holding a lock; %llu chunks merged  "
-                                 : "%llu of %llu kills, %llu of them holding a lock; %llu chunks merged\n",
-               static_cast<unsigned long long>(kills), static_cast<unsigned long long>(kills_wanted_),
-               static_cast<unsigned long long>(holding), static_cast<unsigned long long>(chunks));
+  std::fprintf(stderr,
+               terminal_ ? "\r%llu of %llu kills, %llu of them holding a lock; %llu chunks merged  "
+                         : "%llu of %llu kills, %llu of them holding a lock; %llu chunks merged\n",
+               static_cast<unsigned long long>(kills), static_cast<unsigned long long>(kills_wanted_), static_cast<unsigned long long>(holding),
+               static_cast<unsigned long long>(chunks));
 }
 
 }  // namespace pool

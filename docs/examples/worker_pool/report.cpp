@@ -55,10 +55,10 @@ std::vector<difference> compare(shared& all, const word_counts& plain, std::uint
 
 void print(const summary& result) {
   const figures& done = result.done;
-  std::printf("text      %llu words, %zu of them distinct, in %zu files; %zu chunks; seed %llu\n", ull{all_words(result.plain)},
-              result.plain.size(), result.input.files, result.chunks, ull{result.wishes.seed});
-  std::printf("killed    %llu of the workers: %llu while they held the lock of a shard, %llu while they repaired one\n",
-              ull{done.kills}, ull{done.killed_holding}, ull{done.killed_repairing});
+  std::printf("text      %llu words, %zu of them distinct, in %zu files; %zu chunks; seed %llu\n", ull{all_words(result.plain)}, result.plain.size(),
+              result.input.files, result.chunks, ull{result.wishes.seed});
+  std::printf("killed    %llu of the workers: %llu while they held the lock of a shard, %llu while they repaired one\n", ull{done.kills},
+              ull{done.killed_holding}, ull{done.killed_repairing});
   std::printf("repaired  %llu times: %llu chunks rolled forward, %llu rolled back, %llu with nothing to mend\n", ull{done.repairs},
               ull{done.rolled_forward}, ull{done.rolled_back}, ull{done.repairs - done.rolled_forward - done.rolled_back});
   if (const auto times = recovery_of(done)) {
@@ -84,8 +84,8 @@ void print_differences(const summary& result, const outlive::segment& where) {
   const auto first = deaths.end() - std::min<std::ptrdiff_t>(shown, std::ssize(deaths));
   std::for_each(first, deaths.end(), [](const outlive::logged_death& one) {
     const task at = task_of(one.owner.note);
-    std::fprintf(stderr, "  death %llu: pid %d died at chunk %u, pass %u, inside %s: %s by pid %d\n", ull{one.number}, one.owner.pid,
-                 at.chunk, at.pass, one.mutex_name.c_str(), std::string(to_string(one.outcome)).c_str(), one.heir.pid);
+    std::fprintf(stderr, "  death %llu: pid %d died at chunk %u, pass %u, inside %s: %s by pid %d\n", ull{one.number}, one.owner.pid, at.chunk,
+                 at.pass, one.mutex_name.c_str(), std::string(to_string(one.outcome)).c_str(), one.heir.pid);
   });
 }
 
@@ -97,13 +97,13 @@ void print_json(const summary& result) {
     if (times) std::snprintf(number, sizeof number, "%.1f", (*times).*which);
     return std::string(number);
   };
-  std::printf("{\"kills\":%llu,\"killed_holding\":%llu,\"killed_repairing\":%llu,\"repairs\":%llu,\"rolled_forward\":%llu,"
-              "\"rolled_back\":%llu,\"unanswered\":%llu,\"recovery_us_median\":%s,\"recovery_us_max\":%s,\"words\":%llu,"
-              "\"distinct\":%zu,\"chunks\":%zu,\"passes\":%u,\"workers\":%u,\"identical\":%s,\"seed\":%llu}\n",
-              ull{done.kills}, ull{done.killed_holding}, ull{done.killed_repairing}, ull{done.repairs}, ull{done.rolled_forward},
-              ull{done.rolled_back}, ull{done.unanswered}, us(&recovery_us::median).c_str(), us(&recovery_us::most).c_str(),
-              ull{all_words(result.plain)}, result.plain.size(), result.chunks, done.passes, result.wishes.workers,
-              result.differences.empty() ? "true" : "false", ull{result.wishes.seed});
+  std::printf(
+      "{\"kills\":%llu,\"killed_holding\":%llu,\"killed_repairing\":%llu,\"repairs\":%llu,\"rolled_forward\":%llu,"
+      "\"rolled_back\":%llu,\"unanswered\":%llu,\"recovery_us_median\":%s,\"recovery_us_max\":%s,\"words\":%llu,"
+      "\"distinct\":%zu,\"chunks\":%zu,\"passes\":%u,\"workers\":%u,\"identical\":%s,\"seed\":%llu}\n",
+      ull{done.kills}, ull{done.killed_holding}, ull{done.killed_repairing}, ull{done.repairs}, ull{done.rolled_forward}, ull{done.rolled_back},
+      ull{done.unanswered}, us(&recovery_us::median).c_str(), us(&recovery_us::most).c_str(), ull{all_words(result.plain)}, result.plain.size(),
+      result.chunks, done.passes, result.wishes.workers, result.differences.empty() ? "true" : "false", ull{result.wishes.seed});
 }
 
 }  // namespace pool

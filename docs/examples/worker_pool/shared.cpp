@@ -18,8 +18,7 @@ outlive::segment_options options_for(std::size_t shards) {
 
 }  // namespace
 
-shared::shared(std::size_t shard_count, std::size_t chunks, std::uint32_t passes)
-    : segment(outlive::segment::anonymous(options_for(shard_count))) {
+shared::shared(std::size_t shard_count, std::size_t chunks, std::uint32_t passes) : segment(outlive::segment::anonymous(options_for(shard_count))) {
   // Repairs before locks: from its first lock on, a process can find that it is somebody's heir.
   repairs_[0] = outlive::on_owner_death<work_list>(segment, "work list", outlive::always_consistent);
   repairs_[1] = outlive::on_owner_death<shard>(segment, "shard", [this](shard& damaged, const outlive::owner_death& death) {

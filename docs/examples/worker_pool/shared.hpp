@@ -55,7 +55,9 @@ class shared {
 };
 
 // The breadcrumb that a worker leaves: the task that it is at.
-[[nodiscard]] constexpr std::uint64_t note_of(task at) noexcept { return std::uint64_t{at.pass} << 32 | at.chunk; }
+[[nodiscard]] constexpr std::uint64_t note_of(task at) noexcept {
+  return std::uint64_t{at.pass} << 32 | at.chunk;
+}
 [[nodiscard]] constexpr task task_of(std::uint64_t note) noexcept {
   return {static_cast<std::uint32_t>(note), static_cast<std::uint32_t>(note >> 32)};
 }

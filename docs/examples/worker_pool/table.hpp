@@ -52,7 +52,7 @@ struct repair_line {
   pid_t dead_owner;
   mended how;
   std::uint64_t owner_started;  // in ticks since boot; pid and start time name one thread for ever
-  std::int64_t ended_ns;  // on the steady clock, which all processes share
+  std::int64_t ended_ns;        // on the steady clock, which all processes share
 };
 
 using counted_word = std::pair<std::string_view, std::uint64_t>;

@@ -18,7 +18,9 @@ bool in_word(char byte) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
 }
 
-bool hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
+bool hidden(const fs::path& path) {
+  return path.filename().native().starts_with('.');
+}
 
 void append_file(text& all, const fs::path& path) {
   errno = 0;

@@ -10,9 +10,15 @@ namespace {
 
 constexpr std::uint32_t nobody = 0;
 
-constexpr std::uint64_t state(std::uint32_t pass, std::uint32_t worker) noexcept { return std::uint64_t{pass} << 32 | worker; }
-constexpr std::uint32_t pass_of(std::uint64_t state) noexcept { return static_cast<std::uint32_t>(state >> 32); }
-constexpr std::uint32_t worker_of(std::uint64_t state) noexcept { return static_cast<std::uint32_t>(state); }
+constexpr std::uint64_t state(std::uint32_t pass, std::uint32_t worker) noexcept {
+  return std::uint64_t{pass} << 32 | worker;
+}
+constexpr std::uint32_t pass_of(std::uint64_t state) noexcept {
+  return static_cast<std::uint32_t>(state >> 32);
+}
+constexpr std::uint32_t worker_of(std::uint64_t state) noexcept {
+  return static_cast<std::uint32_t>(state);
+}
 
 }  // namespace
 
@@ -44,7 +50,9 @@ std::optional<task> work_list::take(std::uint32_t worker) noexcept {
   return std::nullopt;
 }
 
-void work_list::finish(task done) noexcept { states_[done.chunk] = state(done.pass, nobody); }
+void work_list::finish(task done) noexcept {
+  states_[done.chunk] = state(done.pass, nobody);
+}
 
 void work_list::put_back(std::uint32_t worker) noexcept {
   for (std::uint32_t i = 0; i < chunks_; ++i) {

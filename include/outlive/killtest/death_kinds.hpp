@@ -48,12 +48,12 @@ struct death_options {
 // One death.
 struct tried_death {
   death_kind kind{};
-  std::size_t lock = 0;      // 1: the first lock that the victim took
-  std::string mutex;         // its name
+  std::size_t lock = 0;  // 1: the first lock that the victim took
+  std::string mutex;     // its name
   verdict result = verdict::ok;
-  std::string what;          // what is wrong, in words
-  bool marked = false;       // whether the kernel marked the mutex. If not, the heir had to adopt it
-  std::size_t recovered = 0; // mutexes that the dead had in hand
+  std::string what;           // what is wrong, in words
+  bool marked = false;        // whether the kernel marked the mutex. If not, the heir had to adopt it
+  std::size_t recovered = 0;  // mutexes that the dead had in hand
   std::size_t repaired = 0;
 };
 
@@ -67,7 +67,7 @@ struct death_report {
   std::size_t locks = 0;  // that the victim takes
   std::vector<tried_death> deaths;
   std::vector<skipped_kind> skipped;
-  std::string fault;      // why nobody could die; empty otherwise
+  std::string fault;  // why nobody could die; empty otherwise
   std::chrono::nanoseconds took{0};
 
   // True when somebody died, and all came out well. Kinds that were skipped do not count; summary() tells them.

@@ -33,8 +33,8 @@ struct explore_options {
   // How many deaths in a row: 1 for the victim's alone, 2 for that of an heir in its repair, too.
   unsigned depth = 8;
 
-  std::size_t max_states = 1'000'000;   // distinct ones
-  std::size_t max_hung = 3;             // states whose heir hung; then it ends
+  std::size_t max_states = 1'000'000;  // distinct ones
+  std::size_t max_hung = 3;            // states whose heir hung; then it ends
 
   std::size_t confirm = 32;  // passing states to confirm by a real SIGKILL; failing ones are, all of them up to this many
   std::uint64_t seed = 1;    // which ones

@@ -14,12 +14,12 @@ namespace outlive::killtest {
 
 enum class verdict {
   ok,
-  invariant_violated,    // the invariant said what is wrong
-  repair_failed,         // a repair returned `failed` or threw, or a mutex is not recoverable
-  repair_crashed,        // a signal ended the heir
-  repair_hung,           // the heir was not done in time
-  lock_never_released,   // a mutex is held, and nobody is there to release it
-  model_differs,         // a real SIGKILL left other bytes, or the heir came to another verdict
+  invariant_violated,   // the invariant said what is wrong
+  repair_failed,        // a repair returned `failed` or threw, or a mutex is not recoverable
+  repair_crashed,       // a signal ended the heir
+  repair_hung,          // the heir was not done in time
+  lock_never_released,  // a mutex is held, and nobody is there to release it
+  model_differs,        // a real SIGKILL left other bytes, or the heir came to another verdict
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
 
@@ -58,28 +58,28 @@ struct crash_state {
   std::uint64_t hash = 0;     // of the segment's bytes, thread ids and list pointers left out: the same in each run
   std::vector<death> deaths;  // the victim's; then those of heirs, in their repairs; empty when the victim came to its end
   verdict result = verdict::ok;
-  std::string what;           // what is wrong, in words
-  bool confirmed = false;     // a real SIGKILL left these bytes, and the heir came to this verdict
-  std::string image;          // the file crash-HASH.seg, if one was written
+  std::string what;        // what is wrong, in words
+  bool confirmed = false;  // a real SIGKILL left these bytes, and the heir came to this verdict
+  std::string image;       // the file crash-HASH.seg, if one was written
 };
 
 struct report {
   std::string scenario;
   engine used = engine::automatic;
-  std::string engine_reason;           // why that one
-  std::size_t stores = 0;              // that the victim made
-  std::size_t points = 0;              // deaths that were looked at: after each store, for each list of robust locks
-  std::size_t nested_points = 0;       // of heirs, in their repairs
-  std::size_t repairs = 0;             // how often a repair ran
-  std::size_t confirmed = 0;           // states that a real SIGKILL confirmed
-  std::vector<crash_state> states;     // distinct ones
+  std::string engine_reason;        // why that one
+  std::size_t stores = 0;           // that the victim made
+  std::size_t points = 0;           // deaths that were looked at: after each store, for each list of robust locks
+  std::size_t nested_points = 0;    // of heirs, in their repairs
+  std::size_t repairs = 0;          // how often a repair ran
+  std::size_t confirmed = 0;        // states that a real SIGKILL confirmed
+  std::vector<crash_state> states;  // distinct ones
   std::vector<std::vector<frame>> stacks;
   std::vector<std::size_t> points_at;  // by stack: how many of the points, of heirs too, were there; each left one of `states`
   std::vector<code_line> code;         // of the functions in the stacks, by file and line, each once; empty without debugging information
   std::vector<std::string> cut;        // what was left out, and which option says so
   std::vector<std::string> warnings;
-  std::string command;                 // of a program whose main() is run(): what explores this scenario again; empty otherwise
-  std::string fault;                   // why nothing could be explored; empty otherwise
+  std::string command;  // of a program whose main() is run(): what explores this scenario again; empty otherwise
+  std::string fault;    // why nothing could be explored; empty otherwise
   std::chrono::nanoseconds took{0};
 
   // True when something was killed, and all came out well.

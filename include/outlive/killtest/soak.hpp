@@ -47,8 +47,8 @@ struct soak_report {
   std::uint64_t repairs = 0;        // that succeeded
   std::uint64_t rounds = 0;         // how often a victim came to its end
   verdict result = verdict::ok;
-  std::string what;                 // what is wrong, in words
-  std::string fault;                // why it says nothing: nobody was killed, or nobody while holding a lock; empty otherwise
+  std::string what;   // what is wrong, in words
+  std::string fault;  // why it says nothing: nobody was killed, or nobody while holding a lock; empty otherwise
   std::chrono::nanoseconds took{0};
 
   [[nodiscard]] OUTLIVE_API bool ok() const noexcept;

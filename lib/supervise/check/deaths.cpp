@@ -28,15 +28,18 @@ void check_crash(problem_list& found, const logged_crash_bytes& crash, const std
     found.at_most(module, logged_modules, object, "module of a frame");
     if (module == 0 || module > logged_modules) continue;
     const logged_module_bytes& its = crash.modules[module - 1];
-    if (!is_terminated(its.path, sizeof its.path)) found.add(object, "a module's path without an end", "at most " + std::to_string(sizeof its.path - 1) + " bytes");
+    if (!is_terminated(its.path, sizeof its.path))
+      found.add(object, "a module's path without an end", "at most " + std::to_string(sizeof its.path - 1) + " bytes");
     found.at_most(its.build_id_size, sizeof its.build_id, object, "bytes of build id");
   }
 }
 
 void check_death(problem_list& found, const mapping& where, const logged_death_bytes& death, const std::string& object) {
-  const bool is_place = death.lock_offset % cache_line == 0 && death.lock_offset >= where.layout().objects && death.lock_offset <= where.size() - cache_line;
+  const bool is_place =
+      death.lock_offset % cache_line == 0 && death.lock_offset >= where.layout().objects && death.lock_offset <= where.size() - cache_line;
   if (!is_place) found.add(object, "a mutex at " + hex(death.lock_offset), "its place among the objects");
-  if (!is_name(where, death.lock_class, name_kind::lock_class)) found.add(object, "lock class " + std::to_string(death.lock_class), "one of the names");
+  if (!is_name(where, death.lock_class, name_kind::lock_class))
+    found.add(object, "lock class " + std::to_string(death.lock_class), "one of the names");
   found.at_most(death.attempt, where.constants().attempts, object, "attempt");
   if (!is_terminated(death.module, sizeof death.module)) found.add(object, "a module's path without an end", "at most 143 bytes");
   check_thread(found, death.owner, object + ", owner");

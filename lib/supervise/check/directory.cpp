@@ -22,7 +22,8 @@ std::string block_at(std::uint32_t line) {
 // Counts and index fit the blocks only while nobody is at work on them, and nobody died at that work: then the next holder counts anew.
 bool is_at_rest(const mapping& where) noexcept {
   const segment_header& header = where.header();
-  return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 && header.directory_counts.stale.load(std::memory_order_acquire) == 0;
+  return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 &&
+         header.directory_counts.stale.load(std::memory_order_acquire) == 0;
 }
 
 struct lines_by_state {
@@ -36,7 +37,8 @@ void check_block(problem_list& found, const mapping& where, const seen_block& bl
   const block_header& header = blocks::at(where, block.line);
   found.zero(&header.reserved, sizeof header.reserved, block_at(block.line), "reserved bytes");
   if (block.state == block_state::freed) return;
-  if (!block.name_is_sound) return found.add(block_at(block.line), "a name or a type that does not fit its check", "an object's name of 1 to 255 bytes");
+  if (!block.name_is_sound)
+    return found.add(block_at(block.line), "a name or a type that does not fit its check", "an object's name of 1 to 255 bytes");
   if (header.name_length == 0) found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
   const std::uint32_t type = __atomic_load_n(&header.type_name, __ATOMIC_RELAXED);
   if (!is_name(where, type, name_kind::object_type)) found.add(block_at(block.line), "type " + std::to_string(type), "one of the names");
@@ -52,7 +54,8 @@ void check_slots(problem_list& found, const mapping& where, const lines_by_state
     ++used;
     if (!lines_by_state::has(blocks.live, slot.line)) found.add(object, "line " + std::to_string(slot.line), "the line of a live object");
   }
-  if (used != blocks.live.size()) found.add("directory", std::to_string(used) + " slots in use", "one for each of " + std::to_string(blocks.live.size()) + " objects");
+  if (used != blocks.live.size())
+    found.add("directory", std::to_string(used) + " slots in use", "one for each of " + std::to_string(blocks.live.size()) + " objects");
 }
 
 void check_names_lead_to_blocks(problem_list& found, const mapping& where, const lines_by_state& blocks) {
@@ -97,9 +100,12 @@ void check_directory(problem_list& found, const mapping& where) {
   problem_list of_blocks;
   const walk_end walked = walk_blocks(where, [&](const seen_block& block) {
     check_block(found, where, block);
-    if (block.state == block_state::live) blocks.live.push_back(block.line);
-    else if (block.state == block_state::freed) blocks.freed.push_back(block.line);
-    else of_blocks.add(block_at(block.line), "an object that is being made or ended", "that nobody does so: the directory's mutex is free");
+    if (block.state == block_state::live)
+      blocks.live.push_back(block.line);
+    else if (block.state == block_state::freed)
+      blocks.freed.push_back(block.line);
+    else
+      of_blocks.add(block_at(block.line), "an object that is being made or ended", "that nobody does so: the directory's mutex is free");
   });
   if (!walked.end_is_sound) {
     const std::uint64_t end = counts.end.load(std::memory_order_relaxed);

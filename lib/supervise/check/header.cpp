@@ -38,7 +38,8 @@ void check_guards(problem_list& found, const name_entry& entry, std::uint32_t in
   const bool is_class = entry.kind == static_cast<std::uint16_t>(name_kind::lock_class);
   const bool is_bare = guards == guards_nothing;
   if (!is_class || (!is_bare && (guards & class_bound) == 0)) {
-    return found.add(name_at(index), "guards " + hex(guards), is_class ? "0, that it guards nothing, or a hash of a type" : "0, as it is a type's name");
+    return found.add(name_at(index), "guards " + hex(guards),
+                     is_class ? "0, that it guards nothing, or a hash of a type" : "0, as it is a type's name");
   }
   if (is_bare && entry.value_offset != 0) found.add(name_at(index), "a value at " + hex(entry.value_offset), "0, as its mutexes guard nothing");
 }
@@ -59,8 +60,10 @@ void check_header(problem_list& found, const mapping& where) {
   found.zero(where.base() + used, sizeof header - used, "header", "padding");
 
   const std::uint32_t names = header.name_count.load(std::memory_order_acquire);
-  if ((names >> 16) != (~names & 0xffff)) found.add("header", "count of names " + hex(names), "a number, and its complement above it");
-  else found.at_most(names & 0xffff, where.constants().lock_classes, "header", "names");
+  if ((names >> 16) != (~names & 0xffff))
+    found.add("header", "count of names " + hex(names), "a number, and its complement above it");
+  else
+    found.at_most(names & 0xffff, where.constants().lock_classes, "header", "names");
 }
 
 void check_names(problem_list& found, const mapping& where) {

@@ -44,12 +44,14 @@ void check_holder(problem_list& found, const mapping& where, const lock_words& w
   const record_id holder = words.state.holder();
   if (!holder) return;
   if (holder.index_plus_1 > where.record_count()) {
-    return found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1), "at most " + std::to_string(where.record_count() - 1));
+    return found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1),
+                     "at most " + std::to_string(where.record_count() - 1));
   }
   // One kept for recovery may be taken over from a dead heir whose mutex still names it.
   const bool may_be_taken = holder.index_plus_1 > where.constants().threads && words.state.condition() == lock_condition::repairing;
   if (!may_be_taken && !thread_records::find(where, holder, holder_generation_mask)) {
-    found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1) + " at life " + hex(holder.generation), "that record at its life");
+    found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1) + " at life " + hex(holder.generation),
+              "that record at its life");
   }
   if ((words.native & (native_mutex::tid_mask | native_mutex::owner_died)) == 0) {
     found.add(object, "a holder, and a native mutex that is free", "that the holder has it");

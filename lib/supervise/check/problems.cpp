@@ -36,7 +36,8 @@ namespace {
 
 std::vector<segment_problem> look(const mapping& where) {
   problem_list found;
-  for (const auto part : {check_header, check_names, check_participants, check_records, check_deaths, check_directory, check_locks}) part(found, where);
+  for (const auto part : {check_header, check_names, check_participants, check_records, check_deaths, check_directory, check_locks})
+    part(found, where);
   return std::move(found.all());
 }
 

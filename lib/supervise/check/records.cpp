@@ -37,7 +37,8 @@ void check_participant(problem_list& found, const mapping& where, std::uint32_t 
   found.at_most(process.string_bytes, sizeof process.strings, object, "bytes of strings");
   if (!is_terminated(process.command, sizeof process.command)) found.add(object, "a command's name without an end", "at most 15 bytes");
   if (identity == 0) {
-    if (process.module_count.load(std::memory_order_relaxed) != 0) found.add(object, "modules, and no process", "none in a slot that was never taken");
+    if (process.module_count.load(std::memory_order_relaxed) != 0)
+      found.add(object, "modules, and no process", "none in a slot that was never taken");
     return;
   }
   const std::uint64_t pid = identity >> 32;
@@ -59,7 +60,8 @@ void check_held(problem_list& found, const mapping& where, std::uint32_t index, 
     const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
     if (place == 0) continue;
     const std::uint64_t offset = place & held_offset_mask;
-    const bool is_place = (place & ~held_offset_mask & ~held_recovered) == 0 && offset >= where.layout().objects && offset <= where.size() - cache_line;
+    const bool is_place =
+        (place & ~held_offset_mask & ~held_recovered) == 0 && offset >= where.layout().objects && offset <= where.size() - cache_line;
     if (!is_place) {
       found.add(object + ", entry " + std::to_string(i), hex(place), "a mutex's place among the objects");
     } else if (alive && where.lock_at(offset).lock == nullptr && held[i].place.load(std::memory_order_acquire) == place) {
@@ -102,7 +104,8 @@ void check_record(problem_list& found, const mapping& where, std::uint32_t index
   if (!is_terminated(record.name, sizeof record.name)) found.add(object, "a name without an end", "at most 15 bytes");
   found.at_most(record.participant.load(std::memory_order_relaxed), where.constants().participants - 1, object, "participant");
   const std::uint32_t in_use = where.header().records_in_use.load(std::memory_order_acquire);
-  if (generation != 0 && index >= in_use) found.add(object, "generation " + hex(generation), "0: the header counts " + std::to_string(in_use) + " records in use");
+  if (generation != 0 && index >= in_use)
+    found.add(object, "generation " + hex(generation), "0: the header counts " + std::to_string(in_use) + " records in use");
   const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   const bool alive = bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) && !thread_records::is_dead(record);
   if (alive) check_living(found, where, record, object);

@@ -34,7 +34,8 @@ struct ward {
 finding after_the_kill(outlive::guarded<ward>& object) {
   const auto held = object.try_lock_for(std::chrono::seconds(5));
   if (!held) return {"killed holder", verdict::fail, "its mutex was not free 5 s later", "Deaths are not noticed here: do not use the library."};
-  if (!held.recovered()) return {"killed holder", verdict::fail, "its mutex was taken without a repair", "Deaths are not told here: do not use the library."};
+  if (!held.recovered())
+    return {"killed holder", verdict::fail, "its mutex was taken without a repair", "Deaths are not told here: do not use the library."};
   return {"killed holder", verdict::ok, "its mutex was repaired by the next locker", "An owner's death is noticed and repaired."};
 }
 
@@ -83,8 +84,9 @@ finding robust_list() {
   void* head = nullptr;
   std::size_t size = 0;
   const bool there = ::syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr;
-  return {"robust list", there ? verdict::ok : verdict::fail, there ? "the kernel has one of this thread" : "the kernel has none of this thread",
-          there ? "The kernel marks the mutexes of a dead thread." : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
+  return {
+      "robust list", there ? verdict::ok : verdict::fail, there ? "the kernel has one of this thread" : "the kernel has none of this thread",
+      there ? "The kernel marks the mutexes of a dead thread." : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
 }
 
 finding killed_holder() {

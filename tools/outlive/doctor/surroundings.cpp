@@ -48,7 +48,8 @@ finding shared_memory_space() {
 
 finding tracing() {
   const std::string scope = first_line_of("/proc/sys/kernel/yama/ptrace_scope");
-  if (scope.empty() || scope == "0") return {"ptrace scope", verdict::ok, scope.empty() ? "no restriction" : scope, "Stacks of live processes of the same user can be shown."};
+  if (scope.empty() || scope == "0")
+    return {"ptrace scope", verdict::ok, scope.empty() ? "no restriction" : scope, "Stacks of live processes of the same user can be shown."};
   const bool never = scope == "3";
   const std::string who = never ? "Nobody can show stacks of live processes." : "Stacks of live processes: only of one's own children, or as root.";
   return {"ptrace scope", verdict::warn, scope, who};
@@ -57,7 +58,8 @@ finding tracing() {
 finding core_dumps() {
   const std::string pattern = first_line_of("/proc/sys/kernel/core_pattern");
   if (!pattern.starts_with('|')) {
-    return {"core dumps", verdict::ok, pattern.empty() ? "not told" : pattern, "Mutexes of a process that dumps core are free when the dump is written."};
+    return {"core dumps", verdict::ok, pattern.empty() ? "not told" : pattern,
+            "Mutexes of a process that dumps core are free when the dump is written."};
   }
   return {"core dumps", verdict::warn, pattern,
           "Mutexes of a process that dumps core stay held until that program has read it all: limit it, or the core's size."};
@@ -67,8 +69,10 @@ finding process_visibility() {
   const std::string options = options_of_proc();
   const auto at = options.find("hidepid=");
   const std::string value = at == std::string::npos ? "" : options.substr(at, options.find(',', at) - at);
-  if (value.empty() || value == "hidepid=0" || value == "hidepid=off") return {"hidepid", verdict::ok, "processes are visible", "Whether a thread lives can be told at once."};
-  return {"hidepid", verdict::warn, value, "Other users' processes are hidden: an orphan of theirs is told only when the kernel says that its thread is gone."};
+  if (value.empty() || value == "hidepid=0" || value == "hidepid=off")
+    return {"hidepid", verdict::ok, "processes are visible", "Whether a thread lives can be told at once."};
+  return {"hidepid", verdict::warn, value,
+          "Other users' processes are hidden: an orphan of theirs is told only when the kernel says that its thread is gone."};
 }
 
 finding pid_namespace() {
@@ -77,7 +81,8 @@ finding pid_namespace() {
   if (::stat("/proc/self/ns/pid", &own) != 0) return {"PID namespace", verdict::fail, "/proc is not mounted", "No segment can be made without it."};
   const bool readable = ::stat("/proc/1/ns/pid", &of_init) == 0;
   const std::string found = fmt::format("{}{}", own.st_ino, readable && own.st_ino != of_init.st_ino ? ", and /proc is that of another" : "");
-  if (readable && own.st_ino != of_init.st_ino) return {"PID namespace", verdict::fail, found, "/proc tells of other processes than the system calls: mount one for this namespace."};
+  if (readable && own.st_ino != of_init.st_ino)
+    return {"PID namespace", verdict::fail, found, "/proc tells of other processes than the system calls: mount one for this namespace."};
   return {"PID namespace", verdict::ok, found, "All users of a segment must be in this one; others are refused."};
 }
 
@@ -92,8 +97,8 @@ finding freezer() {
 }
 
 std::vector<finding> all_findings() {
-  return {kernel(),     c_library(),          robust_list(),   killed_holder(), shared_memory_space(), tracing(),
-          core_dumps(), process_visibility(), pid_namespace(), freezer()};
+  return {kernel(),  c_library(),  robust_list(),        killed_holder(), shared_memory_space(),
+          tracing(), core_dumps(), process_visibility(), pid_namespace(), freezer()};
 }
 
 }  // namespace doctor

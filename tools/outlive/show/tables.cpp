@@ -19,7 +19,9 @@ tone tone_of(const viewed_lock& lock) {
   return tone::plain;
 }
 
-bool is_plainly_free(const viewed_lock& lock) { return state_of(lock) == "free"; }
+bool is_plainly_free(const viewed_lock& lock) {
+  return state_of(lock) == "free";
+}
 
 const viewed_thread* holder_of(const look& seen, const viewed_lock& lock) {
   if (!lock.holder) return nullptr;
@@ -30,11 +32,14 @@ const viewed_thread* holder_of(const look& seen, const viewed_lock& lock) {
 // How the thread came to the mutex, if it says so: the lock may have gone on since the threads were looked at.
 const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
   if (thread == nullptr) return nullptr;
-  const auto found = std::find_if(thread->in_hand.begin(), thread->in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == offset; });
+  const auto found =
+      std::find_if(thread->in_hand.begin(), thread->in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == offset; });
   return found == thread->in_hand.end() ? nullptr : &*found;
 }
 
-std::string name_of(const viewed_thread& thread) { return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name); }
+std::string name_of(const viewed_thread& thread) {
+  return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name);
+}
 
 std::string holder_text(const viewed_lock& lock, const viewed_thread* holder) {
   if (holder != nullptr) return name_of(*holder);
@@ -54,7 +59,9 @@ cell waiting_for(const look& seen, const viewed_thread& thread) {
   return found == seen.locks.end() ? cell(fmt::format("0x{:x}", *thread.waiting_for)) : cell(looks::mutex_name(*found));
 }
 
-cell alive_cell(bool alive) { return {alive ? "alive" : "dead", alive, alive ? tone::plain : tone::warning}; }
+cell alive_cell(bool alive) {
+  return {alive ? "alive" : "dead", alive, alive ? tone::plain : tone::warning};
+}
 
 }  // namespace
 
@@ -93,7 +100,9 @@ std::vector<column> lock_columns() {
 }
 
 std::string heading(const look& seen) {
-  const auto counted = [](std::uint64_t number, std::string_view one, std::string_view many) { return fmt::format("{} {}", number, number == 1 ? one : many); };
+  const auto counted = [](std::uint64_t number, std::string_view one, std::string_view many) {
+    return fmt::format("{} {}", number, number == 1 ? one : many);
+  };
   return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size, looks::user_name(seen.owner),
                                counted(seen.objects, "object", "objects"), counted(seen.locks.size(), "mutex", "mutexes"),
                                counted(seen.deaths, "owner death", "owner deaths"))) +
@@ -101,24 +110,34 @@ std::string heading(const look& seen) {
 }
 
 nlohmann::ordered_json facts(const look& seen) {
-  return {{"segment", seen.name},         {"size_bytes", seen.size},         {"owner", looks::user_name(seen.owner)},
-          {"objects", seen.objects},      {"mutexes", seen.locks.size()},    {"free", plainly_free(seen)},
+  return {{"segment", seen.name},       {"size_bytes", seen.size},      {"owner", looks::user_name(seen.owner)},
+          {"objects", seen.objects},    {"mutexes", seen.locks.size()}, {"free", plainly_free(seen)},
           {"owner_deaths", seen.deaths}};
 }
 
 table participant_table(const look& seen) {
-  table made({{"pid", "PID", align::right}, {"command", "COMMAND"}, {"alive", "STATE"}, {"threads", "THREADS", align::right},
+  table made({{"pid", "PID", align::right},
+              {"command", "COMMAND"},
+              {"alive", "STATE"},
+              {"threads", "THREADS", align::right},
               {"start_time", "START", align::right, false}});
   for (const auto& each : seen.participants) {
-    const auto threads = std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
+    const auto threads =
+        std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
     made.add({each.pid, each.command_name, alive_cell(each.alive), threads, each.start_time});
   }
   return made;
 }
 
 table thread_table(const look& seen) {
-  table made({{"tid", "TID", align::right}, {"pid", "PID", align::right}, {"thread", "THREAD"}, {"alive", "STATE"},
-              {"acquisitions", "TAKEN", align::right}, {"waits", "WAITED", align::right}, {"held", "HOLDS", align::right}, {"waiting_for", "WAITS FOR"},
+  table made({{"tid", "TID", align::right},
+              {"pid", "PID", align::right},
+              {"thread", "THREAD"},
+              {"alive", "STATE"},
+              {"acquisitions", "TAKEN", align::right},
+              {"waits", "WAITED", align::right},
+              {"held", "HOLDS", align::right},
+              {"waiting_for", "WAITS FOR"},
               {"note", "NOTE", align::right}});
   for (const auto& each : seen.threads) {
     const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(), [](const viewed_hold& hold) { return hold.held; });
@@ -133,12 +152,13 @@ table lock_table(const look& seen, bool all) {
     if (!all && is_plainly_free(lock)) continue;
     const viewed_thread* const holder = holder_of(seen, lock);
     const viewed_hold* const hold = hold_of(holder, lock.offset);
-    const auto waiters = std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.waiting_for == lock.offset; });
+    const auto waiters =
+        std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.waiting_for == lock.offset; });
     const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
     made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)), holder_text(lock, holder),
               holder != nullptr ? cell(holder->pid) : cell::none(), tid != 0 ? cell(tid) : cell::none(),
-              hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id), held_for(seen, holder, lock.offset),
-              waiters, lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
+              hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
+              held_for(seen, holder, lock.offset), waiters, lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
   }
   return made;
 }

@@ -22,15 +22,15 @@ struct look {
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;
   std::vector<outlive::viewed_lock> locks;
-  looks::long_holds holds;        // what was looked at before take() counts, too
+  looks::long_holds holds;  // what was looked at before take() counts, too
   mutable source_lines sources;
 
   void take(const outlive::segment_view& view);
 };
 
 // Whatever state_of() can say.
-inline constexpr std::array<std::string_view, 8> states{"free",       "held",      "owner died",      "unrepaired",
-                                                        "repairing",  "heir died", "not recoverable", "damaged"};
+inline constexpr std::array<std::string_view, 8> states{"free",      "held",      "owner died",      "unrepaired",
+                                                        "repairing", "heir died", "not recoverable", "damaged"};
 [[nodiscard]] std::string state_of(const outlive::viewed_lock& lock);
 
 [[nodiscard]] std::vector<column> lock_columns();

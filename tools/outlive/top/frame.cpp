@@ -29,7 +29,9 @@ void add_to(std::optional<double>& sum, std::optional<double> more) {
   if (more) sum = sum.value_or(0) + *more;
 }
 
-cell rate(const std::optional<double>& value) { return value ? cell(fmt::format("{:.0f}", *value), *value) : cell::none(); }
+cell rate(const std::optional<double>& value) {
+  return value ? cell(fmt::format("{:.0f}", *value), *value) : cell::none();
+}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> all;
@@ -81,8 +83,11 @@ std::string frame::first_line(const terminal& on) const {
 std::vector<std::string> frame::activity(const terminal& on, bool by_process) const {
   std::vector<column> columns{{"pid", "PID", align::right}};
   if (!by_process) columns.push_back({"tid", "TID", align::right});
-  for (column each : std::vector<column>{{"taken", "TAKEN/S", align::right}, {"waited", "WAITED/S", align::right}, {"holds", "HOLDS", align::right},
-                                         {"waiting", "WAITING", align::right}, {"name", by_process ? "PROCESS" : "THREAD"}}) {
+  for (column each : std::vector<column>{{"taken", "TAKEN/S", align::right},
+                                         {"waited", "WAITED/S", align::right},
+                                         {"holds", "HOLDS", align::right},
+                                         {"waiting", "WAITING", align::right},
+                                         {"name", by_process ? "PROCESS" : "THREAD"}}) {
     columns.push_back(std::move(each));
   }
   table made(columns);
@@ -109,7 +114,10 @@ std::vector<std::string> frame::holders(const terminal& on) {
   }
   std::stable_sort(all.begin(), all.end(), [](const held& a, const held& b) { return a.time > b.time; });
   if (all.size() > on.height) all.resize(on.height);  // what is below the screen's end needs no names
-  table made({{"at_least", "AT LEAST", align::right}, {"mutex", "MUTEX"}, {"holder", "HOLDER"}, {"waiters", "WAITERS", align::right},
+  table made({{"at_least", "AT LEAST", align::right},
+              {"mutex", "MUTEX"},
+              {"holder", "HOLDER"},
+              {"waiters", "WAITERS", align::right},
               {"taken_at", "TAKEN AT", align::left, true, true}});
   for (const held& each : all) {
     const std::uint64_t offset = each.what->mutex_offset;

@@ -59,8 +59,10 @@ screen::event screen::wait(std::chrono::nanoseconds at_most) {
   if (::poll(ready.data(), ready.size(), static_cast<int>(std::clamp<long long>(ms, 0, 1'000'000))) <= 0) return found;
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGWINCH) found.resized = true;
-    else if (info.ssi_signo != SIGTSTP) found.signal = static_cast<int>(info.ssi_signo);
+    if (info.ssi_signo == SIGWINCH)
+      found.resized = true;
+    else if (info.ssi_signo != SIGTSTP)
+      found.signal = static_cast<int>(info.ssi_signo);
   }
   if (found.resized) size_ = terminal::of_stdout();
   if (ready[0].revents != 0) {

@@ -22,8 +22,8 @@ class screen {
   ~screen();
 
   struct event {
-    char key = 0;         // 0: none
-    int signal = 0;       // one that asks the program to end; 0: none
+    char key = 0;    // 0: none
+    int signal = 0;  // one that asks the program to end; 0: none
     bool resized = false;
     bool closed = false;  // the terminal is gone
   };

@@ -47,7 +47,7 @@ class log_counter {
 
  private:
   const outlive::segment& segment_;
-  std::uint64_t before_ = 0;   // entries up to this one are not ours
+  std::uint64_t before_ = 0;  // entries up to this one are not ours
   std::uint64_t seen_ = 0;
   std::uint64_t last_ = 0;
   std::set<std::uint64_t> running_;  // "repairing" when they were last seen

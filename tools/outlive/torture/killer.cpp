@@ -20,8 +20,8 @@ constexpr auto spared_pause = std::chrono::milliseconds(2);
 
 }  // namespace
 
-killer::killer(const settings& wanted, const outlive::segment& segment, signals& incoming, worker_set& workers, lock_list& locks,
-               open_deaths& deaths, figures& counted)
+killer::killer(const settings& wanted, const outlive::segment& segment, signals& incoming, worker_set& workers, lock_list& locks, open_deaths& deaths,
+               figures& counted)
     : wanted_(wanted),
       attempts_(segment.options().attempts),
       incoming_(incoming),

@@ -27,16 +27,22 @@ T load(const std::byte* at) noexcept {
 
 }  // namespace
 
-bool lock_view::is_lock() const noexcept { return load<std::uint32_t>(bytes_ + magic_offset) == native_lock_magic; }
+bool lock_view::is_lock() const noexcept {
+  return load<std::uint32_t>(bytes_ + magic_offset) == native_lock_magic;
+}
 
 std::uint32_t lock_view::owner_tid() const noexcept {
   const auto word = load<std::uint32_t>(bytes_ + word_offset);
   return (word & FUTEX_OWNER_DIED) != 0 ? 0 : word & FUTEX_TID_MASK;
 }
 
-bool lock_view::is_marked() const noexcept { return (load<std::uint32_t>(bytes_ + word_offset) & FUTEX_OWNER_DIED) != 0; }
+bool lock_view::is_marked() const noexcept {
+  return (load<std::uint32_t>(bytes_ + word_offset) & FUTEX_OWNER_DIED) != 0;
+}
 
-std::uint64_t lock_view::state() const noexcept { return load<std::uint64_t>(bytes_ + state_offset); }
+std::uint64_t lock_view::state() const noexcept {
+  return load<std::uint64_t>(bytes_ + state_offset);
+}
 
 void lock_list::refresh(std::chrono::steady_clock::time_point now) {
   if (now < next_) return;

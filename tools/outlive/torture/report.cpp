@@ -13,10 +13,16 @@ namespace torture {
 
 namespace {
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
-double microseconds(std::chrono::nanoseconds time) { return static_cast<double>(time.count() / 100) / 10; }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+double microseconds(std::chrono::nanoseconds time) {
+  return static_cast<double>(time.count() / 100) / 10;
+}
 
-double rate(const figures& counted) { return counted.duration.count() == 0 ? 0 : static_cast<double>(counted.kills) / seconds(counted.duration); }
+double rate(const figures& counted) {
+  return counted.duration.count() == 0 ? 0 : static_cast<double>(counted.kills) / seconds(counted.duration);
+}
 
 std::uint64_t failed_workers(const figures& counted) {
   std::uint64_t sum = 0;

@@ -140,9 +140,10 @@ class torture_run {
     count_own_end(end);
     ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
     if (ends_in_a_row_ < at_once_limit) return;
-    throw gave_up(fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), expected it to work until it is "
-                              "killed",
-                              wanted_.command.front(), ends_in_a_row_, status_text(end.status)));
+    throw gave_up(
+        fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), expected it to work until it is "
+                    "killed",
+                    wanted_.command.front(), ends_in_a_row_, status_text(end.status)));
   }
 
   void count_own_end(const worker_end& end) {
@@ -196,6 +197,8 @@ class torture_run {
 
 }  // namespace
 
-figures run(const settings& wanted, signals& incoming) { return torture_run(wanted, incoming)(); }
+figures run(const settings& wanted, signals& incoming) {
+  return torture_run(wanted, incoming)();
+}
 
 }  // namespace torture

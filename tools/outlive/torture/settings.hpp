@@ -17,7 +17,7 @@ struct settings {
   nanoseconds every = std::chrono::milliseconds(5);  // mean time between two kills
   bool aim = false;
   std::uint64_t seed = 0;
-  std::string check;                                 // empty: none
+  std::string check;  // empty: none
   nanoseconds check_limit = std::chrono::seconds(60);
   nanoseconds start_limit = std::chrono::seconds(10);
   nanoseconds grace = std::chrono::seconds(2);

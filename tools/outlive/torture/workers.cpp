@@ -81,7 +81,9 @@ bool worker_set::stop(std::size_t index) {
   return false;
 }
 
-void worker_set::go_on(std::size_t index) const noexcept { ::kill(-workers_[index].pid, SIGCONT); }
+void worker_set::go_on(std::size_t index) const noexcept {
+  ::kill(-workers_[index].pid, SIGCONT);
+}
 
 void worker_set::kill(std::size_t index) noexcept {
   workers_[index].killed = true;
