@@ -58,6 +58,11 @@ HOLDS = {
         ("permit", "-DNT=2 -DNR=2 -DMAXD=0"),
         ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
     ],
+    "queue.pml": [
+        ("queue", "-DNC=2 -DTRIES=1"),
+        ("queue_give_back", "-DNC=1 -DNR=2 -DNS=2 -DNJ=3"),
+        ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
+    ],
 }
 FULL = {
     "lock.pml": [
@@ -73,6 +78,7 @@ FULL = {
     ],
     "condition.pml": [("condition_three_producers", "-DNC=2 -DNPR=3")],
     "permit.pml": [("permit_two_deaths", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE")],
+    "queue.pml": [("queue_two_consumers_and_deaths", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE")],
 }
 # Name, options, the rule that is taken away.
 MUTANTS = {
@@ -126,6 +132,12 @@ MUTANTS = {
         ("RECORD_ONLY", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a permit names its holder's life, not only its record"),
         ("TAKE_BY_STORE", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a dead holder's permit is taken over by an exchange"),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
+    ],
+    "queue.pml": [
+        ("JOB_TAKE_BY_STORE", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE", "a dead worker's job is taken over by an exchange"),
+        ("JOB_LOOK_FIRST", "-DNC=2 -DTRIES=1", "a waiter looks after it has marked the bit"),
+        ("PUBLISH_FIRST", "-DNC=1 -DNR=2", "a slot is ready once the job is in it"),
+        ("FREE_THE_DEAD", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE", "what a dead worker had is a job, and no empty slot"),
     ],
 }
 LIMITS = {

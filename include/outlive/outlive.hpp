@@ -5,6 +5,7 @@
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>
 #include <outlive/guarded.hpp>
+#include <outlive/job_lease.hpp>
 #include <outlive/kill_point.hpp>
 #include <outlive/note.hpp>
 #include <outlive/owner_death.hpp>
@@ -18,3 +19,4 @@
 #include <outlive/supervisor.hpp>
 #include <outlive/thread_stack.hpp>
 #include <outlive/version.hpp>
+#include <outlive/work_queue.hpp>

@@ -57,6 +57,34 @@ struct alignas(cache_line) permit_pool_bytes {
 };
 static_assert(sizeof(permit_pool_bytes) == cache_line && std::is_standard_layout_v<permit_pool_bytes>);
 
+// ---- work queue: the head of an outlive::work_queue -------------------------------------------------------------------
+inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
+inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
+
+// A state word for each slot follows (job_state.hpp), and then the slots: the job's bytes, and behind them, at a multiple of 8, max_job_tries times
+// job_try; a slot begins at a cache line.
+struct alignas(cache_line) work_queue_bytes {
+  std::uint32_t magic;                       // (C)
+  std::uint32_t capacity;                    // (C) slots
+  std::uint32_t max_tries;                   // (C) 1 to max_job_tries
+  std::uint32_t job_bytes;                   // (C)
+  alignas(cache_line) shared_u32 not_empty;  // (A) as seq in condition_bytes; consumers sleep on it
+  alignas(cache_line) shared_u32 not_full;   // (A) producers do
+  alignas(cache_line) shared_u64 head;       // (A) where consumers begin to look: lap << 32 | slot. A hint, any value is valid
+  alignas(cache_line) shared_u64 tail;       // (A) where producers do
+};
+static_assert(sizeof(work_queue_bytes) == 5 * cache_line && std::is_standard_layout_v<work_queue_bytes>);
+
+inline constexpr std::uint32_t max_job_tries = 8;
+inline constexpr std::uint64_t gave_back = ~std::uint64_t{0};
+
+// Who had a job. Written by whoever has it leased, as the slot's state says; by its producer, which empties it, while the slot is being filled.
+struct job_try {
+  shared_u64 thread;      // pid << 32 | tid; 0: not said, gave_back: it gave the job back; the start time counts for neither
+  shared_u64 start_time;  // written before thread
+};
+static_assert(sizeof(job_try) == 16);
+
 // A mutex of the library itself, for what has no repair that a user could write.
 // `owner_*` say which thread has it; written after the native lock, and before anything else, so they may be missing or an earlier owner's. A
 // thread that finds its own id in the word knows by them whether it has the lock, or a dead thread with that id had it.

@@ -21,15 +21,15 @@ struct attachment {
   std::uint32_t index = 0;
   thread_record* record = nullptr;
   held_entry* held = nullptr;
-  held_entry* top = nullptr;  // first free entry; the slot's copy counts while the slot is on this segment
-  std::uint32_t permits = 0;  // that the thread has: with one, the record is not idle
-  std::uint64_t me = 0;       // {me, consistent}: the word of a lock that this thread is in
+  held_entry* top = nullptr;   // first free entry; the slot's copy counts while the slot is on this segment
+  std::uint32_t named_by = 0;  // words of permits and jobs that name the record as their holder: with one, it is not idle
+  std::uint64_t me = 0;        // {me, consistent}: the word of a lock that this thread is in
   attachment* next = nullptr;
   attachment* next_kept = nullptr;  // once its thread has ended while holding
   bool kept = false;
 
   // Whether the record may be given back. Requires: the slot is not on this segment.
-  [[nodiscard]] bool idle() const noexcept { return top == held && permits == 0; }
+  [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0; }
   [[nodiscard]] record_id id() const noexcept {
     const lock_state state(me);
     return state.holder();

@@ -7,7 +7,6 @@
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <system_error>
 
@@ -15,9 +14,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/layout.hpp"
-#include "segment/thread_records.hpp"
-#include "segment/thread_slot.hpp"
-#include "sync/attach.hpp"
+#include "sync/holder.hpp"
 #include "sync/in_segment.hpp"
 #include "sync/wait_word.hpp"
 #include "sys/crash_barrier.hpp"
@@ -41,26 +38,13 @@ const permit_word* words_of(const permit_pool_head& head) noexcept {
   return reinterpret_cast<const permit_word*>(&head + 1);
 }
 
-std::uint64_t word_of(std::uint64_t index_plus_1, const thread_record& record) noexcept {
-  return index_plus_1 << 48 | (record.generation.load(std::memory_order_relaxed) & generation_mask);
+std::uint64_t word_of(const attachment& mine) noexcept {
+  return std::uint64_t{mine.index + 1} << 48 | generation_of(*mine.record, generation_mask);
 }
 
-// The calling thread's word by its slot; 0 if the slot is not on that segment.
-std::uint64_t quick_word(const void* pool) noexcept {
-  const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(pool) - slot.base) >= slot.wiped->size) return 0;
-  return word_of(slot.me >> 32 & 0xffff, *slot.record);
-}
-
-// Whether the thread that the word names is certainly dead. `thoroughly`: by asking the kernel, too, for a thread whose record it did not mark.
+// Whether the thread that the word names is dead. A word that names nobody is none that acquire() stored, and free, too.
 bool is_void(const mapping& where, std::uint64_t word, bool thoroughly) noexcept {
-  const std::uint64_t index_plus_1 = word >> 48;
-  if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;  // names nobody: not a word that acquire() stored
-  const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
-  const auto life = [&] { return record.generation.load(std::memory_order_acquire) & generation_mask; };
-  if (life() != (word & generation_mask)) return true;  // before the liveness word, which may be the next life's
-  if (!thread_records::is_held(record)) return true;
-  return thoroughly && thread_records::is_dead(record) && life() == (word & generation_mask);
+  return is_dead_holder(where, word >> 48, word & generation_mask, generation_mask, thoroughly);
 }
 
 bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {
@@ -99,15 +83,9 @@ struct seeker {
   }
 
   permit_word* wait(steady_clock::time_point until) const noexcept {
-    bool thoroughly = false;
-    for (;;) {
-      const std::uint32_t seen = wait_word::mark(head.seq);
-      if (permit_word* const got = look(thoroughly)) return got;
-      const auto now = steady_clock::now();
-      if (until <= now) return nullptr;
-      wait_word::wait(head.seq, seen, until - now);
-      thoroughly = steady_clock::now() - now >= wait_word::slice;
-    }
+    permit_word* got = nullptr;
+    wait_word::until(head.seq, until, [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; });
+    return got;
   }
 };
 
@@ -132,31 +110,23 @@ void end_permits(permit_pool_head& head) noexcept {
 
 held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
   require_intact(head, words);
-  std::uint64_t me = quick_word(&head);
-  if (me == 0) {
-    const bool in_repair = this_thread::slot().wiped->repairs != 0;
-    if (in_repair && until != steady_clock::time_point::min())
-      fail(errc::in_repair, "permit pool: found a repair under way, expected acquire() outside of repairs");
-    attachment& mine = attach_this_thread(require_in_segment(&head, "permit pool"));
-    if (!in_repair) this_thread::activate(mine);
-    me = word_of(mine.index + 1, *mine.record);
-  }
-  attachment& mine = *this_thread::attachment_of(&head);
+  attachment& mine = attach_holder(&head, "permit pool", until != steady_clock::time_point::min());
+  const std::uint64_t me = word_of(mine);
   const seeker thread{*mine.where, head, me};
   permit_word* got = thread.look(false);
   if (got == nullptr && until != steady_clock::time_point::min()) got = thread.wait(until);
   if (got == nullptr) return {};
-  ++mine.permits;
+  ++mine.named_by;
   return {got, me};
 }
 
 bool release_permit(permit_pool_head& head, const held_permit& which) noexcept {
-  attachment* const mine = this_thread::attachment_of(&head);
+  attachment* const mine = attached_holder(&head);
   // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
-  if (mine == nullptr || which.holder != word_of(mine->index + 1, *mine->record)) return false;
+  if (mine == nullptr || which.holder != word_of(*mine)) return false;
   std::uint64_t expected = which.holder;
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
-  --mine->permits;
+  --mine->named_by;
   if ((head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) wait_word::wake_one(head.seq);
   return true;
 }

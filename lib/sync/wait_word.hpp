@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 
 #include "segment/layout.hpp"
 
@@ -23,6 +24,22 @@ inline std::uint32_t mark(shared_u32& word) noexcept {
 
 // Sleeps until the word is not `seen` any more, somebody wakes, or a slice or `left` is over. Returns for any of these, or for no reason.
 void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept;
+
+// Looks for what is waited for until it is there, or it is `deadline`, or a stop is requested. look(thoroughly) says whether it is there; `thoroughly` is
+// set after a whole slice without a wake-up, when it is worth asking the kernel who lives.
+// Returns: whether a look found it. Whoever requests a stop wakes all: seen too late here, the request finds the mark.
+template <class Look>
+bool until(shared_u32& word, std::chrono::steady_clock::time_point deadline, Look look, const std::stop_token& stop = {}) {
+  bool thoroughly = false;
+  for (;;) {
+    const std::uint32_t seen = mark(word);
+    if (look(thoroughly)) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (deadline <= now || stop.stop_requested()) return false;
+    wait_word::wait(word, seen, deadline - now);
+    thoroughly = std::chrono::steady_clock::now() - now >= slice;
+  }
+}
 
 // Wake one waiter, or all. wake_one() is to be called when the bit is set.
 void wake_one(shared_u32& word) noexcept;

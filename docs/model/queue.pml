@@ -1,0 +1,152 @@
+/* The work queue: docs/protocol.md, "Work queue". lib/sync/work_queue.cpp, job_lease.cpp.
+
+   One producer and NC consumers, NS slots, NJ jobs, NR records, at most TRIES tries; a dead letter is removed by whoever makes it one. The state of a slot
+   is one word: kind, tries, and record and generation of its holder; v[i] is the job in it, written in a step of its own. Consumers end a job, or give it
+   back. Threads die anywhere, MAXD times in all, and come back with a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
+   Asserted: whoever gets a job gets a whole one that nobody has acknowledged; a holder finds its own word; in the end each job that was published is
+   acknowledged once, or was a dead letter, or is in one slot. Nobody is left asleep (invalid end state).
+
+   M_JOB_TAKE_BY_STORE a dead consumer's job is taken over by a store instead of an exchange
+   M_JOB_LOOK_FIRST    who waits looks at the slots before it marks the bit, not after
+   M_PUBLISH_FIRST     a slot is ready before the job is in it
+   M_FREE_THE_DEAD     a dead consumer's slot is free, as a dead producer's is */
+#ifndef NC
+#define NC 2
+#endif
+#ifndef NS
+#define NS 1
+#endif
+#ifndef NJ
+#define NJ 2
+#endif
+#ifndef NR
+#define NR 3
+#endif
+#ifndef TRIES
+#define TRIES 2
+#endif
+#ifndef MAXD
+#define MAXD 0
+#endif
+#define FREE 1
+#define FILLING 2
+#define READY 3
+#define LEASED 4
+typedef slot { byte kind; byte tries; byte who };
+slot s[NS]; byte v[NS];
+byte live[NR], gen[NR];
+byte nonempty, nonfull, asleep[5];               /* the words to sleep on; which one each process sleeps on: 1, 2 */
+byte acked[NJ+1]; bool published[NJ+1];
+byte nextjob, producing, running, deaths; bool kill[5];
+#if NS==1
+#define SETTLED (producing==0 && s[0].kind<READY)
+#else
+#define SETTLED (producing==0 && s[0].kind<READY && s[1].kind<READY)
+#endif
+#define END_JOB(job) s[i].kind=FREE; s[i].who=0; s[i].tries=0; acked[job]++; assert(acked[job]==1)
+#define ID (me*16+mg)
+#define ASK_DEAD atomic{ if :: n==2 && gen[w/16-1]%16!=w%16 -> n=1 :: else fi }; atomic{ if :: n==2 -> n=(live[w/16-1]==0) :: else fi }   /* two reads */
+/* wake_one of lib/sync/wait_word.cpp; `which` is 1 or 2. An atomic has one access to shared memory at most. */
+#define ALL_OF(which) if :: asleep[1]==which -> asleep[1]=0 :: else fi; if :: asleep[2]==which -> asleep[2]=0 :: else fi; if :: asleep[3]==which -> asleep[3]=0 :: else fi
+#define WAKE(word,which) \
+  atomic{ q=word; n=(q&1) }; \
+  if :: n -> atomic{ word=(word+2)%16; q=word }; \
+     atomic{ if :: asleep[1]==which -> asleep[1]=0; n=0 :: asleep[2]==which -> asleep[2]=0; n=0 :: asleep[3]==which -> asleep[3]=0; n=0 :: else fi }; \
+     if :: n -> atomic{ if :: word==q -> word=q&254 :: else -> n=0 fi }; if :: n -> atomic{ ALL_OF(which) } :: else fi :: else fi \
+     :: else fi
+#ifdef M_JOB_LOOK_FIRST
+#define MARK(word) atomic{ word=word|1; q=word }
+#else
+#define MARK(word) atomic{ if :: q==200 || q!=word -> word=word|1; q=word; goto retry :: else fi }
+#endif
+#ifdef SLICE
+#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; if :: asleep[_pid]==0 :: atomic{ asleep[_pid]!=0 -> asleep[_pid]=0 } fi
+#else
+#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; atomic{ (asleep[_pid]==0 || (which==1 && SETTLED)) -> asleep[_pid]=0 }
+#endif
+proctype T(bool produces){ byte me,mg,r,i,k,w,y,n,j,q;
+life: atomic{ me=0; mg=0; r=0 };
+  { skip;
+#if MAXD==0
+  atomic{ me=_pid; live[me-1]=1 };
+#else
+  do :: r>=NR -> goto done
+     :: r<NR -> atomic{ if :: live[r]==0 -> live[r]=1; me=r+1 :: else -> r++ fi }; if :: me -> break :: else fi od;
+#endif
+  atomic{ gen[me-1]=gen[me-1]+1; mg=gen[me-1]%16; r=0 };
+again:
+  atomic{ q=200; j=0; if :: produces && nextjob<NJ -> nextjob++; j=nextjob :: produces && nextjob==NJ -> goto done :: else fi };
+retry:
+  atomic{ i=0; if :: !produces && SETTLED -> goto done :: else fi };
+look:
+  atomic{ k=s[i].kind; w=s[i].who; y=s[i].tries; n=0;
+     if :: produces && k==FREE -> n=1
+        :: produces && k==FILLING -> n=2
+#ifdef M_FREE_THE_DEAD
+        :: produces && k==LEASED -> n=2
+#endif
+        :: !produces && k==READY -> n=1
+        :: !produces && k==LEASED -> n=2
+        :: else
+     fi };
+  if :: n==2 -> ASK_DEAD :: else fi;
+  atomic{
+     if :: n && produces && s[i].kind==k && s[i].who==w && s[i].tries==y -> s[i].kind=FILLING; s[i].who=ID; s[i].tries=0; v[i]=0; goto have
+#ifdef M_JOB_TAKE_BY_STORE
+        :: n && !produces && k==LEASED && y<TRIES -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto have
+#endif
+        :: n && !produces && s[i].kind==k && s[i].who==w && s[i].tries==y && y<TRIES -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto have
+        :: n && !produces && s[i].kind==k && s[i].who==w && s[i].tries==y && y>=TRIES -> END_JOB(v[i]); goto room
+        :: else -> i++; k=0; w=0; y=0; n=0; if :: i<NS -> goto look :: else -> i=0 fi
+     fi };
+  if :: produces -> MARK(nonfull); SLEEP(nonfull,2)
+     :: else -> MARK(nonempty); SLEEP(nonempty,1)
+  fi;
+  atomic{ q=200; goto retry };
+have:
+  atomic{ n=0; k=0; w=0; y=0; q=200 };
+  if
+  :: produces ->
+#ifdef M_PUBLISH_FIRST
+     atomic{ assert(s[i].kind==FILLING && s[i].who==ID); s[i].kind=READY; s[i].who=0; published[j]=1 };
+     v[i]=j;
+#else
+     v[i]=j;
+     atomic{ assert(s[i].kind==FILLING && s[i].who==ID); s[i].kind=READY; s[i].who=0; published[j]=1 };
+#endif
+     goto job
+  :: else ->
+     atomic{ j=v[i]; assert(j>0 && acked[j]==0) };
+     if
+     :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); END_JOB(j); goto room }   /* done */
+     :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                           /* give_back */
+          if :: s[i].tries<TRIES -> s[i].who=0; s[i].kind=READY; goto job :: else -> END_JOB(j); goto room fi }
+     fi
+  fi;
+job:
+  atomic{ i=0; j=0; k=0; w=0; y=0 }; WAKE(nonempty,1); goto again;
+room:
+  atomic{ i=0; j=0; k=0; w=0; y=0 }; WAKE(nonfull,2); goto again;
+done: skip
+  } unless { kill[_pid] };
+  if :: kill[_pid] -> atomic{ asleep[_pid]=0; i=0; k=0; w=0; y=0; n=0; j=0; q=0; if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi; kill[_pid]=0; goto life }
+     :: else -> atomic{ if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi }
+  fi;
+  atomic{ running--; if :: produces -> producing-- :: else fi } }
+init{ byte i, j, n;
+ atomic{ i=0; do :: i<NS -> s[i].kind=FREE; i++ :: else -> break od; i=0; running=NC+1; producing=1; run T(1); run T(0);
+#if NC>1
+  run T(0);
+#endif
+ }
+ do :: atomic{ deaths<MAXD && running>0 -> if :: kill[1]=1 :: kill[2]=1
+#if NC>1
+ :: kill[3]=1
+#endif
+ fi; deaths++ }
+    :: running==0 -> break od;
+ j=1; do :: j<=NJ -> n=acked[j]; i=0;
+        do :: i<NS -> if :: v[i]==j && (s[i].kind==READY || s[i].kind==LEASED) -> n++ :: else fi; i++ :: else -> break od;
+        assert(!published[j] || n==1); assert(n<=1); j++
+    :: else -> break od
+}

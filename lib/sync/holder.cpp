@@ -1,0 +1,30 @@
+#include "sync/holder.hpp"
+
+#include <string>
+
+#include "segment/failure.hpp"
+#include "segment/thread_records.hpp"
+#include "sync/attach.hpp"
+#include "sync/in_segment.hpp"
+
+namespace outlive::detail {
+
+attachment& attach_slowly(const void* object, const char* what, bool may_wait) {
+  const bool in_repair = this_thread::slot().wiped->repairs != 0;
+  if (in_repair && may_wait) {
+    fail(errc::in_repair, std::string(what) + ": found a repair under way, expected a call that may wait for others outside of repairs");
+  }
+  attachment& mine = attach_this_thread(require_in_segment(object, what));
+  if (!in_repair) this_thread::activate(mine);
+  return mine;
+}
+
+bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation, std::uint64_t mask, bool thoroughly) noexcept {
+  if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;
+  const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
+  if (generation_of(record, mask) != generation) return true;  // before the liveness word, which may be the next life's
+  if (!thread_records::is_held(record)) return true;
+  return thoroughly && thread_records::is_dead(record) && generation_of(record, mask) == generation;
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,81 @@
+// The work queue by the kill-test kit: a producer, a worker and their heirs die after each of their stores.
+#include <outlive/killtest/gtest.hpp>
+
+#include <map>
+#include <string>
+
+#include <outlive/outlive.hpp>
+
+namespace outlive::killtest::testing {
+namespace {
+
+using queue = work_queue<long, 4>;
+
+explore_options inside() {
+  explore_options how;
+  how.own_books = true;
+  how.from_first_use = true;
+  how.depth = 2;
+  return how;
+}
+
+/// Whatever the victim was about to do with jobs 1 and 3: each is there once or not at all, job 2 is, and so are all slots.
+std::string each_job_once(queue& jobs) {
+  std::map<long, int> seen;
+  while (auto one = jobs.try_pop()) {
+    ++seen[*one];
+    one.done();
+  }
+  while (auto letter = jobs.pop_dead_letter()) {
+    ++seen[*letter];
+    letter.done();
+  }
+  for (const auto& [job, times] : seen) {
+    if (times != 1) return "job " + std::to_string(job) + " is there " + std::to_string(times) + " times";
+    if (job < 1 || job > 3) return "a job that nobody pushed: " + std::to_string(job);
+  }
+  if (seen.count(2) != 1) return "job 2, which nobody touched, is lost";
+  for (int i = 0; i < 4; ++i) {
+    if (!jobs.try_push(9)) return "a slot is lost";
+  }
+  if (jobs.try_push(9)) return "there is a slot too many";
+  while (auto one = jobs.try_pop()) one.done();
+  return jobs.leased() == 0 ? std::string() : "a job is leased by nobody";
+}
+
+scenario of_queue(std::string name, void (*victim)(queue&)) {
+  scenario made;
+  made.name = std::move(name);
+  made.make = [](segment& seg) {
+    auto& jobs = seg.find_or_construct<queue>("jobs");
+    jobs.push(1);
+    jobs.push(2);
+  };
+  made.victim = [=](segment& seg) { victim(*seg.find<queue>("jobs")); };
+  made.invariant = [](segment& seg) { return each_job_once(*seg.find<queue>("jobs")); };
+  return made;
+}
+
+void expect_survives(const scenario& what) {
+  const report found = explore(what, inside());
+  EXPECT_TRUE(found.ok()) << found;
+  EXPECT_GT(found.states.size(), 10U) << found;
+}
+
+TEST(queue_protocols, push) {
+  expect_survives(of_queue("push", [](queue& jobs) { jobs.push(3); }));
+}
+
+TEST(queue_protocols, pop_and_done) {
+  expect_survives(of_queue("pop, done", [](queue& jobs) { jobs.pop().done(); }));
+}
+
+TEST(queue_protocols, a_job_that_is_given_back_until_it_is_a_dead_letter) {
+  expect_survives(of_queue("give_back", [](queue& jobs) {
+    for (int i = 0; i < 3; ++i) jobs.pop().give_back();
+    jobs.pop_dead_letter().retry();
+  }));
+}
+
+}  // namespace
+}  // namespace outlive::killtest::testing

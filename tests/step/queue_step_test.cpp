@@ -1,0 +1,282 @@
+// Killed after every instruction of push, pop, done, give_back and of taking over from the dead: no job is lost, none comes twice, no slot is lost.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "step/world.hpp"
+#include "support/child.hpp"
+
+using namespace outlive;
+using namespace outlive::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+class queue_step : public ::testing::Test {
+ protected:
+  using queue = work_queue<long, 3>;
+  struct found {
+    unsigned tries = 0;
+    std::vector<job_holder> died;
+    bool dead_letter = false;
+  };
+
+  /// Empties the queue, and then fills it to the brim: all slots must be there.
+  std::map<long, found> take_all() {
+    std::map<long, found> all;
+    while (auto one = queue_.try_pop()) {
+      EXPECT_TRUE(all.emplace(*one, found{one.tries(), one.died_on_it(), false}).second) << "job " << *one << " is there twice";
+      one.done();
+    }
+    while (auto letter = queue_.pop_dead_letter()) {
+      EXPECT_TRUE(all.emplace(*letter, found{letter.tries(), letter.died_on_it(), true}).second) << "job " << *letter << " is there twice";
+      letter.done();
+    }
+    EXPECT_EQ(queue_.waiting() + queue_.leased() + queue_.dead_letters(), 0u);
+    for (long i = 0; i < 3; ++i) EXPECT_TRUE(queue_.try_push(-1)) << "a slot is lost";
+    EXPECT_FALSE(queue_.try_push(-1));
+    while (auto one = queue_.try_pop()) one.done();
+    return all;
+  }
+  /// An empty queue, the same for each victim: where the hints stand decides its way.
+  void start_over() { std::memcpy(static_cast<void*>(&queue_), empty_.data(), empty_.size()); }
+  /// Two jobs, 1 and 2, and hints that stand in the middle of the ring.
+  void two_jobs() {
+    start_over();
+    for (int i = 0; i < 2; ++i) {
+      queue_.push(0);
+      queue_.pop().done();
+    }
+    queue_.push(1);
+    queue_.push(2);
+  }
+  void leave_dead_worker(unsigned deaths) {
+    for (unsigned i = 0; i < deaths; ++i) {
+      child dead("dead", [this](agent&) {
+        new lease<long>(queue_.pop());
+        _exit(0);
+      });
+      dead.expect_exit(0);
+    }
+  }
+  /// The victim's record is claimed before the section begins.
+  void warm_up() {
+    mutex_.lock();
+    mutex_.unlock();
+  }
+  void run(const sweep_plan& plan, std::size_t least) {
+    const auto result = sweep(plan);
+    EXPECT_GT(result.deaths, least);
+    // docs/protocol.md quotes these rows.
+    std::printf("| %s | %zu | every instruction | %zu |\n", plan.name.c_str(), result.length, result.deaths);
+  }
+
+  segment where_ = segment::anonymous(world::small());
+  queue& queue_ = where_.find_or_construct<queue>("jobs");
+  robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "plain");
+  const std::vector<char> empty_{reinterpret_cast<const char*>(&queue_), reinterpret_cast<const char*>(&queue_ + 1)};
+};
+
+}  // namespace
+
+TEST_F(queue_step, killed_at_every_instruction_of_push) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "push";
+  bool was_there = false;
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.push(3);
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    const auto all = take_all();
+    EXPECT_EQ(all.count(1) + all.count(2), 2u);
+    EXPECT_FALSE(was_there && point.died && all.count(3) == 0) << "published, and lost by a later death";
+    was_there = point.died && all.count(3) != 0;
+    if (!point.died) {
+      EXPECT_EQ(all.count(3), 1u);
+    }
+    for (const auto& [number, job] : all) EXPECT_EQ(job.tries, 1u) << number;
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_pop_and_done) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop, done";
+  bool was_gone = false;
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    auto one = queue_.pop();
+    one.done();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_EQ(all.count(2), 1u);
+    const bool gone = all.count(1) == 0;
+    EXPECT_FALSE(was_gone && !gone && point.died) << "acknowledged, and back by a later death";
+    was_gone = gone && point.died;
+    if (!point.died) {
+      EXPECT_TRUE(gone);
+    }
+    if (gone) return;
+    // Handed out again exactly if it had been handed out before; then by whom is known, wherever he died.
+    ASSERT_LE(all[1].tries, 2u);
+    EXPECT_EQ(all[1].died.size(), all[1].tries - 1);
+    for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known && dead.pid > 0 && dead.pid == dead.tid && dead.start_time != 0);
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_give_back) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop, give_back";
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.pop().give_back();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[2].tries, 1u);
+    ASSERT_TRUE(all[1].tries == 1 || all[1].tries == 2);
+    EXPECT_LE(all[1].died.size(), all[1].tries - 1);
+    for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known);
+    if (!point.died) {
+      EXPECT_EQ(all[1].tries, 2u);
+      EXPECT_TRUE(all[1].died.empty());
+    }
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_taking_over_from_the_dead) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop of a dead worker's job, done";
+  plan.setup = [&] {
+    start_over();
+    queue_.push(1);
+    leave_dead_worker(1);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    auto one = queue_.pop();
+    one.done();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_LE(all.size(), 1u);
+    if (!point.died) {
+      EXPECT_TRUE(all.empty());
+    }
+    if (all.empty()) return;
+    ASSERT_EQ(all.count(1), 1u);
+    ASSERT_TRUE(all[1].tries == 2 || all[1].tries == 3) << all[1].tries;
+    ASSERT_EQ(all[1].died.size(), all[1].tries - 1);
+    for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known);
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_the_last_try) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop for the last time, give_back";
+  plan.setup = [&] {
+    start_over();
+    queue_.push(1);
+    leave_dead_worker(2);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.pop().give_back();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    ASSERT_EQ(all.count(1), 1u);
+    EXPECT_EQ(all[1].tries, 3u);
+    if (!point.died) {
+      EXPECT_TRUE(all[1].dead_letter);
+      EXPECT_EQ(all[1].died.size(), 2u);
+    }
+    EXPECT_GE(all[1].died.size(), 2u);
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_trying_a_dead_letter_again) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop_dead_letter, retry";
+  plan.setup = [&] {
+    start_over();
+    queue_.push(1);
+    leave_dead_worker(3);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.pop_dead_letter().retry();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    ASSERT_EQ(all.count(1), 1u);
+    if (!point.died) {
+      EXPECT_FALSE(all[1].dead_letter);
+    }
+    EXPECT_EQ(all[1].tries, all[1].dead_letter ? 3u : 1u);
+    EXPECT_TRUE(all[1].dead_letter || all[1].died.empty()) << "a job that is tried again begins anew";
+  };
+  run(plan, 50);
+}
+
+// A push into a full queue, and a pop from an empty one, sleep; they are killed there, too.
+TEST_F(queue_step, killed_at_every_instruction_of_waits_that_time_out) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "try_push_for, no slot is free";
+  plan.setup = [&] {
+    start_over();
+    for (long i = 1; i <= 3; ++i) queue_.push(i);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    if (queue_.try_push_for(4, 2ms)) _exit(3);
+    section_end();
+  };
+  plan.after = [&](const kill_point&) { EXPECT_EQ(take_all().size(), 3u); };
+  run(plan, 100);
+
+  plan.name = "try_pop_for, no job is there";
+  plan.setup = [&] { start_over(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    if (queue_.try_pop_for(2ms)) _exit(3);
+    section_end();
+  };
+  plan.after = [&](const kill_point&) { EXPECT_EQ(take_all().size(), 0u); };
+  run(plan, 100);
+}
