@@ -6,7 +6,7 @@
 //
 // Where to read first, in worker_pool/:
 //   table.hpp       the shared table, and how a merge that stopped half way is rolled back or forward
-//   shared.cpp      the segment, its locks, and the registration of the repairs
+//   shared.cpp      the segment, its queue and its locks, and the registration of the repairs
 //   worker.cpp      what a worker does: nothing special, that is the point
 //   parent.cpp      killing, and what a supervisor does after a death
 #include <algorithm>
@@ -47,7 +47,7 @@ int count(options wishes) {
     std::fprintf(stderr, "worker_pool: the text has only %zu chunks, so there are as many workers\n", chunks.size());
   }
 
-  shared all(*shards, chunks.size(), wishes.kills > 0 ? work_list::endless : 1);
+  shared all(*shards);
   const figures done = parent(all, chunks, wishes).run();
   const auto differences = compare(all, plain, done.passes);
 

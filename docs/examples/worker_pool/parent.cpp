@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 constexpr auto longest_pause = 40ms;  // between two kills
 constexpr auto longest_aim = 5ms;     // for somebody to take a lock
 constexpr auto longest_watch_of_heirs = 1ms;
+constexpr auto longest_break = 2ms;  // of the workers, between two passes
 
 volatile sig_atomic_t stop_asked = 0;
 
@@ -95,6 +96,7 @@ parent::~parent() {
 
 figures parent::run() {
   heed_signals();
+  feed();
   for (unsigned number = 1; number <= wishes_.workers; ++number) start(number);
   while (figures_.kills < wishes_.kills) {
     wait_a_moment(std::chrono::microseconds(dice_() % std::chrono::microseconds(longest_pause).count()));
@@ -117,6 +119,21 @@ void parent::start(unsigned number) {
   pids_[number] = pid;
 }
 
+// ---- jobs -------------------------------------------------------------------------------------------------------------
+
+// One pass after the other: a shard keeps of each chunk the last pass that it has, and turns earlier ones down.
+void parent::feed() {
+  ++figures_.passes;
+  for (std::uint32_t chunk = 0; chunk < chunks_.size(); ++chunk) all_.jobs->push({chunk, figures_.passes});
+}
+
+// A chunk whose workers died again and again is tried on: it was we who killed them, and not the chunk.
+bool parent::pass_is_done() {
+  while (auto letter = all_.jobs->pop_dead_letter()) letter.retry();
+  const auto jobs = all_.jobs->counts();
+  return jobs.waiting == 0 && jobs.leased == 0;
+}
+
 // ---- killing ----------------------------------------------------------------------------------------------------------
 
 void parent::kill_somebody() {
@@ -128,10 +145,7 @@ void parent::kill_somebody() {
   }
   for (casualty& one : dead) bury(one);
   read_repair_lines();
-  for (const casualty& one : dead) {
-    all_.work->lock()->put_back(one.number);
-    start(one.number);
-  }
+  for (const casualty& one : dead) start(one.number);
 }
 
 // One kill of four hits anybody at anything; the others wait until somebody holds a lock.
@@ -216,9 +230,10 @@ void parent::note_repair(const repair_line& line) {
 void parent::wait_a_moment(std::chrono::microseconds moment) {
   const auto end = clock::now() + moment;
   for (auto now = clock::now(); now < end; now = clock::now()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min<clock::duration>(end - now, longest_break));
     pollfd due{watch_.fd(), POLLIN, 0};
     if (::poll(&due, 1, static_cast<int>(left.count())) == 1) watch_.dispatch();
+    if (pass_is_done()) feed();
   }
   look_after(false);
 }
@@ -242,9 +257,12 @@ bool parent::look_after(bool may_end) {
 }
 
 void parent::finish() {
-  figures_.passes = all_.work->lock()->end_with_current_pass();
-  while (look_after(true)) std::this_thread::sleep_for(2ms);
-  if (!all_.work->lock()->all_done()) throw std::runtime_error("all workers have ended, and chunks are left");
+  while (!pass_is_done()) {
+    look_after(false);
+    std::this_thread::sleep_for(longest_break);
+  }
+  for (unsigned i = 0; i < wishes_.workers; ++i) all_.jobs->push({no_chunk, figures_.passes});
+  while (look_after(true)) std::this_thread::sleep_for(longest_break);
   watch_.dispatch();
   read_repair_lines();
 }

@@ -1,8 +1,7 @@
-// The parent: starts the workers, kills them, and puts things right after each death.
+// The parent: feeds the workers, kills them, and starts another one after each death.
 //
-// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held. The parent puts its chunk
-// back into the work list and starts another worker. None of this is needed for the table: a worker that comes to the lock
-// first repairs it just as well, and often does.
+// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held. That is not needed for the table: a worker that
+// comes to the lock first repairs it just as well, and often does. And nothing at all is to be done for the dead worker's job, which comes again.
 #pragma once
 
 #include <sys/types.h>
@@ -61,6 +60,8 @@ class parent {
   };
 
   void start(unsigned number);
+  void feed();
+  [[nodiscard]] bool pass_is_done();
   void finish();
 
   void kill_somebody();

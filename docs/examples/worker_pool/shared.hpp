@@ -1,4 +1,4 @@
-// What the pool shares: one segment, and in it the work list, the shards of the table and a seat for each worker.
+// What the pool shares: one segment, and in it the queue of jobs, the shards of the table and a seat for each worker.
 //
 // The parent makes it before it forks. The workers inherit the mapping, the addresses and the registered repairs, so that
 // each of them, and the parent, can be the heir of any other.
@@ -12,12 +12,20 @@
 #include <outlive/guarded.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/work_queue.hpp>
 
 #include "worker_pool/options.hpp"
 #include "worker_pool/table.hpp"
-#include "worker_pool/work_list.hpp"
+#include "worker_pool/text.hpp"
 
 namespace pool {
+
+// A job: a chunk of the text, to be counted for the pass of that number, which counts from 1. A worker that gets `no_chunk` ends.
+struct task {
+  std::uint32_t chunk;
+  std::uint32_t pass;
+};
+inline constexpr std::uint32_t no_chunk = 0xffffffff;
 
 enum class activity : std::uint32_t {
   counting,   // or anything else: no shard is in danger
@@ -34,12 +42,14 @@ struct alignas(64) seat {
 class shared {
  public:
   // Errors: those of outlive::segment::anonymous(), no_space above all.
-  shared(std::size_t shards, std::size_t chunks, std::uint32_t passes);
+  explicit shared(std::size_t shards);
   shared(const shared&) = delete;  // the repairs point to it
   shared& operator=(const shared&) = delete;
 
   outlive::segment segment;
-  outlive::guarded<work_list>* work;
+  // It only steers the workers. That each chunk is counted exactly once in each pass is the shards' promise (table.hpp, INV-2): a job that comes again
+  // because its worker died after it had merged costs time, and changes nothing.
+  outlive::work_queue<task, max_chunks>* jobs;
   std::vector<outlive::guarded<shard>*> shards;
 
   [[nodiscard]] seat& seat_of(unsigned number) noexcept { return (*seats_)[number]; }
@@ -51,7 +61,7 @@ class shared {
   using seats = std::array<seat, most_workers + 1>;
   seats* seats_;
   unsigned my_number_ = 0;
-  std::array<outlive::repair_registration, 2> repairs_;
+  outlive::repair_registration repair_;
 };
 
 // The breadcrumb that a worker leaves: the task that it is at.

@@ -36,13 +36,14 @@ void merge(shared& all, task at, const words_by_shard& words) {
 int work(shared& all, const std::vector<std::string_view>& chunks, unsigned number) noexcept {
   try {
     all.sit_down(number);
-    while (const auto at = all.work->lock()->take(number)) {
+    for (;;) {
+      auto at = all.jobs->pop();
+      if (at->chunk == no_chunk) return at.done(), 0;
       outlive::note(all.segment, note_of(*at));
       merge(all, *at, sort_out(count_words(chunks[at->chunk]), all.shards.size()));
-      all.work->lock()->finish(*at);
+      at.done();
       ++all.my_seat().chunks;
     }
-    return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "worker_pool: worker %u: %s\n", number, error.what());
     return 1;

@@ -1,6 +1,6 @@
-// A worker: takes a chunk, counts its words by itself, merges them into the shards, takes the next one.
+// A worker: takes a chunk from the queue, counts its words by itself, merges them into the shards, and only then says that it is done.
 //
-// It can be killed at any instruction. It need not know: what it leaves behind is the shards' repair's and the parent's task.
+// It can be killed at any instruction. It need not know: its chunk comes again by itself, and a half merged one is the shards' repair's task.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@
 
 namespace pool {
 
-// Works until no chunk is left. Returns: the exit code of the process.
+// Works until it is told to end. Returns: the exit code of the process.
 [[nodiscard]] int work(shared& all, const std::vector<std::string_view>& chunks, unsigned number) noexcept;
 
 }  // namespace pool
