@@ -55,6 +55,8 @@ std::vector<target> targets_of(const std::vector<summary>& summaries, const std:
     const auto* found = find(attach);
     result.push_back({"attaching to a million, ms", 1, {}, found ? std::optional(found->ns.median / 1e6) : std::nullopt});
   }
+  ratio("a job by a queue, of Boost's, 1 consumer", "queue/push, pop, done; 1 consumer", 0.5);
+  ratio("the same, 4 consumers", "queue/push, pop, done; 4 consumers", 0.5);
   ratio("SIGKILL to repair, of raw EOWNERDEAD", "recovery/SIGKILL of the holder to the heir", 1.3);
   ratio("the same, 1 GiB resident", "recovery/the same, holder with 1 GiB resident", 1.3);
   return result;
