@@ -27,7 +27,7 @@ struct crash_report {
 // frame). Reads files; throws nothing but std::bad_alloc.
 OUTLIVE_API void name_functions(crash_report& crash);
 
-// Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames.
+// Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames. The address is left out where the signal has none.
 [[nodiscard]] OUTLIVE_API std::string to_string(const crash_report& crash);
 
 }  // namespace outlive

@@ -53,4 +53,9 @@ std::string_view signal_code_text(int number, int code) noexcept {
   return code <= 0 ? "sent by a process" : std::string_view{};
 }
 
+bool has_fault_address(int number, int code) noexcept {
+  const bool is_fault = number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE;
+  return is_fault && code > 0 && code != SI_KERNEL;
+}
+
 }  // namespace outlive::detail

@@ -12,6 +12,16 @@ TEST(crash_report, fault_names_signal_reason_and_address) {
   EXPECT_EQ(to_string(crash), "SIGSEGV (address not mapped) at 0x10");
 }
 
+TEST(crash_report, null_is_an_address) {
+  const outlive::crash_report crash{.signal = SIGSEGV, .code = SEGV_MAPERR, .address = 0, .nested = false, .frames = {}};
+  EXPECT_EQ(to_string(crash), "SIGSEGV (address not mapped) at 0x0");
+}
+
+TEST(crash_report, fault_whose_address_the_processor_keeps_to_itself) {
+  const outlive::crash_report crash{.signal = SIGSEGV, .code = SI_KERNEL, .address = 0, .nested = false, .frames = {}};
+  EXPECT_EQ(to_string(crash), "SIGSEGV (no address told)");
+}
+
 TEST(crash_report, sent_signal_has_no_address) {
   const outlive::crash_report crash{.signal = SIGABRT, .code = SI_TKILL, .address = 0x1234, .nested = false, .frames = {}};
   EXPECT_EQ(to_string(crash), "SIGABRT (raised by the process itself)");
