@@ -94,7 +94,7 @@ enum class thread_condition {
   unknown,  // /proc does not say
   running,  // or ready to
   sleeping,
-  waiting_for_device,  // uninterruptible ("D"): even SIGKILL takes effect only when that is over
+  waiting_for_device,  // uninterruptible ("D"): even SIGKILL may take effect only when that is over
   stopped,             // by SIGSTOP and the like
   traced,              // stopped by a debugger
   frozen,              // by its cgroup: SIGKILL takes effect, but for the freezer of cgroup version 1
@@ -114,6 +114,8 @@ struct hung_owner {
   std::uint32_t record = 0;            // its thread record, and the record's generation: which hold this is
   std::uint64_t generation = 0;
 };
+// "pid 11 tid 12 (worker) has held "x" of class "c" for at least 2.0 s: stopped, 1 thread waits", for messages and logs.
+[[nodiscard]] OUTLIVE_API std::string to_string(const hung_owner& owner);
 
 // A thread of a deadlock.
 struct deadlocked_thread {
@@ -126,7 +128,7 @@ struct deadlocked_thread {
 struct deadlock {
   std::vector<deadlocked_thread> threads;
 };
-// "deadlock of 2 threads: pid 11 tid 11 (a) waits for "x" (of class "c"), held by pid 12 ...", for messages and logs.
+// "deadlock of 2 threads: pid 11 tid 11 (a) waits for "x" of class "c", held by pid 12 tid 12 (b), which waits for ...", for messages and logs.
 [[nodiscard]] OUTLIVE_API std::string to_string(const deadlock& found);
 
 namespace detail {
@@ -177,7 +179,7 @@ class supervisor {
   // Kills the holder's process by SIGKILL, waits for its end, and recovers what it held. The process is killed through the descriptor by which
   // it is watched, so that never another one with the same pid is hit. May be called in a callback.
   // Returns: the death, which on_death() is told of, too, by the next dispatch(); nothing, if the holder has let go of the mutex meanwhile, or died:
-  //   then nothing was done.
+  //   then nothing was done. Nothing, too, if the recovery could not begin after the kill: on_error() is told, and the next sweep tries again.
   // Errors: std::errc::timed_out when the process has not ended in supervisor_options::kill_patience (its death is told when it comes);
   //   std::errc::invalid_argument for a holder in this process; the system's where the process may not be killed, or its descriptor is not to be had.
   // Blocks: for the end of the process, and as dispatch().

@@ -1,5 +1,7 @@
 // What a supervisor tells, in words.
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 
 #include <outlive/supervisor.hpp>
 
@@ -32,10 +34,23 @@ std::string to_string(const participant_death& death) {
   return text + ": " + std::to_string(good) + (good == 1 ? " mutex recovered, " : " mutexes recovered, ") + std::to_string(all - good) + " not";
 }
 
+std::string to_string(const hung_owner& owner) {
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.1f", std::chrono::duration<double>(owner.at_least).count());
+  std::string text = name_of(owner.who) + " has held \"" + owner.held.mutex_name + "\" of class \"" + owner.held.lock_class + "\" for at least " +
+                     seconds + " s" + (owner.repairing ? " to repair it: " : ": ") + std::string(to_string(owner.condition));
+  if (owner.waiters.empty()) return text + ", nobody waits";
+  return text + ", " + std::to_string(owner.waiters.size()) + (owner.waiters.size() == 1 ? " thread waits" : " threads wait");
+}
+
 std::string to_string(const deadlock& found) {
   std::string text = "deadlock of " + std::to_string(found.threads.size()) + " threads:";
+  std::string_view waits = " waits for ";
   for (const deadlocked_thread& each : found.threads) {
-    text += ' ' + name_of(each.who) + " waits for \"" + each.waits_for.mutex_name + "\" of class \"" + each.waits_for.lock_class + "\", held by";
+    text += ' ' + name_of(each.who);
+    text += waits;
+    text += '"' + each.waits_for.mutex_name + "\" of class \"" + each.waits_for.lock_class + "\", held by";
+    waits = ", which waits for ";
   }
   return found.threads.empty() ? text : text + ' ' + name_of(found.threads.front().who);
 }
