@@ -86,6 +86,20 @@ TEST(live_stack, own_thread_is_refused_in_words) {
   EXPECT_EQ(stack.problem, "thread " + std::to_string(getpid()) + " is of this process, which cannot trace itself");
 }
 
+TEST(live_stack, want_of_permission_is_told_in_words) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  waiting_child other;
+  child stranger("stranger", [&](agent&) {
+    ASSERT_EQ(setresuid(65534, 65534, 65534), 0);
+    const thread_stack stack = live_stack(other.pid());
+    EXPECT_TRUE(stack.frames.empty());
+    EXPECT_EQ(stack.problem.find("no permission to trace thread " + std::to_string(other.pid())), 0U) << stack.problem;
+  });
+  stranger.expect_exit(0);
+  other.tell("go on");
+  other.expect_exit(0);
+}
+
 TEST(live_stack, traced_thread_is_refused_in_words) {
   waiting_child other;
   ASSERT_EQ(ptrace(PTRACE_SEIZE, other.pid(), nullptr, nullptr), 0);
