@@ -3,6 +3,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -40,23 +41,24 @@ void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths
   }
 }
 
-// Of the log, not of the segment's life: it goes down, too, when an old death makes room.
+// Of the log, which forgets: these go down when an old death makes room. So they are gauges, and not a histogram, whose falls Prometheus takes for a restart.
 void add_repair_times(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
   constexpr std::array<std::pair<double, std::string_view>, 7> limits{
       {{1e-5, "1e-05"}, {1e-4, "0.0001"}, {1e-3, "0.001"}, {1e-2, "0.01"}, {1e-1, "0.1"}, {1, "1.0"}, {10, "10.0"}}};
-  double sum = 0, count = 0;
-  std::array<double, limits.size()> below{};
+  std::vector<double> times;
   for (const auto& death : deaths) {
-    const double seconds = std::chrono::duration<double>(death.repair_time).count();
-    if (death.repair_time.count() == 0) continue;
-    sum += seconds;
-    ++count;
-    for (std::size_t i = 0; i < limits.size(); ++i) below[i] += seconds <= limits[i].first ? 1 : 0;
+    if (death.repair_time.count() != 0) times.push_back(std::chrono::duration<double>(death.repair_time).count());
   }
-  for (std::size_t i = 0; i < limits.size(); ++i) to.add(below[i], {{"le", limits[i].second}}, "_bucket");
-  to.add(count, {{"le", "+Inf"}}, "_bucket");
-  to.add(sum, {}, "_sum");
-  to.add(count, {}, "_count");
+  to.begin("outlive_death_log_repairs", "gauge", "Repairs in the death log that ended, and took at most so many seconds.");
+  for (const auto& [seconds, text] : limits) {
+    const auto count = std::count_if(times.begin(), times.end(), [limit = seconds](double each) { return each <= limit; });
+    to.add(static_cast<double>(count), {{"up_to_seconds", text}});
+  }
+  to.add(static_cast<double>(times.size()), {{"up_to_seconds", "+Inf"}});
+  to.begin("outlive_death_log_repair_seconds", "gauge", "How long the repairs in the death log took, all together.");
+  to.add(std::accumulate(times.begin(), times.end(), 0.0));
+  to.begin("outlive_death_log_longest_repair_seconds", "gauge", "How long the longest repair in the death log took.");
+  to.add(times.empty() ? 0 : *std::max_element(times.begin(), times.end()));
 }
 
 // Threads that live, and had the same mutex at both looks without a pause.
@@ -88,7 +90,6 @@ std::string figures_of(const show::look& seen, const std::vector<outlive::logged
   text.add(static_cast<double>(seen.deaths));
   text.begin("outlive_death_log_entries", "gauge", "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
   add_log(text, deaths);
-  text.begin("outlive_death_log_repair_seconds", "histogram", "How long the repairs took that ended and are in the death log.");
   add_repair_times(text, deaths);
   return text.all();
 }

@@ -27,12 +27,12 @@ void text::begin(std::string_view name, std::string_view kind, std::string_view 
   all_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, kind);
 }
 
-void text::add(double value, const labels& own, std::string_view end) {
+void text::add(double value, const labels& own) {
   std::string list;
   for (const labels* some : std::initializer_list<const labels*>{&common_, &own}) {
     for (const auto& [key, of] : *some) list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(of));
   }
-  all_ += fmt::format("{}{}{{{}}} {}\n", name_, end, list, value);
+  all_ += fmt::format("{}{{{}}} {}\n", name_, list, value);
 }
 
 }  // namespace metrics

@@ -15,10 +15,9 @@ class text {
   // Labels that all figures have.
   explicit text(labels common) : common_(std::move(common)) {}
 
-  // Begins a figure; its values follow. `kind` is gauge, counter or histogram; the name of a counter ends in _total.
+  // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in _total, and it never goes down.
   void begin(std::string_view name, std::string_view kind, std::string_view help);
-  // A histogram's values have the ends _bucket, _sum and _count.
-  void add(double value, const labels& own = {}, std::string_view end = {});
+  void add(double value, const labels& own = {});
 
   [[nodiscard]] const std::string& all() const noexcept { return all_; }
 
