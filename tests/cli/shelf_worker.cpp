@@ -5,6 +5,8 @@
 // MODE: hold   makes the segment, puts a box on the shelf without counting it, says "holding", and waits to be killed
 //       free   makes the segment, says "free", and waits to be killed
 //       wait   says "waiting" and locks
+//       cross  takes "screws", then "nails"; says "crossing" between them, and waits for somebody to have the second one before it locks it
+//       crossback  the same the other way round
 //       check  exit code 0 if the shelf is free and right, 1 if it is wrong, 4 if it cannot be locked; prints the boxes
 #include <unistd.h>
 
@@ -45,6 +47,13 @@ void say(const char* text) {
   return held->boxes == held->counted ? 0 : 1;
 }
 
+[[gnu::noinline]] void cross(guarded_shelf& first, guarded_shelf& second) {
+  const auto held = first.lock();
+  say("crossing");
+  while (second.try_lock()) usleep(1000);
+  const auto both = second.lock();
+}
+
 int check(guarded_shelf& shelf) {
   std::error_code error;
   const auto held = shelf.lock(error);
@@ -59,6 +68,10 @@ int run(std::string_view mode, const char* name) {
   if (mode == "hold") hold_for_ever(shelf);
   if (mode == "wait") return wait_for_the_shelf(shelf);
   if (mode == "check") return check(shelf);
+  if (mode.starts_with("cross")) {
+    auto& other = segment.find_or_construct<guarded_shelf>("nails", "shelf");
+    mode == "cross" ? cross(shelf, other) : cross(other, shelf);
+  }
   say("free");
   for (;;) pause();
 }

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import report
 
@@ -45,6 +46,16 @@ def worker(mode, name, says):
     finally:
         process.kill()
         process.communicate()
+
+
+def wait_until_in_hand(name, count):
+    """What `outlive stack` tells, as soon as so many threads hold or wait."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        found = rows(tool("stack", name, "--json")[0])
+        if len(found) == count:
+            return found
+    raise report.check_failed(f"found {found}, expected {count} threads")
 
 
 def die_holding(name):

@@ -4,15 +4,7 @@
 import sys
 
 import report
-from shelves import SOMETHING_WRONG, SYSTEM_ERROR, rows, segment_name, tool, worker
-
-
-def wait_until_it_waits(name, count):
-    for _ in range(500):
-        found = rows(tool("stack", name, "--json")[0])
-        if len(found) == count:
-            return found
-    raise report.check_failed(f"found {found}, expected {count} threads")
+from shelves import SOMETHING_WRONG, SYSTEM_ERROR, rows, segment_name, tool, wait_until_in_hand, worker
 
 
 def functions(thread):
@@ -21,7 +13,7 @@ def functions(thread):
 
 def holder_and_waiter_are_shown():
     with segment_name() as name, worker("hold", name, "holding") as holder, worker("wait", name, "waiting") as waiter:
-        found = {each["pid"]: each for each in wait_until_it_waits(name, 2)}
+        found = {each["pid"]: each for each in wait_until_in_hand(name, 2)}
         report.expect(set(found) == {holder.pid, waiter.pid}, str(found))
         report.expect(found[holder.pid]["holds"] == ["screws"] and found[holder.pid]["waits_for"] is None, str(found))
         report.expect(found[waiter.pid]["holds"] == [] and found[waiter.pid]["waits_for"] == "screws", str(found))

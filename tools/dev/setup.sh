@@ -31,6 +31,7 @@ spin           checks the models of the protocol
 python3-pyte   a terminal for the test of outlive top
 zsh            its completion is tested, too
 prometheus     promtool checks what outlive metrics prints
+systemd        systemd-analyze checks the example of a unit
 scdoc          makes the man pages
 mandoc         checks the man pages
 groff-base     checks them, too

@@ -137,3 +137,10 @@ std::string source_lines::describe_call(std::string_view module, std::uint64_t r
                                 : fmt::format("{}:{}", std::filesystem::path(place.file).filename().string(), place.line);
   return place.function.empty() ? where : fmt::format("{} ({})", shortened(place.function), where);
 }
+
+std::string source_lines::describe_frame(const outlive::stack_frame& frame, bool is_return_address) {
+  if (frame.module.empty()) return to_string(frame);
+  const source_place place = find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
+  if (place.file.empty()) return to_string(frame);
+  return fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function, place.file, place.line);
+}

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <outlive/thread_stack.hpp>
+
 struct source_place {
   std::string function;  // empty: not known
   std::string file;      // empty: not known
@@ -27,6 +29,9 @@ class source_lines {
 
   // Returns: "transfer (bank.cpp:41)", "transfer (/usr/bin/bank+0x12f0)" or "/usr/bin/bank+0x12f0", for a return address; empty for none at all.
   [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset, std::string_view build_id = {});
+
+  // Returns: "transfer at /src/bank.cpp:41", or what to_string() tells of the frame. All frames but the innermost are return addresses.
+  [[nodiscard]] std::string describe_frame(const outlive::stack_frame& frame, bool is_return_address);
 
  private:
   struct opened;

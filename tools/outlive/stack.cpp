@@ -98,20 +98,15 @@ std::string heading(const shown_thread& shown) {
   return printable(text);
 }
 
-std::string line_of(const outlive::stack_frame& frame, bool is_return_address, source_lines& sources) {
-  if (frame.module.empty()) return printable(to_string(frame));
-  const auto place = sources.find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
-  if (place.file.empty()) return printable(to_string(frame));
-  return printable(fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function, place.file, place.line));
-}
-
 std::string as_text(const std::vector<shown_thread>& all) {
   std::string text;
   source_lines sources;
   for (const auto& each : all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
     if (!each.stack.problem.empty()) text += "  no stack: " + printable(each.stack.problem) + "\n";
-    for (std::size_t i = 0; i < each.stack.frames.size(); ++i) text += fmt::format("  #{:<2} {}\n", i, line_of(each.stack.frames[i], i > 0, sources));
+    for (std::size_t i = 0; i < each.stack.frames.size(); ++i) {
+      text += fmt::format("  #{:<2} {}\n", i, printable(sources.describe_frame(each.stack.frames[i], i > 0)));
+    }
   }
   return text;
 }
@@ -159,6 +154,8 @@ int stack_command(const stack_settings& wanted) {
     complete = complete && each.stack.problem.empty();
   }
   write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
+  if (all->empty() && !wanted.output.json)
+    fmt::print(stderr, "segment \"{}\": nobody has {} in hand, and nobody waits\n", printable(wanted.segment), wanted.of.empty() ? "a mutex" : "it");
   return complete ? fine : something_wrong;
 }
 

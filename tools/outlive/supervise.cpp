@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -16,11 +17,14 @@
 
 #include <outlive/error.hpp>
 #include <outlive/live_stack.hpp>
+#include <outlive/segment_view.hpp>
 #include <outlive/supervisor.hpp>
 
 #include "commands.hpp"
+#include "duration.hpp"
 #include "looks.hpp"
 #include "repairs.hpp"
+#include "supervise/log.hpp"
 #include "supervise/notify.hpp"
 #include "supervise/workers.hpp"
 
@@ -33,6 +37,7 @@ using clock = std::chrono::steady_clock;
 struct supervise_settings {
   std::string segment;
   std::string repairs;
+  std::chrono::nanoseconds hung{};  // 0: nobody asks
   std::size_t respawn = 0;
   std::vector<std::string> command;
 };
@@ -68,23 +73,6 @@ class signal_descriptor {
   int fd_ = -1;
 };
 
-void log(const outlive::participant_death& death) {
-  std::string text = printable(to_string(death)) + "\n";
-  for (const auto& each : death.recovered) {
-    text += printable(fmt::format("  {} of class {}: {}{}", each.mutex_name, each.lock_class, to_string(each.outcome),
-                                  each.error ? ": " + each.error.message() : std::string())) +
-            "\n";
-  }
-  for (const auto& thread : death.threads) {
-    if (!thread.crash) continue;
-    outlive::crash_report crash = *thread.crash;
-    name_functions(crash);
-    text += printable(fmt::format("  tid {}: {}", thread.who.tid, to_string(crash))) + "\n";
-    for (const auto& frame : crash.frames) text += "    " + printable(to_string(frame)) + "\n";
-  }
-  write_result(text);
-}
-
 // How long to poll: until a start or a word to the watchdog is due.
 int milliseconds_until(std::optional<clock::time_point> start, std::optional<clock::time_point> watchdog) {
   if (!start && !watchdog) return -1;
@@ -93,11 +81,11 @@ int milliseconds_until(std::optional<clock::time_point> start, std::optional<clo
   return static_cast<int>(std::clamp<long>(left, 0, 3'600'000));
 }
 
-// The workers may be the ones that make the segment.
-outlive::segment open_when_there(const supervise_settings& wanted, supervise::worker_pool& workers) {
+// The workers may be the ones that make the segment. Nothing: the command was asked to end before there was one.
+std::optional<outlive::segment> open_when_there(const supervise_settings& wanted, supervise::worker_pool& workers, const signal_descriptor& signals) {
   constexpr std::chrono::milliseconds slice(20);
   const auto give_up = clock::now() + patience;
-  for (;;) {
+  while (!signals.asked_to_end()) {
     workers.tend();
     try {
       return repairs::open_segment(wanted.segment);
@@ -106,23 +94,37 @@ outlive::segment open_when_there(const supervise_settings& wanted, supervise::wo
     }
     std::this_thread::sleep_for(slice);
   }
+  return std::nullopt;
 }
 
-int supervise_command(const supervise_settings& wanted) {
-  const signal_descriptor signals;
-  const supervise::service_manager manager;
-  supervise::worker_pool workers(wanted.respawn, wanted.command);
-  outlive::segment segment = open_when_there(wanted, workers);
-  const auto plugin = repairs::load(segment, wanted.repairs);
+// A hold is seen in sweeps alone.
+outlive::supervisor_options options_for(const supervise_settings& wanted) {
   outlive::supervisor_options options;
   options.stacks = outlive::live_stack;
-  outlive::supervisor watch(segment, options);
-  watch.on_death(log);
-  watch.on_error([](const std::system_error& error) { fmt::print(stderr, "outlive supervise: {}\n", error.what()); });
-  watch.on_deadlock([](const outlive::deadlock& found) { write_result(printable(to_string(found)) + "\n"); });
-  watch.dispatch();
+  if (wanted.hung.count() > 0) {
+    const auto quarter = std::chrono::duration_cast<std::chrono::milliseconds>(wanted.hung / 4);
+    options.sweep = std::clamp(quarter, std::chrono::milliseconds(10), options.sweep);
+  }
+  return options;
+}
 
-  manager.tell("READY=1");
+void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted) {
+  watch.on_death([](const outlive::participant_death& death) { supervise::log(death); });
+  watch.on_deadlock([](const outlive::deadlock& found) { supervise::log(found); });
+  watch.on_error([](const std::system_error& error) { fmt::print(stderr, "outlive supervise: {}\n", printable(error.what())); });
+  if (wanted.hung.count() == 0) return;
+  watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung), [](const outlive::hung_owner& owner) { supervise::log(owner); });
+}
+
+// Whoever opens that name from now on gets another segment, or none.
+bool is_over(const outlive::segment_view& view, const outlive::supervisor& watch) {
+  return watch.watched() == 0 && !view.has_name();
+}
+
+// Returns: the exit code.
+int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& watch, supervise::worker_pool& workers,
+                        const signal_descriptor& signals, const supervise::service_manager& manager) {
+  const outlive::segment_view view(segment);
   // Half the time that the manager allows, and only from this loop: if it stands still, the manager is to know.
   std::optional<clock::time_point> next_word;
   if (manager.watchdog()) next_word = clock::now();
@@ -131,18 +133,39 @@ int supervise_command(const supervise_settings& wanted) {
       manager.tell("WATCHDOG=1");
       next_word = clock::now() + *manager.watchdog() / 2;
     }
-    workers.tend();
+    workers.tend([&] { watch.dispatch(); });
     pollfd ready[] = {{signals.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}};
     if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_word)) < 0 && errno != EINTR) {
       throw std::system_error(errno, std::generic_category(), "poll");
     }
     if (ready[1].revents != 0) watch.dispatch();
-    if (signals.asked_to_end()) break;
+    if (signals.asked_to_end()) return fine;
+    if (is_over(view, watch)) {
+      fmt::print(stderr, "outlive supervise: segment \"{}\": found that it has no name any more, and that nobody uses it\n", view.name());
+      return something_wrong;
+    }
   }
+}
+
+int supervise_command(const supervise_settings& wanted) {
+  const signal_descriptor signals;
+  const supervise::service_manager manager;
+  supervise::worker_pool workers(wanted.respawn, wanted.command);
+  auto segment = open_when_there(wanted, workers, signals);
+  if (!segment) {
+    workers.end(grace);
+    return fine;
+  }
+  const auto plugin = repairs::load(*segment, wanted.repairs);
+  outlive::supervisor watch(*segment, options_for(wanted));
+  set_callbacks(watch, wanted);
+  watch.dispatch();
+
+  manager.tell("READY=1");
+  const int result = watch_until_the_end(*segment, watch, workers, signals, manager);
   manager.tell("STOPPING=1");
-  workers.end(grace);
-  watch.dispatch();  // what the workers left behind
-  return fine;
+  workers.end(grace, [&] { watch.dispatch(); });  // what the workers left behind
+  return result;
 }
 
 }  // namespace
@@ -152,11 +175,14 @@ void add_supervise(CLI::App& tool, int& exit_code) {
   const auto wanted = std::make_shared<supervise_settings>();
   looks::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
+  add_duration_option(command, "--hung", wanted->hung, "Tell, too, who does not let go of a mutex for so long, such as 30s");
   auto* const respawn = command.add_option("--respawn", wanted->respawn, "Keep N copies of a program running: --respawn N -- PROGRAM [ARGS...]")
                             ->type_name("N")
                             ->check(CLI::Range(1, 1024));
   command.add_option("command", wanted->command, "The program, and its arguments")->type_name("-- PROGRAM [ARGS...]")->needs(respawn);
   command.callback([wanted, &exit_code] {
+    const bool too_short = wanted->hung.count() != 0 && wanted->hung < std::chrono::milliseconds(10);
+    if (too_short) throw CLI::ValidationError("--hung", "found less than 10ms, expected a time that several looks fit into");
     if (wanted->respawn != 0 && wanted->command.empty()) throw CLI::ValidationError("--respawn", "expected a program behind --");
     exit_code = supervise_command(*wanted);
   });

@@ -23,20 +23,26 @@ constexpr std::chrono::milliseconds slice(10);
 
 }  // namespace
 
-void worker_pool::bury_if_ended(worker& which) {
-  if (which.pid == 0 || !has_ended(which.pid)) return;
+void worker_pool::bury_ended(worker& which) {
   const pid_t former = which.pid;
   const std::string how = status_text(bury(former));
   const auto now = clock::now();
   which.pid = 0;
+  which.ended = false;
   which.pause = now - which.started >= well_after ? std::chrono::milliseconds(0) : std::clamp(which.pause * 2, first_pause, longest_pause);
   which.due = now + which.pause;
   write_result(fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
 }
 
-void worker_pool::tend() {
+void worker_pool::tend(const before_burial& call) {
+  bool somebody = false;
   for (worker& each : workers_) {
-    bury_if_ended(each);
+    each.ended = each.pid != 0 && has_ended(each.pid);
+    somebody = somebody || each.ended;
+  }
+  if (somebody && call) call();
+  for (worker& each : workers_) {
+    if (each.ended) bury_ended(each);
     if (each.pid != 0 || each.due > clock::now()) continue;
     each.started = clock::now();
     each.pid = start(command_, {});
@@ -52,18 +58,20 @@ std::optional<worker_pool::clock::time_point> worker_pool::next_start() const {
   return next;
 }
 
-void worker_pool::end(std::chrono::milliseconds grace) {
+void worker_pool::end(std::chrono::milliseconds grace, const before_burial& call) {
   const auto give_up = clock::now() + grace;
   for (const worker& each : workers_) {
     if (each.pid != 0) ::kill(-each.pid, SIGTERM);
   }
-  for (worker& each : workers_) {
-    if (each.pid == 0) continue;
-    while (!has_ended(each.pid)) {
+  for (const worker& each : workers_) {
+    while (each.pid != 0 && !has_ended(each.pid)) {
       if (clock::now() >= give_up) ::kill(-each.pid, SIGKILL);
       std::this_thread::sleep_for(slice);
     }
-    static_cast<void>(bury(each.pid));
+  }
+  if (call) call();
+  for (worker& each : workers_) {
+    if (each.pid != 0) static_cast<void>(bury(each.pid));
     each.pid = 0;
   }
 }

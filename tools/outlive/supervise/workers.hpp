@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,21 +17,26 @@ class worker_pool {
 
   worker_pool(std::size_t count, std::vector<std::string> command) : command_(std::move(command)), workers_(count) {}
 
-  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after its start is started again after a pause, which doubles each time.
-  void tend();
+  // Called when somebody has ended and is not buried yet: then his status is still there, for whoever else would know it.
+  using before_burial = std::function<void()>;
+
+  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after its start is started again after a pause, which
+  // doubles each time.
+  void tend(const before_burial& call = {});
   // When a start is due next; nothing: none is.
   [[nodiscard]] std::optional<clock::time_point> next_start() const;
   // SIGTERM to all, after the grace time SIGKILL. Blocks: until all have ended.
-  void end(std::chrono::milliseconds grace);
+  void end(std::chrono::milliseconds grace, const before_burial& call = {});
 
  private:
   struct worker {
     pid_t pid = 0;  // 0: none runs
+    bool ended = false;
     clock::time_point started{};
     clock::time_point due{};
     std::chrono::milliseconds pause{0};
   };
-  void bury_if_ended(worker& which);
+  void bury_ended(worker& which);
   std::vector<std::string> command_;
   std::vector<worker> workers_;
 };

@@ -1,0 +1,73 @@
+#include "supervise/log.hpp"
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "looks.hpp"
+#include "output.hpp"
+#include "source_lines.hpp"
+
+namespace supervise {
+
+namespace {
+
+std::string line(std::size_t depth, std::string_view text) {
+  return std::string(2 * depth, ' ') + printable(text) + "\n";
+}
+
+// The files are opened anew for each event: a supervisor lives for long, and they are replaced.
+std::string stack_text(std::size_t depth, const outlive::thread_stack& stack, source_lines& sources) {
+  if (!stack.problem.empty()) return line(depth, "no stack: " + stack.problem);
+  std::string text;
+  for (std::size_t i = 0; i < stack.frames.size(); ++i)
+    text += line(depth, fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
+  return text;
+}
+
+std::string place_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
+  const std::string place = sources.describe_call(mutex.module, mutex.module_offset);
+  return place.empty() ? "an unknown place" : place;
+}
+
+std::string name_of(const outlive::logged_thread& thread) {
+  return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name);
+}
+
+}  // namespace
+
+void log(const outlive::participant_death& death) {
+  std::string text = line(0, to_string(death));
+  for (const auto& each : death.recovered) {
+    text += line(1, fmt::format("{} of class {}: {}{}", each.mutex_name, each.lock_class, to_string(each.outcome),
+                                each.error ? ": " + each.error.message() : std::string()));
+  }
+  source_lines sources;
+  for (const auto& thread : death.threads) {
+    if (!thread.crash) continue;
+    outlive::crash_report crash = *thread.crash;
+    name_functions(crash);
+    text += line(1, fmt::format("tid {}: {}", thread.who.tid, to_string(crash)));
+    text += stack_text(2, {std::move(crash.frames), ""}, sources);
+  }
+  write_result(text);
+}
+
+void log(const outlive::hung_owner& owner) {
+  source_lines sources;
+  std::string text = line(0, to_string(owner)) + line(1, "taken at " + place_of(owner.held, sources)) + stack_text(1, owner.stack, sources);
+  for (const auto& each : owner.waiters) text += line(1, "waits: " + name_of(each));
+  write_result(text);
+}
+
+void log(const outlive::deadlock& found) {
+  source_lines sources;
+  std::string text = line(0, to_string(found));
+  for (const auto& each : found.threads) {
+    text += line(1, fmt::format("{} waits for {} at {}", name_of(each.who), each.waits_for.mutex_name, place_of(each.waits_for, sources)));
+    text += stack_text(2, each.stack, sources);
+  }
+  write_result(text);
+}
+
+}  // namespace supervise
