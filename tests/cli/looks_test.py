@@ -169,8 +169,13 @@ def metrics_are_prometheus():
                        ('outlive_locks{segment="%s",state="owner died"}', "1"), ('outlive_owner_deaths_total{segment="%s"}', "1"),
                        ('outlive_participants{segment="%s",state="alive"}', "2"), ('outlive_waiting_threads{segment="%s"}', "1"),
                        ('outlive_hung_threads{segment="%s"}', "1"), ('outlive_death_log_entries{segment="%s",outcome="failed"}', "1"),
-                       ('outlive_death_log_repair_seconds_bucket{segment="%s",le="+Inf"}', "1")]:
+                       ('outlive_death_log_repairs{segment="%s",up_to_seconds="+Inf"}', "1")]:
         report.expect(figures.get(key % name) == value, f"{key % name}: {figures.get(key % name)}, expected {value}\n{out}")
+    seconds = float(figures['outlive_death_log_repair_seconds{segment="%s"}' % name])
+    report.expect(0 < seconds == float(figures['outlive_death_log_longest_repair_seconds{segment="%s"}' % name]), out)
+    # What is not called a counter may go down: the death log forgets.
+    kinds = dict(line.split(" ")[2:] for line in out.splitlines() if line.startswith("# TYPE"))
+    report.expect({name for name, kind in kinds.items() if kind != "gauge"} == {"outlive_owner_deaths_total"}, str(kinds))
     if not shutil.which("promtool"):
         raise report.skip("promtool (package prometheus) is not installed; the figures themselves are right")
     done = subprocess.run(["promtool", "check", "metrics"], input=out, capture_output=True, text=True, timeout=SECONDS)
@@ -221,6 +226,14 @@ def terminals_get_colours_and_lines_that_fit():
         report.expect("\x1b" not in run("show", name, "--sample", "0")[1], "colours without a terminal")
 
 
+def what_is_of_no_use_without_its_end_is_not_cut():
+    text = on_terminal(80, "doctor", NO_COLOR="1")
+    report.expect(max(map(len, text.splitlines())) <= 80 and "~" not in text, text)
+    for line in as_json("doctor")[1]:
+        missing = [word for word in line["meaning"].split() if word not in text]
+        report.expect(not missing, f"no {missing} in:\n{text}")
+
+
 def names_cannot_move_the_cursor():
     with segment_name() as name:
         forged = name + "\x1b[2J\n"
@@ -236,5 +249,5 @@ sys.exit(report.run([(f"looks.{case.__name__}", case) for case in [
     show_tells_who_has_what, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
     deaths_are_told_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
     rm_removes_what_the_dead_left, metrics_are_prometheus, what_makes_no_sense_is_refused, a_full_disk_is_an_error,
-    terminals_get_colours_and_lines_that_fit, names_cannot_move_the_cursor,
+    terminals_get_colours_and_lines_that_fit, what_is_of_no_use_without_its_end_is_not_cut, names_cannot_move_the_cursor,
 ]]))

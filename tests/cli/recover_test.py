@@ -20,6 +20,23 @@ def recovers_with_the_repairs_of_a_library():
         report.expect(rows(tool("recover", name, "--json")[0]) == [], "a second recovery finds nothing")
 
 
+def table(text, pid):
+    return [" ".join(line.split()) for line in text.replace(str(pid), "PID").splitlines()]
+
+
+def people_get_a_table():
+    with segment_name() as name:
+        pid = die_holding(name)
+        text, _ = tool("recover", name, "--dry-run", code=SOMETHING_WRONG)
+        report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR", "screws shelf PID would be recovered (owner died) -"], text)
+        text, _ = tool("recover", name, code=SOMETHING_WRONG)
+        report.expect(table(text, pid)[1].startswith("screws shelf PID unrepaired "), text)
+        text, _ = tool("recover", name, "--repairs", PLUGIN)
+        report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR", "screws shelf PID repaired -"], text)
+        text, said = tool("recover", name)
+        report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR"] and said == f'segment "{name}": nothing is to be recovered\n', text + said)
+
+
 def without_repairs_it_stays_and_is_a_problem():
     with segment_name() as name:
         die_holding(name)
@@ -35,7 +52,7 @@ def dry_run_changes_nothing():
         pid = die_holding(name)
         for _ in range(2):
             [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--dry-run", "--json", code=SOMETHING_WRONG)[0])
-            report.expect(line["mutex"] == "screws" and "would be" in line["outcome"], str(line))
+            report.expect((line["mutex"], line["pid"], line["tid"]) == ("screws", pid, pid) and "would be" in line["outcome"], str(line))
         [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0])
         report.expect(line["pid"] == pid and line["outcome"] == "repaired", str(line))
         tool("recover", name, "--dry-run")
@@ -85,10 +102,21 @@ def reset_rebuilds_what_no_repair_mends():
         report.expect('no rebuild for lock class "shelf"' in error, error)
         tool("reset", name, "screws", "--repairs", FAILS, code=SOMETHING_WRONG)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
-        report.expect("was not recoverable, is consistent" in text, text)
+        report.expect('mutex "screws" of segment "' + name + '": was found as "not recoverable", is consistent now' in text, text)
         report.expect(check(name) == "0 boxes", "the rebuild has not run")
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
         report.expect("left alone" in text, text)
+
+
+def reset_of_what_a_dead_owner_left_tells_so():
+    with segment_name() as name:
+        die_holding(name)
+        text, _ = tool("reset", name, "screws", "--dry-run")
+        report.expect(text == f'mutex "screws" of segment "{name}": owner died: would be reset\n', text)
+        text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
+        report.expect(text == f'mutex "screws" of segment "{name}": was found as "owner died", is consistent now\n', text)
+        text, _ = tool("reset", name, "screws", "--repairs", PLUGIN, "--dry-run")
+        report.expect(text == f'mutex "screws" of segment "{name}": free: would be left alone\n', text)
 
 
 def reset_as_it_is_takes_the_data_for_good():
@@ -99,7 +127,7 @@ def reset_as_it_is_takes_the_data_for_good():
 
 
 def killed_recovery_leaves_the_segment_to_the_next():
-    """Killed at random, 40 times: whatever it had done, the next one finishes."""
+    """Killed at random, 40 times: whatever it had done, the next one finishes. (After each store: tests/killtest/supervisor_protocols_test.cpp.)"""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     killed = 0
@@ -118,6 +146,7 @@ def killed_recovery_leaves_the_segment_to_the_next():
 report.expect(len(BAD) == 4, "four bad libraries")
 sys.exit(report.run([
     ("recover.recovers_with_the_repairs_of_a_library", recovers_with_the_repairs_of_a_library),
+    ("recover.people_get_a_table", people_get_a_table),
     ("recover.without_repairs_it_stays_and_is_a_problem", without_repairs_it_stays_and_is_a_problem),
     ("recover.dry_run_changes_nothing", dry_run_changes_nothing),
     ("recover.living_owner_is_left_alone", living_owner_is_left_alone),
@@ -125,5 +154,6 @@ sys.exit(report.run([
     ("recover.errors_of_usage_and_of_the_system", errors_of_usage_and_of_the_system),
     ("recover.killed_recovery_leaves_the_segment_to_the_next", killed_recovery_leaves_the_segment_to_the_next),
     ("reset.rebuilds_what_no_repair_mends", reset_rebuilds_what_no_repair_mends),
+    ("reset.of_what_a_dead_owner_left_tells_so", reset_of_what_a_dead_owner_left_tells_so),
     ("reset.as_it_is_takes_the_data_for_good", reset_as_it_is_takes_the_data_for_good),
 ]))

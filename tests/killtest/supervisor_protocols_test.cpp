@@ -1,4 +1,9 @@
 // What supervisors store: recover(), reset() and dispatch(), killed after each of their stores to the segment, by the kit that users have.
+//
+// That covers `outlive recover`, `reset` and `supervise`, too. They use public headers alone, look through views, whose mappings cannot be written to,
+// and change a segment by open() and these three calls. open() stores nothing but what joins a process, which is a part of its first use; that
+// is explored here, for the victims are new processes. A library with repairs registers them in its process and not in the segment. What is left, that the
+// commands make these calls and no others, tests/cli/recover_test.py looks at by killing one at random.
 #include <outlive/killtest/gtest.hpp>
 
 #include <sys/wait.h>

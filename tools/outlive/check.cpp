@@ -15,7 +15,9 @@ namespace commands {
 namespace {
 
 std::vector<column> check_columns() {
-  return {{"object", "OBJECT"}, {"found", "FOUND"}, {"expected", "EXPECTED"}};
+  std::vector<column> all{{"object", "OBJECT"}, {"found", "FOUND"}, {"expected", "EXPECTED"}};
+  for (column& each : all) each.wraps = true;
+  return all;
 }
 
 // An error's message is made of the same three parts: "OBJECT: found SOMETHING, expected SOMETHING".

@@ -119,6 +119,7 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
   // With -o, or for a program, the lines are all that is asked for; in JSON they have the stacks.
   if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
   write_result(text);
+  if (deaths.empty() && !wanted.json) fmt::print(stderr, "segment \"{}\": no owner death was met\n", printable(segment));
   return fine;
 }
 

@@ -13,7 +13,9 @@ namespace commands {
 namespace {
 
 std::vector<column> doctor_columns() {
-  return {{"check", "CHECK"}, {"verdict", "VERDICT"}, {"found", "FOUND"}, {"meaning", "MEANING"}};
+  std::vector<column> all{{"check", "CHECK"}, {"verdict", "VERDICT"}, {"found", "FOUND"}, {"meaning", "MEANING"}};
+  for (column& each : all) each.wraps = true;
+  return all;
 }
 
 cell cell_of(doctor::verdict verdict) {

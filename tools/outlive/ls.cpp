@@ -3,6 +3,7 @@
 #include <exception>
 #include <memory>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <outlive/error.hpp>
@@ -16,14 +17,16 @@ namespace commands {
 namespace {
 
 std::vector<column> ls_columns() {
-  return {{"name", "NAME"},
-          {"size_bytes", "SIZE", align::right},
-          {"owner", "OWNER"},
-          {"participants", "PROCESSES", align::right},
-          {"threads", "THREADS", align::right},
-          {"objects", "OBJECTS", align::right},
-          {"deaths", "DEATHS", align::right},
-          {"problem", "PROBLEM"}};
+  std::vector<column> all{{"name", "NAME"},
+                          {"size_bytes", "SIZE", align::right},
+                          {"owner", "OWNER"},
+                          {"participants", "PROCESSES", align::right},
+                          {"threads", "THREADS", align::right},
+                          {"objects", "OBJECTS", align::right},
+                          {"deaths", "DEATHS", align::right},
+                          {"problem", "PROBLEM"}};
+  all.back().wraps = true;
+  return all;
 }
 
 template <class Lines>
@@ -65,6 +68,7 @@ int ls_command(const table_settings& wanted) {
     }
   }
   write_result(lines.rendered(wanted, terminal::of_stdout()));
+  if (lines.empty() && !wanted.json) fmt::print(stderr, "there is no segment on this machine\n");
   return result;
 }
 

@@ -75,6 +75,27 @@ std::string cut_front_to(std::string_view text, std::size_t width) {
   return width == 0 ? std::string() : '~' + std::string(text.substr(begin));
 }
 
+std::vector<std::string> wrapped_to(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  while (width_of(text) > width) {
+    std::size_t end = 0, space = 0;
+    for (std::size_t cells = 0; cells <= width; ++end) {
+      if (text[end] == ' ') space = end;
+      if (end + 1 == text.size() || !is_continuation(text[end + 1])) ++cells;
+    }
+    // `end` is behind the first character that does not fit; a space may stand there.
+    if (space == 0) {
+      for (space = end - 1; is_continuation(text[space]); --space) {
+      }
+    }
+    lines.emplace_back(text.substr(0, space));
+    text.remove_prefix(space);
+    if (text.starts_with(' ')) text.remove_prefix(1);
+  }
+  lines.emplace_back(text);
+  return lines;
+}
+
 terminal terminal::of_stdout() noexcept {
   terminal found;
   found.is_one = ::isatty(STDOUT_FILENO) != 0;

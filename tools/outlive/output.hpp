@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Returns: the text with whatever could move a terminal's cursor, or forge a line, as \xNN: names come from memory that others write.
 [[nodiscard]] std::string printable(std::string_view text);
@@ -13,6 +14,9 @@
 [[nodiscard]] std::string cut_to(std::string_view text, std::size_t width);
 // Returns: the last cells of the text, with ~ as the first: of a path the end tells more.
 [[nodiscard]] std::string cut_front_to(std::string_view text, std::size_t width);
+
+// Returns: the text in lines of at most `width` cells, broken at spaces where there are any; at least one line. Requires: width is not 0.
+[[nodiscard]] std::vector<std::string> wrapped_to(std::string_view text, std::size_t width);
 
 // What stdout is. Without a terminal there are no colours, and nothing is cut.
 struct terminal {

@@ -11,6 +11,7 @@
 #include "looks.hpp"
 #include "mutexes.hpp"
 #include "repairs.hpp"
+#include "show/tables.hpp"
 #include "table.hpp"
 
 namespace commands {
@@ -25,13 +26,15 @@ struct recover_settings {
 };
 
 std::vector<column> recover_columns() {
-  return {{"mutex", "MUTEX"},
-          {"lock_class", "CLASS"},
-          {"mutex_offset", "OFFSET", align::right, false},
-          {"pid", "PID", align::right},
-          {"tid", "TID", align::right, false},
-          {"outcome", "OUTCOME"},
-          {"error", "ERROR"}};
+  std::vector<column> all{{"mutex", "MUTEX"},
+                          {"lock_class", "CLASS"},
+                          {"mutex_offset", "OFFSET", align::right, false},
+                          {"pid", "PID", align::right},
+                          {"tid", "TID", align::right, false},
+                          {"outcome", "OUTCOME"},
+                          {"error", "ERROR"}};
+  all.back().wraps = true;
+  return all;
 }
 
 cell id(pid_t of) {
@@ -53,15 +56,24 @@ tone tone_of(outlive::recovery_outcome outcome) {
   return tone::bad;
 }
 
+// Headings alone would leave it to the reader to understand.
+void write_lines(const recover_settings& wanted, const table& lines) {
+  write_result(lines.rendered(wanted.output, terminal::of_stdout()));
+  if (lines.empty() && !wanted.output.json) fmt::print(stderr, "segment \"{}\": nothing is to be recovered\n", printable(wanted.segment));
+}
+
 int look_only(const recover_settings& wanted) {
   table lines(recover_columns());
   const auto view = looks::open(wanted.segment);
   const auto left = mutexes::left_by_the_dead(view);
+  const auto threads = view.threads();
   for (const auto& each : left) {
-    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset), cell::none(), id(each.holder_tid),
-               cell(fmt::format("would be recovered ({})", to_string(each.condition))), cell("")});
+    const auto dead = std::find_if(threads.begin(), threads.end(), [&](const outlive::viewed_thread& by) { return by.record == each.holder; });
+    const bool is_known = dead != threads.end();
+    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset), id(is_known ? dead->pid : 0),
+               id(is_known ? dead->tid : each.holder_tid), cell("would be recovered (" + show::state_of(each) + ")"), cell("")});
   }
-  write_result(lines.rendered(wanted.output, terminal::of_stdout()));
+  write_lines(wanted, lines);
   return left.empty() ? fine : something_wrong;
 }
 
@@ -76,7 +88,7 @@ int recover_command(const recover_settings& wanted) {
     lines.add({each.mutex_name, each.lock_class, offset(at), id(each.pid), id(each.tid), cell(to_string(each.outcome)).in(tone_of(each.outcome)),
                cell(each.error ? each.error.message() : std::string())});
   }
-  write_result(lines.rendered(wanted.output, terminal::of_stdout()));
+  write_lines(wanted, lines);
   const bool all_well = std::all_of(done.begin(), done.end(), [](const outlive::recovered_mutex& each) {
     return each.outcome != outlive::recovery_outcome::unrepaired && each.outcome != outlive::recovery_outcome::not_recoverable;
   });

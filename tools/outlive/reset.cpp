@@ -13,6 +13,7 @@
 #include "looks.hpp"
 #include "mutexes.hpp"
 #include "repairs.hpp"
+#include "show/tables.hpp"
 
 namespace commands {
 
@@ -47,9 +48,10 @@ int reset_command(const reset_settings& wanted) {
     fmt::print(stderr, "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive show --all` tells\n", mutex);
     return something_wrong;
   }
+  const std::string state = show::state_of(*found);
   if (wanted.dry_run) {
     const bool consistent = found->condition == outlive::viewed_condition::consistent && !found->holder_died;
-    write_result(fmt::format("{}: {}: {}\n", mutex, to_string(found->condition), consistent ? "would be left alone" : "would be reset"));
+    write_result(fmt::format("{}: {}: {}\n", mutex, state, consistent ? "would be left alone" : "would be reset"));
     return fine;
   }
   outlive::segment segment = repairs::open_segment(wanted.segment);
@@ -63,7 +65,7 @@ int reset_command(const reset_settings& wanted) {
   try {
     const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
     write_result(
-        fmt::format("{}: {}\n", mutex, done ? fmt::format("was {}, is consistent", to_string(found->condition)) : "was consistent, left alone"));
+        fmt::format("{}: {}\n", mutex, done ? fmt::format("was found as \"{}\", is consistent now", state) : "is consistent, and was left alone"));
     return fine;
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use) throw;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t gap = 2;              // between two columns
 constexpr std::size_t least_of_column = 6;  // to which a column is cut before the line is
+constexpr std::size_t least_to_wrap = 20;   // less is not read with pleasure: then others are cut
 
 std::string joined(const std::vector<column>& known) {
   std::string all;
@@ -17,12 +18,13 @@ std::string joined(const std::vector<column>& known) {
   return all;
 }
 
-std::string fitted(const std::string& text, const column& in, std::size_t width) {
-  return in.keep_end ? cut_front_to(text, width) : cut_to(text, width);
+// The lines of one cell.
+std::vector<std::string> fitted(const std::string& text, const column& in, std::size_t width) {
+  if (in.wraps && width != 0) return wrapped_to(text, width);
+  return {in.keep_end ? cut_front_to(text, width) : cut_to(text, width)};
 }
 
-void append(std::string& line, const column& in, const std::string& text, std::size_t width, tone colour, const terminal& on, bool is_last) {
-  const std::string shown = fitted(text, in, width);
+void append(std::string& line, const column& in, const std::string& shown, std::size_t width, tone colour, const terminal& on, bool is_last) {
   const std::string fill(width - std::min(width, width_of(shown)), ' ');
   if (in.side == align::right) line += fill;
   line += coloured(shown, colour, on);
@@ -77,16 +79,20 @@ std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bo
     found.push_back(most);
     total += most + gap;
   }
-  // The widest text gives way, one cell at a time: numbers that are cut would be other numbers.
-  while (on.is_one && total > on.width + gap) {
-    std::size_t widest = found.size();
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      if (columns_[shown[i]].side == align::right || found[i] <= least_of_column) continue;
-      if (widest == found.size() || found[i] > found[widest]) widest = i;
+  // The widest text gives way, one cell at a time, first where it goes on in the next line. Numbers that are cut would be other numbers.
+  for (const bool by_wrapping : {true, false}) {
+    const std::size_t least = by_wrapping ? least_to_wrap : least_of_column;
+    while (on.is_one && total > on.width + gap) {
+      std::size_t widest = found.size();
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const column& each = columns_[shown[i]];
+        if (each.side == align::right || found[i] <= least || (by_wrapping && !each.wraps)) continue;
+        if (widest == found.size() || found[i] > found[widest]) widest = i;
+      }
+      if (widest == found.size()) break;
+      --found[widest];
+      --total;
     }
-    if (widest == found.size()) break;
-    --found[widest];
-    --total;
   }
   return found;
 }
@@ -104,11 +110,20 @@ std::string table::as_text(const table_settings& wanted, const terminal& on) con
   while (on.is_one && count > 1 && used(count) > on.width + gap) --count;
   std::string all;
   const auto add_line = [&](const auto& text_of, const auto& tone_of) {
-    std::string line;
+    std::vector<std::vector<std::string>> cells;
+    std::size_t lines = 1;
     for (std::size_t i = 0; i < count; ++i) {
-      append(line, columns_[columns[i]], text_of(columns[i]), width[i], tone_of(columns[i]), on, i + 1 == count);
+      cells.push_back(fitted(text_of(columns[i]), columns_[columns[i]], width[i]));
+      lines = std::max(lines, cells.back().size());
     }
-    all += line + '\n';
+    for (std::size_t part = 0; part < lines; ++part) {
+      std::string line;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::string shown = part < cells[i].size() ? cells[i][part] : std::string();
+        append(line, columns_[columns[i]], shown, width[i], tone_of(columns[i]), on, i + 1 == count);
+      }
+      all += line + '\n';
+    }
   };
   if (wanted.headings) {
     add_line([&](std::size_t i) { return columns_[i].heading; }, [](std::size_t) { return tone::dim; });

@@ -23,6 +23,7 @@ struct column {
   align side = align::left;  // numbers: right
   bool by_default = true;    // false: only with -o, and in JSON
   bool keep_end = false;     // where it must be cut, its begin goes
+  bool wraps = false;        // it is not cut, but goes on in the next line: text that is of no use without its end
 };
 
 // One value, as text and for JSON.

@@ -1,6 +1,7 @@
 #include "show/tables.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -23,11 +24,28 @@ bool is_plainly_free(const viewed_lock& lock) {
   return state_of(lock) == "free";
 }
 
-const viewed_thread* holder_of(const look& seen, const viewed_lock& lock) {
-  if (!lock.holder) return nullptr;
-  const auto found = std::find_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& each) { return each.record == *lock.holder; });
-  return found == seen.threads.end() ? nullptr : &*found;
-}
+// By their place, for there may be a million mutexes.
+class threads_by_place {
+ public:
+  explicit threads_by_place(const look& seen) {
+    for (const viewed_thread& each : seen.threads) {
+      by_record_[each.record] = &each;
+      if (each.waiting_for) ++waiters_[*each.waiting_for];
+    }
+  }
+  [[nodiscard]] const viewed_thread* holder_of(const viewed_lock& lock) const {
+    const auto found = lock.holder ? by_record_.find(*lock.holder) : by_record_.end();
+    return found == by_record_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] std::size_t waiters_of(const viewed_lock& lock) const {
+    const auto found = waiters_.find(lock.offset);
+    return found == waiters_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::unordered_map<std::uint32_t, const viewed_thread*> by_record_;
+  std::unordered_map<std::uint64_t, std::size_t> waiters_;
+};
 
 // How the thread came to the mutex, if it says so: the lock may have gone on since the threads were looked at.
 const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
@@ -55,8 +73,10 @@ cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex
 
 cell waiting_for(const look& seen, const viewed_thread& thread) {
   if (!thread.waiting_for) return "";
-  const auto found = std::find_if(seen.locks.begin(), seen.locks.end(), [&](const viewed_lock& each) { return each.offset == *thread.waiting_for; });
-  return found == seen.locks.end() ? cell(fmt::format("0x{:x}", *thread.waiting_for)) : cell(looks::mutex_name(*found));
+  const auto found = std::lower_bound(seen.locks.begin(), seen.locks.end(), *thread.waiting_for,
+                                      [](const viewed_lock& each, std::uint64_t offset) { return each.offset < offset; });
+  const bool is_there = found != seen.locks.end() && found->offset == *thread.waiting_for;
+  return is_there ? cell(looks::mutex_name(*found)) : cell(fmt::format("0x{:x}", *thread.waiting_for));
 }
 
 cell alive_cell(bool alive) {
@@ -148,17 +168,16 @@ table thread_table(const look& seen) {
 
 table lock_table(const look& seen, bool all) {
   table made(lock_columns());
+  const threads_by_place threads(seen);
   for (const viewed_lock& lock : seen.locks) {
     if (!all && is_plainly_free(lock)) continue;
-    const viewed_thread* const holder = holder_of(seen, lock);
+    const viewed_thread* const holder = threads.holder_of(lock);
     const viewed_hold* const hold = hold_of(holder, lock.offset);
-    const auto waiters =
-        std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.waiting_for == lock.offset; });
     const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
     made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)), holder_text(lock, holder),
               holder != nullptr ? cell(holder->pid) : cell::none(), tid != 0 ? cell(tid) : cell::none(),
               hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
-              held_for(seen, holder, lock.offset), waiters, lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
+              held_for(seen, holder, lock.offset), threads.waiters_of(lock), lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
   }
   return made;
 }
