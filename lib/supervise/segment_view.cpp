@@ -113,12 +113,14 @@ std::vector<viewed_thread> segment_view::threads() const {
 std::vector<viewed_lock> segment_view::locks() const {
   const mapping& where = checked();
   std::vector<viewed_lock> all;
+  living_threads living;
   walk_blocks(where, [&](const seen_block& block) {
     if (block.state != block_state::live) return;
     const std::uint64_t lines = block.size / cache_line;
     for (std::uint64_t i = 0; i < lines; ++i) {
       const std::uint64_t offset = where.layout().objects + (block.object_line() + i) * cache_line;
-      if (where.lock_at(offset).lock != nullptr) name_object(all.emplace_back(view_lock(where, offset)), where, block.object_line(), block.name);
+      if (where.lock_at(offset).lock != nullptr)
+        name_object(all.emplace_back(view_lock(where, offset, living)), where, block.object_line(), block.name);
     }
   });
   return all;
@@ -126,7 +128,8 @@ std::vector<viewed_lock> segment_view::locks() const {
 
 viewed_lock segment_view::lock_at(std::uint64_t offset) const {
   const mapping& where = checked();
-  viewed_lock seen = view_lock(where, offset);
+  living_threads living;
+  viewed_lock seen = view_lock(where, offset, living);
   blocks::name_copy name;
   if (const auto line = directory::object_around(where, offset, name)) name_object(seen, where, *line + std::uint64_t{1}, name);
   return seen;

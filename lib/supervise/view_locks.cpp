@@ -33,7 +33,7 @@ std::optional<std::uint32_t> record_of(const mapping& where, std::uint32_t tid) 
   return std::nullopt;
 }
 
-void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& words) noexcept {
+void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& words, living_threads& living) {
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
   lock.waited_for = (words.native & native_mutex::waiters) != 0;
   lock.holder = thread_records::find(where, words.state.holder(), holder_generation_mask);
@@ -44,7 +44,7 @@ void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& word
   lock.holder_tid = static_cast<pid_t>(tid);
   if (!lock.holder) lock.holder = record_of(where, tid);
   const bool is_its = lock.holder && where.record(*lock.holder).tid.load(std::memory_order_relaxed) == tid;
-  lock.holder_died = is_its ? thread_records::is_dead(where.record(*lock.holder)) : is_thread_id_free(lock.holder_tid);
+  lock.holder_died = is_its ? living.is_dead(where, *lock.holder) : is_thread_id_free(lock.holder_tid);
   lock.orphaned = lock.holder_died;
 }
 
@@ -99,7 +99,17 @@ walk_end walk_blocks(const mapping& where, const std::function<void(const seen_b
   return result;
 }
 
-viewed_lock view_lock(const mapping& where, std::uint64_t offset) {
+bool living_threads::is_dead(const mapping& where, std::uint32_t index) {
+  const thread_record& record = where.record(index);
+  const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
+  const auto known = alive_.find(index);
+  if (known != alive_.end() && known->second == generation) return false;
+  const bool dead = thread_records::is_dead(record);
+  if (!dead) alive_[index] = generation;
+  return dead;
+}
+
+viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads& living) {
   viewed_lock seen;
   seen.offset = offset;
   const auto [lock, native] = where.lock_at(offset);
@@ -110,7 +120,7 @@ viewed_lock view_lock(const mapping& where, std::uint64_t offset) {
   read_lock_words(words, *lock);
   seen.condition = condition_of(words.state);
   seen.attempts = words.state.attempts();
-  tell_holder(seen, where, words);
+  tell_holder(seen, where, words, living);
   return seen;
 }
 

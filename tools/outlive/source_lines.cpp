@@ -131,6 +131,12 @@ source_place source_lines::find(std::string_view module, std::uint64_t offset, s
 
 std::string source_lines::describe_call(std::string_view module, std::uint64_t return_offset, std::string_view build_id) {
   if (return_offset == 0) return {};
+  const auto [at, is_new] = calls_.try_emplace({std::string(module), return_offset, std::string(build_id)});
+  if (is_new) at->second = look_call_up(module, return_offset, build_id);
+  return at->second;
+}
+
+std::string source_lines::look_call_up(std::string_view module, std::uint64_t return_offset, std::string_view build_id) {
   const source_place place = find(module, return_offset - 1, build_id);
   const std::string where = place.file.empty() || place.line == 0
                                 ? fmt::format("{}+0x{:x}", module, return_offset)

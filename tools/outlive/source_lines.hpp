@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include <outlive/thread_stack.hpp>
 
@@ -35,6 +36,8 @@ class source_lines {
 
  private:
   struct opened;
+  [[nodiscard]] std::string look_call_up(std::string_view module, std::uint64_t return_offset, std::string_view build_id);
   opened& open(const std::string& module);
   std::map<std::string, std::unique_ptr<opened>> files_;
+  std::map<std::tuple<std::string, std::uint64_t, std::string>, std::string> calls_;  // described before: thousands of mutexes are taken at one place
 };
