@@ -188,7 +188,10 @@ def what_makes_no_sense_is_refused():
         expect(run(command, "no-such-segment"), 3, f"outlive {command}: segment", "found no /dev/shm/outlive.no-such-segment")
         expect(run(command, "a/b"), 2, "found a slash")
         expect(run(command, "x", "--no-such-option"), 2, "--no-such-option")
-    expect(run("no-such-command"), 2)
+        report.expect(run(command)[2].startswith(f"outlive {command}: segment is required\n"), run(command)[2])
+    expect(run("no-such-command"), 2, "outlive: found 'no-such-command', expected a command\noutlive --help tells more.\n")
+    expect(run(), 2, "outlive: ", "required")
+    report.expect("{" not in run("show", "--help")[1], run("show", "--help")[1])
 
 
 def a_full_disk_is_an_error():

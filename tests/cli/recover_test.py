@@ -99,7 +99,7 @@ def reset_rebuilds_what_no_repair_mends():
         report.expect("would be reset" in text, text)
         check(name, code=4)
         _, error = tool("reset", name, "screws", code=SOMETHING_WRONG)
-        report.expect('no rebuild for lock class "shelf"' in error, error)
+        report.expect('found no --repairs, expected a rebuild for lock class "shelf" in a library, or --as-it-is' in error, error)
         tool("reset", name, "screws", "--repairs", FAILS, code=SOMETHING_WRONG)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
         report.expect('mutex "screws" of segment "' + name + '": was found as "not recoverable", is consistent now' in text, text)

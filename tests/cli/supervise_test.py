@@ -136,8 +136,8 @@ def golden(text, pids):
     text = re.sub(r"\d+\.\d s", "TIME", text)
     text = re.sub(r"[^ (]*shelf_worker\.cpp:\d+", "SOURCE", text)
     text = re.sub(r"#\d+ +", "# ", text)
-    lines = [re.sub(r" \(anonymous namespace\)::|\(anonymous namespace\)::", " ", line).replace("  at", " at") for line in text.splitlines()]
-    return [re.sub(r"\(.*outlive::guarded.*\)", "()", line) for line in lines if "#" not in line or ("SOURCE" in line and "# run" not in line)]
+    text = text.replace("(anonymous namespace)::", "")
+    return [line for line in text.splitlines() if "#" not in line or ("SOURCE" in line and "# run" not in line)]
 
 
 def who_hangs_is_told_with_its_stack_and_who_waits():
@@ -148,7 +148,7 @@ def who_hangs_is_told_with_its_stack_and_who_waits():
             report.expect(golden(text, [holder.pid, waiter.pid]) == [
                 'pid A tid A (shelf_worker) has held "screws" of class "shelf" for at least TIME: sleeping, 1 thread waits',
                 "  taken at hold_for_ever (SOURCE)",
-                "  # hold_for_ever() at SOURCE",
+                "  # hold_for_ever at SOURCE",
                 "  # main at SOURCE",
                 "  waits: B shelf_worker"], "\n".join(golden(text, [holder.pid, waiter.pid])))
             ends_cleanly(process)
@@ -163,7 +163,7 @@ def who_waits_for_each_other_is_told_with_both_stacks():
             found = golden(text, [one.pid, other.pid])
             a, b = ("A", "B") if found[0].startswith("deadlock of 2 threads: pid A") else ("B", "A")
             mutex = {"A": "nails", "B": "screws"}
-            stack = ["    # cross() at SOURCE", "    # main at SOURCE"]
+            stack = ["    # cross at SOURCE", "    # main at SOURCE"]
             report.expect(found == [
                 f'deadlock of 2 threads: pid {a} tid {a} (shelf_worker) waits for "{mutex[a]}" of class "shelf", held by '
                 f'pid {b} tid {b} (shelf_worker), which waits for "{mutex[b]}" of class "shelf", held by pid {a} tid {a} (shelf_worker)',

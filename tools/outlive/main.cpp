@@ -10,6 +10,7 @@
 #include <outlive/version.hpp>
 
 #include "commands.hpp"
+#include "output.hpp"
 
 namespace {
 
@@ -20,12 +21,23 @@ int tell(const CLI::App& tool, const std::exception& error) {
   return system != nullptr && system->code() == outlive::errc::invalid_name ? commands::wrong_usage : commands::system_error;
 }
 
+std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
+  const auto chosen = tool->get_subcommands();
+  const auto unknown = tool->remaining();
+  const std::string name = chosen.empty() ? "outlive" : "outlive " + chosen[0]->get_name();
+  // Of a word that is no command, CLI11 says only that a command is missing.
+  const bool is_no_command = chosen.empty() && !unknown.empty() && !unknown[0].starts_with('-');
+  const std::string text = is_no_command ? fmt::format("found '{}', expected a command", printable(unknown[0])) : printable(error.what());
+  return fmt::format("{}: {}\n{} --help tells more.\n", name, text, name);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App tool("Looks after locks that outlive their owners", "outlive");
   tool.set_version_flag("-V,--version", outlive::version());
   tool.require_subcommand(1);
+  tool.failure_message(usage_message);
   tool.footer("Exit codes: 0 fine, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
 
   int exit_code = commands::fine;

@@ -58,8 +58,9 @@ int reset_command(const reset_settings& wanted) {
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
   if (!rebuild) {
-    fmt::print(stderr, "outlive reset: {}: found no rebuild for lock class \"{}\" in {}, expected one in --repairs, or --as-it-is\n", mutex,
-               printable(found->lock_class), wanted.repairs.empty() ? "no library" : wanted.repairs);
+    const std::string where = wanted.repairs.empty() ? "no --repairs" : fmt::format("none in {}", printable(wanted.repairs));
+    fmt::print(stderr, "outlive reset: {}: found {}, expected a rebuild for lock class \"{}\" in a library, or --as-it-is\n", mutex, where,
+               printable(found->lock_class));
     return something_wrong;
   }
   try {

@@ -121,11 +121,14 @@ source_place source_lines::find(std::string_view module, std::uint64_t offset, s
   source_place found;
   const GElf_Addr address = offset + file.bias;
   if (const char* const name = dwfl_module_addrname(file.module, address)) found.function = demangled(name);
+  // libdw tells the line before, too, of an address that no unit has, such as that of _start.
+  GElf_Addr unit_bias = 0;
+  Dwarf_Die* const unit = dwfl_module_addrdie(file.module, address, &unit_bias);
+  if (unit == nullptr || dwarf_haspc(unit, address - unit_bias) <= 0) return found;
   if (Dwfl_Line* const line = dwfl_module_getsrc(file.module, address)) {
     if (const char* const path = dwfl_lineinfo(line, nullptr, &found.line, nullptr, nullptr, nullptr)) found.file = path;
   }
-  GElf_Addr unit_bias = 0;
-  if (Dwarf_Die* const unit = dwfl_module_addrdie(file.module, address, &unit_bias)) leave_plumbing(found, unit, address - unit_bias);
+  leave_plumbing(found, unit, address - unit_bias);
   return found;
 }
 
@@ -148,5 +151,5 @@ std::string source_lines::describe_frame(const outlive::stack_frame& frame, bool
   if (frame.module.empty()) return to_string(frame);
   const source_place place = find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
   if (place.file.empty()) return to_string(frame);
-  return fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function, place.file, place.line);
+  return fmt::format("{} at {}:{}", place.function.empty() ? frame.function : shortened(place.function), place.file, place.line);
 }

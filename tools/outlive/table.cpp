@@ -43,7 +43,8 @@ void add_json_option(CLI::App& command, table_settings& into) {
 
 void add_table_options(CLI::App& command, table_settings& into, const std::vector<column>& known) {
   add_json_option(command, into);
-  command.add_flag("!--noheadings", into.headings, "No line of headings");
+  command.add_flag_callback(
+      "--noheadings", [&into] { into.headings = false; }, "No line of headings");
   const auto parse = [&into, known](const std::string& text) {
     into.columns = CLI::detail::split(text, ',');
     for (const std::string& wanted : into.columns) {
