@@ -63,11 +63,11 @@ bool return_job(const held_job& job) noexcept {
   if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
   const job_state was(job.state);
-  if (was.kind() == job_kind::examined) return leave(job, *mine, {job_kind::dead_letter, was.tries()});
+  if (was.kind() == job_kind::examined) return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
   slots.history(job.slot)[was.tries() - 1].thread.store(gave_back, std::memory_order_relaxed);
   crash_barrier();  // who dies here died with it, and whoever takes it over says so: it overwrites this
-  if (was.tries() >= job.queue->max_tries) return leave(job, *mine, {job_kind::dead_letter, was.tries()});
-  if (!leave(job, *mine, {job_kind::ready, was.tries()})) return false;
+  if (was.tries() >= job.queue->max_tries) return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  if (!leave(job, *mine, was.to(job_kind::ready, was.tries()))) return false;
   slots.announce_job(job.slot);
   return true;
 }
@@ -77,7 +77,7 @@ bool retry_job(const held_job& job) noexcept {
   if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
   for (unsigned i = 0; i < max_job_tries; ++i) slots.history(job.slot)[i].thread.store(0, std::memory_order_relaxed);
-  if (!leave(job, *mine, {job_kind::ready, 0})) return false;
+  if (!leave(job, *mine, job_state(job.state).to(job_kind::ready, 0))) return false;
   slots.announce_job(job.slot);
   return true;
 }

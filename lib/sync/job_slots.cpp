@@ -4,14 +4,14 @@
 
 namespace outlive::detail {
 
-slot_use use_of(const mapping& where, std::uint32_t max_tries, job_state state, bool thoroughly) noexcept {
+slot_use use_of_held(const mapping& where, std::uint32_t max_tries, job_state state, bool thoroughly) noexcept {
   const job_holder_id holder = state.holder();
   const std::uint32_t tries = state.tries();
   const bool was_tried = tries >= 1 && tries <= max_tries;
   const bool named = holder.index_plus_1 != 0 && holder.index_plus_1 <= where.record_count();
   const auto dead = [&] { return is_dead_holder(where, holder.index_plus_1, holder.generation, job_generation_mask, thoroughly); };
   switch (state.kind()) {
-    case job_kind::free: return tries == 0 && holder.is_nobody() ? slot_use::vacant : slot_use::unknown;
+    case job_kind::free: return tries == 0 && state.lap() == 0 && holder.is_nobody() ? slot_use::vacant : slot_use::unknown;
     case job_kind::filling:
       if (tries != 0 || !named) return slot_use::unknown;
       return dead() ? slot_use::vacant : slot_use::filling;
@@ -29,10 +29,10 @@ slot_use use_of(const mapping& where, std::uint32_t max_tries, job_state state, 
 }
 
 void job_slots::announce_job(std::uint32_t slot) const noexcept {
-  std::uint64_t head = queue.head.load(std::memory_order_relaxed);
+  const std::uint64_t head = queue.head.load(std::memory_order_relaxed);
   const ring_position at = ring_position(head).back_to(slot, shape.capacity);
-  // A consumer that has moved it meanwhile wins: then the job waits for the next round, or until the queue is empty, at the latest.
-  if (at.word() != head) queue.head.compare_exchange_strong(head, at.word(), std::memory_order_relaxed);
+  // Lost if a consumer moves it at once: then the job waits for the next round, or until the queue is empty, at the latest.
+  if (at.word() != head) queue.head.store(at.word(), std::memory_order_relaxed);
   wake_consumer();
 }
 

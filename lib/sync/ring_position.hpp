@@ -2,6 +2,7 @@
 // is found without a division. Positions that come out of shared memory are hints: any value is one.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace outlive::detail {
@@ -11,6 +12,7 @@ class ring_position {
   constexpr explicit ring_position(std::uint64_t word) noexcept : word_(word) {}
   constexpr ring_position(std::uint32_t lap, std::uint32_t slot) noexcept : word_(std::uint64_t{lap} << 32 | slot) {}
 
+  friend constexpr auto operator<=>(const ring_position&, const ring_position&) noexcept = default;
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
   [[nodiscard]] constexpr std::uint32_t lap() const noexcept { return static_cast<std::uint32_t>(word_ >> 32); }
   [[nodiscard]] constexpr std::uint32_t slot(std::uint32_t capacity) const noexcept {
@@ -18,19 +20,13 @@ class ring_position {
     return slot < capacity ? slot : 0;
   }
 
-  // Requires: steps <= capacity.
-  [[nodiscard]] constexpr ring_position after(std::uint32_t steps, std::uint32_t capacity) const noexcept {
-    const std::uint32_t to = slot(capacity) + steps;
-    return to < capacity ? ring_position(lap(), to) : ring_position(lap() + 1, to - capacity);
+  [[nodiscard]] constexpr ring_position next(std::uint32_t capacity) const noexcept {
+    const std::uint32_t to = slot(capacity) + 1;
+    return to < capacity ? ring_position(lap(), to) : ring_position(lap() + 1, 0);
   }
-
-  // How many slots lie between this and a later one: 0 if it is not later, at most one round.
-  [[nodiscard]] constexpr std::uint32_t distance_to(ring_position later, std::uint32_t capacity) const noexcept {
-    if (later.word_ <= word_) return 0;
-    const std::uint32_t from = slot(capacity), to = later.slot(capacity);
-    const std::uint32_t laps = later.lap() - lap();
-    if (laps > 1 || (laps == 1 && to >= from)) return capacity;
-    return laps == 1 ? capacity - from + to : to > from ? to - from : 0;
+  // The same slot so many rounds before; the first position if there was none.
+  [[nodiscard]] constexpr ring_position rounds_before(std::uint32_t rounds) const noexcept {
+    return lap() < rounds ? ring_position(0) : ring_position(word_ - (std::uint64_t{rounds} << 32));
   }
 
   // The last position of that slot that is not after this one.

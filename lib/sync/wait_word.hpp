@@ -38,6 +38,7 @@ bool until(shared_u32& word, std::chrono::steady_clock::time_point deadline, Loo
     if (deadline <= now || stop.stop_requested()) return false;
     wait_word::wait(word, seen, deadline - now);
     thoroughly = std::chrono::steady_clock::now() - now >= slice;
+    if (look(thoroughly)) return true;  // without a mark, which would cost the next who wakes two system calls for nobody
   }
 }
 

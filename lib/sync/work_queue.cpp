@@ -1,10 +1,11 @@
 // Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml; the rules J1 to J4: job_slots.hpp.
 #include <outlive/work_queue.hpp>
 
+#include <algorithm>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include <outlive/error.hpp>
 
@@ -26,6 +27,7 @@ static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 2 * cach
 
 using time_point = queue_clock::time_point;
 
+constexpr int yields = 3;          // before a sleep, which with the wake-up costs more than the job: mostly the other side is about to go on
 constexpr std::uint32_t near = 8;  // slots that a producer looks at before it looks at all: a cache line of states
 
 void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
@@ -56,42 +58,43 @@ struct party {
 struct producer : party {
   using party::party;
 
-  // The first slot from there on that may be filled, and is this thread's then.
-  [[nodiscard]] std::optional<ring_position> look(ring_position from, std::uint32_t count, bool thoroughly) const noexcept {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const ring_position at = from.after(i, capacity());
+  // Whether one of the first slots from tail on could be had; it is this thread's then.
+  bool look(ring_position& at, std::uint32_t count, bool thoroughly) const noexcept {
+    at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
+    for (std::uint32_t i = 0; i < count; ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.look_at(slot);
-      if (use_of(seen, thoroughly) == slot_use::vacant && slots.exchange(slot, seen, {job_kind::filling, 0, me})) return at;
+      if (use_of(seen, thoroughly) == slot_use::vacant && slots.exchange(slot, seen, {job_kind::filling, 0, me, at.lap()})) return true;
     }
-    return std::nullopt;
+    return false;
   }
 
-  [[nodiscard]] std::optional<ring_position> find_slot(time_point until) const noexcept {
-    const auto tail = [this] { return ring_position(slots.queue.tail.load(std::memory_order_relaxed)); };
-    if (const auto got = look(tail(), capacity() < near ? capacity() : near, false)) return got;
-    if (until == time_point::min()) return look(tail(), capacity(), false);
-    std::optional<ring_position> got;
-    wait_word::until(slots.queue.not_full, until, [&](bool thoroughly) { return (got = look(tail(), capacity(), thoroughly)).has_value(); });
-    return got;
+  bool find_slot(ring_position& at, time_point until) const noexcept {
+    const std::uint32_t few = std::min(capacity(), near);
+    if (look(at, few, false)) return true;
+    if (until == time_point::min()) return look(at, capacity(), false);
+    for (int i = 0; i < yields; ++i) {
+      std::this_thread::yield();
+      if (look(at, few, false)) return true;
+    }
+    return wait_word::until(slots.queue.not_full, until, [&](bool thoroughly) { return look(at, capacity(), thoroughly); });
   }
 
   void publish(ring_position at, const void* job) const {
     const std::uint32_t slot = at.slot(capacity());
+    const job_state filling(job_kind::filling, 0, me, at.lap());
     // What a consumer that dies before it has said who it is must not leave: the name of somebody who had another job.
     for (std::uint32_t i = 0; i < max_tries; ++i) slots.history(slot)[i].thread.store(0, std::memory_order_relaxed);
     std::memcpy(slots.job(slot), job, slots.shape.job_bytes);
-    if (!slots.exchange(slot, {job_kind::filling, 0, me}, {job_kind::ready, 0})) {
+    // Tail before the job: whoever sees a job finds tail beyond it. It never falls back. What that is good for: consumer::look_near().
+    const std::uint64_t next = at.next(capacity()).word();
+    std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
+    while (tail < next && !slots.queue.tail.compare_exchange_weak(tail, next, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+    if (!slots.exchange(slot, filling, filling.to(job_kind::ready, 0))) {
       fail(errc::damaged, "work queue: found state " + std::to_string(slots.look_at(slot).word()) + " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
-    const std::uint64_t next = at.after(1, capacity()).word();
-    std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
-    // Release: a consumer that sees the tail beyond a job sees the job, too. That is what keeps the order of one producer's jobs.
-    while (tail < next && !slots.queue.tail.compare_exchange_weak(tail, next, std::memory_order_release, std::memory_order_relaxed)) {
-    }
-    std::uint64_t head = slots.queue.head.load(std::memory_order_relaxed);
-    if (head > at.word()) slots.queue.head.compare_exchange_strong(head, at.word(), std::memory_order_relaxed);
     slots.wake_consumer();
   }
 };
@@ -99,69 +102,86 @@ struct producer : party {
 struct consumer : party {
   using party::party;
 
-  // The first job from there on that can be had.
-  [[nodiscard]] held_job look(ring_position from, std::uint32_t count, bool thoroughly) const noexcept {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const ring_position at = from.after(i, capacity());
-      const std::uint32_t slot = at.slot(capacity());
-      const job_state seen = slots.look_at(slot);
-      if (use_of(seen, thoroughly) != slot_use::waiting) continue;
-      const job_state leased(job_kind::leased, seen.tries() + 1, me);
-      if (!slots.exchange(slot, seen, leased)) continue;
-      const held_job got = take(slot, seen, leased);
-      std::uint64_t head = from.word();
-      // Only if nobody has moved it since: a producer or a lease that has pulled it back wins.
-      slots.queue.head.compare_exchange_strong(head, at.after(1, capacity()).word(), std::memory_order_relaxed);
-      return got;
-    }
-    return {};
-  }
-
-  // All slots. A job that was pushed behind our back while we went on is older than the one that we then meet: so from the start once more.
-  [[nodiscard]] held_job look_at_all(bool thoroughly) const noexcept {
-    const ring_position from(slots.queue.head.load(std::memory_order_relaxed));
-    for (std::uint32_t i = 0; i < capacity(); ++i) {
-      const std::uint32_t slot = from.after(i, capacity()).slot(capacity());
-      if (use_of(slots.look_at(slot), thoroughly) != slot_use::waiting) continue;
-      if (const held_job got = look(from, i + 1, thoroughly); got.queue != nullptr) return got;
-    }
-    return {};
-  }
-
-  [[nodiscard]] held_job look_near() const noexcept {
+  // The jobs in the order of their positions, from head to tail. One producer's are in order there, and are taken in order, because
+  //   - all that are before tail but the last are published: tail goes on before the next one is;
+  //   - a slot that was left out, since it was in use, may have the next round's job by now: the lap tells. So it is looked at twice, for each round;
+  //   - more than two rounds before tail no job of theirs waits: after one that does, a producer finds each slot free once.
+  bool look_near(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
-    return look(head, head.distance_to(tail, capacity()), false);
+    ring_position at = std::max(head, tail.rounds_before(2));
+    // Counted, too: damaged hints may be so far apart that nobody would come to the end.
+    for (std::uint32_t i = 0; at < tail && i < 2 * capacity(); ++i, at = at.next(capacity())) {
+      const std::uint32_t slot = at.slot(capacity());
+      const job_state seen = slots.look_at(slot);
+      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !take(got, slot, seen, false)) continue;
+      // Unless somebody has moved it since, who may have pulled it back.
+      if (slots.queue.head.load(std::memory_order_relaxed) == head.word()) {
+        slots.queue.head.store(at.next(capacity()).word(), std::memory_order_relaxed);
+      }
+      return true;
+    }
+    return false;
   }
 
-  [[nodiscard]] held_job find_job(time_point until, const std::stop_token& stop) const noexcept {
-    held_job got = look_near();
-    if (got.queue != nullptr) return got;
-    if (until == time_point::min()) return look_at_all(false);
-    wait_word::until(
-        slots.queue.not_empty, until, [&](bool thoroughly) { return (got = look_at_all(thoroughly)).queue != nullptr; }, stop);
-    return got;
+  // All slots: jobs of the dead that head has passed by, and what a lost hint has hidden. Not at once, when one is found: a job that was pushed behind
+  // our back while we went on is older than the one that was pushed after it and that we then met.
+  bool look_at_all(held_job& got, bool thoroughly) const noexcept {
+    ring_position at = start();
+    for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
+      const std::uint32_t slot = at.slot(capacity());
+      if (use_of(slots.look_at(slot), thoroughly) == slot_use::waiting && (look_near(got) || take(got, slot, slots.look_at(slot), thoroughly)))
+        return true;
+    }
+    return false;
   }
 
-  [[nodiscard]] held_job find_dead_letter() const noexcept {
-    const ring_position from(slots.queue.head.load(std::memory_order_relaxed));
-    for (std::uint32_t i = 0; i < capacity(); ++i) {
-      const std::uint32_t slot = from.after(i, capacity()).slot(capacity());
+  bool find_job(held_job& got, time_point until, const std::stop_token& stop) const noexcept {
+    if (look_near(got)) return true;
+    if (until == time_point::min()) return look_at_all(got, false);
+    for (int i = 0; i < yields; ++i) {
+      std::this_thread::yield();
+      if (look_near(got)) return true;
+    }
+    return wait_word::until(
+        slots.queue.not_empty, until, [&](bool thoroughly) { return look_at_all(got, thoroughly); }, stop);
+  }
+
+  bool find_dead_letter(held_job& got) const noexcept {
+    ring_position at = start();
+    for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
+      const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.look_at(slot);
       if (use_of(seen, true) != slot_use::dead_letter) continue;
-      const job_state examined(job_kind::examined, seen.tries(), me);
-      if (slots.exchange(slot, seen, examined)) return take(slot, seen, examined);
+      if (have(got, slot, seen, seen.to(job_kind::examined, seen.tries(), me))) return true;
     }
-    return {};
+    return false;
   }
 
  private:
-  // The slot is this thread's by now. Who dies before all of this is written is told by the next one, as long as its record is not used again.
-  held_job take(std::uint32_t slot, job_state seen, job_state now) const noexcept {
+  // Where to begin to look at all. A head beyond tail is damage.
+  [[nodiscard]] ring_position start() const noexcept {
+    const std::uint64_t head = slots.queue.head.load(std::memory_order_relaxed), tail = slots.queue.tail.load(std::memory_order_relaxed);
+    if (head > tail) slots.queue.head.store(tail, std::memory_order_relaxed);
+    return ring_position(std::min(head, tail));
+  }
+
+  // Whether there was a job that could be had.
+  bool take(held_job& got, std::uint32_t slot, job_state seen, bool thoroughly) const noexcept {
+    return use_of(seen, thoroughly) == slot_use::waiting && have(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
+  }
+
+  // Who dies after the exchange, before all of this is written, is told by the next one, as long as its record is not used again.
+  bool have(held_job& got, std::uint32_t slot, job_state seen, job_state now) const noexcept {
+    if (!slots.exchange(slot, seen, now)) return false;
     ++mine.named_by;
     if (seen.kind() == job_kind::leased) write_down_dead(slot, seen);
     if (now.kind() == job_kind::leased) sign(slots.history(slot)[now.tries() - 1], *mine.record);
-    return {&slots.queue, &slots.shape, slot, now.word()};
+    got.queue = &slots.queue;
+    got.shape = &slots.shape;
+    got.slot = slot;
+    got.state = now.word();
+    return true;
   }
 
   void write_down_dead(std::uint32_t slot, job_state seen) const noexcept {
@@ -216,26 +236,33 @@ void end_queue(work_queue_head& queue) noexcept {
 bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, time_point until) {
   require_intact(queue, shape);
   const producer thread(queue, shape, until != time_point::min());
-  const auto at = thread.find_slot(until);
-  if (at) thread.publish(*at, job);
-  return at.has_value();
+  ring_position at(0);
+  if (!thread.find_slot(at, until)) return false;
+  thread.publish(at, job);
+  return true;
 }
 
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, time_point until) {
   require_intact(queue, shape);
-  return consumer(queue, shape, until != time_point::min()).find_job(until, {});
+  held_job got;
+  consumer(queue, shape, until != time_point::min()).find_job(got, until, {});
+  return got;
 }
 
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const std::stop_token& stop) {
   require_intact(queue, shape);
   const consumer thread(queue, shape, true);
   const std::stop_callback wake(stop, [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
-  return thread.find_job(time_point::max(), stop);
+  held_job got;
+  thread.find_job(got, time_point::max(), stop);
+  return got;
 }
 
 held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape) {
   require_intact(queue, shape);
-  return consumer(queue, shape, false).find_dead_letter();
+  held_job got;
+  consumer(queue, shape, false).find_dead_letter(got);
+  return got;
 }
 
 work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shape& shape) {

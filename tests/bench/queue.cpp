@@ -23,7 +23,7 @@ namespace {
 
 struct job {
   std::uint64_t number;
-  char rest[56];
+  std::uint64_t more;
 };
 constexpr std::uint32_t room = 1024;
 constexpr std::uint64_t jobs = 20'000, last = ~std::uint64_t{0};
@@ -53,7 +53,8 @@ enum contender : std::uint32_t { boost_queue = 0, outlive_queue = 1 };
 
 struct contest {
   shared_word turn{0};
-  shared_word finished{0};
+  shared_word finished{0};  // consumers, in all turns
+  shared_word ended{0};     // the turn that all of them have finished
   contender kind = boost_queue;
   struct alignas(64) tally {
     std::uint64_t jobs = 0;
@@ -85,7 +86,7 @@ void work(contest& shared, queue& subject, peer& reference, unsigned me, unsigne
         return number;
       });
     }
-    if (shared.finished.fetch_add(1) + 1 == consumers) set_and_wake(shared.finished, consumers);
+    if ((shared.finished.fetch_add(1) + 1) % consumers == 0) set_and_wake(shared.ended, turn);
   }
 }
 
@@ -109,12 +110,12 @@ class contest_of_queues {
 
   double ns_per_job(contender kind) {
     shared_->kind = kind;
-    shared_->finished = 0;
+    const std::uint32_t turn = shared_->turn + 1;
     const auto begin = now_ns();
-    set_and_wake(shared_->turn, shared_->turn + 1);
+    set_and_wake(shared_->turn, turn);
     for (std::uint64_t i = 0; i < jobs; ++i) put(kind, i);
     for (unsigned i = 0; i < consumers_; ++i) put(kind, last);
-    for (std::uint32_t done = shared_->finished; done != consumers_; done = shared_->finished) wait_while(shared_->finished, done);
+    wait_while(shared_->ended, turn - 1);
     const auto length = now_ns() - begin;
 
     std::uint64_t count = 0, sum = 0;
@@ -128,7 +129,7 @@ class contest_of_queues {
 
  private:
   void put(contender kind, std::uint64_t number) {
-    const job one{number, {}};
+    const job one{number, 0};
     if (kind == boost_queue) {
       reference_->send(&one, sizeof one, 0);
     } else {
@@ -165,13 +166,13 @@ bench_case case_alone() {
             const auto reference = make_peer("alone");
             const operation ours = calibrated([&subject, where](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) {
-                subject.push({i, {}});
+                subject.push({i, 0});
                 subject.pop().done();
               }
             });
             const operation theirs = calibrated([reference](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) {
-                const job one{i, {}};
+                const job one{i, 0};
                 reference->send(&one, sizeof one, 0);
                 static_cast<void>(receive(*reference));
               }
