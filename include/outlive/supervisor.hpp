@@ -87,7 +87,7 @@ struct participant_death {
   std::chrono::system_clock::time_point when;  // it was noticed
   std::chrono::nanoseconds recovery_time{};    // from then until all of it was repaired and free, or given up
 };
-// "pid 4711 (worker) was killed by signal 9: 2 mutexes recovered, 0 not", for messages and logs.
+// "pid 4711 (worker) was killed by SIGKILL: 2 mutexes recovered, 0 not", for messages and logs.
 [[nodiscard]] OUTLIVE_API std::string to_string(const participant_death& death);
 
 enum class thread_condition {

@@ -5,13 +5,15 @@
 
 #include <outlive/supervisor.hpp>
 
+#include "sys/signals.hpp"
+
 namespace outlive {
 
 namespace {
 
 std::string how_it_ended(const participant_death& death) {
   if (death.tid != 0) return "ended without giving its record back";
-  if (death.signal) return "was killed by signal " + std::to_string(*death.signal) + (death.core_dumped ? " (core dumped)" : "");
+  if (death.signal) return "was killed by " + detail::signal_name(*death.signal) + (death.core_dumped ? " (core dumped)" : "");
   if (death.exit_code) return "exited with code " + std::to_string(*death.exit_code);
   return "has ended";
 }

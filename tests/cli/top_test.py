@@ -93,7 +93,7 @@ def it_shows_threads_and_the_longest_holders():
         rows = [line.split() for line in text.splitlines()]
         report.expect([str(pid), str(pid), "0", "0", "1", "0", "scene"] in rows, text)
         report.expect(any(row[3:5] == ["bank", str(pid)] or row[2:4] == ["bank", str(pid)] for row in rows), text)
-        report.expect(any("drawer" in row for row in rows), text)
+        report.expect(any("drawer" in row and "(dead)" in row for row in rows), text)
         top.press(b"p")
         text = top.wait_for(lambda text: "PROCESS" in text and "TID" not in text, "processes instead of threads")
         top.press(b"q")
@@ -109,9 +109,11 @@ def it_fits_and_follows_the_size():
             # Each line ends by clearing its rest: so many lines, none of them longer than the terminal is wide.
             top.wait_for(lambda _: top.seen.count(b"\x1b[J") >= 3, f"three screens of {columns}x{rows}")
             report.expect(top.seen.rsplit(b"\x1b[J")[-2].count(b"\r\n") < rows, repr(top.seen[-2000:]))
-            report.expect(top.lines()[0] == f"segment {name}: 2 threads alive, 1 waiting, 4 objects, 1 owner deaths"[:columns - 1] + "~"
+            report.expect(top.lines()[0] == f"segment {name}: 2 threads alive, 1 waiting, 4 objects, 1 owner death"[:columns - 1] + "~"
                           or columns >= 80, "\n".join(top.lines()))
         top.wait_for(complete, "a whole screen again")
+        top.resize(132, 8)
+        top.wait_for(lambda text: len(top.lines()) == 8 and " s  bank" in text, "a holder on a low screen")
         top.press(b"\x03")
         top.ends(128 + signal.SIGINT)
 

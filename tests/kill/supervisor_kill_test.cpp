@@ -42,7 +42,7 @@ TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
   EXPECT_EQ(death.recovered.size(), 5u);
   ASSERT_EQ(death.threads.size(), 1u);
   EXPECT_EQ(death.threads[0].in_hand.size(), 5u);
-  EXPECT_NE(to_string(death).find("was killed by signal 9: 5 mutexes recovered, 0 not"), std::string::npos) << to_string(death);
+  EXPECT_NE(to_string(death).find("was killed by SIGKILL: 5 mutexes recovered, 0 not"), std::string::npos) << to_string(death);
   for (unsigned i = 0; i < 5; ++i) expect_usable(all_, i);
   owner.expect_killed();
 }

@@ -41,7 +41,7 @@ TEST(supervisor_text, death_tells_how_it_ended_and_what_became_of_its_mutexes) {
   told.recovered[0].outcome = recovery_outcome::repaired;
   told.recovered[1].outcome = recovery_outcome::nothing_to_repair;
   told.recovered[2].outcome = recovery_outcome::not_recoverable;
-  EXPECT_EQ(to_string(told), "pid 11 (worker) was killed by signal 11 (core dumped): 2 mutexes recovered, 1 not");
+  EXPECT_EQ(to_string(told), "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes recovered, 1 not");
   told = death();
   told.tid = 12;
   EXPECT_EQ(to_string(told), "pid 11 (worker) tid 12 ended without giving its record back: it held nothing");

@@ -33,8 +33,10 @@ std::string demangled(const char* name) {
   return made;
 }
 
-// Without its parameters: "bank::transfer(accounts&, long)" is told as "bank::transfer".
-std::string shortened(const std::string& function) {
+// Without its parameters, and what says that nobody else can see it: "bank::(anonymous namespace)::transfer(accounts&, long)" is told as "bank::transfer".
+std::string shortened(std::string function) {
+  constexpr std::string_view unnamed = "(anonymous namespace)::";
+  for (auto at = function.find(unnamed); at != std::string::npos; at = function.find(unnamed)) function.erase(at, unnamed.size());
   if (function.find("operator") != std::string::npos || function.find("lambda") != std::string::npos) return function;
   int depth = 0;
   for (std::size_t at = function.size(); at-- > 0;) {

@@ -75,8 +75,10 @@ std::vector<frame::line> frame::rates(bool by_process) const {
 std::string frame::first_line(const terminal& on) const {
   const auto alive = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.alive; });
   const auto waiting = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.waiting_for.has_value(); });
-  const std::string text = printable(fmt::format("segment {}{}: {} threads alive, {} waiting, {} objects, {} owner deaths", view_.name(),
-                                                 view_.has_name() ? "" : " (removed)", alive, waiting, view_.object_count(), view_.death_count()));
+  const auto counted = [](auto number, const char* one) { return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s"); };
+  const std::string text =
+      printable(fmt::format("segment {}{}: {} alive, {} waiting, {}, {}", view_.name(), view_.has_name() ? "" : " (removed)",
+                            counted(alive, "thread"), waiting, counted(view_.object_count(), "object"), counted(view_.death_count(), "owner death")));
   return coloured(cut_to(text, on.width), view_.has_name() ? tone::plain : tone::warning, on);
 }
 
@@ -124,18 +126,18 @@ std::vector<std::string> frame::holders(const terminal& on) {
     const auto waiters = std::count_if(threads_.begin(), threads_.end(), [&](const auto& t) { return t.waiting_for == offset; });
     const double seconds = std::chrono::duration<double>(each.time).count();
     made.add({seconds > 0 ? cell(fmt::format("{:.1f} s", seconds), seconds) : cell::none(), looks::mutex_name(view_.lock_at(offset)),
-              looks::thread_name(each.by->pid, each.by->tid, each.by->command_name, each.by->thread_name), waiters,
-              sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
+              looks::thread_name(each.by->pid, each.by->tid, each.by->command_name, each.by->thread_name) + (each.by->alive ? "" : " (dead)"),
+              waiters, sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
   }
   return lines_of(made.as_text({}, on));
 }
 
-// A third of the screen for the holders, at least; what they leave goes to the threads.
+// A third of the screen for the holders, at least, and one of them beside the headings; what they leave goes to the threads.
 std::vector<std::string> frame::lines(const terminal& on, bool by_process) {
   std::vector<std::string> all{first_line(on), ""};
   std::vector<std::string> threads = activity(on, by_process), held = holders(on);
   const std::size_t room = on.height > all.size() + 1 ? on.height - all.size() - 1 : 0;
-  const std::size_t for_held = std::min(held.size(), std::max(room / 3, room - std::min(room, threads.size())));
+  const std::size_t for_held = std::min(held.size(), std::max({room / 3, std::min<std::size_t>(room / 2, 2), room - std::min(room, threads.size())}));
   threads.resize(std::min(threads.size(), room - for_held));
   held.resize(for_held);
   all.insert(all.end(), threads.begin(), threads.end());
