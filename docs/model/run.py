@@ -54,6 +54,8 @@ HOLDS = {
         ("condition", "-DNC=2 -DNPR=2 -DALL"),
         ("condition_deaths", "-DNC=2 -DNPR=2 -DDEATH=1 -DMOD=8"),
     ],
+    "shared.pml": [("shared", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2")],
+    "drain.pml": [("drain", ""), ("drain_membarrier", "-DFENCE -DNOSLICE")],
     "permit.pml": [
         ("permit", "-DNT=2 -DNR=2 -DMAXD=0"),
         ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
@@ -77,6 +79,7 @@ FULL = {
         ("adopt_two_deaths", "-DROUNDS=1 -DDEATHS=2 -DLOST=1"),
     ],
     "condition.pml": [("condition_three_producers", "-DNC=2 -DNPR=3")],
+    "shared.pml": [("shared_two_deaths", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2")],
     "permit.pml": [("permit_two_deaths", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE")],
     "queue.pml": [("queue_two_consumers_and_deaths", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE")],
 }
@@ -127,6 +130,21 @@ MUTANTS = {
         ("NO_SECOND_WAKE", "-DNC=3 -DNPR=3", "a cleared bit is followed by a wake of all"),
         ("CLEAR_BIT", "-DNC=3 -DNPR=3", "the bit stays when one of several sleepers was woken"),
         ("MARK_LATE", "-DNC=3 -DNPR=3", "a waiter marks the bit while it holds the mutex"),
+    ],
+    "shared.pml": [
+        ("LOOK_BEFORE_MARK", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a reader marks itself before it looks at the gate"),
+        ("NAME_BEFORE_DRAIN", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2", "a writer names itself after the drain"),
+        ("KEEP_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a claim empties the marks"),
+        ("SKIP_DRAIN", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2", "the drain is made whoever closed the gate"),
+        ("OPEN_EARLY", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "the gate opens after the state is free"),
+        ("MARK_LATE", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a reader marks itself before it gives the writers' mutex back"),
+        ("COUNT_LATE", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a record is counted before its first mark"),
+        ("TRUST_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "marks of the dead are void"),
+        ("OPEN_ON_ERROR", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "the gate stays closed while the state is not consistent"),
+    ],
+    "drain.pml": [
+        ("NOTHING", "-DNOSLICE", "a plain store that unmarks needs a sleep that ends by itself"),
+        ("STORE_GATE", "-DFENCE -DNOSLICE", "a reader that leaves exchanges the gate"),
     ],
     "permit.pml": [
         ("RECORD_ONLY", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a permit names its holder's life, not only its record"),

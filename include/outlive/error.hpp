@@ -41,6 +41,7 @@ enum class errc {
   deadlock,        // the calling thread holds the mutex already
   not_owner,       // unlock by a thread that does not hold the mutex (a forked child never does)
   in_repair,       // lock() inside a repair: two heirs would wait for each other
+  no_membarrier,   // the segment's shared mutexes need the system call membarrier, which this process may not call
   // owner death
   owner_died_unrepaired,  // the owner died, and this process has no repair for the lock
   not_recoverable,        // repairs failed or died as often as the segment allows

@@ -9,6 +9,8 @@
 //   auto& accounts = seg.find_or_construct<outlive::guarded<bank>>("accounts", "account");
 //   { auto x = accounts.lock(); x->a -= 1; x->b += 1; }
 //
+// With outlive::robust_shared_mutex as the second argument many can read at a time: lock_shared() gives a guard to a const T.
+//
 // T lives in shared memory and is read by processes that have it mapped elsewhere: no pointers, no references, no virtual
 // functions, no std::string, nothing that owns memory of one process.
 #pragma once
@@ -25,15 +27,18 @@
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
+#include <outlive/robust_shared_mutex.hpp>
 #include <outlive/segment.hpp>
 
 namespace outlive {
 
-template <class T>
+template <class T, class Mutex = robust_mutex>
 class guarded {
+  static_assert(std::is_same_v<Mutex, robust_mutex> || std::is_same_v<Mutex, robust_shared_mutex>, "the mutex is one that repairs");
   static_assert(!std::is_reference_v<T> && !std::is_pointer_v<T>, "a pointer means nothing to another process");
   static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
   static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
+  static constexpr bool is_shared = std::is_same_v<Mutex, robust_shared_mutex>;
 
  public:
   // The hold on the mutex, and the way to the value. Movable; gives the mutex back when it ends. It belongs to the
@@ -83,11 +88,53 @@ class guarded {
     bool holds_ = false;
   };
 
+  // The shared hold, and the way to read the value: like guard. With a robust_shared_mutex only.
+  class [[nodiscard]] shared_guard {
+   public:
+    shared_guard() noexcept = default;
+    shared_guard(shared_guard&& other) noexcept : object_(std::exchange(other.object_, nullptr)), holds_(std::exchange(other.holds_, false)) {}
+    shared_guard& operator=(shared_guard&& other) {
+      if (this != &other) {
+        release();
+        object_ = std::exchange(other.object_, nullptr);
+        holds_ = std::exchange(other.holds_, false);
+      }
+      return *this;
+    }
+    ~shared_guard() { release(); }
+
+    // Requires: the guard holds.
+    const T* operator->() const noexcept { return std::addressof(object_->value_); }
+    const T& operator*() const noexcept { return object_->value_; }
+    explicit operator bool() const noexcept { return holds_; }
+    // Gives the mutex back before the guard ends. Errors: errc::not_owner.
+    void unlock() {
+      if (std::exchange(holds_, false)) object_->mutex_.unlock_shared();
+    }
+    // Acquires the mutex shared again. Errors: as robust_shared_mutex::lock_shared(), then the guard holds nothing; errc::deadlock when it holds,
+    // errc::not_owner when it is nobody's guard.
+    [[gnu::always_inline]] void lock() {
+      if (object_ == nullptr) throw std::system_error(make_error_code(errc::not_owner), "guard: found it without an object, expected one to lock");
+      if (holds_) throw std::system_error(make_error_code(errc::deadlock), "guard: found it holding its mutex already, expected it not to");
+      object_->mutex_.lock_shared();
+      holds_ = true;
+    }
+
+   private:
+    friend class guarded;
+    shared_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
+    void release() noexcept {
+      if (std::exchange(holds_, false)) object_->mutex_.release_shared();
+    }
+    guarded* object_ = nullptr;
+    bool holds_ = false;
+  };
+
   // Makes the mutex, of the lock class given, and T(args...).
   // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
-      : mutex_(lock_class, detail::guarded_type_of<T>()), value_(detail::make<T>(std::forward<Args>(args)...)) {}
+      : mutex_(lock_class, detail::guarded_type_of<T, Mutex>()), value_(detail::make<T>(std::forward<Args>(args)...)) {}
 
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
@@ -124,26 +171,48 @@ class guarded {
     return guard(this, mutex_.try_lock_until(deadline, error));
   }
 
+  // The same, shared: for many readers at a time. With a robust_shared_mutex only. Errors and blocking: as robust_shared_mutex::lock_shared().
+  [[gnu::always_inline]] shared_guard lock_shared() requires is_shared {
+    mutex_.lock_shared();
+    return shared_guard(this, true);
+  }
+  [[gnu::always_inline]] shared_guard lock_shared(std::error_code& error) requires is_shared {
+    mutex_.lock_shared(error);
+    return shared_guard(this, !error);
+  }
+  [[gnu::always_inline]] shared_guard try_lock_shared() requires is_shared { return shared_guard(this, mutex_.try_lock_shared()); }
+  [[gnu::always_inline]] shared_guard try_lock_shared(std::error_code& error) requires is_shared {
+    return shared_guard(this, mutex_.try_lock_shared(error));
+  }
+  template <class Rep, class Period>
+  [[gnu::always_inline]] shared_guard try_lock_shared_for(const std::chrono::duration<Rep, Period>& timeout) requires is_shared {
+    return shared_guard(this, mutex_.try_lock_shared_for(timeout));
+  }
+  template <class Clock, class Duration>
+  [[gnu::always_inline]] shared_guard try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& deadline) requires is_shared {
+    return shared_guard(this, mutex_.try_lock_shared_until(deadline));
+  }
+
   // The mutex alone, for std::scoped_lock over several; then unguarded() is the way to the value.
-  [[nodiscard]] robust_mutex& mutex() noexcept { return mutex_; }
-  [[nodiscard]] const robust_mutex& mutex() const noexcept { return mutex_; }
+  [[nodiscard]] Mutex& mutex() noexcept { return mutex_; }
+  [[nodiscard]] const Mutex& mutex() const noexcept { return mutex_; }
   // Requires: the calling thread holds mutex(), or nobody else can have the object yet.
   [[nodiscard]] T& unguarded() noexcept { return value_; }
   [[nodiscard]] const T& unguarded() const noexcept { return value_; }
 
   // Where the value lies in the object; part of the lock class's entry in the segment.
-  [[nodiscard]] static constexpr std::size_t value_offset() noexcept { return (sizeof(robust_mutex) + alignof(T) - 1) / alignof(T) * alignof(T); }
+  [[nodiscard]] static constexpr std::size_t value_offset() noexcept { return (sizeof(Mutex) + alignof(T) - 1) / alignof(T) * alignof(T); }
 
  private:
-  robust_mutex mutex_;
+  Mutex mutex_;
   T value_;
 };
 
 namespace detail {
-template <class T>
+template <class T, class Mutex>
 guarded_type guarded_type_of() noexcept {
   const object_type type = object_type_of<T>();
-  return {type.name, type.hash, guarded<T>::value_offset()};
+  return {type.name, type.hash, guarded<T, Mutex>::value_offset()};
 }
 }  // namespace detail
 

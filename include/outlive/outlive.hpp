@@ -15,6 +15,7 @@
 #include <outlive/reset.hpp>
 #include <outlive/robust_condition_variable.hpp>
 #include <outlive/robust_mutex.hpp>
+#include <outlive/robust_shared_mutex.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/supervisor.hpp>
 #include <outlive/thread_stack.hpp>

@@ -29,7 +29,7 @@ namespace outlive {
 
 class robust_mutex;
 class segment;
-template <class T>
+template <class T, class Mutex>
 class guarded;
 
 enum class repair_result : bool { failed = false, repaired = true };
@@ -85,22 +85,22 @@ OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair
 OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback);
 
 namespace detail {
-template <class T>
+template <class T, class Mutex = robust_mutex>
 [[nodiscard]] guarded_type guarded_type_of() noexcept;  // in guarded.hpp
 // The typed form, with T taken off: the library checks that the class guards a T, and hands out the value's address.
 OUTLIVE_API repair_registration on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
                                                        std::function<repair_result(void*, const owner_death&)> callback);
 }  // namespace detail
 
-// Registers the repair of all guarded<T> of a lock class: callback(T& value, const owner_death&).
+// Registers the repair of all guarded<T, Mutex> of a lock class: callback(T& value, const owner_death&).
 // Errors: as above, and errc::type_mismatch when the class guards another type.
-template <class T, class Callback>
+template <class T, class Mutex = robust_mutex, class Callback>
 repair_registration on_owner_death(const segment& where, std::string_view lock_class, Callback callback) {
   static_assert(std::is_invocable_r_v<repair_result, Callback&, T&, const owner_death&>,
                 "the repair is called as repair_result(T&, const owner_death&)");
-  static_assert(sizeof(guarded<T>) > 0, "include <outlive/guarded.hpp>");
+  static_assert(sizeof(guarded<T, Mutex>) > 0, "include <outlive/guarded.hpp>");
   return detail::on_guarded_owner_death(
-      where, lock_class, detail::guarded_type_of<T>(),
+      where, lock_class, detail::guarded_type_of<T, Mutex>(),
       [callback = std::move(callback)](void* value, const owner_death& death) mutable { return callback(*static_cast<T*>(value), death); });
 }
 

@@ -40,13 +40,13 @@ struct repairs_plugin {
   std::vector<repair_registration> repairs;  // kept for as long as the tool works on the segment
   std::vector<rebuild> rebuilds;
 
-  // Adds the rebuild of a class of guarded<T>: callback(T& value, const owner_death&). Requires: the class guards a T, which a repair of it that was
+  // Adds the rebuild of a class of guarded<T, Mutex>: callback(T& value, const owner_death&). Requires: the class guards a T, which a repair of it that was
   // registered for T has checked.
-  template <class T, class Callback>
+  template <class T, class Mutex = robust_mutex, class Callback>
   void on_reset(std::string lock_class, Callback callback) {
     rebuilds.push_back({std::move(lock_class), [callback = std::move(callback)](const owner_death& death) mutable -> repair_result {
                           auto* const object = reinterpret_cast<char*>(const_cast<robust_mutex*>(&death.mutex()));
-                          return callback(*reinterpret_cast<T*>(object + guarded<T>::value_offset()), death);
+                          return callback(*reinterpret_cast<T*>(object + guarded<T, Mutex>::value_offset()), death);
                         }});
   }
 };

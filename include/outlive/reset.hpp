@@ -27,11 +27,12 @@ namespace outlive {
 // On death: in rebuild, the mutex is under repair by a dead heir: where attempts are left the next locker repairs it, otherwise it is
 //   not recoverable again. Before rebuild nothing has changed; after it the mutex is consistent.
 OUTLIVE_API bool reset(robust_mutex& mutex, const repair_callback& rebuild);
+OUTLIVE_API bool reset(robust_shared_mutex& mutex, const repair_callback& rebuild);
 
-// The same for a guarded<T>: rebuild(T& value, const owner_death&).
-template <class T, class Rebuild>
+// The same for a guarded<T, Mutex>: rebuild(T& value, const owner_death&).
+template <class T, class Mutex, class Rebuild>
 requires std::is_invocable_r_v<repair_result, Rebuild&, T&, const owner_death&>
-bool reset(guarded<T>& object, Rebuild rebuild) {
+bool reset(guarded<T, Mutex>& object, Rebuild rebuild) {
   return reset(object.mutex(), [&](const owner_death& death) -> repair_result { return rebuild(object.unguarded(), death); });
 }
 

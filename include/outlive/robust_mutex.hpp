@@ -37,11 +37,13 @@
 #include <string_view>
 #include <system_error>
 
+#include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
 
 namespace outlive {
 
-template <class T>
+class robust_shared_mutex;
+template <class T, class Mutex>
 class guarded;
 
 namespace detail {
@@ -90,20 +92,20 @@ class alignas(64) robust_mutex {
   // These four are inlined even without optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_deadline(deadline_after(timeout));
+    return try_lock_deadline(detail::deadline_after(timeout));
   }
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_deadline(deadline_after(timeout), error);
+    return try_lock_deadline(detail::deadline_after(timeout), error);
   }
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_deadline(steady(deadline));
+    return try_lock_deadline(detail::steady_deadline(deadline));
   }
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_deadline(steady(deadline), error);
+    return try_lock_deadline(detail::steady_deadline(deadline), error);
   }
 
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it.
@@ -118,31 +120,13 @@ class alignas(64) robust_mutex {
 
  private:
   friend struct detail::lock_access;
-  template <class>
+  friend class robust_shared_mutex;
+  template <class, class>
   friend class guarded;
-  using steady_point = std::chrono::steady_clock::time_point;
-
-  template <class Rep, class Period>
-  static steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
-    const auto now = std::chrono::steady_clock::now();
-    // Longer than a year counts as for ever; this also keeps the sum below from overflowing.
-    // As seconds in floating point: an hour in picoseconds overflows 64 bits.
-    using seconds = std::chrono::duration<double>;
-    if (seconds(timeout) >= seconds(std::chrono::hours(24 * 365))) return steady_point::max();
-    if (timeout <= timeout.zero()) return now;
-    return now + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
-  }
-  template <class Clock, class Duration>
-  static steady_point steady(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
-    const auto now = Clock::now();
-    return deadline <= now ? std::chrono::steady_clock::now() : deadline_after(deadline - now);
-  }
-  static steady_point steady(const steady_point& deadline) noexcept { return deadline; }
-
   // unlock() for destructors: where there is nothing to give back, it gives nothing back.
   OUTLIVE_API void release() noexcept;
-  OUTLIVE_API bool try_lock_deadline(steady_point deadline);
-  OUTLIVE_API bool try_lock_deadline(steady_point deadline, std::error_code& error);
+  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline);
+  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline, std::error_code& error);
 
   // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
   pthread_mutex_t native_;

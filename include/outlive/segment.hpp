@@ -26,6 +26,13 @@
 
 namespace outlive {
 
+// How readers of shared mutexes tell writers of themselves: the same in all processes of a segment, so it is chosen when the segment is made.
+enum class reader_marks : std::uint8_t {
+  automatic,   // membarrier, where the process that makes the segment may call it, else locked
+  membarrier,  // by plain stores; a writer makes them visible by the system call membarrier. Reading is cheap, writing costs a system call.
+  locked,      // by locked exchanges. For processes whose seccomp filter does not allow membarrier.
+};
+
 struct segment_options {
   // For a segment that is created; open() takes them from the segment.
   std::size_t size = std::size_t{1} << 20;  // bytes for objects and their names; all of it is reserved at creation
@@ -35,7 +42,8 @@ struct segment_options {
   std::uint32_t max_held = 64;              // mutexes that a thread can hold at one time; at most 1,900
   std::uint32_t attempts = 3;               // repairs of one death that may start before it is not recoverable; at most 63
   std::uint32_t lock_classes = 256;         // names of lock classes and of object types
-  unsigned mode = 0600;                     // permissions of the file
+  reader_marks readers = reader_marks::automatic;
+  unsigned mode = 0600;  // permissions of the file
 
   // For open() too: whose file it must be; the default is the effective user. A supervisor that runs as root names its
   // worker's user here.
@@ -96,7 +104,7 @@ class segment {
  public:
   // Makes a segment. Requires: `name` has 1 to 200 bytes and no slash.
   // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), std::errc::invalid_argument for an
-  //   option out of its range, the system's errors. Nothing is left behind on an error, nor by a death at any time.
+  //   option out of its range, no_membarrier where options.readers asks for it, the system's errors. Nothing is left behind on an error, nor by a death at any time.
   [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});
 
   // Opens a segment. Of the options it heeds mode and expected_owner.

@@ -73,6 +73,8 @@ struct viewed_lock {
   pid_t holder_tid = 0;                 // 0: nobody has it, or the kernel has marked it
   bool holder_died = false;             // it is in the hands of a dead thread: the next locker, or recover(), becomes the heir
   bool orphaned = false;                // and the kernel has not marked it, so that it must be adopted
+  bool shared = false;                  // a robust_shared_mutex: all of the above is of its writers
+  std::uint32_t readers = 0;            // threads that hold it shared
   bool waited_for = false;              // as the kernel sees it; may be true for a while after the last waiter went
 };
 

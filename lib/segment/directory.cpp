@@ -9,6 +9,7 @@
 #include "segment/failure.hpp"
 #include "segment/index.hpp"
 #include "segment/lock_state.hpp"
+#include "segment/marks.hpp"
 #include "segment/names.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/fork_epoch.hpp"
@@ -140,6 +141,7 @@ bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
   const auto view = where.lock_at(where.offset_of(object));
   if (view.lock == nullptr) return false;
   if (view.native && (native_mutex::word(view.lock->native) & native_mutex::tid_mask) != 0) return true;
+  if (view.shared && count_readers(where, mark_id(where.offset_of(object))) != 0) return true;
   return bool{lock_state(view.lock->state.load(std::memory_order_acquire)).holder()};
 }
 

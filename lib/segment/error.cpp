@@ -32,6 +32,7 @@ const char* text_of(errc code) noexcept {
     case errc::deadlock: return "this thread holds the mutex already";
     case errc::not_owner: return "this thread does not hold the mutex";
     case errc::in_repair: return "not allowed inside a repair";
+    case errc::no_membarrier: return "the system call membarrier is not allowed";
     case errc::owner_died_unrepaired: return "the owner died, and this process has no repair";
     case errc::not_recoverable: return "not recoverable: the attempts to repair it are used up";
     case errc::repair_failed: return "the owner died, and the repair failed";

@@ -10,6 +10,7 @@
 #include "segment/hash.hpp"
 #include "segment/lock_state.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
 
@@ -24,7 +25,7 @@ constexpr std::uint32_t max_names = 0xffff;
 constexpr std::uint64_t max_object_bytes = std::uint64_t{1} << 37;  // lines must fit into 32 bits
 constexpr std::uint32_t max_held_limit = 1'900;                     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
 
-constexpr std::uint32_t known_features = 0;
+constexpr std::uint32_t known_features = feature_plain_marks;
 
 #if defined(__x86_64__)
 constexpr std::uint64_t architecture = 0x3e;  // as ELF's e_machine
@@ -75,6 +76,17 @@ std::string octal(unsigned mode) {
   return text;
 }
 
+bool has_plain_marks(std::string_view name, reader_marks wish) {
+  if (wish == reader_marks::locked) return false;
+  const bool allowed = membarrier::is_allowed();
+  if (wish == reader_marks::membarrier && !allowed) {
+    fail(errc::no_membarrier, "segment \"" + std::string(name) +
+                                  "\": found that this process may not call membarrier (a seccomp filter?), expected that it may, or "
+                                  "segment_options::readers to be automatic or locked");
+  }
+  return allowed;
+}
+
 }  // namespace
 
 std::uint64_t abi_signature() noexcept {
@@ -105,7 +117,7 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   segment_constants made{};
   made.magic = segment_magic;
   made.version = format_version;
-  made.features = known_features;
+  made.features = has_plain_marks(name, options.readers) ? feature_plain_marks : 0;
   made.abi = abi_signature();
   made.object_bytes = region_layout::round_up(options.size, 4096);
   made.pid_namespace = pid_namespace_inode();
@@ -143,6 +155,7 @@ segment_options options_of(const segment_constants& constants) noexcept {
   options.max_held = constants.max_held;
   options.attempts = constants.attempts;
   options.lock_classes = constants.lock_classes;
+  options.readers = (constants.features & feature_plain_marks) != 0 ? reader_marks::membarrier : reader_marks::locked;
   options.mode = constants.mode;
   return options;
 }

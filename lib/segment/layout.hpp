@@ -24,6 +24,11 @@ namespace outlive::detail {
 inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
 inline constexpr std::uint32_t format_version = 1;
 
+// ---- features ---------------------------------------------------------------------------------------------------------
+// Readers of shared mutexes mark themselves by plain stores, and writers order them by the system call membarrier. Without it, by locked exchanges.
+// All processes must do the same.
+inline constexpr std::uint32_t feature_plain_marks = 1;
+
 // ---- header -----------------------------------------------------------------------------------------------------------
 struct segment_constants {
   std::uint64_t magic;
@@ -139,8 +144,18 @@ static_assert(offsetof(thread_record, start_time) == 64 && offsetof(thread_recor
 // Records that are kept for recovery under pressure, beside `threads` (U3).
 inline constexpr std::uint32_t spare_records = 2;
 
-// One line of marks and one of spill for each record: room for the shared mutex.
-inline constexpr std::size_t marks_bytes = 128;
+// ---- marks ------------------------------------------------------------------------------------------------------------
+// Which shared mutexes a record's thread holds shared. A mutex has an id, its offset in lines; its mark is slot id % 16 of the record, or stands in one of
+// the record's spilled marks, and then that slot has the bit `mark_spilled`: for a second mutex with the same remainder, or for one held twice.
+// A mark stays where it is until it goes. It counts while the record's thread lives.
+inline constexpr std::size_t mark_slots = 16;
+inline constexpr std::uint32_t mark_spilled = std::uint32_t{1} << 31;
+struct alignas(cache_line) mark_line {
+  shared_u32 at[mark_slots];  // (R)
+};
+static_assert(sizeof(mark_line) == cache_line);
+// The slots of all records, then the spilled marks of all records: a writer looks at the slots of all, and at the rest of few.
+inline constexpr std::size_t marks_bytes = 2 * sizeof(mark_line);
 
 // ---- names: lock classes and object types -----------------------------------------------------------------------------
 inline constexpr std::size_t max_class_bytes = 63;

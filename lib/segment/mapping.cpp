@@ -107,8 +107,9 @@ mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {
   if (offset % cache_line != 0 || offset < layout_.objects || offset > size() - cache_line) return {};
   auto* const lock = reinterpret_cast<lock_bytes*>(base_ + offset);
   const std::uint32_t magic = lock->magic.load(std::memory_order_relaxed);  // constant while the lock lives
-  if (magic == native_lock_magic) return {lock, native_mutex::is_intact(lock->native)};
-  if (magic == fast_lock_magic) return {lock, false};
+  if (magic == native_lock_magic) return {lock, native_mutex::is_intact(lock->native), false};
+  if (magic == shared_lock_magic && offset <= size() - sizeof(shared_lock_bytes)) return {lock, native_mutex::is_intact(lock->native), true};
+  if (magic == fast_lock_magic) return {lock, false, false};
   return {};
 }
 

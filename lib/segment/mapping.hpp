@@ -36,6 +36,9 @@ class mapping : public std::enable_shared_from_this<mapping> {
     return *reinterpret_cast<thread_record*>(base_ + layout_.records + index * layout_.record_stride);
   }
   [[nodiscard]] held_entry* held(std::uint32_t index) const noexcept { return reinterpret_cast<held_entry*>(&record(index) + 1); }
+  [[nodiscard]] mark_line& mark_slots_of(std::uint32_t index) const noexcept { return region<mark_line>(layout_.marks)[index]; }
+  [[nodiscard]] mark_line& spilled_marks_of(std::uint32_t index) const noexcept { return region<mark_line>(layout_.marks)[record_count() + index]; }
+  [[nodiscard]] bool has_plain_marks() const noexcept { return (constants_.features & feature_plain_marks) != 0; }
   [[nodiscard]] crash_note& crash_at(std::uint32_t index) const noexcept { return region<crash_note>(layout_.crashes)[index]; }
   [[nodiscard]] participant& participant_at(std::uint32_t index) const noexcept { return region<participant>(layout_.participants)[index]; }
   [[nodiscard]] name_entry& name_at(std::uint32_t index) const noexcept { return region<name_entry>(layout_.names)[index]; }
@@ -50,10 +53,11 @@ class mapping : public std::enable_shared_from_this<mapping> {
     return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_);
   }
   // The lock at an offset that came out of shared memory; nullptr unless a lock of a known kind lies there. `native` tells
-  // whether pthread calls may be made on it.
+  // whether pthread calls may be made on it. `shared`: it is that of a shared mutex's writers.
   struct lock_view {
     lock_bytes* lock = nullptr;
     bool native = false;
+    bool shared = false;
   };
   [[nodiscard]] lock_view lock_at(std::uint64_t offset) const noexcept;
 

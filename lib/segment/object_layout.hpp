@@ -34,6 +34,20 @@ struct alignas(cache_line) lock_bytes {
 };
 static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
 
+// ---- robust shared mutex: the bytes of outlive::robust_shared_mutex ---------------------------------------------------
+inline constexpr std::uint32_t shared_lock_magic = 0x64726873;  // "shrd": the first line is a robust mutex, for its writers
+
+// gate and state are two words: the gate closes before the writer waits for readers, the state says that it is inside only after.
+inline constexpr std::uint32_t gate_open = 1;  // a reader that finds it so after it has marked itself is inside; zeroed memory is no open gate
+inline constexpr std::uint32_t gate_closed = 2;
+inline constexpr std::uint32_t gate_awaited = 3;  // closed, and a writer sleeps on this word until readers have left
+
+struct shared_lock_bytes {
+  lock_bytes writers;
+  alignas(cache_line) shared_u32 gate;  // (L) of the native mutex; and from awaited to closed by a reader that leaves
+};
+static_assert(sizeof(shared_lock_bytes) == 2 * cache_line && std::is_standard_layout_v<shared_lock_bytes>);
+
 // ---- robust condition variable: the bytes of outlive::robust_condition_variable ---------------------------------------
 inline constexpr std::uint32_t condition_magic = 0x646e6f63;       // "cond"
 inline constexpr std::uint32_t dead_condition_magic = 0x646e6364;  // "dcnd": destroyed

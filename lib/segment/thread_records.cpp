@@ -27,7 +27,11 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   crash_barrier();                                      // a generation of its own before the entries of the old one go
   held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
-  crash_barrier();  // empty entries before an identity that they would accuse
+  // Whoever had the record before may have died reading: its marks are void while the tid below is not this thread's, and gone when it is.
+  for (mark_line* line : {&where.mark_slots_of(index), &where.spilled_marks_of(index)}) {
+    for (shared_u32& mark : line->at) mark.store(0, std::memory_order_relaxed);
+  }
+  crash_barrier();  // empty entries, no marks, before an identity that they would accuse
   record.pid.store(static_cast<std::uint32_t>(current_pid()), std::memory_order_relaxed);
   record.start_time.store(start_time_of(current_tid()), std::memory_order_relaxed);
   record.participant.store(participant, std::memory_order_relaxed);
@@ -99,7 +103,7 @@ bool is_dead(const thread_record& record) noexcept {
 
 bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept {
   if (place == 0) return false;
-  const auto [lock, native] = where.lock_at(place & held_offset_mask);
+  const auto [lock, native, shared] = where.lock_at(place & held_offset_mask);
   if (lock == nullptr) return false;
   const thread_record& record = where.record(index);
   const auto generation = static_cast<std::uint32_t>(record.generation.load(std::memory_order_relaxed));

@@ -44,7 +44,7 @@ void end_of_thread() {
   this_thread::deactivate();
   attachment** link = &first_attachment;
   while (attachment* const each = *link) {
-    if (each->top != each->held) {
+    if (each->top != each->held || each->has_marks()) {
       link = &each->next;
       continue;
     }
@@ -65,6 +65,15 @@ void end_of_thread() {
 }
 
 }  // namespace
+
+bool attachment::has_marks() const noexcept {
+  for (const mark_line* line : {&where->mark_slots_of(index), &where->spilled_marks_of(index)}) {
+    for (const shared_u32& mark : line->at) {
+      if (mark.load(std::memory_order_relaxed) != 0) return true;
+    }
+  }
+  return false;
+}
 
 constinit thread_local thread_slot current_slot{&nobodys_slot, nullptr, nullptr, nullptr, 0, nullptr, nullptr};
 
@@ -138,6 +147,8 @@ void activate(attachment& which) noexcept {
   slot.record = which.record;
   slot.base = which.where->base();
   slot.current = &which;
+  slot.wiped->marks = which.may_mark ? &which.where->mark_slots_of(which.index) : nullptr;
+  slot.wiped->plain_marks = which.where->has_plain_marks();
   // Last: a signal handler that looks in between finds a slot that is off.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.wiped->size = which.where->size();

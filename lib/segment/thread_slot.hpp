@@ -24,23 +24,35 @@ struct attachment {
   held_entry* top = nullptr;   // first free entry; the slot's copy counts while the slot is on this segment
   std::uint32_t named_by = 0;  // words of permits and jobs that name the record as their holder: with one, it is not idle
   std::uint64_t me = 0;        // {me, consistent}: the word of a lock that this thread is in
+  bool may_mark = false;       // marks of the record reach writers
   attachment* next = nullptr;
   attachment* next_kept = nullptr;  // once its thread has ended while holding
   bool kept = false;
 
   // Whether the record may be given back. Requires: the slot is not on this segment.
-  [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0; }
+  [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0 && !has_marks(); }
+  // Whether the thread holds a shared mutex shared.
+  [[nodiscard]] bool has_marks() const noexcept;
   [[nodiscard]] record_id id() const noexcept {
     const lock_state state(me);
     return state.holder();
   }
 };
 
+// To be called while the thread has the native mutex, of each that it acquires, also of one that it gives back at once: an adopter takes an unchanged
+// count for "has not had a native mutex in between" (adoption.cpp).
+inline void count_acquisition(const attachment& mine) noexcept {
+  shared_u64& count = mine.record->acquisitions;
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 // Zero in a forked child.
 struct alignas(cache_line) wiped_slot {
   std::uint64_t size;     // of the segment that the slot is on; 0: on none
   std::uint32_t repairs;  // how many repairs the thread is in
   std::uint32_t in_use;   // 0 before the thread's first use, and after a fork: then nothing in the slot counts
+  mark_line* marks;       // of the thread's record; nullptr while it may not mark
+  bool plain_marks;       // whether it does so by plain stores
 };
 static_assert(sizeof(wiped_slot) == wiped_line_bytes);
 

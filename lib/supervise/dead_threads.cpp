@@ -23,7 +23,7 @@ bool has_died(const thread_record& record) noexcept {
 void wake_waiters(const mapping& where, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
     for (const auto& entry : record.entries) {
-      const auto [lock, native] = where.lock_at(entry.offset);
+      const auto [lock, native, shared] = where.lock_at(entry.offset);
       if (lock != nullptr && native) native_mutex::wake_one(lock->native);
     }
   }

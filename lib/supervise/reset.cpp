@@ -62,4 +62,8 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   return result.repaired;
 }
 
+bool reset(robust_shared_mutex& mutex, const repair_callback& rebuild) {
+  return reset(const_cast<robust_mutex&>(mutex.writers()), rebuild);
+}
+
 }  // namespace outlive

@@ -4,6 +4,7 @@
 
 #include <outlive/error.hpp>
 
+#include "segment/marks.hpp"
 #include "segment/names.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/native_mutex.hpp"
@@ -112,7 +113,7 @@ bool living_threads::is_dead(const mapping& where, std::uint32_t index) {
 viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads& living) {
   viewed_lock seen;
   seen.offset = offset;
-  const auto [lock, native] = where.lock_at(offset);
+  const auto [lock, native, shared] = where.lock_at(offset);
   if (lock == nullptr) return seen;
   seen.lock_class = names::text_of(where, __atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED));
   if (!native) return seen;
@@ -120,6 +121,8 @@ viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads
   read_lock_words(words, *lock);
   seen.condition = condition_of(words.state);
   seen.attempts = words.state.attempts();
+  if (shared) seen.readers = count_readers(where, mark_id(offset));
+  seen.shared = shared;
   tell_holder(seen, where, words, living);
   return seen;
 }

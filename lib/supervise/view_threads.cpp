@@ -29,7 +29,7 @@ struct standing {
 };
 
 standing standing_at(const mapping& where, const viewed_thread& thread, std::uint64_t offset) noexcept {
-  const auto [lock, native] = where.lock_at(offset);
+  const auto [lock, native, shared] = where.lock_at(offset);
   lock_words words;
   if (lock == nullptr || !native || !read_lock_words(words, *lock)) return {};
   const record_id me{thread.record + 1, static_cast<std::uint32_t>(thread.generation & holder_generation_mask)};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <system_error>
 
@@ -32,5 +33,31 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long);
 
 // Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
 std::error_code release(lock_bytes& lock) noexcept;
+
+// ---- the steps of it, for locks that do more between them --------------------------------------------------------------
+
+// Who wants a lock, and where the lock is; or why it may not be had.
+struct approach {
+  attachment* mine = nullptr;
+  std::uint64_t offset = 0;
+  std::error_code error;
+};
+
+// Takes the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind of lock is expected.
+approach approach_lock(lock_bytes& lock, bool shared, const patience& how_long);
+
+// Whether the state says that the calling thread is inside, or repairs.
+bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
+
+// The fast path works on this segment from now on, unless the thread is in a repair.
+void put_slot_on(attachment& mine) noexcept;
+
+// From an entry in the held list, and what the native trylock said, to a consistent mutex, waiting if need be. Where it ended otherwise, the thread
+// has nothing in hand, and the slot is on.
+struct taking {
+  bool taken = false;
+  acquisition ended;
+};
+taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const patience& how_long, once_consistent then);
 
 }  // namespace outlive::detail

@@ -49,9 +49,7 @@ void make_natively_consistent(const arrival& at) noexcept {
 }
 
 settled leave(const arrival& at, std::error_code error) noexcept {
-  // Counted, too: an adopter takes an unchanged count for "has not had the native mutex in between".
-  shared_u64& count = at.mine.record->acquisitions;
-  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  count_acquisition(at.mine);
   make_natively_consistent(at);
   native_mutex::unlock(at.lock.native);
   crash_barrier();  // the entry until after the native unlock (U10)
@@ -59,8 +57,8 @@ settled leave(const arrival& at, std::error_code error) noexcept {
   return {error, false, nullptr};
 }
 
-settled enter_or_leave(const arrival& at, bool enter, bool repaired) noexcept {
-  if (!enter) {
+settled go_on(const arrival& at, once_consistent then, bool repaired) noexcept {
+  if (then == once_consistent::leave) {
     settled result = leave(at, {});
     result.repaired = repaired;
     return result;
@@ -70,6 +68,7 @@ settled enter_or_leave(const arrival& at, bool enter, bool repaired) noexcept {
     held_entry* const entry = held_list::find(at.mine, at.offset);
     entry->place.store(at.offset | held_recovered, std::memory_order_relaxed);
   }
+  if (then == once_consistent::keep) return {{}, repaired, nullptr};
   at.lock.state.store(at.mine.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
   return {{}, repaired, nullptr};
@@ -121,10 +120,8 @@ struct rebuild_run {
   void end() noexcept {}
 };
 
-enum class after_repair { enter, leave, leave_and_throw };
-
 template <class Callback>
-settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past, after_repair then) {
+settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past, once_consistent then, bool tells_exceptions) {
   mapping& where = *at.mine.where;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
@@ -139,7 +136,7 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
     // The callback, if it took itself out, and an exception that nobody will see end here, as a part of the repair: they may own the last handle
     // of the segment, whose end gives the record of a thread back that holds nothing. This one has its entry, now and no longer.
     callback.end();
-    if (then == after_repair::leave) outcome.thrown = nullptr;
+    if (!tells_exceptions) outcome.thrown = nullptr;
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
   }
   crash_barrier();  // the repair's last store before the state that vouches for it
@@ -147,7 +144,7 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
   if (outcome.result == repaired) {
     store(at, lock_state(free_consistent));
     log_outcome(where, entry, death_outcome::repaired, took);
-    return enter_or_leave(at, then == after_repair::enter, true);
+    return go_on(at, then, true);
   }
   const bool last = attempts >= where.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {}) : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
@@ -159,9 +156,9 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
 
 }  // namespace
 
-settled settle(const arrival& at, bool enter) {
+settled settle(const arrival& at, once_consistent then) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  if (found.word() == free_consistent) return enter_or_leave(at, enter, false);  // the owner never was inside, or was out already
+  if (found.word() == free_consistent) return go_on(at, then, false);  // the owner never was inside, or was out already
   if (!found.is_valid()) return leave(at, errc::damaged);
   if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
 
@@ -176,14 +173,14 @@ settled settle(const arrival& at, bool enter) {
   gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
   if (used_up) return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
   if (!callback) return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
-  return repair(at, callback, facts, past, enter ? after_repair::enter : after_repair::leave);
+  return repair(at, callback, facts, past, then, then != once_consistent::leave);
 }
 
 // The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild that nothing more was allowed to mend, the next
 // one makes "not recoverable" again.
 settled rebuild(const arrival& at, const repair_callback& callback) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  if (found.word() == free_consistent) return enter_or_leave(at, false, false);
+  if (found.word() == free_consistent) return go_on(at, once_consistent::leave, false);
   if (!found.is_valid()) return leave(at, errc::damaged);
   mapping& where = *at.mine.where;
   inheritance past = read_inheritance(found);
@@ -194,7 +191,7 @@ settled rebuild(const arrival& at, const repair_callback& callback) {
   death_facts facts;
   gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
   rebuild_run run{callback};
-  return repair(at, run, facts, past, after_repair::leave_and_throw);
+  return repair(at, run, facts, past, once_consistent::leave, true);
 }
 
 }  // namespace outlive::detail

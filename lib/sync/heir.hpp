@@ -26,9 +26,16 @@ struct settled {
   std::exception_ptr thrown;  // what the repair threw
 };
 
-// Makes the mutex consistent, by a repair if one is due. `enter`: afterwards the calling thread is inside; otherwise, and on any error, it has given
-// the mutex back and the entry is gone. Ends the thread when the repair does.
-settled settle(const arrival& at, bool enter);
+// What the calling thread does with a mutex that is consistent.
+enum class once_consistent {
+  enter,  // it is inside: the state names it
+  keep,   // it keeps the native mutex, and is not inside: who comes before its own change finds {0, consistent}, and repairs nothing
+  leave,  // it has given the mutex back, and the entry is gone
+};
+
+// Makes the mutex consistent, by a repair if one is due. On any error the calling thread has given the mutex back, and the entry is gone. Ends the
+// thread when the repair does.
+settled settle(const arrival& at, once_consistent then);
 
 // Makes the mutex consistent by `callback` in the place of a repair, whatever condition it is in, and gives it back. What is consistent is left as it
 // is, and then `repaired` is false. Ends the thread when the callback does.

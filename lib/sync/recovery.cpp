@@ -77,7 +77,7 @@ recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint
   told.busy = got.rc == EBUSY && !got.no_room;
   if (got.rc == EBUSY) return told;
   told.adopted = got.adopted;
-  told.result = settle({mine, *got.lock, offset, got.rc}, false);
+  told.result = settle({mine, *got.lock, offset, got.rc}, once_consistent::leave);
   // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
   if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
   return told;
@@ -87,8 +87,7 @@ recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint
 void forget_origin(attachment& mine, std::uint64_t offset) noexcept {
   const taken got = take(mine, offset);
   if (got.rc == EBUSY) return;
-  shared_u64& count = mine.record->acquisitions;
-  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // as in heir.cpp, leave()
+  count_acquisition(mine);
   const lock_state state(got.lock->state.load(std::memory_order_acquire));
   if (state.condition() == lock_condition::unrepaired) {
     got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);

@@ -1,4 +1,3 @@
-// The fast paths of robust_mutex. Counted in instructions by a test: every line here is paid at each lock.
 #include <outlive/robust_mutex.hpp>
 
 #include <cstddef>
@@ -16,6 +15,7 @@
 #include "segment/thread_slot.hpp"
 #include "sync/acquire.hpp"
 #include "sync/failure_text.hpp"
+#include "sync/fast_path.hpp"
 #include "sync/held_list.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -42,35 +42,18 @@ const lock_bytes& bytes_of(const robust_mutex& mutex) noexcept {
   return reinterpret_cast<const lock_bytes&>(mutex);
 }
 
-// What the fast path came to: entered, not tried, or else stopped by what pthread_mutex_trylock() returned, 0 with a state that is not "free" among
-// it. One number, because two cost the fast path a register.
-constexpr int entered = -2;
-constexpr int not_tried = -1;
+constexpr int entered = fast_path::taken;
 
-// Range test, fork check, "has this thread a record" and held limit are the two comparisons at the top: a slot that fork wiped has size 0.
 inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
-  thread_slot& slot = current_slot;
-  const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
-  held_entry* const entry = slot.top;
-  if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]]
-    return not_tried;
-  if (lock.magic.load(std::memory_order_relaxed) != native_lock_magic) [[unlikely]]
-    return not_tried;    // no native call on it
-  slot.top = entry + 1;  // counted first: the place is taken before anything stands in it
-  crash_barrier();
-  held_list::put(*entry, offset, return_address);
-  const int rc = native_mutex::try_lock(lock.native);
-  if (rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent) [[unlikely]]
-    return rc;
-  lock.state.store(slot.me, std::memory_order_relaxed);
-  crash_barrier();  // inside, before the user's first change
-  shared_u64& count = slot.record->acquisitions;
-  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  const int so_far = fast_path::take(lock, native_lock_magic, return_address);
+  if (so_far != fast_path::taken) [[unlikely]]
+    return so_far;
+  fast_path::enter(lock);
   return entered;
 }
 
 [[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
-  return so_far == not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
+  return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
 }
 
 bool check(const lock_bytes& lock, const acquisition& result) {
@@ -100,23 +83,8 @@ bool acquire_coded(lock_bytes& lock, int so_far, patience how_long, const void* 
   return check(lock, acquire_slowly(lock, so_far, patience::none(), return_address));
 }
 
-// True: done. False: not this thread's by the slot; the slow path looks further.
 inline bool unlock_quickly(lock_bytes& lock) noexcept {
-  thread_slot& slot = current_slot;
-  const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
-  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]]
-    return false;
-  held_entry* const entry = slot.top - 1;
-  if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]]
-    return false;  // not the newest, or repaired
-  lock.state.store(free_consistent, std::memory_order_relaxed);
-  crash_barrier();  // out, before the mutex is anybody's
-  native_mutex::unlock(lock.native);
-  crash_barrier();                                   // the entry until after the native unlock (U10)
-  entry->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count (adoption.cpp)
-  crash_barrier();                                   // empty before its place is free
-  slot.top = entry;
-  return true;
+  return fast_path::release(lock, [] {});
 }
 
 [[gnu::noinline]] void unlock_slowly(lock_bytes& lock) {

@@ -57,7 +57,7 @@ TEST(segment_refusal, a_later_version_with_another_checksum) {
 }
 
 TEST(segment_refusal, unknown_features) {
-  expect_refused(errc::version_mismatch, {"found features 0x4", "expected at most 0x0"}, [](segment_constants& c) { c.features = 4; });
+  expect_refused(errc::version_mismatch, {"found features 0x4", "expected at most 0x1"}, [](segment_constants& c) { c.features = 4; });
 }
 
 TEST(segment_refusal, another_abi_is_told_in_words) {

@@ -3,6 +3,7 @@
 #include <typeinfo>
 
 #include <outlive/robust_mutex.hpp>
+#include <outlive/robust_shared_mutex.hpp>
 
 #include "segment/names.hpp"
 #include "segment/thread_records.hpp"
@@ -58,8 +59,17 @@ void check_holder(problem_list& found, const mapping& where, const lock_words& w
   }
 }
 
+// The gate is closed while somebody is inside alone, or was, and the value is not consistent. A closed one with a consistent mutex is a death's remains.
+void check_gate(problem_list& found, const lock_bytes& lock, const std::string& object) {
+  const std::uint64_t before = lock.state.load(std::memory_order_acquire);
+  const std::uint32_t gate = reinterpret_cast<const shared_lock_bytes&>(lock).gate.load(std::memory_order_acquire);
+  if (gate < gate_open || gate > gate_awaited) return found.add(object, "gate " + hex(gate), "open, closed or awaited");
+  if (gate != gate_open || before == free_consistent || lock.state.load(std::memory_order_acquire) != before) return;
+  found.add(object, "an open gate, and state " + hex(before), "a closed gate until the mutex is free and consistent");
+}
+
 void check_lock(problem_list& found, const mapping& where, std::uint64_t offset, const std::string& object) {
-  const auto [lock, native] = where.lock_at(offset);
+  const auto [lock, native, shared] = where.lock_at(offset);
   if (lock == nullptr) return;
   if (!native) return found.add(object, "a native mutex of another kind", "the one that its constructor made");
   const std::uint32_t lock_class = __atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED);
@@ -71,6 +81,7 @@ void check_lock(problem_list& found, const mapping& where, std::uint64_t offset,
   found.at_most(words.state.attempts(), where.constants().attempts, object, "attempts");
   found.at_most(words.state.origin().index_plus_1, where.record_count(), object, "thread record of whom it was left by");
   check_holder(found, where, words, object);
+  if (shared) check_gate(found, *lock, object);
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
   if (tid == 0 || owner_has_it_in_hand(where, tid, offset)) return;
   lock_words now;
@@ -80,7 +91,7 @@ void check_lock(problem_list& found, const mapping& where, std::uint64_t offset,
 
 bool begins_with_lock(const mapping& where, const seen_block& block) noexcept {
   const std::string_view type = names::text_of(where, block.name.type_name);
-  return type == typeid(robust_mutex).name() || type.starts_with(guarded_types);
+  return type == typeid(robust_mutex).name() || type == typeid(robust_shared_mutex).name() || type.starts_with(guarded_types);
 }
 
 }  // namespace
