@@ -6,117 +6,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <memory>
-#include <random>
-#include <shared_mutex>
 #include <string>
-#include <vector>
 
 #include <outlive/outlive.hpp>
 
-#include "process/accounts.hpp"
-#include "segment/mapping.hpp"
-#include "segment/marks.hpp"
-#include "segment/object_layout.hpp"
-#include "segment/segment_access.hpp"
+#include "kill/shared_scene.hpp"
 #include "support/child.hpp"
-#include "support/leaks.hpp"
-#include "support/orphans.hpp"
-#include "support/soak.hpp"
 
 namespace outlive::testing {
 namespace {
-
-/// Invariant: a == b.
-struct both {
-  long a = 0;
-  long b = 0;
-  bool whole() const { return a == b; }
-};
-using shared_both = guarded<both, robust_shared_mutex>;
-
-segment_options small(reader_marks form) {
-  segment_options options = small_segment();
-  options.readers = form;
-  return options;
-}
-
-/// A shared mutex with a value, and who repairs it.
-class shared_scene {
- public:
-  explicit shared_scene(reader_marks form) : where_(segment::anonymous(small(form))) {
-    static_cast<void>(value_.lock_shared());  // the test's own thread has its record
-  }
-
-  segment& where() { return where_; }
-  shared_both& value() { return value_; }
-  unsigned repairs() { return static_cast<unsigned>(repairs_.load()); }
-  std::uint32_t readers() {
-    const detail::mapping& bytes = *detail::segment_access::mapping_of(where_);
-    return detail::count_readers(bytes, detail::mark_id(bytes.offset_of(&value_)));
-  }
-  std::uint32_t gate() { return reinterpret_cast<detail::shared_lock_bytes&>(value_).gate.load(); }
-
-  child::body reader() {
-    return [this](agent& parent) {
-      const auto x = value_.lock_shared();
-      parent.tell("inside");
-      parent.pause_forever();
-    };
-  }
-  child::body writer() {
-    return [this](agent& parent) {
-      auto x = value_.lock();
-      ++x->a;
-      parent.tell("inside");
-      parent.pause_forever();
-    };
-  }
-  /// A writer that leaves again.
-  child::body visitor() {
-    return [this](agent& parent) {
-      parent.tell("comes");
-      auto x = value_.lock();
-      EXPECT_TRUE(x->whole());
-    };
-  }
-  void kill_one(const child::body& body) {
-    child victim("victim", body);
-    victim.wait_for("inside");
-    victim.kill();
-    victim.expect_killed();
-  }
-  void until_a_writer_waits_for_readers() {
-    ASSERT_TRUE(within(default_timeout(), [&] { return gate() == detail::gate_awaited; })) << "the gate is " << gate();
-  }
-  /// Both ways in are free, to a process of its own, too.
-  void expect_usable(unsigned expected_repairs) {
-    child other("other", [this](agent&) {
-      EXPECT_TRUE(value_.lock_shared()->whole());
-      EXPECT_TRUE(value_.lock()->whole());
-    });
-    other.expect_exit(0);
-    ASSERT_TRUE(value_.try_lock_shared_for(default_timeout())) << "the gate is " << gate();
-    ASSERT_TRUE(value_.try_lock_for(default_timeout())) << readers() << " readers, the gate is " << gate();
-    EXPECT_EQ(repairs(), expected_repairs);
-    EXPECT_EQ(readers(), 0u);
-    recover(where_);
-    EXPECT_EQ(where_.threads_in_use(), 1u);
-  }
-
- private:
-  segment where_;
-  shared_counter repairs_;
-  shared_both& value_ = where_.find_or_construct<shared_both>("both", "both");
-  repair_registration repair_ = on_owner_death<both, robust_shared_mutex>(where_, "both", [this](both& x, const owner_death&) {
-    repairs_.add();
-    x.b = x.a;
-    return repaired;
-  });
-};
 
 class shared_mutex_kill_test : public ::testing::TestWithParam<reader_marks> {
  protected:
@@ -288,94 +188,7 @@ TEST_P(shared_mutex_kill_test, without_membarrier) {
   all_.expect_usable(0);
 }
 
-INSTANTIATE_TEST_SUITE_P(form, shared_mutex_kill_test, ::testing::Values(reader_marks::automatic, reader_marks::locked),
-                         [](const auto& form) { return form.param == reader_marks::locked ? "locked" : "automatic"; });
-
-// ---- readers whose death the kernel did not mark -----------------------------------------------------------------------
-
-class orphaned_reader_kill_test : public ::testing::TestWithParam<orphan_kind> {
- protected:
-  void SetUp() override {
-    if (const auto why = orphan_unavailable(GetParam())) GTEST_SKIP() << *why;
-  }
-  shared_scene all_{reader_marks::automatic};
-};
-
-TEST_P(orphaned_reader_kill_test, does_not_keep_a_writer_out) {
-  child reader("reader", [&](agent&) {
-    die_leaving_orphans(GetParam(), {.acquire = [&] { all_.value().mutex().lock_shared(); },
-                                     .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())), all_.where().size_bytes()}});
-  });
-  expect_orphaned(reader, GetParam());
-  ASSERT_EQ(all_.readers(), 1u) << "no orphan";
-  ASSERT_TRUE(all_.value().try_lock_for(default_timeout())) << "the dead reader keeps the writer out";
-  recover(all_.where());
-  EXPECT_EQ(all_.readers(), 0u);
-}
-
-// All but raw_fork: who was made by a raw clone has no robust list, and no record to mark itself in.
-INSTANTIATE_TEST_SUITE_P(kind, orphaned_reader_kill_test,
-                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
-                                           orphan_kind::process_mrelease, orphan_kind::read_only, orphan_kind::damaged_list),
-                         [](const auto& kind) { return name_of(kind.param); });
-
-// ---- at random ----------------------------------------------------------------------------------------------------------
-
-TEST_P(shared_mutex_kill_test, killed_at_random_nobody_reads_half_a_change) {
-  shared_both& second = all_.where().find_or_construct<shared_both>("second", "both");
-  shared_counter reads, writes, torn;
-  soak_plan plan;
-  plan.workers = 8;
-  plan.max_kills = 1'000;
-  plan.duration = std::chrono::minutes(2);
-  plan.work = [&](const soak_worker& me) {
-    std::mt19937 random(static_cast<unsigned>(me.seed));
-    while (!me.stopping()) {
-      shared_both& one = random() % 2 == 0 ? all_.value() : second;
-      shared_both& other = &one == &second ? all_.value() : second;
-      switch (random() % 8) {
-        case 0: {
-          auto x = one.lock();
-          if (!x->whole()) torn.add();
-          ++x->a;
-          std::atomic_signal_fence(std::memory_order_seq_cst);
-          ++x->b;
-          writes.add();
-          break;
-        }
-        case 1: {
-          if (auto x = one.try_lock_for(milliseconds(random() % 3))) {
-            ++x->a;
-            std::atomic_signal_fence(std::memory_order_seq_cst);
-            ++x->b;
-            writes.add();
-          }
-          break;
-        }
-        case 2: {
-          const auto x = one.lock_shared();
-          const auto y = other.try_lock_shared();
-          if (!x->whole() || (y && !y->whole())) torn.add();
-          break;
-        }
-        default: {
-          const auto x = one.lock_shared();
-          if (!x->whole()) torn.add();
-          reads.add();
-        }
-      }
-    }
-  };
-  plan.aim = [&](unsigned) { return all_.value().mutex().writers().lock_class() == "both" && all_.gate() != detail::gate_open; };
-  const soak_result result = soak(plan);
-  EXPECT_EQ(result.kills, plan.max_kills) << result.describe();
-  EXPECT_EQ(torn.load(), 0u) << result.describe();
-  EXPECT_GT(reads.load(), 100u);
-  EXPECT_GT(writes.load(), 100u);
-  EXPECT_GT(all_.repairs(), 0u) << result.describe();
-  EXPECT_TRUE(second.lock()->whole());
-  all_.expect_usable(all_.repairs());
-}
+INSTANTIATE_TEST_SUITE_P(form, shared_mutex_kill_test, ::testing::Values(reader_marks::automatic, reader_marks::locked), name_of_form);
 
 }  // namespace
 }  // namespace outlive::testing
