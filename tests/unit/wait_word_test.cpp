@@ -78,6 +78,18 @@ TEST_F(wait_word_test, a_permit_that_is_given_back_wakes_a_sleeper) {
   expect_woken(1, of_pool_);
 }
 
+// Whoever changes what is waited for between a look and the mark sees no mark: so the look that counts comes after it.
+TEST_F(wait_word_test, a_waiter_looks_once_it_has_marked_the_word) {
+  int looks = 0;
+  const auto look = [&](bool) {
+    ++looks;
+    EXPECT_NE(of_pool_ & detail::wait_word::maybe_waiters, 0u);
+    return false;
+  };
+  EXPECT_FALSE(detail::wait_word::until(of_pool_, std::chrono::steady_clock::time_point::min(), look));
+  EXPECT_EQ(looks, 1);
+}
+
 TEST_F(wait_word_test, without_a_waiter_a_notification_changes_nothing) {
   changed_.notify_one();
   changed_.notify_all();
