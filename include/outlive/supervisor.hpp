@@ -149,7 +149,8 @@ class supervisor {
   // use the segment as any thread may. An exception that it throws comes out of dispatch(); what had not been told by then is told in the next.
 
   // A participant, or a thread of one, has died: called after the recovery. Those that were dead before the supervisor was made are told
-  // only if they had left something to recover. A process that attached, left nothing to recover and ended before the supervisor came to look may be
+  // only if they had left something to recover. If a sweep meets a process that is just ending, its threads may be told first, with what they held;
+  // the process then has nothing in hand. A process that attached, left nothing to recover and ended before the supervisor came to look may be
   // missed.
   OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
 
