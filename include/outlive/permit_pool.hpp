@@ -85,8 +85,8 @@ class [[nodiscard]] permit {
   // Gives the permit back before this object ends. Errors: errc::not_owner when it is not the calling thread's (in another thread, in a forked
   // child), or when this object holds none; then nothing is given back.
   void release() {
-    const detail::held_permit held = std::exchange(held_, {});
-    if (held.word == nullptr || !detail::release_permit(*pool_, held)) detail::throw_not_holder();
+    if (held_.word == nullptr || !detail::release_permit(*pool_, held_)) detail::throw_not_holder();
+    held_ = {};
   }
 
  private:

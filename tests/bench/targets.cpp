@@ -55,6 +55,15 @@ std::vector<target> targets_of(const std::vector<summary>& summaries, const std:
     const auto* found = find(attach);
     result.push_back({"attaching to a million, ms", 1, {}, found ? std::optional(found->ns.median / 1e6) : std::nullopt});
   }
+  ratio("read a shared mutex, of pthread_rwlock_t", "shared/read, plain marks", 0.3);
+  ratio("the same, locked marks", "shared/read, locked marks", 0.75);
+  ratio("two processes read, of pthread_rwlock_t", "shared/read while another process reads, plain marks", 1.0 / 25);
+  ratio("the same, locked marks", "shared/read while another process reads, locked marks", 1.0 / 10);
+  ratio("write, 64 threads attached, of raw", "shared/write, 64 threads attached, plain marks", 15);
+  ratio("the same, locked marks", "shared/write, 64 threads attached, locked marks", 4);
+  ratio("notify_one without a waiter, of raw", "condition/notify_one, nobody waits", 0.15);
+  ratio("there and back, of pthread_cond_t", "condition/there and back between two processes", 1.1);
+  ratio("acquire and release a permit, of sem_t", "permit/acquire, release", 0.9);
   ratio("a job by a queue, of Boost's, 1 consumer", "queue/push, pop, done; 1 consumer", 0.5);
   ratio("the same, 4 consumers", "queue/push, pop, done; 4 consumers", 0.5);
   ratio("SIGKILL to repair, of raw EOWNERDEAD", "recovery/SIGKILL of the holder to the heir", 1.3);

@@ -77,6 +77,8 @@ TEST_F(permit_pool_test, a_permit_of_another_thread_is_not_given_back) {
         errc::not_owner, [&] { mine.release(); }, "release by another thread");
   }).join();
   EXPECT_EQ(pool_.count(), 2u);
+  mine.release();  // its holder still can
+  EXPECT_EQ(pool_.count(), 3u);
 }
 
 TEST_F(permit_pool_test, a_permit_of_a_thread_that_has_ended_is_free) {
