@@ -49,6 +49,12 @@ shared_lock_bytes& bytes_of(robust_shared_mutex& mutex) noexcept {
   return &wiped.marks->at[id % mark_slots];
 }
 
+// The slow path begins anew, and nobody waits while marked.
+[[gnu::noinline]] void step_back(shared_lock_bytes& lock, shared_u32& mark) noexcept {
+  mark.exchange(0, std::memory_order_seq_cst);
+  if (lock.gate.load(std::memory_order_seq_cst) == gate_awaited) wake_drainer(lock);
+}
+
 inline bool try_shared_quickly(shared_lock_bytes& lock) noexcept {
   std::uint32_t id = 0;
   shared_u32* const mark = mark_for(lock, id);
@@ -63,9 +69,7 @@ inline bool try_shared_quickly(shared_lock_bytes& lock) noexcept {
   }
   if (lock.gate.load(std::memory_order_seq_cst) == gate_open) [[likely]]
     return true;
-  // The slow path begins anew, and nobody waits while marked.
-  mark->exchange(0, std::memory_order_seq_cst);
-  if (lock.gate.load(std::memory_order_seq_cst) == gate_awaited) wake_drainer(lock);
+  step_back(lock, *mark);
   return false;
 }
 
@@ -112,8 +116,16 @@ bool check(const shared_lock_bytes& lock, const acquisition& result) {
   return result.acquired;
 }
 
-[[gnu::noinline]] void check_release(const shared_lock_bytes& lock, std::error_code error) {
+void check_release(const shared_lock_bytes& lock, std::error_code error) {
   if (error) throw std::system_error(error, failure_text(lock.writers, error));
+}
+
+[[gnu::noinline]] void unlock_slowly(shared_lock_bytes& lock) {
+  check_release(lock, release_unique(lock));
+}
+
+[[gnu::noinline]] void unlock_shared_slowly(shared_lock_bytes& lock) {
+  check_release(lock, detail::release_shared(lock));
 }
 
 // The forms with an error code. Only std::system_error is caught: a thread's forced unwind must pass.
@@ -135,9 +147,15 @@ bool coded(std::error_code& error, Acquire acquire) {
   return so_far == fast_path::not_tried ? acquire_unique(lock, how_long, return_address) : acquire_unique_pushed(lock, so_far, how_long);
 }
 
+// The slow paths are functions of their own, so that the fast ones need no stack: saving registers costs them as much as all else.
+
+[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
+  return check(lock, unique_slowly(lock, so_far, how_long, return_address));
+}
+
 inline bool acquire_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
   const int so_far = try_quickly(lock, return_address);
-  return so_far == entered || check(lock, unique_slowly(lock, so_far, how_long, return_address));
+  return so_far == entered || throwing_slowly(lock, so_far, how_long, return_address);
 }
 
 inline bool acquire_coded(shared_lock_bytes& lock, patience how_long, const void* return_address, std::error_code& error) {
@@ -146,8 +164,12 @@ inline bool acquire_coded(shared_lock_bytes& lock, patience how_long, const void
   return so_far == entered || coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
 }
 
+[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+  return check(lock, acquire_shared(lock, how_long, return_address));
+}
+
 inline bool acquire_shared_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
-  return try_shared_quickly(lock) || check(lock, acquire_shared(lock, how_long, return_address));
+  return try_shared_quickly(lock) || shared_throwing_slowly(lock, how_long, return_address);
 }
 
 inline bool acquire_shared_coded(shared_lock_bytes& lock, patience how_long, const void* return_address, std::error_code& error) {
@@ -198,7 +220,7 @@ bool robust_shared_mutex::try_lock_deadline(steady_point deadline, std::error_co
 void robust_shared_mutex::unlock() {
   shared_lock_bytes& bytes = bytes_of(*this);
   if (!release_quickly(bytes)) [[unlikely]]
-    check_release(bytes, release_unique(bytes));
+    unlock_slowly(bytes);
 }
 void robust_shared_mutex::unlock(std::error_code& error) noexcept {
   if (error) error.clear();  // clear() is a call, the test is none
@@ -234,7 +256,7 @@ bool robust_shared_mutex::try_lock_shared_deadline(steady_point deadline, std::e
 void robust_shared_mutex::unlock_shared() {
   shared_lock_bytes& bytes = bytes_of(*this);
   if (!release_shared_quickly(bytes)) [[unlikely]]
-    check_release(bytes, detail::release_shared(bytes));
+    unlock_shared_slowly(bytes);
 }
 void robust_shared_mutex::unlock_shared(std::error_code& error) noexcept {
   if (error) error.clear();  // clear() is a call, the test is none
