@@ -77,6 +77,7 @@ struct machine_cpus {
 [[nodiscard]] std::vector<bench_case> directory_cases();
 [[nodiscard]] std::vector<bench_case> queue_cases();
 [[nodiscard]] std::vector<bench_case> companion_cases(machine_cpus cpus);
+[[nodiscard]] std::vector<bench_case> shared_cases(machine_cpus cpus);
 
 // What a fresh process does for the cases "attach/...": attaches, and writes the nanoseconds to its standard output.
 [[nodiscard]] int attach_probe(const std::string& kind, const std::string& segment_name);

@@ -103,7 +103,7 @@ std::vector<bench_case> selected_cases(const arguments& asked) {
   }
   std::vector<bench_case> result;
   for (auto& group : {recovery_cases({asked.run.cpu, other}), contended_cases(), queue_cases(), companion_cases({asked.run.cpu, other}),
-                      uncontended_cases(), million_cases(), directory_cases()}) {
+                      shared_cases({asked.run.cpu, other}), uncontended_cases(), million_cases(), directory_cases()}) {
     for (auto& one : group) {
       if (selected(asked.only, one.name)) result.push_back(one);
     }
