@@ -49,7 +49,7 @@ details.row { display: block; }
 .source { padding-right: .5rem; border-left: 3px solid transparent; }
 .source .n, .source .states, .source .bad { text-align: right; font-variant-numeric: tabular-nums; }
 .source .n { color: var(--quiet); }
-.source .text { white-space: pre-wrap; tab-size: 4; }
+.source .text { white-space: break-spaces; tab-size: 4; }
 .hit { border-left-color: var(--good); }
 .hit > summary { background: var(--good-back); }
 .fails { border-left-color: var(--bad); }
