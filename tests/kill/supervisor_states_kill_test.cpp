@@ -180,6 +180,7 @@ TEST_F(supervisor_states_kill_test, frozen_by_the_first_version_of_cgroups_is_ki
 TEST_F(supervisor_states_kill_test, dumping_core) {
   shared_value<pid_t> bystander;
   child owner("owner", [&](agent& parent) {
+    ::signal(SIGQUIT, SIG_DFL);  // a shell ignores it for what it runs in the background
     std::thread second([&] {
       bystander.store(gettid());
       parent.pause_forever();
@@ -195,8 +196,7 @@ TEST_F(supervisor_states_kill_test, dumping_core) {
   if (!cold) GTEST_SKIP() << why_not;
   cold->add_thread(bystander.load());
   cold->freeze();
-  // To the one thread: of a signal to the process the kernel may tell the frozen one, which does not begin to dump.
-  ASSERT_EQ(syscall(SYS_tgkill, owner.pid(), owner.pid(), SIGQUIT), 0);
+  owner.kill(SIGQUIT);
   ASSERT_TRUE(within(default_timeout(), [&] { return dumps_core(owner.pid()); }));
   expect_condition(thread_condition::dumping_core);
   cold->thaw();

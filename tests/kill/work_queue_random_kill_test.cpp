@@ -39,7 +39,8 @@ class work_queue_random_kill_test : public ::testing::Test {
   void produce() {
     for (;;) {
       const std::uint32_t id = ledger_->next.fetch_add(1);
-      if (id >= most_jobs) return;
+      // Jobs must not run out before the last kill, however fast they are.
+      if (!allowed_.wait([&](std::uint32_t jobs) { return jobs > id; })) return;
       queue_.push({id, ~id});
       ledger_->pushed[id] = 1;
       ledger_->turns.fetch_add(1);
@@ -72,6 +73,7 @@ class work_queue_random_kill_test : public ::testing::Test {
   segment where_ = segment::anonymous(small_segment());
   queue& queue_ = where_.find_or_construct<queue>("jobs");
   shared_object<ledger> ledger_;
+  shared_value<std::uint32_t> allowed_;
 };
 
 TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_letter) {
@@ -80,6 +82,7 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
   std::vector<std::unique_ptr<child>> all;
   for (unsigned i = 0; i < processes; ++i) all.push_back(start(i));
   for (unsigned i = 0; i < kills; ++i) {
+    allowed_.store((i + 1) * (most_jobs / kills));
     const auto wanted = ledger_->turns.load() + 1 + random() % 40;
     ASSERT_TRUE(within(default_timeout(), [&] { return ledger_->turns.load() >= wanted; }))
         << "after " << i << " kills: " << queue_.waiting() << " wait, " << queue_.leased() << " are leased, " << queue_.dead_letters()
