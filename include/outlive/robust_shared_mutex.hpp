@@ -22,7 +22,7 @@
 //   killed                                     what is left
 //   -----------------------------------------  ------------------------------------------------------------------------------------------
 //   reader, anywhere                           a mark of a dead thread, which is void. A writer that sleeps until it leaves, and was not woken,
-//                                              looks again after at most 250 ms, mostly after 1
+//                                              looks again after 1 ms to 250 ms, about as long as it has slept already
 //   writer, waiting for readers to leave       a closed gate and a free mutex: the next reader or writer opens it. No repair: nothing was changed
 //   writer, inside                             an owner death. The next reader or writer is the heir: it repairs alone, as of a robust_mutex
 //   writer, on its way out                     as waiting for readers
@@ -30,6 +30,8 @@
 // What it costs: a segment's readers mark themselves by plain stores, and each writer makes them visible by the system call membarrier, so that
 // reading is cheap and writing is not. segment_options::readers = reader_marks::locked makes reading dearer and writing cheaper, and is needed where
 // a seccomp filter forbids membarrier. Writers do not starve. A reader takes no place in segment_options::max_held.
+//
+// Not seen: a supervisor tells of writers that hang, and not of readers, nor of a deadlock through one; segment_view counts the readers.
 #pragma once
 
 #include <atomic>
