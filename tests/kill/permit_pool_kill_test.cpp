@@ -1,7 +1,10 @@
 // Holders of permits and those who wait for one are killed: no permit is lost, none is doubled.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <random>
 #include <vector>
@@ -103,25 +106,59 @@ TEST_F(permit_pool_kill_test, a_record_that_is_used_again_does_not_hold_the_dead
   EXPECT_EQ(all_that_there_are().size(), 2u);
 }
 
+/// As many seats as permits: who holds a permit sits down on the first that is free, and rises before it gives the permit back. One who holds a permit
+/// and finds all seats taken would be one too many. The dead do not rise, and neither kill(pid, 0) nor /proc tells when somebody dies: the kernel frees
+/// a permit early in a death, and the process can be seen until it is reaped. So who is to be killed is named before: then its seat is free.
+class seats {
+ public:
+  static constexpr unsigned count = 3;
+
+  /// Returns: whether there was a seat.
+  bool sit() {
+    for (auto& seat : shared_->taken_by) {
+      for (pid_t who = seat.load(); who == 0 || who == shared_->doomed.load();) {
+        if (seat.compare_exchange_weak(who, ::getpid())) return true;
+      }
+    }
+    return false;
+  }
+  /// Of whoever sits, and of the dead. (The seat of the doomed may be another's by now.)
+  void rise(pid_t who) {
+    for (auto& seat : shared_->taken_by) {
+      pid_t expected = who;
+      seat.compare_exchange_strong(expected, 0);
+    }
+  }
+  void doom(pid_t who) { shared_->doomed = who; }
+
+ private:
+  struct bytes {
+    std::array<std::atomic<pid_t>, count> taken_by{};
+    std::atomic<pid_t> doomed{-1};
+  };
+  shared_object<bytes> shared_;
+};
+
 TEST_F(permit_pool_kill_test, killed_at_random_none_is_lost_and_none_doubled) {
   constexpr unsigned processes = 6, kills = 400;
   shared_counter turns;
-  // Who holds permit i says so in a word of its own: a second holder would find it taken by a living one.
-  shared_object<std::array<std::atomic<pid_t>, 3>> inside;
+  seats there;
   shared_value<std::uint32_t> doubled;
   const auto worker = [&](agent&) {
     for (;;) {
       const permit mine = pool_.acquire();
-      unsigned at = 0;
-      for (; at < 3; ++at) {
-        pid_t nobody = (*inside)[at].load();
-        if (nobody != 0 && ::kill(nobody, 0) == 0 && nobody != ::getpid()) continue;  // a dead one's mark counts for nothing
-        if ((*inside)[at].compare_exchange_strong(nobody, ::getpid())) break;
-      }
-      if (at == 3) doubled.add();
-      if (at < 3) (*inside)[at] = 0;
+      if (!there.sit()) doubled.add();
+      ::sched_yield();  // others run, and the kill comes, while it is held
+      there.rise(::getpid());
       turns.add();
     }
+  };
+  const auto kill_one = [&](child& victim) {
+    const pid_t doomed = victim.pid();
+    there.doom(doomed);
+    victim.kill();
+    victim.expect_killed();
+    there.rise(doomed);
   };
   std::mt19937 random(42);
   std::vector<std::unique_ptr<child>> workers;
@@ -130,14 +167,10 @@ TEST_F(permit_pool_kill_test, killed_at_random_none_is_lost_and_none_doubled) {
     const auto seen = turns.load();
     ASSERT_TRUE(turns.wait_at_least(seen + 1 + random() % 20)) << "after " << i << " kills, " << pool_.count() << " permits are free";
     auto& victim = workers[random() % processes];
-    victim->kill();
-    victim->expect_killed();
+    kill_one(*victim);
     victim = std::make_unique<child>("worker", worker);
   }
-  for (auto& each : workers) {
-    each->kill();
-    each->expect_killed();
-  }
+  for (auto& each : workers) kill_one(*each);
   EXPECT_EQ(doubled.load(), 0u);
   EXPECT_EQ(pool_.count(), 3u);
   EXPECT_EQ(all_that_there_are().size(), 3u);
