@@ -46,7 +46,8 @@ void log_differences(store_log& log, const segment& seg, const std::vector<byte_
   for (const byte_range& part : where) {
     for (std::uint64_t at = part.begin; at < part.end; at += chunk) {
       const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, part.end - at));
-      if (std::memcmp(before + at, after + at, bytes) != 0) log.add(at, static_cast<std::uint32_t>(bytes), before + at, after + at, 0, 0, 0);
+      if (std::memcmp(before + at, after + at, bytes) != 0)
+        log.add({.offset = at, .size = static_cast<std::uint32_t>(bytes)}, before + at, after + at);
     }
   }
   ::munmap(memory, size);

@@ -43,11 +43,11 @@ struct scout_state {
   std::optional<robust_list> list;
   kill_plan plan;
   bool has_plan = false;
-  std::size_t set_up = 0;  // stores that were logged before
   bool stepping = false;
   open_page open[max_open];
   std::size_t open_count = 0;
   std::uint32_t stack = 0;
+  std::uint32_t executed = 0;  // stores of what is tested
   std::uint32_t held_before = 0;
   std::uint32_t last_held = 0;  // the list of robust locks as the log has it last
   std::uint64_t offsets[max_robust_locks];
@@ -70,7 +70,7 @@ std::uint32_t held_now() noexcept {
 }
 
 bool is_due(bool before_next) noexcept {
-  return scout->has_plan && scout->plan.before_next == before_next && scout->log->count() - scout->set_up == scout->plan.stores;
+  return scout->has_plan && scout->plan.before_next == before_next && scout->executed == scout->plan.stores;
 }
 
 // A fault that is none of ours: as if nobody had caught it.
@@ -164,13 +164,20 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     std::memcpy(after + size, changed.after, changed.size);
     size += changed.size;
   }
+  ++scout->executed;
   // A store that changes nothing leaves no state of its own.
   const std::uint32_t held_after = held_now();
   if (size != 0 || scout->held_before != scout->last_held || held_after != scout->last_held) {
-    scout->log->add(offset, static_cast<std::uint32_t>(size), before, after, scout->stack, scout->held_before, held_after);
+    scout->log->add({.offset = offset,
+                     .size = static_cast<std::uint32_t>(size),
+                     .stack = scout->stack,
+                     .executed = scout->executed,
+                     .held_before = scout->held_before,
+                     .held_after = held_after},
+                    before, after);
     scout->last_held = held_after;
-    if (is_due(false)) die_here();
   }
+  if (is_due(false)) die_here();
   for (std::size_t i = 0; i < scout->open_count; ++i) scout->guard.stop_again(scout->open[i].at, context);
   scout->open_count = 0;
 }
@@ -213,14 +220,13 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size, con
   handle(SIGTRAP, &on_trap, state.former_trap);
   state.last_held = held_now();
   log.begin_tested(state.last_held);
-  state.set_up = log.count();
   if (is_due(false)) die_here();
   state.guard.close();
 }
 
 const char* end_logging() {
   if (is_due(true) && held_now() != scout->last_held) die_here();
-  scout->log->finish(held_now());
+  scout->log->finish(held_now(), scout->executed);
   scout->guard.open();
   const bool ours = is_handled(SIGSEGV, &on_fault) && is_handled(SIGTRAP, &on_trap);
   ::sigaction(SIGSEGV, &scout->former_segv, nullptr);

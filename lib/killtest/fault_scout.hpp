@@ -17,7 +17,7 @@
 
 namespace outlive::killtest::detail {
 
-// Where the process is to end by a real SIGKILL: after so many stores, or right before the next one.
+// Where the process is to end by a real SIGKILL: after so many stores that it has executed, or right before the next one.
 struct kill_plan {
   std::size_t stores = 0;
   bool before_next = false;

@@ -34,10 +34,10 @@ class reader {
       if (const std::uint64_t* const mutex = mutex_at(store)) {
         const bool was = inside_[*mutex];
         const bool is = inside_[*mutex] = has_holder(*mutex);
-        if (is && !was) made.push_back({*mutex, i + 1 - log_.setup});
+        if (is && !was) made.push_back({*mutex, store.executed});
         if (is != was) open = is;
       } else if (open && store.offset >= objects_) {
-        made.back().stores = i + 1 - log_.setup;
+        made.back().stores = store.executed;
         open = false;
       }
     }

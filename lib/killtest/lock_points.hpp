@@ -11,7 +11,7 @@ namespace outlive::killtest::detail {
 
 struct lock_point {
   std::uint64_t mutex = 0;  // offset
-  std::size_t stores = 0;   // that the victim has made then, its set-up left out
+  std::size_t stores = 0;   // that the victim has executed then, its set-up left out
 };
 
 // One for each lock that was taken: after the first store to an object of the segment while it is held; after the lock itself, where none comes before

@@ -48,6 +48,7 @@ std::shared_ptr<const recording> recorder::record(const act& what, std::string& 
   if (const char* const full = log_.overflow()) fault = std::string("no room in ") + full;
   auto made = std::make_shared<recording>(log_.read());
   made->pid = pid;
+  made->by = chosen_;
   return made;
 }
 
@@ -79,20 +80,21 @@ int recorder::record_by_steps(const act& what, std::string& fault) {
 
 std::string recorder::kill_at(const act& what, const segment_copy& copy, const log_position& where) {
   log_.reset();
-  const std::size_t stores = where.stores - where.log->setup;
   std::string fault;
-  if (chosen_ == engine::single_step) {
-    const step_kill kill{stores, where.log->held[where.held]};
+  const engine by = where.log->by;  // another may have been chosen since
+  if (by == engine::single_step) {
+    const step_kill kill{where.log->executed_after(where.stores), where.log->held[where.held]};
     static_cast<void>(step_through(log_, seg_, copy.fd(), copy.bytes(), what, &kill, limit_ * by_steps, fault));
     return fault;
   }
-  const kill_plan plan{stores, where.before_next};
+  const kill_plan plan{where.before_next ? where.log->executed_before_next(where.stores) : where.log->executed_after(where.stores),
+                       where.before_next};
   shared_text failure;
   const pid_t pid = start_process(
       [&] {
         take_view_of(seg_, copy.fd());
         const auto registered = what.set_up();
-        begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), &plan);
+        begin_logging(by, log_, base_of(seg_), seg_.size_bytes(), &plan);
         what.tested();
         static_cast<void>(end_logging());
       },

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,8 +87,8 @@ class traced {
     return WSTOPSIG(status);
   }
 
-  [[nodiscard]] bool is_at(const step_kill& kill) const { return log_.count() - set_up_ == kill.stores && offsets_ == kill.held; }
-  void finish() { log_.finish(held_); }
+  [[nodiscard]] bool is_at(const step_kill& kill) const { return logged() == kill.stores && offsets_ == kill.held; }
+  void finish() { log_.finish(held_, logged()); }
   [[nodiscard]] int status() const noexcept { return status_; }
   // Where it has come to; in the C library: where that was called.
   [[nodiscard]] std::uintptr_t place() const noexcept { return libc_.has(last_at_) ? called_at_ : last_at_; }
@@ -124,9 +125,19 @@ class traced {
     const byte_range changed = shadow_.look();
     look_at_list();
     if (changed.size() == 0) return;
-    log_.add(changed.begin, static_cast<std::uint32_t>(changed.size()), shadow_.before(changed),
-             reinterpret_cast<const std::byte*>(bytes_ + changed.begin), log_.stack(&at, 1), held_before, held_);
+    log_.add({.offset = changed.begin,
+              .size = static_cast<std::uint32_t>(changed.size()),
+              .stack = log_.stack(&at, 1),
+              .executed = logged() + 1,
+              .held_before = held_before,
+              .held_after = held_},
+             shadow_.before(changed), reinterpret_cast<const std::byte*>(bytes_ + changed.begin));
     shadow_.take(changed);
+  }
+
+  // A store that changes nothing is not seen from here: it does not count.
+  [[nodiscard]] std::uint32_t logged() const noexcept {
+    return static_cast<std::uint32_t>(log_.count() - set_up_);
   }
 
   bool read(const void* at, void* into, std::size_t bytes) const noexcept {
@@ -174,6 +185,19 @@ void kill_and_wait(int pid) noexcept {
   ::kill(pid, SIGKILL);
   int status = 0;
   while (::waitpid(pid, &status, __WALL) == pid && !WIFEXITED(status) && !WIFSIGNALED(status)) {
+  }
+}
+
+// A process that starts in the same tick as the one before it stores a start time that stands there already: that store would not be seen, and all later ones
+// would have other numbers than in the run that is repeated.
+void await_next_tick() noexcept {
+  constexpr long second = 1'000'000'000;
+  const long tick = second / ::sysconf(_SC_CLK_TCK);
+  timespec until{};
+  ::clock_gettime(CLOCK_BOOTTIME, &until);
+  until.tv_nsec = (until.tv_nsec / tick + 1) * tick;
+  if (until.tv_nsec >= second) until = {until.tv_sec + 1, until.tv_nsec - second};
+  while (::clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, nullptr) == EINTR) {
   }
 }
 
@@ -225,6 +249,7 @@ const char* why_no_single_steps() {
 
 int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what, const step_kill* kill, std::chrono::milliseconds limit,
                  std::string& fault) {
+  await_next_tick();
   shared_text failure;
   const auto deadline = std::chrono::steady_clock::now() + limit;
   const pid_t pid = start_process(

@@ -38,6 +38,7 @@ struct store_log::shared {
   std::uint32_t setup;
   std::uint32_t held_at_start;
   std::uint32_t held_at_end;
+  std::uint32_t executed;
   const char* overflow;  // a literal of this program: its children have it at the same place
   list_area held;
   list_area stacks;
@@ -60,7 +61,7 @@ store_log::~store_log() {
 
 void store_log::reset() noexcept {
   shared_->count.store(0, std::memory_order_relaxed);
-  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end = 0;
+  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end = shared_->executed = 0;
   shared_->overflow = nullptr;
   for (list_area* each : {&shared_->held, &shared_->stacks}) {
     if (each->lists > 1) std::memset(each->slots, 0, sizeof each->slots);
@@ -77,6 +78,7 @@ recording store_log::read() const {
   made.setup = shared_->setup;
   made.held_at_start = shared_->held_at_start;
   made.held_at_end = shared_->held_at_end;
+  made.executed = shared_->executed;
   made.held.resize(1);
   for (std::uint32_t i = 1; i < shared_->held.lists; ++i) {
     const std::uint64_t* const list = shared_->held_words + shared_->held.begins[i];
@@ -94,18 +96,17 @@ const char* store_log::overflow() const noexcept {
   return shared_->overflow;
 }
 
-void store_log::add(std::uint64_t offset, std::uint32_t size, const std::byte* before, const std::byte* after, std::uint32_t stack,
-                    std::uint32_t held_before, std::uint32_t held_after) noexcept {
+void store_log::add(logged_store made, const std::byte* before, const std::byte* after) noexcept {
   const std::uint32_t at = shared_->count.load(std::memory_order_relaxed);
-  if (at == max_stores || shared_->bytes_used + 2 * std::size_t{size} > max_bytes) {
+  if (at == max_stores || shared_->bytes_used + 2 * std::size_t{made.size} > max_bytes) {
     shared_->overflow = "the log of stores";
     return;
   }
-  const std::uint32_t bytes = shared_->bytes_used;
-  std::memcpy(shared_->bytes + bytes, before, size);
-  std::memcpy(shared_->bytes + bytes + size, after, size);
-  shared_->bytes_used = bytes + 2 * size;
-  shared_->stores[at] = {offset, size, bytes, stack, held_before, held_after};
+  made.bytes = shared_->bytes_used;
+  std::memcpy(shared_->bytes + made.bytes, before, made.size);
+  std::memcpy(shared_->bytes + made.bytes + made.size, after, made.size);
+  shared_->bytes_used = made.bytes + 2 * made.size;
+  shared_->stores[at] = made;
   shared_->count.store(at + 1, std::memory_order_release);  // a whole entry
 }
 
@@ -151,8 +152,9 @@ void store_log::begin_tested(std::uint32_t held_now) noexcept {
   shared_->held_at_start = held_now;
 }
 
-void store_log::finish(std::uint32_t held_now) noexcept {
+void store_log::finish(std::uint32_t held_now, std::uint32_t executed) noexcept {
   shared_->held_at_end = held_now;
+  shared_->executed = executed;
 }
 
 }  // namespace outlive::killtest::detail

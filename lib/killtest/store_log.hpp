@@ -9,16 +9,19 @@
 #include <span>
 #include <vector>
 
+#include <outlive/killtest/report.hpp>
+
 namespace outlive::killtest::detail {
 
 // One instruction that changed the segment.
 struct logged_store {
-  std::uint64_t offset;       // first changed byte
-  std::uint32_t size;         // up to the last changed byte
-  std::uint32_t bytes;        // where in `bytes` the old ones are; the new ones follow
-  std::uint32_t stack;        // index
-  std::uint32_t held_before;  // index of the list of robust locks as it was right before the instruction,
-  std::uint32_t held_after;   // and right after it
+  std::uint64_t offset = 0;       // first changed byte
+  std::uint32_t size = 0;         // up to the last changed byte
+  std::uint32_t bytes = 0;        // where in `bytes` the old ones are; the new ones follow
+  std::uint32_t stack = 0;        // index
+  std::uint32_t executed = 0;     // so many stores of what is tested had been executed with this one, those that changed nothing included
+  std::uint32_t held_before = 0;  // index of the list of robust locks as it was right before the instruction,
+  std::uint32_t held_after = 0;   // and right after it
 };
 
 // Offsets of the mutexes on the thread's list of robust locks, the pending one included; those outside of the segment are left out.
@@ -34,7 +37,16 @@ struct recording {
   std::size_t setup = 0;            // so many stores came before what is tested
   std::uint32_t held_at_start = 0;  // of what is tested
   std::uint32_t held_at_end = 0;
+  std::uint32_t executed = 0;  // stores of what is tested
   int pid = 0;
+  engine by = engine::automatic;  // whose count of executed stores it is
+
+  // Where that process, or another that does the same, has come to `entries` of the log; and where it is about to make the next one. Counted in stores that
+  // were executed: which of them change something is not the same in all runs (a start time that is stored may be the one that stands there).
+  [[nodiscard]] std::uint32_t executed_after(std::size_t entries) const noexcept { return entries <= setup ? 0 : stores[entries - 1].executed; }
+  [[nodiscard]] std::uint32_t executed_before_next(std::size_t entries) const noexcept {
+    return entries < stores.size() ? stores[entries].executed - 1 : executed;
+  }
 
   [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept { return {bytes.data() + store.bytes, store.size}; }
   [[nodiscard]] std::span<const std::byte> new_bytes(const logged_store& store) const noexcept {
@@ -55,14 +67,14 @@ class store_log {
   [[nodiscard]] const char* overflow() const noexcept;  // what was full; nullptr: nothing
 
   // ---- of the traced process; async-signal-safe
-  void add(std::uint64_t offset, std::uint32_t size, const std::byte* before, const std::byte* after, std::uint32_t stack, std::uint32_t held_before,
-           std::uint32_t held_after) noexcept;
+  // What was there before and is there now; in `made` where and by whom, its `bytes` left out.
+  void add(logged_store made, const std::byte* before, const std::byte* after) noexcept;
   [[nodiscard]] std::size_t count() const noexcept;
   // Index of the list; the newest is compared with first.
   std::uint32_t held(const std::uint64_t* offsets, std::size_t count) noexcept;
   std::uint32_t stack(const std::uintptr_t* addresses, std::size_t count) noexcept;
   void begin_tested(std::uint32_t held_now) noexcept;  // what came before was set-up
-  void finish(std::uint32_t held_now) noexcept;
+  void finish(std::uint32_t held_now, std::uint32_t executed) noexcept;
 
  private:
   struct shared;

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "killtest/bank.hpp"
 
@@ -71,6 +74,28 @@ TEST(explore, a_victim_that_does_something_else_when_it_is_killed_for_real_is_to
   EXPECT_EQ(found.first_failure()->result, verdict::model_differs) << found;
   EXPECT_FALSE(found.first_failure()->confirmed);
   EXPECT_THAT(found.first_failure()->what, HasSubstr("a real SIGKILL left other bytes in \"accounts\""));
+}
+
+/// A start time is told in ticks, so that storing it changes something in some runs and nothing in others; so may whatever the scenario ignores.
+TEST(explore, a_store_that_changes_something_in_some_runs_only) {
+  using note = std::atomic<long>;
+  void* const memory = ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto& runs = *static_cast<std::atomic<long>*>(memory);
+  scenario what = bank_scenario(&undo_in_order);
+  what.make = [make = what.make](segment& seg) {
+    make(seg);
+    seg.find_or_construct<note>("note") = 0;
+  };
+  what.ignored = [](segment& seg) { return std::vector{std::as_bytes(std::span(seg.find<note>("note"), 1))}; };
+  what.victim = [&runs, transfer_it = what.victim](segment& seg) {
+    *seg.find<note>("note") = runs++ % 2;  // nothing in the run that is logged
+    transfer_it(seg);
+  };
+  const report found = explore(what, {});
+  ::munmap(memory, sizeof(long));
+  EXPECT_TRUE(found.ok()) << found;
+  EXPECT_GT(found.confirmed, 5u);
 }
 
 TEST(explore, a_verdict_that_depends_on_the_heirs_process_is_told) {
