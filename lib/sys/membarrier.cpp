@@ -6,13 +6,7 @@
 
 #include <atomic>
 
-#if defined(__SANITIZE_THREAD__)
-#define OUTLIVE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define OUTLIVE_TSAN 1
-#endif
-#endif
+#include "sys/sanitizers.hpp"
 
 namespace outlive::detail::membarrier {
 

@@ -12,6 +12,7 @@
 
 #include "sys/at_load.hpp"
 #include "sys/futex.hpp"
+#include "sys/sanitizers.hpp"
 
 namespace outlive::detail {
 
@@ -67,14 +68,6 @@ std::uint32_t kind_of_ours() {
 }
 
 const made_at_load kind_and_attributes([] { kind_of_ours(); });
-
-#if defined(__SANITIZE_THREAD__)
-#define OUTLIVE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define OUTLIVE_TSAN 1
-#endif
-#endif
 
 #ifndef OUTLIVE_TSAN
 // A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a private one of the
