@@ -1,30 +1,16 @@
 // Crashes where a recorder has it hard: with the dynamic loader's lock in hand, without the segment, in its own handler.
 #include <link.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
+
 #include "crash/dying.hpp"
+#include "support/forbidden_call.hpp"
 
 namespace outlive::testing {
 namespace {
 
 struct bad_places : crash_test {};
-
-// From now on process_vm_readv is not permitted, as in a strict container.
-void forbid_reading_by_system_call() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
-  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
-}
 
 [[gnu::noinline]] void overwrite_the_stack_and_crash() {
   volatile char* const here = static_cast<volatile char*>(__builtin_frame_address(0));
@@ -57,7 +43,7 @@ TEST_F(bad_places, without_the_segment) {
 
 TEST_F(bad_places, where_memory_cannot_be_read_by_system_call) {
   crash_in_child(SIGSEGV, [] {
-    forbid_reading_by_system_call();
+    forbid_call(SYS_process_vm_readv, EPERM);
     store_to_null();
   });
   const auto told = inherit();
@@ -68,7 +54,7 @@ TEST_F(bad_places, where_memory_cannot_be_read_by_system_call) {
 
 TEST_F(bad_places, crash_in_the_handler_is_noted_and_the_first_one_kills) {
   crash_in_child(SIGFPE, [] {
-    forbid_reading_by_system_call();
+    forbid_call(SYS_process_vm_readv, EPERM);
     // The stack pointer itself is wild: unwinding begins with a fault.
     asm volatile(
         "mov $0x5a5a5a5a5a5a5a5a, %%rbp\n"
@@ -88,7 +74,7 @@ TEST_F(bad_places, crash_in_the_handler_is_noted_and_the_first_one_kills) {
 
 TEST_F(bad_places, overwritten_stack_and_no_system_call) {
   crash_in_child(SIGSEGV, [] {
-    forbid_reading_by_system_call();
+    forbid_call(SYS_process_vm_readv, EPERM);
     overwrite_the_stack_and_crash();
   });
   const auto told = inherit();

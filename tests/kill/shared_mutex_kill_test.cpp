@@ -1,19 +1,16 @@
 // Readers and writers of a shared mutex are killed: dead readers are in nobody's way, dead writers are owner deaths, and nobody reads half a change.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <string>
 
 #include <outlive/outlive.hpp>
 
 #include "kill/shared_scene.hpp"
 #include "support/child.hpp"
+#include "support/forbidden_call.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -152,25 +149,11 @@ TEST_P(shared_mutex_kill_test, a_forked_child_holds_nothing) {
   all_.expect_usable(0);
 }
 
-/// membarrier() fails from now on, in this process.
-void forbid_membarrier() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(EPERM)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{std::size(code), code};
-  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 TEST_P(shared_mutex_kill_test, without_membarrier) {
   ASSERT_EQ(all_.where().options().readers, GetParam() == reader_marks::locked ? reader_marks::locked : reader_marks::membarrier)
       << "this kernel has no membarrier";
-  child forbidden("forbidden", [&](agent& parent) {
-    forbid_membarrier();
-    if (parent.failed()) return;
+  child forbidden("forbidden", [&](agent&) {
+    forbid_call(SYS_membarrier, EPERM);
     EXPECT_EQ(segment::anonymous(small(reader_marks::automatic)).options().readers, reader_marks::locked);
     try {
       static_cast<void>(segment::anonymous(small(reader_marks::membarrier)));

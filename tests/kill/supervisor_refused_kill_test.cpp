@@ -1,18 +1,14 @@
 // A supervisor that the system refuses something: it says so, goes on without it, and misses nobody.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
-#include <iterator>
 
 #include "process/accounts.hpp"
 #include "process/watching.hpp"
+#include "support/forbidden_call.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -23,24 +19,10 @@ class supervisor_refused_kill_test : public ::testing::Test {
   repair_registration repair_ = all_.mended_here();
 };
 
-/// The system call fails with `error` from now on, in this process.
-void forbid(unsigned number, int error) {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{std::size(code), code};
-  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 /// As when the user has no inotify instance left.
 TEST_F(supervisor_refused_kill_test, without_news_of_the_file_the_sweep_finds_who_attaches_later) {
   child overseer("overseer", [&](agent& parent) {
-    forbid(SYS_inotify_init1, EMFILE);
-    if (parent.failed()) return;
+    forbid_call(SYS_inotify_init1, EMFILE);
     watching watch(all_.where(), sweeping_often());
     ASSERT_EQ(watch.errors.size(), 1u);
     EXPECT_NE(watch.errors[0].find("expected inotify"), std::string::npos) << watch.errors[0];
@@ -68,8 +50,7 @@ TEST_F(supervisor_refused_kill_test, without_descriptors_of_processes_the_sweep_
   reaped.wait_for("inside");
   zombie.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
-    forbid(SYS_pidfd_open, EPERM);
-    if (parent.failed()) return;
+    forbid_call(SYS_pidfd_open, EPERM);
     watching watch(all_.where(), sweeping_often());
     EXPECT_EQ(watch->watched(), 2u + 1u) << "the test's own process, and the two that hold";
     EXPECT_EQ(watch.errors.size(), 3u) << "once for each process";
@@ -121,8 +102,7 @@ TEST_F(supervisor_refused_kill_test, errors_come_out_of_dispatch_where_nobody_as
   child owner("owner", all_.holder());
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
-    forbid(SYS_pidfd_open, EPERM);
-    if (parent.failed()) return;
+    forbid_call(SYS_pidfd_open, EPERM);
     supervisor watch(all_.where(), sweeping_often());
     unsigned deaths = 0;
     watch.on_death([&](const participant_death&) { ++deaths; });

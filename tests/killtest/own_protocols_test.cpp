@@ -7,18 +7,10 @@
 #include <outlive/outlive.hpp>
 
 #include "killtest/bank.hpp"
+#include "killtest/inside.hpp"
 
 namespace outlive::killtest::testing {
 namespace {
-
-/// Deaths in outlive's books count as states of their own, and so does a thread's first use of the segment.
-explore_options inside() {
-  explore_options how;
-  how.own_books = true;
-  how.from_first_use = true;
-  how.depth = 2;
-  return how;
-}
 
 scenario of_mutex(std::string name, void (*victim)(robust_mutex&)) {
   scenario made;

@@ -9,18 +9,12 @@
 
 #include <outlive/outlive.hpp>
 
+#include "killtest/inside.hpp"
+
 namespace outlive::killtest::testing {
 namespace {
 
 using queue = work_queue<long, 4>;
-
-explore_options inside() {
-  explore_options how;
-  how.own_books = true;
-  how.from_first_use = true;
-  how.depth = 2;
-  return how;
-}
 
 /// Whatever the victim was about to do with jobs 1 and 3: each is there once or not at all, job 2 is, and so are all slots.
 std::string each_job_once(queue& jobs) {

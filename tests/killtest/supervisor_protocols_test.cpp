@@ -11,6 +11,8 @@
 
 #include <outlive/outlive.hpp>
 
+#include "killtest/inside.hpp"
+
 namespace outlive::killtest::testing {
 namespace {
 
@@ -19,14 +21,6 @@ struct pair_of_numbers {
   long b = 1;  // invariant: equal to a
 };
 using guarded_pair = guarded<pair_of_numbers>;
-
-explore_options inside() {
-  explore_options how;
-  how.own_books = true;
-  how.from_first_use = true;
-  how.depth = 2;
-  return how;
-}
 
 repair_result mend(pair_of_numbers& x, const owner_death&) {
   x.b = x.a;
