@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
 
 namespace outlive {
@@ -53,7 +54,7 @@ struct held_permit {
   std::uint64_t holder = 0;
 };
 // Returns: without a word when none could be had in time. time_point::min(): without waiting, max(): as long as it takes.
-[[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, std::chrono::steady_clock::time_point until);
+[[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_point until);
 // Returns: whether it was the calling thread's.
 OUTLIVE_API bool release_permit(permit_pool_head& head, const held_permit& which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words);
@@ -121,19 +122,18 @@ class permit_pool {
   //   robust_mutex::lock().
   // After fork: the child holds none of its parent's permits. Signal-safe: no.
   // Order: synchronises with the former holder's release, or with all that it did before it died.
-  [[nodiscard]] permit acquire() { return take(steady_point::max()); }
+  [[nodiscard]] permit acquire() { return take(detail::steady_point::max()); }
   // Returns: a permit that holds, or one that does not because none was free (or not in time). Errors: as acquire(); try_acquire() is allowed in a repair.
   // A permit whose holder died without the kernel's having marked that (an orphan: hazards A1, A23) is taken over only by who has waited for 250 ms.
-  [[nodiscard]] permit try_acquire() { return take(steady_point::min()); }
+  [[nodiscard]] permit try_acquire() { return take(detail::steady_point::min()); }
   template <class Rep, class Period>
   [[nodiscard]] permit try_acquire_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return take(deadline_after(timeout));
+    return take(detail::deadline_after(timeout));
   }
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
   template <class Clock, class Duration>
   [[nodiscard]] permit try_acquire_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    const auto now = Clock::now();
-    return take(deadline <= now ? steady_point::min() : deadline_after(deadline - now));
+    return take(detail::steady_deadline(deadline));
   }
 
   // Returns: permits that are free, those of dead holders included. Others change it meanwhile; for people to look at.
@@ -142,16 +142,7 @@ class permit_pool {
   [[nodiscard]] std::uint32_t size() const noexcept { return std::min(head_.permits, Most); }
 
  private:
-  using steady_point = std::chrono::steady_clock::time_point;
-
-  permit take(steady_point until) { return {head_, detail::acquire_permit(head_, Most, until)}; }
-  template <class Rep, class Period>
-  static steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
-    const std::chrono::duration<double> seconds(timeout);  // an hour in picoseconds overflows 64 bits
-    if (seconds >= std::chrono::hours(24 * 365)) return steady_point::max();
-    if (timeout <= timeout.zero()) return steady_point::min();
-    return std::chrono::steady_clock::now() + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
-  }
+  permit take(detail::steady_point until) { return {head_, detail::acquire_permit(head_, Most, until)}; }
 
   detail::permit_pool_head head_;
   detail::permit_word words_[Most]{};

@@ -35,6 +35,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
 
 namespace outlive {
@@ -107,7 +108,7 @@ class robust_condition_variable {
   }
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& timeout, Predicate predicate) {
-    return wait_until(lock, deadline_after(timeout), std::move(predicate));
+    return wait_until(lock, detail::deadline_after(timeout), std::move(predicate));
   }
 
   // The same until stop is requested. Returns: what the predicate says at the end.
@@ -134,12 +135,11 @@ class robust_condition_variable {
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop, const std::chrono::duration<Rep, Period>& timeout,
                                        Predicate predicate) {
-    return wait_until(lock, stop, deadline_after(timeout), std::move(predicate));
+    return wait_until(lock, stop, detail::deadline_after(timeout), std::move(predicate));
   }
 
  private:
   static constexpr std::uint32_t maybe_waiters = 1;
-  using steady_point = std::chrono::steady_clock::time_point;
 
   // Sets the bit "maybe waiters" while the mutex is held, so before whatever a notifier changes next. Returns the value to sleep on.
   std::uint32_t mark() noexcept { return seq_.fetch_or(maybe_waiters) | maybe_waiters; }
@@ -153,11 +153,6 @@ class robust_condition_variable {
     constexpr std::chrono::nanoseconds year = std::chrono::hours(24 * 365);
     if (std::chrono::duration<double>(span) >= std::chrono::duration<double>(year)) return year;
     return std::chrono::ceil<std::chrono::nanoseconds>(span);
-  }
-  template <class Rep, class Period>
-  static steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
-    if (std::chrono::duration<double>(timeout) >= std::chrono::hours(24 * 365)) return steady_point::max();
-    return std::chrono::steady_clock::now() + std::max(in_nanoseconds(timeout), std::chrono::nanoseconds::zero());
   }
 
   // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.

@@ -41,6 +41,7 @@
 #include <stop_token>
 #include <type_traits>
 
+#include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/job_lease.hpp>
 
@@ -72,18 +73,14 @@ struct alignas(64) work_queue_head {
   alignas(64) std::atomic<std::uint64_t> tail;
 };
 
-using queue_clock = std::chrono::steady_clock;
-
 OUTLIVE_API void make_queue(work_queue_head& queue, const work_queue_shape& shape, const work_queue_options& options);
 OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
-// time_point::min(): without waiting, max(): as long as it takes. Return: whether, or the job that, could be had in time.
-[[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, queue_clock::time_point until);
-[[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, queue_clock::time_point until);
+// steady_point::min(): without waiting, max(): as long as it takes. Return: whether, or the job that, could be had in time.
+[[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, steady_point until);
+[[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, steady_point until);
 [[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const std::stop_token& stop);
 [[nodiscard]] OUTLIVE_API held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape);
 [[nodiscard]] OUTLIVE_API work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shape& shape);
-// In a year at most; a time that is over is min().
-[[nodiscard]] OUTLIVE_API queue_clock::time_point queue_deadline(std::chrono::duration<double> timeout) noexcept;
 
 }  // namespace detail
 
@@ -111,34 +108,36 @@ class work_queue {
   // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at a thread's first use of the segment also those of
   //   robust_mutex::lock(). Then nothing was pushed.
   // After fork: works in the child. Signal-safe: no. Order: synchronises with the pop that gets the job.
-  void push(const T& job) { static_cast<void>(detail::push_job(head_, shape, &job, time_point::max())); }
+  void push(const T& job) { static_cast<void>(detail::push_job(head_, shape, &job, detail::steady_point::max())); }
   // Returns: whether it was pushed: false where no slot was free (in time). Errors: as push(); try_push() is allowed in a repair.
-  [[nodiscard]] bool try_push(const T& job) { return detail::push_job(head_, shape, &job, time_point::min()); }
-  [[nodiscard]] bool try_push_for(const T& job, std::chrono::duration<double> timeout) {
-    return detail::push_job(head_, shape, &job, detail::queue_deadline(timeout));
+  [[nodiscard]] bool try_push(const T& job) { return detail::push_job(head_, shape, &job, detail::steady_point::min()); }
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_push_for(const T& job, const std::chrono::duration<Rep, Period>& timeout) {
+    return detail::push_job(head_, shape, &job, detail::deadline_after(timeout));
   }
   // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_push_until(const T& job, const std::chrono::time_point<Clock, Duration>& deadline) {
-    return detail::push_job(head_, shape, &job, steady(deadline));
+    return detail::push_job(head_, shape, &job, detail::steady_deadline(deadline));
   }
 
   // Takes a job. Blocks: until there is one, or the worker that has one is dead, in slices of 250 ms.
   // Returns: a lease, which is the calling thread's. Errors: as push(); then nothing was taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
   // Order: synchronises with the push, and with all that the dead did who had the job before.
-  [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, time_point::max())); }
+  [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, detail::steady_point::max())); }
   // The same until stop is requested. Returns: a lease, which is empty if it was and there was no job.
   [[nodiscard]] lease<T> pop(const std::stop_token& stop) { return lease<T>(detail::pop_job(head_, shape, stop)); }
   // Return: a lease, which is empty if there was no job (in time). Errors: as pop(); try_pop() is allowed in a repair.
   // A job whose worker died without the kernel's having marked that (an orphan: hazards A1, A23) is found only by who has waited for 250 ms.
-  [[nodiscard]] lease<T> try_pop() { return lease<T>(detail::pop_job(head_, shape, time_point::min())); }
-  [[nodiscard]] lease<T> try_pop_for(std::chrono::duration<double> timeout) {
-    return lease<T>(detail::pop_job(head_, shape, detail::queue_deadline(timeout)));
+  [[nodiscard]] lease<T> try_pop() { return lease<T>(detail::pop_job(head_, shape, detail::steady_point::min())); }
+  template <class Rep, class Period>
+  [[nodiscard]] lease<T> try_pop_for(const std::chrono::duration<Rep, Period>& timeout) {
+    return lease<T>(detail::pop_job(head_, shape, detail::deadline_after(timeout)));
   }
   template <class Clock, class Duration>
   [[nodiscard]] lease<T> try_pop_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return lease<T>(detail::pop_job(head_, shape, steady(deadline)));
+    return lease<T>(detail::pop_job(head_, shape, detail::steady_deadline(deadline)));
   }
 
   // Takes a dead letter in hand, to look at it, and to remove it or to try it once more. Blocks: never, but for the look at each slot, where the kernel
@@ -155,19 +154,11 @@ class work_queue {
   [[nodiscard]] static constexpr std::uint32_t capacity() noexcept { return Capacity; }
 
  private:
-  using time_point = detail::queue_clock::time_point;
-
   struct alignas(64) slot {
     alignas(T) std::byte job[sizeof(T)];
     alignas(8) std::byte history[detail::max_job_history * 16];
   };
   static constexpr detail::work_queue_shape shape{Capacity, sizeof(T), offsetof(slot, history), sizeof(slot)};
-
-  template <class Clock, class Duration>
-  static time_point steady(const std::chrono::time_point<Clock, Duration>& deadline) {
-    const auto now = Clock::now();
-    return deadline <= now ? time_point::min() : detail::queue_deadline(deadline - now);  // compared first: the difference may overflow
-  }
 
   detail::work_queue_head head_;
   alignas(64) std::atomic<std::uint64_t> states_[Capacity]{};

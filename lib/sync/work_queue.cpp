@@ -25,7 +25,7 @@ static_assert(offsetof(work_queue_head, not_empty) == offsetof(work_queue_bytes,
 static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail));
 static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);  // head, states, slots
 
-using time_point = queue_clock::time_point;
+using time_point = steady_point;
 
 constexpr int yields = 3;          // before a sleep, which with the wake-up costs more than the job: mostly the other side is about to go on
 constexpr std::uint32_t near = 8;  // slots that a producer looks at before it looks at all: a cache line of states
@@ -282,12 +282,6 @@ work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shap
     }
   }
   return found;
-}
-
-time_point queue_deadline(std::chrono::duration<double> timeout) noexcept {
-  if (timeout >= std::chrono::hours(24 * 365)) return time_point::max();  // longer than a year counts as for ever
-  if (!(timeout > timeout.zero())) return time_point::min();
-  return queue_clock::now() + std::chrono::ceil<queue_clock::duration>(timeout);
 }
 
 }  // namespace outlive::detail
