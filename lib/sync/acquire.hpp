@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <new>
 #include <system_error>
 
 #include "sync/heir.hpp"
@@ -33,6 +34,21 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long);
 
 // Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
 std::error_code release(lock_bytes& lock) noexcept;
+
+// For the forms with an error code. Only std::system_error is caught, and want of memory: a thread's forced unwind must pass.
+template <class Acquire>
+bool coded(std::error_code& error, Acquire acquire) {
+  try {
+    const acquisition result = acquire();
+    error = result.error;
+    return result.acquired;
+  } catch (const std::system_error& failure) {
+    error = failure.code();
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+  }
+  return false;
+}
 
 // ---- the steps of it, for locks that do more between them --------------------------------------------------------------
 

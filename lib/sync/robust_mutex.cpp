@@ -61,18 +61,8 @@ bool check(const lock_bytes& lock, const acquisition& result) {
   return result.acquired;
 }
 
-// The form with an error code. Only std::system_error is caught: a thread's forced unwind must pass.
 bool acquire_coded(lock_bytes& lock, int so_far, patience how_long, const void* return_address, std::error_code& error) {
-  try {
-    const acquisition result = acquire_slowly(lock, so_far, how_long, return_address);
-    error = result.error;
-    return result.acquired;
-  } catch (const std::system_error& failure) {
-    error = failure.code();
-  } catch (const std::bad_alloc&) {
-    error = std::make_error_code(std::errc::not_enough_memory);
-  }
-  return false;
+  return coded(error, [&] { return acquire_slowly(lock, so_far, how_long, return_address); });
 }
 
 [[gnu::noinline]] void lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {

@@ -2,7 +2,6 @@
 #include <outlive/robust_shared_mutex.hpp>
 
 #include <cstddef>
-#include <new>
 #include <string>
 
 #include <outlive/error.hpp>
@@ -126,21 +125,6 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
 
 [[gnu::noinline]] void unlock_shared_slowly(shared_lock_bytes& lock) {
   check_release(lock, detail::release_shared(lock));
-}
-
-// The forms with an error code. Only std::system_error is caught: a thread's forced unwind must pass.
-template <class Acquire>
-bool coded(std::error_code& error, Acquire acquire) {
-  try {
-    const acquisition result = acquire();
-    error = result.error;
-    return result.acquired;
-  } catch (const std::system_error& failure) {
-    error = failure.code();
-  } catch (const std::bad_alloc&) {
-    error = std::make_error_code(std::errc::not_enough_memory);
-  }
-  return false;
 }
 
 [[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far, patience how_long, const void* return_address) {

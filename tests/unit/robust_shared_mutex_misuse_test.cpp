@@ -160,6 +160,26 @@ TEST_P(robust_shared_mutex_misuse_test, held_shared_beyond_the_last_handle) {
   }).join();
 }
 
+// A reader becomes the heir, and the repair takes the room that it needs for its own mark.
+TEST_P(robust_shared_mutex_misuse_test, a_repair_that_uses_up_the_room_for_marks) {
+  std::vector<robust_shared_mutex*> same;
+  for (int i = 0; same.size() < 17; ++i) {
+    robust_shared_mutex& each = make("mutex " + std::to_string(i));
+    if (id_of(each) % detail::mark_slots == id_of(mutex_) % detail::mark_slots) same.push_back(&each);
+  }
+  std::thread([&] { mutex_.lock(); }).join();
+  const auto repair = on_owner_death(mutex_, [&](const owner_death&) {
+    for (auto* each : same) EXPECT_TRUE(each->try_lock_shared());
+    return repaired;
+  });
+  expect_error(
+      errc::too_many_locks, [&] { mutex_.lock_shared(); }, "no room is left");
+  EXPECT_EQ(readers_of(mutex_), 0u);
+  EXPECT_TRUE(others_can_read());
+  EXPECT_TRUE(others_can_lock());
+  for (auto* each : same) each->unlock_shared();
+}
+
 TEST_P(robust_shared_mutex_misuse_test, in_a_repair_only_tried) {
   auto& broken = where_.find_or_construct<robust_mutex>("broken", "broken");
   std::thread([&] { broken.lock(); }).join();
