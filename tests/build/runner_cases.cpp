@@ -2,11 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include <unistd.h>
 
 TEST(ends, passes) {}
+
+TEST(ends, kills) {
+  std::puts("kills: 3");  // as tests/support/child.cpp does
+}
 
 TEST(ends, fails) {
   FAIL() << "meant to fail";

@@ -31,7 +31,7 @@ def ends(case, code, line):
 def all_together():
     done = run_cases("*", "--jobs", "4")
     last = done.stdout.splitlines()[-1]
-    report.expect(done.returncode == 1 and last == f"{PROGRAM.name}: 1 passed, 5 failed, 2 skipped", done.stdout)
+    report.expect(done.returncode == 1 and last == f"{PROGRAM.name}: 2 passed, 5 failed, 2 skipped", done.stdout)
 
 
 def orphan_is_killed():
@@ -59,24 +59,25 @@ def count(tests):
         log.write_text("".join(json.dumps(test) + "\n" for test in tests))
         done = subprocess.run([sys.executable, COUNTER, "--skips", skips, f"made_up={log}"], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=60)
-        return done.returncode, done.stdout.splitlines()[-1], skips.read_text()
+        return done.returncode, done.stdout.splitlines()[-1], done.stdout.splitlines()[-2], skips.read_text()
 
 
 def counter():
-    good = {"name": "a", "result": "OK", "returncode": 0, "stdout": "PASS: x.y (0.1 s)\nSKIP: x.z: no room\na: 1 passed\n"}
+    good = {"name": "a", "result": "OK", "returncode": 0, "stdout": "PASS: x.y (0.1 s)\nSKIP: x.z: no room\na: 1200 kills\na: 1 passed\n"}
     plain = {"name": "b", "result": "OK", "returncode": 0}
-    bad = {"name": "c", "result": "FAIL", "returncode": 1, "stdout": "PASS: p.q\nFAIL: p.r: killed by SIGSEGV\n"}
+    bad = {"name": "c", "result": "FAIL", "returncode": 1, "stdout": "PASS: p.q\nFAIL: p.r: killed by SIGSEGV\nc: 30 kills\n"}
     lost = {"name": "d", "result": "ERROR", "returncode": -9, "stdout": "PASS: s.t\n"}
     for tests, expected in (
-            ([good, plain], (0, "2 passed, 0 failed, 1 skipped", "x.z: no room [made_up]\n")),
-            ([good, bad], (1, "2 passed, 1 failed, 1 skipped", "x.z: no room [made_up]\n")),
-            ([lost], (1, "1 passed, 1 failed, 0 skipped", "")),
-            ([], (1, "0 passed, 1 failed, 0 skipped", ""))):
+            ([good, plain], (0, "2 passed, 0 failed, 1 skipped", "1200 kills", "x.z: no room [made_up]\n")),
+            ([good, bad], (1, "2 passed, 1 failed, 1 skipped", "1230 kills", "x.z: no room [made_up]\n")),
+            ([lost], (1, "1 passed, 1 failed, 0 skipped", "0 kills", "")),
+            ([], (1, "0 passed, 1 failed, 0 skipped", "0 kills", ""))):
         report.expect(count(tests) == expected, f"{count(tests)}, expected {expected}")
 
 
 sys.exit(report.run([
     ("runner.pass", ends("passes", 0, "PASS: ends.passes")),
+    ("runner.kills", ends("kills", 0, f"{PROGRAM.name}: 3 kills")),
     ("runner.failure", ends("fails", 1, "FAIL: ends.fails: exit code 1")),
     ("runner.skip", ends("skips", 77, "SKIP: ends.skips: meant to be skipped")),
     ("runner.disabled_is_a_skip", ends("DISABLED_*", 77, "SKIP: ends.DISABLED_is_disabled: disabled in the source")),

@@ -4,9 +4,9 @@
 
 #include <chrono>
 #include <memory>
-#include <random>
 #include <vector>
 
+#include "kill/companion_soak.hpp"
 #include "process/accounts.hpp"
 #include "support/leaks.hpp"
 
@@ -117,33 +117,27 @@ TEST_F(condition_variable_kill_test, a_waiter_that_cannot_have_the_mutex_again_o
 
 // Tokens go round among processes that are killed at random while they wait, notify and change: whoever lives goes on.
 TEST_F(condition_variable_kill_test, killed_at_random_nobody_waits_for_ever) {
-  constexpr unsigned processes = 4, kills = 300;
   shared_counter turns;
-  const auto player = [&](agent&) {
-    for (;;) {
+  soak_plan plan = soak_of_a_companion();
+  plan.work = [&](const soak_worker& me) {
+    while (!me.stopping()) {
       auto x = all_[0].lock();
       // Every player can go on as soon as it gets the mutex: its predicate is what the others change.
       const long before = x->a;
       changed_.wait_for(x, 20ms, [&] { return x->a != before; });
       x->a -= 1;
       x->b += 1;
-      if (!x->whole()) _exit(1);
+      if (!x->whole()) me.parent.fail("let in to a torn account");
       x.unlock();
       turns.add();
       changed_.notify_one();
     }
   };
-  std::mt19937 random(42);
-  std::vector<std::unique_ptr<child>> players;
-  for (unsigned i = 0; i < processes; ++i) players.push_back(std::make_unique<child>("player", player));
-  for (unsigned i = 0; i < kills; ++i) {
-    auto& victim = players[random() % processes];
-    const auto seen = turns.load();
-    ASSERT_TRUE(turns.wait_at_least(seen + 1 + random() % 3)) << "after " << i << " kills\n" << all_.who_holds_what();
-    victim->kill();
-    victim->expect_killed();
-    victim = std::make_unique<child>("player", player);
-  }
+  plan.progress = [&] { return turns.load(); };
+  plan.standing = [&] { return all_.who_holds_what(); };
+  const soak_result result = soak(plan);
+  EXPECT_GT(all_.repairs(), 0u) << result.describe();
+  EXPECT_TRUE(all_[0].lock()->whole()) << result.describe();
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 #include <array>
 #include <atomic>
 #include <memory>
-#include <random>
+#include <string>
 #include <vector>
 
 #include <outlive/outlive.hpp>
 
+#include "kill/companion_soak.hpp"
 #include "process/accounts.hpp"
 #include "support/child.hpp"
 
@@ -140,12 +141,12 @@ class seats {
 };
 
 TEST_F(permit_pool_kill_test, killed_at_random_none_is_lost_and_none_doubled) {
-  constexpr unsigned processes = 6, kills = 400;
   shared_counter turns;
   seats there;
   shared_value<std::uint32_t> doubled;
-  const auto worker = [&](agent&) {
-    for (;;) {
+  soak_plan plan = soak_of_a_companion();
+  plan.work = [&](const soak_worker& me) {
+    while (!me.stopping()) {
       const permit mine = pool_.acquire();
       if (!there.sit()) doubled.add();
       ::sched_yield();  // others run, and the kill comes, while it is held
@@ -153,26 +154,13 @@ TEST_F(permit_pool_kill_test, killed_at_random_none_is_lost_and_none_doubled) {
       turns.add();
     }
   };
-  const auto kill_one = [&](child& victim) {
-    const pid_t doomed = victim.pid();
-    there.doom(doomed);
-    victim.kill();
-    victim.expect_killed();
-    there.rise(doomed);
-  };
-  std::mt19937 random(42);
-  std::vector<std::unique_ptr<child>> workers;
-  for (unsigned i = 0; i < processes; ++i) workers.push_back(std::make_unique<child>("worker", worker));
-  for (unsigned i = 0; i < kills; ++i) {
-    const auto seen = turns.load();
-    ASSERT_TRUE(turns.wait_at_least(seen + 1 + random() % 20)) << "after " << i << " kills, " << pool_.count() << " permits are free";
-    auto& victim = workers[random() % processes];
-    kill_one(*victim);
-    victim = std::make_unique<child>("worker", worker);
-  }
-  for (auto& each : workers) kill_one(*each);
-  EXPECT_EQ(doubled.load(), 0u);
-  EXPECT_EQ(pool_.count(), 3u);
+  plan.progress = [&] { return turns.load(); };
+  plan.standing = [&] { return std::to_string(pool_.count()) + " permits are free"; };
+  plan.before_kill = [&](unsigned, pid_t pid) { there.doom(pid); };
+  plan.after_kill = [&](unsigned, pid_t pid) { there.rise(pid); };
+  const soak_result result = soak(plan);
+  EXPECT_EQ(doubled.load(), 0u) << result.describe();
+  EXPECT_EQ(pool_.count(), 3u) << result.describe();
   EXPECT_EQ(all_that_there_are().size(), 3u);
 }
 

@@ -3,15 +3,13 @@
 
 #include <array>
 #include <atomic>
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include <outlive/outlive.hpp>
 
+#include "kill/companion_soak.hpp"
 #include "process/accounts.hpp"
-#include "support/child.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -20,7 +18,8 @@ struct job {
   std::uint32_t id;
   std::uint32_t complement;  // so that a torn copy is seen
 };
-constexpr unsigned producers = 3, workers = 5, most_jobs = 1u << 20;
+constexpr unsigned producers = 3, most_jobs = 1u << 23, jobs_for_a_kill = 400;
+constexpr milliseconds a_while(100);  // until a worker looks whether it shall stop
 
 // What the processes of a run share beside the queue. A job goes through it in this order, so that whatever dies, each count says at most what is true.
 struct ledger {
@@ -36,20 +35,28 @@ class work_queue_random_kill_test : public ::testing::Test {
  protected:
   using queue = work_queue<job, 32>;
 
-  void produce() {
-    for (;;) {
+  void produce(const soak_worker& me) {
+    while (!me.stopping()) {
       const std::uint32_t id = ledger_->next.fetch_add(1);
       // Jobs must not run out before the last kill, however fast they are.
-      if (!allowed_.wait([&](std::uint32_t jobs) { return jobs > id; })) return;
-      queue_.push({id, ~id});
+      while (!allowed_.wait([&](std::uint32_t jobs) { return jobs > id; }, a_while)) {
+        if (me.stopping()) return;
+      }
+      while (!queue_.try_push_for({id, ~id}, a_while)) {
+        if (me.stopping()) return;
+      }
       ledger_->pushed[id] = 1;
       ledger_->turns.fetch_add(1);
     }
   }
-  void work() {
+  void work(const soak_worker& me) {
     unsigned turn = 0;
-    for (;;) {
-      auto one = queue_.pop();
+    while (!me.stopping()) {
+      auto one = queue_.try_pop_for(a_while);
+      if (!one) {
+        if (auto letter = queue_.pop_dead_letter()) letter.retry();  // or they would take all slots in the end
+        continue;
+      }
       if (one->complement != ~one->id) ledger_->torn.fetch_add(1);
       const std::uint32_t id = one->id;
       if (++turn % 7 == 0) {
@@ -65,37 +72,24 @@ class work_queue_random_kill_test : public ::testing::Test {
       }
     }
   }
-  std::unique_ptr<child> start(unsigned number) {
-    if (number < producers) return std::make_unique<child>("producer", [this](agent&) { produce(); });
-    return std::make_unique<child>("worker", [this](agent&) { work(); });
-  }
 
   segment where_ = segment::anonymous(small_segment());
   queue& queue_ = where_.find_or_construct<queue>("jobs");
   shared_object<ledger> ledger_;
-  shared_value<std::uint32_t> allowed_;
+  shared_value<std::uint32_t> allowed_{jobs_for_a_kill};
 };
 
 TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_letter) {
-  constexpr unsigned processes = producers + workers, kills = 400;
-  std::mt19937 random(2026);
-  std::vector<std::unique_ptr<child>> all;
-  for (unsigned i = 0; i < processes; ++i) all.push_back(start(i));
-  for (unsigned i = 0; i < kills; ++i) {
-    allowed_.store((i + 1) * (most_jobs / kills));
-    const auto wanted = ledger_->turns.load() + 1 + random() % 40;
-    ASSERT_TRUE(within(default_timeout(), [&] { return ledger_->turns.load() >= wanted; }))
-        << "after " << i << " kills: " << queue_.waiting() << " wait, " << queue_.leased() << " are leased, " << queue_.dead_letters()
-        << " are dead letters";
-    const unsigned victim = static_cast<unsigned>(random() % processes);
-    all[victim]->kill();
-    all[victim]->expect_killed();
-    all[victim] = start(victim);
-  }
-  for (auto& each : all) {
-    each->kill();
-    each->expect_killed();
-  }
+  soak_plan plan = soak_of_a_companion();
+  plan.max_kills = most_jobs / jobs_for_a_kill - 1;
+  plan.work = [&](const soak_worker& me) { me.index < producers ? produce(me) : work(me); };
+  plan.progress = [&] { return ledger_->turns.load(); };
+  plan.standing = [&] {
+    return std::to_string(queue_.waiting()) + " jobs wait, " + std::to_string(queue_.leased()) + " are leased, " +
+           std::to_string(queue_.dead_letters()) + " are dead letters";
+  };
+  plan.after_kill = [&](unsigned, pid_t) { allowed_.add(jobs_for_a_kill); };
+  const soak_result result = soak(plan);
   // What is left: jobs that wait, once each, and dead letters.
   EXPECT_EQ(queue_.leased(), 0u);
   std::vector<std::uint8_t> left(most_jobs);
@@ -120,8 +114,8 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
     if (least == 0 && most != 0) ++unsure;
   }
   // A worker that was killed around done() cannot tell whether it was: of these nothing is known, and they must be few.
-  EXPECT_LE(unsure, kills);
-  EXPECT_GT(jobs, kills);
+  EXPECT_LE(unsure, result.kills);
+  EXPECT_GT(jobs, result.kills);
 }
 
 }  // namespace

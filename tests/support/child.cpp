@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <sstream>
@@ -51,12 +53,35 @@ void run_body(const child::body& run, agent& parent) {
   }
 }
 
+/// What tests/support/run_cases.py adds up. A copy in a forked child counts that child's own.
+class kill_tally {
+ public:
+  ~kill_tally() {
+    if (process_ == getpid() && count_ != 0) std::printf("kills: %llu\n", static_cast<unsigned long long>(count_));
+  }
+  void add() {
+    if (process_.exchange(getpid()) != getpid()) count_ = 0;
+    ++count_;
+  }
+  std::uint64_t count() const { return process_ == getpid() ? count_.load() : 0; }
+
+ private:
+  std::atomic<pid_t> process_{0};
+  std::atomic<std::uint64_t> count_{0};
+};
+
+kill_tally kills;
+
 bool readable(int fd) {
   pollfd one{fd, POLLIN, 0};
   return poll(&one, 1, 0) == 1;
 }
 
 }  // namespace
+
+std::uint64_t kills_so_far() {
+  return kills.count();
+}
 
 bool exit_status::exited_with(int code) const {
   return WIFEXITED(raw) && WEXITSTATUS(raw) == code;
@@ -243,6 +268,7 @@ exit_status child::wait(milliseconds limit) {
 void child::note_reaped(int raw_status) {
   reaped_ = true;
   status_.raw = raw_status;
+  if (status_.killed_by(SIGKILL)) kills.add();
   drain();
 }
 

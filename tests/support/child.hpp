@@ -37,6 +37,9 @@ struct exit_status {
   std::string describe() const;
 };
 
+/// How many children of this process it has found killed by SIGKILL. Printed at its end, "kills: N".
+std::uint64_t kills_so_far();
+
 /// Where a check was written.
 struct source_line {
   const char* file;

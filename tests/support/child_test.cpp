@@ -62,6 +62,18 @@ TEST(child_test, a_killed_child_is_described) {
   EXPECT_EQ(leaver.wait().describe(), "exit 3");
 }
 
+TEST(child_test, killed_children_are_counted_and_no_others) {
+  const std::uint64_t before = kills_so_far();
+  child("leaver", [](agent&) {}).expect_exit(0);
+  child("aborts", [](agent&) { abort(); }).expect_killed(SIGABRT);
+  EXPECT_EQ(kills_so_far(), before);
+  child victim("victim", [](agent& parent) { parent.pause_forever(); });
+  victim.kill();
+  victim.expect_killed();
+  EXPECT_EQ(kills_so_far(), before + 1);
+  child("heir", [](agent&) { EXPECT_EQ(kills_so_far(), 0u); }).expect_exit(0);
+}
+
 TEST(child_test, a_wait_for_a_dead_child_ends_at_once_and_says_how_it_died) {
   child other("other", [](agent& parent) {
     parent.tell("almost");

@@ -103,11 +103,16 @@ def skip_reason(output):
     return reason or "no reason given"
 
 
+def kills_in(output):
+    """How many processes it killed: tests/support/child.cpp prints that at the end."""
+    return sum(int(number) for number in re.findall(r"^kills: (\d+)$", output, re.MULTILINE))
+
+
 def run_case(program, case, timeout):
-    """'PASS', 'FAIL' or 'SKIP'; prints the line of the case."""
+    """('PASS', 'FAIL' or 'SKIP', number of kills); prints the line of the case."""
     if "DISABLED_" in case:
         say(f"SKIP: {case}: disabled in the source")
-        return "SKIP"
+        return "SKIP", 0
     began = time.monotonic()
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen([program, "--gtest_filter=" + case, "--gtest_color=no"], stdin=subprocess.DEVNULL, stdout=out,
@@ -120,14 +125,14 @@ def run_case(program, case, timeout):
     seconds = f"({time.monotonic() - began:.2f} s)"
     if trouble is None and "[  SKIPPED ] " in output:
         say(f"SKIP: {case}: {skip_reason(output)}")
-        return "SKIP"
+        return "SKIP", kills_in(output)
     if trouble is None and "[  PASSED  ] 1 test." not in output:
         trouble = "ended early: GoogleTest did not report the case as passed"
     if trouble is None:
         say(f"PASS: {case} {seconds}")
-        return "PASS"
+        return "PASS", kills_in(output)
     say("\n".join(["  | " + line for line in output.splitlines()[-400:]] + [f"FAIL: {case}: {trouble} {seconds}"]))
-    return "FAIL"
+    return "FAIL", kills_in(output)
 
 
 def prepare(no_aslr):
@@ -155,8 +160,11 @@ def main():
     if sys.stderr.isatty():
         say(f"{len(cases)} cases of {os.path.basename(program)}")
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        verdicts = list(pool.map(lambda case: run_case(program, case, args.timeout), cases))
+        results = list(pool.map(lambda case: run_case(program, case, args.timeout), cases))
+    verdicts, kills = [verdict for verdict, _ in results], sum(number for _, number in results)
     passed, failed, skipped = (verdicts.count(v) for v in ("PASS", "FAIL", "SKIP"))
+    if kills:
+        say(f"{os.path.basename(program)}: {kills} kills")
     say(f"{os.path.basename(program)}: {passed} passed, {failed} failed, {skipped} skipped")
     if failed:
         return 1

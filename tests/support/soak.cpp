@@ -37,7 +37,7 @@ class driver {
     while (healthy && !end.passed() && result_.kills < plan_.max_kills) {
       pause_at_random();
       const unsigned index = static_cast<unsigned>(random_() % plan_.workers);
-      healthy = all_alive() && kill_one(index);
+      healthy = all_alive() && goes_on() && kill_one(index);
     }
     stop_.store(1);
     for (const auto& worker : workers_) {
@@ -73,6 +73,16 @@ class driver {
     return true;
   }
 
+  bool goes_on() {
+    if (!plan_.progress) return true;
+    if (!within(default_timeout(), [&] { return plan_.progress() != seen_; })) {
+      ADD_FAILURE() << "after " << result_.kills << " kills nobody goes on" << (plan_.standing ? ": " + plan_.standing() : std::string());
+      return false;
+    }
+    seen_ = plan_.progress();
+    return true;
+  }
+
   static bool report_end(std::unique_ptr<child>& worker) {
     ADD_FAILURE() << worker->name() << " ended by itself: " << worker->wait().describe();
     worker.reset();
@@ -97,6 +107,7 @@ class driver {
     if (plan_.aim && draw(share) < plan_.aimed_share) take_aim(index);
     child& victim = *workers_[index];
     const pid_t pid = victim.pid();
+    if (plan_.before_kill) plan_.before_kill(index, pid);
     victim.kill();
     if (!victim.wait().killed_by(SIGKILL)) return report_end(workers_[index]);
     ++result_.kills;
@@ -113,6 +124,7 @@ class driver {
   std::vector<std::unique_ptr<child>> workers_;
   std::vector<std::uint64_t> lives_;
   std::uint64_t looks_ = 0;
+  std::uint64_t seen_ = 0;  // of plan_.progress
   soak_result result_;
 };
 

@@ -42,6 +42,11 @@ struct soak_plan {
   std::function<bool(unsigned index)> aim = nullptr;
   double aimed_share = 0.5;
   milliseconds aim_limit{20};
+  /// Counts what the workers do. Between two kills it must change, within the limit of all waits; else the soak fails, with what `standing` says.
+  std::function<std::uint64_t()> progress = nullptr;
+  std::function<std::string()> standing = nullptr;
+  /// In the parent, right before the victim is killed.
+  std::function<void(unsigned index, pid_t pid)> before_kill = nullptr;
   /// In the parent, when the victim is dead and reaped and its successor not yet forked.
   std::function<void(unsigned index, pid_t pid)> after_kill = nullptr;
   std::uint64_t seed = 0;  // 0: from the environment, or a random one

@@ -2,7 +2,7 @@
 """Add up the cases of several `meson test` runs. Usage: count_results.py [--skips FILE] LABEL=testlog.json...
 
 A test program prints a line for each of its cases, "PASS: name", "FAIL: name: why" or "SKIP: name: why"; one that prints none counts as
-one case itself. The last line is exactly "N passed, N failed, N skipped". Exit 1 if any failed, or if a run had no case at all.
+one case itself. One that killed processes prints "program: N kills". The last line but one is "N kills", the last line is exactly "N passed, N failed, N skipped". Exit 1 if any failed, or if a run had no case at all.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 
+KILLS = re.compile(r"^\S+: (\d+) kills$", re.MULTILINE)
 CASE = re.compile(r"^(PASS|FAIL|SKIP): (.*)$", re.MULTILINE)
 
 
@@ -34,8 +35,8 @@ def main():
     args = parser.parse_args()
 
     totals = {"PASS": 0, "FAIL": 0, "SKIP": 0}
-    problems, skips = [], []
-    print(f"{'build':<24}{'passed':>8}{'failed':>8}{'skipped':>9}")
+    problems, skips, all_kills = [], [], 0
+    print(f"{'build':<24}{'passed':>8}{'failed':>8}{'skipped':>9}{'kills':>9}")
     for run in args.runs:
         label, _, path = run.partition("=")
         tests = [json.loads(line) for line in Path(path).read_text().splitlines() if line] if Path(path).exists() else []
@@ -43,7 +44,9 @@ def main():
         if not cases:
             cases = [("FAIL", "no case was run")]
         count = {verdict: sum(1 for v, _ in cases if v == verdict) for verdict in totals}
-        print(f"{label:<24}{count['PASS']:>8}{count['FAIL']:>8}{count['SKIP']:>9}")
+        kills = sum(int(number) for test in tests for number in KILLS.findall(test.get("stdout", "")))
+        all_kills += kills
+        print(f"{label:<24}{count['PASS']:>8}{count['FAIL']:>8}{count['SKIP']:>9}{kills:>9}")
         for verdict in totals:
             totals[verdict] += count[verdict]
         problems += [f"failed in {label}: {text}" for verdict, text in cases if verdict == "FAIL"]
@@ -53,6 +56,7 @@ def main():
         print(line)
     if args.skips:
         Path(args.skips).write_text("".join(skip + "\n" for skip in skips))
+    print(f"{all_kills} kills")
     print(f"{totals['PASS']} passed, {totals['FAIL']} failed, {totals['SKIP']} skipped")
     return 1 if totals["FAIL"] else 0
 
