@@ -50,6 +50,7 @@ struct viewed_thread {
   std::uint64_t waits = 0;         // of these, how often it had to wait
   std::uint64_t note = 0;          // what it last gave to outlive::note()
   std::vector<viewed_hold> in_hand;
+  std::vector<std::uint64_t> reads;          // offsets of the shared mutexes that it holds shared; one that it holds twice is there twice
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
 };
 

@@ -97,6 +97,21 @@ std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept {
   return count;
 }
 
+std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) noexcept {
+  std::size_t count = 0;
+  bool has_spilled = false;
+  for (const shared_u32& slot : where.mark_slots_of(index).at) {
+    const std::uint32_t mark = slot.load(std::memory_order_acquire);
+    has_spilled = has_spilled || (mark & mark_spilled) != 0;
+    if ((mark & ~mark_spilled) != 0) ids[count++] = mark & ~mark_spilled;
+  }
+  if (!has_spilled) return count;
+  for (const shared_u32& spilled : where.spilled_marks_of(index).at) {
+    if (const std::uint32_t mark = spilled.load(std::memory_order_acquire)) ids[count++] = mark;
+  }
+  return count;
+}
+
 std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end, std::uint32_t id) noexcept {
   const mark_line* const lines = &where.mark_slots_of(0);
   const std::uint32_t slot = id % mark_slots;

@@ -2,6 +2,8 @@
 // the thread writes them, so that nothing here needs a lock; a death at any store leaves marks of a dead thread, which are void.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "segment/thread_slot.hpp"
@@ -41,6 +43,11 @@ bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noex
 
 // How many records say so. Readers come and go meanwhile unless the gate is closed.
 std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept;
+
+// The ids of the shared mutexes that the record says its thread holds shared; one that it holds twice is there twice. Returns: how many. Whatever was
+// stored there: the ids need not be of mutexes.
+using mark_ids = std::array<std::uint32_t, 2 * mark_slots>;
+std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) noexcept;
 
 // The first record from `from` on whose slot for that id is not empty; `end` if there is none. Four at a time: it is most of what a writer does.
 std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end, std::uint32_t id) noexcept;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "repair/report.hpp"
+#include "segment/marks.hpp"
 #include "segment/participants.hpp"
 #include "segment/shared_copy.hpp"
 #include "segment/thread_records.hpp"
@@ -60,6 +61,16 @@ void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t par
   }
 }
 
+void tell_reads(viewed_thread& thread, const mapping& where) {
+  mark_ids ids;
+  const std::size_t count = marks_in(where, thread.record, ids);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t offset = std::uint64_t{ids[i]} * cache_line;
+    const auto [lock, native, shared] = where.lock_at(offset);
+    if (lock != nullptr && shared) thread.reads.push_back(offset);
+  }
+}
+
 }  // namespace
 
 std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t index) {
@@ -82,6 +93,7 @@ std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t ind
   seen.acquisitions = record.acquisitions.load(std::memory_order_relaxed);
   seen.waits = record.waits.load(std::memory_order_relaxed);
   tell_in_hand(seen, where, facts.participant);
+  if (seen.alive) tell_reads(seen, where);              // marks of the dead are void
   std::atomic_thread_fence(std::memory_order_acquire);  // all of the record was read before its generation is read again
   if ((record.generation.load(std::memory_order_relaxed) & generation_bits) != generation) return std::nullopt;
   return seen;

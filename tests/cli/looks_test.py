@@ -43,19 +43,32 @@ def show_tells_who_has_what():
             N scene dead 0
             N scene alive 1
 
-            TID PID THREAD STATE TAKEN WAITED HOLDS WAITS FOR NOTE
-            N N scene dead 1 0 0 - 0
-            N N scene alive 2 0 1 - 7
-            N N scene dead 1 0 1 - 0
-            N N scene alive 0 1 0 bank 0
+            TID PID THREAD STATE TAKEN WAITED HOLDS READS WAITS FOR NOTE
+            N N scene dead 1 0 0 - - 0
+            N N scene alive 2 0 1 - - 7
+            N N scene dead 1 0 1 - - 0
+            N N scene alive 0 1 0 - bank 0
 
-            MUTEX CLASS STATE HOLDER TAKEN AT AT LEAST WAITERS
-            bank accounts held N scene FUNCTION (scene.cpp:LINE) SECONDS 1
-            vault savings unrepaired - - - 0
-            drawer savings owner died N scene FUNCTION (scene.cpp:LINE) SECONDS 0
+            MUTEX CLASS STATE HOLDER TAKEN AT AT LEAST WAITERS READERS
+            bank accounts held N scene FUNCTION (scene.cpp:LINE) SECONDS 1 -
+            vault savings unrepaired - - - 0 -
+            drawer savings owner died N scene FUNCTION (scene.cpp:LINE) SECONDS 0 -
 
             1 of 4 mutexes is free
             """.replace("owner root", "owner " + user()))
+
+
+def show_tells_who_reads():
+    with scene("readers_scene") as (name, pid):
+        code, got = as_json("show", name)
+        out = run("show", name)[1]
+    locks = {lock["mutex"]: lock for lock in got["locks"]}
+    reads = {thread["pid"]: thread["reads"] for thread in got["threads"] if thread["alive"]}
+    text = out + json.dumps(got, indent=1)
+    report.expect(code == 0 and (locks["prices"]["state"], locks["prices"]["readers"]) == ("held shared", 2), text)
+    report.expect((locks["stock"]["state"], locks["stock"]["readers"]) == ("held", 1) and locks["stock"]["holder_pid"] != pid, text)
+    report.expect(len(reads) == 3 and sorted(reads.pop(pid)) == ["prices", "stock"] and sorted(reads.values()) == [[], ["prices"]], text)
+    report.expect(re.search(r" (prices, stock|stock, prices) ", out), text)
 
 
 def user():
@@ -249,7 +262,7 @@ def names_cannot_move_the_cursor():
 
 
 sys.exit(report.run([(f"looks.{case.__name__}", case) for case in [
-    show_tells_who_has_what, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
+    show_tells_who_has_what, show_tells_who_reads, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
     deaths_are_told_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
     rm_removes_what_the_dead_left, metrics_are_prometheus, what_makes_no_sense_is_refused, a_full_disk_is_an_error,
     terminals_get_colours_and_lines_that_fit, what_is_of_no_use_without_its_end_is_not_cut, names_cannot_move_the_cursor,

@@ -36,10 +36,10 @@ def run(*arguments, env=None):
 
 
 @contextlib.contextmanager
-def scene():
-    """(name, pid) of a segment as tests/cli/scene.cpp makes it."""
+def scene(program="scene"):
+    """(name, pid) of a segment as tests/cli/scene.cpp, or another program there, makes it."""
     with segment_name() as name:
-        process = subprocess.Popen([os.path.join(FOLDER, "scene"), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([os.path.join(FOLDER, program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             report.expect(process.stdout.readline() == "ready\n", "the scene is not ready")
             yield name, process.pid

@@ -1,7 +1,9 @@
 #include "show/tables.hpp"
 
 #include <algorithm>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -71,12 +73,21 @@ cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex
   return {fmt::format("{:.1f} s", seconds), seconds};
 }
 
+std::string mutex_at(const look& seen, std::uint64_t offset) {
+  const auto found = std::lower_bound(seen.locks.begin(), seen.locks.end(), offset,
+                                      [](const viewed_lock& each, std::uint64_t other) { return each.offset < other; });
+  const bool is_there = found != seen.locks.end() && found->offset == offset;
+  return is_there ? looks::mutex_name(*found) : fmt::format("0x{:x}", offset);
+}
+
 cell waiting_for(const look& seen, const viewed_thread& thread) {
-  if (!thread.waiting_for) return "";
-  const auto found = std::lower_bound(seen.locks.begin(), seen.locks.end(), *thread.waiting_for,
-                                      [](const viewed_lock& each, std::uint64_t offset) { return each.offset < offset; });
-  const bool is_there = found != seen.locks.end() && found->offset == *thread.waiting_for;
-  return is_there ? cell(looks::mutex_name(*found)) : cell(fmt::format("0x{:x}", *thread.waiting_for));
+  return thread.waiting_for ? mutex_at(seen, *thread.waiting_for) : std::string();
+}
+
+cell reads(const look& seen, const viewed_thread& thread) {
+  std::vector<std::string> names;
+  for (const std::uint64_t offset : thread.reads) names.push_back(mutex_at(seen, offset));
+  return {names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", ")), names};
 }
 
 cell alive_cell(bool alive) {
@@ -90,7 +101,8 @@ std::string state_of(const viewed_lock& lock) {
   if (lock.condition == viewed_condition::repairing && lock.holder_died) return "heir died";
   if (lock.condition != viewed_condition::consistent) return std::string(to_string(lock.condition));
   if (lock.holder_died) return "owner died";
-  return lock.holder || lock.holder_tid != 0 ? "held" : "free";
+  if (lock.holder || lock.holder_tid != 0) return "held";
+  return lock.readers != 0 ? "held shared" : "free";
 }
 
 void look::take(const outlive::segment_view& view) {
@@ -115,6 +127,7 @@ std::vector<column> lock_columns() {
           {"acquired_at", "TAKEN AT", align::left, true, true},
           {"held_for_seconds", "AT LEAST", align::right},
           {"waiters", "WAITERS", align::right},
+          {"readers", "READERS", align::right},
           {"attempts", "ATTEMPTS", align::right, false},
           {"offset", "OFFSET", align::right, false}};
 }
@@ -157,11 +170,13 @@ table thread_table(const look& seen) {
               {"acquisitions", "TAKEN", align::right},
               {"waits", "WAITED", align::right},
               {"held", "HOLDS", align::right},
+              {"reads", "READS"},
               {"waiting_for", "WAITS FOR"},
               {"note", "NOTE", align::right}});
   for (const auto& each : seen.threads) {
     const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(), [](const viewed_hold& hold) { return hold.held; });
-    made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions, each.waits, held, waiting_for(seen, each), each.note});
+    made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions, each.waits, held, reads(seen, each),
+              waiting_for(seen, each), each.note});
   }
   return made;
 }
@@ -177,7 +192,8 @@ table lock_table(const look& seen, bool all) {
     made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)), holder_text(lock, holder),
               holder != nullptr ? cell(holder->pid) : cell::none(), tid != 0 ? cell(tid) : cell::none(),
               hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
-              held_for(seen, holder, lock.offset), threads.waiters_of(lock), lock.attempts, cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
+              held_for(seen, holder, lock.offset), threads.waiters_of(lock), lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
+              cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
   }
   return made;
 }
