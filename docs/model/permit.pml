@@ -2,10 +2,12 @@
 
    NT threads, NPM permits, NR records. p[i] is 0, or the record and generation of the holder. Threads die anywhere, MAXD times in all, and come back with
    a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
+   -DPLAIN: a permit is given back by a store, which others see later, at the latest when a waiter calls membarrier; as in segments with plain marks.
    Asserted: never more inside than permits; a release finds its own word; in the end every word is free or names a dead thread.
 
    M_RECORD_ONLY     the word names the record only
    M_TAKE_BY_STORE   a dead holder's permit is taken over by a store instead of an exchange
+   M_NO_BARRIER      with PLAIN: a waiter does not call membarrier between its mark and its last look
    M_LOOK_FIRST      a waiter looks at the words before it marks the bit, not after */
 #ifndef NT
 #define NT 3
@@ -21,6 +23,8 @@
 #endif
 byte p[NPM]; byte live[NR], gen[NR]; byte seq; bool asleep[8]; byte nsleep;
 byte inside; byte running, deaths, nexttid=1; bool kill[8];
+byte buf[8];   /* of a thread, by _pid: permit + 1 whose store of 0 the others do not see yet */
+#define SEEN(k) if :: buf[k] -> p[buf[k]-1]=0; inside--; buf[k]=0 :: else fi
 #ifdef M_RECORD_ONLY
 #define ID (me*16)
 #define DEADW(w) (live[(w)/16-1]==0)
@@ -35,6 +39,9 @@ life: atomic{ t=nexttid; nexttid++; me=0; mg=0; r=0; w=0;i=0;s=0;n=0;in_=0 };
      :: r<NR -> atomic{ if :: live[r]==0 -> live[r]=t; me=r+1 :: else fi }; if :: me -> break :: else -> r++ fi od;
   gen[me-1]=gen[me-1]+1; mg=gen[me-1]%16;
 again:
+#ifdef PLAIN
+  atomic{ SEEN(_pid) };   /* its own exchange comes after it */
+#endif
   s=200;
 retry:
   i=0;
@@ -61,7 +68,12 @@ retry:
 #ifdef M_LOOK_FIRST
   atomic{ seq=seq|1; s=seq };
 #else
-  if :: s==200 || s!=seq -> atomic{ seq=seq|1; s=seq }; goto retry :: else fi;
+  if :: s==200 || s!=seq -> atomic{ seq=seq|1; s=seq };
+#if defined(PLAIN) && !defined(M_NO_BARRIER)
+        atomic{ SEEN(1); SEEN(2); SEEN(3) };   /* membarrier */
+#endif
+        goto retry
+     :: else fi;
 #endif
   atomic{ if :: seq==s -> asleep[_pid]=1; nsleep++ :: else fi };
 #ifdef SLICE
@@ -72,17 +84,28 @@ retry:
   s=200; goto retry;
 got:
   skip;
+#ifdef PLAIN
+  atomic{ assert(p[i]==ID); buf[_pid]=i+1; in_=0 };   /* release: a store */
+  if :: atomic{ SEEN(_pid) } :: skip fi;
+  s=seq;
+  if :: s&1 -> atomic{ SEEN(_pid) }; atomic{
+#else
   atomic{ if :: p[i]==ID -> p[i]=0; inside--; in_=0 :: else -> assert(0) fi };   /* release: CAS */
   s=seq;
-  if :: s&1 -> atomic{ seq=(seq+2)%32; s=seq };
+  if :: s&1 -> atomic{
+#endif
+  seq=(seq+2)%32; s=seq };
      n=0; atomic{ if :: nsleep>0 -> if :: asleep[1] -> asleep[1]=0 :: asleep[2] -> asleep[2]=0 :: asleep[3] -> asleep[3]=0 fi; nsleep--; n=1 :: else fi };
      if :: n==0 -> atomic{ if :: seq==s -> seq=s&254; n=2 :: else fi }; if :: n==2 -> atomic{ asleep[1]=0;asleep[2]=0;asleep[3]=0; nsleep=0 } :: else fi
         :: else fi
      :: else fi;
   rounds++; if :: rounds<2 -> goto again :: else fi;
+#ifdef PLAIN
+  atomic{ SEEN(_pid) };
+#endif
 done: skip
   } unless { kill[_pid] };
-  if :: kill[_pid] -> atomic{ if :: in_ -> inside--; in_=0 :: else fi; if :: asleep[_pid] -> asleep[_pid]=0; nsleep-- :: else fi };
+  if :: kill[_pid] -> atomic{ SEEN(_pid); if :: in_ -> inside--; in_=0 :: else fi; if :: asleep[_pid] -> asleep[_pid]=0; nsleep-- :: else fi };
         atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }; kill[_pid]=0; goto life
      :: else -> atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }
   fi; running-- }

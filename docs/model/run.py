@@ -59,6 +59,8 @@ HOLDS = {
     "permit.pml": [
         ("permit", "-DNT=2 -DNR=2 -DMAXD=0"),
         ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
+        ("permit_plain", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN"),
+        ("permit_plain_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DPLAIN"),
     ],
     "queue.pml": [
         ("queue", "-DNC=2 -DTRIES=1"),
@@ -150,6 +152,7 @@ MUTANTS = {
         ("RECORD_ONLY", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a permit names its holder's life, not only its record"),
         ("TAKE_BY_STORE", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a dead holder's permit is taken over by an exchange"),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
+        ("NO_BARRIER", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN", "a waiter makes plain stores visible before its last look"),
     ],
     "queue.pml": [
         ("JOB_TAKE_BY_STORE", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE", "a dead worker's job is taken over by an exchange"),

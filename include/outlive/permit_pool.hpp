@@ -13,13 +13,13 @@
 // A permit belongs to the thread that acquired it, and ends with it: not to be handed to another thread, nor to a forked child. Acquiring several
 // at once is left out on purpose: two threads with half of what they want each would wait for ever.
 //
-// Every change is one compare-and-swap of one word, so there is no state that a death could leave half done:
+// Every change is one exchange or store of one word, so there is no state that a death could leave half done:
 //
 //   killed                                     what is left
 //   -----------------------------------------  -----------------------------------------------------------------
 //   before the exchange that acquires          the permit is free
 //   after it, or anywhere while holding        the permit names a dead thread: free for whoever looks
-//   after the exchange that gives it back      the permit is free; a sleeper that was to be woken looks again within 250 ms
+//   after the store that gives it back         the permit is free; a sleeper that was to be woken looks again within 250 ms
 #pragma once
 
 #include <algorithm>

@@ -110,6 +110,7 @@ attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> wh
   made->held = made->where->held(index);
   made->top = made->held;
   made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) | free_consistent;
+  made->name = std::uint64_t{index + 1} << 48 | (made->record->generation.load(std::memory_order_relaxed) & ((std::uint64_t{1} << 48) - 1));
   made->next = first_attachment;
   std::atomic_signal_fence(std::memory_order_seq_cst);  // complete before a crash handler can find it
   first_attachment = made;

@@ -24,7 +24,10 @@ struct attachment {
   held_entry* top = nullptr;   // first free entry; the slot's copy counts while the slot is on this segment
   std::uint32_t named_by = 0;  // words of permits and jobs that name the record as their holder: with one, it is not idle
   std::uint64_t me = 0;        // {me, consistent}: the word of a lock that this thread is in
+  std::uint64_t name = 0;      // {index + 1, all bits of the generation}: how words of permits name the thread
   bool may_mark = false;       // marks of the record reach writers
+  bool asked_for_plain_release = false;
+  bool releases_plainly = false;  // it gives permits back by a plain store, which reaches waiters by their membarrier
   attachment* next = nullptr;
   attachment* next_kept = nullptr;  // once its thread has ended while holding
   bool kept = false;

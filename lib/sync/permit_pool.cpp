@@ -4,11 +4,15 @@
 // I2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a permit over cannot rob a live holder, and of
 //     several that want it one succeeds. The generation has all of its 48 bits here: the 15 of a lock's state come round, and would pin a permit to a
 //     stranger until he ends.
+// I3  So while its holder lives, nobody else writes a permit's word, and the holder may give it back by a store. Between that and its look at the mark of
+//     a waiter there must be a full fence, which costs as much as the exchange: in a segment with plain marks it is the waiter's membarrier, between its
+//     mark and its last look. Where this process may not register for that, it gives back by an exchange.
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include <outlive/error.hpp>
 
@@ -18,6 +22,7 @@
 #include "sync/in_segment.hpp"
 #include "sync/wait_word.hpp"
 #include "sys/crash_barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace outlive::detail {
 
@@ -38,8 +43,9 @@ const permit_word* words_of(const permit_pool_head& head) noexcept {
   return reinterpret_cast<const permit_word*>(&head + 1);
 }
 
-std::uint64_t word_of(const attachment& mine) noexcept {
-  return std::uint64_t{mine.index + 1} << 48 | generation_of(*mine.record, generation_mask);
+// Where a thread looks first: neighbours in the table of records begin far from each other, whatever the count (multiples of the golden ratio).
+std::uint32_t first_choice(std::uint64_t name, std::uint32_t count) noexcept {
+  return static_cast<std::uint32_t>((std::uint64_t{static_cast<std::uint32_t>(name >> 48) * 0x9e3779b1U} * count) >> 32);
 }
 
 // Whether the thread that the word names is dead. A word that names nobody is none that acquire() stored, and free, too.
@@ -61,17 +67,17 @@ void require_intact(const permit_pool_head& head, std::uint32_t words) {
 struct seeker {
   const mapping& where;
   permit_pool_head& head;
-  std::uint64_t me;
+  std::uint64_t me;  // attachment::name
 
   bool exchange(permit_word& word, std::uint64_t from) const noexcept {
     return word.compare_exchange_strong(from, me, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
-  // One round over all words from the thread's own first choice: neighbours begin a cache line apart. Takes what is free, or whose holder is dead.
+  // One round over all words from the thread's own first choice. Takes what is free, or whose holder is dead.
   permit_word* look(bool thoroughly) const noexcept {
     permit_word* const words = words_of(head);
     const std::uint32_t count = head.permits;
-    const auto first = static_cast<std::uint32_t>((me >> 48) * 8 % count);
+    const auto first = first_choice(me, count);
     for (std::uint32_t i = 0; i < count; ++i) {
       permit_word& word = words[first + i < count ? first + i : first + i - count];
       // In one order with the mark of a waiter and the exchange of who gives a permit back: one of the two sees the other.
@@ -84,10 +90,56 @@ struct seeker {
 
   permit_word* wait(steady_clock::time_point until) const noexcept {
     permit_word* got = nullptr;
-    wait_word::until(head.seq, until, [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; });
+    const auto look_again = [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; };
+    // Without it, where this process may not call it, a permit that is given back meanwhile is seen a slice later.
+    const auto see_plain_releases = [&] {
+      if (where.has_plain_marks()) membarrier::barrier();
+    };
+    wait_word::until(head.seq, until, look_again, {}, see_plain_releases);
     return got;
   }
 };
+
+// The one word that is the thread's first choice, in the segment that it used last. Returns: without a word if that is not free, or anything is odd.
+[[gnu::always_inline]] inline held_permit take_quickly(permit_pool_head& head, std::uint32_t words) noexcept {
+  const thread_slot& slot = current_slot;
+  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >= slot.wiped->size || !is_intact(head, words)) [[unlikely]]
+    return {};
+  attachment& mine = *slot.current;
+  permit_word& word = words_of(head)[first_choice(mine.name, head.permits)];
+  std::uint64_t free = 0;
+  if (word.load(std::memory_order_relaxed) != 0 ||
+      !word.compare_exchange_strong(free, mine.name, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]]
+    return {};
+  ++mine.named_by;
+  return {&word, mine.name};
+}
+
+// A function of its own, so that the quick way needs no stack.
+[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
+  require_intact(head, words);
+  attachment& mine = attach_holder(&head, "permit pool", until != steady_clock::time_point::min());
+  const seeker thread{*mine.where, head, mine.name};
+  permit_word* got = thread.look(false);
+  if (got == nullptr && until != steady_clock::time_point::min()) got = thread.wait(until);
+  if (got == nullptr) return {};
+  ++mine.named_by;
+  return {got, mine.name};
+}
+
+void wake_if_waited_for(permit_pool_head& head) noexcept {
+  if ((head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) [[unlikely]]
+    wait_word::wake_one(head.seq);
+}
+
+[[gnu::noinline]] bool release_by_exchange(permit_pool_head& head, const held_permit& which, attachment& mine) noexcept {
+  std::uint64_t expected = which.holder;
+  if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
+  --mine.named_by;
+  if (!std::exchange(mine.asked_for_plain_release, true)) mine.releases_plainly = mine.where->has_plain_marks() && membarrier::join();
+  wake_if_waited_for(head);
+  return true;
+}
 
 }  // namespace
 
@@ -109,25 +161,20 @@ void end_permits(permit_pool_head& head) noexcept {
 }
 
 held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
-  require_intact(head, words);
-  attachment& mine = attach_holder(&head, "permit pool", until != steady_clock::time_point::min());
-  const std::uint64_t me = word_of(mine);
-  const seeker thread{*mine.where, head, me};
-  permit_word* got = thread.look(false);
-  if (got == nullptr && until != steady_clock::time_point::min()) got = thread.wait(until);
-  if (got == nullptr) return {};
-  ++mine.named_by;
-  return {got, me};
+  const held_permit got = take_quickly(head, words);
+  return got.word != nullptr ? got : take_slowly(head, words, until);
 }
 
 bool release_permit(permit_pool_head& head, const held_permit& which) noexcept {
   attachment* const mine = attached_holder(&head);
   // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
-  if (mine == nullptr || which.holder != word_of(*mine)) return false;
-  std::uint64_t expected = which.holder;
-  if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
+  if (mine == nullptr || which.holder != mine->name) return false;
+  if (!mine->releases_plainly) return release_by_exchange(head, which, *mine);
+  if (which.word->load(std::memory_order_relaxed) != which.holder) return false;
+  which.word->store(0, std::memory_order_release);
+  crash_barrier();  // free before the look at who waits: the compiler's part of the fence of I3
   --mine->named_by;
-  if ((head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) wait_word::wake_one(head.seq);
+  wake_if_waited_for(head);
   return true;
 }
 
