@@ -55,8 +55,8 @@ struct held_permit {
 };
 // Returns: without a word when none could be had in time. time_point::min(): without waiting, max(): as long as it takes.
 [[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_point until);
-// Returns: whether it was the calling thread's.
-OUTLIVE_API bool release_permit(permit_pool_head& head, const held_permit& which) noexcept;
+// Returns: whether it was the calling thread's. By value: so that a permit need not lie in memory.
+OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words);
 [[noreturn]] OUTLIVE_API void throw_not_holder();
 

@@ -106,16 +106,17 @@ struct seeker {
   if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >= slot.wiped->size || !is_intact(head, words)) [[unlikely]]
     return {};
   attachment& mine = *slot.current;
-  permit_word& word = words_of(head)[first_choice(mine.name, head.permits)];
+  const std::uint64_t me = mine.name;
+  permit_word& word = words_of(head)[first_choice(me, head.permits)];
   std::uint64_t free = 0;
-  if (word.load(std::memory_order_relaxed) != 0 ||
-      !word.compare_exchange_strong(free, mine.name, std::memory_order_acquire, std::memory_order_relaxed)) [[unlikely]]
+  if (word.load(std::memory_order_relaxed) != 0 || !word.compare_exchange_strong(free, me, std::memory_order_acquire, std::memory_order_relaxed))
+      [[unlikely]]
     return {};
   ++mine.named_by;
-  return {&word, mine.name};
+  return {&word, me};
 }
 
-// A function of its own, so that the quick way needs no stack.
+// Functions of their own, so that the quick ways need no stack.
 [[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
   require_intact(head, words);
   attachment& mine = attach_holder(&head, "permit pool", until != steady_clock::time_point::min());
@@ -127,18 +128,26 @@ struct seeker {
   return {got, mine.name};
 }
 
-void wake_if_waited_for(permit_pool_head& head) noexcept {
-  if ((head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) [[unlikely]]
-    wait_word::wake_one(head.seq);
+[[gnu::noinline]] bool woken(permit_pool_head& head) noexcept {
+  wait_word::wake_one(head.seq);
+  return true;
 }
 
-[[gnu::noinline]] bool release_by_exchange(permit_pool_head& head, const held_permit& which, attachment& mine) noexcept {
+// Returns: true, always.
+[[gnu::always_inline]] inline bool released(permit_pool_head& head) noexcept {
+  return (head.seq.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) == 0 || woken(head);
+}
+
+[[gnu::noinline]] bool release_slowly(permit_pool_head& head, held_permit which) noexcept {
+  attachment* const found = attached_holder(&head);
+  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
+  if (found == nullptr || which.holder != found->name) return false;
+  attachment& mine = *found;
   std::uint64_t expected = which.holder;
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
   --mine.named_by;
-  if (!std::exchange(mine.asked_for_plain_release, true)) mine.releases_plainly = mine.where->has_plain_marks() && membarrier::join();
-  wake_if_waited_for(head);
-  return true;
+  if (!std::exchange(mine.asked_for_plain_name, true) && mine.where->has_plain_marks() && membarrier::join()) mine.plain_name = mine.name;
+  return released(head);
 }
 
 }  // namespace
@@ -165,17 +174,17 @@ held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_c
   return got.word != nullptr ? got : take_slowly(head, words, until);
 }
 
-bool release_permit(permit_pool_head& head, const held_permit& which) noexcept {
-  attachment* const mine = attached_holder(&head);
-  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
-  if (mine == nullptr || which.holder != mine->name) return false;
-  if (!mine->releases_plainly) return release_by_exchange(head, which, *mine);
-  if (which.word->load(std::memory_order_relaxed) != which.holder) return false;
+bool release_permit(permit_pool_head& head, held_permit which) noexcept {
+  const thread_slot& slot = current_slot;
+  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >= slot.wiped->size) [[unlikely]]
+    return release_slowly(head, which);
+  attachment& mine = *slot.current;
+  if (which.holder != mine.plain_name || which.word->load(std::memory_order_relaxed) != which.holder) [[unlikely]]
+    return release_slowly(head, which);
   which.word->store(0, std::memory_order_release);
   crash_barrier();  // free before the look at who waits: the compiler's part of the fence of I3
-  --mine->named_by;
-  wake_if_waited_for(head);
-  return true;
+  --mine.named_by;
+  return released(head);
 }
 
 std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {
