@@ -148,17 +148,18 @@ void activate(attachment& which) noexcept {
   slot.record = which.record;
   slot.base = which.where->base();
   slot.current = &which;
-  slot.wiped->marks = which.may_mark ? &which.where->mark_slots_of(which.index) : nullptr;
+  slot.wiped->marks = &which.where->mark_slots_of(which.index);
   slot.wiped->plain_marks = which.where->has_plain_marks();
   // Last: a signal handler that looks in between finds a slot that is off.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.wiped->size = which.where->size();
+  if (which.may_mark) slot.wiped->marks_size = which.where->size();
 }
 
 void deactivate() noexcept {
   thread_slot& slot = current_slot;
   if (slot.wiped->in_use == 0 || slot.current == nullptr) return;
-  slot.wiped->size = 0;
+  slot.wiped->size = slot.wiped->marks_size = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.current->top = slot.top;
   slot.current = nullptr;

@@ -51,11 +51,12 @@ inline void count_acquisition(const attachment& mine) noexcept {
 
 // Zero in a forked child.
 struct alignas(cache_line) wiped_slot {
-  std::uint64_t size;     // of the segment that the slot is on; 0: on none
-  std::uint32_t repairs;  // how many repairs the thread is in
-  std::uint32_t in_use;   // 0 before the thread's first use, and after a fork: then nothing in the slot counts
-  mark_line* marks;       // of the thread's record; nullptr while it may not mark
-  bool plain_marks;       // whether it does so by plain stores
+  std::uint64_t size;        // of the segment that the slot is on; 0: on none
+  std::uint32_t repairs;     // how many repairs the thread is in
+  std::uint32_t in_use;      // 0 before the thread's first use, and after a fork: then nothing in the slot counts
+  std::uint64_t marks_size;  // the same once the thread may mark; else 0
+  mark_line* marks;          // of the thread's record
+  bool plain_marks;          // whether it does so by plain stores
 };
 static_assert(sizeof(wiped_slot) == wiped_line_bytes);
 

@@ -35,49 +35,54 @@ shared_lock_bytes& bytes_of(robust_shared_mutex& mutex) noexcept {
 
 // ---- readers ----------------------------------------------------------------------------------------------------------
 
-// The calling thread's slot for marks of this mutex; nullptr where the slow path must look.
-[[gnu::always_inline]] inline shared_u32* mark_for(const shared_lock_bytes& lock, std::uint32_t& id) noexcept {
+// The calling thread's slot for marks of this mutex, and what stands there while it holds it shared.
+struct own_mark {
+  shared_u32* at = nullptr;
+  std::uint32_t id = 0;
+};
+
+// False where the slow path must look.
+[[gnu::always_inline]] inline bool find_mark(const shared_lock_bytes& lock, own_mark& found) noexcept {
   const thread_slot& slot = current_slot;
   const wiped_slot& wiped = *slot.wiped;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<const char*>(&lock) - slot.base);
-  if (offset >= wiped.size || wiped.marks == nullptr) [[unlikely]]
-    return nullptr;
-  if (lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
-    return nullptr;
-  id = mark_id(offset);
-  return &wiped.marks->at[id % mark_slots];
+  if (offset >= wiped.marks_size || lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
+    return false;
+  found.id = mark_id(offset);
+  found.at = &wiped.marks->at[found.id % mark_slots];
+  return true;
 }
 
 // The slow path begins anew, and nobody waits while marked.
-[[gnu::noinline]] void step_back(shared_lock_bytes& lock, shared_u32& mark) noexcept {
-  mark.exchange(0, std::memory_order_seq_cst);
+void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
+  if (tried == nullptr) return;
+  tried->exchange(0, std::memory_order_seq_cst);
   if (lock.gate.load(std::memory_order_seq_cst) == gate_awaited) wake_drainer(lock);
 }
 
-inline bool try_shared_quickly(shared_lock_bytes& lock) noexcept {
-  std::uint32_t id = 0;
-  shared_u32* const mark = mark_for(lock, id);
-  if (mark == nullptr || mark->load(std::memory_order_relaxed) != 0) [[unlikely]]
+// False: with a mark in `tried`, the gate was found closed behind it.
+[[gnu::always_inline]] inline bool try_shared_quickly(shared_lock_bytes& lock, shared_u32*& tried) noexcept {
+  own_mark mark;
+  if (!find_mark(lock, mark) || mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return false;
   // The mark before the look at the gate, against the writer's gate before its look at the marks.
-  if (current_slot.wiped->plain_marks) {
-    mark->store(id, std::memory_order_release);
+  if (current_slot.wiped->plain_marks) [[likely]] {  // a branch that is taken costs as much as the store
+    mark.at->store(mark.id, std::memory_order_release);
     crash_barrier();  // the writer's membarrier makes a full fence of it
   } else {
-    mark->exchange(id, std::memory_order_seq_cst);
+    mark.at->exchange(mark.id, std::memory_order_seq_cst);
   }
   if (lock.gate.load(std::memory_order_seq_cst) == gate_open) [[likely]]
     return true;
-  step_back(lock, *mark);
+  tried = mark.at;
   return false;
 }
 
-inline bool release_shared_quickly(shared_lock_bytes& lock) noexcept {
-  std::uint32_t id = 0;
-  shared_u32* const mark = mark_for(lock, id);
-  if (mark == nullptr || mark->load(std::memory_order_relaxed) != id) [[unlikely]]
+[[gnu::always_inline]] inline bool release_shared_quickly(shared_lock_bytes& lock) noexcept {
+  own_mark mark;
+  if (!find_mark(lock, mark) || mark.at->load(std::memory_order_relaxed) != mark.id) [[unlikely]]
     return false;
-  mark->store(0, std::memory_order_release);
+  mark.at->store(0, std::memory_order_release);
   crash_barrier();  // unmarked before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) [[unlikely]]
     wake_drainer(lock);
@@ -86,14 +91,13 @@ inline bool release_shared_quickly(shared_lock_bytes& lock) noexcept {
 
 // ---- writers ----------------------------------------------------------------------------------------------------------
 
-constexpr int entered = -3;
+constexpr int drained_and_entered = -3;
 
-// entered, or what fast_path::take() says; 0 when readers are to be waited for.
+// drained_and_entered, or what fast_path::take() says; 0 when readers are to be waited for.
 inline int try_quickly(shared_lock_bytes& lock, const void* return_address) noexcept {
-  std::uint32_t id = 0;
-  const shared_u32* const mark = mark_for(lock, id);
+  own_mark mark;
   // A thread that may not mark yet has no marks. One that has some in this slot looks in the slow path whether it holds this mutex.
-  if (mark != nullptr && mark->load(std::memory_order_relaxed) != 0) [[unlikely]]
+  if (find_mark(lock, mark) && mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return fast_path::not_tried;
   const int so_far = fast_path::take(lock.writers, shared_lock_magic, return_address);
   if (so_far != fast_path::taken) [[unlikely]]
@@ -101,7 +105,7 @@ inline int try_quickly(shared_lock_bytes& lock, const void* return_address) noex
   if (!drain_quickly(*current_slot.current->where, lock)) [[unlikely]]
     return 0;
   fast_path::enter(lock.writers);
-  return entered;
+  return drained_and_entered;
 }
 
 inline bool release_quickly(shared_lock_bytes& lock) noexcept {
@@ -139,26 +143,36 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
 
 inline bool acquire_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
   const int so_far = try_quickly(lock, return_address);
-  return so_far == entered || throwing_slowly(lock, so_far, how_long, return_address);
+  return so_far == drained_and_entered || throwing_slowly(lock, so_far, how_long, return_address);
 }
 
 inline bool acquire_coded(shared_lock_bytes& lock, patience how_long, const void* return_address, std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(lock, return_address);
-  return so_far == entered || coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
+  return so_far == drained_and_entered || coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
 }
 
-[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address, shared_u32* tried) {
+  step_back(lock, tried);
   return check(lock, acquire_shared(lock, how_long, return_address));
 }
 
-inline bool acquire_shared_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
-  return try_shared_quickly(lock) || shared_throwing_slowly(lock, how_long, return_address);
+[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address, shared_u32* tried,
+                                           std::error_code& error) {
+  step_back(lock, tried);
+  return coded(error, [&] { return acquire_shared(lock, how_long, return_address); });
 }
 
-inline bool acquire_shared_coded(shared_lock_bytes& lock, patience how_long, const void* return_address, std::error_code& error) {
+[[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+  shared_u32* tried = nullptr;
+  return try_shared_quickly(lock, tried) || shared_throwing_slowly(lock, how_long, return_address, tried);
+}
+
+[[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock, patience how_long, const void* return_address,
+                                                        std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
-  return try_shared_quickly(lock) || coded(error, [&] { return acquire_shared(lock, how_long, return_address); });
+  shared_u32* tried = nullptr;
+  return try_shared_quickly(lock, tried) || shared_coded_slowly(lock, how_long, return_address, tried, error);
 }
 
 }  // namespace
