@@ -12,6 +12,7 @@
 #include <optional>
 #include <system_error>
 
+#include "killtest/page_bytes.hpp"
 #include "killtest/robust_list.hpp"
 #include "killtest/unwind.hpp"
 #include "killtest/write_guard.hpp"
@@ -20,7 +21,6 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t max_open = 2;         // an instruction that stores across two pages
 constexpr std::size_t largest_store = 512;  // fxsave
 constexpr std::size_t altstack_bytes = 256 * 1024;

@@ -24,7 +24,7 @@ std::string failed(const std::string& what) {
   return what + ": " + std::strerror(errno);
 }
 
-bool write_file(const std::string& path, std::string_view text) noexcept {
+bool write_setting(const std::string& path, std::string_view text) noexcept {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
@@ -57,12 +57,12 @@ bool set_limit(const std::string& group, std::string& why) {
   const std::string limit = std::to_string(limit_bytes);
   const bool is_v2 = ::access((group + "/memory.max").c_str(), F_OK) == 0;
   const std::string file = group + (is_v2 ? "/memory.max" : "/memory.limit_in_bytes");
-  if (!write_file(file, limit)) {
+  if (!write_setting(file, limit)) {
     why = failed(file);
     return false;
   }
   // Where there is swap, it must not help. A machine without has no such files.
-  write_file(group + (is_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"), is_v2 ? "0" : limit);
+  write_setting(group + (is_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"), is_v2 ? "0" : limit);
   return true;
 }
 
@@ -89,7 +89,7 @@ memory_group::~memory_group() {
 }
 
 void memory_group::die_in_it(int code) const noexcept {
-  if (!write_file(members_, "0")) ::_exit(code);
+  if (!write_setting(members_, "0")) ::_exit(code);
   void* const memory = ::mmap(nullptr, taken_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) ::_exit(code);
   std::memset(memory, 1, taken_bytes);

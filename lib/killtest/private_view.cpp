@@ -9,12 +9,12 @@
 #include <system_error>
 
 #include "killtest/acts.hpp"
+#include "killtest/page_bytes.hpp"
 
 namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr std::size_t page_bytes = 4096;
 // Above this, to ask for the state of each page takes longer than to fault a few in again.
 constexpr std::size_t max_asked = std::size_t{4} << 20;
 

@@ -8,11 +8,11 @@
 #include <cstring>
 #include <system_error>
 
+#include "killtest/page_bytes.hpp"
+
 namespace outlive::killtest::detail {
 
 namespace {
-
-constexpr std::size_t page_bytes = 4096;
 
 bool is_zeros(const char* at, std::size_t bytes) noexcept {
   return *at == 0 && std::memcmp(at, at + 1, bytes - 1) == 0;

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "killtest/page_bytes.hpp"
+
 namespace outlive::killtest::detail {
 
 namespace {
@@ -56,7 +58,6 @@ void truth::toggle(std::uint64_t offset, std::size_t size) noexcept {
 }
 
 std::optional<std::uint64_t> truth::first_difference(const char* bytes) const noexcept {
-  constexpr std::size_t page_bytes = 4096;
   for (std::uint64_t page = 0; page < size_; page += page_bytes) {
     if (std::memcmp(base_ + page, bytes + page, page_bytes) == 0) continue;
     for (std::uint64_t at = page; at < page + page_bytes; at += 8) {

@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+#include "killtest/page_bytes.hpp"
 #endif
 
 namespace outlive::killtest::detail {
@@ -17,7 +19,6 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr std::size_t page_bytes = 4096;
 constexpr greg_t write_fault = 2;  // of the page fault's error code
 
 // The area for extended registers (Intel's manual, volume 1, chapter 13): where the second part of it begins, and the bits of its first word, which

@@ -1,18 +1,10 @@
 #include <outlive/thread_stack.hpp>
 
-#include <cstdio>
+#include "sys/hex.hpp"
 
 namespace outlive {
 
-namespace {
-
-std::string hex(std::uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
-}  // namespace
+using detail::hex;
 
 std::string to_string(const stack_frame& frame) {
   const std::string place = frame.module.empty() ? hex(frame.address) : frame.module + "+" + hex(frame.offset);

@@ -10,6 +10,7 @@
 #include "segment/hash.hpp"
 #include "segment/lock_state.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/hex.hpp"
 #include "sys/membarrier.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
@@ -62,12 +63,6 @@ bool has_valid_numbers(const segment_constants& c) noexcept {
          in_range(c.threads, 1, max_threads) && in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
          in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) && region_layout::of(c).total == c.total_size &&
          std::memchr(c.name, 0, sizeof c.name) != nullptr;
-}
-
-std::string hex(std::uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-  return text;
 }
 
 std::string octal(unsigned mode) {

@@ -1,7 +1,6 @@
 #include "supervise/check/problems.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 #include "sys/endings.hpp"
@@ -20,12 +19,6 @@ void problem_list::zero(const void* begin, std::size_t size, const std::string& 
   const auto* const bytes = static_cast<const unsigned char*>(begin);
   const auto* const set = std::find_if(bytes, bytes + size, [](const unsigned char& each) { return __atomic_load_n(&each, __ATOMIC_RELAXED) != 0; });
   if (set != bytes + size) add(object, std::string(what) + ": " + hex(*set) + " in byte " + std::to_string(set - bytes), "zero");
-}
-
-std::string hex(std::uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-  return text;
 }
 
 bool is_terminated(const char* text, std::size_t room) noexcept {

@@ -11,6 +11,7 @@
 #include <outlive/segment_view.hpp>
 
 #include "segment/mapping.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::detail {
 
@@ -31,8 +32,6 @@ class problem_list {
  private:
   std::vector<segment_problem> all_;
 };
-
-[[nodiscard]] std::string hex(std::uint64_t value);
 
 // How many names count; 0 where that cannot be told, which check_header() tells.
 [[nodiscard]] std::uint32_t count_of_names(const mapping& where) noexcept;

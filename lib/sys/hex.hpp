@@ -1,0 +1,16 @@
+// A number for people: "0x2a".
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace outlive::detail {
+
+inline std::string hex(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace outlive::detail
