@@ -117,7 +117,8 @@ class permit_pool {
   permit_pool(const permit_pool&) = delete;
   permit_pool& operator=(const permit_pool&) = delete;
 
-  // Acquires a permit. Blocks: until one is free, or its holder is dead, in slices of 250 ms.
+  // Acquires a permit. Blocks: until one is free, or its holder is dead, in slices of 250 ms. Where segment_options::readers is reader_marks::membarrier, a
+  //   waiter that may not call membarrier(2) can see a permit that is given back a slice late.
   // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at a thread's first use of the segment also those of
   //   robust_mutex::lock().
   // After fork: the child holds none of its parent's permits. Signal-safe: no.

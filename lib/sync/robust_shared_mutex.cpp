@@ -41,12 +41,12 @@ struct own_mark {
   std::uint32_t id = 0;
 };
 
-// False where the slow path must look.
+// False where the slow path must look. That there is a mutex is for the caller to know: a mark that is there says so.
 [[gnu::always_inline]] inline bool find_mark(const shared_lock_bytes& lock, own_mark& found) noexcept {
   const thread_slot& slot = current_slot;
   const wiped_slot& wiped = *slot.wiped;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<const char*>(&lock) - slot.base);
-  if (offset >= wiped.marks_size || lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
+  if (offset >= wiped.marks_size) [[unlikely]]
     return false;
   found.id = mark_id(offset);
   found.at = &wiped.marks->at[found.id % mark_slots];
@@ -63,7 +63,9 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
 // False: with a mark in `tried`, the gate was found closed behind it.
 [[gnu::always_inline]] inline bool try_shared_quickly(shared_lock_bytes& lock, shared_u32*& tried) noexcept {
   own_mark mark;
-  if (!find_mark(lock, mark) || mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
+  if (!find_mark(lock, mark) || lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
+    return false;
+  if (mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return false;
   // The mark before the look at the gate, against the writer's gate before its look at the marks.
   if (current_slot.wiped->plain_marks) [[likely]] {  // a branch that is taken costs as much as the store
