@@ -6,6 +6,9 @@
  *
  * A step is one access to shared memory or one question to the kernel. Records are not reused here (lock.pml does that).
  *
+ * MOVES=1: in its first round L has two other locks in hand, and may unlock them while it has this one. Then the entry of this lock moves to a
+ * lower place of L's held[], where it stands before it goes from the higher one. Whoever judges looks at the places one by one, from the top down.
+ *
  * Asserted: one live thread inside; nobody enters while an owner's change is unrepaired; lock() never tells a thread that
  * it holds what it does not hold; nobody waits for ever (spin's own check).
  *
@@ -27,6 +30,9 @@
 #ifndef TWICE
 #define TWICE 0
 #endif
+#ifndef MOVES
+#define MOVES 0
+#endif
 
 #define OWNER_DIED 99
 #define D 0   /* a thread is known by its record: */
@@ -40,6 +46,12 @@
 byte word;                    /* native lock word */
 byte holder;                  /* the holder half of the state word: record + 1. An heir that repairs is a holder like others here */
 bool held[THREADS];           /* the record's held[] names the lock: written before the native lock, removed after the unlock */
+#if MOVES
+bool middle, top;             /* the same in L's places above the lowest, which is `held` */
+#else
+#define middle false
+#define top false
+#endif
 bool record[THREADS];         /* the record tells of its thread: from before its first lock, as long as anything is pending */
 byte count[THREADS];          /* acquisitions: changes between any push and its remove */
 byte adoption;                /* the robust adoption mutex of the segment: 0 or record + 1; the dead are taken over */
@@ -67,6 +79,18 @@ bool kill[THREADS];
  * That must be true at one moment with the word: between two looks at the living bearers, which must see the same count of
  * acquisitions, the word is read again. Then it was not theirs in between, and an orphan stays one: only adoption ends it. */
 #define SEEN(t) ((t + 1) * 16 + count[t])                               /* who, and how many acquisitions */
+#ifdef M_SCAN_UPWARDS
+#define FIRST_PLACE held[L]
+#define LAST_PLACE top
+#else
+#define FIRST_PLACE top
+#define LAST_PLACE held[L]
+#endif
+/* L's places but the last one, each a step; the count is read before them, and once more with the last. */
+inline scan_places(sum) {
+  atomic { if :: FIRST_PLACE -> verdict = false; goto judged :: else -> sum = sum + count[L] fi };
+  atomic { if :: middle -> verdict = false; goto judged :: else fi }
+}
 inline scan_bearers(w, sum) {
   s = 0;
   do
@@ -79,8 +103,12 @@ inline scan_bearers(w, sum) {
 #ifdef M_BEARER_IGNORED
      :: atomic { record[s] && SAME_BEARER(s) -> sum = sum + SEEN(s); s++ }
 #else
-     :: atomic { record[s] && SAME_BEARER(s) && held[s] -> verdict = false }; goto judged
-     :: atomic { record[s] && SAME_BEARER(s) && !held[s] -> sum = sum + SEEN(s); s++ }
+#if MOVES
+     :: record[s] && SAME_BEARER(s) && s == L -> scan_places(sum);
+        atomic { if :: LAST_PLACE -> verdict = false; goto judged :: else -> sum = sum + SEEN(L); s++ fi }
+#endif
+     :: atomic { record[s] && SAME_BEARER(s) && !(MOVES && s == L) && held[s] -> verdict = false }; goto judged
+     :: atomic { record[s] && SAME_BEARER(s) && !(MOVES && s == L) && !held[s] -> sum = sum + SEEN(s); s++ }
 #endif
      fi
   od
@@ -117,7 +145,11 @@ inline judge(w) {
   do
   :: s == 0 -> break
   :: atomic { s > 0 && (TID(s - 1) != w || s - 1 == me || !record[s - 1] || !SAME_BEARER(s - 1)) -> s-- }
-  :: atomic { s > 0 && TID(s - 1) == w && s - 1 != me && record[s - 1] && SAME_BEARER(s - 1) ->
+#if MOVES
+  :: s - 1 == L && TID(L) == w && L != me && record[L] && SAME_BEARER(L) -> scan_places(again);
+     atomic { if :: LAST_PLACE -> verdict = false; goto judged :: else -> again = again + SEEN(L); s-- fi }
+#endif
+  :: atomic { s > 0 && TID(s - 1) == w && s - 1 != me && !(MOVES && s - 1 == L) && record[s - 1] && SAME_BEARER(s - 1) ->
        if
 #ifndef M_BEARER_IGNORED
        :: held[s - 1] -> verdict = false
@@ -138,7 +170,7 @@ judged:
 }
 /* The same, seen at one instant: whoever waits may always find it when it lasts. */
 #define WITNESS(t) (record[t] && held[t] && !alive[t] && TID(t) == word)
-#define BEARER(t) (record[t] && held[t] && alive[t] && TID(t) == word)
+#define BEARER(t) (record[t] && (held[t] || (t == L && (middle || top))) && alive[t] && TID(t) == word)
 #define LASTING_ORPHAN (word != 0 && word != OWNER_DIED && \
    !(BEARER(L) || BEARER(A) || BEARER(B) || BEARER(L2)) && \
    (!EXISTS(word) || (!unseen && (WITNESS(D) || WITNESS(L) || WITNESS(A) || WITNESS(B)))))
@@ -149,7 +181,14 @@ proctype Thread(byte me) {
   {
     record[me] = true;
 lock:
+#if MOVES
+    if
+    :: me == L && rounds == 0 -> top = true                            /* held.push */
+    :: else -> held[me] = true
+    fi;
+#else
     held[me] = true;                                                   /* held.push */
+#endif
 native_lock:
     if
     :: atomic { word == 0 || word == OWNER_DIED ->
@@ -178,9 +217,29 @@ native_lock:
     atomic { s = 0; died = false };
     atomic { holder = me + 1; inside = me + 1 };
     atomic { assert(word == TID(me)); count[me]++ };                   /* nobody took it away */
+#if MOVES
+    if
+    :: me == L && top -> middle = true; top = false                    /* unlocks another one, out of order */
+    :: me == L && top -> held[me] = true; top = false
+    :: true
+    fi;
+    if
+    :: me == L && middle -> held[me] = true; middle = false
+    :: true
+    fi;
+    assert(word == TID(me));
+#endif
     atomic { holder = 0; inside = 0 };
     atomic { assert(word == TID(me) && owner == me + 1); word = 0; listed[me] = false; owner = 0 };
+#if MOVES
+    if
+    :: me == L && top -> top = false                                   /* held.remove */
+    :: me == L && middle -> middle = false
+    :: else -> held[me] = false
+    fi;
+#else
     held[me] = false;                                                  /* held.remove */
+#endif
     atomic { looks = 0; rounds++ };
     if
     :: rounds < ROUNDS -> goto lock

@@ -29,8 +29,9 @@ bool holders::is_inside(pid_t pid) const noexcept {
 // A held entry alone says that the thread has the lock or wants it; the lock's state says whether it is inside.
 bool holders::has_lock(std::uint64_t record) const noexcept {
   const auto* const held = reinterpret_cast<const held_entry*>(base_ + at_.records + record * at_.record_stride + sizeof(thread_record));
-  for (std::uint32_t i = 0; i < max_held_; ++i) {
-    const std::uint64_t offset = held[i].place.load(std::memory_order_relaxed) & outlive::detail::held_offset_mask;
+  // Downwards, as segment/held_walk.hpp says: an entry that moves meanwhile moves down.
+  for (std::uint32_t i = max_held_; i-- > 0;) {
+    const std::uint64_t offset = held[i].place.load(std::memory_order_acquire) & outlive::detail::held_offset_mask;
     if (offset < at_.objects || offset + sizeof(lock_bytes) > at_.total) continue;
     const auto* const lock = reinterpret_cast<const lock_bytes*>(base_ + offset);
     if (lock_state(lock->state.load(std::memory_order_relaxed)).holder().index_plus_1 == record + 1) return true;

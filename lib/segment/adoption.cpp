@@ -1,11 +1,11 @@
 #include "segment/adoption.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
 
 #include "segment/failure.hpp"
+#include "segment/held_walk.hpp"
 #include "segment/participants.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
@@ -23,12 +23,6 @@ constexpr std::chrono::milliseconds slice(250);
 // death, it goes to the next locker.
 bool is_nobodys(std::uint32_t word) noexcept {
   return word == native_mutex::waiters;
-}
-
-bool has_entry(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
-  const held_entry* const held = where.held(index);
-  return std::any_of(held, held + where.constants().max_held,
-                     [&](const held_entry& entry) { return (entry.place.load(std::memory_order_acquire) & held_offset_mask) == offset; });
 }
 
 bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
@@ -55,7 +49,7 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
     // The count around the entries: of a thread that takes and gives back the lock meanwhile, one of the two looks sees the entry, or the sums differ,
     // wherever between push and removal it counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
-    if (has_entry(where, i, offset)) (dead ? found.dead : found.living) = true;
+    if (held_walk::names(where, i, offset)) (dead ? found.dead : found.living) = true;
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
   }
   return found;

@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "segment/held_walk.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/thread_records.hpp"
 
 namespace outlive::detail {
-
-namespace {
-
-// Entries follow each other from the first place on. A signal handler's may come behind an empty place; a few of those are looked over.
-constexpr unsigned empty_places = 4;
-
-}  // namespace
 
 void hold_watch::sample(time_point now) {
   for (std::uint32_t index = 0; index < where_.record_count(); ++index) sample(index, now);
@@ -32,25 +26,22 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
   const bool got_on = generation != std::exchange(last.generation, generation) || acquisitions != std::exchange(last.acquisitions, acquisitions);
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   std::vector<hold> holds;
-  const held_entry* const held = where_.held(index);
-  unsigned empty = 0;
-  for (std::uint32_t i = 0; i < where_.constants().max_held && empty < empty_places; ++i) {
-    const std::uint64_t offset = held[i].place.load(std::memory_order_acquire) & held_offset_mask;
-    if (offset == 0) {
-      ++empty;
-      continue;
-    }
+  held_walk::for_each(where_, index, [&](std::uint64_t place, const held_entry&) {
+    const std::uint64_t offset = place & held_offset_mask;
     const lock_bytes* const lock = where_.lock_at(offset).lock;
-    if (lock == nullptr) continue;
+    if (lock == nullptr) return;
+    const auto is_this = [&](const hold& each) { return each.offset == offset; };
     const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
     if (holder == me) {
-      const auto before = std::find_if(last.holds.begin(), last.holds.end(), [&](const hold& each) { return each.offset == offset; });
+      if (std::any_of(holds.begin(), holds.end(), is_this)) return;  // one that moves is there twice
+      const auto before = std::find_if(last.holds.begin(), last.holds.end(), is_this);
       holds.push_back(before == last.holds.end() || got_on ? hold{offset, now, false} : *before);
-    } else if (holder && thread_records::find(where_, holder, holder_generation_mask)) {
+    } else if (last.waits_for == 0 && holder && thread_records::find(where_, holder, holder_generation_mask)) {
       last.waits_for = offset;
       last.held_by = holder.index_plus_1;
     }
-  }
+  });
+  std::reverse(holds.begin(), holds.end());  // in the order in which they were taken
   last.acquisitions = record.acquisitions.load(std::memory_order_acquire);
   if (last.acquisitions != acquisitions) {
     for (hold& each : holds) each = {each.offset, now, false};

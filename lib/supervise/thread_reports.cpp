@@ -2,6 +2,7 @@
 
 #include <outlive/error.hpp>
 
+#include "segment/held_walk.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/names.hpp"
 #include "supervise/recovery_lines.hpp"
@@ -19,12 +20,10 @@ thread_facts facts_of(const mapping& where, const hand& of) noexcept {
 }
 
 mutex_in_hand describe_hand(const mapping& where, const hand& of, std::uint32_t participant) {
-  const held_entry* const held = where.held(of.index);
   code_location place;
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
-    if ((held[i].place.load(std::memory_order_acquire) & held_offset_mask) != of.offset) continue;
-    place = locate(where, participant, held[i].return_address.load(std::memory_order_relaxed));
-  }
+  held_walk::for_each(where, of.index, [&](std::uint64_t found, const held_entry& entry) {
+    if ((found & held_offset_mask) == of.offset) place = locate(where, participant, entry.return_address.load(std::memory_order_relaxed));
+  });
   return in_hand(where, of.offset, place.module, place.offset);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "repair/report.hpp"
+#include "segment/held_walk.hpp"
 #include "segment/marks.hpp"
 #include "segment/participants.hpp"
 #include "segment/shared_copy.hpp"
@@ -42,23 +43,22 @@ standing standing_at(const mapping& where, const viewed_thread& thread, std::uin
 }
 
 void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t participant) {
-  const held_entry* const held = where.held(thread.record);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
-    const std::uint64_t place = held[i].place.load(std::memory_order_acquire) & held_offset_mask;
-    if (place == 0) continue;
+  held_walk::for_each(where, thread.record, [&](std::uint64_t found, const held_entry& entry) {
+    const std::uint64_t place = found & held_offset_mask;
     const bool told = std::any_of(thread.in_hand.begin(), thread.in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == place; });
-    if (told || where.lock_at(place).lock == nullptr) continue;  // between two stores of a removal an entry is there twice
+    if (told || where.lock_at(place).lock == nullptr) return;  // one that moves is there twice
     viewed_hold& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
-    hold.acquired_at = held[i].return_address.load(std::memory_order_relaxed);
+    hold.acquired_at = entry.return_address.load(std::memory_order_relaxed);
     const code_location at = locate(where, participant, hold.acquired_at);
     hold.module = at.module;
     hold.module_offset = at.offset;
     hold.build_id = at.build_id;
-    const standing found = standing_at(where, thread, place);
-    hold.held = found.held;
-    if (found.waits) thread.waiting_for = place;
-  }
+    const standing now = standing_at(where, thread, place);
+    hold.held = now.held;
+    if (now.waits && !thread.waiting_for) thread.waiting_for = place;
+  });
+  std::reverse(thread.in_hand.begin(), thread.in_hand.end());  // in the order in which they were taken
 }
 
 void tell_reads(viewed_thread& thread, const mapping& where) {

@@ -23,12 +23,13 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
   if (gap != last) {
     // The last entry moves over the gap; for two stores it is there twice.
     gap->return_address.store(last->return_address.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    crash_barrier();  // its address before it counts
-    gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    crash_barrier();  // there before it goes from where it was
+    crash_barrier();                                                                           // its address before it counts
+    gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);  // with its address, for held_walk.hpp
+    crash_barrier();                                                                           // there before it goes from where it was
   }
-  last->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count
-  crash_barrier();                                  // empty before the place is free for a signal handler's entry
+  // Release: a judge that does not see the entry any more sees its copy, or the count (held_walk.hpp, adoption.cpp).
+  last->place.store(0, std::memory_order_release);
+  crash_barrier();  // empty before the place is free for a signal handler's entry
   mine.top = last;
 }
 

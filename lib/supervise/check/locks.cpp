@@ -5,6 +5,7 @@
 #include <outlive/robust_mutex.hpp>
 #include <outlive/robust_shared_mutex.hpp>
 
+#include "segment/held_walk.hpp"
 #include "segment/names.hpp"
 #include "segment/thread_records.hpp"
 #include "supervise/check/problems.hpp"
@@ -21,14 +22,6 @@ bool same(const lock_words& a, const lock_words& b) noexcept {
   return a.native == b.native && a.state.word() == b.state.word();
 }
 
-bool has_in_hand(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
-  const held_entry* const held = where.held(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
-    if ((held[i].place.load(std::memory_order_acquire) & held_offset_mask) == offset) return true;
-  }
-  return false;
-}
-
 // "An entry is written before the native lock and removed after the native unlock": whoever has the mutex has it in hand, living or dead.
 // Of a thread that took some mutex during the look nothing is said: it may have given this one back, and taken it again.
 bool owner_has_it_in_hand(const mapping& where, std::uint32_t tid, std::uint64_t offset) noexcept {
@@ -36,7 +29,7 @@ bool owner_has_it_in_hand(const mapping& where, std::uint32_t tid, std::uint64_t
     const thread_record& record = where.record(i);
     if (record.tid.load(std::memory_order_relaxed) != tid) continue;
     const std::uint64_t before = record.acquisitions.load(std::memory_order_acquire);
-    if (has_in_hand(where, i, offset) || record.acquisitions.load(std::memory_order_acquire) != before) return true;
+    if (held_walk::names(where, i, offset) || record.acquisitions.load(std::memory_order_acquire) != before) return true;
   }
   return false;
 }
