@@ -53,11 +53,11 @@ def running(program):
     return found
 
 
-def count(tests):
+def count(tests, suites=""):
     with tempfile.TemporaryDirectory() as folder:
         log, skips = Path(folder) / "testlog.json", Path(folder) / "skips"
         log.write_text("".join(json.dumps(test) + "\n" for test in tests))
-        done = subprocess.run([sys.executable, COUNTER, "--skips", skips, f"made_up={log}"], stdout=subprocess.PIPE,
+        done = subprocess.run([sys.executable, COUNTER, "--skips", skips, f"made_up:{suites}={log}"], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=60)
         return done.returncode, done.stdout.splitlines()[-1], done.stdout.splitlines()[-2], skips.read_text()
 
@@ -75,6 +75,14 @@ def counter():
         report.expect(count(tests) == expected, f"{count(tests)}, expected {expected}")
 
 
+def silent_suites():
+    kit = {"name": "a", "suite": ["outlive:killtest"], "result": "OK", "returncode": 0, "stdout": "PASS: x.y (0.1 s)\n"}
+    skipped = {"name": "b", "suite": ["outlive:step"], "result": "SKIP", "returncode": 77, "stdout": "SKIP: x.z: no room\n"}
+    for suites, failed in (("killtest", 0), ("killtest,step", 1), ("step,unit", 2)):
+        code, last, _, _ = count([kit, skipped], suites)
+        report.expect((code, last) == (1 if failed else 0, f"1 passed, {failed} failed, 1 skipped"), f"{suites}: {code}, {last}")
+
+
 sys.exit(report.run([
     ("runner.pass", ends("passes", 0, "PASS: ends.passes")),
     ("runner.kills", ends("kills", 0, f"{PROGRAM.name}: 3 kills")),
@@ -88,4 +96,5 @@ sys.exit(report.run([
     ("runner.no_case", ends("no_such_case", 1, "FAIL: ")),
     ("runner.all_together", all_together),
     ("runner.counter", counter),
+    ("runner.suite_without_a_case_has_failed", silent_suites),
 ]))

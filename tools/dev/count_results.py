@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Add up the cases of several `meson test` runs. Usage: count_results.py [--skips FILE] LABEL=testlog.json...
+"""Add up the cases of several `meson test` runs. Usage: count_results.py [--skips FILE] LABEL:SUITE,...=testlog.json...
 
 A test program prints a line for each of its cases, "PASS: name", "FAIL: name: why" or "SKIP: name: why"; one that prints none counts as
-one case itself. One that killed processes prints "program: N kills". The last line but one is "N kills", the last line is exactly "N passed, N failed, N skipped". Exit 1 if any failed, or if a run had no case at all.
+one case itself. One that killed processes prints "program: N kills". A suite that was to run and ran no case has failed. The last line
+but one is "N kills", the last line is exactly "N passed, N failed, N skipped". Exit 1 if any failed.
 """
 
 import argparse
@@ -28,19 +29,35 @@ def cases_of(test):
     return found
 
 
+def suites_of(test):
+    """The names of its suites: meson writes "PROJECT:SUITE"."""
+    return {suite.rpartition(":")[2] for suite in test.get("suite", [])}
+
+
+def silent_suites(expected, tests):
+    """[(verdict, text)]: a failure for each expected suite of which no case passed or failed."""
+    spoke = set()
+    for test in tests:
+        if any(verdict != "SKIP" for verdict, _ in cases_of(test)):
+            spoke |= suites_of(test)
+    return [("FAIL", f"suite {suite}: no case was run") for suite in expected if suite not in spoke]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--skips", help="write the skipped cases there, one a line")
-    parser.add_argument("runs", nargs="+", metavar="LABEL=FILE")
+    parser.add_argument("runs", nargs="+", metavar="LABEL:SUITE,...=FILE")
     args = parser.parse_args()
 
     totals = {"PASS": 0, "FAIL": 0, "SKIP": 0}
     problems, skips, all_kills = [], [], 0
     print(f"{'build':<24}{'passed':>8}{'failed':>8}{'skipped':>9}{'kills':>9}")
     for run in args.runs:
-        label, _, path = run.partition("=")
+        name, _, path = run.partition("=")
+        label, _, suites = name.partition(":")
         tests = [json.loads(line) for line in Path(path).read_text().splitlines() if line] if Path(path).exists() else []
         cases = [case for test in tests for case in cases_of(test)]
+        cases += silent_suites([suite for suite in suites.split(",") if suite], tests)
         if not cases:
             cases = [("FAIL", "no case was run")]
         count = {verdict: sum(1 for v, _ in cases if v == verdict) for verdict in totals}

@@ -79,6 +79,16 @@ install_missing() {
     fail "apt-get install failed: ${missing[*]}"
 }
 
+# package_state: which of the packages in the lists are installed, with their versions. What meson finds depends on them.
+package_state() {
+  command -v dpkg-query >/dev/null || return 0
+  local names
+  names=$(awk 'NF { print $1 }' <<<"$packages_build$packages_test$packages_bench" | sort -u)
+  # shellcheck disable=SC2086  # a word for each package; of a name that dpkg has never heard of it complains
+  { dpkg-query -W -f '${db:Status-Status} ${Package}=${Version}\n' $names 2>/dev/null || true; } |
+    awk '$1 == "installed" { printf "%s ", $2 }'
+}
+
 # configure NAME COMPILER [MESON-OPTION...]: build/NAME, configured with these options and no others.
 configure() {
   local name=$1 compiler=$2 folder=$root/build/$1
@@ -86,21 +96,24 @@ configure() {
   # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing looks for them.
   local multiarch
   multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
-  # A folder of another compiler, or of a checkout that has moved, is of no use.
-  local base="$compiler for $root" known=()
+  local base="$compiler for $root" state known=()
+  state=$(package_state)
   if [[ -f $folder/build.ninja && -f $folder/outlive-options ]]; then
     mapfile -t known <"$folder/outlive-options"
   fi
-  [[ ${known[0]:-} == "$base" && ${known[1]:-} == "$*" ]] && return 0
+  [[ ${known[0]:-} == "$base" && ${known[1]:-} == "$*" && ${known[2]:-} == "$state" ]] && return 0
   say "Configuring build/$name ($compiler)"
   if [[ ${known[0]:-} == "$base" ]]; then
-    meson configure "$folder" "$@" >&2 && meson setup --reconfigure "$folder" "$root" >&2
+    # meson keeps what it once did not find, and neither --reconfigure nor --clearcache (1.0) asks again for a header. So all that it
+    # knows goes. The objects stay: ninja compiles what has another command now.
+    rm -rf -- "$folder/meson-private" "$folder/meson-info" "$folder/outlive-options"
   else
+    # A folder of another compiler, or of a checkout that has moved, is of no use.
     rm -rf -- "$folder"
-    mkdir -p -- "$root/build"
-    CXX=$compiler meson setup "$folder" "$root" "$@" >&2
-  fi || fail "meson could not configure build/$name"
-  printf '%s\n' "$base" "$*" >"$folder/outlive-options"
+  fi
+  mkdir -p -- "$root/build"
+  CXX=$compiler meson setup "$folder" "$root" "$@" >&2 || fail "meson could not configure build/$name"
+  printf '%s\n' "$base" "$*" "$state" >"$folder/outlive-options"
 }
 
 # is_configured NAME: by whichever script, with whichever options.

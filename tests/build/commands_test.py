@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""tools/demo and tools/test configure what they need, whatever was configured before. Usage: commands_test.py ROOT"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import report
+
+ROOT = Path(sys.argv[1])
+PROJECT = """project('made_up', 'cpp')
+cpp = meson.get_compiler('cpp')
+message('header found: @0@'.format(cpp.has_header('made_up.h')))
+library('made_up', 'made_up.cpp')
+"""
+
+
+def run(command, **more):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **more)
+
+
+def configure(root, packages, *options):
+    """What tools/dev/setup.sh's configure prints in a small project, with these packages installed."""
+    script = 'packages=$1; shift; . tools/dev/setup.sh; package_state() { echo "$packages"; }; configure release g++ "$@"'
+    done = run(["bash", "-euo", "pipefail", "-c", script, "bash", packages, *options], cwd=root,
+               env={**os.environ, "CPATH": str(root / "headers")})
+    report.expect(done.returncode == 0, done.stdout)
+    return done.stdout
+
+
+def small_project(folder):
+    root = Path(folder)
+    (root / "tools/dev").mkdir(parents=True)
+    (root / "headers").mkdir()
+    shutil.copy(ROOT / "tools/dev/setup.sh", root / "tools/dev")
+    (root / "meson.build").write_text(PROJECT)
+    (root / "made_up.cpp").write_text("int made_up() { return 1; }\n")
+    return root
+
+
+def package_that_came_later_is_found():
+    with tempfile.TemporaryDirectory() as folder:
+        root = small_project(folder)
+        report.expect("header found: false" in configure(root, "none"), "the header is there before it is made")
+        (root / "headers/made_up.h").touch()
+        text = configure(root, "made-up-dev=1")
+        report.expect("header found: true" in text, f"what meson did not find once it does not look for again:\n{text}")
+
+
+def other_options_keep_what_is_compiled():
+    with tempfile.TemporaryDirectory() as folder:
+        root = small_project(folder)
+        configure(root, "none")
+        done = run(["ninja", "-C", root / "build/release"])
+        report.expect(done.returncode == 0, done.stdout)
+        configure(root, "made-up-dev=1", "-Dprefix=/usr")
+        done = run(["ninja", "-C", root / "build/release"])
+        report.expect(done.returncode == 0 and "Compiling" not in done.stdout, done.stdout)
+
+
+def same_again_configures_nothing():
+    with tempfile.TemporaryDirectory() as folder:
+        root = small_project(folder)
+        configure(root, "none")
+        text = configure(root, "none")
+        report.expect(text == "", text)
+
+
+def part_without_its_package_is_an_error():
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(["meson", "setup", folder, ROOT, "-Dtests=false", "-Dkilltest=enabled"], env={**os.environ, "PKG_CONFIG_LIBDIR": folder})
+        report.expect(done.returncode != 0 and "-Dkilltest=enabled needs" in done.stdout and "libunwind-dev" in done.stdout, done.stdout)
+
+
+def tool_without_crash_recorder_is_an_error():
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(["meson", "setup", folder, ROOT, "-Dtests=false", "-Dtool=enabled", "-Dcrash=disabled"])
+        report.expect(done.returncode != 0 and "needs -Dcrash=enabled" in done.stdout, done.stdout)
+
+
+def demo_refuses_wrong_usage_before_it_builds():
+    for arguments in (["--bogus"], ["--kills"], ["--kills", "x"], ["--workers", "65"], ["--seed", "-1"], ["no/such/file"]):
+        with tempfile.TemporaryDirectory() as folder:
+            root = small_project(folder)
+            shutil.copy(ROOT / "tools/demo", root / "tools")
+            done = run([root / "tools/demo", *arguments])
+            report.expect(done.returncode == 2 and "tools/demo --help" in done.stdout and "worker_pool" not in done.stdout,
+                          f"{arguments}: exit code {done.returncode}\n{done.stdout}")
+            report.expect(not (root / "build").exists(), f"{arguments}: something was configured")
+
+
+sys.exit(report.run([(f"commands.{case.__name__}", case) for case in (
+    package_that_came_later_is_found,
+    other_options_keep_what_is_compiled,
+    same_again_configures_nothing,
+    part_without_its_package_is_an_error,
+    tool_without_crash_recorder_is_an_error,
+    demo_refuses_wrong_usage_before_it_builds,
+)]))
