@@ -48,6 +48,8 @@ enum class errc {
   repair_failed,          // the repair of this process returned failed, or threw
   forked_in_repair,       // the repair forked, and this is the child: the lock is the parent's
   already_registered,     // a second repair for the same mutex or lock class
+  // segments again: the numbers of the codes above stay
+  options_differ,  // open_or_create() found a segment that has less than its options ask for
 };
 
 // Category of errc; its name is "outlive".

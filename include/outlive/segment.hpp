@@ -112,7 +112,12 @@ class segment {
   //   options.mode says), wrong_pid_namespace, too_many_participants.
   [[nodiscard]] OUTLIVE_API static segment open(std::string_view name, const segment_options& options = {});
 
-  // Opens the segment, or makes it when there is none. Errors: those of both, without not_found and already_exists.
+  // Opens the segment, or makes it when there is none. A segment that exists must have what the
+  // options ask for. An option that is left at its default asks for nothing; size,
+  // directory_capacity, threads, participants, max_held and lock_classes ask for at least so many,
+  // mode for at least these permissions; attempts and readers must be as asked.
+  // Errors: options_differ, with each option that is not met and both values; those of create()
+  //   and open(), without not_found and already_exists.
   [[nodiscard]] OUTLIVE_API static segment open_or_create(std::string_view name, const segment_options& options = {});
 
   // Makes a segment without a name, for processes that inherit it over fork, or get its fd().

@@ -38,6 +38,7 @@ const char* text_of(errc code) noexcept {
     case errc::repair_failed: return "the owner died, and the repair failed";
     case errc::forked_in_repair: return "child of a fork in a repair: the mutex is its parent's";
     case errc::already_registered: return "a repair is registered already";
+    case errc::options_differ: return "has other options";
   }
   return "unknown error of outlive";
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <system_error>
 
+#include "segment/asked_options.hpp"
 #include "segment/directory.hpp"
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
@@ -38,11 +39,14 @@ void fill(const file_descriptor& file, const segment_constants& constants) {
   shared_memory::unmap(base, constants.total_size);
 }
 
-std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options) {
+enum class asks { access, options };  // of the options: mode and expected_owner, or all of them
+
+std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options, asks asked) {
   try {
     const auto info = shared_memory::inspect(file.get());
     check_access(what, info, options);
     const segment_constants constants = read_constants(what, file.get(), info);
+    if (asked == asks::options) check_asked_options(what, constants, info, options);
     return mapping_table::map(std::move(file), constants);
   } catch (const std::system_error& error) {
     rethrow_named(error, what);
@@ -65,7 +69,7 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
   }
 }
 
-std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options) {
+std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options, asks asked) {
   file_descriptor file;
   try {
     file = shared_memory::open(segment_path(name));
@@ -74,7 +78,7 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
     rethrow_named(error, quoted_segment(name));
   }
   if (!file) return {};
-  return map_existing(quoted_segment(name), std::move(file), options);
+  return map_existing(quoted_segment(name), std::move(file), options, asked);
 }
 
 }  // namespace
@@ -92,7 +96,7 @@ segment segment::create(std::string_view name, const segment_options& options) {
 
 segment segment::open(std::string_view name, const segment_options& options) {
   check_segment_name(name);
-  if (auto found = try_open(name, options)) return segment(std::move(found));
+  if (auto found = try_open(name, options, asks::access)) return segment(std::move(found));
   fail(errc::not_found, quoted_segment(name) + ": found no " + segment_path(name) + ", expected a segment");
 }
 
@@ -100,7 +104,7 @@ segment segment::open_or_create(std::string_view name, const segment_options& op
   check_segment_name(name);
   // Each round fails only because another process took the name, or took it away, in between.
   for (int round = 0; round < 1000; ++round) {
-    if (auto found = try_open(name, options)) return segment(std::move(found));
+    if (auto found = try_open(name, options, asks::options)) return segment(std::move(found));
     if (auto made = try_create(name, options)) return segment(std::move(made));
   }
   fail(errc::not_found, quoted_segment(name) + ": found it come and go a thousand times, expected it to stay");
@@ -124,7 +128,7 @@ segment segment::from_fd(int fd, const segment_options& options) {
   segment_options allowed = options;
   file_descriptor file = shared_memory::duplicate(fd);
   if (shared_memory::is_memfd(file.get())) allowed.mode = 0777;
-  return segment(map_existing(what, std::move(file), allowed));
+  return segment(map_existing(what, std::move(file), allowed, asks::access));
 }
 
 bool segment::unlink(std::string_view name) {
