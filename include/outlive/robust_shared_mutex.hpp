@@ -1,6 +1,6 @@
 // robust_shared_mutex: a mutex in a segment that many may hold shared, or one alone, and that survives the death of either.
 //
-// glibc's process-shared rwlock counts its readers: one that is killed inside leaves its count for ever, and writers wait for it (hazard A62). Here a
+// glibc's process-shared rwlock counts its readers: one that is killed inside leaves its count for ever, and writers wait for it (hazard A61). Here a
 // reader marks itself in its own thread record, and a writer looks through the records: marks of the dead are void. So a dead reader needs no repair, and
 // a dead writer is an owner death as of a robust_mutex: same repairs, same conditions, same attempts.
 //
