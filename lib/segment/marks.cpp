@@ -10,8 +10,12 @@ namespace outlive::detail {
 
 namespace {
 
+// A slot that has the bit already is not stored again for a further spilled mark, so the spilled mark
+// itself is what a writer must see. The loads are seq_cst, as those of the slots: with the writer's
+// exchange of the gate before them, and the reader's exchange of the mark before its look at the gate,
+// one of the two sees the other. A load with acquire may be older than the gate (ldapr after stlxr).
 bool holds(const mark_line& line, std::uint32_t id) noexcept {
-  return std::any_of(std::begin(line.at), std::end(line.at), [&](const shared_u32& mark) { return mark.load(std::memory_order_acquire) == id; });
+  return std::any_of(std::begin(line.at), std::end(line.at), [&](const shared_u32& mark) { return mark.load(std::memory_order_seq_cst) == id; });
 }
 
 bool shows(std::uint32_t slot, const mark_line& spilled, std::uint32_t id) noexcept {
@@ -78,7 +82,9 @@ bool own_marks::remove(std::uint32_t id) noexcept {
 }
 
 std::uint32_t records_in_use(const mapping& where) noexcept {
-  return std::min(where.header().records_in_use.load(std::memory_order_acquire), where.record_count());
+  // Seq_cst: a writer asks after its exchange of the gate, a reader is counted before its first mark
+  // and its look at the gate (count_in()). So one of the two sees the other.
+  return std::min(where.header().records_in_use.load(std::memory_order_seq_cst), where.record_count());
 }
 
 bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {

@@ -23,7 +23,7 @@ constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
 void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
   thread_record& record = where.record(index);
   record.generation.store((record.generation.load(std::memory_order_relaxed) + 1) & generation_bits, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);  // and for describe_thread(), which reads the generation after all else
+  std::atomic_thread_fence(std::memory_order_release);  // pairs with life::is_same(), which reads the generation after all else
   crash_barrier();                                      // a generation of its own before the entries of the old one go
   held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
@@ -46,8 +46,11 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
 
 void count_in(mapping& where, std::uint32_t index) noexcept {
   shared_u32& in_use = where.header().records_in_use;
-  std::uint32_t seen = in_use.load(std::memory_order_relaxed);
-  while (seen < index + 1 && !in_use.compare_exchange_weak(seen, index + 1, std::memory_order_release, std::memory_order_relaxed)) {
+  // Seq_cst, the load too, which is all that happens where another thread has counted this record:
+  // before this thread's first mark and look at a gate, against records_in_use() after a writer's
+  // exchange of the gate.
+  std::uint32_t seen = in_use.load(std::memory_order_seq_cst);
+  while (seen < index + 1 && !in_use.compare_exchange_weak(seen, index + 1, std::memory_order_seq_cst)) {
   }
 }
 

@@ -5,6 +5,7 @@
 // holds its liveness mutex and nothing in it is pending. Nobody but the holder of the liveness mutex writes a record.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -12,6 +13,29 @@
 #include "segment/mapping.hpp"
 
 namespace outlive::detail::thread_records {
+
+// One life of a record. Who reads a record that is not its own has it in two looks at the generation:
+// what was read between them belongs to that life if both saw the same. A claim stores the new
+// generation first (write_identity()).
+class life {
+ public:
+  // Acquire: pairs with the release of the word that named this generation, and with the liveness word.
+  explicit life(const thread_record& record) noexcept : record_(record), generation_(record.generation.load(std::memory_order_acquire)) {}
+
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+  // Whether what was read since the construction is of this life. A load with acquire would not do:
+  // it keeps later loads below it, and lets the earlier ones of pid or tid sink under it. The fence
+  // keeps them above, and pairs with the release fence in write_identity(): who has read a byte of the
+  // next life sees its generation here.
+  [[nodiscard]] bool is_same() const noexcept {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return record_.generation.load(std::memory_order_relaxed) == generation_;
+  }
+
+ private:
+  const thread_record& record_;
+  std::uint64_t generation_;
+};
 
 // Whether the record's liveness word says that its thread lives. It lags behind a death (U7: the liveness mutex is walked last), and after
 // more than 2,048 held mutexes it may say so for ever.

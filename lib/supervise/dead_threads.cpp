@@ -43,10 +43,11 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
     if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) || !has_died(record)) continue;
     dead_thread_record dead;
     dead.index = index;
-    dead.generation = record.generation.load(std::memory_order_acquire);
-    const record_id life{index + 1, static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
+    const thread_records::life read(record);
+    dead.generation = read.generation();
+    const record_id id{index + 1, static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
     thread_facts facts;
-    if (!describe_thread(facts, where, life, holder_generation_mask) || facts.thread.pid != pid) continue;
+    if (!describe_thread(facts, where, id, holder_generation_mask) || facts.thread.pid != pid) continue;
     dead.who = to_logged(facts);
     owner_crash crash;
     if (describe_crash(crash, where, index, facts.participant)) dead.crash = to_report(crash);
@@ -59,7 +60,7 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
       dead.pending = dead.pending || thread_records::is_pending(where, index, place);
     }
     // Without anything pending another thread may have taken the record meanwhile: then what was read is not this thread's.
-    if (record.generation.load(std::memory_order_acquire) == dead.generation) found.push_back(std::move(dead));
+    if (read.is_same()) found.push_back(std::move(dead));
   }
   return found;
 }

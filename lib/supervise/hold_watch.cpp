@@ -110,9 +110,12 @@ bool hold_watch::still_holds(std::uint32_t index, std::uint64_t generation, std:
   if (index >= where_.record_count()) return false;
   const lock_bytes* const lock = where_.lock_at(offset).lock;
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
-  const thread_record& record = where_.record(index);
-  return lock != nullptr && lock_state(lock->state.load(std::memory_order_acquire)).holder() == me &&
-         record.generation.load(std::memory_order_acquire) == generation && !thread_records::is_dead(record);
+  if (lock == nullptr) return false;
+  const thread_records::life life(where_.record(index));
+  // The state last but for the generation: the thread that it names is the one that was found alive.
+  const bool dead = thread_records::is_dead(where_.record(index));
+  const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
+  return !dead && holder == me && life.generation() == generation && life.is_same();
 }
 
 }  // namespace outlive::detail

@@ -102,11 +102,11 @@ walk_end walk_blocks(const mapping& where, const std::function<void(const seen_b
 
 bool living_threads::is_dead(const mapping& where, std::uint32_t index) {
   const thread_record& record = where.record(index);
-  const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
+  const thread_records::life life(record);
   const auto known = alive_.find(index);
-  if (known != alive_.end() && known->second == generation) return false;
+  if (known != alive_.end() && known->second == life.generation()) return false;
   const bool dead = thread_records::is_dead(record);
-  if (!dead) alive_[index] = generation;
+  if (!dead && life.is_same()) alive_[index] = life.generation();
   return dead;
 }
 

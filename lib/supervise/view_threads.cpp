@@ -75,7 +75,8 @@ void tell_reads(viewed_thread& thread, const mapping& where) {
 
 std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t index) {
   const thread_record& record = where.record(index);
-  const std::uint64_t generation = record.generation.load(std::memory_order_acquire) & generation_bits;
+  const thread_records::life life(record);
+  const std::uint64_t generation = life.generation() & generation_bits;
   if (thread_records::is_free(where, index)) return std::nullopt;
   const record_id id{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   thread_facts facts;
@@ -93,9 +94,8 @@ std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t ind
   seen.acquisitions = record.acquisitions.load(std::memory_order_relaxed);
   seen.waits = record.waits.load(std::memory_order_relaxed);
   tell_in_hand(seen, where, facts.participant);
-  if (seen.alive) tell_reads(seen, where);              // marks of the dead are void
-  std::atomic_thread_fence(std::memory_order_acquire);  // all of the record was read before its generation is read again
-  if ((record.generation.load(std::memory_order_relaxed) & generation_bits) != generation) return std::nullopt;
+  if (seen.alive) tell_reads(seen, where);  // marks of the dead are void
+  if (!life.is_same()) return std::nullopt;
   return seen;
 }
 

@@ -26,8 +26,8 @@ constexpr std::chrono::milliseconds longest_sleep(250);
 
 // By asking the kernel, for a reader whose death it did not mark (U6, U7).
 bool is_surely_dead(const thread_record& record) noexcept {
-  const std::uint64_t life = record.generation.load(std::memory_order_acquire);
-  return thread_records::is_dead(record) && record.generation.load(std::memory_order_acquire) == life;
+  const thread_records::life life(record);
+  return thread_records::is_dead(record) && life.is_same();
 }
 
 std::uint32_t id_of(const mapping& where, const shared_lock_bytes& lock) noexcept {

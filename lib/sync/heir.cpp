@@ -66,7 +66,8 @@ settled go_on(const arrival& at, once_consistent then, bool repaired) noexcept {
   make_natively_consistent(at);
   if (repaired) {
     held_entry* const entry = held_list::find(at.mine, at.offset);
-    entry->place.store(at.offset | held_recovered, std::memory_order_relaxed);
+    // Release, as in put(): who reads this place reads the address that belongs to it.
+    entry->place.store(at.offset | held_recovered, std::memory_order_release);
   }
   if (then == once_consistent::keep) return {{}, repaired, nullptr};
   at.lock.state.store(at.mine.me, std::memory_order_relaxed);

@@ -22,9 +22,10 @@ attachment& attach_slowly(const void* object, const char* what, bool may_wait) {
 bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation, std::uint64_t mask, bool thoroughly) noexcept {
   if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;
   const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
-  if (generation_of(record, mask) != generation) return true;  // before the liveness word, which may be the next life's
+  const thread_records::life life(record);
+  if ((life.generation() & mask) != generation) return true;  // before the liveness word, which may be the next life's
   if (!thread_records::is_held(record)) return true;
-  return thoroughly && thread_records::is_dead(record) && generation_of(record, mask) == generation;
+  return thoroughly && thread_records::is_dead(record) && life.is_same();
 }
 
 }  // namespace outlive::detail

@@ -108,10 +108,10 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
     if (place == 0) continue;
-    const std::uint64_t life = record.generation.load(std::memory_order_acquire);
+    const thread_records::life life(record);
     const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
                            static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
-    if (!thread_records::is_pending(where, index, place) || record.generation.load(std::memory_order_acquire) != life) continue;
+    if (!thread_records::is_pending(where, index, place) || !life.is_same()) continue;
     act(dead, place & held_offset_mask);
   }
 }
