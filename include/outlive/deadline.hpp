@@ -1,31 +1,91 @@
-// Deadlines: what the timed forms of the library's operations make of the caller's durations and points in time.
+// deadline: how long a caller is willing to wait. Every timed function of every header makes one of
+// what it is given, and every wait of the library asks it how much is left. It is the only place
+// where durations and points in time are converted.
+//
+// What is given may be of any unit and on any clock, so it is compared and subtracted in floating
+// point. In the integers of std::chrono, sys_seconds::max() against a clock of nanoseconds
+// overflows, and so does the year 2400 in days. A long double holds every 64-bit number of
+// nanoseconds exactly.
 #pragma once
 
 #include <chrono>
+#include <ratio>
+#include <type_traits>
 
 namespace outlive::detail {
 
 using steady_point = std::chrono::steady_clock::time_point;
 
-template <class Rep, class Period>
-steady_point deadline_after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
-  const auto now = std::chrono::steady_clock::now();
-  // Longer than a year counts as for ever; this also keeps the sum below from overflowing.
-  // As seconds in floating point: an hour in picoseconds overflows 64 bits.
-  using seconds = std::chrono::duration<double>;
-  if (seconds(timeout) >= seconds(std::chrono::hours(24 * 365))) return steady_point::max();
-  if (timeout <= timeout.zero()) return now;
-  return now + std::chrono::ceil<std::chrono::steady_clock::duration>(timeout);
-}
+class deadline {
+ public:
+  // The caller only tries: it does not wait at all.
+  static constexpr deadline none() noexcept { return deadline(steady_point::min(), false); }
+  // The caller waits for as long as it takes.
+  static constexpr deadline unlimited() noexcept { return deadline(steady_point::max(), true); }
 
-// A deadline on another clock is converted once: a later jump of that clock is not seen.
-template <class Clock, class Duration>
-steady_point steady_deadline(const std::chrono::time_point<Clock, Duration>& deadline) noexcept {
-  const auto now = Clock::now();
-  return deadline <= now ? std::chrono::steady_clock::now() : deadline_after(deadline - now);
-}
-inline steady_point steady_deadline(const steady_point& deadline) noexcept {
-  return deadline;
-}
+  template <class Rep, class Period>
+  static deadline after(const std::chrono::duration<Rep, Period>& timeout) noexcept {
+    const real now = std::chrono::steady_clock::now().time_since_epoch();
+    return deadline(steady_point(rounded_up(now + real(timeout))), true);
+  }
+
+  // Keeps the address of a point on another clock than steady_clock. That clock is asked at each
+  // look, since it may be set, or may run slower or faster.
+  // Requires: `point` outlives the deadline; Clock::now() throws nothing and acquires no lock.
+  template <class Clock, class Duration>
+  static deadline at(const std::chrono::time_point<Clock, Duration>& point) noexcept {
+    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+      return deadline(steady_point(rounded_up(real(point.time_since_epoch()))), true);
+    } else {
+      deadline made = unlimited();
+      made.point_ = &point;
+      made.left_ = &left_until<Clock, Duration>;
+      return made;
+    }
+  }
+
+  // Returns: whether the caller waits, even if its time is over by now.
+  [[nodiscard]] constexpr bool waits() const noexcept { return waits_; }
+
+  // Returns: what is left of the time, rounded up; zero or less when it is over, max() when it has
+  // no end.
+  [[nodiscard]] std::chrono::nanoseconds left() const noexcept {
+    if (left_ != nullptr) return left_(point_);
+    if (at_ == steady_point::max()) return std::chrono::nanoseconds::max();
+    const auto now = std::chrono::steady_clock::now();
+    // Compared first: the difference to a time long ago may overflow.
+    return at_ <= now ? std::chrono::nanoseconds::zero() : at_ - now;
+  }
+  [[nodiscard]] bool is_over() const noexcept { return left() <= std::chrono::nanoseconds::zero(); }
+
+ private:
+  using real = std::chrono::duration<long double, std::nano>;
+
+  constexpr deadline(steady_point at, bool waits) noexcept : at_(at), waits_(waits) {}
+
+  // Up, so that no wait ends early. What does not fit is for ever, or long over; so is "not a
+  // number".
+  static std::chrono::nanoseconds rounded_up(real span) noexcept {
+    using std::chrono::nanoseconds;
+    if (span.count() >= real(nanoseconds::max()).count()) return nanoseconds::max();
+    if (!(span.count() > real(nanoseconds::min()).count())) return nanoseconds::min();
+    return std::chrono::ceil<nanoseconds>(span);
+  }
+
+  template <class Clock, class Duration>
+  static std::chrono::nanoseconds left_until(const void* point) noexcept {
+    const auto& until = *static_cast<const std::chrono::time_point<Clock, Duration>*>(point);
+    return rounded_up(real(until.time_since_epoch()) - real(Clock::now().time_since_epoch()));
+  }
+
+  steady_point at_;
+  bool waits_;
+  const void* point_ = nullptr;
+  std::chrono::nanoseconds (*left_)(const void* point) noexcept = nullptr;  // for `point_`
+};
+
+// Objects, so that a call passes an address and builds nothing.
+inline constexpr deadline no_wait = deadline::none();
+inline constexpr deadline no_limit = deadline::unlimited();
 
 }  // namespace outlive::detail

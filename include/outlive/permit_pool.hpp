@@ -53,8 +53,8 @@ struct held_permit {
   permit_word* word = nullptr;
   std::uint64_t holder = 0;
 };
-// Returns: without a word when none could be had in time. time_point::min(): without waiting, max(): as long as it takes.
-[[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_point until);
+// Returns: without a word when there was none in time.
+[[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, const deadline& until);
 // Returns: whether it was the calling thread's. By value: so that a permit need not lie in memory.
 OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words);
@@ -123,18 +123,19 @@ class permit_pool {
   //   robust_mutex::lock().
   // After fork: the child holds none of its parent's permits. Signal-safe: no.
   // Order: synchronises with the former holder's release, or with all that it did before it died.
-  [[nodiscard]] permit acquire() { return take(detail::steady_point::max()); }
+  [[nodiscard]] permit acquire() { return take(detail::no_limit); }
   // Returns: a permit that holds, or one that does not because none was free (or not in time). Errors: as acquire(); try_acquire() is allowed in a repair.
   // A permit whose holder died without the kernel's having marked that (an orphan: hazards A1, A23) is taken over only by who has waited for 250 ms.
-  [[nodiscard]] permit try_acquire() { return take(detail::steady_point::min()); }
+  [[nodiscard]] permit try_acquire() { return take(detail::no_wait); }
   template <class Rep, class Period>
   [[nodiscard]] permit try_acquire_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return take(detail::deadline_after(timeout));
+    return take(detail::deadline::after(timeout));
   }
-  // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
+  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard]] permit try_acquire_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return take(detail::steady_deadline(deadline));
+    return take(detail::deadline::at(deadline));
   }
 
   // Returns: permits that are free, those of dead holders included. Others change it meanwhile; for people to look at.
@@ -143,7 +144,7 @@ class permit_pool {
   [[nodiscard]] std::uint32_t size() const noexcept { return std::min(head_.permits, Most); }
 
  private:
-  permit take(detail::steady_point until) { return {head_, detail::acquire_permit(head_, Most, until)}; }
+  permit take(const detail::deadline& until) { return {head_, detail::acquire_permit(head_, Most, until)}; }
 
   detail::permit_pool_head head_;
   detail::permit_word words_[Most]{};

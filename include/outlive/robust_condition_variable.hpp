@@ -28,12 +28,10 @@
 //   a notifier that cleared the bit, before waking   sleepers without a bit                    250 ms, then the waiters set it again
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <stop_token>
-#include <utility>
 
 #include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
@@ -91,51 +89,32 @@ class robust_condition_variable {
     }
   }
 
-  // The same until a point in time. Returns: what the predicate says at the end. The clock is asked at least every 250 ms, so that a wait on
-  // system_clock follows it when it is set.
+  // The same until a point in time. Returns: what the predicate says at the end. The clock is asked
+  // at least every 250 ms, so that a wait on system_clock follows it when it is set. Requires: its
+  // now() throws nothing and acquires no lock.
   template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
   [[gnu::always_inline]] bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& deadline, Predicate predicate) {
-    require_intact();
-    while (!predicate()) {
-      const auto now = Clock::now();
-      if (deadline <= now) return false;  // compared, not subtracted: that may overflow
-      const std::uint32_t seen = mark();
-      lock.unlock();
-      detail::wait_for_notification(seq_, seen, in_nanoseconds(deadline - now));
-      lock.lock();
-    }
-    return true;
+    return wait_in_time(lock, detail::deadline::at(deadline), predicate);
   }
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& timeout, Predicate predicate) {
-    return wait_until(lock, detail::deadline_after(timeout), std::move(predicate));
+    return wait_in_time(lock, detail::deadline::after(timeout), predicate);
   }
 
   // The same until stop is requested. Returns: what the predicate says at the end.
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait(Lock& lock, const std::stop_token& stop, Predicate predicate) {
-    return wait_until(lock, stop, std::chrono::steady_clock::time_point::max(), std::move(predicate));
+    return wait_in_time(lock, stop, detail::no_limit, predicate);
   }
   template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
   [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop, const std::chrono::time_point<Clock, Duration>& deadline,
                                          Predicate predicate) {
-    require_intact();
-    const std::stop_callback wake(stop, [this]() noexcept { wake_all(); });
-    while (!predicate()) {
-      const std::uint32_t seen = mark();
-      // After the mark: a request that this does not see finds the mark, and wakes.
-      const auto now = Clock::now();
-      if (stop.stop_requested() || deadline <= now) return false;
-      lock.unlock();
-      detail::wait_for_notification(seq_, seen, in_nanoseconds(deadline - now));
-      lock.lock();
-    }
-    return true;
+    return wait_in_time(lock, stop, detail::deadline::at(deadline), predicate);
   }
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop, const std::chrono::duration<Rep, Period>& timeout,
                                        Predicate predicate) {
-    return wait_until(lock, stop, detail::deadline_after(timeout), std::move(predicate));
+    return wait_in_time(lock, stop, detail::deadline::after(timeout), predicate);
   }
 
  private:
@@ -147,12 +126,33 @@ class robust_condition_variable {
   OUTLIVE_API void wake_one() noexcept;
   OUTLIVE_API void wake_all() noexcept;
 
-  // Longer than a year counts as a year: a wait asks the clock again long before.
-  template <class Rep, class Period>
-  static std::chrono::nanoseconds in_nanoseconds(const std::chrono::duration<Rep, Period>& span) noexcept {
-    constexpr std::chrono::nanoseconds year = std::chrono::hours(24 * 365);
-    if (std::chrono::duration<double>(span) >= std::chrono::duration<double>(year)) return year;
-    return std::chrono::ceil<std::chrono::nanoseconds>(span);
+  template <class Lock, class Predicate>
+  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const detail::deadline& until, Predicate& predicate) {
+    require_intact();
+    while (!predicate()) {
+      const auto left = until.left();
+      if (left <= left.zero()) return false;
+      const std::uint32_t seen = mark();
+      lock.unlock();
+      detail::wait_for_notification(seq_, seen, left);
+      lock.lock();
+    }
+    return true;
+  }
+  template <class Lock, class Predicate>
+  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const std::stop_token& stop, const detail::deadline& until, Predicate& predicate) {
+    require_intact();
+    const std::stop_callback wake(stop, [this]() noexcept { wake_all(); });
+    while (!predicate()) {
+      const std::uint32_t seen = mark();
+      // After the mark: a request that this does not see finds the mark, and wakes.
+      const auto left = until.left();
+      if (stop.stop_requested() || left <= left.zero()) return false;
+      lock.unlock();
+      detail::wait_for_notification(seq_, seen, left);
+      lock.lock();
+    }
+    return true;
   }
 
   // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.

@@ -92,20 +92,21 @@ class alignas(64) robust_mutex {
   // These four are inlined even without optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_deadline(detail::deadline_after(timeout));
+    return try_lock_deadline(detail::deadline::after(timeout));
   }
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_deadline(detail::deadline_after(timeout), error);
+    return try_lock_deadline(detail::deadline::after(timeout), error);
   }
-  // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
+  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_deadline(detail::steady_deadline(deadline));
+    return try_lock_deadline(detail::deadline::at(deadline));
   }
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_deadline(detail::steady_deadline(deadline), error);
+    return try_lock_deadline(detail::deadline::at(deadline), error);
   }
 
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it.
@@ -125,8 +126,8 @@ class alignas(64) robust_mutex {
   friend class guarded;
   // unlock() for destructors: where there is nothing to give back, it gives nothing back.
   OUTLIVE_API void release() noexcept;
-  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline);
-  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline, std::error_code& error);
+  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
+  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
 
   // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
   pthread_mutex_t native_;

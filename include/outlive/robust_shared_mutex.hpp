@@ -1,6 +1,6 @@
 // robust_shared_mutex: a mutex in a segment that many may hold shared, or one alone, and that survives the death of either.
 //
-// glibc's process-shared rwlock counts its readers: one that is killed inside leaves its count for ever, and writers wait for it (hazard A62). Here a
+// glibc's process-shared rwlock counts its readers: one that is killed inside leaves its count for ever, and writers wait for it (hazard A61). Here a
 // reader marks itself in its own thread record, and a writer looks through the records: marks of the dead are void. So a dead reader needs no repair, and
 // a dead writer is an owner death as of a robust_mutex: same repairs, same conditions, same attempts.
 //
@@ -85,20 +85,21 @@ class robust_shared_mutex {
   // As lock(), but return false when the mutex could not be had in time; readers that were kept out meanwhile come in again.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_deadline(detail::deadline_after(timeout));
+    return try_lock_deadline(detail::deadline::after(timeout));
   }
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_deadline(detail::deadline_after(timeout), error);
+    return try_lock_deadline(detail::deadline::after(timeout), error);
   }
-  // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
+  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_deadline(detail::steady_deadline(deadline));
+    return try_lock_deadline(detail::deadline::at(deadline));
   }
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_deadline(detail::steady_deadline(deadline), error);
+    return try_lock_deadline(detail::deadline::at(deadline), error);
   }
 
   // Releases it. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it alone.
@@ -123,19 +124,19 @@ class robust_shared_mutex {
 
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_shared_deadline(detail::deadline_after(timeout));
+    return try_lock_shared_deadline(detail::deadline::after(timeout));
   }
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_shared_deadline(detail::deadline_after(timeout), error);
+    return try_lock_shared_deadline(detail::deadline::after(timeout), error);
   }
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_shared_deadline(detail::steady_deadline(deadline));
+    return try_lock_shared_deadline(detail::deadline::at(deadline));
   }
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_shared_deadline(detail::steady_deadline(deadline), error);
+    return try_lock_shared_deadline(detail::deadline::at(deadline), error);
   }
 
   // Releases one hold. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it shared.
@@ -157,10 +158,10 @@ class robust_shared_mutex {
   // unlock() and unlock_shared() for destructors: where there is nothing to give back, they give nothing back.
   OUTLIVE_API void release() noexcept;
   OUTLIVE_API void release_shared() noexcept;
-  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline);
-  OUTLIVE_API bool try_lock_deadline(detail::steady_point deadline, std::error_code& error);
-  OUTLIVE_API bool try_lock_shared_deadline(detail::steady_point deadline);
-  OUTLIVE_API bool try_lock_shared_deadline(detail::steady_point deadline, std::error_code& error);
+  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
+  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
+  OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until);
+  OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until, std::error_code& error);
 
   // The shared bytes; docs/format.md and lib/segment/object_layout.hpp say who writes them when.
   robust_mutex writers_;

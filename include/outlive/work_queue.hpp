@@ -75,9 +75,9 @@ struct alignas(64) work_queue_head {
 
 OUTLIVE_API void make_queue(work_queue_head& queue, const work_queue_shape& shape, const work_queue_options& options);
 OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
-// steady_point::min(): without waiting, max(): as long as it takes. Return: whether, or the job that, could be had in time.
-[[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, steady_point until);
-[[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, steady_point until);
+// Return: whether the job was pushed in time; a job, or none when there was none in time.
+[[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, const deadline& until);
+[[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until);
 [[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const std::stop_token& stop);
 [[nodiscard]] OUTLIVE_API held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape);
 [[nodiscard]] OUTLIVE_API work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shape& shape);
@@ -108,36 +108,37 @@ class work_queue {
   // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at a thread's first use of the segment also those of
   //   robust_mutex::lock(). Then nothing was pushed.
   // After fork: works in the child. Signal-safe: no. Order: synchronises with the pop that gets the job.
-  void push(const T& job) { static_cast<void>(detail::push_job(head_, shape, &job, detail::steady_point::max())); }
+  void push(const T& job) { static_cast<void>(detail::push_job(head_, shape, &job, detail::no_limit)); }
   // Returns: whether it was pushed: false where no slot was free (in time). Errors: as push(); try_push() is allowed in a repair.
-  [[nodiscard]] bool try_push(const T& job) { return detail::push_job(head_, shape, &job, detail::steady_point::min()); }
+  [[nodiscard]] bool try_push(const T& job) { return detail::push_job(head_, shape, &job, detail::no_wait); }
   template <class Rep, class Period>
   [[nodiscard]] bool try_push_for(const T& job, const std::chrono::duration<Rep, Period>& timeout) {
-    return detail::push_job(head_, shape, &job, detail::deadline_after(timeout));
+    return detail::push_job(head_, shape, &job, detail::deadline::after(timeout));
   }
-  // A deadline on another clock than steady_clock is converted once, at the call: a later jump of that clock is not seen.
+  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_push_until(const T& job, const std::chrono::time_point<Clock, Duration>& deadline) {
-    return detail::push_job(head_, shape, &job, detail::steady_deadline(deadline));
+    return detail::push_job(head_, shape, &job, detail::deadline::at(deadline));
   }
 
   // Takes a job. Blocks: until there is one, or the worker that has one is dead, in slices of 250 ms.
   // Returns: a lease, which is the calling thread's. Errors: as push(); then nothing was taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
   // Order: synchronises with the push, and with all that the dead did who had the job before.
-  [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, detail::steady_point::max())); }
+  [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, detail::no_limit)); }
   // The same until stop is requested. Returns: a lease, which is empty if it was and there was no job.
   [[nodiscard]] lease<T> pop(const std::stop_token& stop) { return lease<T>(detail::pop_job(head_, shape, stop)); }
   // Return: a lease, which is empty if there was no job (in time). Errors: as pop(); try_pop() is allowed in a repair.
   // A job whose worker died without the kernel's having marked that (an orphan: hazards A1, A23) is found only by who has waited for 250 ms.
-  [[nodiscard]] lease<T> try_pop() { return lease<T>(detail::pop_job(head_, shape, detail::steady_point::min())); }
+  [[nodiscard]] lease<T> try_pop() { return lease<T>(detail::pop_job(head_, shape, detail::no_wait)); }
   template <class Rep, class Period>
   [[nodiscard]] lease<T> try_pop_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return lease<T>(detail::pop_job(head_, shape, detail::deadline_after(timeout)));
+    return lease<T>(detail::pop_job(head_, shape, detail::deadline::after(timeout)));
   }
   template <class Clock, class Duration>
   [[nodiscard]] lease<T> try_pop_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return lease<T>(detail::pop_job(head_, shape, detail::steady_deadline(deadline)));
+    return lease<T>(detail::pop_job(head_, shape, detail::deadline::at(deadline)));
   }
 
   // Takes a dead letter in hand, to look at it, and to remove it or to try it once more. Blocks: never, but for the look at each slot, where the kernel

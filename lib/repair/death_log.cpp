@@ -4,11 +4,12 @@
 #include <chrono>
 #include <cstring>
 
+#include "segment/death_word.hpp"
 #include "segment/directory.hpp"
 #include "segment/names.hpp"
 #include "segment/segment_access.hpp"
 #include "segment/shared_copy.hpp"
-#include "sys/crash_barrier.hpp"
+#include "segment/thread_records.hpp"
 
 namespace outlive {
 
@@ -101,25 +102,58 @@ std::optional<crash_report> crash_of(const logged_crash_bytes& bytes) {
 
 struct entry_copy {
   std::uint64_t number = 0;
-  std::uint32_t outcome = 0;
-  std::uint64_t repair_ns = 0;
+  death_result result{0};
   logged_death_bytes death;
   logged_crash_bytes crash;
 };
 
+bool is_outcome(std::uint32_t outcome) noexcept {
+  return outcome >= static_cast<std::uint32_t>(death_outcome::repairing) && outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
+}
+
 // A sound copy of the slot's entry, or false where it is being written, was never finished or is none.
 bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noexcept {
   const death_entry& entry = where.death_at(slot);
-  copy.number = entry.number.load(std::memory_order_acquire);
-  if (copy.number == 0 || (copy.number - 1) % death_log_capacity != slot) return false;
+  const death_word seen(entry.number.load(std::memory_order_acquire));
+  if (!seen.is_whole(slot)) return false;
+  copy.number = seen.number();
   load_shared(copy.death, entry.death);
   load_shared(copy.crash, entry.crash);
-  copy.outcome = entry.outcome.load(std::memory_order_acquire);
-  copy.repair_ns = entry.repair_ns.load(std::memory_order_relaxed);
+  copy.result = death_result(entry.result.load(std::memory_order_relaxed));
   std::atomic_thread_fence(std::memory_order_acquire);  // the copy is complete before the number is read again
-  if (entry.number.load(std::memory_order_relaxed) != copy.number) return false;
-  return copy.outcome >= static_cast<std::uint32_t>(death_outcome::repairing) &&
-         copy.outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
+  if (entry.number.load(std::memory_order_relaxed) != seen.word()) return false;
+  return copy.result.is_of(copy.number) && is_outcome(copy.result.outcome());
+}
+
+// Whether the writer of a busy slot is certainly dead. A living one may be stopped, and store on as soon as it runs.
+bool is_writer_dead(const mapping& where, record_id writer) noexcept {
+  const auto index = thread_records::find(where, writer, death_generation_mask);
+  return !index || !thread_records::is_held(where.record(*index));
+}
+
+bool may_take(const mapping& where, death_word seen, std::uint64_t number) noexcept {
+  // A later one than mine: I was stopped while the ring went round. Unless the header does not know of it: then it is damage.
+  const std::uint64_t begun = where.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
+  if (seen.number() > number && seen.number() <= begun) return false;
+  return !seen.is_busy() || is_writer_dead(where, seen.writer());
+}
+
+// Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over with its number: that writer may be in the
+// middle of a store into it. Returns 0 when that happened all round the ring.
+std::uint64_t take_slot(mapping& where, record_id writer) noexcept {
+  for (std::uint32_t tries = 0; tries < death_log_capacity; ++tries) {
+    const std::uint64_t number = (where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
+    if (number == 0) continue;
+    shared_u64& word = where.death_at((number - 1) % death_log_capacity).number;
+    std::uint64_t seen = word.load(std::memory_order_relaxed);
+    // Acquire: with is_writer_dead(), and with the publishing exchange of the former writer: its stores come before mine.
+    while (may_take(where, death_word(seen), number)) {
+      if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(), std::memory_order_acquire, std::memory_order_relaxed)) {
+        return number;
+      }
+    }
+  }
+  return 0;
 }
 
 }  // namespace
@@ -138,27 +172,29 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
   death.heir = bytes_of(heir_facts);
   keep_path(death.module, facts.acquired_at.module);
 
-  const std::uint64_t number = where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::uint64_t number = take_slot(where, heir);
+  if (number == 0) return 0;
   death_entry& entry = where.death_at((number - 1) % death_log_capacity);
-  entry.number.store(0, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);  // pairs with read_entry(): no reader takes new bytes for the old entry's
+  std::atomic_thread_fence(std::memory_order_release);  // busy before the bytes: pairs with read_entry()'s fence
   store_shared(entry.death, death);
   if (facts.has_crash) {
     store_shared(entry.crash, bytes_of(facts.crash));
   } else {
     __atomic_store_n(&entry.crash.signal, 0, __ATOMIC_RELAXED);
   }
-  entry.repair_ns.store(0, std::memory_order_relaxed);
-  entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
-  entry.number.store(number, std::memory_order_release);
-  return number;
+  entry.result.store(death_result(number, static_cast<std::uint32_t>(outcome), 0).word(), std::memory_order_relaxed);
+  // Pairs with read_entry()'s first load, and with take_slot(). By exchange: whoever lost the slot must not publish it.
+  std::uint64_t mine = death_word::busy(number, heir).word();
+  return entry.number.compare_exchange_strong(mine, number, std::memory_order_release, std::memory_order_relaxed) ? number : 0;
 }
 
 void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome, std::chrono::nanoseconds repair_time) noexcept {
-  death_entry& entry = where.death_at((number - 1) % death_log_capacity);
-  if (entry.number.load(std::memory_order_relaxed) != number) return;
-  entry.repair_ns.store(static_cast<std::uint64_t>(repair_time.count()), std::memory_order_relaxed);
-  entry.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_release);  // pairs with read_entry(): the time is there
+  if (number == 0) return;
+  // By exchange from what this entry says: where the ring has gone round, the lap is another, and nothing is stored.
+  const auto ended = static_cast<std::uint64_t>(repair_time.count());
+  std::uint64_t begun = death_result(number, static_cast<std::uint32_t>(death_outcome::repairing), 0).word();
+  where.death_at((number - 1) % death_log_capacity)
+      .result.compare_exchange_strong(begun, death_result(number, static_cast<std::uint32_t>(outcome), ended).word(), std::memory_order_relaxed);
 }
 
 std::vector<logged_death> read_deaths(const mapping& where) {
@@ -182,8 +218,8 @@ std::vector<logged_death> read_deaths(const mapping& where) {
     death.acquired_at_offset = bytes.module_offset;
     death.heir = thread_of(bytes.heir);
     death.attempt = bytes.attempt;
-    death.outcome = static_cast<death_outcome>(copied.outcome);
-    death.repair_time = std::chrono::nanoseconds(copied.repair_ns);
+    death.outcome = static_cast<death_outcome>(copied.result.outcome());
+    death.repair_time = std::chrono::nanoseconds(copied.result.repair_ns());
     death.crash = crash_of(copied.crash);
   }
   std::sort(all.begin(), all.end(), [](const logged_death& a, const logged_death& b) { return a.number < b.number; });

@@ -11,7 +11,8 @@
 
 namespace outlive::detail {
 
-// Writes an entry. Returns its number. Death at any store leaves an entry with number 0, which readers leave out.
+// Writes an entry. Returns its number; 0: no slot was to be had, because living threads that were stopped in here have all of them. Death at any store
+// leaves the former entry, the new one, or a busy slot, which readers leave out and the next writer takes.
 std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir, death_outcome outcome) noexcept;
 
 // Says how it ended and how long it took, unless the ring has gone round meanwhile.

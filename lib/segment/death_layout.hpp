@@ -77,11 +77,11 @@ struct logged_crash_bytes {
 static_assert(sizeof(logged_crash_bytes) == 664);
 inline constexpr unsigned logged_module_shift = 56;
 
+// A writer takes the slot by a compare-and-swap of `number` to {busy, itself, its number}, and publishes by another one.
 struct alignas(cache_line) death_entry {
-  shared_u64 number;   // 0 while it is written; then 1, 2, 3 ... over the segment's life
-  shared_u32 outcome;  // death_outcome
-  std::uint32_t reserved;
-  shared_u64 repair_ns;  // how long the repair took; written when it ended, before the outcome
+  shared_u64 number;  // death_word
+  shared_u64 result;  // death_result: how it ended, and how long the repair took
+  std::uint64_t reserved;
   logged_death_bytes death;
   logged_crash_bytes crash;
   std::uint64_t spare[4];

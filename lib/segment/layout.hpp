@@ -22,7 +22,7 @@
 namespace outlive::detail {
 
 inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;
 
 // ---- features ---------------------------------------------------------------------------------------------------------
 // Readers of shared mutexes mark themselves by plain stores, and writers order them by the system call membarrier. Without it, by locked exchanges.
@@ -71,7 +71,7 @@ struct alignas(4096) segment_header {
   internal_lock names;
   shared_u32 records_in_use;  // highest claimed record + 1; only grows
   shared_u32 name_count;      // (N) entries of the names table that are complete, with its complement above; only grows
-  shared_u64 deaths;          // entries ever begun in the death log
+  shared_u64 deaths;          // numbers ever given out in the death log
   std::uint8_t reserved[48];
   directory_state directory_counts;  // (D)
 };

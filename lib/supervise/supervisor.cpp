@@ -1,5 +1,7 @@
 #include <outlive/supervisor.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "supervise/supervision.hpp"
@@ -24,7 +26,8 @@ void supervisor::on_hung(std::chrono::milliseconds threshold, std::function<void
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                             "on_hung: found a threshold of " + std::to_string(threshold.count()) + " ms, expected a positive one");
   }
-  impl_->hung_threshold = threshold;
+  // A longer one counts as the longest that there is: in nanoseconds it would overflow.
+  impl_->hung_threshold = std::min(threshold, std::chrono::floor<std::chrono::milliseconds>(std::chrono::nanoseconds::max()));
   impl_->on_hung = std::move(callback);
 }
 

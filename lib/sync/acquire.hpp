@@ -1,24 +1,16 @@
 // The slow paths of lock(), try_lock() and unlock(): everything but an uncontended, consistent mutex of the segment that the thread used last.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <new>
 #include <system_error>
 
+#include <outlive/deadline.hpp>
+
 #include "sync/heir.hpp"
 
 namespace outlive::detail {
-
-// How long a caller waits: not at all, until a point in time, or for ever.
-struct patience {
-  bool waits;
-  std::chrono::steady_clock::time_point until;
-
-  static constexpr patience none() noexcept { return {false, {}}; }
-  static constexpr patience unlimited() noexcept { return {true, std::chrono::steady_clock::time_point::max()}; }
-};
 
 struct acquisition {
   bool acquired = false;  // false without an error: somebody else has it
@@ -27,10 +19,10 @@ struct acquisition {
 };
 
 // Acquires the mutex from the start. Throws what attach_this_thread() throws.
-acquisition acquire(lock_bytes& lock, patience how_long, const void* return_address);
+acquisition acquire(lock_bytes& lock, const deadline& how_long, const void* return_address);
 
 // Goes on where the fast path stopped: the entry is in the held list, the native trylock said `rc`.
-acquisition acquire_pushed(lock_bytes& lock, int rc, patience how_long);
+acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long);
 
 // Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
 std::error_code release(lock_bytes& lock) noexcept;
@@ -60,7 +52,7 @@ struct approach {
 };
 
 // Takes the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind of lock is expected.
-approach approach_lock(lock_bytes& lock, bool shared, const patience& how_long);
+approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long);
 
 // Whether the state says that the calling thread is inside, or repairs.
 bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
@@ -74,6 +66,6 @@ struct taking {
   bool taken = false;
   acquisition ended;
 };
-taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const patience& how_long, once_consistent then);
+taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long, once_consistent then);
 
 }  // namespace outlive::detail

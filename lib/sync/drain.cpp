@@ -16,8 +16,6 @@ namespace outlive::detail {
 
 namespace {
 
-using std::chrono::steady_clock;
-
 constexpr int spins = 200;
 // A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the writer looked), costs the writer what is left of its
 // sleep: short at first.
@@ -49,17 +47,17 @@ bool spin_until_gone(const mapping& where, std::uint32_t index, std::uint32_t id
 }
 
 // Waits for one reader.
-drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index, const patience& how_long) noexcept {
+drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index, const deadline& how_long) noexcept {
   const std::uint32_t id = id_of(where, lock);
-  if (!how_long.waits) return is_reader(where, index, id) ? drained::timed_out : drained::clear;
+  if (!how_long.waits()) return is_reader(where, index, id) ? drained::timed_out : drained::clear;
   if (spin_until_gone(where, index, id)) return drained::clear;
   std::chrono::milliseconds sleep = first_sleep;
   for (;;) {
     if (!set_gate(where, lock, gate_awaited)) return drained::no_membarrier;
     if (!is_reader(where, index, id)) return drained::clear;
-    const auto now = steady_clock::now();
-    if (how_long.until <= now) return drained::timed_out;
-    futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(sleep, how_long.until - now));
+    const auto left = how_long.left();
+    if (left <= left.zero()) return drained::timed_out;
+    futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(sleep, left));
     if (!is_reader(where, index, id) || is_surely_dead(where.record(index))) return drained::clear;
     sleep = std::min(sleep * 2, longest_sleep);
   }
@@ -67,7 +65,7 @@ drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t in
 
 }  // namespace
 
-drained drain(const mapping& where, shared_lock_bytes& lock, const patience& how_long) noexcept {
+drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept {
   if (!set_gate(where, lock, gate_closed)) return drained::no_membarrier;
   const std::uint32_t id = id_of(where, lock);
   const std::uint32_t end = records_in_use(where);  // after the gate: whoever claims a further record finds it closed

@@ -15,7 +15,7 @@ enum class drained {
 };
 
 // Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and the state is {0, consistent}.
-drained drain(const mapping& where, shared_lock_bytes& lock, const patience& how_long) noexcept;
+drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept;
 
 // As drain() without waiting, and cheaper. False: it takes a drain() to know.
 bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept;

@@ -34,8 +34,6 @@ static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(s
 
 constexpr std::uint64_t generation_mask = (std::uint64_t{1} << 48) - 1;
 
-using steady_clock = std::chrono::steady_clock;
-
 permit_word* words_of(permit_pool_head& head) noexcept {
   return reinterpret_cast<permit_word*>(&head + 1);
 }
@@ -88,7 +86,7 @@ struct seeker {
     return nullptr;
   }
 
-  permit_word* wait(steady_clock::time_point until) const noexcept {
+  permit_word* wait(const deadline& until) const noexcept {
     permit_word* got = nullptr;
     const auto look_again = [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; };
     // Without it, where this process may not call it, a permit that is given back meanwhile is seen a slice later.
@@ -117,12 +115,12 @@ struct seeker {
 }
 
 // Functions of their own, so that the quick ways need no stack.
-[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
+[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, const deadline& until) {
   require_intact(head, words);
-  attachment& mine = attach_holder(&head, "permit pool", until != steady_clock::time_point::min());
+  attachment& mine = attach_holder(&head, "permit pool", until.waits());
   const seeker thread{*mine.where, head, mine.name};
   permit_word* got = thread.look(false);
-  if (got == nullptr && until != steady_clock::time_point::min()) got = thread.wait(until);
+  if (got == nullptr && until.waits()) got = thread.wait(until);
   if (got == nullptr) return {};
   ++mine.named_by;
   return {got, mine.name};
@@ -169,7 +167,7 @@ void end_permits(permit_pool_head& head) noexcept {
   static_cast<volatile std::uint32_t&>(head.magic) = dead_permit_pool_magic;
 }
 
-held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, steady_clock::time_point until) {
+held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, const deadline& until) {
   const held_permit got = take_quickly(head, words);
   return got.word != nullptr ? got : take_slowly(head, words, until);
 }

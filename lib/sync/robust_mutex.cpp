@@ -52,7 +52,7 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   return entered;
 }
 
-[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
+[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
   return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
 }
 
@@ -61,16 +61,16 @@ bool check(const lock_bytes& lock, const acquisition& result) {
   return result.acquired;
 }
 
-bool acquire_coded(lock_bytes& lock, int so_far, patience how_long, const void* return_address, std::error_code& error) {
+bool acquire_coded(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address, std::error_code& error) {
   return coded(error, [&] { return acquire_slowly(lock, so_far, how_long, return_address); });
 }
 
 [[gnu::noinline]] void lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
-  check(lock, acquire_slowly(lock, so_far, patience::unlimited(), return_address));
+  check(lock, acquire_slowly(lock, so_far, no_limit, return_address));
 }
 
 [[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
-  return check(lock, acquire_slowly(lock, so_far, patience::none(), return_address));
+  return check(lock, acquire_slowly(lock, so_far, no_wait, return_address));
 }
 
 inline bool unlock_quickly(lock_bytes& lock) noexcept {
@@ -127,7 +127,7 @@ void robust_mutex::lock(std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
   if (so_far != entered) [[unlikely]]
-    acquire_coded(bytes, so_far, patience::unlimited(), __builtin_return_address(0), error);
+    acquire_coded(bytes, so_far, no_limit, __builtin_return_address(0), error);
 }
 
 bool robust_mutex::try_lock() {
@@ -140,20 +140,20 @@ bool robust_mutex::try_lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || acquire_coded(bytes, so_far, patience::none(), __builtin_return_address(0), error);
+  return so_far == entered || acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
 }
 
-bool robust_mutex::try_lock_deadline(steady_point deadline) {
+bool robust_mutex::try_lock_deadline(const deadline& until) {
   lock_bytes& bytes = bytes_of(*this);
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || check(bytes, acquire_slowly(bytes, so_far, {true, deadline}, __builtin_return_address(0)));
+  return so_far == entered || check(bytes, acquire_slowly(bytes, so_far, until, __builtin_return_address(0)));
 }
 
-bool robust_mutex::try_lock_deadline(steady_point deadline, std::error_code& error) {
+bool robust_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || acquire_coded(bytes, so_far, {true, deadline}, __builtin_return_address(0), error);
+  return so_far == entered || acquire_coded(bytes, so_far, until, __builtin_return_address(0), error);
 }
 
 void robust_mutex::unlock() {

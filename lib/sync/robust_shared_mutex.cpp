@@ -133,44 +133,44 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
   check_release(lock, detail::release_shared(lock));
 }
 
-[[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
+[[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
   return so_far == fast_path::not_tried ? acquire_unique(lock, how_long, return_address) : acquire_unique_pushed(lock, so_far, how_long);
 }
 
 // The slow paths are functions of their own, so that the fast ones need no stack: saving registers costs them as much as all else.
 
-[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far, patience how_long, const void* return_address) {
+[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
   return check(lock, unique_slowly(lock, so_far, how_long, return_address));
 }
 
-inline bool acquire_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+inline bool acquire_throwing(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const int so_far = try_quickly(lock, return_address);
   return so_far == drained_and_entered || throwing_slowly(lock, so_far, how_long, return_address);
 }
 
-inline bool acquire_coded(shared_lock_bytes& lock, patience how_long, const void* return_address, std::error_code& error) {
+inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(lock, return_address);
   return so_far == drained_and_entered || coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
 }
 
-[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address, shared_u32* tried) {
+[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, shared_u32* tried) {
   step_back(lock, tried);
   return check(lock, acquire_shared(lock, how_long, return_address));
 }
 
-[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, patience how_long, const void* return_address, shared_u32* tried,
+[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, shared_u32* tried,
                                            std::error_code& error) {
   step_back(lock, tried);
   return coded(error, [&] { return acquire_shared(lock, how_long, return_address); });
 }
 
-[[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+[[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   shared_u32* tried = nullptr;
   return try_shared_quickly(lock, tried) || shared_throwing_slowly(lock, how_long, return_address, tried);
 }
 
-[[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock, patience how_long, const void* return_address,
+[[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock, const deadline& how_long, const void* return_address,
                                                         std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   shared_u32* tried = nullptr;
@@ -199,22 +199,22 @@ robust_shared_mutex::~robust_shared_mutex() {
 }
 
 void robust_shared_mutex::lock() {
-  acquire_throwing(bytes_of(*this), patience::unlimited(), __builtin_return_address(0));
+  acquire_throwing(bytes_of(*this), no_limit, __builtin_return_address(0));
 }
 void robust_shared_mutex::lock(std::error_code& error) {
-  acquire_coded(bytes_of(*this), patience::unlimited(), __builtin_return_address(0), error);
+  acquire_coded(bytes_of(*this), no_limit, __builtin_return_address(0), error);
 }
 bool robust_shared_mutex::try_lock() {
-  return acquire_throwing(bytes_of(*this), patience::none(), __builtin_return_address(0));
+  return acquire_throwing(bytes_of(*this), no_wait, __builtin_return_address(0));
 }
 bool robust_shared_mutex::try_lock(std::error_code& error) {
-  return acquire_coded(bytes_of(*this), patience::none(), __builtin_return_address(0), error);
+  return acquire_coded(bytes_of(*this), no_wait, __builtin_return_address(0), error);
 }
-bool robust_shared_mutex::try_lock_deadline(steady_point deadline) {
-  return acquire_throwing(bytes_of(*this), {true, deadline}, __builtin_return_address(0));
+bool robust_shared_mutex::try_lock_deadline(const deadline& until) {
+  return acquire_throwing(bytes_of(*this), until, __builtin_return_address(0));
 }
-bool robust_shared_mutex::try_lock_deadline(steady_point deadline, std::error_code& error) {
-  return acquire_coded(bytes_of(*this), {true, deadline}, __builtin_return_address(0), error);
+bool robust_shared_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
+  return acquire_coded(bytes_of(*this), until, __builtin_return_address(0), error);
 }
 
 void robust_shared_mutex::unlock() {
@@ -235,22 +235,22 @@ void robust_shared_mutex::release() noexcept {
 }
 
 void robust_shared_mutex::lock_shared() {
-  acquire_shared_throwing(bytes_of(*this), patience::unlimited(), __builtin_return_address(0));
+  acquire_shared_throwing(bytes_of(*this), no_limit, __builtin_return_address(0));
 }
 void robust_shared_mutex::lock_shared(std::error_code& error) {
-  acquire_shared_coded(bytes_of(*this), patience::unlimited(), __builtin_return_address(0), error);
+  acquire_shared_coded(bytes_of(*this), no_limit, __builtin_return_address(0), error);
 }
 bool robust_shared_mutex::try_lock_shared() {
-  return acquire_shared_throwing(bytes_of(*this), patience::none(), __builtin_return_address(0));
+  return acquire_shared_throwing(bytes_of(*this), no_wait, __builtin_return_address(0));
 }
 bool robust_shared_mutex::try_lock_shared(std::error_code& error) {
-  return acquire_shared_coded(bytes_of(*this), patience::none(), __builtin_return_address(0), error);
+  return acquire_shared_coded(bytes_of(*this), no_wait, __builtin_return_address(0), error);
 }
-bool robust_shared_mutex::try_lock_shared_deadline(steady_point deadline) {
-  return acquire_shared_throwing(bytes_of(*this), {true, deadline}, __builtin_return_address(0));
+bool robust_shared_mutex::try_lock_shared_deadline(const deadline& until) {
+  return acquire_shared_throwing(bytes_of(*this), until, __builtin_return_address(0));
 }
-bool robust_shared_mutex::try_lock_shared_deadline(steady_point deadline, std::error_code& error) {
-  return acquire_shared_coded(bytes_of(*this), {true, deadline}, __builtin_return_address(0), error);
+bool robust_shared_mutex::try_lock_shared_deadline(const deadline& until, std::error_code& error) {
+  return acquire_shared_coded(bytes_of(*this), until, __builtin_return_address(0), error);
 }
 
 void robust_shared_mutex::unlock_shared() {

@@ -37,9 +37,9 @@ acquisition refuse(std::error_code error) noexcept {
 }
 
 // With the slot on again. For who would wait for itself: an error where it would wait for ever, "somebody has it" for who only tries.
-acquisition refuse_own(attachment& mine, const patience& how_long) noexcept {
+acquisition refuse_own(attachment& mine, const deadline& how_long) noexcept {
   put_slot_on(mine);
-  return how_long.waits ? refuse(errc::deadlock) : acquisition{};
+  return how_long.waits() ? refuse(errc::deadlock) : acquisition{};
 }
 
 void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t offset) noexcept {
@@ -52,13 +52,13 @@ void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t
 
 // ---- writers ----------------------------------------------------------------------------------------------------------
 
-acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc, const patience& how_long) {
+acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc, const deadline& how_long) {
   lock_bytes& writers = lock.writers;
   const std::uint64_t offset = mine.where->offset_of(&lock);
   taking result = take(mine, writers, offset, rc, how_long, once_consistent::keep);
   if (!result.taken) return std::move(result.ended);
   // Who only tries does not turn others away for it.
-  const drained readers = !how_long.waits && has_readers(*mine.where, lock) ? drained::timed_out : drain(*mine.where, lock, how_long);
+  const drained readers = !how_long.waits() && has_readers(*mine.where, lock) ? drained::timed_out : drain(*mine.where, lock, how_long);
   if (readers != drained::clear) {
     open_gate(lock);
     give_back_natively(mine, lock, offset);
@@ -94,7 +94,7 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
 }
 
 // By way of the writers' mutex, as the heir of a dead one if need be.
-acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks, const patience& how_long, const void* return_address) {
+acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks, const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.where->offset_of(&lock);
   if (!held_list::push(mine, offset, return_address)) {
     put_slot_on(mine);
@@ -111,7 +111,7 @@ acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_m
 
 }  // namespace
 
-acquisition acquire_unique(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
   if (to.error) return refuse(to.error);
   attachment& mine = *to.mine;
@@ -123,7 +123,7 @@ acquisition acquire_unique(shared_lock_bytes& lock, patience how_long, const voi
   return finish_unique(mine, lock, native_mutex::try_lock(lock.writers.native), how_long);
 }
 
-acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, patience how_long) {
+acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, const deadline& how_long) {
   attachment& mine = *current_slot.current;
   this_thread::deactivate();
   const std::uint64_t offset = mine.where->offset_of(&lock);
@@ -156,7 +156,7 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
   return {};
 }
 
-acquisition acquire_shared(shared_lock_bytes& lock, patience how_long, const void* return_address) {
+acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
   if (to.error) return refuse(to.error);
   attachment& mine = *to.mine;

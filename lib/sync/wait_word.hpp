@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <stop_token>
 
+#include <outlive/deadline.hpp>
+
 #include "segment/layout.hpp"
 
 namespace outlive::detail::wait_word {
@@ -25,28 +27,29 @@ inline std::uint32_t mark(shared_u32& word) noexcept {
 // Sleeps until the word is not `seen` any more, somebody wakes, or a slice or `left` is over. Returns for any of these, or for no reason.
 void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept;
 
-// Looks for what is waited for until it is there, or it is `deadline`, or a stop is requested. look(thoroughly) says whether it is there; `thoroughly` is
+// Looks for what is waited for until it is there, or the time is over, or a stop is requested. look(thoroughly) says whether it is there; `thoroughly` is
 // set after a whole slice without a wake-up, when it is worth asking the kernel who lives.
 // `after_mark` is called between the mark and the look: for who must make others' stores visible there.
 // Returns: whether a look found it. Whoever requests a stop wakes all: seen too late here, the request finds the mark.
 template <class Look, class AfterMark>
-bool until(shared_u32& word, std::chrono::steady_clock::time_point deadline, Look look, const std::stop_token& stop, AfterMark after_mark) {
+bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop, AfterMark after_mark) {
   bool thoroughly = false;
   for (;;) {
     const std::uint32_t seen = mark(word);
     after_mark();
     if (look(thoroughly)) return true;
-    const auto now = std::chrono::steady_clock::now();
-    if (deadline <= now || stop.stop_requested()) return false;
-    wait_word::wait(word, seen, deadline - now);
-    thoroughly = std::chrono::steady_clock::now() - now >= slice;
+    const auto left = how_long.left();
+    if (left <= left.zero() || stop.stop_requested()) return false;
+    const auto asleep = std::chrono::steady_clock::now();
+    wait_word::wait(word, seen, left);
+    thoroughly = std::chrono::steady_clock::now() - asleep >= slice;
     if (look(thoroughly)) return true;  // without a mark, which would cost the next who wakes two system calls for nobody
   }
 }
 
 template <class Look>
-bool until(shared_u32& word, std::chrono::steady_clock::time_point deadline, Look look, const std::stop_token& stop = {}) {
-  return until(word, deadline, look, stop, [] {});
+bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop = {}) {
+  return until(word, how_long, look, stop, [] {});
 }
 
 // Wake one waiter, or all. wake_one() is to be called when the bit is set.

@@ -25,8 +25,6 @@ static_assert(offsetof(work_queue_head, not_empty) == offsetof(work_queue_bytes,
 static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail));
 static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);  // head, states, slots
 
-using time_point = steady_point;
-
 constexpr int yields = 3;          // before a sleep, which with the wake-up costs more than the job: mostly the other side is about to go on
 constexpr std::uint32_t near = 8;  // slots that a producer looks at before it looks at all: a cache line of states
 
@@ -69,10 +67,10 @@ struct producer : party {
     return false;
   }
 
-  bool find_slot(ring_position& at, time_point until) const noexcept {
+  bool find_slot(ring_position& at, const deadline& until) const noexcept {
     const std::uint32_t few = std::min(capacity(), near);
     if (look(at, few, false)) return true;
-    if (until == time_point::min()) return look(at, capacity(), false);
+    if (!until.waits()) return look(at, capacity(), false);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
       if (look(at, few, false)) return true;
@@ -136,9 +134,9 @@ struct consumer : party {
     return false;
   }
 
-  bool find_job(held_job& got, time_point until, const std::stop_token& stop) const noexcept {
+  bool find_job(held_job& got, const deadline& until, const std::stop_token& stop) const noexcept {
     if (look_near(got)) return true;
-    if (until == time_point::min()) return look_at_all(got, false);
+    if (!until.waits()) return look_at_all(got, false);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
       if (look_near(got)) return true;
@@ -233,19 +231,19 @@ void end_queue(work_queue_head& queue) noexcept {
   static_cast<volatile std::uint32_t&>(queue.magic) = dead_work_queue_magic;
 }
 
-bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, time_point until) {
+bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, const deadline& until) {
   require_intact(queue, shape);
-  const producer thread(queue, shape, until != time_point::min());
+  const producer thread(queue, shape, until.waits());
   ring_position at(0);
   if (!thread.find_slot(at, until)) return false;
   thread.publish(at, job);
   return true;
 }
 
-held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, time_point until) {
+held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until) {
   require_intact(queue, shape);
   held_job got;
-  consumer(queue, shape, until != time_point::min()).find_job(got, until, {});
+  consumer(queue, shape, until.waits()).find_job(got, until, {});
   return got;
 }
 
@@ -254,7 +252,7 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const st
   const consumer thread(queue, shape, true);
   const std::stop_callback wake(stop, [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
   held_job got;
-  thread.find_job(got, time_point::max(), stop);
+  thread.find_job(got, no_limit, stop);
   return got;
 }
 

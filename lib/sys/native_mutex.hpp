@@ -2,7 +2,7 @@
 // look at its word, a wait in slices that leaves no pending entry, and the adoption of an orphan.
 //
 // The word is the kernel's (robust-futexes ABI): the owner's thread id, FUTEX_WAITERS (bit 31), FUTEX_OWNER_DIED (bit 30).
-// Death at any instruction of the calls below leaves a mutex that the next locker gets: hazards.md section B counted that.
+// Death at any instruction of the calls below leaves a mutex that the next locker gets, as the step tests show (docs/protocol.md, "The kill points").
 #pragma once
 
 #include <pthread.h>

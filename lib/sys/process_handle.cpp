@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+
+#include <outlive/deadline.hpp>
 
 #include "sys/no_cancellation.hpp"
 
@@ -16,6 +19,13 @@
 #endif
 
 namespace outlive::detail::process_handle {
+
+namespace {
+
+// poll() takes an int; a longer wait goes on with another call.
+constexpr std::chrono::milliseconds longest_poll(1'000'000);
+
+}  // namespace
 
 file_descriptor open(pid_t pid, int& error) noexcept {
   error = 0;
@@ -30,13 +40,14 @@ bool has_ended(int handle) noexcept {
 
 bool wait_for_end(int handle, std::chrono::milliseconds limit) noexcept {
   const no_cancellation here;
-  const auto until = std::chrono::steady_clock::now() + limit;
+  const deadline until = deadline::after(limit);
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until.left());
     pollfd ended{handle, POLLIN, 0};
-    const int count = ::poll(&ended, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000)));
+    const auto span = std::clamp<std::int64_t>(left.count(), 0, longest_poll.count());
+    const int count = ::poll(&ended, 1, static_cast<int>(span));
     if (count == 1) return (ended.revents & POLLIN) != 0;
-    if (count == 0 || errno != EINTR) return false;
+    if (count == 0 ? left <= longest_poll : errno != EINTR) return false;
   }
 }
 

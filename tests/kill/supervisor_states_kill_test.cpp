@@ -107,6 +107,27 @@ TEST_F(supervisor_states_kill_test, sleeping) {
   expect_killable(owner, thread_condition::sleeping);
 }
 
+TEST_F(supervisor_states_kill_test, a_patience_without_an_end_waits_for_the_end_of_the_killed) {
+  child owner("owner", all_.holder());
+  owner.wait_for("inside");
+  watched_owner seen(all_, milliseconds::max());
+  ASSERT_EQ(seen.hung.size(), 1u);
+  ASSERT_TRUE(seen.watch->kill_and_recover(seen.hung[0]));
+  owner.expect_killed();
+  expect_usable(all_);
+}
+
+TEST_F(supervisor_states_kill_test, a_threshold_without_an_end_is_never_reached) {
+  child owner("owner", all_.holder());
+  owner.wait_for("inside");
+  std::vector<hung_owner> hung;
+  watching never(all_.where(), sweeping_often());
+  never->on_hung(milliseconds::max(), [&](const hung_owner& each) { hung.push_back(each); });
+  const watched_owner seen(all_);
+  never->dispatch();  // with sweeps due: the other supervisor has told meanwhile
+  EXPECT_TRUE(hung.empty());
+}
+
 TEST_F(supervisor_states_kill_test, running) {
   child owner("owner", [&](agent& parent) {
     all_.lock_and_tear();

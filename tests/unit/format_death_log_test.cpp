@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
 #include <random>
+#include <set>
 #include <string>
 
+#include "segment/death_word.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace outlive::testing {
@@ -47,10 +50,11 @@ TEST_F(format_death_log, it_keeps_the_last_256_in_their_order) {
 }
 
 TEST_F(format_death_log, an_entry_that_is_not_whole_is_left_out) {
-  for (int i = 0; i < 4; ++i) one_death();
-  ring()[1].number.store(0);     // being written
-  ring()[2].number.store(1000);  // of another slot
-  ring()[3].outcome.store(99);   // no outcome
+  for (int i = 0; i < 5; ++i) one_death();
+  ring()[1].number.store(0);                                           // being written
+  ring()[2].number.store(1000);                                        // of another slot
+  ring()[3].result.store(detail::death_result(4, 7, 0).word());        // no outcome
+  ring()[4].result.store(detail::death_result(5 + 256, 2, 0).word());  // another entry's
   const auto log = death_log(seg);
   ASSERT_EQ(log.size(), 1U);
   EXPECT_EQ(log[0].number, 1U);
@@ -84,7 +88,7 @@ TEST_F(format_death_log, noise_is_read_without_harm) {
     // Plausible numbers, so that the noise behind them is looked at.
     for (std::uint64_t i = 0; i < 256; ++i) {
       ring()[i].number.store(i + 1);
-      ring()[i].outcome.store(static_cast<std::uint32_t>(1 + random() % 5));
+      ring()[i].result.store(detail::death_result(i + 1, static_cast<std::uint32_t>(1 + random() % 5), random()).word());
     }
     EXPECT_EQ(death_log(seg).size(), 256U);
   }
@@ -98,12 +102,17 @@ TEST_F(format_death_log, a_count_of_deaths_that_was_overwritten_does_not_hide_th
     EXPECT_EQ(death_log(seg).size(), 1U);
   }
   // The next deaths are logged, whatever the count was.
-  for (const std::uint64_t count : {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63}) {
+  for (const std::uint64_t count : {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63, std::uint64_t{0}, std::uint64_t{1} << 39}) {
+    SCOPED_TRACE(count);
     header.deaths.store(count);
+    std::set<std::chrono::system_clock::time_point> before;
+    for (const auto& each : death_log(seg)) before.insert(each.when);
     one_death();
     one_death();
+    std::size_t fresh = 0;
+    for (const auto& each : death_log(seg)) fresh += before.count(each.when) == 0 ? 1U : 0U;
+    EXPECT_EQ(fresh, 2U);
   }
-  EXPECT_GE(death_log(seg).size(), 2U);
 }
 
 TEST_F(format_death_log, outcomes_have_names) {

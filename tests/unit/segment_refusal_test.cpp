@@ -43,8 +43,8 @@ void expect_refused(errc code, std::initializer_list<std::string_view> words, vo
 }
 
 TEST(segment_refusal, another_format_version) {
-  expect_refused(errc::version_mismatch, {"found format version 2", "expected 1"}, [](segment_constants& c) { c.version = 2; });
-  expect_refused(errc::version_mismatch, {"found format version 0", "expected 1"}, [](segment_constants& c) { c.version = 0; });
+  expect_refused(errc::version_mismatch, {"found format version 1", "expected 2"}, [](segment_constants& c) { c.version = 1; });
+  expect_refused(errc::version_mismatch, {"found format version 0", "expected 2"}, [](segment_constants& c) { c.version = 0; });
 }
 
 TEST(segment_refusal, a_later_version_with_another_checksum) {
@@ -53,7 +53,7 @@ TEST(segment_refusal, a_later_version_with_another_checksum) {
   const segment_file file(name.path());
   const std::uint32_t version = 3;
   file.write(&version, sizeof version, offsetof(segment_constants, version));
-  expect_error(errc::version_mismatch, {name.quoted(), "found format version 3", "expected 1"}, [&] { (void)segment::open(name); });
+  expect_error(errc::version_mismatch, {name.quoted(), "found format version 3", "expected 2"}, [&] { (void)segment::open(name); });
 }
 
 TEST(segment_refusal, unknown_features) {

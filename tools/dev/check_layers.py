@@ -16,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["sys", "segment", "repair", "journal", "order", "sync", "supervise", "crash", "killtest"]
+LAYERS = ["sys", "segment", "repair", "sync", "supervise", "crash", "killtest"]
 OUTSIDE_LAYERS = {"package"}  # no code
 CALL_THE_SYSTEM = {"sys", "crash", "killtest"}  # the latter two trace and kill: that is what they are made of
 FOR_GTEST = "include/outlive/killtest/gtest.hpp"  # the one public header that needs more than the standard library

@@ -3,6 +3,7 @@
 
 #include <outlive/death_log.hpp>
 
+#include "segment/death_word.hpp"
 #include "segment/shared_copy.hpp"
 #include "supervise/check/problems.hpp"
 
@@ -48,24 +49,27 @@ void check_death(problem_list& found, const mapping& where, const logged_death_b
 
 void check_entry(problem_list& found, const mapping& where, std::uint32_t slot) {
   const death_entry& entry = where.death_at(slot);
-  const std::uint64_t number = entry.number.load(std::memory_order_acquire);
-  if (number == 0) return;  // none, or half of one
+  const death_word seen(entry.number.load(std::memory_order_acquire));
+  if (seen.word() == 0 || seen.is_busy()) return;  // none, or half of one
+  const std::uint64_t number = seen.word();
   const std::string object = "death log, slot " + std::to_string(slot);
-  if ((number - 1) % death_log_capacity != slot) {
+  if (!seen.is_whole(slot)) {
     return found.add(object, "entry " + std::to_string(number), "one whose number belongs into this slot");
   }
   logged_death_bytes death;
   logged_crash_bytes crash;
   load_shared(death, entry.death);
   load_shared(crash, entry.crash);
-  const std::uint32_t outcome = entry.outcome.load(std::memory_order_relaxed);
+  const death_result result(entry.result.load(std::memory_order_relaxed));
   std::atomic_thread_fence(std::memory_order_acquire);  // the copy is complete before the number is read again
   if (entry.number.load(std::memory_order_relaxed) != number) return;
   const std::uint64_t deaths = where.header().deaths.load(std::memory_order_acquire);
   if (number > deaths) found.add(object, "entry " + std::to_string(number), "at most " + std::to_string(deaths) + ", as many as the header counts");
-  if (outcome < static_cast<std::uint32_t>(death_outcome::repairing) || outcome > static_cast<std::uint32_t>(death_outcome::not_recoverable)) {
-    found.add(object, "outcome " + std::to_string(outcome), "1 to 5");
+  if (result.outcome() < static_cast<std::uint32_t>(death_outcome::repairing) ||
+      result.outcome() > static_cast<std::uint32_t>(death_outcome::not_recoverable)) {
+    found.add(object, "outcome " + std::to_string(result.outcome()), "1 to 5");
   }
+  if (!result.is_of(number)) found.add(object, "the result of another entry, " + hex(result.word()), "its own");
   found.zero(&entry.reserved, sizeof entry.reserved, object, "reserved bytes");
   found.zero(entry.spare, sizeof entry.spare, object, "spare bytes");
   check_death(found, where, death, object);

@@ -1,0 +1,126 @@
+// A writer of the death log is stopped at each store while the ring goes round, and killed at each: all that is shown is whole, and no
+// slot is lost.
+#include <csignal>
+
+#include <algorithm>
+#include <set>
+
+#include "repair/death_log.hpp"
+#include "step/world.hpp"
+#include "sync/attach.hpp"
+
+using namespace outlive;
+using namespace outlive::testing;
+
+namespace {
+
+constexpr std::uint64_t ring = detail::death_log_capacity;
+constexpr std::uint64_t of_victim = 7;
+
+class death_log_step : public ::testing::Test {
+ protected:
+  // Facts all of whose parts tell the same number: a mixture of two entries shows.
+  [[nodiscard]] detail::death_facts facts(std::uint64_t mark) const {
+    detail::death_facts all;
+    all.where = &where_;
+    all.lock = &world_.bytes(0);
+    all.owner.thread.known = true;
+    all.owner.thread.note = all.owner.thread.start_time = mark;
+    all.acquired_at.module = "module";
+    all.acquired_at.offset = mark;
+    all.attempt = static_cast<unsigned>(mark);
+    all.has_crash = true;
+    all.crash.signal = SIGSEGV;
+    all.crash.address = mark;
+    all.crash.frame_count = detail::logged_frames;
+    for (std::size_t i = 0; i < detail::logged_frames; ++i) all.crash.frames[i].address = mark;
+    return all;
+  }
+
+  void log(detail::record_id mine, const detail::death_facts& death) {
+    const std::uint64_t number = detail::log_death(where_, death, mine, death_outcome::repairing);
+    detail::log_outcome(where_, number, death_outcome::repaired, std::chrono::nanoseconds(death.attempt));
+  }
+
+  // The ring goes round once.
+  void overtake() {
+    const detail::record_id mine = detail::attach_this_thread(where_.shared_from_this()).id();
+    for (std::uint64_t i = 0; i < ring; ++i) log(mine, facts(++mark_));
+  }
+
+  static bool is_whole(const logged_death& death) {
+    const std::uint64_t mark = death.owner.note;
+    const bool ended = death.outcome == death_outcome::repaired && death.repair_time == std::chrono::nanoseconds(mark);
+    const bool begun = death.outcome == death_outcome::repairing && death.repair_time == std::chrono::nanoseconds(0);
+    const auto& frames = death.crash->frames;
+    return death.owner.start_time == mark && death.acquired_at_offset == mark && death.attempt == mark && death.crash->address == mark &&
+           frames.size() == detail::logged_frames &&
+           std::all_of(frames.begin(), frames.end(), [&](const stack_frame& frame) { return frame.address == mark; }) &&
+           (ended || (begun && mark == of_victim));
+  }
+
+  // What is shown is whole, each entry once, and so many of them are this process's last.
+  void expect_shown(std::uint64_t least) {
+    std::set<std::uint64_t> marks;
+    for (const logged_death& death : detail::read_deaths(where_)) {
+      EXPECT_TRUE(is_whole(death)) << "entry " << death.number << " of mark " << death.owner.note;
+      EXPECT_TRUE(marks.insert(death.owner.note).second);
+    }
+    marks.erase(of_victim);
+    EXPECT_GE(marks.size(), least);
+    if (!marks.empty()) {
+      EXPECT_EQ(*marks.rbegin(), mark_);
+    }
+  }
+
+  sweep_plan plan(const char* name) {
+    sweep_plan made;
+    made.name = name;
+    // Each new state of the bytes, and others now and then.
+    made.watched = {{reinterpret_cast<const std::byte*>(where_.base()), where_.layout().objects}};
+    made.stride = 499;
+    made.setup = [&] { overtake(); };
+    made.victim = [&](agent&) {
+      const detail::record_id mine = detail::attach_this_thread(where_.shared_from_this()).id();
+      const detail::death_facts death = facts(of_victim);
+      section_begin();
+      log(mine, death);
+      section_end();
+    };
+    return made;
+  }
+
+  world world_{1};
+  detail::mapping& where_ = world_.mapped();
+  std::uint64_t mark_ = 1'000;
+};
+
+}  // namespace
+
+TEST_F(death_log_step, stopped_at_each_store_while_the_ring_goes_round_shows_whole_entries_only) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan made = plan("log a death, while others log 256");
+  made.meanwhile = [&](const kill_point&) {
+    overtake();
+    expect_shown(ring - 1);
+  };
+  made.after = [&](const kill_point&) {
+    expect_shown(ring - 2);  // the victim's entry may have a slot, and have passed over another
+    overtake();
+    expect_shown(ring);
+  };
+  const auto result = sweep(made);
+  EXPECT_GT(result.preempted, 25u) << result.describe();
+}
+
+TEST_F(death_log_step, killed_at_each_store_loses_no_slot) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan made = plan("log a death");
+  made.after = [&](const kill_point&) {
+    expect_shown(ring - 1);
+    overtake();
+    expect_shown(ring);
+  };
+  const auto result = sweep(made);
+  EXPECT_GT(result.deaths, 25u) << result.describe();
+}
