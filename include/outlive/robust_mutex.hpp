@@ -75,7 +75,8 @@ class alignas(64) robust_mutex {
   //   use of the segment also too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace, std::errc::not_enough_memory.
   //   On every error the caller does not hold the mutex.
   // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that is dead but was not
-  //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for.
+  //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for; so is, for its mutex alone and no longer than the caller waits anyway,
+  //   a stopped thread that was just adopting such a mutex of the segment.
   // After fork: the child holds nothing that its parent held, and gets a thread record of its own at its first lock().
   // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did before it died.
   // The form with an error code throws nothing; it is not noexcept, because a repair may end the thread (pthread_exit).
@@ -85,6 +86,8 @@ class alignas(64) robust_mutex {
   // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller included, or an error was put into `error`.
   // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment may wait up to 2 s for a thread record, and recover
   // what dead threads hold, when all records belong to those.
+  // An owner that is dead but was not marked by the kernel is looked for now and then: at most every 250 ms, at one refusal in eight or more often. So who
+  // only ever tries gets such a mutex, too, if not at once.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 

@@ -78,7 +78,7 @@ class robust_shared_mutex {
   OUTLIVE_API void lock(std::error_code& error);
 
   // As lock(), without waiting. Returns: false when somebody holds the mutex, alone or shared, the caller included, or an error was put into `error`.
-  // Inside a repair it is allowed.
+  // Inside a repair it is allowed. An owner that the kernel did not mark is looked for now and then, as by robust_mutex::try_lock().
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 

@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
-#include "segment/adoption.hpp"
 #include "segment/blocks.hpp"
 #include "segment/failure.hpp"
 #include "segment/index.hpp"
+#include "segment/internal_guard.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/marks.hpp"
 #include "segment/names.hpp"

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "segment/adoption.hpp"
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
+#include "segment/internal_guard.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive::detail::names {

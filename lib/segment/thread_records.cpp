@@ -141,7 +141,7 @@ std::optional<std::uint32_t> claim_spare(mapping& where) {
   // Both are taken. One that a living recoverer has is left alone, and one that is pending is left to be read as long as the other can work.
   std::optional<std::uint32_t> oldest;
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
-    if (is_held(where.record(i)) && !adopt_liveness_if_orphan(where, i)) return std::nullopt;
+    if (is_held(where.record(i)) && adopt_liveness_if_orphan(where, i, no_wait) != adoption::done) return std::nullopt;
     if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) < where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
       oldest = i;
     }

@@ -76,7 +76,10 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, 
   }
   result.time = std::chrono::steady_clock::now() - begin;
   result.lines.reserve(done.size());
-  for (const auto& lock : done) result.lines.push_back(describe(*where, lock));
+  for (const auto& lock : done) {
+    result.postponed = result.postponed || lock.postponed;
+    if (!lock.postponed) result.lines.push_back(describe(*where, lock));
+  }
   return result;
 }
 

@@ -41,6 +41,7 @@ bool ended_with_record(const thread_record& record) noexcept;
 struct recovery {
   std::vector<recovered_mutex> lines;
   std::chrono::nanoseconds time{};
+  bool postponed = false;  // something is left, since another thread adopts and was not done in time: to be tried again
 };
 
 // Recovers what dead threads of the process have in hand, and wakes a waiter at each of these mutexes: a thread that died after it was woken, and

@@ -1,6 +1,7 @@
 #include "supervise/supervision.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -137,6 +138,22 @@ void supervision::told_if_it_fails(const std::string& what, Work work) {
 
 // ---- deaths -----------------------------------------------------------------------------------------------------------
 
+recovery supervision::recover(pid_t pid, const std::vector<dead_thread_record>& dead) {
+  recovery now = recover_dead_threads(where_, pid, dead);
+  recovery& all = half_recovered_[pid];
+  std::move(now.lines.begin(), now.lines.end(), std::back_inserter(all.lines));
+  all.time += now.time;
+  if (now.postponed) {
+    throw std::system_error(
+        std::make_error_code(std::errc::resource_unavailable_try_again),
+        "found another thread in the adoption lock, which it did not leave in time (is it stopped?), expected it to be free; it is "
+        "tried again in each sweep");
+  }
+  recovery done = std::move(all);
+  half_recovered_.erase(pid);
+  return done;
+}
+
 std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identity) {
   watched_process* const process = processes_.ended(identity);
   if (process == nullptr) return nullptr;
@@ -146,7 +163,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
   processes_.silence(*process);  // if what follows fails, the next look comes back to it
   told_if_it_fails("recovering what pid " + std::to_string(process->pid) + " held", [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, process->pid);
-    recovery done = recover_dead_threads(where_, process->pid, dead);
+    recovery done = recover(process->pid, dead);
     records_.deal_with(dead);
     const auto end = process->handle ? process_handle::end_of_child(process->handle.get(), options_.reap_children) : std::nullopt;
     processes_.describe(*process, identity);
@@ -173,7 +190,7 @@ void supervision::bury_threads(pid_t pid) {
   const auto now = std::chrono::system_clock::now();
   told_if_it_fails("recovering what dead threads of pid " + std::to_string(pid) + " held", [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, pid);
-    recovery done = recover_dead_threads(where_, pid, dead);
+    recovery done = recover(pid, dead);
     records_.deal_with(dead);
     for (const auto& each : dead) {
       if (first_sweep_ && !each.pending) continue;

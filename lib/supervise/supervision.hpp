@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -16,6 +17,7 @@
 #include <outlive/supervisor.hpp>
 
 #include "segment/mapping.hpp"
+#include "supervise/dead_threads.hpp"
 #include "supervise/hold_watch.hpp"
 #include "supervise/record_watch.hpp"
 #include "supervise/watch_list.hpp"
@@ -56,6 +58,8 @@ class supervision {
   // Nothing: it is not known to have ended, or the recovery failed, or nobody is to be told.
   std::shared_ptr<const participant_death> bury(std::uint64_t identity);
   void bury_threads(pid_t pid);
+  // Recovers what they had in hand; with what was recovered at earlier tries. Throws when something had to be postponed: then it is tried again.
+  recovery recover(pid_t pid, const std::vector<dead_thread_record>& dead);
   std::shared_ptr<const participant_death> queue_death(participant_death&& death);
 
   void look_at_holds();
@@ -70,6 +74,7 @@ class supervision {
   watch_list processes_;
   record_watch records_;
   hold_watch holds_;
+  std::map<pid_t, recovery> half_recovered_;
   std::deque<std::function<void()>> to_tell_;
   std::vector<std::string> failing_;  // what was told to have failed, and has not succeeded since
   bool begun_ = false;                // by the first dispatch(), which sweeps

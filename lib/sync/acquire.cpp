@@ -11,6 +11,7 @@
 #include "segment/adoption.hpp"
 #include "sync/attach.hpp"
 #include "sync/held_list.hpp"
+#include "sync/refused_tries.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
 
@@ -18,30 +19,22 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr std::chrono::milliseconds slice(250);
-
 acquisition refuse(std::error_code error) noexcept {
   return {false, error, nullptr};
 }
 
-// Waits for the native mutex in slices, and between them looks for an owner that is dead but was not marked. Returns what pthread says in the end.
-int wait_natively(attachment& mine, lock_bytes& lock, int rc, const deadline& how_long) noexcept {
-  // EDEADLK, and yet not inside: the word holds this thread's id, but from a former bearer (U6).
-  if (rc == EDEADLK && !is_held_by(lock, mine) && adopt_if_orphan(*mine.where, lock)) rc = native_mutex::try_lock(lock.native);
-  shared_u64& waits = mine.record->waits;
-  if (rc == EBUSY && how_long.waits()) waits.store(waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  while (rc == EBUSY && how_long.waits()) {
-    const auto span = std::clamp<std::chrono::nanoseconds>(how_long.left(), std::chrono::nanoseconds::zero(), slice);
-    rc = native_mutex::lock_until(lock.native, std::chrono::steady_clock::now() + span);
-    if (rc == 0 || rc == EOWNERDEAD) return rc;
-    if (rc != ETIMEDOUT) return rc;
-    adopt_if_orphan(*mine.where, lock);
-    // One more look at the end: an orphan may just have been adopted.
-    rc = native_mutex::try_lock(lock.native);
-    if (rc == EBUSY && how_long.is_over()) return rc;
+struct lock_judge {
+  attachment& mine;
+  lock_bytes& lock;
+
+  bool owns() const noexcept { return is_held_by(lock, mine); }
+  static bool looks_at_once() noexcept { return is_look_due(); }
+  void waits() noexcept {
+    shared_u64& count = mine.record->waits;
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-  return rc;
-}
+  adoption adopt(const deadline& limit) noexcept { return adopt_if_orphan(*mine.where, lock, limit); }
+};
 
 acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long) {
   taking result = take(mine, lock, offset, rc, how_long, once_consistent::enter);
@@ -76,14 +69,15 @@ approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) 
 }
 
 taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long, once_consistent then) {
-  rc = wait_natively(mine, lock, rc, how_long);
-  if (rc != 0 && rc != EOWNERDEAD) {
+  lock_judge judge{mine, lock};
+  const native_result result = take_natively(lock.native, rc, how_long, judge);
+  if (!is_taken(result)) {
     held_list::remove(mine, offset);
     put_slot_on(mine);
-    if (rc == EBUSY) return {};
-    return {false, refuse(rc == EDEADLK ? errc::deadlock : errc::damaged)};
+    if (result == native_result::busy) return {};
+    return {false, refuse(result == native_result::own ? errc::deadlock : errc::damaged)};
   }
-  settled done = settle({mine, lock, offset, rc}, then);
+  settled done = settle({mine, lock, offset, result == native_result::inherited}, then);
   if (!done.error) return {true, {}};
   if (done.error != errc::forked_in_repair) put_slot_on(mine);  // of that nothing here is this process's
   return {false, {false, done.error, done.thrown}};

@@ -9,6 +9,7 @@
 #include "segment/mapping.hpp"
 #include "segment/names.hpp"
 #include "segment/thread_slot.hpp"
+#include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
 
@@ -59,6 +60,9 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
     case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
     case errc::forked_in_repair: return "found this process forked in the repair, expected only its parent to go on";
     case errc::damaged:
+      if (where != nullptr && !native_mutex::is_intact(where->header().adoption.native)) {
+        return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
+      }
       return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) + " and state " + std::to_string(state.word()) +
              ", expected those of a robust mutex that was constructed and not destroyed";
     default: return {};

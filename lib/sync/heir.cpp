@@ -2,7 +2,6 @@
 
 #include <cxxabi.h>
 
-#include <cerrno>
 #include <chrono>
 
 #include <outlive/error.hpp>
@@ -44,7 +43,7 @@ void store(const arrival& at, lock_state state) noexcept {
 
 // Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE is never entered (U8, A37, A38).
 void make_natively_consistent(const arrival& at) noexcept {
-  if (at.rc == EOWNERDEAD) native_mutex::consistent(at.lock.native);
+  if (at.inherited) native_mutex::consistent(at.lock.native);
   crash_barrier();
 }
 

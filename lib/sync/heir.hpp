@@ -12,12 +12,12 @@
 
 namespace outlive::detail {
 
-// A mutex whose native part the calling thread has, with an entry in its held list. `rc` is what the native call said: 0 or EOWNERDEAD.
+// A mutex whose native part the calling thread has, with an entry in its held list. `inherited`: its former owner died with it (EOWNERDEAD).
 struct arrival {
   attachment& mine;
   lock_bytes& lock;
   std::uint64_t offset;
-  int rc;
+  bool inherited;
 };
 
 struct settled {

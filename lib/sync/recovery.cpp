@@ -1,7 +1,6 @@
 #include "sync/recovery.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <vector>
 
 #include <outlive/error.hpp>
@@ -17,52 +16,67 @@ namespace outlive::detail {
 namespace {
 
 // Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
-bool is_dead_for_good(mapping& where, std::uint32_t index) noexcept {
+bool is_dead_for_good(mapping& where, std::uint32_t index, const deadline& limit) noexcept {
   const thread_record& record = where.record(index);
   if (!thread_records::is_held(record)) return true;
   if (!thread_records::is_dead(record)) return false;
-  adopt_liveness_if_orphan(where, index);
+  adopt_liveness_if_orphan(where, index, limit);
   return true;
 }
 
-// Takes the mutex natively if it is free or an orphan. EBUSY: a living thread has it.
-int try_take(mapping& where, lock_bytes& lock, bool& adopted) noexcept {
-  int rc = native_mutex::try_lock(lock.native);
-  if (rc != EBUSY && rc != EDEADLK) return rc;  // EDEADLK: this thread's id from a former bearer, for it is not in hand (U6)
-  const std::uint32_t before = native_mutex::word(lock.native);
-  if (!adopt_if_orphan(where, lock)) return EBUSY;
-  rc = native_mutex::try_lock(lock.native);
-  adopted = rc == EOWNERDEAD && (before & native_mutex::tid_mask) != 0;
-  return rc;
-}
+// Of a mutex that is not in this thread's hand. What living threads have is not waited for, other adopters are for a while.
+struct recovery_judge {
+  mapping& where;
+  lock_bytes& lock;
+  const deadline& for_adopters;
+  bool adopted = false;
+  bool postponed = false;
+
+  static bool owns() noexcept { return false; }  // this thread's id in the word is a former bearer's (U6)
+  static bool looks_at_once() noexcept { return true; }
+  static void waits() noexcept {}
+  adoption adopt(const deadline&) noexcept {
+    const std::uint32_t before = native_mutex::word(lock.native);
+    const adoption result = adopt_if_orphan(where, lock, for_adopters);
+    adopted = result == adoption::done && (before & native_mutex::tid_mask) != 0;
+    postponed = result == adoption::busy;
+    return result;
+  }
+};
 
 const void* this_code() noexcept {
   return __builtin_return_address(0);
 }
 
-// Puts the mutex at `offset` in the thread's hand. Empty: a living thread has it, or no entry is left for it.
+// Puts the mutex at `offset` in the thread's hand, unless a living thread has it, or no entry is left for it.
 struct taken {
   lock_bytes* lock = nullptr;
-  int rc = EBUSY;
+  native_result result = native_result::busy;
   bool adopted = false;
-  bool no_room = false;  // the thread's held list is full
+  bool postponed = false;  // another thread adopts, and was not done in time
+  bool no_room = false;    // the thread's held list is full
+
+  [[nodiscard]] bool is_mine() const noexcept { return is_taken(result); }
+  [[nodiscard]] arrival by(attachment& mine, std::uint64_t offset) const noexcept {
+    return {mine, *lock, offset, result == native_result::inherited};
+  }
 };
 
-taken take(attachment& mine, std::uint64_t offset) noexcept {
+taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
   mapping& where = *mine.where;
   const auto view = where.lock_at(offset);
-  taken result{view.lock, EBUSY, false, false};
-  if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return result;
+  taken got{view.lock};
+  if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return got;
   if (!held_list::push(mine, offset, this_code())) {
-    result.no_room = true;
-    return result;
+    got.no_room = true;
+    return got;
   }
-  result.rc = try_take(where, *view.lock, result.adopted);
-  if (result.rc != 0 && result.rc != EOWNERDEAD) {
-    held_list::remove(mine, offset);
-    result.rc = EBUSY;
-  }
-  return result;
+  recovery_judge judge{where, *view.lock, for_adopters};
+  got.result = take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
+  got.adopted = judge.adopted && got.result == native_result::inherited;
+  got.postponed = judge.postponed && !got.is_mine();
+  if (!got.is_mine()) held_list::remove(mine, offset);
+  return got;
 }
 
 struct dead_bearer {
@@ -70,30 +84,32 @@ struct dead_bearer {
   pid_t tid;
 };
 
-recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset) {
-  recovered_lock told{dead.pid, dead.tid, offset, true, false, {}};
-  const taken got = take(mine, offset);
+recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset, const deadline& for_adopters) {
+  recovered_lock told{dead.pid, dead.tid, offset, true, false, false, {}};
+  const taken got = take(mine, offset, for_adopters);
   if (got.no_room) told.result.error = errc::too_many_locks;
-  told.busy = got.rc == EBUSY && !got.no_room;
-  if (got.rc == EBUSY) return told;
+  if (got.result == native_result::damaged) told.result.error = errc::damaged;
+  told.busy = got.result == native_result::busy && !got.no_room;
+  told.postponed = got.postponed;
+  if (!got.is_mine()) return told;
   told.adopted = got.adopted;
-  told.result = settle({mine, *got.lock, offset, got.rc}, once_consistent::leave);
+  told.result = settle(got.by(mine, offset), once_consistent::leave);
   // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
   if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
   return told;
 }
 
 // Forgets the origin of one unrepaired mutex.
-void forget_origin(attachment& mine, std::uint64_t offset) noexcept {
-  const taken got = take(mine, offset);
-  if (got.rc == EBUSY) return;
+void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
+  const taken got = take(mine, offset, for_adopters);
+  if (!got.is_mine()) return;
   count_acquisition(mine);
   const lock_state state(got.lock->state.load(std::memory_order_acquire));
   if (state.condition() == lock_condition::unrepaired) {
     got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);
     crash_barrier();  // the new state before the native unlock
   }
-  if (got.rc == EOWNERDEAD) native_mutex::consistent(got.lock->native);
+  if (got.result == native_result::inherited) native_mutex::consistent(got.lock->native);
   native_mutex::unlock(got.lock->native);
   crash_barrier();
   held_list::remove(mine, offset);
@@ -120,15 +136,17 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
 
 void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell) {
   mapping& where = *mine.where;
+  // A slice in all, and not one for each of thousands of mutexes.
+  const deadline for_adopters = deadline::after(slice);
   // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
   std::vector<std::uint64_t> failed_at;
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     const thread_record& record = where.record(index);
     if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
-    if (!is_dead_for_good(where, index)) continue;
+    if (!is_dead_for_good(where, index, for_adopters)) continue;
     for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
-      const recovered_lock done = recover_lock(mine, dead, offset);
+      const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
       if (done.result.error) failed_at.push_back(offset);
       tell(done);
     });
@@ -136,17 +154,19 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
 }
 
 std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
-  const taken got = take(mine, offset);
+  const taken got = take(mine, offset, no_wait);
   if (got.no_room) return settled{errc::too_many_locks, false, nullptr};
-  if (got.rc == EBUSY) return std::nullopt;
-  return rebuild({mine, *got.lock, offset, got.rc}, callback);
+  if (got.result == native_result::damaged) return settled{errc::damaged, false, nullptr};
+  if (!got.is_mine()) return std::nullopt;
+  return rebuild(got.by(mine, offset), callback);
 }
 
 void forget_origins(attachment& mine) noexcept {
   mapping& where = *mine.where;
+  const deadline for_adopters = deadline::after(slice);
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
-    if (index == mine.index || !is_dead_for_good(where, index)) continue;
-    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset); });
+    if (index == mine.index || !is_dead_for_good(where, index, for_adopters)) continue;
+    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset, for_adopters); });
   }
 }
 

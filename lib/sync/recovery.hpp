@@ -15,13 +15,14 @@ struct recovered_lock {
   pid_t pid;  // of the dead thread, read while the mutex still pinned its record
   pid_t tid;
   std::uint64_t offset;
-  bool busy;  // a living thread has the mutex
+  bool busy;       // a living thread has the mutex, or its adoption is postponed
+  bool postponed;  // it may be an orphan, and another thread that adopts was not done in time
   bool adopted;
   settled result;
 };
 
 // Recovers all that dead threads have in hand, or those of one process; `mine` is the identity to do it with. Takes what is free by now and waits
-// for nobody.
+// for nobody, but for another thread that adopts: for a slice in all.
 void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell);
 
 // Rebuilds what the mutex at `offset` protects, as rebuild() does. Nothing: somebody has the mutex now.

@@ -31,7 +31,7 @@ TEST_F(adoption_process_test, a_liveness_mutex_with_a_strangers_thread_id_is_an_
   });
   stranger.wait_for("here");
   pretend_that_it_is_held_by(stranger.pid());
-  EXPECT_TRUE(detail::adopt_liveness_if_orphan(where, 1));
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::done);
   EXPECT_EQ(detail::native_mutex::word(liveness), FUTEX_OWNER_DIED);
   EXPECT_FALSE(stranger.ended());
 }
@@ -44,11 +44,11 @@ TEST_F(adoption_process_test, a_liveness_mutex_with_a_living_participants_thread
   });
   member.wait_for("here");
   pretend_that_it_is_held_by(member.pid());
-  EXPECT_FALSE(detail::adopt_liveness_if_orphan(where, 1));
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::none);
   EXPECT_EQ(detail::native_mutex::word(liveness), static_cast<std::uint32_t>(member.pid()));
   member.kill();
   member.expect_killed();
-  EXPECT_TRUE(detail::adopt_liveness_if_orphan(where, 1));
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::done);
   EXPECT_EQ(detail::native_mutex::word(liveness), FUTEX_OWNER_DIED);
 }
 

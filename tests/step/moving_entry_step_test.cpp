@@ -1,4 +1,5 @@
-// An owner unlocks out of order while others look at what it has in hand: the entry of a mutex that it keeps moves down, and whoever looks must not miss it.
+// An owner unlocks out of order while others look at what it has in hand: the entry of a mutex that
+// it keeps moves down, and whoever looks must not miss it.
 #include <unistd.h>
 
 #include <array>
@@ -51,7 +52,8 @@ class moving_entry_step : public ::testing::Test {
     orders_.store(order);
     if (!done_.wait_equal(order)) _exit(3);
   }
-  /// Calls look() in a child. Each time that it has read the place just below the entry, the owner moves the entry there.
+  /// Calls look() in a child. Each time that it has read the place just below the entry, the owner
+  /// moves the entry there.
   template <class Look>
   void look_while_it_moves(const Look& look) {
     child other("who looks", [&](agent&) {
@@ -81,7 +83,8 @@ class moving_entry_step : public ::testing::Test {
 
 }  // namespace
 
-// A dead thread, whose record names the mutex, had the owner's thread id before it: if the living owner is missed in every look, it is robbed.
+// A dead thread, whose record names the mutex, had the owner's thread id before it: if the living
+// owner is missed in every look, it is robbed.
 TEST_F(moving_entry_step, a_living_owner_with_a_dead_ones_id_is_not_robbed) {
   child dead("dead", [](agent&) {});
   dead.expect_exit(0);
@@ -93,7 +96,7 @@ TEST_F(moving_entry_step, a_living_owner_with_a_dead_ones_id_is_not_robbed) {
   record.tid.store(static_cast<std::uint32_t>(owner_->pid()));
 
   auto& lock = reinterpret_cast<detail::lock_bytes&>(kept_);
-  look_while_it_moves([&] { EXPECT_FALSE(detail::adopt_if_orphan(bytes_, lock)); });
+  look_while_it_moves([&] { EXPECT_EQ(detail::adopt_if_orphan(bytes_, lock, detail::no_wait), detail::adoption::none); });
   EXPECT_EQ(detail::native_mutex::word(lock.native) & detail::native_mutex::tid_mask, static_cast<std::uint32_t>(owner_->pid()));
   while (orders_.load() < moves) let_the_owner_unlock_one();
   owner_->tell("leave");

@@ -1,10 +1,12 @@
-// What happens between two loads of the code under test, without a seam in it: the pages of some shared words are taken away, each access to one
-// faults, is let through alone, and a function of the test is called after it.
+// What happens between two loads of the code under test, without a seam in it: the pages of some
+// shared words are taken away, each access to one faults, is let through alone, and a function of
+// the test is called after it.
 //
 //   read_watch watch(&first, sizeof first, [&](const void* word) { others change the words };
 //   code_under_test();
 //
-// x86-64 only, one at a time, for the calling process: a child of the test. The function must not touch the pages itself.
+// x86-64 only, one at a time, for the calling process: a child of the test. The function must not
+// touch the pages itself.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +19,8 @@ class read_watch {
  public:
   using hook = std::function<void(const void*)>;
 
-  /// `after` is called after each access to the bytes from `begin` on, with the address that the processor told.
+  /// `after` is called after each access to the bytes from `begin` on, with the address that the
+  /// processor told.
   read_watch(const void* begin, std::size_t size, hook after);
   ~read_watch();
   read_watch(const read_watch&) = delete;
