@@ -28,7 +28,7 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr int spins = 100;
+constexpr int gate_spins = 100;
 // How often a reader looks whether the gate opens before it queues up: writers that come one after the other could turn it away for ever.
 constexpr int looks = 3;
 
@@ -86,7 +86,7 @@ void step_back(own_marks& marks, shared_lock_bytes& lock, std::uint32_t id) noex
 }
 
 bool spin_until_open(const shared_lock_bytes& lock) noexcept {
-  for (int i = 0; i < spins; ++i) {
+  for (int i = 0; i < gate_spins; ++i) {
     if (lock.gate.load(std::memory_order_relaxed) == gate_open) return true;
     spin_pause();
   }
