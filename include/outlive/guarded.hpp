@@ -16,11 +16,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
 #include <outlive/error.hpp>
@@ -29,6 +29,7 @@
 #include <outlive/robust_mutex.hpp>
 #include <outlive/robust_shared_mutex.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -210,9 +211,14 @@ class guarded {
 
 namespace detail {
 template <class T, class Mutex>
+struct wrapped<guarded<T, Mutex>> {
+  using type = T;
+  static constexpr auto guarded_at = static_cast<std::uint32_t>(guarded<T, Mutex>::value_offset());
+};
+template <class T, class Mutex>
 guarded_type guarded_type_of() noexcept {
   const object_type type = object_type_of<T>();
-  return {type.name, type.hash, guarded<T, Mutex>::value_offset()};
+  return {type.name, type.hash, type.size, type.alignment, type.value->version, wrapped<guarded<T, Mutex>>::guarded_at};
 }
 }  // namespace detail
 

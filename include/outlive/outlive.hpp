@@ -17,6 +17,7 @@
 #include <outlive/robust_mutex.hpp>
 #include <outlive/robust_shared_mutex.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/shared_type.hpp>
 #include <outlive/supervisor.hpp>
 #include <outlive/thread_stack.hpp>
 #include <outlive/version.hpp>

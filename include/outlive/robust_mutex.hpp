@@ -49,7 +49,7 @@ class guarded;
 namespace detail {
 struct lock_access;  // the library's own way to the members
 
-struct guarded_type;  // what a mutex guards when it is part of a guarded<T>: segment.hpp
+struct guarded_type;  // what a mutex guards when it is part of a guarded<T>: shared_type.hpp
 }  // namespace detail
 
 class alignas(64) robust_mutex {

@@ -10,7 +10,6 @@
 // of this process has a record in it, even after the last segment object is gone (hazards A3 to A7).
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -19,10 +18,10 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
 #include <outlive/export.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -55,13 +54,6 @@ namespace detail {
 class mapping;
 struct segment_access;
 
-struct object_type {
-  std::string_view name;  // as typeid says it
-  std::size_t size;
-  std::size_t alignment;
-  std::uint64_t hash;  // of the above: what the directory compares
-  std::uint64_t name_hash;
-};
 // T(args...), or T{args...} for an aggregate, which clang 14 cannot initialise with parentheses.
 template <class T, class... Args>
 [[nodiscard]] T make(Args&&... args) {
@@ -72,32 +64,6 @@ template <class T, class... Args>
   }
 }
 
-[[nodiscard]] OUTLIVE_API object_type make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept;
-// The hashes of T, 0 until they are computed. Not in a static that is made at its first use: a fork in the middle of that, by another thread,
-// would leave a child in which it is being made for ever. Two threads may compute them at once; both find the same.
-template <class T>
-struct type_hashes {
-  static constinit inline std::atomic<std::uint64_t> of_name{0};
-  static constinit inline std::atomic<std::uint64_t> of_all{0};  // stored last
-};
-template <class T>
-[[nodiscard]] object_type object_type_of() noexcept {
-  using hashes = type_hashes<T>;
-  const std::string_view name = typeid(T).name();
-  if (const std::uint64_t hash = hashes::of_all.load(std::memory_order_acquire)) {
-    return {name, sizeof(T), alignof(T), hash, hashes::of_name.load(std::memory_order_relaxed)};
-  }
-  const object_type made = make_object_type(name, sizeof(T), alignof(T));
-  hashes::of_name.store(made.name_hash, std::memory_order_relaxed);
-  hashes::of_all.store(made.hash, std::memory_order_release);
-  return made;
-}
-// What a mutex guards when it is part of a guarded<T>: the type, and where the value lies from the mutex.
-struct guarded_type {
-  std::string_view name;
-  std::uint64_t hash;  // of its name, size and alignment, as object_type has it
-  std::size_t value_offset;
-};
 }  // namespace detail
 
 class segment {
@@ -136,7 +102,7 @@ class segment {
   ~segment() = default;
 
   // Returns: the object of that name, or nullptr. Takes no lock, makes no system call.
-  // Errors: type_mismatch, damaged.
+  // Errors: type_mismatch (name, size, alignment or version is another, of T or of what it wraps: <outlive/shared_type.hpp>), damaged.
   template <class T>
   [[nodiscard]] T* find(std::string_view name) const {
     return static_cast<T*>(find_object(name, detail::object_type_of<T>()));
@@ -176,7 +142,7 @@ class segment {
 
   struct object_info {
     std::string_view name;
-    std::string_view type;  // as typeid says it, cut at 95 bytes
+    std::string_view type;  // as typeid says it, cut at 143 bytes
     std::size_t size;
     const void* address;
   };

@@ -44,6 +44,7 @@
 #include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/job_lease.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -165,5 +166,13 @@ class work_queue {
   alignas(64) std::atomic<std::uint64_t> states_[Capacity]{};
   slot slots_[Capacity];
 };
+
+namespace detail {
+template <class T, std::uint32_t Capacity>
+struct wrapped<work_queue<T, Capacity>> {
+  using type = T;
+  static constexpr std::uint32_t guarded_at = 0;
+};
+}  // namespace detail
 
 }  // namespace outlive

@@ -60,17 +60,16 @@ repair_registration on_owner_death(const robust_mutex& mutex, repair_callback ca
 repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback) {
   names::check_class_name(lock_class);
   const auto& mapped = segment_access::mapping_of(where);
-  return register_for_class(mapped, lock_class, names::intern(*mapped, lock_class, name_kind::lock_class), std::move(callback));
+  return register_for_class(mapped, lock_class, names::intern_class(*mapped, lock_class), std::move(callback));
 }
 
 repair_registration detail::on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
                                                    std::function<repair_result(void*, const owner_death&)> callback) {
   names::check_class_name(lock_class);
   const auto& mapped = segment_access::mapping_of(where);
-  const std::uint32_t index = names::intern(*mapped, lock_class, name_kind::lock_class);
-  const auto offset = static_cast<std::uint32_t>(type.value_offset);
-  names::bind_class(*mapped, index, names::guarded_type_hash(type.hash, offset), offset, type.name);
-  return register_for_class(mapped, lock_class, index, [callback = std::move(callback), offset](const owner_death& death) {
+  const std::uint32_t index = names::intern_class(*mapped, lock_class);
+  names::bind_class(*mapped, index, type);
+  return register_for_class(mapped, lock_class, index, [callback = std::move(callback), offset = type.value_offset](const owner_death& death) {
     const auto* const mutex = reinterpret_cast<const char*>(&death.mutex());
     return callback(const_cast<char*>(mutex) + offset, death);
   });

@@ -25,16 +25,14 @@ void check_name(const mapping& where, std::string_view name) {
                                " bytes, expected 1 to " + std::to_string(max_name_bytes) + " without a zero byte");
 }
 
-std::string describe(const object_type& type) {
-  return std::string(type.name) + " of " + std::to_string(type.size) + " bytes, aligned to " + std::to_string(type.alignment);
-}
-
 // `name` is the one that led to the block, which may have another by now: look-ups take no mutex.
 void check_type(const mapping& where, const block_header& block, std::string_view name, const object_type& type) {
   if (block.type == type.hash) return;
+  // The same name: programs that were compiled from different sources.
+  const bool same_name = names::text_of(where, block.type_name) == type.name.substr(0, max_type_bytes);
   fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(name) + "\": found type " +
-                                std::string(names::text_of(where, block.type_name)) + " of " + std::to_string(block.size) + " bytes, expected " +
-                                describe(type));
+                                names::describe_type(where, block.type_name, block.size) + ", expected " + names::describe_type(type) +
+                                (same_name ? " (of another release: end its programs, or take another segment)" : ""));
 }
 
 void* object_at(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) {
@@ -107,7 +105,7 @@ std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t sl
                                    " objects in use, expected a free one (segment_options::directory_capacity)");
   }
   // Here and not before: names never go, so that a call that is refused must not use one up.
-  const std::uint32_t type_name = names::intern(where, type.name, type.name_hash, name_kind::object_type);
+  const std::uint32_t type_name = names::intern_type(where, type);
   const std::uint32_t line = blocks::take(where, key.name, type, type_name);
   index::put(where, slot, key, line);
   return line;

@@ -29,6 +29,14 @@ inline constexpr std::uint32_t format_version = 2;
 // All processes must do the same.
 inline constexpr std::uint32_t feature_plain_marks = 1;
 
+// A count below 65,536, with its complement in the high half of the word: no changed byte makes another count of it.
+constexpr std::uint32_t guarded_count(std::uint32_t count) noexcept {
+  return (~count & 0xffff) << 16 | count;
+}
+constexpr bool is_guarded_count(std::uint32_t word) noexcept {
+  return word == guarded_count(word & 0xffff);
+}
+
 // ---- header -----------------------------------------------------------------------------------------------------------
 struct segment_constants {
   std::uint64_t magic;
@@ -69,8 +77,8 @@ struct alignas(4096) segment_header {
   internal_lock adoption;       // serialises adopters of orphans (U6)
   internal_lock directory;
   internal_lock names;
-  shared_u32 records_in_use;  // highest claimed record + 1; only grows
-  shared_u32 name_count;      // (N) entries of the names table that are complete, with its complement above; only grows
+  shared_u32 records_in_use;  // guarded_count() of the highest claimed record + 1; only grows
+  shared_u32 name_count;      // (N) guarded_count() of the entries of the names table that are complete; only grows
   shared_u64 deaths;          // numbers ever given out in the death log
   std::uint8_t reserved[48];
   directory_state directory_counts;  // (D)
@@ -159,19 +167,25 @@ inline constexpr std::size_t marks_bytes = 2 * sizeof(mark_line);
 
 // ---- names: lock classes and object types -----------------------------------------------------------------------------
 inline constexpr std::size_t max_class_bytes = 63;
-inline constexpr std::size_t max_type_bytes = 95;
+inline constexpr std::size_t max_type_bytes = 143;
 
+// What is said of a value is, in a lock class, that of what its locks guard, written when that is bound, before `guards`; in an object's type that of what
+// it wraps at last, and constant.
 struct name_entry {
-  std::uint64_t hash;          // (C) of the whole name
-  shared_u64 guards;           // hash of the type that locks of this class guard; guards_nothing; 0: not said yet
+  std::uint64_t hash;          // (C) of the whole name; of an object's type: of all of its identity
+  shared_u64 guards;           // hash of the type that locks of this class guard; guards_nothing; 0: not said yet. Of a guarded<T>: that of T
+  std::uint64_t value_size;    // (N)
   std::uint32_t value_offset;  // (N) of the guarded value from its mutex
+  std::uint32_t version;       // (N) type_version
+  std::uint32_t alignment;     // (N)
   std::uint16_t length;        // (C) of text
   std::uint16_t kind;          // (C) name_kind
-  char text[96];               // (C) cut at 95 bytes
-  std::uint64_t checksum;      // (C) over hash, length, kind and text
+  char text[144];              // (C) cut at 143 bytes
+  std::uint64_t checksum;      // (C) over hash, length, kind and text, and over all that is constant
 };
-static_assert(sizeof(name_entry) == 128);
-inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;  // "nothing": no byte changed makes "not said yet" of it
+static_assert(sizeof(name_entry) == 192 && offsetof(name_entry, checksum) == 184);
+inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;       // "nothing": no byte changed makes "not said yet" of it
+inline constexpr std::uint64_t guards_a_type = std::uint64_t{1} << 63;  // in every hash of one
 enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
 
 // ---- directory --------------------------------------------------------------------------------------------------------
@@ -202,7 +216,7 @@ inline constexpr std::size_t inline_name_bytes = 16;
 struct block_header {
   std::uint32_t magic;
   std::uint32_t check;       // over type, size and lines: what stays while the memory is a block
-  std::uint64_t type;        // hash of the type's name, size and alignment
+  std::uint64_t type;        // hash of the type's identity
   std::uint64_t size;        // of the object
   std::uint32_t lines;       // of the whole block
   shared_u32 state;          // block_state

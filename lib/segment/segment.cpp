@@ -83,9 +83,9 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
 
 }  // namespace
 
-object_type detail::make_object_type(std::string_view name, std::size_t size, std::size_t alignment) noexcept {
-  const std::uint64_t name_hash = hash_text(name);
-  return {name, size, alignment, mix(name_hash, size << 8 | alignment), name_hash};
+std::uint64_t detail::hash_of_type(std::string_view name, std::size_t size, std::size_t alignment, const value_facts& value) noexcept {
+  const std::uint64_t outer = mix(hash_text(name), size << 8 | alignment);
+  return mix(outer, mix(value.size << 8 | value.alignment, value.version)) | 1;  // 0 is "not computed yet"
 }
 
 segment segment::create(std::string_view name, const segment_options& options) {

@@ -83,7 +83,7 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
 
 }  // namespace
 
-robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{{}, 0, 0}) {}
+robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{}) {}
 
 robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
   names::check_class_name(lock_class);
@@ -97,10 +97,8 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
     fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
                                    "\": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
   }
-  const std::uint32_t index = names::intern(*where, lock_class, name_kind::lock_class);
-  const auto value_offset = static_cast<std::uint32_t>(guards.value_offset);
-  names::bind_class(*where, index, guards.name.empty() ? guards_nothing : names::guarded_type_hash(guards.hash, value_offset), value_offset,
-                    guards.name);
+  const std::uint32_t index = names::intern_class(*where, lock_class);
+  names::bind_class(*where, index, guards);
   auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
   native_mutex::init(bytes.native);
   bytes.lock_class = index;

@@ -179,7 +179,7 @@ inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long, con
 
 }  // namespace
 
-robust_shared_mutex::robust_shared_mutex(std::string_view lock_class) : robust_shared_mutex(lock_class, detail::guarded_type{{}, 0, 0}) {}
+robust_shared_mutex::robust_shared_mutex(std::string_view lock_class) : robust_shared_mutex(lock_class, detail::guarded_type{}) {}
 
 robust_shared_mutex::robust_shared_mutex(std::string_view lock_class, const detail::guarded_type& guards) : writers_(lock_class, guards) {
   const auto where = require_in_segment(this, "robust shared mutex");

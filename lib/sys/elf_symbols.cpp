@@ -1,5 +1,4 @@
 // symbol_at(): a look into the symbol table of an ELF file. The file may be anything, so every offset is checked first.
-#include <cxxabi.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
@@ -7,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <span>
 
+#include "sys/demangle.hpp"
 #include "sys/modules.hpp"
 #include "sys/no_cancellation.hpp"
 
@@ -99,16 +98,6 @@ std::string_view function_in(const sections& all, const ElfW(Shdr) & table, std:
   return {};
 }
 
-std::string demangle(std::string_view name) {
-  const std::string mangled(name);
-  int status = 0;
-  char* const text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
-  if (text == nullptr) return mangled;
-  std::string readable(text);
-  std::free(text);
-  return readable;
-}
-
 }  // namespace
 
 found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
@@ -121,7 +110,7 @@ found_symbol function_at(const std::string& path, std::string_view build_id, std
       ElfW(Shdr) section{};
       if (!all.get(i, section) || section.sh_type != wanted) continue;
       std::uint64_t within = 0;
-      if (const auto name = function_in(all, section, offset, within); !name.empty()) return {demangle(name), within};
+      if (const auto name = function_in(all, section, offset, within); !name.empty()) return {demangled(name), within};
     }
   }
   return {};

@@ -193,7 +193,10 @@ void field_table::add_names() {
     const std::uint64_t at = scene_.layout().names + i * sizeof(name_entry);
     FUZZ_FIELD(name, at, name_entry, hash);
     FUZZ_FIELD(name, at, name_entry, guards);
+    FUZZ_FIELD(name, at, name_entry, value_size);
     FUZZ_FIELD(name, at, name_entry, value_offset);
+    FUZZ_FIELD(name, at, name_entry, version);
+    FUZZ_FIELD(name, at, name_entry, alignment);
     FUZZ_FIELD(name, at, name_entry, length);
     FUZZ_FIELD(name, at, name_entry, kind);
     FUZZ_FIELD(name, at, name_entry, text);

@@ -93,8 +93,8 @@ TEST(directory, another_type_is_refused_and_both_are_named) {
   const test_name name;
   segment seg = segment::create(name);
   seg.find_or_construct<std::int32_t>("number", 7);
-  const std::string found = std::string("found type ") + typeid(std::int32_t).name() + " of 4 bytes";
-  const std::string expected = std::string("expected ") + typeid(double).name() + " of 8 bytes, aligned to 8";
+  const std::string found = "found type int of 4 bytes, aligned to 4, version 0";
+  const std::string expected = "expected double of 8 bytes, aligned to 8, version 0";
   const auto refused = [&](const std::function<void()>& act) {
     expect_error(errc::type_mismatch, {name.quoted(), "object \"number\"", found, expected}, act);
   };

@@ -49,7 +49,7 @@ struct format : ::testing::Test {
   static constexpr std::size_t marks = records + (2 + 2) * stride;
   static constexpr std::size_t crashes = marks + (2 + 2) * 128;
   static constexpr std::size_t names = crashes + (2 + 2) * 320;
-  static constexpr std::size_t deaths = names + 9 * 128;
+  static constexpr std::size_t deaths = names + 9 * 192;
   static constexpr std::size_t index = deaths + 256 * 1024;
   static constexpr std::size_t slots = 32;
   static constexpr std::size_t objects = (index + slots * 8 + 4095) / 4096 * 4096;
@@ -58,7 +58,7 @@ struct format : ::testing::Test {
 TEST_F(format, the_header_says_what_the_segment_is) {
   const bytes at = file();
   EXPECT_EQ(at.text(0, 8), "OUTLIVE1");
-  EXPECT_EQ(at.u32(8), 1U);
+  EXPECT_EQ(at.u32(8), 2U);
   EXPECT_EQ(at.u32(12), seg.options().readers == reader_marks::membarrier ? 1U : 0U);
 #if defined(__x86_64__) && defined(__GLIBC__)
   EXPECT_EQ(at.u64(16), 0x003e'0801'0028'0040U);
@@ -120,7 +120,8 @@ TEST_F(format, a_mutex_is_a_native_one_a_state_a_class_and_a_magic) {
 #endif
   EXPECT_EQ(file().u64(offset + state), 1U);
   EXPECT_EQ(file().text(offset + state + 12, 4), "lock");
-  EXPECT_EQ(file().text(names + file().u32(offset + state + 8) * 128 + 24, 5), "class");
+  const std::uint32_t lock_class = file().u32(offset + state + 8);
+  EXPECT_EQ(file().text(names + lock_class * 192 + 40, 5), "class");
   mutex.lock();
   // Record 0 at its first life, inside.
   EXPECT_EQ(file().u64(offset + state), 1ULL << 48 | 1ULL << 32 | 1U);
@@ -132,6 +133,24 @@ TEST_F(format, a_mutex_is_a_native_one_a_state_a_class_and_a_magic) {
   EXPECT_EQ(file().u64(records + 128), 0U);
   seg.destroy<robust_mutex>("mutex");
   EXPECT_EQ(file().text(offset + state + 12, 4), "dead");
+}
+
+TEST_F(format, a_name_tells_the_measures_of_what_is_guarded) {
+  seg.find_or_construct<guarded<std::array<short, 5>>>("object", "class");
+  const bytes at = file();
+  ASSERT_EQ(at.u32(516) & 0xffffU, 2U);
+  EXPECT_EQ(at.text(names + 40, 18), "N7outlive7guardedI");
+  EXPECT_EQ(at.at<std::uint16_t>(names + 38), 2U);
+  EXPECT_EQ(at.text(names + 192 + 40, 5), "class");
+  EXPECT_EQ(at.at<std::uint16_t>(names + 192 + 38), 1U);
+  EXPECT_EQ(at.u64(names + 8), at.u64(names + 192 + 8));  // guards the same
+  EXPECT_EQ(at.u64(names + 16), sizeof(short));           // of the innermost value, of what is guarded
+  EXPECT_EQ(at.u64(names + 192 + 16), 5 * sizeof(short));
+  for (const std::size_t entry : {names, names + 192}) {
+    EXPECT_EQ(at.u32(entry + 24), 64U);
+    EXPECT_EQ(at.u32(entry + 28), 0U);
+    EXPECT_EQ(at.u32(entry + 32), alignof(short));
+  }
 }
 
 TEST_F(format, a_thread_record_names_its_thread) {

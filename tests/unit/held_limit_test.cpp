@@ -72,7 +72,7 @@ TEST(lock_class, refuses_the_repair_of_a_type_of_the_same_name_that_has_grown) {
   segment where = make(8);
   where.find_or_construct<guarded<long>>("x", "count");
   detail::guarded_type grown = detail::guarded_type_of<long>();
-  grown.hash = detail::make_object_type(grown.name, sizeof(long) * 2, alignof(long)).hash;
+  grown.hash = detail::hash_of_type(grown.name, sizeof(long) * 2, alignof(long), {sizeof(long) * 2, alignof(long), 0});
   try {
     const auto repair = detail::on_guarded_owner_death(where, "count", grown, [](void*, const owner_death&) { return repaired; });
     FAIL() << "registered";

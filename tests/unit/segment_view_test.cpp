@@ -221,9 +221,9 @@ TEST(segment_view_refusals, are_those_of_open) {
   expect_error(errc::wrong_owner, {name.quoted()}, [&] { (void)segment_view::open(name, other); });
   const segment_file file(name.path());
   auto constants = file.constants();
-  constants.version = 2;
+  constants.version = 3;
   file.write(constants);
-  expect_error(errc::version_mismatch, {name.quoted(), "version 2"}, [&] { (void)segment_view::open(name); });
+  expect_error(errc::version_mismatch, {name.quoted(), "version 3"}, [&] { (void)segment_view::open(name); });
 }
 
 }  // namespace

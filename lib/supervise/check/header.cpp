@@ -2,14 +2,13 @@
 #include <cstring>
 
 #include "segment/hash.hpp"
+#include "segment/names.hpp"
 #include "supervise/check/problems.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
 
 namespace {
-
-constexpr std::uint64_t class_bound = std::uint64_t{1} << 63;  // names::guarded_type_hash() sets it
 
 void check_internal(problem_list& found, const internal_lock& lock, const char* name) {
   if (native_mutex::is_intact(lock.native)) return;
@@ -25,9 +24,9 @@ void check_text(problem_list& found, const name_entry& entry, std::uint32_t inde
   if (entry.length == 0 || entry.length > most) {
     return found.add(name_at(index), "a length of " + std::to_string(entry.length), "1 to " + std::to_string(most));
   }
-  const std::uint64_t checksum = mix(mix(entry.hash, std::uint64_t{entry.length} << 16 | entry.kind), hash_bytes(entry.text, sizeof entry.text));
+  const std::uint64_t checksum = names::name_checksum(entry);
   if (entry.checksum != checksum) return found.add(name_at(index), "checksum " + hex(entry.checksum), hex(checksum));
-  if (entry.length < max_type_bytes && entry.hash != hash_text({entry.text, entry.length})) {
+  if (entry.kind == static_cast<std::uint16_t>(name_kind::lock_class) && entry.hash != hash_text({entry.text, entry.length})) {
     found.add(name_at(index), "hash " + hex(entry.hash), hex(hash_text({entry.text, entry.length})));
   }
 }
@@ -37,9 +36,8 @@ void check_guards(problem_list& found, const name_entry& entry, std::uint32_t in
   if (guards == 0) return;
   const bool is_class = entry.kind == static_cast<std::uint16_t>(name_kind::lock_class);
   const bool is_bare = guards == guards_nothing;
-  if (!is_class || (!is_bare && (guards & class_bound) == 0)) {
-    return found.add(name_at(index), "guards " + hex(guards),
-                     is_class ? "0, that it guards nothing, or a hash of a type" : "0, as it is a type's name");
+  if ((!is_class && is_bare) || (!is_bare && (guards & guards_a_type) == 0)) {
+    return found.add(name_at(index), "guards " + hex(guards), is_class ? "0, that it guards nothing, or a hash of a type" : "0, or a hash of a type");
   }
   if (is_bare && entry.value_offset != 0) found.add(name_at(index), "a value at " + hex(entry.value_offset), "0, as its mutexes guard nothing");
 }

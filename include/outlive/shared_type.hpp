@@ -1,0 +1,122 @@
+// What a type of a segment is known by: name, size, alignment and version. All processes must mean the same by it.
+//
+// A program of the next release whose `bank` has another layout is refused by segment::find() and find_or_construct() with errc::type_mismatch, and so
+// is its repair: what is compared is T itself, not only the guarded<T>, work_queue<T> or array around it, whose size need not show that T has
+// grown. A change that leaves size and alignment as they are (two members that change places, another unit) shows in nothing but the version:
+//
+//   struct bank { long a, b; };
+//   template <>
+//   inline constexpr std::uint32_t outlive::type_version<bank> = 2;   // next to the type, before its first use
+//
+// Members are not looked into: a struct of yours that has a guarded<bank> as a member needs a version of its own when bank changes, unless its own
+// size changes, too.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+
+#include <outlive/export.hpp>
+
+namespace outlive {
+
+// To be specialised for types that have had several layouts, or meanings. Not for guarded<T>, work_queue<T>, T[N] and std::array<T>: theirs is T's.
+template <class T>
+inline constexpr std::uint32_t type_version = 0;
+
+namespace detail {
+
+// What T wraps. Specialised for each wrapper where that is defined; `guarded_at` says where the value lies from its mutex, where T begins with one.
+template <class T>
+struct wrapped {
+  using type = void;
+  static constexpr std::uint32_t guarded_at = 0;
+};
+template <class T>
+struct wrapped<const T> : wrapped<T> {};
+template <class T, std::size_t Size>
+struct wrapped<T[Size]> {
+  using type = T;
+  static constexpr std::uint32_t guarded_at = 0;
+};
+template <class T, std::size_t Size>
+struct wrapped<std::array<T, Size>> : wrapped<T[Size == 0 ? 1 : Size]> {};
+
+// What is compared of the value that a type wraps at last; of itself if it wraps nothing.
+struct value_facts {
+  std::size_t size;
+  std::size_t alignment;
+  std::uint32_t version;
+  std::uint32_t guarded_at = 0;
+  std::uint64_t (*guarded_hash)() noexcept = nullptr;  // of the identity of what is guarded there
+};
+
+struct object_type {
+  std::string_view name;  // as typeid says it
+  std::size_t size;
+  std::size_t alignment;
+  std::uint64_t hash;  // of the above and the value's facts: what the directory compares
+  const value_facts* value;
+};
+[[nodiscard]] OUTLIVE_API std::uint64_t hash_of_type(std::string_view name, std::size_t size, std::size_t alignment,
+                                                     const value_facts& value) noexcept;
+
+// The hash of T, 0 until it is computed. Not in a static that is made at its first use: a fork in the middle of that, by another thread,
+// would leave a child in which it is being made for ever. Two threads may compute it at once; both find the same.
+template <class T>
+struct type_hash {
+  static constinit inline std::atomic<std::uint64_t> known{0};
+};
+
+template <class T>
+[[nodiscard]] object_type object_type_of() noexcept;
+
+template <class T>
+[[nodiscard]] constexpr value_facts value_facts_of() noexcept {
+  using inner = std::remove_cv_t<typename wrapped<T>::type>;
+  if constexpr (std::is_void_v<inner>) {
+    return {sizeof(T), alignof(T), type_version<T>};
+  } else {
+    static_assert(type_version<T> == 0, "the version of a wrapper is that of the type that it wraps: give it to that");
+    value_facts found = value_facts_of<inner>();
+    found.guarded_at = wrapped<T>::guarded_at;
+    found.guarded_hash = nullptr;
+    if constexpr (wrapped<T>::guarded_at != 0) {
+      found.guarded_hash = []() noexcept { return object_type_of<inner>().hash; };
+    }
+    return found;
+  }
+}
+template <class T>
+inline constexpr value_facts facts_of_value = value_facts_of<T>();
+
+template <class T>
+object_type object_type_of() noexcept {
+  using plain = std::remove_cv_t<T>;
+  const std::string_view name = typeid(plain).name();
+  const value_facts& value = facts_of_value<plain>;
+  std::uint64_t hash = type_hash<plain>::known.load(std::memory_order_relaxed);
+  if (hash == 0) {
+    hash = hash_of_type(name, sizeof(plain), alignof(plain), value);
+    type_hash<plain>::known.store(hash, std::memory_order_relaxed);
+  }
+  return {name, sizeof(plain), alignof(plain), hash, &value};
+}
+
+// What a mutex guards when it is part of a guarded<T>: T, and where the value lies from the mutex.
+struct guarded_type {
+  std::string_view name;  // empty: nothing
+  std::uint64_t hash = 0;
+  std::size_t size = 0;
+  std::size_t alignment = 0;
+  std::uint32_t version = 0;
+  std::uint32_t value_offset = 0;
+};
+
+}  // namespace detail
+
+}  // namespace outlive
