@@ -228,7 +228,8 @@ void fill_new_segment(void* base, const segment_constants& constants) {
   auto* const header = ::new (base) segment_header{};
   std::memcpy(&header->constants, &constants, sizeof constants);
   for (internal_lock* lock : {&header->adoption, &header->directory, &header->names}) native_mutex::init(lock->native);
-  header->name_count.store(0xffff0000, std::memory_order_relaxed);                         // 0, and its complement
+  header->records_in_use.store(guarded_count(0), std::memory_order_relaxed);
+  header->name_count.store(guarded_count(0), std::memory_order_relaxed);
   header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);  // 0 lines, and its complement
   for (std::uint64_t i = 0; i < at.record_count; ++i) {
     auto* const record = reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);

@@ -84,7 +84,9 @@ bool own_marks::remove(std::uint32_t id) noexcept {
 std::uint32_t records_in_use(const mapping& where) noexcept {
   // Seq_cst: a writer asks after its exchange of the gate, a reader is counted before its first mark
   // and its look at the gate (count_in()). So one of the two sees the other.
-  return std::min(where.header().records_in_use.load(std::memory_order_seq_cst), where.record_count());
+  const std::uint32_t stored = where.header().records_in_use.load(std::memory_order_seq_cst);
+  const std::uint32_t count = stored & 0xffff;
+  return is_guarded_count(stored) && count <= where.record_count() ? count : where.record_count();
 }
 
 bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {

@@ -34,7 +34,7 @@ class own_marks {
   bool plain_;
 };
 
-// Records that ever had a thread: only these can have marks.
+// Records that ever had a thread: only these can have marks. All of them where the count is damaged, so that no writer overlooks a reader.
 std::uint32_t records_in_use(const mapping& where) noexcept;
 
 // Whether the record says that its thread lives and holds the mutex of that id shared. A claimer that has not written its name yet is not inside. The

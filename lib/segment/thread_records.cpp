@@ -48,9 +48,11 @@ void count_in(mapping& where, std::uint32_t index) noexcept {
   shared_u32& in_use = where.header().records_in_use;
   // Seq_cst, the load too, which is all that happens where another thread has counted this record:
   // before this thread's first mark and look at a gate, against records_in_use() after a writer's
-  // exchange of the gate.
+  // exchange of the gate. A damaged count stays as it is: it counts as all records, and a check
+  // shows it.
   std::uint32_t seen = in_use.load(std::memory_order_seq_cst);
-  while (seen < index + 1 && !in_use.compare_exchange_weak(seen, index + 1, std::memory_order_seq_cst)) {
+  while (is_guarded_count(seen) && (seen & 0xffff) < index + 1 &&
+         !in_use.compare_exchange_weak(seen, guarded_count(index + 1), std::memory_order_seq_cst)) {
   }
 }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "segment/lock_state.hpp"
+#include "segment/marks.hpp"
 #include "segment/segment_access.hpp"
 #include "support/leaks.hpp"
 #include "sys/native_mutex.hpp"
@@ -123,7 +124,7 @@ std::string accounts::who_holds_what() const {
     out << "  account " << i << ": ";
     describe_mutex(out, lock);
   }
-  for (std::uint32_t i = 0; i < mapped.header().records_in_use.load(); ++i) {
+  for (std::uint32_t i = 0; i < inner::records_in_use(mapped); ++i) {
     const inner::thread_record& record = mapped.record(i);
     out << "  record " << i << ": tid ";
     describe_task(out, record.tid.load());

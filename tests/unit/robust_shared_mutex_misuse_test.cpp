@@ -111,6 +111,25 @@ TEST_P(robust_shared_mutex_misuse_test, what_is_not_held_is_not_given_back) {
   mutex_.unlock();
 }
 
+// Which records a writer looks at for readers is counted in the header: a stray write there must hide none.
+TEST_P(robust_shared_mutex_misuse_test, a_damaged_count_of_records_hides_no_reader) {
+  mutex_.lock_shared();
+  detail::shared_u32& count = bytes().header().records_in_use;
+  const std::uint32_t right = count.load();
+  const auto expect_kept_out = [&](std::uint32_t word) {
+    count.store(word);
+    EXPECT_FALSE(others_can_lock()) << std::hex << word;
+    EXPECT_EQ(readers_of(mutex_), 1u) << std::hex << word;
+  };
+  for (const std::uint32_t word : {0U, 1U, 0xffffffffU, 0xffff0000U ^ 1U}) expect_kept_out(word);
+  for (unsigned bit = 0; bit < 32; ++bit) expect_kept_out(right ^ std::uint32_t{1} << bit);
+  // Whoever claims a record leaves the damage to be seen.
+  EXPECT_FALSE(detail::is_guarded_count(count.load()));
+  count.store(right);
+  mutex_.unlock_shared();
+  EXPECT_TRUE(others_can_lock());
+}
+
 TEST_P(robust_shared_mutex_misuse_test, outside_of_a_segment_and_after_its_end) {
   alignas(64) std::array<std::byte, sizeof(robust_shared_mutex)> memory{};
   expect_error(

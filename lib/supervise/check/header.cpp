@@ -15,6 +15,13 @@ void check_internal(problem_list& found, const internal_lock& lock, const char* 
   found.add(std::string("header, mutex of the ") + name, "a mutex of another kind", "the one that create() made");
 }
 
+void check_count(problem_list& found, const shared_u32& word, std::uint32_t most, const char* what) {
+  const std::uint32_t stored = word.load(std::memory_order_acquire);
+  if (!is_guarded_count(stored))
+    return found.add("header", std::string("count of ") + what + ' ' + hex(stored), "a number, and its complement above it");
+  found.at_most(stored & 0xffff, most, "header", what);
+}
+
 std::string name_at(std::uint32_t index) {
   return "name " + std::to_string(index);
 }
@@ -52,16 +59,12 @@ void check_header(problem_list& found, const mapping& where) {
   check_internal(found, header.adoption, "adoption");
   check_internal(found, header.directory, "directory");
   check_internal(found, header.names, "names");
-  found.at_most(header.records_in_use.load(std::memory_order_relaxed), where.record_count(), "header", "thread records in use");
+  check_count(found, header.records_in_use, where.record_count(), "thread records in use");
   found.zero(header.reserved, sizeof header.reserved, "header", "reserved bytes");
   const std::size_t used = offsetof(segment_header, directory_counts) + sizeof header.directory_counts;
   found.zero(where.base() + used, sizeof header - used, "header", "padding");
 
-  const std::uint32_t names = header.name_count.load(std::memory_order_acquire);
-  if ((names >> 16) != (~names & 0xffff))
-    found.add("header", "count of names " + hex(names), "a number, and its complement above it");
-  else
-    found.at_most(names & 0xffff, where.constants().lock_classes, "header", "names");
+  check_count(found, header.name_count, where.constants().lock_classes, "names");
 }
 
 void check_names(problem_list& found, const mapping& where) {
@@ -80,7 +83,7 @@ void check_names(problem_list& found, const mapping& where) {
 std::uint32_t count_of_names(const mapping& where) noexcept {
   const std::uint32_t stored = where.header().name_count.load(std::memory_order_acquire);
   const std::uint32_t count = stored & 0xffff;
-  return (stored >> 16) == (~stored & 0xffff) && count <= where.constants().lock_classes ? count : 0;
+  return is_guarded_count(stored) && count <= where.constants().lock_classes ? count : 0;
 }
 
 bool is_name(const mapping& where, std::uint32_t index, name_kind kind) noexcept {

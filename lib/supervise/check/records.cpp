@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "segment/marks.hpp"
 #include "segment/participants.hpp"
 #include "segment/thread_records.hpp"
 #include "supervise/check/problems.hpp"
@@ -103,7 +104,7 @@ void check_record(problem_list& found, const mapping& where, std::uint32_t index
   found.zero(&record.spare, sizeof record.spare, object, "spare bytes");
   if (!is_terminated(record.name, sizeof record.name)) found.add(object, "a name without an end", "at most 15 bytes");
   found.at_most(record.participant.load(std::memory_order_relaxed), where.constants().participants - 1, object, "participant");
-  const std::uint32_t in_use = where.header().records_in_use.load(std::memory_order_acquire);
+  const std::uint32_t in_use = records_in_use(where);
   if (generation != 0 && index >= in_use)
     found.add(object, "generation " + hex(generation), "0: the header counts " + std::to_string(in_use) + " records in use");
   const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
