@@ -6,6 +6,7 @@
 
 #include "segment/death_word.hpp"
 #include "segment/directory.hpp"
+#include "segment/lock_class.hpp"
 #include "segment/names.hpp"
 #include "segment/segment_access.hpp"
 #include "segment/shared_copy.hpp"
@@ -163,7 +164,7 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
   death.when_ns =
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
   death.lock_offset = where.offset_of(facts.lock);
-  death.lock_class = facts.lock->lock_class;
+  death.lock_class = lock_class_of(where, *facts.lock).value_or(~0U);
   death.attempt = facts.attempt;
   death.module_offset = facts.acquired_at.offset;
   death.owner = bytes_of(facts.owner);

@@ -5,7 +5,7 @@
 
 #include "repair/report.hpp"
 #include "segment/directory.hpp"
-#include "segment/names.hpp"
+#include "segment/lock_class.hpp"
 #include "sys/modules.hpp"
 
 namespace outlive {
@@ -29,7 +29,7 @@ std::string_view owner_death::mutex_name() const noexcept {
 }
 
 std::string_view owner_death::lock_class() const noexcept {
-  return detail::names::text_of(*facts_.where, facts_.lock->lock_class);
+  return detail::lock_class_name(*facts_.where, *facts_.lock);
 }
 
 const dead_thread& owner_death::owner() const noexcept {

@@ -29,7 +29,7 @@ inline constexpr std::uint32_t dead_lock_magic = 0x64616564;    // "dead": destr
 struct alignas(cache_line) lock_bytes {
   pthread_mutex_t native;
   shared_u64 state;          // (L) lock_state.hpp
-  std::uint32_t lock_class;  // (C) index into names
+  std::uint32_t lock_class;  // (C) index into names, with a check: lock_class.hpp
   shared_u32 magic;          // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
 };
 static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);

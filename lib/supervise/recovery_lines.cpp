@@ -3,7 +3,7 @@
 #include <outlive/error.hpp>
 
 #include "segment/directory.hpp"
-#include "segment/names.hpp"
+#include "segment/lock_class.hpp"
 
 namespace outlive::detail {
 
@@ -29,7 +29,7 @@ recovered_mutex describe(const mapping& where, const recovered_lock& lock) {
   const auto* const bytes = reinterpret_cast<const lock_bytes*>(where.base() + lock.offset);
   line.mutex = reinterpret_cast<const robust_mutex*>(bytes);
   line.mutex_name = mutex_name_at(where, lock.offset);
-  line.lock_class = names::text_of(where, bytes->lock_class);
+  line.lock_class = lock_class_name(where, *bytes);
   line.pid = lock.pid;
   line.tid = lock.tid;
   line.outcome = outcome_of(lock);

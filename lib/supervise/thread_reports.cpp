@@ -3,8 +3,8 @@
 #include <outlive/error.hpp>
 
 #include "segment/held_walk.hpp"
+#include "segment/lock_class.hpp"
 #include "segment/lock_state.hpp"
-#include "segment/names.hpp"
 #include "supervise/recovery_lines.hpp"
 #include "sys/thread_look.hpp"
 
@@ -70,7 +70,7 @@ mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_vi
   const lock_bytes* const lock = where.lock_at(offset).lock;
   told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + offset);
   told.mutex_name = mutex_name_at(where, offset);
-  told.lock_class = lock == nullptr ? "unknown" : std::string(names::text_of(where, lock->lock_class));
+  told.lock_class = lock == nullptr ? "unknown" : std::string(lock_class_name(where, *lock));
   told.module = module;
   told.module_offset = module_offset;
   return told;

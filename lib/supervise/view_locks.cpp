@@ -4,8 +4,8 @@
 
 #include <outlive/error.hpp>
 
+#include "segment/lock_class.hpp"
 #include "segment/marks.hpp"
-#include "segment/names.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
@@ -115,7 +115,7 @@ viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads
   seen.offset = offset;
   const auto [lock, native, shared] = where.lock_at(offset);
   if (lock == nullptr) return seen;
-  seen.lock_class = names::text_of(where, __atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED));
+  seen.lock_class = lock_class_name(where, *lock);
   if (!native) return seen;
   lock_words words;
   read_lock_words(words, *lock);

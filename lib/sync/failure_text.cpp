@@ -5,9 +5,9 @@
 #include <outlive/error.hpp>
 
 #include "segment/directory.hpp"
+#include "segment/lock_class.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/mapping.hpp"
-#include "segment/names.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/native_mutex.hpp"
 
@@ -23,7 +23,7 @@ std::string describe(const mapping* where, const lock_bytes& lock) {
   std::string text = where->describe() + ", mutex ";
   text += name.empty() ? "at offset " + std::to_string(offset) : '"' + std::string(name) + '"';
   if (where->lock_at(offset).lock == nullptr) return text;
-  return text + " of class \"" + std::string(names::text_of(*where, lock.lock_class)) + '"';
+  return text + " of class \"" + std::string(lock_class_name(*where, lock)) + '"';
 }
 
 // Whom the state names as the holder. The record may have gone to another thread since: it is for a message.
@@ -62,6 +62,9 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
     case errc::damaged:
       if (where != nullptr && !native_mutex::is_intact(where->header().adoption.native)) {
         return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
+      }
+      if (where != nullptr && lock.magic.load(std::memory_order_relaxed) != dead_lock_magic && !fitting_lock_class(*where, lock)) {
+        return "found lock class word " + std::to_string(lock.lock_class) + ", expected that of a class which guards what lies in its object";
       }
       return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) + " and state " + std::to_string(state.word()) +
              ", expected those of a robust mutex that was constructed and not destroyed";

@@ -9,6 +9,7 @@
 #include "repair/death_log.hpp"
 #include "repair/registry.hpp"
 #include "repair/report.hpp"
+#include "segment/lock_class.hpp"
 #include "sync/held_list.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/fork_epoch.hpp"
@@ -163,9 +164,11 @@ settled settle(const arrival& at, once_consistent then) {
   if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
 
   mapping& where = *at.mine.where;
+  const auto lock_class = fitting_lock_class(where, at.lock);
+  if (!lock_class) return leave(at, errc::damaged);  // another class's repair would write over something else
   const inheritance past = read_inheritance(found);
   // Looked up before any store: a process without a repair must not use an attempt up (U8).
-  repair_run callback(where, at.offset, at.lock.lock_class);
+  repair_run callback(where, at.offset, *lock_class);
   const bool used_up = past.attempts >= where.constants().attempts;
   if (!callback && !used_up && found.condition() == lock_condition::unrepaired) return leave(at, errc::owner_died_unrepaired);
 
@@ -183,6 +186,7 @@ settled rebuild(const arrival& at, const repair_callback& callback) {
   if (found.word() == free_consistent) return go_on(at, once_consistent::leave, false);
   if (!found.is_valid()) return leave(at, errc::damaged);
   mapping& where = *at.mine.where;
+  if (!fitting_lock_class(where, at.lock)) return leave(at, errc::damaged);
   inheritance past = read_inheritance(found);
   // As the last attempt, if attempts are used up: their number must stay one that the state can hold.
   const unsigned allowed = where.constants().attempts;

@@ -10,6 +10,7 @@
 
 #include "segment/directory.hpp"
 #include "segment/failure.hpp"
+#include "segment/lock_class.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/names.hpp"
 #include "segment/thread_slot.hpp"
@@ -101,7 +102,7 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
   names::bind_class(*where, index, guards);
   auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
   native_mutex::init(bytes.native);
-  bytes.lock_class = index;
+  bytes.lock_class = pack_lock_class(index, where->offset_of(this));
   bytes.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // a whole mutex before the magic that says so
   bytes.magic.store(native_lock_magic, std::memory_order_release);
@@ -184,7 +185,7 @@ bool robust_mutex::recovered() const noexcept {
 
 std::string_view robust_mutex::lock_class() const noexcept {
   const auto where = mapping_table::find(this);
-  return where ? names::text_of(*where, bytes_of(*this).lock_class) : "unknown";
+  return where ? lock_class_name(*where, bytes_of(*this)) : "unknown";
 }
 
 }  // namespace outlive

@@ -121,7 +121,8 @@ TEST_F(format, a_mutex_is_a_native_one_a_state_a_class_and_a_magic) {
   EXPECT_EQ(file().u64(offset + state), 1U);
   EXPECT_EQ(file().text(offset + state + 12, 4), "lock");
   const std::uint32_t lock_class = file().u32(offset + state + 8);
-  EXPECT_EQ(file().text(names + lock_class * 192 + 40, 5), "class");
+  EXPECT_EQ(file().text(names + (lock_class & 0xffffU) * 192 + 40, 5), "class");
+  EXPECT_EQ(lock_class >> 16, (~lock_class & 0xffffU) ^ offset / 64);
   mutex.lock();
   // Record 0 at its first life, inside.
   EXPECT_EQ(file().u64(offset + state), 1ULL << 48 | 1ULL << 32 | 1U);

@@ -126,7 +126,7 @@ TEST_F(segment_check_test, damaged_blocks_and_locks_are_told) {
   expect_found(lock + offsetof(detail::lock_bytes, state), std::uint64_t{0}, "mutex \"account\": found state 0x0");
   expect_found(lock + offsetof(detail::lock_bytes, state), std::uint64_t{0x0001'0003'0000'0001}, "a holder in thread record 2 at life 0x1");
   expect_found(lock + offsetof(detail::lock_bytes, state), std::uint64_t{0x0001'0009'0000'0001}, "a holder in thread record 8, expected at most 3");
-  expect_found(lock + offsetof(detail::lock_bytes, lock_class), std::uint32_t{77}, "mutex \"account\": found lock class 77");
+  expect_found(lock + offsetof(detail::lock_bytes, lock_class), std::uint32_t{77}, "mutex \"account\": found lock class 0x4d");
   expect_found(lock + offsetof(detail::lock_bytes, magic), std::uint32_t{0}, "object \"account\": found no mutex");
   expect_found(lock, std::uint32_t{0x3ffffff0}, "mutex \"account\": found thread 1073741808 as the owner");
 }

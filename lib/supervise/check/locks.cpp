@@ -6,6 +6,7 @@
 #include <outlive/robust_shared_mutex.hpp>
 
 #include "segment/held_walk.hpp"
+#include "segment/lock_class.hpp"
 #include "segment/names.hpp"
 #include "segment/thread_records.hpp"
 #include "supervise/check/problems.hpp"
@@ -61,12 +62,14 @@ void check_gate(problem_list& found, const lock_bytes& lock, const std::string& 
   found.add(object, "an open gate, and state " + hex(before), "a closed gate until the mutex is free and consistent");
 }
 
-void check_lock(problem_list& found, const mapping& where, std::uint64_t offset, const std::string& object) {
+void check_lock(problem_list& found, const mapping& where, std::uint64_t offset, bool is_first, const std::string& object) {
   const auto [lock, native, shared] = where.lock_at(offset);
   if (lock == nullptr) return;
   if (!native) return found.add(object, "a native mutex of another kind", "the one that its constructor made");
-  const std::uint32_t lock_class = __atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED);
-  if (!is_name(where, lock_class, name_kind::lock_class)) found.add(object, "lock class " + std::to_string(lock_class), "one of the names");
+  // A search for the object around each mutex of a large one would take too long.
+  if (!(is_first ? fitting_lock_class(where, *lock) : lock_class_of(where, *lock))) {
+    found.add(object, "lock class " + hex(__atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED)), "one of the names that fits the object");
+  }
   lock_words words;
   if (!read_lock_words(words, *lock)) return;
   if (lock->state.load(std::memory_order_relaxed) >> 63 != 0) found.add(object, "the reserved bit of its state set", "0");
@@ -96,7 +99,7 @@ void check_locks(problem_list& found, const mapping& where) {
     const std::string name(block.name.text());
     for (std::uint64_t at = 0; at + cache_line <= block.size; at += cache_line) {
       if (where.lock_at(begin + at).lock == nullptr) continue;
-      check_lock(found, where, begin + at, "mutex \"" + name + '"' + (at == 0 ? "" : "+" + hex(at)));
+      check_lock(found, where, begin + at, at == 0, "mutex \"" + name + '"' + (at == 0 ? "" : "+" + hex(at)));
     }
     if (block.size >= cache_line && block.name_is_sound && begins_with_lock(where, block) && where.lock_at(begin).lock == nullptr) {
       found.add("object \"" + name + '"', "no mutex", "one at its begin, as its type says");
