@@ -27,8 +27,8 @@ class differences {
   }
   void report(const std::string& where) const {
     if (found_.empty()) return;
-    fail(errc::options_differ, where + ": found a segment with " + found_ + ", expected " + asked_ +
-                                   ", as segment_options ask for: use open() to take it as it is, or replace it");
+    detail::fail(errc::options_differ, where + ": found a segment with " + found_ + ", expected " + asked_ +
+                                           ", as segment_options ask for: use open() to take it as it is, or replace it");
   }
 
  private:

@@ -16,7 +16,7 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr int spins = 200;
+constexpr int drain_spins = 200;
 // A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the writer looked), costs the writer what is left of its
 // sleep: short at first.
 constexpr std::chrono::milliseconds first_sleep(1);
@@ -39,7 +39,7 @@ bool set_gate(const mapping& where, shared_lock_bytes& lock, std::uint32_t to) n
 }
 
 bool spin_until_gone(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {
-  for (int i = 0; i < spins; ++i) {
+  for (int i = 0; i < drain_spins; ++i) {
     if (!is_reader(where, index, id)) return true;
     spin_pause();
   }
