@@ -140,6 +140,19 @@ def never_unloaded():
     report.expect(re.search(r"\(FLAGS_1\).*NODELETE", dynamic), "the library is not marked NODELETE:\n" + dynamic)
 
 
+def hardened():
+    """What the dynamic section, the program headers and the symbols of a built file tell of how it was compiled and linked."""
+    optimised = OPTIONS["optimization"] not in ("0", "plain") and OPTIONS["b_sanitize"] == "none"
+    for path in [LIBDIR / f"lib{name}.so.{VERSION}" for name in ("outlive", "outlive-crash", "outlive-killtest")] + [PREFIX / OPTIONS["bindir"] / "outlive"]:
+        told = run("readelf", "-d", "-l", "-W", path, env={"LC_ALL": "C"})
+        report.expect("GNU_RELRO" in told and re.search(r"\(FLAGS(_1)?\).*\b(BIND_)?NOW\b", told), f"{path.name} has no full RELRO:\n{told}")
+        report.expect(re.search(r"GNU_STACK .* RW ", told), f"{path.name} has an executable stack, or does not say:\n{told}")
+        imported = run("nm", "-D", "--undefined-only", path)
+        report.expect("__stack_chk_fail" in imported, f"{path.name} has no stack protector")
+        if optimised and "clang" not in COMPILER[-1]:
+            report.expect(re.search(r"__\w+_chk\b", imported.replace("__stack_chk_fail", "")), f"{path.name} has no function of _FORTIFY_SOURCE")
+
+
 def changelog_names_the_version():
     headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     report.expect(VERSION in headings, f"CHANGELOG.md has no section for {VERSION}, only {headings}")
@@ -154,5 +167,6 @@ sys.exit(report.run([
     ("install.exported_symbols", exported_symbols),
     ("install.needed_libraries", needed_libraries),
     ("install.never_unloaded", never_unloaded),
+    ("install.hardened", hardened),
     ("install.changelog_names_the_version", changelog_names_the_version),
 ]))
