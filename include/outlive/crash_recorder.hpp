@@ -26,6 +26,8 @@
 // is written ends the writing; the note keeps what it has, and says so.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <string>
 
 #include <outlive/export.hpp>

@@ -4,6 +4,8 @@
 // SIGBUS, SIGILL, SIGFPE and SIGABRT. A process that was killed from outside tells nothing.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -8,6 +8,8 @@
 // nanoseconds exactly.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <ratio>
 #include <type_traits>

@@ -4,6 +4,8 @@
 // when its heir died is left out.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>

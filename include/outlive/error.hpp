@@ -7,6 +7,8 @@
 // has been changed, but for the condition of a mutex whose owner died (robust_mutex.hpp, the table). The library never prints, logs or exits.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <string>
 #include <system_error>
 

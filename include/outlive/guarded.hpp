@@ -15,6 +15,8 @@
 // functions, no std::string, nothing that owns memory of one process.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +34,12 @@
 #include <outlive/shared_type.hpp>
 
 namespace outlive {
+
+namespace detail {
+// Not here, so that programs can be compiled with -fno-exceptions.
+[[noreturn]] OUTLIVE_API void throw_guard_without_object();
+[[noreturn]] OUTLIVE_API void throw_guard_holds();
+}  // namespace detail
 
 template <class T, class Mutex = robust_mutex>
 class guarded {
@@ -73,7 +81,7 @@ class guarded {
     // Acquires the mutex again, after unlock() or a try_lock that failed. Errors: as robust_mutex::lock(), then the guard holds nothing;
     // errc::deadlock when it holds, errc::not_owner when it is nobody's guard (made by default, or moved from).
     [[gnu::always_inline]] void lock() {
-      if (object_ == nullptr) throw std::system_error(make_error_code(errc::not_owner), "guard: found it without an object, expected one to lock");
+      if (object_ == nullptr) detail::throw_guard_without_object();
       object_->mutex_.lock();
       holds_ = true;
     }
@@ -115,8 +123,8 @@ class guarded {
     // Acquires the mutex shared again. Errors: as robust_shared_mutex::lock_shared(), then the guard holds nothing; errc::deadlock when it holds,
     // errc::not_owner when it is nobody's guard.
     [[gnu::always_inline]] void lock() {
-      if (object_ == nullptr) throw std::system_error(make_error_code(errc::not_owner), "guard: found it without an object, expected one to lock");
-      if (holds_) throw std::system_error(make_error_code(errc::deadlock), "guard: found it holding its mutex already, expected it not to");
+      if (object_ == nullptr) detail::throw_guard_without_object();
+      if (holds_) detail::throw_guard_holds();
       object_->mutex_.lock_shared();
       holds_ = true;
     }

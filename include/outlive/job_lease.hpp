@@ -5,6 +5,8 @@
 // once: nobody has to notice.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <atomic>

@@ -36,6 +36,8 @@
 // loaded, in constructors of static objects, do nothing.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <atomic>
 #include <stdexcept>
 #include <string_view>

@@ -1,6 +1,8 @@
 // live_stack: the stack of a thread of another process, now. Of liboutlive-crash.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <outlive/export.hpp>

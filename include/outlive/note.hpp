@@ -1,6 +1,8 @@
 // note: a breadcrumb of 64 bits that a thread leaves in its record of a segment, for whoever reports its death.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstdint>
 
 #include <outlive/export.hpp>

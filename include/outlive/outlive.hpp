@@ -1,6 +1,8 @@
 // All of outlive's headers.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>

@@ -5,6 +5,8 @@
 // from the segment where they are used. What is not known (a record that was overwritten, a damaged segment) is 0 or "unknown".
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <cstddef>

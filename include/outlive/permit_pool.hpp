@@ -22,6 +22,8 @@
 //   after the store that gives it back         the permit is free; a sleeper that was to be woken looks again within 250 ms
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>

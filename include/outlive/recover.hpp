@@ -5,6 +5,8 @@
 // recovery prompt, and it gives the thread records of the dead back.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <string>

@@ -15,6 +15,8 @@
 //   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair is the parent's.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstddef>
 #include <functional>
 #include <memory>

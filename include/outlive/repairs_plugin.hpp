@@ -14,6 +14,8 @@
 // anything, in its first thread. What it throws ends the command. The library stays loaded until the tool's end.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <string>
 #include <utility>
 #include <vector>

@@ -5,6 +5,8 @@
 // A supervisor, or a person with the outlive tool, decides on it: data is given up and built anew. lock() never does that by itself.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <functional>
 #include <type_traits>
 

@@ -28,6 +28,8 @@
 //   a notifier that cleared the bit, before waking   sleepers without a bit                    250 ms, then the waiters set it again
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>

@@ -29,6 +29,8 @@
 // An owner that died before it was inside, or after it had left, leaves nothing to repair, and no repair runs.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <chrono>

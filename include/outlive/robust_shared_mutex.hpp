@@ -34,6 +34,8 @@
 // Not seen: a supervisor tells of writers that hang, and not of readers, nor of a deadlock through one; segment_view counts the readers.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>

@@ -10,6 +10,8 @@
 // of this process has a record in it, even after the last segment object is gone (hazards A3 to A7).
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>

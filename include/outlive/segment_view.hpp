@@ -10,6 +10,8 @@
 // A view stays good after the segment's name was taken away. Invalid, and not detected in time: a file that is made shorter while it is looked at.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <cstddef>

@@ -12,6 +12,8 @@
 // size changes, too.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstddef>

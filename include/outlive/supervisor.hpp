@@ -17,6 +17,8 @@
 // Invalid: the use of one supervisor by two threads at once, and by a forked child.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <pthread.h>
 
 #include <chrono>

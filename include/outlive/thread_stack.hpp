@@ -1,6 +1,8 @@
 // thread_stack: what a thread's stack showed, the innermost frame first. Plain values: they stay right when the thread is gone.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -34,6 +34,8 @@
 // Dead letters keep their slots until somebody takes them: nobody need look, but a queue full of them takes no job any more.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>

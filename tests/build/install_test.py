@@ -69,6 +69,13 @@ def installed_files():
                   "\ninstalled, but not known here: " + " ".join(sorted(map(str, found - wanted))))
 
 
+def compile_consumer(source, output, *more, fails=False):
+    """Compile a program of the consumer's against the installed library; return what the compiler and the linker said."""
+    env = {"PKG_CONFIG_PATH": str(LIBDIR / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(DESTDIR)}
+    flags = shlex.split(run("pkg-config", "--cflags", "--libs", "outlive", env=env))
+    return run(*COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Werror", *more, CONSUMER / source, "-o", SCRATCH / output, *flags, fails=fails)
+
+
 def run_consumer(program, env=None):
     output = run(program, env=env)
     report.expect(output.split()[0] == VERSION, f"the program names version {output.strip()}, expected {VERSION}")
@@ -77,12 +84,29 @@ def run_consumer(program, env=None):
 def pkg_config():
     env = {"PKG_CONFIG_PATH": str(LIBDIR / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(DESTDIR)}
     report.expect(run("pkg-config", "--modversion", "outlive", env=env).strip() == VERSION, "another version in outlive.pc")
-    flags = shlex.split(run("pkg-config", "--cflags", "--libs", "outlive", env=env))
-    run(*COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Werror", CONSUMER / "main.cpp", "-o", SCRATCH / "by_pkg_config", *flags)
+    compile_consumer("main.cpp", "by_pkg_config")
     run_consumer(SCRATCH / "by_pkg_config", RUN_ENV)
 
 
-def cmake_configure(name, version, fails=False):
+def without_exceptions():
+    compile_consumer("no_exceptions.cpp", "no_exceptions", "-fno-exceptions")
+    run_consumer(SCRATCH / "no_exceptions", RUN_ENV)
+
+
+def other_layouts():
+    """Containers of another layout would link, and crash: the reference to a symbol named after the layout does not."""
+    discarding = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-O2"]
+    for flags, named in ((["-D_GLIBCXX_DEBUG"], "GLIBCXX_DEBUG"), (["-D_GLIBCXX_USE_CXX11_ABI=0"], "GLIBCXX_USE_CXX11_ABI_0"),
+                         (["-D_GLIBCXX_DEBUG", "-D_GLIBCXX_USE_CXX11_ABI=0"], "GLIBCXX_DEBUG_and_GLIBCXX_USE_CXX11_ABI_0")):
+        # The second program calls no function whose name has the layout in it.
+        for source, more in (("main.cpp", []), ("no_exceptions.cpp", []), ("no_exceptions.cpp", discarding)):
+            told = compile_consumer(source, "other_layout", *flags, *more, fails=True)
+            report.expect(f"outlive::detail::liboutlive_compiled_with_{named}'" in told, f"{flags}: the linker does not name the layout:\n{told}")
+    compile_consumer("main.cpp", "assertions", "-D_GLIBCXX_ASSERTIONS")  # changes no layout
+    run_consumer(SCRATCH / "assertions", RUN_ENV)
+
+
+def cmake_configure(name, wanted, components="", fails=False):
     return run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", SCRATCH / name, f"-DCMAKE_PREFIX_PATH={PREFIX}", f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}",
                f"-DWANTED_OUTLIVE={version}", fails=fails)
 
@@ -161,6 +185,8 @@ def changelog_names_the_version():
 sys.exit(report.run([
     ("install.files", installed_files),
     ("install.pkg_config", pkg_config),
+    ("install.without_exceptions", without_exceptions),
+    ("install.other_layouts_are_refused", other_layouts),
     ("install.cmake", cmake),
     ("install.cmake_refuses_other_versions", cmake_versions),
     ("install.meson_subproject", meson_subproject),

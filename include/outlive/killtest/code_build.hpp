@@ -4,6 +4,8 @@
 // their caller was built, by a default argument, and warn where it was not optimised.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 namespace outlive::killtest {
 
 enum class code_build { optimised, not_optimised };

@@ -9,6 +9,8 @@
 // function with guards, are no owner deaths: there the mutex is released, whatever it protects, and no repair is due.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

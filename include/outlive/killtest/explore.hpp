@@ -9,6 +9,8 @@
 // not seen: stores of other threads on behalf of the victim, and what is not in the segment (files, pipes).
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

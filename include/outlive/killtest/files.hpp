@@ -4,6 +4,8 @@
 // Throws: std::system_error, which names the file, when it cannot be written. Blocks: on the file system.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <span>
 #include <string>
 

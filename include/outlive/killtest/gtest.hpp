@@ -1,6 +1,8 @@
 // For GoogleTest: EXPECT_SURVIVES_KILLS(scenario) and the same with options.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <gtest/gtest.h>
 
 #include <outlive/killtest/explore.hpp>

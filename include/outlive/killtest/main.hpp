@@ -11,6 +11,8 @@
 //     --replay FILE         the heir alone, on the image of a crash state, in this process
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <vector>
 
 #include <outlive/export.hpp>

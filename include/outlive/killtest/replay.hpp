@@ -1,6 +1,8 @@
 // replay: lets an heir repair a crash state once more, from its image, in the calling process: where a debugger sees it.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstddef>
 #include <string>
 

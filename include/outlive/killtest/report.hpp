@@ -1,6 +1,8 @@
 // report: what explore() found. A plain value: assert on it, print it, write it to a file.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <iosfwd>

@@ -3,6 +3,8 @@
 // An example, whole, is in docs/examples/prove_a_repair.cpp.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <cstddef>
 #include <functional>
 #include <span>

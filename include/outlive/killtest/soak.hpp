@@ -7,6 +7,8 @@
 // recovered, and the invariant is asked.
 #pragma once
 
+#include <outlive/detail/requirements.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <iosfwd>
