@@ -16,11 +16,17 @@
 #include <exception>
 #include <system_error>
 
+#include <outlive/kill_point.hpp>
+
 namespace outlive::killtest::detail {
 
 namespace {
 
 constexpr int threw_code = 113;
+
+// A program that is linked to the kit is there to be killed. In this file, which every engine needs: the linker takes it out of a static
+// library, too.
+const bool kill_points_armed = outlive::detail::arm_kill_points_at_load();
 
 void write_failure(char* into, const char* text) noexcept {
   if (into == nullptr) return;

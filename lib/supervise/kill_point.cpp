@@ -9,7 +9,6 @@
 #include <string>
 
 #include "supervise/kill_plan.hpp"
-#include "sys/at_load.hpp"
 #include "sys/endings.hpp"
 #include "sys/process.hpp"
 
@@ -84,25 +83,20 @@ void seed_from_environment() {
   seed(value);
 }
 
-void arm_from_environment() {
+// nullptr: the environment names no points.
+std::unique_ptr<armed_plan> plan_of_environment() {
   const char* const text = environment("OUTLIVE_KILL");
-  if (text == nullptr) return;
-  try {
-    auto made = [&] {
-      try {
-        return std::make_unique<armed_plan>(armed_plan{kill_plan(text), nullptr});
-      } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument(std::string("OUTLIVE_KILL: ") + error.what());
-      }
-    }();
-    if (made->plan.is_random()) seed_from_environment();
-    arm(std::move(made));
-  } catch (const std::invalid_argument& error) {
-    tell(std::string(error.what()) + "; no kill point is armed");
-  }
+  if (text == nullptr) return nullptr;
+  auto made = [&] {
+    try {
+      return std::make_unique<armed_plan>(armed_plan{kill_plan(text), nullptr});
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(std::string("OUTLIVE_KILL: ") + error.what());
+    }
+  }();
+  if (made->plan.is_random()) seed_from_environment();
+  return made;
 }
-
-const made_at_load at_load(&arm_from_environment);
 
 // A line without allocation; what does not fit is cut.
 class line {
@@ -162,7 +156,20 @@ void reach_kill_point(const char* name) {
   if (const kill_step* const step = now->plan.step_at(name, &draw)) act(*step, name);
 }
 
+bool arm_kill_points_at_load() noexcept {
+  try {
+    arm_kill_points();
+  } catch (const std::invalid_argument& error) {  // nobody is there to catch it
+    tell(std::string(error.what()) + "; no kill point is armed");
+  }
+  return true;
+}
+
 }  // namespace detail
+
+void arm_kill_points() {
+  if (auto made = detail::plan_of_environment()) detail::arm(std::move(made));
+}
 
 void arm_kill_points(std::string_view text) {
   using namespace detail;

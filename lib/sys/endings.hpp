@@ -6,6 +6,7 @@
 
 namespace outlive::detail {
 
+// By SIGKILL; as process 1 of a PID namespace by a trap.
 [[noreturn]] void kill_this_process() noexcept;
 // A real fault: the program's own handler, if there is one, sees what it would see of a wild pointer. Returns if that handler has mended it.
 void store_to_null() noexcept;

@@ -1,13 +1,17 @@
 // OUTLIVE_KILL_POINT: what each action does to a real process, and to whoever waits for what it held.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -15,12 +19,14 @@
 
 #include "process/accounts.hpp"
 #include "support/death.hpp"
+#include "support/namespaces.hpp"
 
 namespace outlive::testing {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // A process that goes through the point so often, and exits with 0 if it comes to the end.
 exit_status run(const std::string& armed, int visits = 1) {
@@ -64,6 +70,28 @@ TEST(kill_point, a_process_that_is_killed_at_a_point_inside_leaves_a_repair_to_i
   EXPECT_TRUE(x.recovered());
   EXPECT_TRUE(x->whole());
   EXPECT_EQ(all.repairs(), 1U);
+}
+
+TEST(kill_point, process_1_of_a_pid_namespace_ends_by_a_trap) {
+  if (const auto why = pid_namespace_unavailable()) GTEST_SKIP() << *why;
+  child outer("outer", [](agent&) {
+    restore_fatal_signals();
+    ::signal(SIGILL, SIG_IGN);  // as a program might have left it
+    ASSERT_EQ(::unshare(CLONE_NEWPID), 0);
+    const pid_t first = ::fork();
+    if (first == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::alarm(20);
+      arm_kill_points("here=kill");
+      OUTLIVE_KILL_POINT("here");
+      ::_exit(7);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(first, &status, 0), first);
+    ASSERT_TRUE(WIFSIGNALED(status)) << status;
+    EXPECT_THAT(WTERMSIG(status), ::testing::AnyOf(SIGILL, SIGTRAP));
+  });
+  outer.expect_exit();
 }
 
 TEST(kill_point, throw_throws_an_error_that_names_the_point) {
@@ -157,7 +185,13 @@ TEST(kill_point, a_malformed_text_changes_nothing_of_what_is_armed) {
 
 // Run by the cases below, in another process.
 TEST(kill_point, from_the_environment) {
-  if (::getenv("OUTLIVE_TEST_VISITS") == nullptr) return;
+  const char* const asked = ::getenv("OUTLIVE_TEST_ARMED_BY");
+  if (asked == nullptr) return;
+  try {
+    if (std::string_view(asked) == "a call") arm_kill_points();
+  } catch (const std::invalid_argument& error) {
+    std::fprintf(stderr, "threw: %s\n", error.what());
+  }
   std::fprintf(stderr, "visits:%s\n", draws(16).c_str());
 }
 
@@ -166,14 +200,14 @@ struct started {
   std::string told;
 };
 
-started start(const char* armed, const char* seed = nullptr) {
+started start(const char* armed, const char* seed = nullptr, const char* by = "a call") {
   int ends[2];
   EXPECT_EQ(::pipe(ends), 0);
   child other("other", [&](agent&) {
     restore_fatal_signals();
     ::dup2(ends[1], STDERR_FILENO);
     ::setenv("OUTLIVE_KILL", armed, 1);
-    ::setenv("OUTLIVE_TEST_VISITS", "16", 1);
+    ::setenv("OUTLIVE_TEST_ARMED_BY", by, 1);
     ::unsetenv("OUTLIVE_KILL_SEED");
     if (seed != nullptr) ::setenv("OUTLIVE_KILL_SEED", seed, 1);
     ::execl("/proc/self/exe", "kill_point_kill_test", "--gtest_filter=kill_point.from_the_environment", nullptr);
@@ -187,18 +221,33 @@ started start(const char* armed, const char* seed = nullptr) {
   return made;
 }
 
-TEST(kill_point, the_environment_arms_a_program_that_knows_nothing_of_it) {
+TEST(kill_point, the_environment_arms_a_program_that_asks_for_it) {
   EXPECT_TRUE(start("here=3*off->kill").ended.killed_by(SIGKILL));
   const started other = start("here=3*off->exit(9)");
   EXPECT_TRUE(other.ended.exited_with(9));
   EXPECT_EQ(other.told, "");
 }
 
-TEST(kill_point, a_malformed_environment_is_told_and_arms_nothing) {
+TEST(kill_point, the_environment_has_no_effect_on_a_program_that_does_not_ask) {
+  for (const char* const armed : {"here=kill", "here=bang", "here=50%throw"}) {
+    const started found = start(armed, nullptr, "nobody");
+    EXPECT_TRUE(found.ended.exited_with(0)) << found.ended.describe();
+    EXPECT_THAT(found.told, AllOf(HasSubstr("visits:................"), Not(HasSubstr("OUTLIVE_KILL"))));
+  }
+}
+
+TEST(kill_point, a_malformed_environment_is_thrown_and_arms_nothing) {
   const started found = start("here=kill;there=bang");
   EXPECT_TRUE(found.ended.exited_with(0)) << found.ended.describe();
-  EXPECT_THAT(found.told, AllOf(HasSubstr("outlive: OUTLIVE_KILL: \"here=kill;there=bang\", column 17: found \"bang\", expected one of off"),
-                                HasSubstr("no kill point is armed"), HasSubstr("visits:................")));
+  EXPECT_THAT(found.told, AllOf(HasSubstr("threw: OUTLIVE_KILL: \"here=kill;there=bang\", column 17: found \"bang\", expected one of off"),
+                                HasSubstr("visits:................")));
+}
+
+TEST(kill_point, no_variable_leaves_what_is_armed) {
+  ::unsetenv("OUTLIVE_KILL");
+  arm_kill_points("here=throw");
+  arm_kill_points();
+  EXPECT_EQ(draws(1), "x");
 }
 
 TEST(kill_point, a_seed_that_is_not_given_is_said_and_can_be_given) {
