@@ -71,10 +71,10 @@ const std::vector<std::string>& all_failures() {
   return names;
 }
 
-void run_operations(int fd, const std::vector<std::uint64_t>& accounts, const std::vector<std::string>& names, void (*begins)(std::size_t)) {
+void run_operations(int fd, const expectations& expected, const std::vector<std::string>& names, void (*begins)(std::size_t)) {
   std::unique_ptr<visitor> on;
   try {
-    on = std::make_unique<visitor>(fd, accounts);
+    on = std::make_unique<visitor>(fd, expected);
   } catch (const std::system_error& error) {
     if (!is_documented(error.code())) throw wrong{"open throws " + describe(error)};
     return;

@@ -17,8 +17,10 @@ const std::vector<std::string>& all_operations();
 // Operations that fail, each in its own way: what the fuzzer must find.
 const std::vector<std::string>& all_failures();
 
-// Opens the segment behind the descriptor, which has accounts at these offsets, and does these. `begins` is called with the number of each.
+class expectations;
+
+// Opens the segment behind the descriptor, and does these. `begins` is called with the number of each.
 // Throws wrong. An error of outlive is well.
-void run_operations(int fd, const std::vector<std::uint64_t>& accounts, const std::vector<std::string>& acts, void (*begins)(std::size_t));
+void run_operations(int fd, const expectations& expected, const std::vector<std::string>& acts, void (*begins)(std::size_t));
 
 }  // namespace outlive::fuzz

@@ -21,7 +21,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "fuzz/objects.hpp"
+#include "fuzz/expectations.hpp"
 #include "fuzz/operations.hpp"
 #include "sys/native_mutex.hpp"
 
@@ -91,15 +91,6 @@ void limit_itself() {
 void silence() {
   const int none = ::open("/dev/null", O_WRONLY);
   ::dup2(none, STDERR_FILENO);
-}
-
-// Where accounts lie, from the segment's base.
-std::vector<std::uint64_t> accounts_in(const world::place& place) {
-  std::vector<std::uint64_t> found;
-  for (const char* name : account_names) {
-    if (const auto at = place.fields.offset_of(name)) found.push_back(*at);
-  }
-  return found;
 }
 
 // A word of an internal lock that names a living participant's thread is believed, as docs/limits.md says: one waits for that thread. It would be a
@@ -179,11 +170,12 @@ void trial::prepare_file(const fuzz_case& what, sheet& on) {
 
 void trial::run_in_child(const fuzz_case& what, sheet& on) {
   try {
+    const world::place& place = world_.at(what.scene);
     prepare_file(what, on);
     silence();
     limit_itself();
     tell_stacks();
-    run_operations(on.file, accounts_in(world_.at(what.scene)), what.acts, [](std::size_t step) { the_board->step = step; });
+    run_operations(on.file, expectations(what, place.of, place.fields), what.acts, [](std::size_t step) { the_board->step = step; });
   } catch (const wrong& found) {
     std::snprintf(the_board->failure, sizeof the_board->failure, "%s", found.what.c_str());
     ::_exit(1);
