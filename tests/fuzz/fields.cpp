@@ -211,8 +211,7 @@ void field_table::add_deaths() {
     const std::string name = numbered("death", i);
     const std::uint64_t at = scene_.layout().deaths + i * sizeof(death_entry);
     FUZZ_FIELD(name, at, death_entry, number);
-    FUZZ_FIELD(name, at, death_entry, outcome);
-    FUZZ_FIELD(name, at, death_entry, repair_ns);
+    FUZZ_FIELD(name, at, death_entry, result);
     FUZZ_FIELD(name, at, death_entry, death.when_ns);
     FUZZ_FIELD(name, at, death_entry, death.lock_offset);
     FUZZ_FIELD(name, at, death_entry, death.lock_class);
