@@ -71,6 +71,7 @@ template <class T, class... Args>
 class segment {
  public:
   // Makes a segment. Requires: `name` has 1 to 200 bytes and no slash.
+  // Blocks: while another makes a segment of that name; its death ends that, and so do 30 seconds.
   // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), std::errc::invalid_argument for an
   //   option out of its range, no_membarrier where options.readers asks for it, the system's errors. Nothing is left behind on an error, nor by a death at any time.
   [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});

@@ -2,7 +2,8 @@
 //
 // A process has one mapping of a segment (found by device and inode), and it never moves. It is owned by the handles that users have
 // and by each thread with a record in it, so that it stays while a liveness mutex in it is held: glibc's robust list runs
-// through those (hazards A3 to A7). A thread that ends while it holds a lock never lets go of it: the kernel's walk is still to come.
+// through those (hazards A3 to A7). For a thread that ends while it holds a lock it stays until
+// that thread is gone: the kernel's walk is still to come.
 #pragma once
 
 #include <atomic>
@@ -27,6 +28,7 @@ class mapping : public std::enable_shared_from_this<mapping> {
   [[nodiscard]] const region_layout& layout() const noexcept { return layout_; }
   [[nodiscard]] char* base() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size() const noexcept { return constants_.total_size; }
+  [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
   [[nodiscard]] int fd() const noexcept { return file_.get(); }
   [[nodiscard]] std::string describe() const;  // for messages: segment "NAME"
 

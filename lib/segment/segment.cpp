@@ -10,6 +10,7 @@
 #include "segment/hash.hpp"
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
+#include "segment/named_file.hpp"
 #include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
 
@@ -53,23 +54,42 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
   }
 }
 
-// Empty when the name is taken.
-std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
-  segment_constants constants = make_constants(name, options);
+// A whole segment, whose file has no name yet: whatever fails until it has leaves nothing behind.
+std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_options& options, segment_constants& constants) {
   try {
     file_descriptor file = shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
-    auto made = mapping_table::map(std::move(file), constants);
-    // Last: whatever fails before leaves no name behind.
-    if (!shared_memory::link(made->fd(), segment_path(name))) return {};
-    return made;
+    return mapping_table::map(std::move(file), constants);
   } catch (const std::system_error& error) {
     rethrow_creation(error, quoted_segment(name), constants.total_size);
   }
 }
 
+// Gives it its name, by `how`, which may find that the name is taken.
+bool give_name(const mapping& made, std::string_view name, bool (*how)(int fd, std::string_view name)) {
+  try {
+    return how(made.fd(), name);
+  } catch (const std::system_error& error) {
+    rethrow_creation(error, quoted_segment(name), made.size());
+  }
+}
+
+// Empty when the name is taken. While another makes the file of that name, this one waits: it would
+// reserve a second whole file, for which there may be no room.
+std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
+  segment_constants constants = make_constants(name, options);
+  named_file::remove_left_over(name);
+  const auto is_taken = [name] { return named_file::look(name).has_value(); };
+  const named_file::turn turn(name, is_taken);
+  if (is_taken()) return {};  // by the one before, perhaps
+  auto made = make_nameless(name, options, constants);
+  const auto link = [](int fd, std::string_view as) { return shared_memory::link(fd, segment_path(as)); };
+  return give_name(*made, name, link) ? made : nullptr;
+}
+
 std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options, asks asked) {
+  named_file::remove_left_over(name);
   file_descriptor file;
   try {
     file = shared_memory::open(segment_path(name));
@@ -133,6 +153,7 @@ segment segment::from_fd(int fd, const segment_options& options) {
 
 bool segment::unlink(std::string_view name) {
   check_segment_name(name);
+  named_file::remove_left_over(name);
   return shared_memory::unlink(segment_path(name));
 }
 

@@ -42,6 +42,11 @@ file_descriptor open_with(const std::string& path, int access) {
   return file;
 }
 
+shared_memory::file_info info_of(const struct stat& info) noexcept {
+  return {info.st_dev,           info.st_ino,  static_cast<std::uint64_t>(info.st_size), info.st_uid, static_cast<unsigned>(info.st_mode & 0777),
+          S_ISREG(info.st_mode), info.st_nlink};
+}
+
 void* map_with(int fd, std::uint64_t size, int access) {
   void* const base = ::mmap(nullptr, size, access, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) fail(errno, "mapping " + std::to_string(size) + " bytes");
@@ -105,11 +110,21 @@ bool unlink(const std::string& path) {
   fail(errno, path);
 }
 
+void rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail(errno, to);
+}
+
 file_info inspect(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) fail(errno, "fstat");
-  return {info.st_dev,           info.st_ino,  static_cast<std::uint64_t>(info.st_size), info.st_uid, static_cast<unsigned>(info.st_mode & 0777),
-          S_ISREG(info.st_mode), info.st_nlink};
+  return info_of(info);
+}
+
+std::optional<file_info> inspect_path(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) return info_of(info);
+  if (errno == ENOENT) return std::nullopt;
+  fail(errno, path);
 }
 
 bool is_memfd(int fd) noexcept {

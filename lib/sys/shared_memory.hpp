@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -50,8 +51,12 @@ file_descriptor open_to_read(const std::string& path);
 file_descriptor duplicate(int fd);
 // False when there was none. Throws std::system_error.
 bool unlink(const std::string& path);
+// In one step: `to` leads to the one file or to the other. Throws.
+void rename(const std::string& from, const std::string& to);
 
 file_info inspect(int fd);
+// Of what lies there now, be it a file of ours or not; nothing when there is none. Throws.
+std::optional<file_info> inspect_path(const std::string& path);
 // Whether the file is a memfd that cannot shrink: reachable by no path, so that its mode says nothing.
 bool is_memfd(int fd) noexcept;
 // Reads from the start of the file; returns the bytes read. Throws std::system_error.

@@ -78,6 +78,13 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
   _exit(parent.failed() ? child::failed_exit_code : 0);
 }
 
+std::optional<std::string> mount_own_shm(const char* mount_options) {
+  if (::unshare(CLONE_NEWNS) != 0) return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::string("private mounts: ") + std::strerror(errno);
+  if (::mount("none", "/dev/shm", "tmpfs", 0, mount_options) != 0) return std::string("mounting a tmpfs: ") + std::strerror(errno);
+  return std::nullopt;
+}
+
 void hide_processes_of_others(uid_t become) {
   check(unshare(CLONE_NEWNS) == 0, "unshare(CLONE_NEWNS)");
   check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "making the mounts private");

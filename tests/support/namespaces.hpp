@@ -22,6 +22,9 @@ std::optional<std::string> hidepid_unavailable();
 /// one only waits: it could not be killed from inside of the namespace, not even by itself.
 [[noreturn]] void run_in_pid_namespace(agent& parent, const std::function<void()>& body);
 
+/// Gives the calling process a /dev/shm of its own, with these options of tmpfs. Returns: why it cannot.
+std::optional<std::string> mount_own_shm(const char* mount_options);
+
 /// From now on the process is this user and sees, in a mount namespace of its own, no other user's processes in /proc.
 void hide_processes_of_others(uid_t become);
 

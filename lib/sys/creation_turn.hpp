@@ -1,0 +1,30 @@
+// Who makes the file of a name: one at a time, so that others need no room for a whole file of their own only to find the name taken.
+//
+// The turn is a lock on the folder, of one byte that stands for the name: there is no file that a death could leave behind, and the kernel lets go
+// of it when its holder dies. It only saves room and work. That a name appears once and complete is link()'s doing, so whoever cannot have
+// the turn (the folder may be locked by anybody who may read it) goes on without it in the end.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sys/shared_memory.hpp"
+
+namespace outlive::detail {
+
+class creation_turn {
+ public:
+  creation_turn(const std::string& folder, std::uint64_t name_hash) noexcept;
+  creation_turn(const creation_turn&) = delete;
+  creation_turn& operator=(const creation_turn&) = delete;
+  ~creation_turn();
+  // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all nobody waits: true.
+  [[nodiscard]] bool try_take() noexcept;
+
+ private:
+  file_descriptor folder_;
+  std::int64_t byte_;
+  bool taken_ = false;
+};
+
+}  // namespace outlive::detail

@@ -1,0 +1,132 @@
+// Several processes make a segment of one name at the same time: one makes it, the others wait for it and need no room of their own.
+#include <outlive/segment.hpp>
+
+#include <sys/syscall.h>
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "segment/hash.hpp"
+#include "segment/segment_name.hpp"
+#include "support/namespaces.hpp"
+#include "sys/creation_turn.hpp"
+#include "sys/shared_memory.hpp"
+#include "unit/segment_fixture.hpp"
+
+namespace outlive::testing {
+namespace {
+
+using detail::creation_turn;
+using detail::hash_text;
+using detail::segment_folder;
+
+constexpr int processes = 8;
+constexpr std::size_t large = std::size_t{8} << 20;
+constexpr char room_for_one[] = "size=12m";
+
+segment_options large_one() {
+  segment_options options = few_of_everything();
+  options.size = large;
+  options.participants = processes + 1;
+  return options;
+}
+
+// Each case is a process of its own, so that it may change its mounts.
+#define REQUIRE_SHM(mount_options) \
+  if (const auto why = mount_own_shm(mount_options)) GTEST_SKIP() << *why
+
+/// Waits until the process naps, as one that waits for its turn does.
+void await_nap(const child& process) {
+  const deadline end(default_timeout());
+  while (!end.passed() && !process.ended()) {
+    long call = -1;
+    std::ifstream("/proc/" + std::to_string(process.pid()) + "/syscall") >> call;
+    if (call == SYS_clock_nanosleep) return;
+    sched_yield();
+  }
+  ADD_FAILURE() << process.name() << " does not wait";
+}
+
+TEST(segment_creators, several_at_once_need_room_for_one) {
+  REQUIRE_SHM(room_for_one);
+  constexpr int rounds = 10;
+  std::vector<std::unique_ptr<test_name>> names;
+  for (int i = 0; i <= rounds; ++i) names.push_back(std::make_unique<test_name>());
+  shared_value<int> started;
+  shared_value<int> finished;
+  std::vector<std::unique_ptr<child>> all;
+  for (int i = 0; i < processes; ++i) {
+    all.push_back(std::make_unique<child>("creator " + std::to_string(i), [&](agent&) {
+      for (int round = 1; round <= rounds; ++round) {
+        if (!started.wait_at_least(round)) throw timed_out("the start of a round");
+        EXPECT_EQ(segment::open_or_create(*names[static_cast<std::size_t>(round)], large_one()).options().size, large);
+        finished.add();
+      }
+    }));
+  }
+  for (int round = 1; round <= rounds; ++round) {
+    started.store(round);
+    ASSERT_TRUE(finished.wait_at_least(round * processes)) << "round " << round;
+    EXPECT_TRUE(segment::unlink(*names[static_cast<std::size_t>(round)]));
+  }
+  for (auto& each : all) each->expect_exit();
+}
+
+TEST(segment_creators, who_waits_for_a_creator_makes_the_segment_when_that_is_killed) {
+  REQUIRE_SHM(room_for_one);
+  const test_name name;
+  child creator("creator", [&](agent& parent) {
+    creation_turn turn(segment_folder, hash_text(std::string(name)));
+    ASSERT_TRUE(turn.try_take());
+    const auto file = detail::shared_memory::create_unnamed(segment_folder, large, 0600);
+    parent.tell("half way");
+    parent.pause_forever();
+  });
+  creator.wait_for("half way");
+  child waiter("waiter", [&](agent& parent) {
+    const segment made = segment::open_or_create(name, large_one());
+    parent.tell("made");
+    EXPECT_EQ(made.options().size, large);
+  });
+  await_nap(waiter);
+  creator.kill();
+  creator.expect_killed();
+  waiter.wait_for("made");
+  waiter.expect_exit();
+  EXPECT_EQ(segment::open(name).options().size, large);
+}
+
+TEST(segment_creators, create_of_a_name_that_is_taken_needs_no_room) {
+  REQUIRE_SHM(room_for_one);
+  const test_name name;
+  const segment made = segment::create(name, large_one());
+  expect_error(errc::already_exists, {name.quoted()}, [&] { (void)segment::create(name, large_one()); });
+}
+
+TEST(segment_creators, a_turn_is_one_names_and_goes_to_one) {
+  creation_turn mine(segment_folder, hash_text("one"));
+  creation_turn other(segment_folder, hash_text("one"));
+  creation_turn elsewhere(segment_folder, hash_text("another"));
+  EXPECT_TRUE(mine.try_take());
+  EXPECT_FALSE(other.try_take());
+  EXPECT_TRUE(elsewhere.try_take());
+}
+
+TEST(segment_creators, a_forked_child_does_not_keep_the_turn) {
+  auto turn = std::make_unique<creation_turn>(segment_folder, hash_text("one"));
+  ASSERT_TRUE(turn->try_take());
+  child other("other", [](agent& parent) {
+    parent.tell("there");
+    parent.pause_forever();
+  });
+  other.wait_for("there");
+  turn.reset();
+  EXPECT_TRUE(creation_turn(segment_folder, hash_text("one")).try_take());
+}
+
+}  // namespace
+}  // namespace outlive::testing
