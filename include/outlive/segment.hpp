@@ -154,6 +154,10 @@ class segment {
 
   // Returns: the name given at creation; empty for an anonymous segment.
   [[nodiscard]] OUTLIVE_API std::string name() const;
+  // Returns: whether its name still leads to it. False: somebody took the name away, or put another
+  //   segment in its place, so that whoever opens the name gets another one. Always false for an anonymous segment.
+  // After fork: works in the child. Blocks: never; one system call. Errors: the system's.
+  [[nodiscard]] OUTLIVE_API bool has_name() const;
   // Returns: the options that it was made with; size is rounded up to pages, expected_owner is the default.
   [[nodiscard]] OUTLIVE_API segment_options options() const;
   // Returns: a file descriptor of the segment, which stays the segment's; it is closed on exec.

@@ -123,7 +123,7 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API segment_options options() const;
   [[nodiscard]] OUTLIVE_API std::size_t size_bytes() const noexcept;
 
-  // Returns: whether the segment still has a name, so that others can open it. An anonymous one never has.
+  // As segment::has_name().
   [[nodiscard]] OUTLIVE_API bool has_name() const;
   // Returns: which user the file belongs to.
   [[nodiscard]] OUTLIVE_API std::uint32_t owner() const;

@@ -133,6 +133,15 @@ struct deadlock {
 // "deadlock of 2 threads: pid 11 tid 11 (a) waits for "x" of class "c", held by pid 12 tid 12 (b), which waits for ...", for messages and logs.
 [[nodiscard]] OUTLIVE_API std::string to_string(const deadlock& found);
 
+// The watched segment's name does not lead to it any more: whoever opens the name gets another segment, or
+// makes one, and excludes nobody who uses this one.
+struct lost_name {
+  std::string name;
+  bool replaced = false;  // another file lies under the name
+};
+// "segment "bank": its name leads to another segment now", for messages and logs.
+[[nodiscard]] OUTLIVE_API std::string to_string(const lost_name& lost);
+
 namespace detail {
 class supervision;
 }
@@ -163,6 +172,10 @@ class supervisor {
 
   // Threads wait for each other: found by two sweeps between which none of them got on, and told once. Cycles over mutexes of this segment only.
   OUTLIVE_API void on_deadlock(std::function<void(const deadlock&)> callback);
+
+  // The segment's name was taken away, or another segment put in its place: told once, by the first dispatch() after it. Never of an
+  // anonymous segment.
+  OUTLIVE_API void on_name_lost(std::function<void(const lost_name&)> callback);
 
   // Something failed that does not end the supervision: a descriptor of a process is not to be had (it is then looked at in each sweep), a recovery
   // could not begin (it is tried again in the next sweep). Told once for each process. Without a callback dispatch() throws it.

@@ -165,6 +165,10 @@ std::string segment::name() const {
   return mapping_->constants().name;
 }
 
+bool segment::has_name() const {
+  return named_file::leads_to(mapping_->constants(), mapping_->device());
+}
+
 segment_options segment::options() const {
   return options_of(mapping_->constants());
 }

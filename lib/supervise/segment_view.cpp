@@ -8,6 +8,7 @@
 #include "segment/failure.hpp"
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
+#include "segment/named_file.hpp"
 #include "segment/segment_access.hpp"
 #include "segment/segment_name.hpp"
 #include "supervise/view_locks.hpp"
@@ -86,7 +87,7 @@ std::size_t segment_view::size_bytes() const noexcept {
 }
 
 bool segment_view::has_name() const {
-  return where_->constants().name[0] != 0 && shared_memory::inspect(where_->fd()).links > 0;
+  return named_file::leads_to(where_->constants(), where_->device());
 }
 
 std::uint32_t segment_view::owner() const {

@@ -7,6 +7,7 @@
 
 #include <outlive/error.hpp>
 
+#include "segment/named_file.hpp"
 #include "segment/segment_access.hpp"
 
 namespace outlive::detail {
@@ -40,7 +41,8 @@ supervision::supervision(const segment& where, const supervisor_options& options
       timer_(options.sweep),
       processes_(*where_, events_, [this](const std::system_error& error) { complain(error); }),
       records_(*where_),
-      holds_(*where_) {
+      holds_(*where_),
+      name_lost_(where_->constants().name[0] == 0) {
   events_.add(timer_.fd(), timer_key);
   events_.add(kick_.fd(), kick_key);
   watch_for_changes();
@@ -73,6 +75,7 @@ void supervision::dispatch() {
       bury(key);
   }
   if (changed || due) look();
+  if (changed || due) look_at_name();
   if (due) sweep();
   deliver();
 }
@@ -93,6 +96,16 @@ void supervision::sweep() {
   for (const pid_t pid : records_.find_deaths()) bury_threads(pid);
   first_sweep_ = false;
   if (on_hung || on_deadlock) look_at_holds();
+}
+
+void supervision::look_at_name() {
+  if (name_lost_ || !on_name_lost) return;
+  told_if_it_fails("looking where its name leads", [&] {
+    if (named_file::leads_to(where_->constants(), where_->device())) return;
+    lost_name lost{where_->constants().name, named_file::look(where_->constants().name).has_value()};
+    name_lost_ = true;
+    queue([this, lost = std::move(lost)] { on_name_lost(lost); });
+  });
 }
 
 // ---- telling ----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class supervision {
   std::function<void(const hung_owner&)> on_hung;
   std::chrono::nanoseconds hung_threshold{};
   std::function<void(const deadlock&)> on_deadlock;
+  std::function<void(const lost_name&)> on_name_lost;
   std::function<void(const std::system_error&)> on_error;
 
   [[nodiscard]] int fd() const noexcept { return events_.fd(); }
@@ -63,6 +64,7 @@ class supervision {
   std::shared_ptr<const participant_death> queue_death(participant_death&& death);
 
   void look_at_holds();
+  void look_at_name();
 
   segment segment_;  // keeps it open
   std::shared_ptr<mapping> where_;
@@ -77,6 +79,7 @@ class supervision {
   std::map<pid_t, recovery> half_recovered_;
   std::deque<std::function<void()>> to_tell_;
   std::vector<std::string> failing_;  // what was told to have failed, and has not succeeded since
+  bool name_lost_ = false;            // and told, or there never was one
   bool begun_ = false;                // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };

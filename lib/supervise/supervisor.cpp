@@ -21,6 +21,10 @@ void supervisor::on_error(std::function<void(const std::system_error&)> callback
   impl_->on_error = std::move(callback);
 }
 
+void supervisor::on_name_lost(std::function<void(const lost_name&)> callback) {
+  impl_->on_name_lost = std::move(callback);
+}
+
 void supervisor::on_hung(std::chrono::milliseconds threshold, std::function<void(const hung_owner&)> callback) {
   if (threshold.count() <= 0) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),

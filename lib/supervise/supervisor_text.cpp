@@ -71,4 +71,9 @@ std::string_view to_string(thread_condition condition) noexcept {
   return "unknown";
 }
 
+std::string to_string(const lost_name& lost) {
+  return "segment \"" + lost.name + "\": its name " + (lost.replaced ? "leads to another segment now" : "was taken away") +
+         ": who opens it does not get this one";
+}
+
 }  // namespace outlive

@@ -6,7 +6,7 @@ import sys
 import report
 from shelves import WRONG_USAGE, rows, tool
 
-CHECKS = ["kernel", "C library", "robust list", "killed holder", "/dev/shm", "ptrace scope", "core dumps", "hidepid", "PID namespace", "cgroup freezer"]
+CHECKS = ["kernel", "C library", "robust list", "killed holder", "/dev/shm", "ptrace scope", "core dumps", "hidepid", "PID namespace", "cgroup freezer", "RemoveIPC"]
 
 
 def every_check_has_a_verdict_and_a_meaning():

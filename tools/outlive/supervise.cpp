@@ -111,6 +111,7 @@ outlive::supervisor_options options_for(const supervise_settings& wanted) {
 void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted) {
   watch.on_death([](const outlive::participant_death& death) { supervise::log(death); });
   watch.on_deadlock([](const outlive::deadlock& found) { supervise::log(found); });
+  watch.on_name_lost([](const outlive::lost_name& lost) { supervise::log(lost); });
   watch.on_error([](const std::system_error& error) { fmt::print(stderr, "outlive supervise: {}\n", printable(error.what())); });
   if (wanted.hung.count() == 0) return;
   watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung), [](const outlive::hung_owner& owner) { supervise::log(owner); });

@@ -26,6 +26,8 @@ struct finding {
 [[nodiscard]] finding process_visibility();
 [[nodiscard]] finding pid_namespace();
 [[nodiscard]] finding freezer();
+// logind removes what a user has in /dev/shm when the user's last session ends.
+[[nodiscard]] finding remove_ipc();
 
 [[nodiscard]] std::vector<finding> all_findings();
 

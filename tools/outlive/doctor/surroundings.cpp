@@ -3,8 +3,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
+#include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -29,6 +35,17 @@ std::string options_of_proc() {
     if (words >> device >> place >> type >> options && place == "/proc") return options;
   }
   return {};
+}
+
+// The last value that the file gives RemoveIPC; `before` where it gives none.
+std::string remove_ipc_in(const std::filesystem::path& path, std::string before) {
+  constexpr std::string_view key = "RemoveIPC=";
+  std::ifstream file(path);
+  for (std::string text; std::getline(file, text);) {
+    text.erase(std::remove_if(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c) != 0; }), text.end());
+    if (text.starts_with(key)) before = text.substr(key.size());
+  }
+  return before;
 }
 
 }  // namespace
@@ -96,9 +113,27 @@ finding freezer() {
   return {"cgroup freezer", verdict::ok, "version 2, or none", "SIGKILL takes effect in a frozen process, too; until then it keeps its mutexes."};
 }
 
+finding remove_ipc() {
+  const std::string check = "RemoveIPC";
+  if (::access("/run/systemd/users", F_OK) != 0) return {check, verdict::ok, "no logind", "Nobody removes segments but their users."};
+  // As systemd reads them: the file, then the parts of it by their names, of which one in /etc hides one of the same name elsewhere.
+  std::map<std::string, std::filesystem::path> parts;
+  for (const char* folder : {"/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"}) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+      if (entry.path().extension() == ".conf") parts[entry.path().filename()] = entry.path();
+    }
+  }
+  std::string value = remove_ipc_in("/etc/systemd/logind.conf", "yes");
+  for (const auto& [name, path] : parts) value = remove_ipc_in(path, value);
+  if (value == "no" || value == "false" || value == "0" || value == "off") return {check, verdict::ok, value, "logind leaves segments alone."};
+  return {check, verdict::warn, value,
+          "logind removes the segments of a user (not of system users) when the last session ends, though processes use them: RemoveIPC=no."};
+}
+
 std::vector<finding> all_findings() {
-  return {kernel(),  c_library(),  robust_list(),        killed_holder(), shared_memory_space(),
-          tracing(), core_dumps(), process_visibility(), pid_namespace(), freezer()};
+  return {kernel(),     c_library(),          robust_list(),   killed_holder(), shared_memory_space(), tracing(),
+          core_dumps(), process_visibility(), pid_namespace(), freezer(),       remove_ipc()};
 }
 
 }  // namespace doctor

@@ -70,4 +70,8 @@ void log(const outlive::deadlock& found) {
   write_result(text);
 }
 
+void log(const outlive::lost_name& lost) {
+  write_result(line(0, to_string(lost)));
+}
+
 }  // namespace supervise

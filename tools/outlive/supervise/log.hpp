@@ -8,5 +8,6 @@ namespace supervise {
 void log(const outlive::participant_death& death);
 void log(const outlive::hung_owner& owner);
 void log(const outlive::deadlock& found);
+void log(const outlive::lost_name& lost);
 
 }  // namespace supervise
