@@ -89,6 +89,22 @@ class segment {
   //   and open(), without not_found and already_exists.
   [[nodiscard]] OUTLIVE_API static segment open_or_create(std::string_view name, const segment_options& options = {});
 
+  using filling = std::function<void(segment& made)>;
+
+  // Makes a segment, calls fill(made), and puts it in the place of whatever the name leads to, even of a segment that
+  // open() refuses: at each instant the name leads to the old one or to the new one. Who has the old
+  // one open goes on with it, and sees by has_name() that it is the old one. Without an old one: as create().
+  // What `fill` throws is thrown on, and the name leads where it led. It must not make or replace a segment of this name.
+  // Blocks: as create(). After fork: works in the child.
+  // On death, in `fill` too: the name leads to the old one or to the new one. A second name that a death can leave,
+  //   /dev/shm/.outlive-next.NAME, goes with the next open() or creation of a segment of that name, or unlink().
+  // Errors: those of create(), without already_exists; wrong_owner and damaged (not a regular file) for what lies there; in_use when
+  //   another process has been making one of that name for 30 seconds. Then the name leads where it led.
+  [[nodiscard]] OUTLIVE_API static segment replace(std::string_view name, const segment_options& options = {}, const filling& fill = nullptr);
+  // The same, if its name still leads to `old`; if not, open_or_create(name, options). So of several that find `old` to be of no use, one
+  // replaces it, and the others get the new one. Errors: those of both; invalid_name where `old` is anonymous.
+  [[nodiscard]] OUTLIVE_API static segment replace(const segment& old, const segment_options& options = {}, const filling& fill = nullptr);
+
   // Makes a segment without a name, for processes that inherit it over fork, or get its fd().
   [[nodiscard]] OUTLIVE_API static segment anonymous(const segment_options& options = {});
 
@@ -176,6 +192,7 @@ class segment {
   static void invoke(void* memory, void* construct) {
     (*static_cast<Construct*>(construct))(memory);
   }
+  static std::function<void(const std::shared_ptr<detail::mapping>&)> filled_by(const filling& fill);
   using object_action = void (*)(void* object, void* context);
   OUTLIVE_API void* find_object(std::string_view name, const detail::object_type& type) const;
   OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type, object_action construct, void* context);

@@ -1,6 +1,7 @@
 #include <outlive/segment.hpp>
 
 #include <cerrno>
+#include <functional>
 #include <string>
 #include <system_error>
 
@@ -88,6 +89,30 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
   return give_name(*made, name, link) ? made : nullptr;
 }
 
+using filling_of_mapping = std::function<void(const std::shared_ptr<mapping>&)>;
+
+// Empty when the name does not lead to `only`.
+std::shared_ptr<mapping> try_replace(std::string_view name, const segment_options& options, const filling_of_mapping& fill_it, const mapping* only) {
+  segment_constants constants = make_constants(name, options);
+  const named_file::turn turn(name, [] { return false; });
+  if (!turn.is_mine()) {
+    fail(errc::in_use, quoted_segment(name) + ": found another process making it for 30 seconds, expected that to end (is it stopped?)");
+  }
+  if (only != nullptr && !named_file::leads_to(only->constants(), only->device())) return {};
+  if (auto there = named_file::look(name)) {
+    there->mode = 0;  // who may write it does not matter any more
+    check_access(quoted_segment(name), *there, options);
+  }
+  auto made = make_nameless(name, options, constants);
+  fill_it(made);
+  const auto put = [](int fd, std::string_view as) {
+    named_file::put_in_place(fd, as);
+    return true;
+  };
+  give_name(*made, name, put);
+  return made;
+}
+
 std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options, asks asked) {
   named_file::remove_left_over(name);
   file_descriptor file;
@@ -128,6 +153,25 @@ segment segment::open_or_create(std::string_view name, const segment_options& op
     if (auto made = try_create(name, options)) return segment(std::move(made));
   }
   fail(errc::not_found, quoted_segment(name) + ": found it come and go a thousand times, expected it to stay");
+}
+
+segment segment::replace(std::string_view name, const segment_options& options, const filling& fill) {
+  check_segment_name(name);
+  return segment(try_replace(name, options, filled_by(fill), nullptr));
+}
+
+segment segment::replace(const segment& old, const segment_options& options, const filling& fill) {
+  const std::string name = old.name();
+  check_segment_name(name);
+  if (auto made = try_replace(name, options, filled_by(fill), old.mapping_.get())) return segment(std::move(made));
+  return open_or_create(name, options);
+}
+
+std::function<void(const std::shared_ptr<mapping>&)> segment::filled_by(const filling& fill) {
+  return [&fill](const std::shared_ptr<mapping>& made) {
+    segment whole(made);
+    if (fill) fill(whole);
+  };
 }
 
 segment segment::anonymous(const segment_options& options) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -60,4 +61,42 @@ TEST(segment_step, killed_around_every_system_call_of_the_creation_of_a_segment)
   std::printf("%s: %s, segment there %zu, absent %zu\n", plan.name.c_str(), result.describe().c_str(), there, absent);
   EXPECT_GT(there, 0U);
   EXPECT_GT(absent, 0U);
+}
+
+TEST(segment_step, killed_around_every_system_call_of_the_replacement_of_a_segment) {
+  OUTLIVE_NEEDS_TRACING();
+  const std::string name = "step_test." + std::to_string(getpid());
+  std::uint64_t nothing = 0;
+  std::size_t olds = 0, news = 0, points = 0;
+  std::optional<segment> old;
+  sweep_plan plan;
+  plan.name = "segment::replace";
+  plan.setup = [&] {
+    old = segment::replace(name, world::small());
+    old->find_or_construct<int>("release", 1);
+  };
+  plan.victim = [&](agent&) {
+    section_begin();
+    const segment made = segment::replace(name, world::small(), [](segment& fresh) { fresh.find_or_construct<int>("release", 2); });
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    points += point.died;
+    const segment found = segment::open(name);  // takes away what a death left
+    EXPECT_EQ(files_of_ours(name), (std::set<std::string>{"outlive." + name}));
+    const int* const release = found.find<int>("release");
+    ASSERT_NE(release, nullptr);
+    EXPECT_EQ(*release == 1, old->has_name());
+    EXPECT_EQ(*release == 1, found.base() == old->base());
+    ++(*release == 1 ? olds : news);
+    EXPECT_TRUE(point.died || *release == 2);
+  };
+  plan.watched = {std::as_bytes(std::span(&nothing, 1))};
+  plan.stride = 1999;
+  const auto result = sweep(plan);
+  segment::unlink(name);
+  std::printf("| %s | %zu | %zu | - | - | - | - | - | - | - | - |\n", plan.name.c_str(), result.length, points);
+  std::printf("%s: %s, the name led to the old one %zu times, to the new one %zu times\n", plan.name.c_str(), result.describe().c_str(), olds, news);
+  EXPECT_GT(olds, 0U);
+  EXPECT_GT(news, 0U);
 }
