@@ -52,6 +52,7 @@ enum class errc {
   already_registered,     // a second repair for the same mutex or lock class
   // segments again: the numbers of the codes above stay
   options_differ,  // open_or_create() found a segment that has less than its options ask for
+  second_copy,     // another copy of the library in this process has the segment open: the two would not exclude each other
 };
 
 // Category of errc; its name is "outlive".

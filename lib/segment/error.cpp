@@ -39,6 +39,7 @@ const char* text_of(errc code) noexcept {
     case errc::forked_in_repair: return "child of a fork in a repair: the mutex is its parent's";
     case errc::already_registered: return "a repair is registered already";
     case errc::options_differ: return "has other options";
+    case errc::second_copy: return "open in another copy of the library";
   }
   return "unknown error of outlive";
 }

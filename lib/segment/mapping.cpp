@@ -5,12 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "segment/failure.hpp"
 #include "segment/participants.hpp"
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/at_load.hpp"
 #include "sys/event_set.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/mapped_files.hpp"
 #include "sys/modules.hpp"
 #include "sys/native_mutex.hpp"
 
@@ -63,6 +65,21 @@ struct mapping_registry {
     return {};
   }
 
+  // Another copy of the library has its own table and its own thread slots: it would let this thread
+  // in beside its own, which the kernel takes for the same owner. What it has mapped is seen by all.
+  // Requires: mutex is held, `base` is mapped: of two copies that come at once, one sees the other.
+  void refuse_second_copy(const segment_constants& constants, const shared_memory::file_info& file, const void* base) const {
+    for (const address_range& range : writable_mappings_of(file.device, file.inode)) {
+      const void* const begin = reinterpret_cast<const void*>(range.begin);
+      const auto offset = range.begin - reinterpret_cast<std::uint64_t>(base);
+      if (offset < constants.total_size || std::any_of(all.begin(), all.end(), [&](const mapping* each) { return each->contains(begin); })) continue;
+      const std::string others = other_copies();
+      const std::string name = constants.name[0] == 0 ? "anonymous segment" : "segment \"" + std::string(constants.name) + '"';
+      fail(errc::second_copy, name + ": found it open in this process by another copy of outlive" + (others.empty() ? "" : ", in " + others) +
+                                  "; expected one copy alone, in " + this_copy() + ": two would not exclude each other");
+    }
+  }
+
   // Requires: mutex is held.
   static std::shared_ptr<mapping> make_handle(const std::shared_ptr<mapping>& which) {
     if (auto existing = which->handle_.lock()) return existing;
@@ -92,10 +109,9 @@ mapping::mapping(file_descriptor file, void* base, const segment_constants& cons
 
 mapping::~mapping() {
   auto& registry = mapping_registry::instance();
-  {
-    const std::lock_guard hold(registry.mutex);
-    std::erase(registry.all, this);
-  }
+  // Unmapped while nobody can look for mappings that no entry explains: refuse_second_copy().
+  const std::lock_guard hold(registry.mutex);
+  std::erase(registry.all, this);
   shared_memory::unmap(base_, size());
 }
 
@@ -136,6 +152,7 @@ std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_
     if (!made) {
       registry.all.reserve(registry.all.size() + 1);
       mapped_pages pages(file.get(), constants.total_size);
+      registry.refuse_second_copy(constants, info, pages.base());
       made = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device, info.inode);
       pages.release();
       registry.all.push_back(made.get());

@@ -16,6 +16,7 @@ struct loaded_module {
   std::uint64_t end;
   std::string_view path;
   std::string_view build_id;       // raw bytes, at most 20 of them
+  bool has_outlive = false;        // a copy of this library is in it
   std::uint64_t frame_header = 0;  // address of its .eh_frame_hdr, by which it is unwound; 0: it has none
 };
 
@@ -25,6 +26,11 @@ void prepare_modules();
 
 // Calls visit(module, context) for each module; it stops when visit returns false. Throws what visit throws.
 OUTLIVE_API void for_each_module(bool (*visit)(const loaded_module&, void*), void* context);
+
+// The modules other than this one that have a copy of this library in them, with ", " between; empty where none says so.
+std::string other_copies();
+// The module that this copy is in.
+std::string this_copy();
 
 // Name of the function that contains `offset` in the ELF file `path`, if the file's build id is `build_id` (or that is empty). From
 // the file's symbol table, demangled; empty where there is none. Believes nothing that stands in the file.
