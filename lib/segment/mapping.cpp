@@ -87,6 +87,7 @@ struct mapping_registry {
     std::shared_ptr<mapping> handle(which.get(), [keep = which](mapping*) mutable {
       thread_records::give_back_if_idle(*keep);
       keep.reset();
+      this_thread::free_kept_attachments();
     });
     which->handle_ = handle;
     return handle;
@@ -142,6 +143,7 @@ std::uint32_t mapping::participant_index() {
 }
 
 std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_constants& constants) {
+  this_thread::free_kept_attachments();
   const auto info = shared_memory::inspect(file.get());
   auto& registry = mapping_registry::instance();
   std::shared_ptr<mapping> made;

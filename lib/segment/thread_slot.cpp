@@ -5,6 +5,7 @@
 
 #include "segment/thread_records.hpp"
 #include "sys/fork_epoch.hpp"
+#include "sys/process.hpp"
 #include "sys/thread_exit.hpp"
 
 namespace outlive::detail {
@@ -25,15 +26,23 @@ void forget_all_attachments() noexcept {
   while (attachment* const each = first_attachment) {
     first_attachment = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);  // out of the list before it is gone: a crash handler may look
-    delete each;
+    if (!each->kept) delete each;
   }
 }
 
-// Attachments of threads that ended while they held something: never freed, for they keep the mapping.
+// Attachments of threads that ended while they held something. The kernel's walk at a thread's end
+// goes through the memory of what it held, so that the mapping must stay for it; when the thread is
+// gone the walk is over, and free_kept_attachments() lets go of the mapping.
 constinit std::atomic<attachment*> kept_attachments{nullptr};
 
-// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too:
-// it keeps the mapping for the walk.
+void keep(attachment& which) noexcept {
+  which.next_kept = kept_attachments.load(std::memory_order_relaxed);
+  while (!kept_attachments.compare_exchange_weak(which.next_kept, &which, std::memory_order_acq_rel)) {
+  }
+}
+
+// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too,
+// until the thread is gone: it keeps the mapping for the walk.
 void end_of_thread() {
   if (current_slot.wiped->in_use == 0) {
     // A forked child that has not used a segment since: what is here is its parent's, and its parent's records are not ours to give back. No pthread
@@ -56,9 +65,9 @@ void end_of_thread() {
   for (attachment* each = first_attachment; each != nullptr; each = each->next) {
     if (each->kept) continue;
     each->kept = true;
-    each->next_kept = kept_attachments.load(std::memory_order_relaxed);
-    while (!kept_attachments.compare_exchange_weak(each->next_kept, each, std::memory_order_acq_rel)) {
-    }
+    each->kept_epoch = process_epoch();
+    each->kept_by = {current_pid(), current_tid(), start_time_of(current_tid())};
+    keep(*each);
   }
   // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
   if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
@@ -100,6 +109,24 @@ attachment* attachment_of(const void* address) noexcept {
 
 const attachment* attachments() noexcept {
   return current_slot.wiped->in_use == 0 ? nullptr : first_attachment;
+}
+
+void free_kept_attachments() noexcept {
+  if (kept_attachments.load(std::memory_order_relaxed) == nullptr) return;
+  if (current_slot.wiped->in_use == 0) {
+    // A forked child: the list of the thread that forked may have some of them, too.
+    current_slot.current = nullptr;
+    forget_all_attachments();
+  }
+  attachment* next = nullptr;
+  for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel); each != nullptr; each = next) {
+    next = each->next_kept;
+    const thread_identity& by = each->kept_by;
+    if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time))
+      delete each;
+    else
+      keep(*each);
+  }
 }
 
 attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept {

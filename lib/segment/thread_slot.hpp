@@ -15,6 +15,11 @@
 
 namespace outlive::detail {
 
+struct thread_identity {
+  std::int32_t pid, tid;
+  std::uint64_t start_time;
+};
+
 // The calling thread's record in one segment.
 struct attachment {
   std::shared_ptr<mapping> where;
@@ -29,8 +34,11 @@ struct attachment {
   bool may_mark = false;         // marks of the record reach writers
   bool asked_for_plain_name = false;
   attachment* next = nullptr;
-  attachment* next_kept = nullptr;  // once its thread has ended while holding
+  // Once its thread has ended while holding: of which process and thread.
   bool kept = false;
+  attachment* next_kept = nullptr;
+  std::uint64_t kept_epoch = 0;
+  thread_identity kept_by{};
 
   // Whether the record may be given back. Requires: the slot is not on this segment.
   [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0 && !has_marks(); }
@@ -94,6 +102,10 @@ void detach(attachment& which) noexcept;
 void activate(attachment& which) noexcept;
 // Takes the slot off: for the time of a repair, and whenever entries are changed behind its back.
 void deactivate() noexcept;
+
+// Lets go of the segments that threads of this process held when they ended, once those threads are gone.
+// To be called where mappings come and go. Requires: the table's mutex is not held.
+void free_kept_attachments() noexcept;
 
 // How many entries the attachment may have, by the segment's limit and the thread's over all segments (hazard A1).
 held_entry* limit_of(const attachment& which) noexcept;

@@ -1,0 +1,144 @@
+// A segment in which a thread ended while it held a mutex: mapped until the kernel is done with the thread, and not for ever.
+#include <outlive/guarded.hpp>
+#include <outlive/segment.hpp>
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <optional>
+#include <system_error>
+#include <thread>
+
+#include "sys/mapped_files.hpp"
+#include "unit/segment_fixture.hpp"
+
+namespace outlive::testing {
+namespace {
+
+// Which file this process may have mapped: by its inode, for the one that made it knows it by no path.
+class mapped_segment {
+ public:
+  explicit mapped_segment(const segment& of) {
+    struct stat info {};
+    if (::fstat(of.fd(), &info) != 0) throw std::system_error(errno, std::generic_category(), "fstat");
+    device_ = info.st_dev;
+    inode_ = info.st_ino;
+  }
+  [[nodiscard]] bool is_there() const { return !detail::writable_mappings_of(device_, inode_).empty(); }
+  /// What can go goes where other mappings come: makes some until it has gone. The kernel may take its time with the thread's end.
+  [[nodiscard]] bool goes() const {
+    const deadline end(default_timeout());
+    while (is_there()) {
+      if (end.passed()) return false;
+      (void)segment::anonymous(few_of_everything());
+    }
+    return true;
+  }
+
+ private:
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+};
+
+int repairs = 0;
+
+repair_registration register_repair(segment& seg) {
+  return on_owner_death<int>(seg, "number", [](int&, const owner_death&) {
+    ++repairs;
+    return repaired;
+  });
+}
+
+void end_inside(segment& seg) {
+  std::thread([&] { seg.find_or_construct<guarded<int>>("number", "number", 1).mutex().lock(); }).join();
+}
+
+TEST(given_back, a_segment_goes_once_what_the_thread_held_is_recovered) {
+  const test_name name;
+  std::optional<mapped_segment> mapped;
+  {
+    segment seg = segment::create(name);
+    mapped.emplace(seg);
+    const auto registered = register_repair(seg);
+    end_inside(seg);
+    EXPECT_EQ(*seg.find<guarded<int>>("number")->lock(), 1);
+    EXPECT_EQ(repairs, 1);
+  }
+  EXPECT_TRUE(mapped->goes());
+}
+
+TEST(given_back, a_segment_that_nobody_recovered_goes_and_is_recovered_later) {
+  const test_name name;
+  std::optional<mapped_segment> mapped;
+  {
+    segment seg = segment::create(name);
+    mapped.emplace(seg);
+    end_inside(seg);
+  }
+  EXPECT_TRUE(mapped->goes());
+  segment again = segment::open(name);
+  const auto registered = register_repair(again);
+  EXPECT_EQ(*again.find<guarded<int>>("number")->lock(), 1);
+  EXPECT_EQ(repairs, 1);
+}
+
+TEST(given_back, an_open_segment_stays) {
+  const test_name name;
+  segment seg = segment::create(name);
+  const mapped_segment mapped(seg);
+  end_inside(seg);
+  for (int i = 0; i < 10; ++i) (void)segment::anonymous(few_of_everything());
+  EXPECT_TRUE(mapped.is_there());
+}
+
+struct late_end {
+  shared_value<int> ended;
+  shared_value<int> go;
+};
+
+// A destructor of a later key: the library has dealt with the thread's end, the kernel has not.
+void be_late(void* context) {
+  auto& late = *static_cast<late_end*>(context);
+  late.ended.store(1);
+  late.go.wait_at_least(1);
+}
+
+TEST(given_back, a_segment_stays_while_the_thread_has_still_to_end) {
+  const test_name name;
+  late_end late;
+  std::optional<segment> seg = segment::create(name);
+  const mapped_segment mapped(*seg);
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, &be_late), 0);
+  std::thread ending([&] {
+    ::pthread_setspecific(key, &late);
+    seg->find_or_construct<guarded<int>>("number", "number", 1).mutex().lock();
+  });
+  ASSERT_TRUE(late.ended.wait_at_least(1));
+  seg.reset();
+  for (int i = 0; i < 10; ++i) (void)segment::anonymous(few_of_everything());
+  EXPECT_TRUE(mapped.is_there());
+  late.go.store(1);
+  ending.join();
+  EXPECT_TRUE(mapped.goes());
+}
+
+TEST(given_back, a_forked_child_lets_go_of_what_its_parents_threads_held) {
+  const test_name name;
+  segment seg = segment::create(name);
+  const mapped_segment mapped(seg);
+  end_inside(seg);
+  child("forked", [&](agent&) {
+    { const segment gone = std::move(seg); }
+    EXPECT_TRUE(mapped.goes());
+    segment again = segment::open(name);
+    const auto registered = register_repair(again);
+    EXPECT_EQ(*again.find<guarded<int>>("number")->lock(), 1);
+  }).expect_exit();
+}
+
+}  // namespace
+}  // namespace outlive::testing
