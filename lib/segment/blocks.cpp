@@ -4,6 +4,7 @@
 #include <string>
 
 #include "segment/failure.hpp"
+#include "segment/free_lists.hpp"
 #include "segment/hash.hpp"
 #include "segment/shared_copy.hpp"
 #include "sys/crash_barrier.hpp"
@@ -75,10 +76,6 @@ inline_name padded(std::string_view name) noexcept {
   return result;
 }
 
-std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
-  return where.header().directory_counts.freed[type % free_lists];
-}
-
 // The extent of a block: written once, when its memory becomes a block.
 void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, std::uint32_t lines) noexcept {
   block.magic = block_magic;
@@ -114,25 +111,6 @@ bool load_name_if_sound(name_copy& into, const block_header& block) noexcept {
   load_name(into, block, length);
   into.type_name = peek(block.type_name);
   return peek(block.name_check) == name_check_of(into.type_name, into.text());
-}
-
-// Takes the first block of the list that fits; unlinks it by one store. A damaged list is dropped: its blocks are found by the next recount.
-std::uint32_t take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint64_t lines) {
-  std::uint32_t* link = &freed_list(where, type);
-  for (std::uint64_t steps = 0; *link != 0; ++steps) {
-    const std::uint32_t line = *link - 1;
-    if (steps > where.layout().object_lines || !is_sound(where, line) || state_of(at(where, line)) != block_state::freed) {
-      *link = 0;
-      break;
-    }
-    block_header& block = at(where, line);
-    if (block.type == type && block.size == size && block.lines >= lines) {
-      *link = block.next_freed;
-      return line + 1;
-    }
-    link = &block.next_freed;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -226,10 +204,12 @@ void fail_damaged(const mapping& where, std::uint32_t line) {
   fail(errc::damaged, where.describe() + ": found no sound block at line " + std::to_string(line) + " of its objects, expected one");
 }
 
-std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
+std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
-  if (const std::uint32_t found = take_freed(where, type.hash, type.size, lines); found != 0) {
-    const std::uint32_t line = found - 1;
+  const taken_block found = take_freed(where, type.hash, type.size, lines);
+  if (found.damaged) return std::nullopt;
+  if (found.line_plus_1 != 0) {
+    const std::uint32_t line = found.line_plus_1 - 1;
     block_header& block = at(where, line);
     write_name(block, name, type_name);
     crash_barrier();  // a whole name before the state that makes it count
@@ -249,14 +229,6 @@ std::uint32_t take(mapping& where, std::string_view name, const object_type& typ
   crash_barrier();  // a whole block before the end that takes it in
   where.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);
   return end;
-}
-
-void list_freed(mapping& where, std::uint32_t line) noexcept {
-  block_header& block = at(where, line);
-  std::uint32_t& list = freed_list(where, block.type);
-  block.next_freed = list;
-  crash_barrier();  // the rest of the list before its new head
-  list = line + 1;
 }
 
 }  // namespace outlive::detail::blocks

@@ -51,11 +51,9 @@ void for_each_live(const mapping& where, Visit visit);
 [[noreturn]] void fail_damaged(const mapping& where, std::uint32_t line);
 
 // Takes a block for an object, in state "constructing": a freed one of the same type, or new memory.
-// Requires: the directory mutex. Throws errc::no_space.
-std::uint32_t take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name);
-
-// Puts a block that is in no slot on its type's list. Requires: the directory mutex, state "freed".
-void list_freed(mapping& where, std::uint32_t line) noexcept;
+// Requires: the directory mutex. Returns: its line; nothing where a list of freed blocks was damaged, so that the directory must be counted again.
+// Throws errc::no_space.
+std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name);
 
 template <class Visit>
 void for_each(const mapping& where, Visit visit) {

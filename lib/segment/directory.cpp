@@ -6,6 +6,7 @@
 
 #include "segment/blocks.hpp"
 #include "segment/failure.hpp"
+#include "segment/free_lists.hpp"
 #include "segment/index.hpp"
 #include "segment/internal_guard.hpp"
 #include "segment/lock_state.hpp"
@@ -84,20 +85,25 @@ class directory_guard {
   explicit directory_guard(mapping& where) : hold_(where, where.header().directory, "directory") {
     shared_u32& stale = where.header().directory_counts.stale;
     if (!hold_.owner_died() && stale.load(std::memory_order_relaxed) == 0) return;
+    count_again(where);
+    hold_.mended();
+  }
+
+  static void count_again(mapping& where) {
+    shared_u32& stale = where.header().directory_counts.stale;
     stale.store(1, std::memory_order_relaxed);
     crash_barrier();  // the mark before the first change: neither a death nor an error in the count loses that it is due
     recount(where);
     crash_barrier();
     stale.store(0, std::memory_order_relaxed);
-    hold_.mended();
   }
 
  private:
   internal_guard hold_;
 };
 
-// Takes a block, and puts it into the slot that a look-up of the name has ended at.
-std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type) {
+// Takes a block, and puts it into the slot that a look-up of the name has ended at. Nothing: the directory must be counted again.
+std::optional<std::uint32_t> make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type) {
   directory_state& counts = where.header().directory_counts;
   if (counts.live.load(std::memory_order_relaxed) >= where.constants().directory_capacity) {
     fail(errc::directory_full, where.describe() + ", object \"" + std::string(key.name) + "\": found all " +
@@ -106,8 +112,8 @@ std::uint32_t make_block(mapping& where, const index::key& key, std::uint64_t sl
   }
   // Here and not before: names never go, so that a call that is refused must not use one up.
   const std::uint32_t type_name = names::intern_type(where, type);
-  const std::uint32_t line = blocks::take(where, key.name, type, type_name);
-  index::put(where, slot, key, line);
+  const auto line = blocks::take(where, key.name, type, type_name);
+  if (line) index::put(where, slot, key, *line);
   return line;
 }
 
@@ -161,7 +167,13 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
   const directory_guard hold(where);
   const index::search found = index::find_or_place(where, key, type);
   if (found.line) return object_at(where, *found.line, name, type);
-  const std::uint32_t line = make_block(where, key, found.free_slot, type);
+  auto made = make_block(where, key, found.free_slot, type);
+  if (!made) {
+    hold.count_again(where);
+    made = make_block(where, key, index::find_or_place(where, key, type).free_slot, type);
+  }
+  if (!made) fail(errc::damaged, where.describe() + ": found its freed blocks on damaged lists, right after they were listed, expected sound ones");
+  const std::uint32_t line = *made;
   block_header& block = blocks::at(where, line);
   void* const object = blocks::object_of(block);
   const std::uint64_t mine = process_epoch();

@@ -220,9 +220,9 @@ struct block_header {
   std::uint64_t size;        // of the object
   std::uint32_t lines;       // of the whole block
   shared_u32 state;          // block_state
-  std::uint32_t next_freed;  // line + 1; 0: none
+  std::uint32_t next_freed;  // of the same kind (free_lists.hpp): line + 1; 0: none
   std::uint32_t type_name;   // index into names
-  std::uint32_t name_check;  // over type_name, name_length and the name; counts unless the block is freed
+  std::uint32_t name_check;  // over type_name, name_length and the name; of a freed block: the next kind's first one, line + 1
   std::uint16_t name_length;
   std::uint16_t reserved;
   char name[inline_name_bytes];

@@ -70,19 +70,32 @@ void check_names_lead_to_blocks(problem_list& found, const mapping& where, const
   }
 }
 
+// Walks one list of freed blocks: from kind to kind, and through each kind. False: something was found, and told.
+bool check_list(problem_list& found, const mapping& where, const lines_by_state& blocks, std::size_t list, std::size_t& listed) {
+  const auto load = [](const std::uint32_t& link) { return __atomic_load_n(&link, __ATOMIC_RELAXED); };
+  const std::string object = "list " + std::to_string(list) + " of freed blocks";
+  std::uint32_t first = load(where.header().directory_counts.freed[list]);
+  while (first != 0 && listed <= blocks.freed.size()) {
+    for (std::uint32_t next = first; next != 0 && listed <= blocks.freed.size(); ++listed) {
+      const std::uint32_t line = next - 1;
+      if (!lines_by_state::has(blocks.freed, line)) return found.add(object, "line " + std::to_string(line), "a freed block"), false;
+      const block_header& block = blocks::at(where, line);
+      const block_header& of_kind = blocks::at(where, first - 1);
+      if (block.type % free_lists != list) return found.add(object, block_at(line), "a block of another type"), false;
+      if (block.type != of_kind.type || block.size != of_kind.size || block.lines != of_kind.lines) {
+        return found.add(object, block_at(line), "a block like the first of its kind, " + block_at(first - 1)), false;
+      }
+      next = load(block.next_freed);
+    }
+    first = load(blocks::at(where, first - 1).name_check);
+  }
+  return true;
+}
+
 void check_freed(problem_list& found, const mapping& where, const lines_by_state& blocks) {
-  const auto& heads = where.header().directory_counts.freed;
   std::size_t listed = 0;
   for (std::size_t list = 0; list < free_lists; ++list) {
-    std::uint32_t next = __atomic_load_n(&heads[list], __ATOMIC_RELAXED);
-    while (next != 0 && listed <= blocks.freed.size()) {
-      const std::uint32_t line = next - 1;
-      const std::string object = "list " + std::to_string(list) + " of freed blocks";
-      if (!lines_by_state::has(blocks.freed, line)) return found.add(object, "line " + std::to_string(line), "a freed block");
-      if (blocks::at(where, line).type % free_lists != list) return found.add(object, block_at(line), "a block of another type");
-      ++listed;
-      next = __atomic_load_n(&blocks::at(where, line).next_freed, __ATOMIC_RELAXED);
-    }
+    if (!check_list(found, where, blocks, list, listed)) return;
   }
   if (listed != blocks.freed.size()) {
     found.add("directory", std::to_string(listed) + " freed blocks on its lists", "each of " + std::to_string(blocks.freed.size()) + " once");

@@ -1,0 +1,66 @@
+// What a call costs does not grow with what it does not touch: counted in instructions, beside few others and beside many.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <outlive/outlive.hpp>
+
+#include "segment/mapping.hpp"
+#include "segment/segment_access.hpp"
+#include "step/world.hpp"
+#include "support/single_step.hpp"
+#include "sys/process.hpp"
+
+using namespace outlive;
+using namespace outlive::testing;
+
+namespace {
+
+struct cell {
+  std::uint64_t value = 0;
+};
+
+// Instructions of the victim's section, run once in a child of each setup.
+std::size_t instructions_of(const std::string& name, const std::function<void()>& setup, const std::function<void(agent&)>& victim) {
+  sweep_plan plan;
+  plan.name = name;
+  plan.setup = setup;
+  plan.victim = victim;
+  plan.after = [](const kill_point&) {};
+  plan.last = 0;
+  return sweep(plan).length;
+}
+
+segment_options roomy() {
+  segment_options options = world::small();
+  options.size = 512 * 1024;
+  options.directory_capacity = 2'048;
+  options.participants = 128;
+  return options;
+}
+
+TEST(costs_step, an_object_beside_freed_blocks_of_another_length) {
+  OUTLIVE_NEEDS_TRACING();
+  std::unique_ptr<segment> where;
+  const std::string longer(100, 'l');  // its name takes lines of its own, so that no freed block fits
+  const auto cost_beside = [&](std::size_t freed) {
+    const auto setup = [&] {
+      where = std::make_unique<segment>(segment::anonymous(roomy()));
+      for (std::size_t i = 0; i < 1'000; ++i) where->find_or_construct<cell>("n" + std::to_string(i));
+      for (std::size_t i = 0; i < freed; ++i) where->destroy<cell>("n" + std::to_string(i));
+    };
+    return instructions_of("construct beside " + std::to_string(freed), setup, [&](agent&) {
+      where->find_or_construct<cell>("n999");
+      where->find_or_construct<int>("warm");
+      section_begin();
+      where->find_or_construct<cell>(longer);
+      where->destroy<cell>(longer);
+      section_end();
+    });
+  };
+  EXPECT_LT(cost_beside(900), cost_beside(10) + 500);
+}
+
+}  // namespace
