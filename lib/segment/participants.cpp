@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "segment/failure.hpp"
+#include "segment/hash.hpp"
 #include "segment/shared_copy.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
@@ -35,6 +37,46 @@ bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine, bool thou
   std::uint64_t seen = identity.load(std::memory_order_acquire);
   if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
+}
+
+// How many participants a newcomer asks about before it takes a slot that nobody had yet: each costs system calls. Those who come start at different
+// places, so that the dead are found in the end, and the table does not grow much above the living.
+constexpr std::uint32_t asked_at_first = 4;
+
+std::optional<std::uint32_t> find_own(const mapping& where, std::uint64_t mine) noexcept {
+  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
+    if (where.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
+    // Ours from before a close, or from before an exec: then another command and other modules, and its dead may still be told of.
+    if (!is_referred_to(where, i)) return i;
+  }
+  return std::nullopt;
+}
+
+// Takes one of the first `count` slots, and asks about at most `asked` of them.
+std::optional<std::uint32_t> take_among(mapping& where, std::uint32_t count, std::uint32_t asked, std::uint64_t mine,
+                                        bool though_referred_to) noexcept {
+  const auto start = static_cast<std::uint32_t>(count == 0 ? 0 : mix(mine, 0) % count);
+  for (std::uint32_t i = 0; i < std::min(count, asked); ++i) {
+    const std::uint32_t index = i < count - start ? start + i : start + i - count;
+    if (try_take(where, index, mine, though_referred_to)) return index;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> take_slot(mapping& where, std::uint64_t mine) noexcept {
+  const std::uint32_t count = where.constants().participants;
+  std::uint32_t used = 0;
+  while (used < count && where.participant_at(used).identity.load(std::memory_order_relaxed) != 0) ++used;
+  if (const auto taken = take_among(where, used, asked_at_first, mine, false)) return taken;
+  for (std::uint32_t i = used; i < count; ++i) {
+    std::uint64_t nobody = 0;
+    if (where.participant_at(i).identity.compare_exchange_strong(nobody, mine, std::memory_order_acq_rel)) return i;
+  }
+  // If all belong to processes that died inside of locks, only a newcomer may be left to recover them: it must come in (as U3 for records).
+  for (const bool though_referred_to : {false, true}) {
+    if (const auto taken = take_among(where, count, count, mine, though_referred_to)) return taken;
+  }
+  return std::nullopt;
 }
 
 struct module_writer {
@@ -97,7 +139,7 @@ bool is_reused(std::uint64_t identity) noexcept {
 }
 
 bool is_alive(std::uint64_t identity) noexcept {
-  return !is_reused(identity) && !is_process_dead(pid_in(identity));
+  return !is_process_dead(pid_in(identity)) && !is_reused(identity);
 }
 
 std::uint32_t join(mapping& where) {
@@ -112,20 +154,11 @@ std::uint32_t join(mapping& where) {
   }
   const std::uint32_t count = where.constants().participants;
   const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (where.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
-    // Ours from before a close, or from before an exec: then another command and other modules, and its dead may still be told of.
-    if (is_referred_to(where, i)) continue;
-    describe_myself(where, where.participant_at(i));
-    return i;
-  }
-  // If all belong to processes that died inside of locks, only a newcomer may be left to recover them: it must come in (as U3 for records).
-  for (const bool though_referred_to : {false, true}) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (!try_take(where, i, mine, though_referred_to)) continue;
-      describe_myself(where, where.participant_at(i));
-      return i;
-    }
+  auto index = find_own(where, mine);
+  if (!index) index = take_slot(where, mine);
+  if (index) {
+    describe_myself(where, where.participant_at(*index));
+    return *index;
   }
   fail(errc::too_many_participants,
        where.describe() + ": found all " + std::to_string(count) + " participants in use, expected a free one (segment_options::participants)");

@@ -9,8 +9,8 @@
 
 namespace outlive::detail::participants {
 
-// Registers this process, or finds its registration. Takes the slot of a dead process that no record refers to, or in need of any dead
-// process. Throws errc::too_many_participants. Death at any store: the slot names a dead process, so the next one takes it.
+// Registers this process, or finds its registration. Takes the slot of a dead process that no record refers to, one that nobody had yet, or in need
+// that of any dead process. Asks the system about a few participants only, as long as there is a slot that nobody had. Throws errc::too_many_participants. Death at any store: the slot names a dead process, so the next one takes it.
 std::uint32_t join(mapping& where);
 
 // Adds modules that were loaded since; called where a thread claims a record, so that its locks can be told.

@@ -63,4 +63,26 @@ TEST(costs_step, an_object_beside_freed_blocks_of_another_length) {
   EXPECT_LT(cost_beside(900), cost_beside(10) + 500);
 }
 
+TEST(costs_step, a_process_that_joins_beside_living_ones) {
+  OUTLIVE_NEEDS_TRACING();
+  std::unique_ptr<segment> where;
+  const auto cost_beside = [&](std::uint32_t others) {
+    const auto setup = [&] {
+      where = std::make_unique<segment>(segment::anonymous(roomy()));
+      // As many as are wanted, all of them alive: this process.
+      const auto& mapped = *detail::segment_access::mapping_of(*where);
+      const std::uint64_t mine = std::uint64_t{static_cast<std::uint32_t>(getpid())} << 32 | (detail::start_time_of(getpid()) & 0xffffffff);
+      for (std::uint32_t i = 0; i < others; ++i) mapped.participant_at(i).identity.store(mine);
+    };
+    return instructions_of("join beside " + std::to_string(others), setup, [&](agent&) {
+      auto& mapped = *detail::segment_access::mapping_of(*where);
+      section_begin();
+      mapped.participant_index();
+      section_end();
+    });
+  };
+  // A few instructions for each place in the table, but no question to the system: each takes a thousand.
+  EXPECT_LT(cost_beside(104), cost_beside(4) + 100 * 100);
+}
+
 }  // namespace
