@@ -1,6 +1,7 @@
 #include "segment/mapping.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -42,7 +43,8 @@ class mapped_pages {
 // All mappings of the process. Never destroyed: threads lock during and after static destruction. Its mutex is held over a fork.
 struct mapping_registry {
   std::mutex mutex;
-  std::vector<mapping*> all;  // an entry goes in ~mapping, so a weak_from_this() of an entry may be on its way out
+  // By address. An entry goes in ~mapping, so a weak_from_this() of an entry may be on its way out.
+  std::vector<mapping*> all;
 
   static mapping_registry& instance() {
     static mapping_registry& made = []() -> mapping_registry& {
@@ -53,6 +55,11 @@ struct mapping_registry {
       return *registry.release();
     }();
     return made;
+  }
+
+  // Where the first mapping stands that begins above the address. Requires: mutex is held.
+  std::vector<mapping*>::const_iterator above(const void* address) const noexcept {
+    return std::upper_bound(all.begin(), all.end(), address, [](const void* at, const mapping* each) { return std::less<>()(at, each->base()); });
   }
 
   // Requires: mutex is held.
@@ -157,7 +164,7 @@ std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_
       registry.refuse_second_copy(constants, info, pages.base());
       made = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device, info.inode);
       pages.release();
-      registry.all.push_back(made.get());
+      registry.all.insert(registry.above(made->base()), made.get());
     }
     handle = registry.make_handle(made);
   }
@@ -168,10 +175,10 @@ std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_
 std::shared_ptr<mapping> mapping_table::find(const void* address) noexcept {
   auto& registry = mapping_registry::instance();
   const std::lock_guard hold(registry.mutex);
-  for (mapping* each : registry.all) {
-    if (each->contains(address)) return each->weak_from_this().lock();
-  }
-  return {};
+  const auto above = registry.above(address);
+  if (above == registry.all.begin()) return {};
+  mapping* const before = above[-1];
+  return before->contains(address) ? before->weak_from_this().lock() : std::shared_ptr<mapping>();
 }
 
 std::shared_ptr<mapping> mapping_table::handle_of(const std::shared_ptr<mapping>& which) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "segment/attachment_tree.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/process.hpp"
@@ -17,12 +18,26 @@ constinit wiped_slot nobodys_slot{};
 
 // Kept outside of the slot, so that a forked child can free its copy.
 constinit thread_local attachment* first_attachment = nullptr;
+// The same ones, for look-ups. A signal handler must not look here: a change can be under way.
+constinit thread_local attachment_tree all_attachments;
+// How many there are, and entries in the held lists of those that the slot is not on: the limit of each depends on all.
+constinit thread_local std::ptrdiff_t attachment_count = 0;
+constinit thread_local std::ptrdiff_t entry_count = 0;
+
+// To be called of one that is on the list no more.
+void forget(const attachment& which) noexcept {
+  all_attachments.erase(which);
+  attachment_count -= 1;
+  entry_count -= which.top - which.held;
+}
 
 // All locks that the thread may hold over all segments, one liveness mutex a segment included: the kernel marks 2,048, and leaves some
 // to other code of the process (hazard A1, U7).
 constexpr std::ptrdiff_t max_held_in_all = 1'900;
 
 void forget_all_attachments() noexcept {
+  all_attachments.clear();
+  attachment_count = entry_count = 0;
   while (attachment* const each = first_attachment) {
     first_attachment = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);  // out of the list before it is gone: a crash handler may look
@@ -60,6 +75,7 @@ void end_of_thread() {
     thread_records::release(*each->where, each->index);
     *link = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    forget(*each);
     delete each;
   }
   for (attachment* each = first_attachment; each != nullptr; each = each->next) {
@@ -100,11 +116,7 @@ thread_slot& slot() {
 }
 
 attachment* attachment_of(const void* address) noexcept {
-  if (current_slot.wiped->in_use == 0) return nullptr;
-  for (attachment* each = first_attachment; each != nullptr; each = each->next) {
-    if (each->where->contains(address)) return each;
-  }
-  return nullptr;
+  return current_slot.wiped->in_use == 0 ? nullptr : all_attachments.find(address);
 }
 
 const attachment* attachments() noexcept {
@@ -141,6 +153,8 @@ attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> wh
   made->next = first_attachment;
   std::atomic_signal_fence(std::memory_order_seq_cst);  // complete before a crash handler can find it
   first_attachment = made;
+  all_attachments.insert(*made);
+  attachment_count += 1;
   return *made;
 }
 
@@ -150,17 +164,20 @@ void detach(attachment& which) noexcept {
     if (*link != &which) continue;
     *link = which.next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    forget(which);
     delete &which;
     return;
   }
 }
 
+void move_top(attachment& which, held_entry* to) noexcept {
+  entry_count += to - which.top;
+  which.top = to;
+}
+
 held_entry* limit_of(const attachment& which) noexcept {
-  std::ptrdiff_t left = max_held_in_all;
-  for (const attachment* each = first_attachment; each != nullptr; each = each->next) {
-    left -= 1;  // its liveness mutex
-    if (each != &which) left -= each->top - each->held;
-  }
+  const std::ptrdiff_t elsewhere = entry_count - (which.top - which.held);
+  const std::ptrdiff_t left = max_held_in_all - attachment_count - elsewhere;  // each has a liveness mutex
   const std::ptrdiff_t own = which.where->constants().max_held;
   return which.held + std::clamp<std::ptrdiff_t>(left, 0, own);
 }
@@ -188,7 +205,7 @@ void deactivate() noexcept {
   if (slot.wiped->in_use == 0 || slot.current == nullptr) return;
   slot.wiped->size = slot.wiped->marks_size = 0;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  slot.current->top = slot.top;
+  move_top(*slot.current, slot.top);
   slot.current = nullptr;
 }
 

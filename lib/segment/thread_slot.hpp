@@ -26,7 +26,7 @@ struct attachment {
   std::uint32_t index = 0;
   thread_record* record = nullptr;
   held_entry* held = nullptr;
-  held_entry* top = nullptr;     // first free entry; the slot's copy counts while the slot is on this segment
+  held_entry* top = nullptr;     // first free entry; the slot's copy counts while the slot is on this segment. Changed by move_top() alone
   std::uint32_t named_by = 0;    // words of permits and jobs that name the record as their holder: with one, it is not idle
   std::uint64_t me = 0;          // {me, consistent}: the word of a lock that this thread is in
   std::uint64_t name = 0;        // {index + 1, all bits of the generation}: how words of permits name the thread
@@ -34,6 +34,8 @@ struct attachment {
   bool may_mark = false;         // marks of the record reach writers
   bool asked_for_plain_name = false;
   attachment* next = nullptr;
+  attachment* below = nullptr;  // links of the tree
+  attachment* above = nullptr;
   // Once its thread has ended while holding: of which process and thread.
   bool kept = false;
   attachment* next_kept = nullptr;
@@ -106,6 +108,9 @@ void deactivate() noexcept;
 // Lets go of the segments that threads of this process held when they ended, once those threads are gone.
 // To be called where mappings come and go. Requires: the table's mutex is not held.
 void free_kept_attachments() noexcept;
+
+// Changes the attachment's `top`, and the thread's count of entries with it. Requires: the slot is not on this segment.
+void move_top(attachment& which, held_entry* to) noexcept;
 
 // How many entries the attachment may have, by the segment's limit and the thread's over all segments (hazard A1).
 held_entry* limit_of(const attachment& which) noexcept;

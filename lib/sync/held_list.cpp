@@ -4,7 +4,9 @@ namespace outlive::detail::held_list {
 
 bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept {
   if (mine.top >= this_thread::limit_of(mine)) return false;
-  put(*mine.top++, offset, return_address);
+  held_entry& entry = *mine.top;
+  this_thread::move_top(mine, &entry + 1);
+  put(entry, offset, return_address);
   return true;
 }
 
@@ -30,7 +32,7 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
   // Release: a judge that does not see the entry any more sees its copy, or the count (held_walk.hpp, adoption.cpp).
   last->place.store(0, std::memory_order_release);
   crash_barrier();  // empty before the place is free for a signal handler's entry
-  mine.top = last;
+  this_thread::move_top(mine, last);
 }
 
 }  // namespace outlive::detail::held_list

@@ -85,4 +85,34 @@ TEST(costs_step, a_process_that_joins_beside_living_ones) {
   EXPECT_LT(cost_beside(104), cost_beside(4) + 100 * 100);
 }
 
+TEST(costs_step, a_lock_beside_other_segments_of_the_thread) {
+  OUTLIVE_NEEDS_TRACING();
+  std::vector<segment> all;
+  std::vector<robust_mutex*> mutexes;
+  const auto cost_beside = [&](std::size_t count) {
+    while (all.size() < count) {
+      all.push_back(segment::anonymous(world::small()));
+      mutexes.push_back(&all.back().find_or_construct<robust_mutex>("mutex", "class"));
+    }
+    return instructions_of(
+        "lock beside " + std::to_string(count), [] {},
+        [&](agent&) {
+          for (int round = 0; round < 2; ++round) {
+            for (robust_mutex* each : mutexes) {
+              each->lock();
+              each->unlock();
+            }
+          }
+          section_begin();
+          for (std::size_t i = 0; i < 2; ++i) {
+            mutexes[i]->lock();
+            mutexes[i]->unlock();
+          }
+          section_end();
+        });
+  };
+  const std::size_t beside_few = cost_beside(2);
+  EXPECT_LT(cost_beside(64), beside_few + 1'000);
+}
+
 }  // namespace
