@@ -76,6 +76,7 @@ struct machine_cpus {
 [[nodiscard]] std::vector<bench_case> million_cases();
 [[nodiscard]] std::vector<bench_case> directory_cases();
 [[nodiscard]] std::vector<bench_case> queue_cases();
+[[nodiscard]] std::vector<bench_case> beside_cases();
 [[nodiscard]] std::vector<bench_case> companion_cases(machine_cpus cpus);
 [[nodiscard]] std::vector<bench_case> shared_cases(machine_cpus cpus);
 

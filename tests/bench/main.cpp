@@ -102,8 +102,9 @@ std::vector<bench_case> selected_cases(const arguments& asked) {
     if (nth_cpu(i) != asked.run.cpu) other = nth_cpu(i);
   }
   std::vector<bench_case> result;
-  for (auto& group : {recovery_cases({asked.run.cpu, other}), contended_cases(), queue_cases(), companion_cases({asked.run.cpu, other}),
-                      shared_cases({asked.run.cpu, other}), uncontended_cases(), million_cases(), directory_cases()}) {
+  for (auto& group :
+       {recovery_cases({asked.run.cpu, other}), beside_cases(), contended_cases(), queue_cases(), companion_cases({asked.run.cpu, other}),
+        shared_cases({asked.run.cpu, other}), uncontended_cases(), million_cases(), directory_cases()}) {
     for (auto& one : group) {
       if (selected(asked.only, one.name)) result.push_back(one);
     }
