@@ -3,6 +3,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -26,18 +27,23 @@ bool checked_memory::fetch(std::uint64_t begin) noexcept {
 }
 
 bool checked_memory::word(std::uint64_t address, std::uint64_t& into) noexcept {
-  const std::uint64_t begin = address / piece_bytes * piece_bytes;
-  if (address % sizeof into != 0 || (begin != begin_ && !fetch(begin))) return false;
-  std::memcpy(&into, piece_ + (address - begin), sizeof into);
+  std::uint64_t value = 0;
+  if (!bytes(address, &value, sizeof value)) return false;
+  into = value;
   return true;
 }
 
 bool checked_memory::bytes(std::uint64_t address, void* into, std::size_t size) noexcept {
-  for (std::size_t i = 0; i < size; ++i) {
-    std::uint64_t value = 0;
-    const std::uint64_t at = address + i;
-    if (!word(at & ~std::uint64_t{7}, value)) return false;
-    static_cast<unsigned char*>(into)[i] = static_cast<unsigned char>(value >> (at % 8 * 8));
+  auto* to = static_cast<unsigned char*>(into);
+  while (size != 0) {
+    const std::uint64_t begin = address / piece_bytes * piece_bytes;
+    if (begin != begin_ && !fetch(begin)) return false;
+    const std::uint64_t in_piece = address - begin;
+    const std::size_t count = std::min<std::size_t>(size, piece_bytes - in_piece);
+    std::memcpy(to, piece_ + in_piece, count);
+    to += count;
+    address += count;
+    size -= count;
   }
   return true;
 }

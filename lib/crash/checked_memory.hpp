@@ -15,7 +15,7 @@ class checked_memory {
   // Of another process, by the id of one of its threads.
   explicit checked_memory(pid_t of) noexcept : of_(of), own_(false) {}
 
-  // False: nothing can be read there. Requires: the address is a multiple of 8.
+  // False: nothing can be read there. The address may be any: on aarch64 libunwind reads words at multiples of 4.
   bool word(std::uint64_t address, std::uint64_t& into) noexcept;
   bool bytes(std::uint64_t address, void* into, std::size_t size) noexcept;
 

@@ -38,6 +38,37 @@ TEST_F(crash_recorder_test, illegal_instruction) {
   expect_crash(SIGILL, "run_no_instruction", run_no_instruction);
 }
 
+#if defined(__x86_64__)
+// A stack at a multiple of 4, which words of unwinding stand at on aarch64, too.
+asm(R"(
+  .pushsection .text
+  .type stop_on_an_odd_stack, @function
+stop_on_an_odd_stack:
+  .cfi_startproc
+  ud2
+  .cfi_endproc
+  .size stop_on_an_odd_stack, . - stop_on_an_odd_stack
+  .globl call_on_an_odd_stack
+  .type call_on_an_odd_stack, @function
+call_on_an_odd_stack:
+  .cfi_startproc
+  sub $12, %rsp
+  .cfi_adjust_cfa_offset 12
+  call stop_on_an_odd_stack
+  add $12, %rsp
+  .cfi_adjust_cfa_offset -12
+  ret
+  .cfi_endproc
+  .size call_on_an_odd_stack, . - call_on_an_odd_stack
+  .popsection
+)");
+extern "C" void call_on_an_odd_stack();
+
+TEST_F(crash_recorder_test, stack_at_a_multiple_of_4_is_told_whole) {
+  expect_crash(SIGILL, "call_on_an_odd_stack", call_on_an_odd_stack);
+}
+#endif
+
 TEST_F(crash_recorder_test, division_by_zero) {
   expect_crash(SIGFPE, "divide_by_zero", divide_by_zero);
 }
