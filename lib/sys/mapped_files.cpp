@@ -4,10 +4,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -39,11 +39,17 @@ std::string text_of_maps() {
 
 std::vector<address_range> writable_mappings_of(std::uint64_t device, std::uint64_t inode) {
   const std::string text = text_of_maps();
+  const std::string wanted = ' ' + std::to_string(inode) + ' ';
   std::vector<address_range> found;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string line = text.substr(at, end - at);
-    at = end + 1;
+  // Lines that cannot be of the file are not taken apart: a process may have thousands.
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at < end;) {
+    const void* const hit = ::memmem(at, static_cast<std::size_t>(end - at), wanted.data(), wanted.size());
+    if (hit == nullptr) break;
+    const auto place = static_cast<std::size_t>(static_cast<const char*>(hit) - text.data());
+    const std::size_t before = text.rfind('\n', place);
+    const std::string line = text.substr(before == std::string::npos ? 0 : before + 1, place - before + wanted.size());
+    at = static_cast<const char*>(hit) + 1;
     std::uint64_t first = 0, last = 0, number = 0;
     unsigned major_id = 0, minor_id = 0;
     char access[5] = {};
