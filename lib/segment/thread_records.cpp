@@ -56,7 +56,8 @@ void count_in(mapping& where, std::uint32_t index) noexcept {
   }
 }
 
-// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent.
+// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent. A record whose liveness mutex was overwritten is left alone: to hold one that is
+// not robust would hide its thread's death, and with it the locks, permits and jobs that it has.
 bool try_hold(thread_record& record) noexcept {
   const int rc = native_mutex::try_lock(record.liveness);
   if (rc == EOWNERDEAD) native_mutex::consistent(record.liveness);
@@ -151,6 +152,14 @@ std::optional<std::uint32_t> claim_spare(mapping& where) {
   if (!oldest || !try_hold(where.record(*oldest))) return std::nullopt;
   become(where, *oldest, participant);
   return oldest;
+}
+
+std::uint32_t count_damaged(const mapping& where, std::uint32_t first, std::uint32_t end) noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = first; i < end; ++i) {
+    if (!is_held(where.record(i)) && !native_mutex::is_intact(where.record(i).liveness)) ++count;
+  }
+  return count;
 }
 
 void release(mapping& where, std::uint32_t index) noexcept {

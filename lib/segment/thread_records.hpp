@@ -56,6 +56,9 @@ std::optional<std::uint32_t> claim(mapping& where);
 // a report will call that former heir unknown. Nothing while living recoverers have them.
 std::optional<std::uint32_t> claim_spare(mapping& where);
 
+// How many of the records from `first` to before `end` nobody can claim, for their liveness mutex was overwritten: none of them is ever held again.
+std::uint32_t count_damaged(const mapping& where, std::uint32_t first, std::uint32_t end) noexcept;
+
 // Gives the calling thread's record back. Requires: it holds nothing.
 void release(mapping& where, std::uint32_t index) noexcept;
 

@@ -23,6 +23,10 @@ constexpr std::chrono::milliseconds spare_patience(2'000);
 constexpr std::chrono::milliseconds spare_slice(5);
 
 [[noreturn]] void fail_full(const mapping& where) {
+  if (const std::uint32_t damaged = thread_records::count_damaged(where, 0, where.record_count()); damaged != 0) {
+    fail(errc::damaged, where.describe() + ": found no thread record but " + std::to_string(damaged) +
+                            " whose liveness mutex was overwritten, expected a free one that is whole");
+  }
   fail(errc::too_many_threads, where.describe() + ": found all " + std::to_string(where.constants().threads) +
                                    " thread records in use, expected a free one (segment_options::threads)");
 }
@@ -39,7 +43,9 @@ attachment& use_spare(const std::shared_ptr<mapping>& where) {
   const auto give_up = std::chrono::steady_clock::now() + spare_patience;
   for (;;) {
     if (const auto spare = thread_records::claim_spare(*where)) return this_thread::attach(std::move(room), where, *spare);
-    if (std::chrono::steady_clock::now() >= give_up) fail_full(*where);
+    const std::uint32_t first = where->constants().threads;
+    const bool all_damaged = thread_records::count_damaged(*where, first, where->record_count()) == where->record_count() - first;
+    if (all_damaged || std::chrono::steady_clock::now() >= give_up) fail_full(*where);
     // Nobody ever blocks on a liveness mutex: look again.
     std::this_thread::sleep_for(spare_slice);
   }

@@ -44,6 +44,11 @@ std::string held_here(const mapping* where, const lock_bytes& lock) {
          " (segment_options::max_held), and than 1,900 in all segments";
 }
 
+bool has_lock_magic(const lock_bytes& lock) noexcept {
+  const std::uint32_t magic = lock.magic.load(std::memory_order_relaxed);
+  return magic == native_lock_magic || magic == shared_lock_magic;
+}
+
 std::string found_and_expected(const mapping* where, const lock_bytes& lock, errc code) {
   const lock_state state(lock.state.load(std::memory_order_relaxed));
   switch (code) {
@@ -60,10 +65,13 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
     case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
     case errc::forked_in_repair: return "found this process forked in the repair, expected only its parent to go on";
     case errc::damaged:
+      if (has_lock_magic(lock) && !native_mutex::is_intact(lock.native)) {
+        return "found a native mutex of another kind in its bytes, expected the one that its constructor made";
+      }
       if (where != nullptr && !native_mutex::is_intact(where->header().adoption.native)) {
         return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
       }
-      if (where != nullptr && lock.magic.load(std::memory_order_relaxed) != dead_lock_magic && !fitting_lock_class(*where, lock)) {
+      if (where != nullptr && has_lock_magic(lock) && !fitting_lock_class(*where, lock)) {
         return "found lock class word " + std::to_string(lock.lock_class) + ", expected that of a class which guards what lies in its object";
       }
       return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) + " and state " + std::to_string(state.word()) +

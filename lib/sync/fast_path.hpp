@@ -9,6 +9,7 @@
 #include "sync/held_list.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
+#include "sys/own_words.hpp"
 
 namespace outlive::detail::fast_path {
 
@@ -24,13 +25,13 @@ inline constexpr int not_tried = -1;
   held_entry* const entry = slot.top;
   if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]]
     return not_tried;
-  if (lock.magic.load(std::memory_order_relaxed) != magic) [[unlikely]]
+  if (load_own(lock.magic) != magic || !native_mutex::is_intact(lock.native)) [[unlikely]]
     return not_tried;    // no native call on it
   slot.top = entry + 1;  // counted first: the place is taken before anything stands in it
   crash_barrier();
   held_list::put(*entry, offset, return_address);
-  const int rc = native_mutex::try_lock(lock.native);
-  return rc != 0 || lock.state.load(std::memory_order_relaxed) != free_consistent ? rc : taken;
+  const int rc = native_mutex::try_lock_intact(lock.native);
+  return rc != 0 || load_own(lock.state) != free_consistent ? rc : taken;
 }
 
 // Requires: taken.
@@ -38,8 +39,7 @@ inline constexpr int not_tried = -1;
   thread_slot& slot = current_slot;
   lock.state.store(slot.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
-  shared_u64& count = slot.record->acquisitions;
-  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  raise_own(slot.record->acquisitions);
 }
 
 // True: done. False: not this thread's by the slot; the slow path looks further. Calls once_out() between the state and the native unlock.
@@ -50,7 +50,7 @@ template <class OnceOut>
   if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]]
     return false;
   held_entry* const entry = slot.top - 1;
-  if (entry->place.load(std::memory_order_relaxed) != offset) [[unlikely]]
+  if (load_own(entry->place) != offset) [[unlikely]]
     return false;  // not the newest, or repaired
   lock.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // out, before the mutex is anybody's

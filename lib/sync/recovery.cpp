@@ -66,6 +66,7 @@ taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters)
   mapping& where = *mine.where;
   const auto view = where.lock_at(offset);
   taken got{view.lock};
+  if (view.lock != nullptr && !view.native) got.result = native_result::damaged;
   if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return got;
   if (!held_list::push(mine, offset, this_code())) {
     got.no_room = true;

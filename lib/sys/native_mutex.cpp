@@ -10,7 +10,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "sys/at_load.hpp"
+#include "sys/crash_barrier.hpp"
 #include "sys/futex.hpp"
 #include "sys/sanitizers.hpp"
 
@@ -22,14 +22,11 @@ static_assert(native_mutex::waiters == FUTEX_WAITERS);
 
 namespace {
 
-// Where libc keeps the futex word and the kind, as int indexes into pthread_mutex_t. glibc: __lock, __count, __owner,
-// __nusers, __kind (x86-64 and aarch64 alike). musl: _m_type, _m_lock.
+// Where libc keeps the futex word, as an int index into pthread_mutex_t: glibc's __lock, musl's _m_lock.
 #ifdef __GLIBC__
 constexpr std::size_t word_index = 0;
-constexpr std::size_t kind_index = 4;
 #else
 constexpr std::size_t word_index = 1;
-constexpr std::size_t kind_index = 0;
 #endif
 
 std::uint32_t* int_at(pthread_mutex_t& mutex, std::size_t index) noexcept {
@@ -57,17 +54,6 @@ class robust_attributes {
  private:
   pthread_mutexattr_t attributes_;
 };
-
-std::uint32_t kind_of_ours() {
-  static const std::uint32_t kind = [] {
-    pthread_mutex_t prototype;
-    native_mutex::init(prototype);
-    return read_int(prototype, kind_index);
-  }();
-  return kind;
-}
-
-const made_at_load kind_and_attributes([] { kind_of_ours(); });
 
 #ifndef OUTLIVE_TSAN
 // A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a private one of the
@@ -101,13 +87,15 @@ timespec to_timespec(native_mutex::steady_point deadline) noexcept {
 void native_mutex::init(pthread_mutex_t& mutex) {
   static const robust_attributes attributes;
   check(pthread_mutex_init(&mutex, attributes.get()), "pthread_mutex_init of a robust process-shared mutex");
+  if (!is_intact(mutex)) check(ENOTSUP, "found another kind of robust mutex in this C library than the one that outlive knows");
 }
 
 int native_mutex::lock_until(pthread_mutex_t& mutex, steady_point deadline) noexcept {
+  if (!is_intact(mutex)) return EINVAL;
 #ifdef OUTLIVE_TSAN
   // ThreadSanitizer has no model of clocklock and reports races that are none (hazard A64). It does know trylock.
   for (;;) {
-    const int rc = pthread_mutex_trylock(&mutex);
+    const int rc = try_lock(mutex);
     if (rc == EBUSY && owner_in(word(mutex)) == static_cast<pid_t>(syscall(SYS_gettid))) return EDEADLK;
     if (rc != EBUSY) return rc;
     if (std::chrono::steady_clock::now() >= deadline) return ETIMEDOUT;
@@ -142,8 +130,17 @@ void native_mutex::wake_one(pthread_mutex_t& mutex) noexcept {
   futex_wake(int_at(mutex, word_index), 1);
 }
 
-bool native_mutex::is_intact(const pthread_mutex_t& mutex) noexcept {
-  return read_int(mutex, kind_index) == kind_of_ours();
+// With the kind put right for the call: otherwise the mutex would stay in this thread's robust list, which runs through memory that may be unmapped. A
+// death before the last store leaves a mutex that is whole.
+void native_mutex::unlock_changed(pthread_mutex_t& mutex) noexcept {
+  char* const at = reinterpret_cast<char*>(&mutex) + kind_at;
+  int changed;
+  std::memcpy(&changed, at, sizeof changed);
+  put_right(mutex);
+  crash_barrier();  // right before libc looks at it
+  pthread_mutex_unlock(&mutex);
+  crash_barrier();
+  std::memcpy(at, &changed, sizeof changed);
 }
 
 bool has_robust_list() noexcept {
