@@ -32,14 +32,14 @@ constexpr int gate_spins = 100;
 // How often a reader looks whether the gate opens before it queues up: writers that come one after the other could turn it away for ever.
 constexpr int looks = 3;
 
-acquisition refuse(std::error_code error) noexcept {
+acquisition turn_away(std::error_code error) noexcept {
   return {false, error, nullptr};
 }
 
 // With the slot on again. For who would wait for itself: an error where it would wait for ever, "somebody has it" for who only tries.
 acquisition refuse_own(attachment& mine, const deadline& how_long) noexcept {
   put_slot_on(mine);
-  return how_long.waits() ? refuse(errc::deadlock) : acquisition{};
+  return how_long.waits() ? turn_away(errc::deadlock) : acquisition{};
 }
 
 void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t offset) noexcept {
@@ -62,7 +62,7 @@ acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc, con
   if (readers != drained::clear) {
     open_gate(lock);
     give_back_natively(mine, lock, offset);
-    return readers == drained::no_membarrier ? refuse(errc::no_membarrier) : acquisition{};
+    return readers == drained::no_membarrier ? turn_away(errc::no_membarrier) : acquisition{};
   }
   writers.state.store(mine.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
@@ -98,7 +98,7 @@ acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_m
   const std::uint64_t offset = mine.where->offset_of(&lock);
   if (!held_list::push(mine, offset, return_address)) {
     put_slot_on(mine);
-    return refuse(errc::too_many_locks);
+    return turn_away(errc::too_many_locks);
   }
   taking result = take(mine, lock.writers, offset, native_mutex::try_lock(lock.writers.native), how_long, once_consistent::keep);
   if (!result.taken) return std::move(result.ended);
@@ -106,19 +106,19 @@ acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_m
   crash_barrier();                                 // marked before a writer could find neither mark nor mutex
   open_gate(lock);
   give_back_natively(mine, lock, offset);
-  return marked ? acquisition{true, {}, nullptr} : refuse(errc::too_many_locks);
+  return marked ? acquisition{true, {}, nullptr} : turn_away(errc::too_many_locks);
 }
 
 }  // namespace
 
 acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.error) return refuse(to.error);
+  if (to.error) return turn_away(to.error);
   attachment& mine = *to.mine;
   if (is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(to.offset))) return refuse_own(mine, how_long);
   if (!held_list::push(mine, to.offset, return_address)) {
     put_slot_on(mine);
-    return refuse(errc::too_many_locks);
+    return turn_away(errc::too_many_locks);
   }
   return finish_unique(mine, lock, native_mutex::try_lock(lock.writers.native), how_long);
 }
@@ -135,7 +135,7 @@ acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, const deadlin
       held_list::remove(mine, offset);
       if (!damaged) return refuse_own(mine, how_long);
       put_slot_on(mine);
-      return refuse(errc::damaged);
+      return turn_away(errc::damaged);
     }
   }
   return finish_unique(mine, lock, rc, how_long);
@@ -158,11 +158,11 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
 
 acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.error) return refuse(to.error);
+  if (to.error) return turn_away(to.error);
   attachment& mine = *to.mine;
   if (!prepare_marks(mine)) {
     put_slot_on(mine);
-    return refuse(errc::no_membarrier);
+    return turn_away(errc::no_membarrier);
   }
   if (is_held_by(lock.writers, mine)) return refuse_own(mine, how_long);
   own_marks marks(mine);
@@ -171,7 +171,7 @@ acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, co
   for (int look = 0; look == 0 || (look < looks && spin_until_open(lock)); ++look) {
     if (!marks.add(id)) {
       put_slot_on(mine);
-      return refuse(errc::too_many_locks);
+      return turn_away(errc::too_many_locks);
     }
     // Inside already: the gate is not asked, or this thread would wait for a writer that waits for it.
     if (again || lock.gate.load(std::memory_order_seq_cst) == gate_open) {
