@@ -10,6 +10,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/page_bytes.hpp"
+#include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -45,7 +46,7 @@ private_view::private_view(segment& seg) : base_(base_of(seg)), size_(seg.size_b
   void* const file = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, seg.fd(), 0);
   if (file == MAP_FAILED) return;
   file_ = static_cast<const char*>(file);
-  pagemap_ = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  pagemap_ = above_standard(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   pages_.resize(size_ / page_bytes);
 }
 

@@ -1,5 +1,6 @@
 #include "killtest/process.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -133,6 +134,15 @@ on_one_cpu::on_one_cpu() noexcept {
 
 on_one_cpu::~on_one_cpu() {
   if (pinned_) ::sched_setaffinity(0, sizeof before_, &before_);
+}
+
+int above_standard(int fd) noexcept {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return above;
 }
 
 void* map_shared(std::size_t size) {

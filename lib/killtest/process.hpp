@@ -49,6 +49,10 @@ class on_one_cpu {
   bool pinned_ = false;
 };
 
+// A descriptor that is kept must not be 0 to 2: where a program has closed its standard error, its messages would go into the file behind it.
+// Returns: `fd`, or one above those in its place, closed on exec; -1, with errno, if `fd` is negative or there is none.
+[[nodiscard]] int above_standard(int fd) noexcept;
+
 // Memory that this process shares with those that it forks, zeroed. Throws std::system_error.
 [[nodiscard]] void* map_shared(std::size_t size);
 void unmap_shared(void* memory, std::size_t size) noexcept;

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "killtest/page_bytes.hpp"
+#include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -20,7 +21,7 @@ bool is_zeros(const char* at, std::size_t bytes) noexcept {
 
 }  // namespace
 
-segment_copy::segment_copy(const segment& seg) : fd_(::memfd_create("outlive-killtest", MFD_CLOEXEC)), size_(seg.size_bytes()) {
+segment_copy::segment_copy(const segment& seg) : fd_(above_standard(::memfd_create("outlive-killtest", MFD_CLOEXEC))), size_(seg.size_bytes()) {
   const auto fail = [this](const char* what) {
     const int error = errno;
     if (fd_ >= 0) ::close(fd_);

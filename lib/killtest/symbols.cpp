@@ -16,6 +16,7 @@
 
 #include "killtest/dwarf_names.hpp"
 #include "killtest/function_lines.hpp"
+#include "killtest/process.hpp"
 #include "killtest/unit_index.hpp"
 
 namespace outlive::killtest::detail {
@@ -25,7 +26,7 @@ namespace {
 // libdw keeps the files of modules open, and they are kept for the process: programs that it executes must not have them.
 int closed_on_exec(int fd) noexcept {
   if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return fd;
+  return above_standard(fd);
 }
 
 int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, char** file, Elf** elf) {

@@ -37,8 +37,13 @@ struct pipe_ends {
   pipe_ends() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
-    read = ends[0];
-    write = ends[1];
+    read = above_standard(ends[0]);
+    write = above_standard(ends[1]);
+    if (read >= 0 && write >= 0) return;
+    const int error = errno;
+    close_read();
+    close_write();
+    throw std::system_error(error, std::generic_category(), "pipe2");
   }
   ~pipe_ends() {
     close_read();

@@ -56,6 +56,15 @@ void* map_with(int fd, std::uint64_t size, int access) {
 
 }  // namespace
 
+file_descriptor::file_descriptor(int fd) noexcept : fd_(fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return;
+  fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  const no_cancellation here;
+  ::close(fd);
+  errno = error;
+}
+
 file_descriptor::~file_descriptor() {
   if (fd_ < 0) return;
   const no_cancellation here;  // out of a destructor a thread cannot be unwound
@@ -99,7 +108,7 @@ file_descriptor open_to_read(const std::string& path) {
 }
 
 file_descriptor duplicate(int fd) {
-  file_descriptor file(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  file_descriptor file(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   if (!file) fail(errno, "file descriptor " + std::to_string(fd));
   return file;
 }

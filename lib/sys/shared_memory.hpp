@@ -9,11 +9,13 @@
 
 namespace outlive::detail {
 
-// Owns a file descriptor; all are opened close-on-exec.
+// Owns a file descriptor; all are opened close-on-exec. Never 0 to 2: a process that has closed its standard error gets that number next, and
+// its messages go wherever the number leads to.
 class file_descriptor {
  public:
   file_descriptor() noexcept = default;
-  explicit file_descriptor(int fd) noexcept : fd_(fd) {}
+  // One of 0 to 2 is moved above them. Empty, with errno set, if `fd` is negative or cannot be moved.
+  explicit file_descriptor(int fd) noexcept;
   file_descriptor(file_descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   file_descriptor& operator=(file_descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);

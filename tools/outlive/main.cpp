@@ -1,4 +1,7 @@
 // outlive: the command-line tool. One file a command; this one only chooses.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <exception>
 #include <string>
 #include <system_error>
@@ -13,6 +16,14 @@
 #include "output.hpp"
 
 namespace {
+
+// A service may be started without them. The tool's own files would get their numbers then, and its messages would be written into those. What stands
+// there instead is open for the other direction, so that a result that nobody gets is still an error.
+void occupy_closed_standard_files() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(number, F_GETFD) < 0) ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
 
 int tell(const CLI::App& tool, const std::exception& error) {
   const auto chosen = tool.get_subcommands();
@@ -34,6 +45,7 @@ std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_closed_standard_files();
   CLI::App tool("Looks after locks that outlive their owners", "outlive");
   tool.set_version_flag("-V,--version", outlive::version());
   tool.require_subcommand(1);
