@@ -176,7 +176,8 @@ class segment {
   [[nodiscard]] OUTLIVE_API bool has_name() const;
   // Returns: the options that it was made with; size is rounded up to pages, expected_owner is the default.
   [[nodiscard]] OUTLIVE_API segment_options options() const;
-  // Returns: a file descriptor of the segment, which stays the segment's; it is closed on exec.
+  // Returns: a file descriptor of the segment, above 2, which stays the segment's; it is closed on exec. -1 once somebody else has closed it
+  //   (close_range, by a program that becomes a daemon): the segment works on without it, and a file of yours that gets the number is left alone.
   [[nodiscard]] OUTLIVE_API int fd() const noexcept;
   // Returns: where it is mapped, and how many bytes.
   [[nodiscard]] OUTLIVE_API const void* base() const noexcept;

@@ -14,7 +14,9 @@
 // Several supervisors of one segment do no harm: each mutex is recovered once, by whoever comes first, and each supervisor tells of the deaths of
 // those whom it watched. One that is itself killed at any moment loses nothing: the next one, or any locker, goes on where it stopped.
 //
-// Invalid: the use of one supervisor by two threads at once, and by a forked child.
+// Invalid: the use of one supervisor by two threads at once, and by a forked child. Make it after the program has become a daemon: close_range would take its
+// descriptors away. dispatch() and run() then throw std::errc::bad_file_descriptor, and files of yours that get the numbers are left alone, unless they are
+// of the same kind (an epoll, eventfd, timerfd or inotify descriptor).
 #pragma once
 
 #include <outlive/detail/requirements.hpp>

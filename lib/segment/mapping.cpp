@@ -8,6 +8,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/participants.hpp"
+#include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
 #include "segment/thread_slot.hpp"
 #include "sys/at_load.hpp"
@@ -123,6 +124,21 @@ mapping::~mapping() {
   shared_memory::unmap(base_, size());
 }
 
+int mapping::fd() const noexcept {
+  const std::lock_guard hold(mapping_registry::instance().mutex);
+  return file_.get_if_ours();
+}
+
+std::optional<shared_memory::file_info> mapping::file_now() const {
+  if (const int own = fd(); own >= 0) return shared_memory::inspect(own);
+  if (constants_.name[0] == 0) return std::nullopt;
+  const file_descriptor named = shared_memory::open_to_read(segment_path(constants_.name));
+  if (!named) return std::nullopt;
+  const auto info = shared_memory::inspect(named.get());
+  if (info.device != device_ || info.inode != inode_) return std::nullopt;
+  return info;
+}
+
 std::string mapping::describe() const {
   return constants_.name[0] == 0 ? "anonymous segment" : "segment \"" + std::string(constants_.name) + '"';
 }
@@ -144,7 +160,7 @@ std::uint32_t mapping::participant_index() {
   if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
     participant_.store(participants::join(*this), std::memory_order_relaxed);
     participant_epoch_.store(epoch, std::memory_order_release);  // to a thread that sees it: the index above is this process's
-    announce_change(file_.get());                                // to supervisors, who look into the table of participants then
+    announce_change(file_.get_if_ours());                        // to supervisors, who look into the table of participants then
   }
   return participant_.load(std::memory_order_relaxed);
 }
@@ -166,6 +182,8 @@ std::shared_ptr<mapping> mapping_table::map(file_descriptor file, const segment_
       pages.release();
       registry.all.insert(registry.above(made->base()), made.get());
     }
+    // Somebody else has closed the descriptor that it had: this one leads to the same file.
+    if (file && !made->file_.is_ours()) made->file_ = std::move(file);
     handle = registry.make_handle(made);
   }
   made->participant_index();

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "segment/layout.hpp"
@@ -29,7 +30,10 @@ class mapping : public std::enable_shared_from_this<mapping> {
   [[nodiscard]] char* base() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size() const noexcept { return constants_.total_size; }
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
-  [[nodiscard]] int fd() const noexcept { return file_.get(); }
+  // -1 when somebody else has closed it: the number may lead to another file by now.
+  [[nodiscard]] int fd() const noexcept;
+  // What the file system tells of the file now, by the descriptor, or by the name if it still leads to this file. Nothing: it can be reached by neither.
+  [[nodiscard]] std::optional<shared_memory::file_info> file_now() const;
   [[nodiscard]] std::string describe() const;  // for messages: segment "NAME"
 
   [[nodiscard]] segment_header& header() const noexcept { return *reinterpret_cast<segment_header*>(base_); }
@@ -75,7 +79,7 @@ class mapping : public std::enable_shared_from_this<mapping> {
     return reinterpret_cast<T*>(base_ + offset);
   }
 
-  file_descriptor file_;
+  file_descriptor file_;  // guarded by the table's mutex, once the mapping is in the table
   char* base_;
   segment_constants constants_;
   region_layout layout_;

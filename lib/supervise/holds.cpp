@@ -44,7 +44,8 @@ std::optional<participant_death> supervision::kill_and_recover(const hung_owner&
     look();
     process = processes_.find(pid);
   }
-  if (process == nullptr || !process->handle) refuse(std::errc::no_such_process, *where_, pid, "found no descriptor of it to be had, expected one");
+  if (process == nullptr || !process->handle.is_ours())
+    refuse(std::errc::no_such_process, *where_, pid, "found no descriptor of it to be had, expected one");
   // The descriptor is that of a participant with this pid, and the record's thread, which is one of its, lives: so it is the right process. Asked
   // again here, because looking takes its time.
   if (!still_holds()) return std::nullopt;

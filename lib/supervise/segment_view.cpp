@@ -1,6 +1,8 @@
 #include <outlive/segment_view.hpp>
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "repair/death_log.hpp"
@@ -67,11 +69,13 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
 
 segment_view::segment_view(const segment& where) : where_(segment_access::mapping_of(where)) {}
 
-// Behind the end of a file that was cut there is SIGBUS. Who cuts it between this and the look is not noticed in time.
+// Behind the end of a file that was cut there is SIGBUS. Who cuts it between this and the look is not noticed in time. A file that can be reached neither by
+// descriptor nor by name is one that this process has mapped for its own use: it is looked at as it is.
 const mapping& segment_view::checked() const {
-  const std::uint64_t size = shared_memory::inspect(where_->fd()).size;
-  if (size >= where_->size()) return *where_;
-  fail(errc::damaged, where_->describe() + ": found a file of " + std::to_string(size) + " bytes, expected " + std::to_string(where_->size()));
+  const auto file = where_->file_now();
+  if (!file || file->size >= where_->size()) return *where_;
+  fail(errc::damaged,
+       where_->describe() + ": found a file of " + std::to_string(file->size) + " bytes, expected " + std::to_string(where_->size()));
 }
 
 std::string segment_view::name() const {
@@ -91,7 +95,9 @@ bool segment_view::has_name() const {
 }
 
 std::uint32_t segment_view::owner() const {
-  return shared_memory::inspect(where_->fd()).owner;
+  if (const auto file = where_->file_now()) return file->owner;
+  throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                          where_->describe() + ": found its descriptor closed by somebody else, and no name, expected either to ask for the owner");
 }
 
 std::uint32_t segment_view::object_count() const {

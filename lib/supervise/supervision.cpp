@@ -178,7 +178,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, process->pid);
     recovery done = recover(process->pid, dead);
     records_.deal_with(dead);
-    const auto end = process->handle ? process_handle::end_of_child(process->handle.get(), options_.reap_children) : std::nullopt;
+    const auto end = process->handle.is_ours() ? process_handle::end_of_child(process->handle.get(), options_.reap_children) : std::nullopt;
     processes_.describe(*process, identity);
     death.pid = process->pid;
     death.start_time = process->start_time;

@@ -18,6 +18,7 @@ std::vector<std::uint64_t> watch_list::look() {
   std::vector<std::uint64_t> found;
   for (auto& [identity, process] : all_) {
     if (process.told) continue;
+    if (!process.handle.is_ours()) process.handle = {};  // the number may lead to anything by now, which poll() would call ended
     // Only when a process has ended does its slot become another's: of one without a handle nothing else says so.
     if (process.look != looks_ && !process.handle) process.ended = true;
     if (!process.ended && !process.handle) get_handle(process, identity);
@@ -64,7 +65,7 @@ watched_process* watch_list::ended(std::uint64_t identity) noexcept {
   const auto at = all_.find(identity);
   if (at == all_.end() || at->second.told) return nullptr;
   watched_process& process = at->second;
-  if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
+  if (process.handle.is_ours() && process_handle::has_ended(process.handle.get())) process.ended = true;
   return process.ended ? &process : nullptr;
 }
 

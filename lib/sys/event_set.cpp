@@ -27,11 +27,19 @@ file_descriptor checked(int fd, const char* what) {
 }
 
 // Reads what is there, for the descriptor's being readable alone counts.
-void drain(int fd) noexcept {
+void drain(const file_descriptor& source) noexcept {
+  if (!source.is_ours()) return;  // nor are the bytes
   const no_cancellation here;
   alignas(8) char bytes[4096];
-  while (::read(fd, bytes, sizeof bytes) > 0) {
+  while (::read(source.get(), bytes, sizeof bytes) > 0) {
   }
+}
+
+void require_ours(const file_descriptor& epoll) {
+  if (epoll.is_ours()) return;
+  throw std::system_error(EBADF, std::generic_category(),
+                          "supervisor: found its descriptors closed by somebody else (close_range, by a program that becomes a daemon?), expected "
+                          "them open: make the supervisor after that");
 }
 
 }  // namespace
@@ -39,6 +47,7 @@ void drain(int fd) noexcept {
 event_set::event_set() : epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}
 
 void event_set::add(int source, std::uint64_t key) {
+  require_ours(epoll_);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = key;
@@ -46,11 +55,13 @@ void event_set::add(int source, std::uint64_t key) {
 }
 
 void event_set::remove(int source) noexcept {
+  if (!epoll_.is_ours()) return;
   epoll_event unused{};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source, &unused);
 }
 
 std::vector<std::uint64_t> event_set::ready(std::size_t most) const {
+  require_ours(epoll_);
   std::array<epoll_event, 64> events;
   const int room = static_cast<int>(std::min(most, events.size()));
   const no_cancellation here;
@@ -60,7 +71,8 @@ std::vector<std::uint64_t> event_set::ready(std::size_t most) const {
   return keys;
 }
 
-void event_set::wait() const noexcept {
+void event_set::wait() const {
+  require_ours(epoll_);
   const no_cancellation here;
   pollfd readable{epoll_.get(), POLLIN, 0};
   ::poll(&readable, 1, -1);
@@ -77,18 +89,19 @@ repeating_timer::repeating_timer(std::chrono::nanoseconds period)
 }
 
 void repeating_timer::acknowledge() const noexcept {
-  drain(timer_.get());
+  drain(timer_);
 }
 
 wake_up::wake_up() : event_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
 
 void wake_up::notify() const noexcept {
+  if (!event_.is_ours()) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);  // fails only where it is readable already
 }
 
 void wake_up::acknowledge() const noexcept {
-  drain(event_.get());
+  drain(event_);
 }
 
 // By /proc/self/fd, for a memfd has no other path, and the name of a named segment may lead to another one by now.
@@ -100,7 +113,7 @@ change_watch::change_watch(int file) : inotify_(checked(::inotify_init1(IN_NONBL
 }
 
 void change_watch::acknowledge() const noexcept {
-  drain(inotify_.get());
+  drain(inotify_);
 }
 
 // Both times at once: inotify then says IN_ATTRIB, and not IN_MODIFY or IN_ACCESS as for one of them. Raw, for libc's could be a cancellation point.

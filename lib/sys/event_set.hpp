@@ -10,18 +10,18 @@
 
 namespace outlive::detail {
 
-// Readable (for poll, select, another epoll) while any of its sources is.
+// Readable (for poll, select, another epoll) while any of its sources is. What can throw throws std::system_error; EBADF when somebody else has closed
+// its descriptor.
 class event_set {
  public:
-  event_set();  // throws std::system_error
+  event_set();
   [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
-  // Throws std::system_error.
   void add(int source, std::uint64_t key);
   void remove(int source) noexcept;
   // The keys of sources that are readable now, at most `most` of them; does not wait. A key may stand there whose source was removed since.
   [[nodiscard]] std::vector<std::uint64_t> ready(std::size_t most) const;
   // Waits until one is readable. A signal ends the wait, too.
-  void wait() const noexcept;
+  void wait() const;
 
  private:
   file_descriptor epoll_;

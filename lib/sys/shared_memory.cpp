@@ -57,16 +57,29 @@ void* map_with(int fd, std::uint64_t size, int access) {
 }  // namespace
 
 file_descriptor::file_descriptor(int fd) noexcept : fd_(fd) {
-  if (fd < 0 || fd > STDERR_FILENO) return;
-  fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  const int error = errno;
-  const no_cancellation here;
-  ::close(fd);
-  errno = error;
+  if (fd >= 0 && fd <= STDERR_FILENO) {
+    fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    const int error = errno;
+    const no_cancellation here;
+    ::close(fd);
+    errno = error;
+  }
+  struct stat info {};
+  if (fd_ < 0 || ::fstat(fd_, &info) != 0) return;
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+}
+
+bool file_descriptor::is_ours() const noexcept {
+  struct stat info {};
+  const int before = errno;
+  const bool same = fd_ >= 0 && ::fstat(fd_, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_;
+  errno = before;
+  return same;
 }
 
 file_descriptor::~file_descriptor() {
-  if (fd_ < 0) return;
+  if (!is_ours()) return;
   const no_cancellation here;  // out of a destructor a thread cannot be unwound
   ::close(fd_);                // libc's: ThreadSanitizer must see that the number may be used again
 }

@@ -10,23 +10,33 @@
 namespace outlive::detail {
 
 // Owns a file descriptor; all are opened close-on-exec. Never 0 to 2: a process that has closed its standard error gets that number next, and
-// its messages go wherever the number leads to.
+// its messages go wherever the number leads to. And no longer than the number is its own: a program that becomes a daemon closes all numbers
+// (close_range), and a file of its own gets one of them next. So what is kept is asked is_ours() before each use, and is closed only if it is. Files of
+// the kernel without an inode of their own (epoll, eventfd, timerfd, inotify; before Linux 6.9 pidfd) are told from others, but not from each other.
 class file_descriptor {
  public:
   file_descriptor() noexcept = default;
   // One of 0 to 2 is moved above them. Empty, with errno set, if `fd` is negative or cannot be moved.
   explicit file_descriptor(int fd) noexcept;
-  file_descriptor(file_descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  file_descriptor(file_descriptor&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), device_(other.device_), inode_(other.inode_) {}
   file_descriptor& operator=(file_descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(device_, other.device_);
+    std::swap(inode_, other.inode_);
     return *this;
   }
   ~file_descriptor();
   [[nodiscard]] int get() const noexcept { return fd_; }
+  // Whether the number still leads to the file that it was given for. Async-signal-safe.
+  [[nodiscard]] bool is_ours() const noexcept;
+  // The number, or -1 if it is not ours any more.
+  [[nodiscard]] int get_if_ours() const noexcept { return is_ours() ? fd_ : -1; }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
 
  private:
   int fd_ = -1;
+  std::uint64_t device_ = 0, inode_ = 0;
 };
 
 namespace shared_memory {
