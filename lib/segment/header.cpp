@@ -1,7 +1,6 @@
 #include "segment/header.hpp"
 
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -63,12 +62,6 @@ bool has_valid_numbers(const segment_constants& c) noexcept {
          in_range(c.threads, 1, max_threads) && in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
          in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) && region_layout::of(c).total == c.total_size &&
          std::memchr(c.name, 0, sizeof c.name) != nullptr;
-}
-
-std::string octal(unsigned mode) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%04o", mode);
-  return text;
 }
 
 bool has_plain_marks(std::string_view name, reader_marks wish) {
@@ -153,19 +146,6 @@ segment_options options_of(const segment_constants& constants) noexcept {
   options.readers = (constants.features & feature_plain_marks) != 0 ? reader_marks::membarrier : reader_marks::locked;
   options.mode = constants.mode;
   return options;
-}
-
-void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
-  if (!file.regular) fail(errc::damaged, where + ": found something that is no regular file, expected a segment");
-  const std::uint32_t expected = options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
-  if (file.owner != expected) {
-    fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +
-                                " (segment_options::expected_owner)");
-  }
-  if ((file.mode & 022 & ~options.mode) != 0) {
-    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " + octal(options.mode) +
-                                       " (segment_options::mode)");
-  }
 }
 
 segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file) {

@@ -24,9 +24,6 @@ void tie_to_file(segment_constants& made, const shared_memory::file_info& file) 
 
 segment_options options_of(const segment_constants& constants) noexcept;
 
-// Who may use the file: its owner and permissions. Throws errc::wrong_owner, writable_by_others, damaged (no regular file).
-void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options);
-
 // Reads and judges the constants of an existing segment. Throws errc::damaged, version_mismatch, abi_mismatch, wrong_pid_namespace.
 segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file);
 

@@ -1,6 +1,5 @@
 #include <outlive/segment.hpp>
 
-#include <cerrno>
 #include <functional>
 #include <string>
 #include <system_error>
@@ -12,6 +11,7 @@
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
 #include "segment/named_file.hpp"
+#include "segment/segment_file.hpp"
 #include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
 
@@ -115,13 +115,7 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
 
 std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options, asks asked) {
   named_file::remove_left_over(name);
-  file_descriptor file;
-  try {
-    file = shared_memory::open(segment_path(name));
-  } catch (const std::system_error& error) {
-    if (error.code().value() == ELOOP) fail(errc::damaged, quoted_segment(name) + ": found a symbolic link, expected a segment");
-    rethrow_named(error, quoted_segment(name));
-  }
+  file_descriptor file = open_segment_file(name, file_access::to_write);
   if (!file) return {};
   return map_existing(quoted_segment(name), std::move(file), options, asked);
 }

@@ -12,6 +12,7 @@
 #include "segment/mapping.hpp"
 #include "segment/named_file.hpp"
 #include "segment/segment_access.hpp"
+#include "segment/segment_file.hpp"
 #include "segment/segment_name.hpp"
 #include "supervise/view_locks.hpp"
 #include "supervise/view_threads.hpp"
@@ -58,10 +59,10 @@ std::string_view to_string(viewed_condition condition) noexcept {
 segment_view segment_view::open(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   const std::string what = quoted_segment(name);
+  file_descriptor file = open_segment_file(name, file_access::to_look);
   try {
-    if (file_descriptor file = shared_memory::open_to_read(segment_path(name))) return segment_view(map_to_look(what, std::move(file), options));
+    if (file) return segment_view(map_to_look(what, std::move(file), options));
   } catch (const std::system_error& error) {
-    if (error.code() == std::errc::too_many_symbolic_link_levels) fail(errc::damaged, what + ": found a symbolic link, expected a segment");
     rethrow_named(error, what);
   }
   fail(errc::not_found, what + ": found no " + segment_path(name) + ", expected a segment");

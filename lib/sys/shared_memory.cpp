@@ -37,14 +37,31 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
 }
 
 file_descriptor open_with(const std::string& path, int access) {
-  file_descriptor file(::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW));
+  file_descriptor file(::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!file && errno != ENOENT) fail(errno, path);
   return file;
 }
 
+const char* other_kind(mode_t mode) noexcept {
+  if (S_ISREG(mode)) return nullptr;
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISLNK(mode)) return "a symbolic link";
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  return "something that is no regular file";
+}
+
 shared_memory::file_info info_of(const struct stat& info) noexcept {
-  return {info.st_dev,           info.st_ino,  static_cast<std::uint64_t>(info.st_size), info.st_uid, static_cast<unsigned>(info.st_mode & 0777),
-          S_ISREG(info.st_mode), info.st_nlink};
+  shared_memory::file_info file{};
+  file.device = info.st_dev;
+  file.inode = info.st_ino;
+  file.size = static_cast<std::uint64_t>(info.st_size);
+  file.owner = info.st_uid;
+  file.mode = static_cast<unsigned>(info.st_mode & 0777);
+  file.other_kind = other_kind(info.st_mode);
+  file.links = info.st_nlink;
+  return file;
 }
 
 void* map_with(int fd, std::uint64_t size, int access) {
@@ -118,6 +135,11 @@ file_descriptor open(const std::string& path) {
 
 file_descriptor open_to_read(const std::string& path) {
   return open_with(path, O_RDONLY);
+}
+
+const char* other_kind_at(const std::string& path) noexcept {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? other_kind(info.st_mode) : nullptr;
 }
 
 file_descriptor duplicate(int fd) {

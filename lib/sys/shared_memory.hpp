@@ -45,8 +45,8 @@ struct file_info {
   std::uint64_t device, inode, size;
   std::uint32_t owner;
   unsigned mode;  // permission bits
-  bool regular;
-  std::uint64_t links;  // names that the file has
+  const char* other_kind;  // "a FIFO", "a socket" ...; nullptr: a regular file
+  std::uint64_t links;     // names that the file has
 };
 
 // A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC.
@@ -55,10 +55,13 @@ file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, un
 file_descriptor create_memfd(const std::string& name, std::uint64_t size);
 // Gives a file of create_unnamed() its name: the one step by which a segment appears. False: the name is taken. Throws.
 bool link(int fd, const std::string& path);
-// Opens an existing file; an empty descriptor when there is none. Does not follow a symbolic link. Throws std::system_error.
+// Opens an existing file; an empty descriptor when there is none. Does not follow a symbolic link, and waits for nobody: not for the other end of
+// a FIFO, nor for the holder of a lease. Throws std::system_error.
 file_descriptor open(const std::string& path);
 // The same, without the permission to write.
 file_descriptor open_to_read(const std::string& path);
+// What lies there, if it is no regular file: "a FIFO", "a symbolic link" ...; nullptr: a regular file, or nothing.
+const char* other_kind_at(const std::string& path) noexcept;
 // Opens a second descriptor of the same file. Throws std::system_error.
 file_descriptor duplicate(int fd);
 // False when there was none. Throws std::system_error.

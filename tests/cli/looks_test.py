@@ -110,6 +110,21 @@ def ls_lists_what_it_can_open_and_says_why_not():
         report.expect(re.search(rf"^{name} +\d+\.\dM +{user()} +2 +2 +4 +1 +-$", out, re.MULTILINE), out)
 
 
+def a_fifo_is_told_and_passed_by():
+    with scene() as (name, _), segment_name() as fifo:
+        os.mkfifo(path_of(fifo), 0o644)   # whoever waits for its other end exceeds SECONDS
+        code, got = as_json("ls")
+        mine = {line["name"]: line for line in got}
+        report.expect(code == 1 and mine[name]["threads"] == 2, f"exit code {code}: {mine[name]}")
+        report.expect("found a FIFO, expected a segment" in mine[fifo]["problem"], str(mine[fifo]))
+        for command in ("show", "deaths", "metrics", "recover", "supervise", "top"):
+            expect(run(command, fifo), 3, "found a FIFO, expected a segment")
+        expect(run("check", fifo), 1, "found a FIFO")
+        expect(run("rm", fifo), 1, "found a FIFO", "who uses it cannot be told")
+        expect(run("rm", "--force", fifo), 0)
+        report.expect(not path_of(fifo).exists(), "still there")
+
+
 def deaths_are_told_with_their_lines():
     with scene() as (name, _):
         code, out, err = run("deaths", name)
@@ -263,6 +278,7 @@ def names_cannot_move_the_cursor():
 
 sys.exit(report.run([(f"looks.{case.__name__}", case) for case in [
     show_tells_who_has_what, show_tells_who_reads, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
+    a_fifo_is_told_and_passed_by,
     deaths_are_told_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
     rm_removes_what_the_dead_left, metrics_are_prometheus, what_makes_no_sense_is_refused, a_full_disk_is_an_error,
     terminals_get_colours_and_lines_that_fit, what_is_of_no_use_without_its_end_is_not_cut, names_cannot_move_the_cursor,

@@ -126,7 +126,7 @@ TEST(segment_replace, what_fill_throws_leaves_the_old_one_in_its_place) {
 TEST(segment_replace, what_is_no_regular_file_or_another_users_stays) {
   const test_name name;
   ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  expect_error(errc::damaged, {name.quoted(), "no regular file"}, [&] { (void)segment::replace(name, few_of_everything()); });
+  expect_error(errc::damaged, {name.quoted(), "found a FIFO"}, [&] { (void)segment::replace(name, few_of_everything()); });
   ASSERT_EQ(::unlink(name.path().c_str()), 0);
   const segment old = segment::create(name, few_of_everything());
   segment_options of_another = few_of_everything();

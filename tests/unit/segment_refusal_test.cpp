@@ -1,14 +1,19 @@
 // Segments that open() must refuse: another format, another machine's, truncated, or not a segment at all. Each is a whole
 // segment with one thing changed and a checksum that fits, so that the check of that one thing is what refuses it.
 #include <outlive/segment.hpp>
+#include <outlive/segment_view.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <functional>
 #include <string>
 
 #include "segment/header.hpp"
@@ -204,12 +209,34 @@ TEST(segment_refusal, a_symbolic_link) {
   expect_error(errc::damaged, {name.quoted(), "found a symbolic link", "expected a segment"}, [&] { (void)segment::open(name); });
 }
 
+// Whoever may write into /dev/shm can make one of these: nobody may wait for the other end of a FIFO.
 TEST(segment_refusal, what_is_no_regular_file) {
   const test_name name;
+  const auto expect_kind = [&](const char* kind) {
+    const std::string found = std::string("found ") + kind;
+    for (const auto& act : std::initializer_list<std::function<void()>>{
+             [&] { (void)segment::open(name); }, [&] { (void)segment::open_or_create(name); }, [&] { (void)segment_view::open(name); }}) {
+      child opener("opener", [&](agent&) { expect_error(errc::damaged, {name.quoted(), found, "expected a segment"}, act); });
+      opener.expect_exit();  // in time
+    }
+    ASSERT_EQ(::remove(name.path().c_str()), 0);
+  };
   ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  expect_error(errc::damaged, {name.quoted(), "found something that is no regular file", "expected a segment"}, [&] { (void)segment::open(name); });
+  expect_kind("a FIFO");
+  ASSERT_EQ(::mkfifo(name.path().c_str(), 0), 0);
+  expect_kind("a FIFO");
+  ASSERT_EQ(::mkdir(name.path().c_str(), 0700), 0);
+  expect_kind("a directory");
+  ASSERT_EQ(::symlink("/dev/null", name.path().c_str()), 0);
+  expect_kind("a symbolic link");
+  const unique_fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.path().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  expect_kind("a socket");
   const unique_fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  expect_error(errc::damaged, {"file descriptor " + std::to_string(null.get()), "found something that is no regular file", "expected a segment"},
+  expect_error(errc::damaged, {"file descriptor " + std::to_string(null.get()), "found a device", "expected a segment"},
                [&] { (void)segment::from_fd(null.get()); });
 }
 

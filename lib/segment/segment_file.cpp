@@ -1,0 +1,49 @@
+#include "segment/segment_file.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <system_error>
+
+#include "segment/failure.hpp"
+#include "segment/segment_name.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+std::string octal(unsigned mode) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%04o", mode);
+  return text;
+}
+
+}  // namespace
+
+file_descriptor open_segment_file(std::string_view name, file_access access) {
+  const std::string path = segment_path(name);
+  try {
+    return access == file_access::to_write ? shared_memory::open(path) : shared_memory::open_to_read(path);
+  } catch (const std::system_error& error) {
+    // A symbolic link, a socket, a FIFO or a device is refused by open() itself, each with another error.
+    if (const char* const kind = shared_memory::other_kind_at(path)) {
+      fail(errc::damaged, quoted_segment(name) + ": found " + kind + ", expected a segment");
+    }
+    rethrow_named(error, quoted_segment(name));
+  }
+}
+
+void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
+  if (file.other_kind != nullptr) fail(errc::damaged, where + ": found " + file.other_kind + ", expected a segment");
+  const std::uint32_t expected = options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
+  if (file.owner != expected) {
+    fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +
+                                " (segment_options::expected_owner)");
+  }
+  if ((file.mode & 022 & ~options.mode) != 0) {
+    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " + octal(options.mode) +
+                                       " (segment_options::mode)");
+  }
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,21 @@
+// The file of a segment, and what the file system tells of it: judged before any of its bytes is read. Anybody may have made what lies there.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <outlive/segment.hpp>
+
+#include "sys/shared_memory.hpp"
+
+namespace outlive::detail {
+
+enum class file_access { to_look, to_write };
+
+// Empty when there is no file of that name. Throws errc::damaged for what is no regular file, else the system's errors with the segment's name.
+file_descriptor open_segment_file(std::string_view name, file_access access);
+
+// What it is, and who may use it: its owner and permissions. Throws errc::damaged (no regular file), wrong_owner, writable_by_others.
+void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options);
+
+}  // namespace outlive::detail
