@@ -8,6 +8,7 @@
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
 #include "segment/lock_state.hpp"
+#include "segment/segment_file.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/hex.hpp"
 #include "sys/membarrier.hpp"
@@ -178,9 +179,7 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   }
   if (!has_valid_numbers(found))
     fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
-  if (found.total_size != file.size) {
-    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected " + std::to_string(found.total_size));
-  }
+  check_extent(where, file, found.total_size);
   const boot_id boot = current_boot_id();
   if (std::memcmp(boot.data(), found.boot_id, boot.size()) != 0) {
     fail(errc::damaged,

@@ -46,4 +46,14 @@ void check_access(const std::string& where, const shared_memory::file_info& file
   }
 }
 
+void check_extent(const std::string& where, const shared_memory::file_info& file, std::uint64_t size) {
+  if (file.size != size) {
+    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) + " bytes, expected " + std::to_string(size));
+  }
+  if (file.allocated < size) {
+    fail(errc::damaged, where + ": found a file with holes, with memory for " + std::to_string(file.allocated) + " bytes, expected " +
+                            std::to_string(size) + ": a sparse copy, or somebody has punched holes into it");
+  }
+}
+
 }  // namespace outlive::detail

@@ -1,6 +1,7 @@
 // The file of a segment, and what the file system tells of it: judged before any of its bytes is read. Anybody may have made what lies there.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,9 @@ file_descriptor open_segment_file(std::string_view name, file_access access);
 
 // What it is, and who may use it: its owner and permissions. Throws errc::damaged (no regular file), wrong_owner, writable_by_others.
 void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options);
+
+// That it has `size` bytes, and memory for all of them. A hole is filled by a mere look at it through a mapping, and on a full file system that
+// look is SIGBUS. Throws errc::damaged.
+void check_extent(const std::string& where, const shared_memory::file_info& file, std::uint64_t size);
 
 }  // namespace outlive::detail

@@ -70,13 +70,12 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
 
 segment_view::segment_view(const segment& where) : where_(segment_access::mapping_of(where)) {}
 
-// Behind the end of a file that was cut there is SIGBUS. Who cuts it between this and the look is not noticed in time. A file that can be reached neither by
-// descriptor nor by name is one that this process has mapped for its own use: it is looked at as it is.
+// Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would be filled by a look. Who does that between this and the
+// look is not noticed in time. A file that can be reached neither by descriptor nor by name is one that this process has mapped for its own use: it is
+// looked at as it is.
 const mapping& segment_view::checked() const {
-  const auto file = where_->file_now();
-  if (!file || file->size >= where_->size()) return *where_;
-  fail(errc::damaged,
-       where_->describe() + ": found a file of " + std::to_string(file->size) + " bytes, expected " + std::to_string(where_->size()));
+  if (const auto file = where_->file_now()) check_extent(where_->describe(), *file, where_->size());
+  return *where_;
 }
 
 std::string segment_view::name() const {

@@ -57,6 +57,7 @@ shared_memory::file_info info_of(const struct stat& info) noexcept {
   file.device = info.st_dev;
   file.inode = info.st_ino;
   file.size = static_cast<std::uint64_t>(info.st_size);
+  file.allocated = static_cast<std::uint64_t>(info.st_blocks) * 512;
   file.owner = info.st_uid;
   file.mode = static_cast<unsigned>(info.st_mode & 0777);
   file.other_kind = other_kind(info.st_mode);

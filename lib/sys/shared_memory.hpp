@@ -43,6 +43,7 @@ namespace shared_memory {
 
 struct file_info {
   std::uint64_t device, inode, size;
+  std::uint64_t allocated;  // bytes that it has memory for: less than the size where there are holes
   std::uint32_t owner;
   unsigned mode;  // permission bits
   const char* other_kind;  // "a FIFO", "a socket" ...; nullptr: a regular file

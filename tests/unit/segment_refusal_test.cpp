@@ -165,6 +165,33 @@ TEST(segment_refusal, longer_than_its_header_says) {
   }
 }
 
+// A look through a mapping would fill the hole: the file would grow, and on a full /dev/shm the process would die of SIGBUS.
+TEST(segment_refusal, a_file_with_holes_is_refused_and_does_not_grow) {
+  const test_name name;
+  { segment::create(name).find_or_construct<int>("answer", 42); }
+  const segment_view before = segment_view::open(name);
+  const segment_file file(name.path());
+  const auto blocks = [&] {
+    struct stat info {};
+    EXPECT_EQ(::fstat(file.fd(), &info), 0);
+    return info.st_blocks;
+  };
+  const auto size = static_cast<off_t>(file.size());
+  for (const off_t at : {size / 2 / 4096 * 4096, off_t{8192}}) {
+    ASSERT_EQ(::fallocate(file.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, at == 8192 ? size - at : 4096), 0);
+    const auto holed = blocks();
+    const auto expect_holes = [&](const std::function<void()>& act) {
+      expect_error(errc::damaged, {"found a file with holes", std::to_string(holed * 512), "expected " + std::to_string(size)}, act);
+    };
+    expect_holes([&] { (void)segment::open(name); });
+    expect_holes([&] { (void)segment::from_fd(file.fd()); });
+    expect_holes([&] { (void)segment_view::open(name); });
+    expect_holes([&] { (void)before.problems(); });
+    expect_holes([&] { (void)before.locks(); });
+    EXPECT_EQ(blocks(), holed);
+  }
+}
+
 TEST(segment_refusal, zeros_and_noise_of_the_right_length) {
   const test_name name;
   { const segment made = segment::create(name, few_of_everything()); }
