@@ -27,7 +27,7 @@ enum class errc {
   wrong_owner,          // the segment's file belongs to another user than expected
   writable_by_others,   // more users may write the segment's file than options.mode says
   wrong_pid_namespace,  // made in another PID namespace, where thread ids mean other threads (hazard A30), or in another time namespace,
-                        // where their start times differ; or /proc, which tells, is not mounted
+                        // where their start times differ
   no_space,             // the file system cannot hold the segment, or the segment no further object
   // directory
   type_mismatch,  // an object or a lock class exists with another type
@@ -51,8 +51,10 @@ enum class errc {
   forked_in_repair,       // the repair forked, and this is the child: the lock is the parent's
   already_registered,     // a second repair for the same mutex or lock class
   // segments again: the numbers of the codes above stay
-  options_differ,  // open_or_create() found a segment that has less than its options ask for
-  second_copy,     // another copy of the library in this process has the segment open: the two would not exclude each other
+  options_differ,     // open_or_create() found a segment that has less than its options ask for
+  second_copy,        // another copy of the library in this process has the segment open: the two would not exclude each other
+  no_proc,            // /proc does not tell which boot of the machine and which PID namespace this is: not mounted, or only in part
+  wrong_file_system,  // the segment's file, or /dev/shm, is not on a tmpfs
 };
 
 // Category of errc; its name is "outlive".

@@ -72,13 +72,14 @@ class segment {
  public:
   // Makes a segment. Requires: `name` has 1 to 200 bytes and no slash.
   // Blocks: while another makes a segment of that name; its death ends that, and so do 30 seconds.
-  // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), std::errc::invalid_argument for an
-  //   option out of its range, no_membarrier where options.readers asks for it, the system's errors. Nothing is left behind on an error, nor by a death at any time.
+  // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), wrong_file_system (/dev/shm is no tmpfs), no_proc, std::errc::
+  //   invalid_argument for an option out of its range, no_membarrier where options.readers asks for it, the system's errors. Nothing is left behind on an
+  //   error, nor by a death at any time.
   [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});
 
   // Opens a segment. Of the options it heeds mode and expected_owner.
   // Errors: invalid_name, not_found, damaged, version_mismatch, abi_mismatch, wrong_owner, writable_by_others (by more than
-  //   options.mode says), wrong_pid_namespace, too_many_participants.
+  //   options.mode says), wrong_pid_namespace, no_proc, wrong_file_system, too_many_participants, the system's errors.
   [[nodiscard]] OUTLIVE_API static segment open(std::string_view name, const segment_options& options = {});
 
   // Opens the segment, or makes it when there is none. A segment that exists must have what the

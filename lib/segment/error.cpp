@@ -40,6 +40,8 @@ const char* text_of(errc code) noexcept {
     case errc::already_registered: return "a repair is registered already";
     case errc::options_differ: return "has other options";
     case errc::second_copy: return "open in another copy of the library";
+    case errc::no_proc: return "/proc is not readable";
+    case errc::wrong_file_system: return "not on a tmpfs";
   }
   return "unknown error of outlive";
 }

@@ -9,11 +9,12 @@
 #include "segment/hash.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/segment_file.hpp"
+#include "segment/segment_name.hpp"
+#include "segment/surroundings.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/hex.hpp"
 #include "sys/membarrier.hpp"
 #include "sys/native_mutex.hpp"
-#include "sys/process.hpp"
 
 namespace outlive::detail {
 
@@ -109,15 +110,10 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.features = has_plain_marks(name, options.readers) ? feature_plain_marks : 0;
   made.abi = abi_signature();
   made.object_bytes = region_layout::round_up(options.size, 4096);
-  made.pid_namespace = pid_namespace_inode();
-  if (made.pid_namespace == 0) {
-    fail(errc::wrong_pid_namespace, "segment \"" + std::string(name) +
-                                        "\": found no /proc/self/ns/pid, expected /proc to be mounted: without it a "
-                                        "process of another PID namespace could not be told");
-  }
-  made.time_namespace = time_namespace_inode();
-  const boot_id boot = current_boot_id();
-  std::memcpy(made.boot_id, boot.data(), boot.size());
+  const surroundings own = own_surroundings(name.empty() ? "anonymous segment" : quoted_segment(name));
+  made.pid_namespace = own.pid_namespace;
+  made.time_namespace = own.time_namespace;
+  std::memcpy(made.boot_id, own.boot.data(), own.boot.size());
   made.directory_capacity = options.directory_capacity;
   made.threads = options.threads;
   made.participants = options.participants;
@@ -180,24 +176,13 @@ segment_constants read_constants(const std::string& where, int fd, const shared_
   if (!has_valid_numbers(found))
     fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
   check_extent(where, file, found.total_size);
-  const boot_id boot = current_boot_id();
-  if (std::memcmp(boot.data(), found.boot_id, boot.size()) != 0) {
-    fail(errc::damaged,
-         where + ": found a segment of another boot of the machine; the threads that it names are gone; expected one of this boot: remove it");
-  }
+  check_boot(where, found);
   if (found.inode != file.inode) {
     fail(errc::damaged, where + ": found a copy, made from the segment \"" + std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
                             "\" in inode " + std::to_string(found.inode) + ", expected the segment itself: its threads know nothing of inode " +
                             std::to_string(file.inode));
   }
-  if (found.pid_namespace != pid_namespace_inode()) {
-    fail(errc::wrong_pid_namespace, where + ": found PID namespace " + std::to_string(found.pid_namespace) + ", expected this process's " +
-                                        std::to_string(pid_namespace_inode()) + ": thread ids would mean other threads");
-  }
-  if (found.time_namespace != time_namespace_inode()) {
-    fail(errc::wrong_pid_namespace, where + ": found time namespace " + std::to_string(found.time_namespace) + ", expected this process's " +
-                                        std::to_string(time_namespace_inode()) + ": the start times of threads would differ");
-  }
+  check_namespaces(where, found);
   return found;
 }
 

@@ -16,7 +16,8 @@ namespace outlive::detail {
 std::uint64_t abi_signature() noexcept;
 std::string describe_abi(std::uint64_t signature);
 
-// Complete but for tie_to_file(). Throws std::errc::invalid_argument for an option out of its range.
+// Complete but for tie_to_file(). Throws std::errc::invalid_argument for an option out of its range, errc::no_membarrier, and as
+// own_surroundings().
 segment_constants make_constants(std::string_view name, const segment_options& options);
 
 // The segment is this file's, and no copy's. Requires: nobody else has the file yet.
@@ -24,7 +25,8 @@ void tie_to_file(segment_constants& made, const shared_memory::file_info& file) 
 
 segment_options options_of(const segment_constants& constants) noexcept;
 
-// Reads and judges the constants of an existing segment. Throws errc::damaged, version_mismatch, abi_mismatch, wrong_pid_namespace.
+// Reads and judges the constants of an existing segment. Throws errc::damaged, version_mismatch, abi_mismatch, wrong_pid_namespace,
+// no_proc; std::system_error where a descriptor is missing.
 segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file);
 
 // Writes the regions of a new segment that are not zero. Requires: nobody else has it.

@@ -8,6 +8,7 @@
 #include "segment/failure.hpp"
 #include "segment/hash.hpp"
 #include "segment/shared_copy.hpp"
+#include "segment/surroundings.hpp"
 #include "segment/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/modules.hpp"
@@ -144,14 +145,7 @@ bool is_alive(std::uint64_t identity) noexcept {
 
 std::uint32_t join(mapping& where) {
   // A child in a PID namespace of its own may have inherited the mapping.
-  if (const std::uint64_t own = pid_namespace_inode(); own != where.constants().pid_namespace) {
-    fail(errc::wrong_pid_namespace, where.describe() + ": found PID namespace " + std::to_string(where.constants().pid_namespace) +
-                                        ", expected this process's " + std::to_string(own));
-  }
-  if (const std::uint32_t own = time_namespace_inode(); own != where.constants().time_namespace) {
-    fail(errc::wrong_pid_namespace, where.describe() + ": found time namespace " + std::to_string(where.constants().time_namespace) +
-                                        ", expected this process's " + std::to_string(own));
-  }
+  check_namespaces(where.describe(), where.constants());
   const std::uint32_t count = where.constants().participants;
   const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
   auto index = find_own(where, mine);

@@ -58,6 +58,7 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
 // A whole segment, whose file has no name yet: whatever fails until it has leaves nothing behind.
 std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_options& options, segment_constants& constants) {
   try {
+    check_folder(quoted_segment(name));
     file_descriptor file = shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);

@@ -6,6 +6,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/segment_name.hpp"
+#include "sys/hex.hpp"
 #include "sys/process.hpp"
 
 namespace outlive::detail {
@@ -18,7 +19,17 @@ std::string octal(unsigned mode) {
   return text;
 }
 
+void check_file_system(const std::string& where, const std::string& what, std::uint64_t found) {
+  if (found == shared_memory::tmpfs) return;
+  fail(errc::wrong_file_system, where + ": found " + what + " on a file system of type " + hex(found) + ", expected a tmpfs (" +
+                                    hex(shared_memory::tmpfs) + "): elsewhere two that map a file may not see each other's locks");
+}
+
 }  // namespace
+
+void check_folder(const std::string& where) {
+  check_file_system(where, segment_folder, shared_memory::file_system_at(segment_folder));
+}
 
 file_descriptor open_segment_file(std::string_view name, file_access access) {
   const std::string path = segment_path(name);
@@ -35,6 +46,7 @@ file_descriptor open_segment_file(std::string_view name, file_access access) {
 
 void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
   if (file.other_kind != nullptr) fail(errc::damaged, where + ": found " + file.other_kind + ", expected a segment");
+  check_file_system(where, "its file", file.file_system);
   const std::uint32_t expected = options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
   if (file.owner != expected) {
     fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +

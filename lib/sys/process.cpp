@@ -163,9 +163,10 @@ std::uint32_t time_namespace_inode() noexcept {
   return ::stat("/proc/self/ns/time", &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
 }
 
-boot_id current_boot_id() noexcept {
+boot_id current_boot_id(int& error) noexcept {
   boot_id id{};
   char text[64];
+  errno = 0;
   const std::size_t size = read_file("/proc/sys/kernel/random/boot_id", text, sizeof text);
   std::size_t digits = 0;
   for (std::size_t i = 0; i < size && digits < 2 * id.size(); ++i) {
@@ -177,6 +178,7 @@ boot_id current_boot_id() noexcept {
     id[digits / 2] = static_cast<char>((static_cast<unsigned char>(id[digits / 2]) << 4) | value);
     ++digits;
   }
+  error = digits == 2 * id.size() ? 0 : errno != 0 ? errno : ENODATA;
   return id;
 }
 

@@ -27,8 +27,9 @@ std::uint64_t pid_namespace_inode() noexcept;
 std::uint32_t time_namespace_inode() noexcept;
 
 using boot_id = std::array<char, 16>;
-// Identity of this boot of the machine; all zero where it cannot be read. A file that outlived a boot names dead threads (hazard A22).
-boot_id current_boot_id() noexcept;
+// Identity of this boot of the machine. A file that outlived a boot names dead threads (hazard A22). `error`: 0, or why it cannot be read now, as errno
+// has it; then the identity says nothing.
+boot_id current_boot_id(int& error) noexcept;
 
 // Whether thread `tid` of process `pid`, which had begun at `start_time` (0: not known), is certainly dead: the kernel has no such
 // thread, or /proc tells a zombie or another start time. An absent entry of /proc alone proves nothing (hidepid).

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -104,6 +105,12 @@ file_descriptor::~file_descriptor() {
 
 namespace shared_memory {
 
+std::uint64_t file_system_at(const std::string& path) {
+  struct statfs system {};
+  if (::statfs(path.c_str(), &system) != 0) fail(errno, path);
+  return static_cast<std::uint64_t>(system.f_type);
+}
+
 file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode) {
   file_descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!file) fail(errno, folder + ": making a file");
@@ -162,12 +169,20 @@ void rename(const std::string& from, const std::string& to) {
 file_info inspect(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) fail(errno, "fstat");
-  return info_of(info);
+  file_info file = info_of(info);
+  struct statfs system {};
+  if (::fstatfs(fd, &system) != 0) fail(errno, "fstatfs");
+  file.file_system = static_cast<std::uint64_t>(system.f_type);
+  return file;
 }
 
 std::optional<file_info> inspect_path(const std::string& path) {
   struct stat info {};
-  if (::lstat(path.c_str(), &info) == 0) return info_of(info);
+  if (::lstat(path.c_str(), &info) == 0) {
+    file_info file = info_of(info);
+    file.file_system = file_system_at(path.substr(0, path.rfind('/')));  // the folder's: the file may have gone, or lead elsewhere
+    return file;
+  }
   if (errno == ENOENT) return std::nullopt;
   fail(errno, path);
 }

@@ -48,7 +48,12 @@ struct file_info {
   unsigned mode;  // permission bits
   const char* other_kind;  // "a FIFO", "a socket" ...; nullptr: a regular file
   std::uint64_t links;     // names that the file has
+  std::uint64_t file_system;  // its type, as statfs(2) tells it
 };
+
+inline constexpr std::uint64_t tmpfs = 0x01021994;  // statfs(2)'s TMPFS_MAGIC
+// Throws std::system_error.
+std::uint64_t file_system_at(const std::string& path);
 
 // A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC.
 file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode);

@@ -1,6 +1,7 @@
 // No room: /dev/shm is full, or a limit of the process is reached, or the segment itself is full. An error at once, never SIGBUS later,
 // and nothing is left behind.
 #include <outlive/segment.hpp>
+#include <outlive/segment_view.hpp>
 
 #include <dirent.h>
 #include <sched.h>
@@ -23,10 +24,16 @@
 namespace outlive::testing {
 namespace {
 
-// Gives the calling process a /dev/shm of its own. Returns: why it cannot.
-std::optional<std::string> mount_shm(const char* mount_options) {
+// Gives the calling process mounts of its own. Returns: why it cannot.
+std::optional<std::string> unshare_mounts() {
   if (::unshare(CLONE_NEWNS) != 0) return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::string("private mounts: ") + std::strerror(errno);
+  return std::nullopt;
+}
+
+// Gives the calling process a /dev/shm of its own. Returns: why it cannot.
+std::optional<std::string> mount_shm(const char* mount_options) {
+  if (auto why = unshare_mounts()) return why;
   if (::mount("none", "/dev/shm", "tmpfs", 0, mount_options) != 0) return std::string("mounting a tmpfs: ") + std::strerror(errno);
   return std::nullopt;
 }
@@ -34,6 +41,9 @@ std::optional<std::string> mount_shm(const char* mount_options) {
 // Each case is a process of its own, so that it may change its mounts and limits.
 #define REQUIRE_SHM(mount_options) \
   if (const auto why = mount_shm(mount_options)) GTEST_SKIP() << *why
+
+#define REQUIRE_OWN_MOUNTS() \
+  if (const auto why = unshare_mounts()) GTEST_SKIP() << *why
 
 // All address space of this process.
 std::size_t mapped_bytes() {
@@ -160,6 +170,61 @@ TEST(segment_space, no_descriptor_left) {
   const rlimit more{64, 1024};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &more), 0);
   EXPECT_NO_THROW((void)segment::open(name));
+}
+
+// A descriptor for the segment is left, and none to read the boot id with.
+TEST(segment_space, too_few_descriptors_to_tell_the_boot) {
+  const test_name name;
+  const test_name other;
+  { const segment made = segment::create(name); }
+  const rlim_t taken = holdings::of(getpid()).open_files();
+  const auto code = std::make_error_code(std::errc::too_many_files_open);
+  const rlimit one{taken + 1, 1024};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &one), 0);
+  expect_error(code, {name.quoted(), "found no file descriptor left", "RLIMIT_NOFILE"}, [&] { (void)segment::open(name); });
+  expect_error(code, {name.quoted(), "found no file descriptor left"}, [&] { (void)segment_view::open(name); });
+  const rlimit two{taken + 2, 1024};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &two), 0);
+  EXPECT_EQ(segment::open(name).name(), std::string(name));
+}
+
+TEST(segment_space, a_proc_that_does_not_tell_the_boot) {
+  const test_name name, other;
+  { const segment made = segment::create(name); }
+  REQUIRE_OWN_MOUNTS();
+  const auto expect_refusals = [&](std::string_view word) {
+    expect_error(errc::no_proc, {name.quoted(), word, "expected /proc to be mounted"}, [&] { (void)segment::open(name); });
+    expect_error(errc::no_proc, {name.quoted(), word}, [&] { (void)segment::open_or_create(name); });
+    expect_error(errc::no_proc, {name.quoted(), word}, [&] { (void)segment_view::open(name); });
+    expect_error(errc::no_proc, {other.quoted(), word}, [&] { (void)segment::create(other); });
+    expect_error(errc::no_proc, {"anonymous segment", word}, [&] { (void)segment::anonymous(); });
+  };
+  if (::mount("proc", "/proc", "proc", 0, "subset=pid") == 0) {
+    expect_refusals("boot_id not readable");
+    ASSERT_EQ(::umount2("/proc", MNT_DETACH), 0);
+  }
+  ASSERT_EQ(::mount("none", "/proc", "tmpfs", 0, "size=4k"), 0);  // as in a chroot without one
+  expect_refusals("boot_id not readable (No such file or directory)");
+  ASSERT_EQ(::umount2("/proc", MNT_DETACH), 0);
+  EXPECT_EQ(segment::open(name).name(), std::string(name));
+}
+
+TEST(segment_space, a_dev_shm_that_is_no_tmpfs) {
+  const test_name name;
+  { const segment made = segment::create(name, few_of_everything()); }
+  const auto bytes = segment_file(name.path()).read();
+  REQUIRE_OWN_MOUNTS();
+  ASSERT_EQ(::mount("none", "/dev/shm", "ramfs", 0, nullptr), 0);
+  expect_error(errc::wrong_file_system, {name.quoted(), "found /dev/shm on a file system of type 0x858458f6", "expected a tmpfs"},
+               [&] { (void)segment::create(name); });
+  ASSERT_EQ(::close(::open(name.path().c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600)), 0);
+  const segment_file file(name.path());
+  file.write(bytes);
+  file.become_original();
+  expect_error(errc::wrong_file_system, {name.quoted(), "found its file on a file system"}, [&] { (void)segment::open(name); });
+  expect_error(errc::wrong_file_system, {name.quoted()}, [&] { (void)segment::open_or_create(name); });
+  expect_error(errc::wrong_file_system, {name.quoted()}, [&] { (void)segment_view::open(name); });
+  expect_error(errc::wrong_file_system, {"file descriptor "}, [&] { (void)segment::from_fd(file.fd()); });
 }
 
 TEST(segment_space, no_address_space_left) {
