@@ -23,7 +23,7 @@ namespace {
 
 // The system's "no space" becomes ours, with the number that counts.
 [[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what, std::uint64_t size) {
-  if (error.code() == std::errc::no_space_on_device || error.code() == std::errc::not_enough_memory) {
+  if (error.code() == std::errc::no_space_on_device) {
     fail(errc::no_space, what + ": found no room for it in " + segment_folder + ", expected " + std::to_string(size) +
                              " bytes (segment_options::size; in a container, the size of /dev/shm)");
   }

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 #include "sys/no_cancellation.hpp"
@@ -20,8 +22,41 @@ namespace {
   throw std::system_error(error, std::generic_category(), what);
 }
 
+// The soft limit of this process, in bytes; nothing where there is none.
+std::optional<std::uint64_t> limit_of(decltype(RLIMIT_AS) resource) noexcept {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return limit.rlim_cur;
+}
+
+std::string found_limit(const char* of_what, std::uint64_t limit, const char* name) {
+  return std::string("found a limit on ") + of_what + " of " + std::to_string(limit) + " bytes (" + name + "), expected ";
+}
+
+// Behind the limit there is not only an error: SIGXFSZ ends the process.
+void check_file_limit(std::uint64_t size, const std::string& what) {
+  const auto limit = limit_of(RLIMIT_FSIZE);
+  if (!limit || size <= *limit) return;
+  fail(EFBIG, what + ": " + found_limit("the size of files", *limit, "RLIMIT_FSIZE, ulimit -f") + "at least " + std::to_string(size));
+}
+
+[[noreturn]] void fail_mapping(int error, std::uint64_t size) {
+  const std::string more = "room for " + std::to_string(size) + " more";
+  if (error == EAGAIN) {
+    const auto limit = limit_of(RLIMIT_MEMLOCK);
+    if (limit) fail(error, found_limit("locked memory", *limit, "RLIMIT_MEMLOCK, ulimit -l") + more + ": this process locks all that it maps (mlockall)");
+  }
+  if (error == ENOMEM) {
+    const auto limit = limit_of(RLIMIT_AS);
+    if (limit) fail(error, found_limit("address space", *limit, "RLIMIT_AS, ulimit -v") + more);
+    fail(error, "found no address space, or as many mappings as are allowed (vm.max_map_count), expected " + more + " bytes");
+  }
+  fail(error, "mapping " + std::to_string(size) + " bytes");
+}
+
 // Space that is only promised is SIGBUS later (hazard A47): take all of it now.
 void reserve(int fd, std::uint64_t size, const std::string& what) {
+  check_file_limit(size, what);
   // All at once, so that too much is refused before any memory is taken. A signal makes tmpfs give up the whole call, and a profiler's
   // timer may always be faster than a large one: after the first such signal, in steps.
   std::uint64_t step = size;
@@ -32,7 +67,8 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
       step = std::uint64_t{4} << 20;
       continue;
     }
-    if (rc != 0) fail(rc, what + ": reserving " + std::to_string(size) + " bytes");
+    // ENOMEM: the memory of the machine, or of the control group, is used up.
+    if (rc != 0) fail(rc == ENOMEM ? ENOSPC : rc, what + ": reserving " + std::to_string(size) + " bytes");
     done += next;
   }
 }
@@ -68,7 +104,7 @@ shared_memory::file_info info_of(const struct stat& info) noexcept {
 
 void* map_with(int fd, std::uint64_t size, int access) {
   void* const base = ::mmap(nullptr, size, access, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) fail(errno, "mapping " + std::to_string(size) + " bytes");
+  if (base == MAP_FAILED) fail_mapping(errno, size);
   ::madvise(base, size, MADV_DONTDUMP);
   return base;
 }

@@ -55,7 +55,7 @@ inline constexpr std::uint64_t tmpfs = 0x01021994;  // statfs(2)'s TMPFS_MAGIC
 // Throws std::system_error.
 std::uint64_t file_system_at(const std::string& path);
 
-// A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC.
+// A file without a name in the folder of named segments, with all its space reserved. Throws std::system_error: ENOSPC, EFBIG.
 file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode);
 // A memfd that cannot shrink, with all its space reserved. Throws std::system_error.
 file_descriptor create_memfd(const std::string& name, std::uint64_t size);
@@ -83,7 +83,8 @@ bool is_memfd(int fd) noexcept;
 // Reads from the start of the file; returns the bytes read. Throws std::system_error.
 std::size_t read_start(int fd, void* buffer, std::size_t size);
 
-// Maps the whole file, shared and writable, left out of core dumps (hazard A49). Throws std::system_error.
+// Maps the whole file, shared and writable, left out of core dumps (hazard A49). Throws std::system_error, whose message names
+// the limit of the process that it met.
 void* map(int fd, std::uint64_t size);
 // The same, read-only: a store to it is a SIGSEGV.
 void* map_to_read(int fd, std::uint64_t size);

@@ -5,15 +5,17 @@
 
 #include <dirent.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include <array>
-#include <csignal>
+#include <cstring>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -146,14 +148,18 @@ TEST(segment_space, a_read_only_dev_shm) {
   expect_error(errc::not_found, {name.quoted()}, [&] { (void)segment::open(name); });
 }
 
+// SIGXFSZ, which the kernel sends behind the limit, would end the process: the limit is asked for first.
 TEST(segment_space, the_limit_of_a_files_size) {
   REQUIRE_SHM("size=4m");
   const test_name name;
-  ASSERT_NE(::signal(SIGXFSZ, SIG_IGN), SIG_ERR);  // otherwise the kernel ends the process, as its user asked
   const rlimit limit{65'536, 65'536};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const auto code = std::make_error_code(std::errc::file_too_large);
   expect_nothing_left_by([&] {
-    expect_error(std::make_error_code(std::errc::file_too_large), {name.quoted(), "/dev/shm", "reserving "}, [&] { (void)segment::create(name); });
+    expect_error(code, {name.quoted(), "found a limit on the size of files of 65536 bytes", "RLIMIT_FSIZE", "expected at least "},
+                 [&] { (void)segment::create(name); });
+    expect_error(code, {name.quoted(), "RLIMIT_FSIZE"}, [&] { (void)segment::open_or_create(name); });
+    expect_error(code, {"anonymous segment", "RLIMIT_FSIZE"}, [&] { (void)segment::anonymous(); });
   });
 }
 
@@ -228,18 +234,41 @@ TEST(segment_space, a_dev_shm_that_is_no_tmpfs) {
 }
 
 TEST(segment_space, no_address_space_left) {
-  REQUIRE_SHM("size=64m");
-  const test_name name;
+  REQUIRE_SHM("size=128m");
+  const test_name name, other;
   segment_options options;
   options.size = 32 << 20;
   { const segment made = segment::create(name, options); }
   // Half of the segment still fits, so that all else finds memory, a sanitizer's heap included.
   const rlimit limit{mapped_bytes() + (16 << 20), RLIM_INFINITY};
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
-  expect_error(std::make_error_code(std::errc::not_enough_memory), {name.quoted()}, [&] { (void)segment::open(name); });
+  const auto code = std::make_error_code(std::errc::not_enough_memory);
+  const std::string found = "found a limit on address space of " + std::to_string(limit.rlim_cur) + " bytes";
+  expect_error(code, {name.quoted(), found, "RLIMIT_AS", "expected room for "}, [&] { (void)segment::open(name); });
+  expect_error(code, {name.quoted(), found}, [&] { (void)segment_view::open(name); });
+  expect_error(code, {other.quoted(), found}, [&] { (void)segment::create(other, options); });
+  expect_error(code, {"anonymous segment", found}, [&] { (void)segment::anonymous(options); });
   const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &none), 0);
   EXPECT_NO_THROW((void)segment::open(name));
+}
+
+TEST(segment_space, a_limit_on_locked_memory) {
+  const test_name name;
+  { const segment made = segment::create(name); }
+  if (::geteuid() == 0) {
+    // Root may lock as much as it likes: be somebody else, with a segment of that user's.
+    ASSERT_EQ(::chown(name.path().c_str(), 65'534, 65'534), 0);
+    ASSERT_EQ(::setresuid(65'534, 65'534, 65'534), 0);
+  }
+  const rlimit limit{1 << 20, 1 << 20};
+  ASSERT_EQ(::setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+  if (::mlockall(MCL_FUTURE) != 0) GTEST_SKIP() << "mlockall: " << std::strerror(errno);
+  expect_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+               {name.quoted(), "found a limit on locked memory of 1048576 bytes", "RLIMIT_MEMLOCK", "expected room for "},
+               [&] { (void)segment::open(name); });
+  ASSERT_EQ(::munlockall(), 0);
+  EXPECT_EQ(segment::open(name).name(), std::string(name));
 }
 
 }  // namespace
