@@ -21,6 +21,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <outlive/export.hpp>
 #include <outlive/shared_type.hpp>
@@ -46,10 +47,9 @@ struct segment_options {
   reader_marks readers = reader_marks::automatic;
   unsigned mode = 0600;  // permissions of the file
 
-  // For open() too: whose file it must be; the default is the effective user. A supervisor that runs as root names its
-  // worker's user here.
-  static constexpr std::uint32_t effective_user = 0xffffffff;
-  std::uint32_t expected_owner = effective_user;
+  // For open() too: users whose file it may be, beside the effective user, whose it always may. A supervisor that runs as root names its worker's user
+  // here; two users of which either may make the segment name each other.
+  std::vector<std::uint32_t> expected_owners;
 };
 
 namespace detail {
@@ -77,7 +77,7 @@ class segment {
   //   error, nor by a death at any time.
   [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});
 
-  // Opens a segment. Of the options it heeds mode and expected_owner.
+  // Opens a segment. Of the options it heeds mode and expected_owners.
   // Errors: invalid_name, not_found, damaged, version_mismatch, abi_mismatch, wrong_owner, writable_by_others (by more than
   //   options.mode says), wrong_pid_namespace, no_proc, wrong_file_system, too_many_participants, the system's errors.
   [[nodiscard]] OUTLIVE_API static segment open(std::string_view name, const segment_options& options = {});
@@ -175,7 +175,7 @@ class segment {
   //   segment in its place, so that whoever opens the name gets another one. Always false for an anonymous segment.
   // After fork: works in the child. Blocks: never; one system call. Errors: the system's.
   [[nodiscard]] OUTLIVE_API bool has_name() const;
-  // Returns: the options that it was made with; size is rounded up to pages, expected_owner is the default.
+  // Returns: the options that it was made with; size is rounded up to pages, expected_owners is the default.
   [[nodiscard]] OUTLIVE_API segment_options options() const;
   // Returns: a file descriptor of the segment, above 2, which stays the segment's; it is closed on exec. -1 once somebody else has closed it
   //   (close_range, by a program that becomes a daemon): the segment works on without it, and a file of yours that gets the number is left alone.

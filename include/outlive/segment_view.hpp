@@ -103,7 +103,7 @@ struct segment_problem {
 
 class segment_view {
  public:
-  // Looks at the segment of that name. Of the options it heeds mode and expected_owner.
+  // Looks at the segment of that name. Of the options it heeds mode and expected_owners.
   // Errors: as segment::open(), without too_many_participants. The permission to read the file is enough.
   [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name, const segment_options& options = {});
   // Looks at a segment that this process has open, through its mapping; keeps it mapped.

@@ -41,7 +41,7 @@ void fill(const file_descriptor& file, const segment_constants& constants) {
   shared_memory::unmap(base, constants.total_size);
 }
 
-enum class asks { access, options };  // of the options: mode and expected_owner, or all of them
+enum class asks { access, options };  // of the options: mode and expected_owners, or all of them
 
 std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options, asks asked) {
   try {

@@ -1,8 +1,10 @@
 #include "segment/segment_file.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <system_error>
+#include <vector>
 
 #include "segment/failure.hpp"
 #include "segment/segment_name.hpp"
@@ -17,6 +19,14 @@ std::string octal(unsigned mode) {
   char text[16];
   std::snprintf(text, sizeof text, "%04o", mode);
   return text;
+}
+
+void check_owner(const std::string& where, std::uint32_t found, const std::vector<std::uint32_t>& expected) {
+  const std::uint32_t own = effective_user();
+  if (found == own || std::find(expected.begin(), expected.end(), found) != expected.end()) return;
+  std::string all = std::to_string(own);
+  for (const std::uint32_t each : expected) all += " or " + std::to_string(each);
+  fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(found) + ", expected uid " + all + " (segment_options::expected_owners)");
 }
 
 void check_file_system(const std::string& where, const std::string& what, std::uint64_t found) {
@@ -47,11 +57,7 @@ file_descriptor open_segment_file(std::string_view name, file_access access) {
 void check_access(const std::string& where, const shared_memory::file_info& file, const segment_options& options) {
   if (file.other_kind != nullptr) fail(errc::damaged, where + ": found " + file.other_kind + ", expected a segment");
   check_file_system(where, "its file", file.file_system);
-  const std::uint32_t expected = options.expected_owner == segment_options::effective_user ? effective_user() : options.expected_owner;
-  if (file.owner != expected) {
-    fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(file.owner) + ", expected uid " + std::to_string(expected) +
-                                " (segment_options::expected_owner)");
-  }
+  check_owner(where, file.owner, options.expected_owners);
   if ((file.mode & 022 & ~options.mode) != 0) {
     fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) + ", expected nobody to write it beyond mode " + octal(options.mode) +
                                        " (segment_options::mode)");

@@ -1,6 +1,7 @@
 // Whose segment it is: another user's is refused unless it is expected, and so is one of another PID namespace.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/segment_view.hpp>
 
 #include <grp.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "support/namespaces.hpp"
 #include "unit/segment_fixture.hpp"
@@ -35,13 +37,13 @@ TEST(segment_users, another_users_segment_is_refused) {
   const segment seg = segment::create(name, options);
   child("stranger", [&](agent&) {
     become(stranger);
-    expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 0", "expected uid 65534", "segment_options::expected_owner"},
+    expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 0", "expected uid 65534", "segment_options::expected_owners"},
                  [&] { (void)segment::open(name, options); });
     expect_error(errc::wrong_owner, {name.quoted()}, [&] { (void)segment::open_or_create(name, options); });
     expect_error(errc::wrong_owner, {"file descriptor"}, [&] { (void)segment::from_fd(seg.fd(), options); });
     // Root's, and meant so.
     segment_options of_root = options;
-    of_root.expected_owner = 0;
+    of_root.expected_owners = {0};
     EXPECT_EQ(segment::open(name, of_root).name(), std::string(name));
   }).expect_exit();
 }
@@ -60,15 +62,40 @@ TEST(segment_users, root_opens_a_workers_segment_if_told_whose_it_is) {
   worker.wait_for("made");
   expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 65534", "expected uid 0"}, [&] { (void)segment::open(name); });
   segment_options options;
-  options.expected_owner = stranger;
+  options.expected_owners = {12'344, stranger};
   {
     const segment seg = segment::open(name, options);
     ++*seg.find<guarded<int>>("count")->lock();
   }
-  options.expected_owner = 12'345;
-  expect_error(errc::wrong_owner, {"expected uid 12345"}, [&] { (void)segment::open(name, options); });
+  EXPECT_EQ(segment_view::open(name, options).owner(), stranger);
+  options.expected_owners = {12'345, 12'346};
+  const std::string expected = "expected uid 0 or 12345 or 12346";
+  expect_error(errc::wrong_owner, {expected}, [&] { (void)segment::open(name, options); });
+  expect_error(errc::wrong_owner, {expected}, [&] { (void)segment_view::open(name, options); });
   worker.tell("go");
   worker.expect_exit();
+}
+
+// Each names the other, and itself by being who it is: the same options work for both, whoever is the first.
+TEST(segment_users, of_two_users_either_may_come_first) {
+  REQUIRE_ROOT();
+  constexpr uid_t other_stranger = 65'533;
+  segment_options options;
+  options.mode = 0666;
+  for (const auto& [first, second] : {std::pair{stranger, other_stranger}, std::pair{other_stranger, stranger}}) {
+    const test_name name;
+    for (const uid_t user : {first, second}) {
+      options.expected_owners = {user == stranger ? other_stranger : stranger};
+      child worker("worker", [&](agent&) {
+        become(user);
+        segment seg = segment::open_or_create(name, options);
+        ++*seg.find_or_construct<guarded<int>>("count", "count", 0).lock();
+      });
+      worker.expect_exit();
+    }
+    options.expected_owners = {stranger, other_stranger};
+    EXPECT_EQ(*segment::open(name, options).find<guarded<int>>("count")->lock(), 2);
+  }
 }
 
 TEST(segment_users, a_segment_without_permission_is_the_systems_error) {
@@ -88,7 +115,7 @@ TEST(segment_users, users_who_share_a_segment_exclude_each_other) {
   const test_name name;
   segment_options options;
   options.mode = 0666;
-  options.expected_owner = 0;
+  options.expected_owners = {0};
   segment seg = segment::create(name, options);
   auto& count = seg.find_or_construct<guarded<int>>("count", "count", 0);
   child other("other", [&](agent& parent) {

@@ -36,7 +36,7 @@ outlive::segment_view open(const std::string& name) {
   outlive::segment_options options;
   options.mode = 0777;
   struct stat info {};
-  if (::lstat((folder + '/' + prefix + name).c_str(), &info) == 0) options.expected_owner = info.st_uid;
+  if (::lstat((folder + '/' + prefix + name).c_str(), &info) == 0) options.expected_owners = {info.st_uid};
   return outlive::segment_view::open(name, options);
 }
 

@@ -55,7 +55,7 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where, const std
 outlive::segment open_segment(const std::string& name) {
   const outlive::segment_view view = looks::open(name);
   outlive::segment_options options;
-  options.expected_owner = view.owner();  // whoever may write the file may repair
+  options.expected_owners = {view.owner()};  // whoever may write the file may repair
   options.mode = view.options().mode;
   return outlive::segment::open(name, options);
 }
