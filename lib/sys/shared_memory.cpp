@@ -18,7 +18,7 @@ namespace outlive::detail {
 
 namespace {
 
-[[noreturn]] void fail(int error, const std::string& what) {
+[[noreturn]] void fail_system(int error, const std::string& what) {
   throw std::system_error(error, std::generic_category(), what);
 }
 
@@ -37,21 +37,23 @@ std::string found_limit(const char* of_what, std::uint64_t limit, const char* na
 void check_file_limit(std::uint64_t size, const std::string& what) {
   const auto limit = limit_of(RLIMIT_FSIZE);
   if (!limit || size <= *limit) return;
-  fail(EFBIG, what + ": " + found_limit("the size of files", *limit, "RLIMIT_FSIZE, ulimit -f") + "at least " + std::to_string(size));
+  fail_system(EFBIG, what + ": " + found_limit("the size of files", *limit, "RLIMIT_FSIZE, ulimit -f") + "at least " + std::to_string(size));
 }
 
 [[noreturn]] void fail_mapping(int error, std::uint64_t size) {
   const std::string more = "room for " + std::to_string(size) + " more";
   if (error == EAGAIN) {
     const auto limit = limit_of(RLIMIT_MEMLOCK);
-    if (limit) fail(error, found_limit("locked memory", *limit, "RLIMIT_MEMLOCK, ulimit -l") + more + ": this process locks all that it maps (mlockall)");
+    if (limit)
+      fail_system(error,
+                  found_limit("locked memory", *limit, "RLIMIT_MEMLOCK, ulimit -l") + more + ": this process locks all that it maps (mlockall)");
   }
   if (error == ENOMEM) {
     const auto limit = limit_of(RLIMIT_AS);
-    if (limit) fail(error, found_limit("address space", *limit, "RLIMIT_AS, ulimit -v") + more);
-    fail(error, "found no address space, or as many mappings as are allowed (vm.max_map_count), expected " + more + " bytes");
+    if (limit) fail_system(error, found_limit("address space", *limit, "RLIMIT_AS, ulimit -v") + more);
+    fail_system(error, "found no address space, or as many mappings as are allowed (vm.max_map_count), expected " + more + " bytes");
   }
-  fail(error, "mapping " + std::to_string(size) + " bytes");
+  fail_system(error, "mapping " + std::to_string(size) + " bytes");
 }
 
 // Space that is only promised is SIGBUS later (hazard A47): take all of it now.
@@ -68,14 +70,14 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
       continue;
     }
     // ENOMEM: the memory of the machine, or of the control group, is used up.
-    if (rc != 0) fail(rc == ENOMEM ? ENOSPC : rc, what + ": reserving " + std::to_string(size) + " bytes");
+    if (rc != 0) fail_system(rc == ENOMEM ? ENOSPC : rc, what + ": reserving " + std::to_string(size) + " bytes");
     done += next;
   }
 }
 
 file_descriptor open_with(const std::string& path, int access) {
   file_descriptor file(::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-  if (!file && errno != ENOENT) fail(errno, path);
+  if (!file && errno != ENOENT) fail_system(errno, path);
   return file;
 }
 
@@ -143,24 +145,24 @@ namespace shared_memory {
 
 std::uint64_t file_system_at(const std::string& path) {
   struct statfs system {};
-  if (::statfs(path.c_str(), &system) != 0) fail(errno, path);
+  if (::statfs(path.c_str(), &system) != 0) fail_system(errno, path);
   return static_cast<std::uint64_t>(system.f_type);
 }
 
 file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode) {
   file_descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file) fail(errno, folder + ": making a file");
+  if (!file) fail_system(errno, folder + ": making a file");
   // Not through the mode of open(), which the umask would cut.
-  if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) fail(errno, folder + ": fchmod");
+  if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) fail_system(errno, folder + ": fchmod");
   reserve(file.get(), size, folder);
   return file;
 }
 
 file_descriptor create_memfd(const std::string& name, std::uint64_t size) {
   file_descriptor file(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file) fail(errno, "memfd_create");
+  if (!file) fail_system(errno, "memfd_create");
   reserve(file.get(), size, "memfd " + name);
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) fail(errno, "memfd " + name + ": F_SEAL_SHRINK");
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) fail_system(errno, "memfd " + name + ": F_SEAL_SHRINK");
   return file;
 }
 
@@ -170,7 +172,7 @@ bool link(int fd, const std::string& path) {
   // Where /proc is not mounted; needs CAP_DAC_READ_SEARCH.
   if (errno != EEXIST && ::linkat(fd, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) == 0) return true;
   if (errno == EEXIST) return false;
-  fail(errno, path + ": giving the segment its name");
+  fail_system(errno, path + ": giving the segment its name");
 }
 
 file_descriptor open(const std::string& path) {
@@ -188,26 +190,26 @@ const char* other_kind_at(const std::string& path) noexcept {
 
 file_descriptor duplicate(int fd) {
   file_descriptor file(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!file) fail(errno, "file descriptor " + std::to_string(fd));
+  if (!file) fail_system(errno, "file descriptor " + std::to_string(fd));
   return file;
 }
 
 bool unlink(const std::string& path) {
   if (::unlink(path.c_str()) == 0) return true;
   if (errno == ENOENT) return false;
-  fail(errno, path);
+  fail_system(errno, path);
 }
 
 void rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) fail(errno, to);
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_system(errno, to);
 }
 
 file_info inspect(int fd) {
   struct stat info {};
-  if (::fstat(fd, &info) != 0) fail(errno, "fstat");
+  if (::fstat(fd, &info) != 0) fail_system(errno, "fstat");
   file_info file = info_of(info);
   struct statfs system {};
-  if (::fstatfs(fd, &system) != 0) fail(errno, "fstatfs");
+  if (::fstatfs(fd, &system) != 0) fail_system(errno, "fstatfs");
   file.file_system = static_cast<std::uint64_t>(system.f_type);
   return file;
 }
@@ -220,7 +222,7 @@ std::optional<file_info> inspect_path(const std::string& path) {
     return file;
   }
   if (errno == ENOENT) return std::nullopt;
-  fail(errno, path);
+  fail_system(errno, path);
 }
 
 bool is_memfd(int fd) noexcept {
@@ -233,7 +235,7 @@ std::size_t read_start(int fd, void* buffer, std::size_t size) {
   while (total < size) {
     const ssize_t n = ::pread(fd, static_cast<char*>(buffer) + total, size - total, static_cast<off_t>(total));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(errno, "reading the segment's header");
+    if (n < 0) fail_system(errno, "reading the segment's header");
     if (n == 0) break;
     total += static_cast<std::size_t>(n);
   }

@@ -18,8 +18,7 @@ class file_descriptor {
   file_descriptor() noexcept = default;
   // One of 0 to 2 is moved above them. Empty, with errno set, if `fd` is negative or cannot be moved.
   explicit file_descriptor(int fd) noexcept;
-  file_descriptor(file_descriptor&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), device_(other.device_), inode_(other.inode_) {}
+  file_descriptor(file_descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)), device_(other.device_), inode_(other.inode_) {}
   file_descriptor& operator=(file_descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(device_, other.device_);
@@ -45,9 +44,9 @@ struct file_info {
   std::uint64_t device, inode, size;
   std::uint64_t allocated;  // bytes that it has memory for: less than the size where there are holes
   std::uint32_t owner;
-  unsigned mode;  // permission bits
-  const char* other_kind;  // "a FIFO", "a socket" ...; nullptr: a regular file
-  std::uint64_t links;     // names that the file has
+  unsigned mode;              // permission bits
+  const char* other_kind;     // "a FIFO", "a socket" ...; nullptr: a regular file
+  std::uint64_t links;        // names that the file has
   std::uint64_t file_system;  // its type, as statfs(2) tells it
 };
 
