@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The installed library can be used by others: pkg-config, CMake, a meson subproject. Usage: install_test.py ROOT BUILD COMPILER...
+"""The installed library can be used by others: pkg-config, CMake, a meson subproject, static. Usage: install_test.py ROOT BUILD COMPILER...
 
 Everything happens in a temporary folder: the library is installed there, and a small program is built against that copy and run.
 """
@@ -108,7 +108,7 @@ def other_layouts():
 
 def cmake_configure(name, wanted, components="", fails=False):
     return run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", SCRATCH / name, f"-DCMAKE_PREFIX_PATH={PREFIX}", f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}",
-               f"-DWANTED_OUTLIVE={version}", fails=fails)
+               f"-DWANTED_OUTLIVE={wanted}", f"-DCOMPONENTS={components}", fails=fails)
 
 
 def cmake():
@@ -123,6 +123,51 @@ def cmake_versions():
     for other in (f"{major}.{minor + 1}", f"{major + 1}.0"):
         output = cmake_configure(f"other_{other}", other, fails=True)
         report.expect("outliveConfig.cmake, version: " + VERSION in output, f"refused {other} for another reason:\n{output}")
+
+
+def cmake_components():
+    cmake_configure("components", f"{VERSION};COMPONENTS;killtest;crash", components="killtest;crash")
+    run("cmake", "--build", SCRATCH / "components")
+    for component in ("killtest", "crash"):
+        run(SCRATCH / "components" / f"uses_{component}")
+
+
+def cmake_refuses_other_components():
+    told = cmake_configure("unknown", "COMPONENTS;crash;none", fails=True)
+    report.expect("found no component none in outlive" in " ".join(told.split()), f"refused for another reason:\n{told}")
+    cmake_configure("optional", "COMPONENTS;crash;OPTIONAL_COMPONENTS;none", components="crash")
+    library = LIBDIR / f"liboutlive-killtest.so.{VERSION}"
+    library.rename(SCRATCH / "away")
+    try:
+        told = cmake_configure("not_installed", "COMPONENTS;killtest", fails=True)
+        report.expect("found the component killtest not installed" in " ".join(told.split()), f"refused for another reason:\n{told}")
+        cmake_configure("not_installed_optional", "OPTIONAL_COMPONENTS;killtest")
+    finally:
+        (SCRATCH / "away").rename(library)
+
+
+def static_library():
+    """A static library, in a build of its own: objects that nothing refers to are left out by the linker, nothing keeps a plug-in loaded."""
+    build, prefix = SCRATCH / "static_build", SCRATCH / "static"
+    run("meson", "setup", build, ROOT, f"--prefix={prefix}", "-Dlibdir=lib", "-Dbuildtype=plain",
+        "-Ddefault_library=static", "-Dtests=false", "-Ddocs=disabled", "-Dexamples=false", "-Dtool=disabled", "-Dkilltest=disabled",
+        "-Dcrash=disabled", env={"CXX": shlex.join(COMPILER)})
+    run("meson", "install", "-C", build, "--quiet")
+    libraries = sorted(path.name for path in (prefix / "lib").glob("lib*"))
+    report.expect(libraries == ["liboutlive.a"], f"found the libraries {libraries}, expected liboutlive.a alone")
+    env = {"PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
+    flags = shlex.split(run("pkg-config", "--cflags", "--libs", "--static", "outlive", env=env))
+    compiled = [*COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Werror"]
+    for name, more in (("static", []), ("all_static", ["-static"])):
+        run(*compiled, *more, CONSUMER / "main.cpp", "-o", SCRATCH / f"{name}_consumer", *flags)
+        run_consumer(SCRATCH / f"{name}_consumer")
+    run(*compiled, "-shared", "-fPIC", CONSUMER / "plugin.cpp", "-o", SCRATCH / "plugin.so", *flags)
+    run(*compiled, "-pthread", CONSUMER / "unload.cpp", "-o", SCRATCH / "unload", "-ldl")
+    run(SCRATCH / "unload", SCRATCH / "plugin.so")
+    run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", SCRATCH / "static_cmake", f"-DCMAKE_PREFIX_PATH={prefix}",
+        f"-DCMAKE_CXX_COMPILER={COMPILER[-1]}", f"-DWANTED_OUTLIVE={VERSION}")
+    run("cmake", "--build", SCRATCH / "static_cmake")
+    run_consumer(SCRATCH / "static_cmake/consumer")
 
 
 def meson_subproject():
@@ -189,6 +234,9 @@ sys.exit(report.run([
     ("install.other_layouts_are_refused", other_layouts),
     ("install.cmake", cmake),
     ("install.cmake_refuses_other_versions", cmake_versions),
+    ("install.cmake_components", cmake_components),
+    ("install.cmake_refuses_other_components", cmake_refuses_other_components),
+    ("install.static_library", static_library),
     ("install.meson_subproject", meson_subproject),
     ("install.exported_symbols", exported_symbols),
     ("install.needed_libraries", needed_libraries),
