@@ -63,6 +63,7 @@ HOLDS = {
         ("permit_plain", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN"),
         ("permit_plain_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DPLAIN"),
     ],
+    "deathlog.pml": [("deathlog", "-DDEATHS=1"), ("deathlog_two_deaths", "-DDEATHS=2")],
     "queue.pml": [
         ("queue", "-DNC=2 -DTRIES=1"),
         ("queue_give_back", "-DNC=1 -DNR=2 -DNS=2 -DNJ=3"),
@@ -155,6 +156,12 @@ MUTANTS = {
         ("TAKE_BY_STORE", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a dead holder's permit is taken over by an exchange"),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
         ("NO_BARRIER", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN", "a waiter makes plain stores visible before its last look"),
+    ],
+    "deathlog.pml": [
+        ("TAKE_LIVING", "", "a busy slot is left to a writer that lives"),
+        ("NO_BUSY", "", "a slot is taken by an exchange that names its writer"),
+        ("OUTCOME_BY_STORE", "", "the outcome is stored by an exchange from what the entry says"),
+        ("READ_ONCE", "", "a reader looks at the number before and after"),
     ],
     "queue.pml": [
         ("JOB_TAKE_BY_STORE", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE", "a dead worker's job is taken over by an exchange"),
