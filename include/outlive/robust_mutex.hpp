@@ -86,14 +86,15 @@ class alignas(64) robust_mutex {
   OUTLIVE_API void lock(std::error_code& error);
 
   // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller included, or an error was put into `error`.
-  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment may wait up to 2 s for a thread record, and recover
-  // what dead threads hold, when all records belong to those.
+  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment, where all
+  // records belong to dead threads, recovers what one of those holds; false, too, if no record is free after that.
   // An owner that is dead but was not marked by the kernel is looked for now and then: at most every 250 ms, at one refusal in eight or more often. So who
   // only ever tries gets such a mutex, too, if not at once.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
-  // As lock(), but returns false when the mutex could not be had in time. A repair that has begun is not cut short.
+  // As lock(), but returns false when the mutex could not be had in time, or no thread record for the
+  // caller. A repair that has begun is not cut short.
   // These four are inlined even without optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {

@@ -71,7 +71,7 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, 
   std::vector<recovered_lock> done;
   if (!dead.empty()) {
     const spare_scope identity(attach_for_recovery(where));
-    recover_dead(identity.mine(), pid, [&](const recovered_lock& lock) { done.push_back(lock); });
+    recover_dead(identity.mine(), pid, no_limit, [&](const recovered_lock& lock) { done.push_back(lock); });
     wake_waiters(*where, dead);
   }
   result.time = std::chrono::steady_clock::now() - begin;

@@ -22,7 +22,7 @@ std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t
   }
   const spare_scope identity(attach_for_recovery(where));
   std::vector<recovered_mutex> lines;
-  recover_dead(identity.mine(), pid, [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });
+  recover_dead(identity.mine(), pid, no_limit, [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });
   return lines;
 }
 

@@ -9,7 +9,6 @@
 #include <outlive/error.hpp>
 
 #include "segment/adoption.hpp"
-#include "sync/attach.hpp"
 #include "sync/held_list.hpp"
 #include "sync/refused_tries.hpp"
 #include "sys/crash_barrier.hpp"
@@ -50,10 +49,6 @@ bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept {
   return lock_state(lock.state.load(std::memory_order_relaxed)).holder() == mine.id();
 }
 
-void put_slot_on(attachment& mine) noexcept {
-  if (current_slot.wiped->repairs == 0) this_thread::activate(mine);
-}
-
 approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) {
   this_thread::slot();
   this_thread::deactivate();
@@ -64,7 +59,7 @@ approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) 
   const auto view = where->lock_at(offset);
   if (view.lock == nullptr || !view.native || view.shared != shared) return {nullptr, 0, errc::damaged};
   if (how_long.waits() && current_slot.wiped->repairs != 0) return {nullptr, 0, errc::in_repair};
-  if (mine == nullptr) mine = &attach_this_thread(where);
+  if (mine == nullptr) mine = attach_in_time(where, how_long);
   return {mine, offset, {}};
 }
 
@@ -85,7 +80,7 @@ taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, co
 
 acquisition acquire(lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock, false, how_long);
-  if (to.error) return refuse(to.error);
+  if (to.mine == nullptr) return refuse(to.error);
   attachment& mine = *to.mine;
   if (is_held_by(lock, mine)) {
     put_slot_on(mine);

@@ -8,6 +8,7 @@
 
 #include <outlive/deadline.hpp>
 
+#include "sync/attach.hpp"
 #include "sync/heir.hpp"
 
 namespace outlive::detail {
@@ -44,7 +45,8 @@ bool coded(std::error_code& error, Acquire acquire) {
 
 // ---- the steps of it, for locks that do more between them --------------------------------------------------------------
 
-// Who wants a lock, and where the lock is; or why it may not be had.
+// Who wants a lock, and where the lock is. Without a thread: why it may not be had; or, without an
+// error, no thread record came free in time.
 struct approach {
   attachment* mine = nullptr;
   std::uint64_t offset = 0;
@@ -56,9 +58,6 @@ approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long);
 
 // Whether the state says that the calling thread is inside, or repairs.
 bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
-
-// The fast path works on this segment from now on, unless the thread is in a repair.
-void put_slot_on(attachment& mine) noexcept;
 
 // From an entry in the held list, and what the native trylock said, to a consistent mutex, waiting if need be. Where it ended otherwise, the thread
 // has nothing in hand, and the slot is on.

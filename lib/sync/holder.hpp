@@ -4,19 +4,22 @@
 
 #include <cstdint>
 
+#include <outlive/deadline.hpp>
+
 #include "segment/mapping.hpp"
 #include "segment/thread_slot.hpp"
 
 namespace outlive::detail {
 
 // The calling thread's attachment to the segment that the object lies in; claims a record if it has none. Requires, and throws what is missing:
-// the object lies in a segment, and no repair is under way where the call `may_wait` for others. `what` names the object's kind in messages.
-attachment& attach_slowly(const void* object, const char* what, bool may_wait);
-inline attachment& attach_holder(const void* object, const char* what, bool may_wait) {
+// the object lies in a segment, and no repair is under way where the caller waits for others. `what` names the object's kind in messages.
+// Returns: nullptr when no record came free in time.
+attachment* attach_slowly(const void* object, const char* what, const deadline& how_long);
+inline attachment* attach_holder(const void* object, const char* what, const deadline& how_long) {
   // As lock() does: off the segment, in a forked child and in a repair the size is 0 or another's, and all of these go the slow way.
   const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size) return *slot.current;
-  return attach_slowly(object, what, may_wait);
+  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size) return slot.current;
+  return attach_slowly(object, what, how_long);
 }
 
 // The same if it has a record; nullptr in any other thread, and in a forked child.

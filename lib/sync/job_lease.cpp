@@ -3,6 +3,7 @@
 #include <outlive/job_lease.hpp>
 
 #include "segment/failure.hpp"
+#include "sync/attach.hpp"
 #include "sync/job_slots.hpp"
 #include "sys/crash_barrier.hpp"
 
@@ -23,6 +24,7 @@ attachment* owner_of(const held_job& job) noexcept {
 bool leave(const held_job& job, attachment& mine, job_state next) noexcept {
   if (!job_slots{*job.queue, *job.shape}.exchange(job.slot, job_state(job.state), next)) return false;
   --mine.named_by;
+  end_spare_use(mine);
   return true;
 }
 

@@ -15,7 +15,7 @@ void note(const segment& where, std::uint64_t value) {
   }
   attachment& mine = attach_this_thread(mapped->shared_from_this());
   mine.record->note.store(value, std::memory_order_relaxed);
-  if (slot.wiped->repairs == 0) this_thread::activate(mine);
+  put_slot_on(mine);
 }
 
 }  // namespace outlive

@@ -18,6 +18,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/layout.hpp"
+#include "sync/attach.hpp"
 #include "sync/holder.hpp"
 #include "sync/in_segment.hpp"
 #include "sync/wait_word.hpp"
@@ -117,7 +118,9 @@ struct seeker {
 // Functions of their own, so that the quick ways need no stack.
 [[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, const deadline& until) {
   require_intact(head, words);
-  attachment& mine = attach_holder(&head, "permit pool", until.waits());
+  attachment* const attached = attach_holder(&head, "permit pool", until);
+  if (attached == nullptr) return {};
+  attachment& mine = *attached;
   const seeker thread{*mine.where, head, mine.name};
   permit_word* got = thread.look(false);
   if (got == nullptr && until.waits()) got = thread.wait(until);
@@ -145,6 +148,7 @@ struct seeker {
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
   --mine.named_by;
   if (!std::exchange(mine.asked_for_plain_name, true) && mine.where->has_plain_marks() && membarrier::join()) mine.plain_name = mine.name;
+  end_spare_use(mine);
   return released(head);
 }
 

@@ -135,10 +135,11 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
 
 }  // namespace
 
-void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::function<void(const recovered_lock&)>& tell) {
+bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit, const std::function<void(const recovered_lock&)>& tell) {
   mapping& where = *mine.where;
+  bool begun = false;
   // A slice in all, and not one for each of thousands of mutexes.
-  const deadline for_adopters = deadline::after(slice);
+  const deadline for_adopters = within_a_slice(limit);
   // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
   std::vector<std::uint64_t> failed_at;
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
@@ -147,11 +148,15 @@ void recover_dead(attachment& mine, std::optional<pid_t> pid, const std::functio
     if (!is_dead_for_good(where, index, for_adopters)) continue;
     for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
+      if (begun && limit.is_over()) return;
       const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
+      begun = begun || !done.busy;
       if (done.result.error) failed_at.push_back(offset);
       tell(done);
     });
+    if (begun && limit.is_over()) return false;
   }
+  return true;
 }
 
 std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
@@ -162,9 +167,9 @@ std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const
   return rebuild(got.by(mine, offset), callback);
 }
 
-void forget_origins(attachment& mine) noexcept {
+void forget_origins(attachment& mine, const deadline& limit) noexcept {
   mapping& where = *mine.where;
-  const deadline for_adopters = deadline::after(slice);
+  const deadline for_adopters = within_a_slice(limit);
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     if (index == mine.index || !is_dead_for_good(where, index, for_adopters)) continue;
     for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset, for_adopters); });

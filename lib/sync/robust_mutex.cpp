@@ -179,7 +179,7 @@ bool robust_mutex::recovered() const noexcept {
   if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me) return false;
   this_thread::deactivate();
   const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
-  if (current_slot.wiped->repairs == 0) this_thread::activate(*mine);
+  put_slot_on(*mine);  // which stays: something is in hand
   return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
 }
 

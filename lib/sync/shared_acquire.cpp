@@ -113,7 +113,7 @@ acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_m
 
 acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.error) return turn_away(to.error);
+  if (to.mine == nullptr) return turn_away(to.error);
   attachment& mine = *to.mine;
   if (is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(to.offset))) return refuse_own(mine, how_long);
   if (!held_list::push(mine, to.offset, return_address)) {
@@ -158,7 +158,7 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
 
 acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.error) return turn_away(to.error);
+  if (to.mine == nullptr) return turn_away(to.error);
   attachment& mine = *to.mine;
   if (!prepare_marks(mine)) {
     put_slot_on(mine);
@@ -188,6 +188,7 @@ std::error_code release_shared(shared_lock_bytes& lock) noexcept {
   if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->where->offset_of(&lock)))) return errc::not_owner;
   crash_barrier();  // unmarked before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) wake_drainer(lock);
+  end_spare_use(*mine);
   return {};
 }
 

@@ -39,6 +39,11 @@ void require_intact(const work_queue_head& queue, const work_queue_shape& shape)
                           " bytes that was constructed in a segment");
 }
 
+// nullptr: no thread record came free in time.
+attachment* attach(work_queue_head& queue, const deadline& how_long) {
+  return attach_holder(&queue, "work queue", how_long);
+}
+
 // A thread that uses the queue.
 struct party {
   attachment& mine;
@@ -46,8 +51,8 @@ struct party {
   std::uint32_t max_tries;
   job_holder_id me;
 
-  party(work_queue_head& queue, const work_queue_shape& shape, bool may_wait)
-      : mine(attach_holder(&queue, "work queue", may_wait)), slots{queue, shape}, max_tries(queue.max_tries), me(id_of(mine)) {}
+  party(attachment& attached, work_queue_head& queue, const work_queue_shape& shape)
+      : mine(attached), slots{queue, shape}, max_tries(queue.max_tries), me(id_of(mine)) {}
 
   [[nodiscard]] std::uint32_t capacity() const noexcept { return slots.shape.capacity; }
   [[nodiscard]] slot_use use_of(job_state state, bool thoroughly) const noexcept { return detail::use_of(*mine.where, max_tries, state, thoroughly); }
@@ -233,7 +238,9 @@ void end_queue(work_queue_head& queue) noexcept {
 
 bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, const deadline& until) {
   require_intact(queue, shape);
-  const producer thread(queue, shape, until.waits());
+  attachment* const mine = attach(queue, until);
+  if (mine == nullptr) return false;
+  const producer thread(*mine, queue, shape);
   ring_position at(0);
   if (!thread.find_slot(at, until)) return false;
   thread.publish(at, job);
@@ -243,23 +250,26 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until) {
   require_intact(queue, shape);
   held_job got;
-  consumer(queue, shape, until.waits()).find_job(got, until, {});
+  if (attachment* const mine = attach(queue, until)) consumer(*mine, queue, shape).find_job(got, until, {});
   return got;
 }
 
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const std::stop_token& stop) {
   require_intact(queue, shape);
-  const consumer thread(queue, shape, true);
-  const std::stop_callback wake(stop, [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
   held_job got;
-  thread.find_job(got, no_limit, stop);
+  attachment* mine = nullptr;
+  while ((mine = attach(queue, deadline::after(wait_word::slice))) == nullptr) {
+    if (stop.stop_requested()) return got;
+  }
+  const std::stop_callback wake(stop, [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
+  consumer(*mine, queue, shape).find_job(got, no_limit, stop);
   return got;
 }
 
 held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape) {
   require_intact(queue, shape);
   held_job got;
-  consumer(queue, shape, false).find_dead_letter(got);
+  if (attachment* const mine = attach(queue, no_wait)) consumer(*mine, queue, shape).find_dead_letter(got);
   return got;
 }
 
