@@ -49,6 +49,11 @@ HOLDS = {
         ("adopt_hidepid", "-DROUNDS=1 -DHIDDEN=1"),
         ("adopt_moves", "-DROUNDS=2 -DDEATHS=0 -DMOVES=1"),
     ],
+    "internal.pml": [
+        ("internal", "-DROUNDS=2"),
+        ("internal_id_reused_twice", "-DROUNDS=2 -DTWICE=1"),
+        ("internal_orphans", "-DROUNDS=1 -DDEATHS=1 -DLOST=1"),
+    ],
     "claim.pml": [("claim", "")],
     "held.pml": [("held", "")],
     "condition.pml": [
@@ -146,6 +151,14 @@ MUTANTS = {
         ("COUNT_LATE", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a record is counted before its first mark"),
         ("TRUST_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "marks of the dead are void"),
         ("OPEN_ON_ERROR", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "the gate stays closed while the state is not consistent"),
+    ],
+    "internal.pml": [
+        ("BEARER_DEAD", "-DROUNDS=1", "U6: a living thread with the dead one's id may have the lock"),
+        ("NAMED_LATE", "-DROUNDS=1", "U6: an entrant is named before its native lock"),
+        ("UNNAMED_EARLY", "-DROUNDS=2", "U6: an entrant is named until after its native unlock"),
+        ("NO_SECOND_LOOK", "-DROUNDS=2", "U6: two looks at the entrants, and at the word in between"),
+        ("COUNT_UNREAD", "-DROUNDS=3", "U6: the lock's acquisitions are the same at both looks"),
+        ("SEVERAL_ADOPTERS", "-DROUNDS=1", "U6: one adopts at a time"),
     ],
     "drain.pml": [
         ("NOTHING", "-DNOSLICE", "a plain store that unmarks needs a sleep that ends by itself"),

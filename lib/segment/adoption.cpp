@@ -1,7 +1,12 @@
 #include "segment/adoption.hpp"
 
+#include <algorithm>
+#include <chrono>
+
+#include "segment/entrants.hpp"
 #include "segment/held_walk.hpp"
 #include "segment/participants.hpp"
+#include "sys/futex.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
 
@@ -57,14 +62,49 @@ bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint3
   return first.dead || is_thread_id_free(static_cast<pid_t>(tid));
 }
 
-// Only a participant's thread can have an internal lock. So a thread id that is none's is a dead one, or damage. The lock's owner_* prove no death: they
-// are written after the native lock, and until then are a former owner's, who may have borne the same id.
-bool is_internal_owner_dead(const mapping& where, std::uint32_t tid) noexcept {
-  return !participants::has_thread(where, tid);
+// A thread is named as an entrant from before its native lock until after its native unlock. So a
+// living one that bears the id and is not named does not have the lock: at one moment with the word,
+// between two looks, if nobody has counted an acquisition in between (docs/model/internal.pml). The
+// lock's owner_* prove no death: they are written after the native lock, and until then are a former
+// owner's, who may have borne the same id.
+bool is_internal_owner_dead(const mapping& where, internal_kind which, const pthread_mutex_t& mutex, std::uint32_t tid) noexcept {
+  if (!entrants::are_complete(where)) return !participants::has_thread(where, tid);
+  const shared_u64& count = where.header().internal_acquisitions[static_cast<unsigned>(which)];
+  const std::uint64_t before = count.load(std::memory_order_acquire);
+  if (entrants::may_be_inside(where, which, tid)) return false;
+  if ((native_mutex::word(mutex) & native_mutex::tid_mask) != tid) return false;
+  if (entrants::may_be_inside(where, which, tid)) return false;
+  return count.load(std::memory_order_acquire) == before && entrants::are_complete(where);
 }
 
-// The adoption mutex itself can be an orphan only where the kernel's walk did not come to the lock that was taken last. It is adopted
-// without a further mutex: two adopters and a reuse of the thread id between their looks would be needed to do harm.
+// For the adoption mutex itself there is no further mutex that would keep its adopters apart. A word
+// does: it names the one who adopts, and is taken over from the dead.
+class rescue {
+ public:
+  explicit rescue(mapping& where) noexcept : rescuer_(where.header().rescuer) {
+    std::uint64_t seen = rescuer_.load(std::memory_order_acquire);
+    if (seen != 0 && !entrants::is_dead(seen)) return;
+    const std::uint64_t me = entrants::word_of_this_thread(internal_kind::adoption);
+    mine_ = rescuer_.compare_exchange_strong(seen, me, std::memory_order_acq_rel);
+  }
+  rescue(const rescue&) = delete;
+  rescue& operator=(const rescue&) = delete;
+  ~rescue() {
+    if (mine_) rescuer_.store(0, std::memory_order_release);
+  }
+  [[nodiscard]] bool is_mine() const noexcept { return mine_; }
+
+ private:
+  shared_u64& rescuer_;
+  bool mine_ = false;
+};
+
+adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
+  return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
+}
+
+// The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that was
+// taken last.
 struct adoption_judge {
   mapping& where;
   pthread_mutex_t& mutex;
@@ -72,22 +112,31 @@ struct adoption_judge {
   static bool owns() noexcept { return false; }  // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
-  adoption adopt(const deadline&) noexcept {
+  adoption adopt(const deadline& limit) noexcept {
+    const rescue only(where);
+    if (!only.is_mine()) {
+      // Not at once again: with this thread's own id in the word, nothing else makes it wait.
+      const shared_u32 nobody_wakes{0};
+      if (limit.waits()) futex_wait(nobody_wakes, 0, std::min<std::chrono::nanoseconds>(limit.left(), std::chrono::milliseconds(1)));
+      return adoption::busy;
+    }
     const std::uint32_t word = native_mutex::word(mutex);
     const std::uint32_t tid = word & native_mutex::tid_mask;
-    const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) || (tid != 0 && is_internal_owner_dead(where, tid));
-    if (!is_nobodys(word) && !orphan) return adoption::none;
-    return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
+    if (is_nobodys(word)) return adopt_now(mutex, word);
+    if (tid == 0) return adoption::done;
+    const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) || is_internal_owner_dead(where, internal_kind::adoption, mutex, tid);
+    return orphan ? adopt_now(mutex, word) : adoption::none;
   }
 };
 
 class adoption_hold {
  public:
-  adoption_hold(mapping& where, const deadline& limit) noexcept : mutex_(where.header().adoption.native) {
+  adoption_hold(mapping& where, const deadline& limit) noexcept : mutex_(where.header().adoption.native), named_(where, internal_kind::adoption) {
     if (!native_mutex::is_intact(mutex_)) return;
     adoption_judge judge{where, mutex_};
     result_ = take_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
     if (result_ == native_result::inherited) native_mutex::consistent(mutex_);  // it guards no bytes
+    if (is_taken(result_)) named_.count();
   }
   adoption_hold(const adoption_hold&) = delete;
   adoption_hold& operator=(const adoption_hold&) = delete;
@@ -99,11 +148,8 @@ class adoption_hold {
  private:
   pthread_mutex_t& mutex_;
   native_result result_ = native_result::damaged;
+  entrant named_;
 };
-
-adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
-  return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
-}
 
 template <class IsDead>
 adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limit, IsDead is_dead) noexcept {
@@ -142,10 +188,15 @@ adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index, const dea
   });
 }
 
-adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, const deadline& limit) noexcept {
+adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which, const deadline& limit) noexcept {
   return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) {
     // With this thread's own id it is a former bearer's: this thread is outside.
-    return tid == static_cast<std::uint32_t>(current_tid()) || is_internal_owner_dead(where, tid);
+    if (tid == static_cast<std::uint32_t>(current_tid())) return true;
+    // A living holder has said so itself, but for its first instructions: a stray store to its place
+    // among the entrants does not cost it the lock.
+    const auto start_time = static_cast<std::uint32_t>(lock.owner_start_time.load(std::memory_order_relaxed));
+    if (lock.owner_tid.load(std::memory_order_acquire) == tid && !is_bearer_dead(static_cast<pid_t>(tid), start_time)) return false;
+    return is_internal_owner_dead(where, which, lock.native, tid);
   });
 }
 

@@ -13,26 +13,14 @@ namespace outlive::detail {
 
 namespace {
 
-// Who the calling thread is: asked once a process and thread, for the owner_* of internal locks.
-struct own_identity {
-  std::uint64_t epoch;
-  std::uint64_t start_time;
-  std::uint32_t pid;
-  std::uint32_t tid;
-};
-
-const own_identity& myself() noexcept {
-  static constinit thread_local own_identity me{};
-  if (me.epoch != process_epoch()) {
-    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_pid()), static_cast<std::uint32_t>(current_tid())};
-  }
-  return me;
-}
-
 bool this_thread_has_robust_list() noexcept {
   static thread_local std::uint64_t epoch = 0;
   if (epoch != process_epoch() && has_robust_list()) epoch = process_epoch();
   return epoch == process_epoch();
+}
+
+internal_kind kind_of(const mapping& where, const internal_lock& lock) noexcept {
+  return &lock == &where.header().directory ? internal_kind::directory : internal_kind::names;
 }
 
 struct internal_judge {
@@ -46,13 +34,14 @@ struct internal_judge {
   }
   static bool looks_at_once() noexcept { return false; }
   static void waits() noexcept {}
-  adoption adopt(const deadline& limit) noexcept { return adopt_internal_if_orphan(where, lock, limit); }
+  adoption adopt(const deadline& limit) noexcept { return adopt_internal_if_orphan(where, lock, kind_of(where, lock), limit); }
 };
 
 }  // namespace
 
-internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name) : lock_(lock), epoch_(process_epoch()) {
-  where.participant_index();  // a judge must find our process in the table
+internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name)
+    : lock_(lock), epoch_(process_epoch()), named_(where, kind_of(where, lock)) {
+  where.participant_index();  // where no entrant can be named, a judge must find our process in the table
   if (!this_thread_has_robust_list()) {
     fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one");
   }
@@ -74,6 +63,7 @@ internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* 
   lock.owner_start_time.store(me.start_time, std::memory_order_relaxed);
   crash_barrier();  // owner_tid tells that the two above are the holder's
   lock.owner_tid.store(me.tid, std::memory_order_release);
+  named_.count();
 }
 
 void internal_guard::mended() noexcept {

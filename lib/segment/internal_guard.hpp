@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "segment/entrants.hpp"
 #include "segment/mapping.hpp"
 
 namespace outlive::detail {
@@ -28,6 +29,7 @@ class internal_guard {
   std::uint64_t epoch_;
   bool owner_died_ = false;
   bool marked_ = false;
+  entrant named_;
 };
 
 }  // namespace outlive::detail

@@ -72,21 +72,33 @@ struct directory_state {
 };
 static_assert(sizeof(directory_state) == 272);
 
+// The library's own locks, as entrants name them.
+enum class internal_kind : std::uint32_t { adoption = 0, directory = 1, names = 2 };
+inline constexpr std::size_t max_entrants = 128;
+
 struct alignas(4096) segment_header {
   segment_constants constants;  // (C)
   internal_lock adoption;       // serialises adopters of orphans (U6)
   internal_lock directory;
   internal_lock names;
-  shared_u32 records_in_use;  // guarded_count() of the highest claimed record + 1; only grows
-  shared_u32 name_count;      // (N) guarded_count() of the entries of the names table that are complete; only grows
-  shared_u64 deaths;          // numbers ever given out in the death log
-  std::uint8_t reserved[48];
+  shared_u32 records_in_use;            // guarded_count() of the highest claimed record + 1; only grows
+  shared_u32 name_count;                // (N) guarded_count() of the entries of the names table that are complete; only grows
+  shared_u64 deaths;                    // numbers ever given out in the death log
+  shared_u64 internal_acquisitions[3];  // by internal_kind; counted by who has the lock
+  shared_u64 rescuer;                   // (A) who adopts the adoption mutex, as in entrants; 0: nobody
+  shared_u32 unlisted;                  // (A) entrants for whom there was no place
+  std::uint8_t reserved[12];
   directory_state directory_counts;  // (D)
+  // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 | thread id;
+  // 0: none. From before the native lock until after the native unlock; the dead ones stay.
+  shared_u64 entrants[max_entrants];
 };
 static_assert(sizeof(segment_header) == 4096 && std::is_standard_layout_v<segment_header>);
 static_assert(offsetof(segment_header, adoption) == 320 && offsetof(segment_header, directory) == 384);
 static_assert(offsetof(segment_header, names) == 448 && offsetof(segment_header, records_in_use) == 512);
 static_assert(offsetof(segment_header, deaths) == 520 && offsetof(segment_header, directory_counts) == 576);
+static_assert(offsetof(segment_header, internal_acquisitions) == 528 && offsetof(segment_header, rescuer) == 552);
+static_assert(offsetof(segment_header, unlisted) == 560 && offsetof(segment_header, entrants) == 848);
 
 // ---- participants -----------------------------------------------------------------------------------------------------
 inline constexpr std::size_t max_modules = 64;

@@ -190,6 +190,13 @@ bool is_thread_dead(pid_t pid, pid_t tid, std::uint64_t start_time) noexcept {
   return now.state == 'Z' || now.state == 'X' || has_other_start_time(now, start_time);
 }
 
+bool is_bearer_dead(pid_t tid, std::uint32_t start_time) noexcept {
+  if (is_thread_id_free(tid)) return true;
+  const thread_stat now = read_stat(tid);
+  if (!now.readable) return false;
+  return now.state == 'Z' || now.state == 'X' || has_other_start_time({true, now.state, 0, now.start_time & 0xffffffff}, start_time);
+}
+
 bool is_thread_id_free(pid_t tid) noexcept {
   return tid <= 0 || (::syscall(SYS_tkill, tid, 0) != 0 && errno == ESRCH);
 }

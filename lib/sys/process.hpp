@@ -35,6 +35,9 @@ boot_id current_boot_id(int& error) noexcept;
 // thread, or /proc tells a zombie or another start time. An absent entry of /proc alone proves nothing (hidepid).
 bool is_thread_dead(pid_t pid, pid_t tid, std::uint64_t start_time) noexcept;
 
+// The same of a thread of whatever process, of whose start time the low half is known.
+bool is_bearer_dead(pid_t tid, std::uint32_t start_time) noexcept;
+
 // Whether no thread of that id exists in any process of this PID namespace.
 bool is_thread_id_free(pid_t tid) noexcept;
 

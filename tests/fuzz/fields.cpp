@@ -96,6 +96,10 @@ void field_table::add_header() {
   FUZZ_FIELD(constants, 0, segment_header, records_in_use);
   FUZZ_FIELD(constants, 0, segment_header, name_count);
   FUZZ_FIELD(constants, 0, segment_header, deaths);
+  add("internal_acquisitions", offsetof(segment_header, internal_acquisitions), sizeof(segment_header::internal_acquisitions));
+  FUZZ_FIELD(constants, 0, segment_header, rescuer);
+  FUZZ_FIELD(constants, 0, segment_header, unlisted);
+  for (std::size_t i = 0; i < max_entrants; ++i) add(numbered("entrant", i), offsetof(segment_header, entrants) + i * 8, 8);
   const std::uint64_t counts = offsetof(segment_header, directory_counts);
   const std::string directory = "counts";
   FUZZ_FIELD(directory, counts, directory_state, end);

@@ -10,6 +10,7 @@
 
 #include "process/accounts.hpp"
 #include "process/watching.hpp"
+#include "segment/entrants.hpp"
 #include "segment/layout.hpp"
 #include "segment/mapping.hpp"
 #include "segment/segment_access.hpp"
@@ -36,6 +37,7 @@ class stopped_adopter_kill_test : public ::testing::Test {
   void start_an_adopter() {
     adopter_ = std::make_unique<child>("adopter", [&](agent& parent) {
       note(all_.where(), 1);
+      const detail::entrant named(bytes(), detail::internal_kind::adoption);
       ASSERT_EQ(pthread_mutex_lock(&adoption()), 0);
       parent.tell("adopts");
       parent.await("swap");

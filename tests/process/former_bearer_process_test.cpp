@@ -12,7 +12,9 @@
 
 #include <outlive/outlive.hpp>
 
+#include "segment/entrants.hpp"
 #include "segment/layout.hpp"
+#include "segment/segment_access.hpp"
 #include "support/bounded.hpp"
 #include "support/child.hpp"
 
@@ -75,6 +77,67 @@ TEST_F(former_bearer, the_adoption_lock_with_this_threads_id_is_a_dead_ones) {
   EXPECT_EQ(seg.find_or_construct<int>("after", 2), 2);
 }
 
+// A living thread of a process that uses the segment bears the dead holder's id, and never comes to these locks.
+TEST_F(former_bearer, an_internal_lock_with_a_living_participants_thread_id_is_adopted) {
+  seg.find_or_construct<int>("before", 1);
+  child bearer("bearer", [&](agent& parent) {
+    note(seg, 1);
+    seg.find_or_construct<int>("bearer is a participant", 1);
+    parent.tell("here");
+    parent.pause_forever();
+  });
+  bearer.wait_for("here");
+  const auto tid = static_cast<std::uint32_t>(bearer.pid());
+  for (detail::internal_lock* lock : {&header().directory, &header().names}) {
+    leave_in(*lock, tid, 1);
+    child next("next", [&](agent&) {
+      seg.find_or_construct<int>(lock == &header().names ? "second" : "first", 1);
+      seg.find_or_construct<robust_mutex>(lock == &header().names ? "second mutex" : "first mutex",
+                                          lock == &header().names ? "second class" : "first class");
+    });
+    next.expect_exit(0);
+  }
+  // The adoption mutex, which is needed for the directory's.
+  child gone("gone", [](agent&) {});
+  const auto dead = static_cast<std::uint32_t>(gone.pid());
+  gone.expect_exit(0);
+  leave_in(header().adoption, tid, 1);
+  leave_in(header().directory, dead, 1);
+  child next("next", [&](agent&) { seg.find_or_construct<int>("third", 1); });
+  next.expect_exit(0);
+  EXPECT_FALSE(bearer.ended());
+}
+
+std::uint64_t entrant_word(pid_t tid, std::uint64_t start_time) {
+  return start_time << 32 | static_cast<std::uint64_t>(detail::internal_kind::names) << 30 | static_cast<std::uint32_t>(tid);
+}
+
+TEST_F(former_bearer, places_of_dead_entrants_are_taken_over) {
+  child gone("gone", [](agent&) {});
+  const pid_t tid = gone.pid();
+  gone.expect_exit(0);
+  for (auto& each : header().entrants) each.store(entrant_word(tid, 1));
+  detail::mapping& where = *detail::segment_access::mapping_of(seg);
+  {
+    const detail::entrant named(where, detail::internal_kind::names);
+    EXPECT_TRUE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
+    EXPECT_FALSE(detail::entrants::may_be_inside(where, detail::internal_kind::directory, my_tid()));
+    EXPECT_TRUE(detail::entrants::are_complete(where));
+  }
+  EXPECT_FALSE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
+}
+
+TEST_F(former_bearer, more_entrants_than_places_are_counted) {
+  for (auto& each : header().entrants) each.store(entrant_word(getpid(), 0));  // alive
+  detail::mapping& where = *detail::segment_access::mapping_of(seg);
+  {
+    const detail::entrant named(where, detail::internal_kind::directory);
+    EXPECT_FALSE(detail::entrants::are_complete(where)) << "the places prove nothing";
+  }
+  EXPECT_TRUE(detail::entrants::are_complete(where));
+  EXPECT_EQ(seg.find_or_construct<int>("object", 1), 1);
+}
+
 // The holder stands between the native lock and the three stores that say who it is; until then they are a former owner's, who had its id.
 TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal_lock) {
   seg.find_or_construct<int>("before", 1);
@@ -84,6 +147,7 @@ TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal
   child holder("holder", [&](agent& parent) {
     seg.find_or_construct<int>("holder is a participant", 1);
     detail::internal_lock& lock = header().directory;
+    const detail::entrant named(*detail::segment_access::mapping_of(seg), detail::internal_kind::directory);
     ASSERT_EQ(pthread_mutex_lock(&lock.native), 0);
     lock.owner_pid = dead_pid;
     lock.owner_start_time = 1;

@@ -65,9 +65,18 @@ TEST(segment_damage, lists_of_freed_blocks) {
   EXPECT_GT(result.worked, 0U);
 }
 
+// Free locks stay free, whoever is said to be at them.
+TEST(segment_damage, entrants) {
+  damage_trial trial;
+  constexpr std::size_t counts = offsetof(segment_header, internal_acquisitions);
+  constexpr std::size_t begin = offsetof(segment_header, entrants);
+  const damage_result result = trial.try_all({{counts, offsetof(segment_header, reserved)}, {begin, begin + 4 * sizeof(std::uint64_t)}}, three_masks);
+  EXPECT_EQ(result.worked, result.tried);
+}
+
 TEST(segment_damage, the_rest_of_the_header_page_is_not_used) {
   damage_trial trial;
-  constexpr std::size_t begin = offsetof(segment_header, directory_counts) + sizeof(detail::directory_state);
+  constexpr std::size_t begin = offsetof(segment_header, entrants) + sizeof(segment_header::entrants);
   const damage_result result =
       trial.try_all({{offsetof(segment_header, reserved), offsetof(segment_header, directory_counts)}, {begin, sizeof(segment_header)}}, one_mask);
   EXPECT_EQ(result.worked, result.tried);

@@ -61,7 +61,10 @@ void check_header(problem_list& found, const mapping& where) {
   check_internal(found, header.names, "names");
   check_count(found, header.records_in_use, where.record_count(), "thread records in use");
   found.zero(header.reserved, sizeof header.reserved, "header", "reserved bytes");
-  const std::size_t used = offsetof(segment_header, directory_counts) + sizeof header.directory_counts;
+  if (header.unlisted.load(std::memory_order_relaxed) > max_entrants * 1024) {
+    found.add("header", "entrants without a place: " + std::to_string(header.unlisted.load(std::memory_order_relaxed)), "few");
+  }
+  const std::size_t used = offsetof(segment_header, entrants) + sizeof header.entrants;
   found.zero(where.base() + used, sizeof header - used, "header", "padding");
 
   check_count(found, header.name_count, where.constants().lock_classes, "names");
