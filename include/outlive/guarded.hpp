@@ -44,8 +44,8 @@ namespace detail {
 template <class T, class Mutex = robust_mutex>
 class guarded {
   static_assert(std::is_same_v<Mutex, robust_mutex> || std::is_same_v<Mutex, robust_shared_mutex>, "the mutex is one that repairs");
-  static_assert(!std::is_reference_v<T> && !std::is_pointer_v<T>, "a pointer means nothing to another process");
-  static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
+  static_assert(shareable<T>,
+                "T owns or points to memory of one process: no pointers, strings, vectors, virtual functions (<outlive/shared_type.hpp>)");
   static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
   static constexpr bool is_shared = std::is_same_v<Mutex, robust_shared_mutex>;
 
@@ -216,6 +216,9 @@ class guarded {
   Mutex mutex_;
   T value_;
 };
+
+template <class T, class Mutex>
+inline constexpr bool shareable<guarded<T, Mutex>> = shareable<T>;
 
 namespace detail {
 template <class T, class Mutex>

@@ -32,6 +32,7 @@
 
 #include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -151,5 +152,8 @@ class permit_pool {
   detail::permit_pool_head head_;
   detail::permit_word words_[Most]{};
 };
+
+template <std::uint32_t Most>
+inline constexpr bool shareable<permit_pool<Most>> = true;
 
 }  // namespace outlive

@@ -37,6 +37,7 @@
 
 #include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -161,5 +162,8 @@ class robust_condition_variable {
   std::atomic<std::uint32_t> seq_;
   std::uint32_t magic_;
 };
+
+template <>
+inline constexpr bool shareable<robust_condition_variable> = true;
 
 }  // namespace outlive

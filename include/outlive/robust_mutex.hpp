@@ -41,6 +41,7 @@
 
 #include <outlive/deadline.hpp>
 #include <outlive/export.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -141,5 +142,8 @@ class alignas(64) robust_mutex {
   std::uint32_t lock_class_;
   std::uint32_t magic_;
 };
+
+template <>
+inline constexpr bool shareable<robust_mutex> = true;
 
 }  // namespace outlive

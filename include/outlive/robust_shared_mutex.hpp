@@ -48,6 +48,7 @@
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
+#include <outlive/shared_type.hpp>
 
 namespace outlive {
 
@@ -174,5 +175,8 @@ class robust_shared_mutex {
 inline repair_registration on_owner_death(const robust_shared_mutex& mutex, repair_callback callback) {
   return on_owner_death(mutex.writers(), std::move(callback));
 }
+
+template <>
+inline constexpr bool shareable<robust_shared_mutex> = true;
 
 }  // namespace outlive

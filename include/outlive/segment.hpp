@@ -130,7 +130,7 @@ class segment {
 
   // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one process constructs it; a
   //   constructor that throws, or dies, leaves no object.
-  // Requires: 1 to 255 bytes of name; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
+  // Requires: 1 to 255 bytes of name; shareable<T>; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
   // Blocks: only where there is none yet: while another thread constructs or destroys an object of this segment.
   // After fork: works in the child. A child that T's constructor forks, and that returns from it or throws, leaves with an error (in_use
   //   for a return), and has no part in the object: its parent constructs it.
@@ -141,7 +141,8 @@ class segment {
   template <class T, class... Args>
   T& find_or_construct(std::string_view name, Args&&... args) {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
-    static_assert(!std::is_polymorphic_v<T>, "a virtual function table lies elsewhere in another process");
+    static_assert(shareable<T>,
+                  "T owns or points to memory of one process: no pointers, strings, vectors, virtual functions (<outlive/shared_type.hpp>)");
     auto construct = [&](void* memory) { ::new (memory) T(detail::make<T>(std::forward<Args>(args)...)); };
     return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(), &invoke<decltype(construct)>, &construct));
   }

@@ -1,4 +1,4 @@
-// What a type of a segment is known by: name, size, alignment and version. All processes must mean the same by it.
+// What may lie in a segment, and by what its type is known: name, size, alignment and version. All processes must mean the same by it.
 //
 // A program of the next release whose `bank` has another layout is refused by segment::find() and find_or_construct() with errc::type_mismatch, and so
 // is its repair: what is compared is T itself, not only the guarded<T>, work_queue<T> or array around it, whose size need not show that T has
@@ -18,9 +18,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <span>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <typeinfo>
+#include <utility>
 
 #include <outlive/export.hpp>
 
@@ -29,6 +35,44 @@ namespace outlive {
 // To be specialised for types that have had several layouts, or meanings. Not for guarded<T>, work_queue<T>, T[N] and std::array<T>: theirs is T's.
 template <class T>
 inline constexpr std::uint32_t type_version = 0;
+
+// Whether other processes can use a T that lies in a segment. Of itself that is true of what is trivially copyable, and neither a pointer nor polymorphic:
+// what has a destructor or copies itself in a way of its own mostly owns memory of one process (std::string, std::vector). For a type that is right
+// nonetheless, such as a struct of yours with a mutex in it, say so:
+//
+//   struct mailbox { outlive::robust_mutex mutex{"mailbox"}; long letters = 0; };
+//   template <>
+//   inline constexpr bool outlive::shareable<mailbox> = true;
+//
+// What is not found: pointers and references that are members of a trivially copyable struct.
+template <class T>
+inline constexpr bool shareable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
+                                  !std::is_null_pointer_v<T> && !std::is_reference_v<T> && !std::is_polymorphic_v<T>;
+template <class T>
+inline constexpr bool shareable<const T> = shareable<T>;
+template <class T, std::size_t Size>
+inline constexpr bool shareable<T[Size]> = shareable<T>;
+template <class T, std::size_t Size>
+inline constexpr bool shareable<const T[Size]> = shareable<T>;
+template <class T, std::size_t Size>
+inline constexpr bool shareable<std::array<T, Size>> = shareable<T>;
+template <class T>
+inline constexpr bool shareable<std::atomic<T>> = shareable<T>;
+template <class T>
+inline constexpr bool shareable<std::optional<T>> = shareable<T>;
+template <class First, class Second>
+inline constexpr bool shareable<std::pair<First, Second>> = (shareable<First> && shareable<Second>);
+template <class... Types>
+inline constexpr bool shareable<std::tuple<Types...>> = (shareable<Types> && ...);
+// These are pointers.
+template <class Char, class Traits>
+inline constexpr bool shareable<std::basic_string_view<Char, Traits>> = false;
+template <class T, std::size_t Size>
+inline constexpr bool shareable<std::span<T, Size>> = false;
+template <class T>
+inline constexpr bool shareable<std::reference_wrapper<T>> = false;
+template <class T>
+inline constexpr bool shareable<std::initializer_list<T>> = false;
 
 namespace detail {
 

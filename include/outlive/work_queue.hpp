@@ -91,7 +91,7 @@ OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
 template <class T, std::uint32_t Capacity = 1024>
 class work_queue {
   static_assert(std::is_trivially_copyable_v<T>, "a job is copied byte by byte into memory that other processes read: no strings, vectors, owners");
-  static_assert(!std::is_pointer_v<T> && !std::is_reference_v<T>, "a pointer means nothing to another process");
+  static_assert(shareable<T>, "a pointer, or what is one, means nothing to another process (<outlive/shared_type.hpp>)");
   static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
   static_assert(Capacity > 0 && Capacity <= 1'048'576, "a queue has 1 to 1,048,576 slots");
   static_assert(sizeof(T) <= 1'048'576, "a job has at most 1 MiB: put larger data into the segment, and their place into the job");
@@ -168,6 +168,9 @@ class work_queue {
   alignas(64) std::atomic<std::uint64_t> states_[Capacity]{};
   slot slots_[Capacity];
 };
+
+template <class T, std::uint32_t Capacity>
+inline constexpr bool shareable<work_queue<T, Capacity>> = true;
 
 namespace detail {
 template <class T, std::uint32_t Capacity>

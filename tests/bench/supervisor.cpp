@@ -176,10 +176,6 @@ figure race(unsigned threads, unsigned rounds) {
 
 // ---- sweeps -----------------------------------------------------------------------------------------------------------
 
-struct million {
-  robust_mutex mutex{"bench"};
-};
-
 std::vector<figure> sweep(unsigned rounds) {
   constexpr unsigned locks = 1'000'000;
   constexpr unsigned threads = 256;
@@ -188,9 +184,9 @@ std::vector<figure> sweep(unsigned rounds) {
   options.directory_capacity = locks + 16;
   options.threads = threads + 16;
   segment where = segment::anonymous(options);
-  std::vector<million*> all;
-  for (unsigned i = 0; i < locks; ++i) all.push_back(&where.find_or_construct<million>(std::to_string(i)));
-  const crowd holders(threads, [&](unsigned number) { all[std::size_t{number} * (locks / threads)]->mutex.lock(); });
+  std::vector<robust_mutex*> all;
+  for (unsigned i = 0; i < locks; ++i) all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
+  const crowd holders(threads, [&](unsigned number) { all[std::size_t{number} * (locks / threads)]->lock(); });
 
   supervisor_options often;
   often.sweep = std::chrono::milliseconds(20);
@@ -238,8 +234,8 @@ figure many_held(unsigned rounds) {
   options.directory_capacity = 4096;
   segment where = segment::anonymous(options);
   const auto repair = on_owner_death(where, "bench", always_consistent);
-  std::vector<million*> all;
-  for (unsigned i = 0; i < held; ++i) all.push_back(&where.find_or_construct<million>(std::to_string(i)));
+  std::vector<robust_mutex*> all;
+  for (unsigned i = 0; i < held; ++i) all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
   supervisor_options quiet;
   quiet.sweep = std::chrono::hours(1);
   quiet.reap_children = true;
@@ -252,7 +248,7 @@ figure many_held(unsigned rounds) {
   for (unsigned i = 0; i < rounds; ++i) {
     const pid_t victim = ::fork();
     if (victim == 0) {
-      for (million* each : all) each->mutex.lock();
+      for (robust_mutex* each : all) each->lock();
       ::_exit(0);
     }
     while (ms.size() <= i) {

@@ -241,14 +241,24 @@ TEST(report_cut_process_test, more_than_64_others_are_cut_and_it_says_so) {
   }
 }
 
+struct shelf_of_two {
+  long before = 1;
+  robust_mutex first{"shelf"};
+  robust_mutex second{"shelf"};
+};
+
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::shelf_of_two> = true;
+
+namespace outlive::testing {
+namespace {
+
 TEST(report_name_process_test, a_mutex_inside_of_an_object_has_the_objects_name) {
-  struct shelf {
-    long before = 1;
-    robust_mutex first{"shelf"};
-    robust_mutex second{"shelf"};
-  };
   segment where = segment::anonymous(small_segment());
-  auto& object = where.find_or_construct<shelf>("the shelf");
+  auto& object = where.find_or_construct<shelf_of_two>("the shelf");
   child owner("owner", [&](agent&) {
     object.second.lock();
     _exit(0);

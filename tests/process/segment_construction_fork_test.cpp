@@ -43,6 +43,15 @@ struct forks {
   long value = 5;
 };
 
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::forks> = true;
+
+namespace outlive::testing {
+namespace {
+
 struct segment_construction_fork : ::testing::Test {
   segment seg = segment::anonymous();
   pid_t parent = getpid();

@@ -38,6 +38,15 @@ struct slow_to_go {
   }
 };
 
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::slow_to_go> = true;
+
+namespace outlive::testing {
+namespace {
+
 segment_options for_three_processes() {
   segment_options options = few_of_everything();
   options.participants = options.threads = 3;

@@ -27,6 +27,15 @@ struct witness {
   int value;
 };
 
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::witness> = true;
+
+namespace outlive::testing {
+namespace {
+
 struct thrower {
   explicit thrower(bool really) {
     if (really) throw std::runtime_error("no luck");

@@ -24,6 +24,15 @@ struct pair_of_banks {
   guarded<bank> second{"bank"};
 };
 
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::pair_of_banks> = true;
+
+namespace outlive::testing {
+namespace {
+
 struct lock_class_test : ::testing::Test {
   segment seg = segment::anonymous(few_of_everything());
   guarded<bank>& account = seg.find_or_construct<guarded<bank>>("account", "bank");

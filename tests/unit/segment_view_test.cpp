@@ -28,6 +28,15 @@ struct many {
   guarded<pair_of_longs> locks[3]{guarded<pair_of_longs>("account"), guarded<pair_of_longs>("account"), guarded<pair_of_longs>("account")};
 };
 
+}  // namespace
+}  // namespace outlive::testing
+
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::many> = true;
+
+namespace outlive::testing {
+namespace {
+
 class segment_view_test : public ::testing::Test {
  protected:
   test_name name_;

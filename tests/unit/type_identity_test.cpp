@@ -5,8 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "segment/directory.hpp"
 #include "segment/segment_access.hpp"
@@ -136,6 +146,59 @@ TEST_F(type_identity, a_class_that_guards_another_version_is_refused_with_both) 
   expect_error(errc::type_mismatch,
                {"lock class \"class\"", "another guarded type of 4 bytes, aligned to 4, version 7", "versioned of 4 bytes, aligned to 4, version 8"},
                [&] { static_cast<void>(detail::on_guarded_owner_death(seg, "class", later, [](void*, const owner_death&) { return repaired; })); });
+}
+
+struct with_a_vector {
+  std::vector<long> lines;
+};
+struct with_a_virtual {
+  virtual void act() {}
+};
+struct with_a_mutex {
+  robust_mutex mutex{"class"};
+};
+
+TEST(shareable, what_lies_in_one_process_is_not) {
+  EXPECT_FALSE(shareable<int*>);
+  EXPECT_FALSE(shareable<const int* const>);
+  EXPECT_FALSE(shareable<int& (*)()>);
+  EXPECT_FALSE(shareable<int bank::*>);
+  EXPECT_FALSE(shareable<std::nullptr_t>);
+  EXPECT_FALSE(shareable<std::string>);
+  EXPECT_FALSE(shareable<std::string_view>);
+  EXPECT_FALSE(shareable<std::span<int>>);
+  EXPECT_FALSE(shareable<std::reference_wrapper<int>>);
+  EXPECT_FALSE(shareable<std::function<void()>>);
+  EXPECT_FALSE(shareable<std::unique_ptr<int>>);
+  EXPECT_FALSE(shareable<with_a_vector>);
+  EXPECT_FALSE(shareable<with_a_virtual>);
+  EXPECT_FALSE(shareable<with_a_mutex>);  // until somebody says so
+  EXPECT_FALSE((shareable<int* [4]>));
+  EXPECT_FALSE((shareable<std::array<std::string, 4>>));
+  EXPECT_FALSE(shareable<std::atomic<int*>>);
+  EXPECT_FALSE(shareable<std::optional<int*>>);
+  EXPECT_FALSE((shareable<std::pair<int, int*>>));
+  EXPECT_FALSE((shareable<std::tuple<int, std::string>>));
+}
+
+TEST(shareable, plain_values_and_the_librarys_own_objects_are) {
+  EXPECT_TRUE(shareable<int>);
+  EXPECT_TRUE(shareable<bank>);
+  EXPECT_TRUE(shareable<const bank>);
+  EXPECT_TRUE((shareable<bank[2][3]>));
+  EXPECT_TRUE((shareable<std::array<bank, 3>>));
+  EXPECT_TRUE(shareable<std::atomic<long>>);
+  EXPECT_TRUE((shareable<std::pair<int, bank>>));
+  EXPECT_TRUE((shareable<std::tuple<int, long>>));
+  EXPECT_TRUE(shareable<std::optional<bank>>);
+  EXPECT_TRUE(shareable<robust_mutex>);
+  EXPECT_TRUE(shareable<robust_shared_mutex>);
+  EXPECT_TRUE(shareable<robust_condition_variable>);
+  EXPECT_TRUE(shareable<guarded<bank>>);
+  EXPECT_TRUE((shareable<guarded<bank, robust_shared_mutex>>));
+  EXPECT_TRUE((shareable<std::array<guarded<bank>, 2>>));
+  EXPECT_TRUE(shareable<permit_pool<4>>);
+  EXPECT_TRUE((shareable<work_queue<bank, 4>>));
 }
 
 }  // namespace
