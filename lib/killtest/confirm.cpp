@@ -48,7 +48,7 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   if (const auto offset = world_->first_difference(copy.bytes())) {
     return differs("a real SIGKILL left other bytes " + place_of(seg_, *offset));
   }
-  heirs fresh(what_, seg_, true, how_.deadline);
+  heirs fresh(what_, seg_, true, how_.time_limit);
   const judgement found = fresh.ask_about(copy.fd(), world_->mutexes());
   if (found.result != state.result) {
     return differs("after a real SIGKILL the heir came to \"" + std::string(to_string(found.result)) + "\" " + found.what);

@@ -37,7 +37,7 @@ class death_trial {
 
  private:
   void find_points() {
-    recorder log(seg_, how_.deadline);
+    recorder log(seg_, how_.time_limit);
     if (const char* const why = log.choose(engine::page_protection)) {
       report_.fault = why;
       return;
@@ -77,7 +77,7 @@ class death_trial {
     made.kind = kind;
     made.mutex = name_of(seg_, where.mutex);
     const segment_copy copy(seg_);
-    const victim_death victim(kind, seg_, copy, victim_, where.stores, group, how_.deadline);
+    const victim_death victim(kind, seg_, copy, victim_, where.stores, group, how_.time_limit);
     std::uint32_t word;
     std::memcpy(&word, copy.bytes() + where.mutex, sizeof word);
     made.marked = (word & FUTEX_OWNER_DIED) != 0;
@@ -86,7 +86,7 @@ class death_trial {
       made.what = "the victim did not die where it should: " + (victim.fault().empty() ? "nobody has mutex " + made.mutex : victim.fault());
       return made;
     }
-    heirs fresh(what_, seg_, true, how_.deadline);
+    heirs fresh(what_, seg_, true, how_.time_limit);
     const judgement found = fresh.ask_about(copy.fd(), mutexes_);
     made.result = found.result;
     made.what = found.what;

@@ -15,7 +15,7 @@ constexpr unsigned max_compared_heirs = 16;
 }  // namespace
 
 explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
-    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.deadline), recorder_(seg, how.deadline) {}
+    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit), recorder_(seg, how.time_limit) {}
 
 // ---- logs -------------------------------------------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
 
 // A system call that writes into the segment fails where the segment is write-protected; the victim may throw then, or go another way.
 std::shared_ptr<const recording> explorer::record_victim() {
-  const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.deadline);
+  const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
   // One that does not come to its end without a log would use up the far longer limit of each engine. Single steps alone tell where it was.
   if (how_.with != engine::single_step && !plain.fault().empty()) {
     report_.fault = plain.fault();
@@ -170,7 +170,7 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
   if (!fault.empty()) fault = "an heir, logged: " + fault;
   if (!fault.empty() || recorder_.chosen() == engine::single_step || compared_heirs_ == max_compared_heirs) return log;
   ++compared_heirs_;
-  const plain_run plain(seg_, heir, "an heir", how_.deadline);
+  const plain_run plain(seg_, heir, "an heir", how_.time_limit);
   const std::string differs = difference_to(plain, after, log);
   if (differs.empty()) return log;
   fault = differs;

@@ -24,7 +24,7 @@ plain_run::plain_run(segment& seg, const act& what, const std::string& who, std:
   if (ended.in_time) {
     fault_ += ended.threw() ? std::string("threw: ") + failure.text() : to_string(ended);
   } else {
-    fault_ += "was not done in " + std::to_string(limit.count()) + " ms (deadline)";
+    fault_ += "was not done in " + std::to_string(limit.count()) + " ms (time_limit)";
   }
 }
 

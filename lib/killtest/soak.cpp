@@ -127,7 +127,7 @@ class soaker {
     bool aimed = false;
     pid_t& pid = aims ? take_aim(first, aimed) : workers_[first];
     ::kill(pid, SIGKILL);
-    const process_end ended = wait_for(pid, how_.deadline);
+    const process_end ended = wait_for(pid, how_.time_limit);
     pid = 0;
     if (!ended.signalled() || ended.signal() != SIGKILL) return tell_end(ended);
     ++report_.kills;
@@ -144,12 +144,12 @@ class soaker {
   void stop_all() {
     memory_->stop.store(1);
     for (pid_t& pid : workers_) {
-      const process_end ended = wait_for(pid, how_.deadline);
+      const process_end ended = wait_for(pid, how_.time_limit);
       pid = 0;
       if (ended.exited(0)) continue;
       if (ended.in_time) return tell_end(ended);
       report_.result = verdict::repair_hung;
-      report_.what = "a worker was not done " + std::to_string(how_.deadline.count()) + " ms after the end";
+      report_.what = "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
       return;
     }
   }
@@ -163,13 +163,13 @@ class soaker {
           std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
         },
         memory_->failure);
-    const process_end ended = wait_for(pid, how_.deadline);
+    const process_end ended = wait_for(pid, how_.time_limit);
     if (ended.exited(0)) {
       report_.result = memory_->result;
       report_.what = memory_->what;
     } else if (!ended.in_time) {
       report_.result = verdict::repair_hung;
-      report_.what = "the last heir was not done after " + std::to_string(how_.deadline.count()) + " ms";
+      report_.what = "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
     } else {
       tell_end(ended);
     }

@@ -91,7 +91,7 @@ sys.exit(report.run([
     ("runner.disabled_is_a_skip", ends("DISABLED_*", 77, "SKIP: ends.DISABLED_is_disabled: disabled in the source")),
     ("runner.signal", ends("aborts", 1, "FAIL: ends.aborts: killed by SIGABRT")),
     ("runner.early_exit_is_no_pass", ends("exits_early", 1, "FAIL: ends.exits_early: ended early")),
-    ("runner.deadline", ends("hangs", 1, "FAIL: ends.hangs: still running after 2 s")),
+    ("runner.time_limit", ends("hangs", 1, "FAIL: ends.hangs: still running after 2 s")),
     ("runner.orphan_is_killed", orphan_is_killed),
     ("runner.no_case", ends("no_such_case", 1, "FAIL: ")),
     ("runner.all_together", all_together),

@@ -229,7 +229,7 @@ TEST(engines, a_victim_that_sleeps_for_ever_is_ended_by_single_steps_too_and_its
   };
   explore_options how;
   how.with = engine::single_step;
-  how.deadline = std::chrono::milliseconds(100);
+  how.time_limit = std::chrono::milliseconds(100);
   const report found = explore(sleeps, how);
   EXPECT_FALSE(found.ok());
   EXPECT_NE(found.fault.find("not done in"), std::string::npos) << found;
@@ -243,11 +243,11 @@ TEST(engines, a_victim_that_hangs_is_given_up_within_the_limit_of_one_run) {
     for (;;) ::pause();
   };
   explore_options how;
-  how.deadline = std::chrono::seconds(2);
+  how.time_limit = std::chrono::seconds(2);
   const report found = explore(hangs, how);
   EXPECT_FALSE(found.ok());
   EXPECT_NE(found.fault.find("was not done in 2000 ms"), std::string::npos) << found;
-  EXPECT_LT(found.took, 5 * how.deadline) << "neither page protection, with ten times the limit, nor single steps, with a hundred times, is tried";
+  EXPECT_LT(found.took, 5 * how.time_limit) << "neither page protection, with ten times the limit, nor single steps, with a hundred times, is tried";
 }
 
 // The filter is the process's for ever.

@@ -132,7 +132,7 @@ TEST(must_find, a_repair_that_loops_for_ever) {
     return repaired;
   };
   explore_options soon;
-  soon.deadline = std::chrono::milliseconds(300);
+  soon.time_limit = std::chrono::milliseconds(300);
   soon.max_hung = 1;
   const report found = explore(scenario_of<counters>("loop", loop, &count_both, &anything_goes), soon);
   expect_only(found, verdict::repair_hung);

@@ -19,7 +19,7 @@ soak_options kills(std::uint64_t count) {
   made.max_kills = count;
   made.time = std::chrono::seconds(60);
   made.longest_pause = std::chrono::microseconds(500);
-  made.deadline = std::chrono::seconds(20);
+  made.time_limit = std::chrono::seconds(20);
   return made;
 }
 
@@ -69,7 +69,7 @@ TEST(soak, a_repair_that_fails_is_found) {
 
 TEST(soak, a_repair_that_never_ends_is_found) {
   soak_options how = kills(40);
-  how.deadline = std::chrono::milliseconds(500);
+  how.time_limit = std::chrono::milliseconds(500);
   const scenario hangs = bank_scenario([](bank&, const owner_death&) {
     for (;;) ::pause();
     return repaired;
