@@ -49,7 +49,7 @@ struct segment_options {
 
   // For open() too: users whose file it may be, beside the effective user, whose it always may. A supervisor that runs as root names its worker's user
   // here; two users of which either may make the segment name each other.
-  std::vector<std::uint32_t> expected_owners;
+  std::vector<std::uint32_t> expected_owners{};
 };
 
 namespace detail {
