@@ -91,7 +91,8 @@ TEST_F(participants_test, more_threads_than_records_are_told_so) {
   crowd both(mutex, 2);
   EXPECT_EQ(seg.threads_in_use(), 2U);
   const auto refused = [&](const std::function<void()>& act) {
-    expect_error(errc::too_many_threads, {name.quoted(), "found all 2 thread records in use, 2 by living threads", "expected a free one (segment_options::threads)"}, act);
+    expect_error(errc::too_many_threads,
+                 {name.quoted(), "found all 2 thread records in use, 2 by living threads", "expected a free one (segment_options::threads)"}, act);
   };
   elsewhere([&] { refused([&] { mutex.lock(); }); });
   elsewhere([&] { refused([&] { (void)mutex.try_lock(); }); });
