@@ -85,7 +85,7 @@ timespec to_timespec(native_mutex::steady_point deadline) noexcept {
 }  // namespace
 
 void native_mutex::init(pthread_mutex_t& mutex) {
-  static const robust_attributes attributes;
+  const robust_attributes attributes;  // no static: a fork during its first use would leave a child that waits for it for ever
   check(pthread_mutex_init(&mutex, attributes.get()), "pthread_mutex_init of a robust process-shared mutex");
   if (!is_intact(mutex)) check(ENOTSUP, "found another kind of robust mutex in this C library than the one that outlive knows");
 }

@@ -292,7 +292,7 @@ TEST_P(native_kind_process_test, of_the_directorys_and_the_names_mutex) {
 }
 
 INSTANTIATE_TEST_SUITE_P(each, native_kind_process_test, ::testing::Range(0U, 32U),
-                         [](const auto& info) { return "bit_" + std::to_string(info.param); });
+                         [](const auto& bit) { return "bit_" + std::to_string(bit.param); });
 
 }  // namespace
 }  // namespace outlive::testing

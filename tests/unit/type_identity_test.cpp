@@ -151,7 +151,7 @@ TEST_F(type_identity, a_class_that_guards_another_version_is_refused_with_both) 
 struct with_a_vector {
   std::vector<long> lines;
 };
-struct with_a_virtual {
+struct with_a_virtual final {
   virtual void act() {}
 };
 struct with_a_mutex {
