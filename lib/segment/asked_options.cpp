@@ -6,6 +6,7 @@
 
 #include "segment/failure.hpp"
 #include "segment/header.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::detail {
 
@@ -35,12 +36,6 @@ class differences {
   std::string found_;
   std::string asked_;
 };
-
-std::string octal(unsigned mode) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%04o", mode);
-  return text;
-}
 
 const char* text_of(reader_marks marks) noexcept {
   return marks == reader_marks::locked ? "locked" : "membarrier";

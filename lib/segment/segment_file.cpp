@@ -15,12 +15,6 @@ namespace outlive::detail {
 
 namespace {
 
-std::string octal(unsigned mode) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%04o", mode);
-  return text;
-}
-
 void check_owner(const std::string& where, std::uint32_t found, const std::vector<std::uint32_t>& expected) {
   const std::uint32_t own = effective_user();
   if (found == own || std::find(expected.begin(), expected.end(), found) != expected.end()) return;

@@ -1,4 +1,4 @@
-// A number for people: "0x2a".
+// Numbers for people: "0x2a", and a file's mode, "0644".
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,12 @@ namespace outlive::detail {
 inline std::string hex(std::uint64_t value) {
   char text[24];
   std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+inline std::string octal(unsigned mode) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%04o", mode);
   return text;
 }
 

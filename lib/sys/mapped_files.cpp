@@ -17,17 +17,17 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr char path[] = "/proc/self/maps";
+constexpr char maps_path[] = "/proc/self/maps";
 
 std::string text_of_maps() {
-  const file_descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
+  const file_descriptor file(::open(maps_path, O_RDONLY | O_CLOEXEC));
   std::string text;
   std::size_t used = 0;
   for (;;) {
     text.resize(used + 16'384);
     const ssize_t n = file ? ::read(file.get(), text.data() + used, text.size() - used) : -1;
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw std::system_error(errno, std::generic_category(), path);
+    if (n < 0) throw std::system_error(errno, std::generic_category(), maps_path);
     if (n == 0) break;
     used += static_cast<std::size_t>(n);
   }

@@ -44,11 +44,11 @@ struct visitor {
     if (found != at(known->second.offset)) throw wrong{std::string(name) + " is found where another object is"};
   }
   // Memory of an object that lives must not be given out again.
-  void check_fresh(const void* made, std::size_t size) const {
+  void check_fresh(const void* block, std::size_t size) const {
     if (!expected.holds_unless({}) || expected.tells_a_state()) return;
     for (const auto& [name, place] : expected.objects()) {
       if (gone.contains(name)) continue;
-      if (at(place.offset) < static_cast<const char*>(made) + size && static_cast<const char*>(made) < at(place.offset + place.size))
+      if (at(place.offset) < static_cast<const char*>(block) + size && static_cast<const char*>(block) < at(place.offset + place.size))
         throw wrong{"the memory of " + name + " is given out a second time"};
     }
   }
