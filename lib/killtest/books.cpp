@@ -28,6 +28,11 @@ std::uint64_t coarse_state(std::uint64_t word) noexcept {
   return static_cast<std::uint64_t>(state.condition()) | (state.holder() ? 4U : 0U);
 }
 
+constexpr bool is_of_entrants(std::uint64_t offset) noexcept {
+  constexpr std::uint64_t begin = offsetof(segment_header, entrants);
+  return offset >= begin && offset < begin + sizeof(segment_header::entrants);
+}
+
 }  // namespace
 
 books::books(const char* base) {
@@ -82,6 +87,7 @@ bool books::is_of_own_books(std::uint64_t offset) const noexcept {
 books::kind books::kind_of(std::uint64_t offset) const noexcept {
   if (offset >= at_.participants && offset < at_.records) return kind::ignored;
   if (offset >= at_.deaths && offset < at_.index) return kind::ignored;
+  if (is_of_entrants(offset)) return kind::ignored;  // a thread's place there, and what it writes, follow from its id
   const auto found = special_.find(offset);
   return found == special_.end() ? kind::plain : found->second;
 }
