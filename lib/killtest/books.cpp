@@ -50,6 +50,7 @@ books::books(const char* base) {
     know_native(record);
     special_[record + offsetof(thread_record, tid)] = kind::ignored;  // and the pid behind it
     special_[record + offsetof(thread_record, start_time)] = kind::ignored;
+    special_[record + offsetof(thread_record, participant)] = kind::ignored;  // which place was free depends on who had died
     special_[record + offsetof(thread_record, name)] = kind::ignored;
     special_[record + offsetof(thread_record, name) + 8] = kind::ignored;
     for (std::uint64_t held = record + sizeof(thread_record); held + sizeof(held_entry) <= record + at_.record_stride; held += sizeof(held_entry)) {

@@ -84,6 +84,7 @@ void construct(const char* title, const std::string& name, bool block_was_used) 
     w.shared().destroy<cell>(name);
   }
   std::size_t there = 0, absent = 0;
+  plan.setup = [&] { w.start_over(); };  // the dead keep their places among the threads at internal locks
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();

@@ -119,6 +119,8 @@ void world::leave_heir_dead_in(std::size_t index) {
 void world::forget_the_dead() {
   owners_.assign(locks(), {});
   heirs_.assign(locks(), {});
+  // A victim's way would depend on the places that the dead keep among the threads at internal locks.
+  for (detail::shared_u64& each : mapped().header().entrants) each.store(0, std::memory_order_relaxed);
   shared_->heir.forget();
   shared_->victim_told.forget();
 }
