@@ -119,7 +119,7 @@ def a_fifo_is_told_and_passed_by():
         report.expect("found a FIFO, expected a segment" in mine[fifo]["problem"], str(mine[fifo]))
         for command in ("show", "deaths", "metrics", "recover", "supervise", "top"):
             expect(run(command, fifo), 3, "found a FIFO, expected a segment")
-        expect(run("check", fifo), 1, "found a FIFO")
+        expect(run("check", fifo), 1, "a FIFO", "a segment")
         expect(run("rm", fifo), 1, "found a FIFO", "who uses it cannot be told")
         expect(run("rm", "--force", fifo), 0)
         report.expect(not path_of(fifo).exists(), "still there")
@@ -144,7 +144,7 @@ def check_finds_what_is_damaged():
         expect(run("check", name), 0, f"segment {name}: in order\n")
         report.expect(as_json("check", name) == (0, []), "problems in a whole segment")
         with path_of(name).open("r+b") as file:
-            file.seek(528)   # reserved bytes of the header
+            file.seek(564)   # reserved bytes of the header
             file.write(b"\x01")
         expect(run("check", name), 1, "OBJECT", "header", "reserved bytes: 0x1 in byte 0", "zero")
         code, got = as_json("check", name)
