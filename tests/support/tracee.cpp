@@ -24,6 +24,34 @@ namespace {
 
 constexpr milliseconds slice{5};
 
+[[gnu::noinline]] void debugged_function() {
+  asm volatile("");
+}
+
+/// Some virtual machines accept what is written into a debug register, and never stop there. Asked of a child, once.
+bool debug_registers_stop() {
+  static const bool answer = [] {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      tracee::trace_me();
+      raise(SIGSTOP);
+      debugged_function();
+      _exit(0);
+    }
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, __WALL) != pid) fail("cannot ask for debug registers");
+    const debug_register here(pid, reinterpret_cast<std::uintptr_t>(&debugged_function));
+    if (here && request(PTRACE_CONT, pid, 0, 0UL) == 0 && waitpid(pid, &status, __WALL) != pid) fail("cannot ask for debug registers");
+    const bool stops = here && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
+    if (WIFSTOPPED(status)) {
+      ::kill(pid, SIGKILL);
+      waitpid(pid, &status, __WALL);
+    }
+    return stops;
+  }();
+  return answer;
+}
+
 }  // namespace
 
 tracee::blocked_sigchld::blocked_sigchld() {
@@ -111,6 +139,7 @@ tracee::stop tracee::step(bool stop_asleep) {
 }
 
 tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
+  if (!debug_registers_stop()) return run_to_int3(address, hits);
   std::size_t hit = 0;
   if (const debug_register here(process_.pid(), address); here) {
     for (;;) {
