@@ -32,6 +32,11 @@ bool was_pending(const std::vector<dead_thread_record>& dead) noexcept {
   return std::any_of(dead.begin(), dead.end(), [](const dead_thread_record& each) { return each.pending; });
 }
 
+// The same for a process and for its threads: a sweep may find these dead while the process is still ending, and fail of the same cause.
+std::string recovery_of(pid_t pid) {
+  return "recovering what dead threads of pid " + std::to_string(pid) + " held";
+}
+
 }  // namespace
 
 supervision::supervision(const segment& where, const supervisor_options& options)
@@ -174,7 +179,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
   participant_death death;
   death.when = std::chrono::system_clock::now();
   processes_.silence(*process);  // if what follows fails, the next look comes back to it
-  told_if_it_fails("recovering what pid " + std::to_string(process->pid) + " held", [&] {
+  told_if_it_fails(recovery_of(process->pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, process->pid);
     recovery done = recover(process->pid, dead);
     records_.deal_with(dead);
@@ -201,7 +206,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
 void supervision::bury_threads(pid_t pid) {
   if (const watched_process* const process = processes_.find(pid); process != nullptr && process->ended) return;  // that is tried again by look()
   const auto now = std::chrono::system_clock::now();
-  told_if_it_fails("recovering what dead threads of pid " + std::to_string(pid) + " held", [&] {
+  told_if_it_fails(recovery_of(pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, pid);
     recovery done = recover(pid, dead);
     records_.deal_with(dead);

@@ -85,7 +85,7 @@ TEST_F(supervisor_refused_kill_test, a_recovery_that_cannot_begin_is_told_once_a
     EXPECT_TRUE(watch.until([&] { return !watch.errors.empty(); }));
     int looks = 0;
     watch.until([&] { return ++looks > 10; });
-    EXPECT_EQ(watch.errors.size(), 1u);
+    EXPECT_EQ(watch.errors.size(), 1u) << watch.errors.back();
     EXPECT_NE(watch.errors.at(0).find("robust list"), std::string::npos) << watch.errors[0];
     ASSERT_EQ(syscall(SYS_set_robust_list, list, length), 0);
     EXPECT_TRUE(watch.until_dead(owner.pid()));
