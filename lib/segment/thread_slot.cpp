@@ -165,7 +165,8 @@ void detach(attachment& which) noexcept {
     *link = which.next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     forget(which);
-    delete &which;
+    // One that is kept is on that list, too, which frees it once the thread is gone.
+    if (!which.kept) delete &which;
     return;
   }
 }

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -124,6 +125,35 @@ TEST(given_back, a_segment_stays_while_the_thread_has_still_to_end) {
   late.go.store(1);
   ending.join();
   EXPECT_TRUE(mapped.goes());
+}
+
+struct late_owner {
+  segment seg;
+  guarded<int>& number;
+};
+
+// A destructor of a later key: the library has dealt with the thread's end, and kept what it held.
+void let_go_late(void* context) {
+  const std::unique_ptr<late_owner> owner(static_cast<late_owner*>(context));
+  owner->number.mutex().unlock();
+}
+
+TEST(given_back, a_thread_lets_go_and_closes_the_segment_after_the_library_has_dealt_with_its_end) {
+  const test_name name;
+  std::optional<mapped_segment> mapped;
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, &let_go_late), 0);
+  std::thread([&] {
+    segment seg = segment::create(name);
+    mapped.emplace(seg);
+    auto& number = seg.find_or_construct<guarded<int>>("number", "number", 1);
+    ::pthread_setspecific(key, new late_owner{std::move(seg), number});
+    number.mutex().lock();
+  }).join();
+  EXPECT_TRUE(mapped->goes());
+  segment again = segment::open(name);
+  EXPECT_EQ(again.threads_in_use(), 0U);
+  EXPECT_EQ(*again.find<guarded<int>>("number")->lock(), 1);
 }
 
 TEST(given_back, a_forked_child_lets_go_of_what_its_parents_threads_held) {
