@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "sys/no_cancellation.hpp"
+
 namespace outlive::detail {
 
 namespace {
@@ -19,10 +21,15 @@ struct flock one_byte(int kind, std::int64_t byte) noexcept {
   return range;
 }
 
+int open_folder(const std::string& folder) noexcept {
+  const no_cancellation here;
+  return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 }  // namespace
 
 creation_turn::creation_turn(const std::string& folder, std::uint64_t name_hash) noexcept
-    : folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), byte_(static_cast<std::int64_t>(name_hash >> 2)) {}
+    : folder_(open_folder(folder)), byte_(static_cast<std::int64_t>(name_hash >> 2)) {}
 
 creation_turn::~creation_turn() {
   if (!taken_) return;

@@ -1,6 +1,7 @@
 // Several processes make a segment of one name at the same time: one makes it, the others wait for it and need no room of their own.
 #include <outlive/segment.hpp>
 
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "process/cancellation.hpp"
 #include "segment/hash.hpp"
 #include "segment/segment_name.hpp"
 #include "support/namespaces.hpp"
@@ -114,6 +116,26 @@ TEST(segment_creators, a_turn_is_one_names_and_goes_to_one) {
   EXPECT_TRUE(mine.try_take());
   EXPECT_FALSE(other.try_take());
   EXPECT_TRUE(elsewhere.try_take());
+}
+
+// It opens the folder, and open() is a cancellation point.
+void* takes_a_turn_once_cancelled(void*) {
+  ::pthread_cancel(::pthread_self());
+  {
+    creation_turn turn(segment_folder, hash_text("one"));
+    EXPECT_TRUE(turn.try_take());
+  }
+  end_if_cancelled();
+  ADD_FAILURE() << "not cancelled";
+  return nullptr;
+}
+
+TEST(segment_creators, a_cancellation_does_not_end_the_making_of_a_turn) {
+  pthread_t thread;
+  ASSERT_EQ(::pthread_create(&thread, nullptr, takes_a_turn_once_cancelled, nullptr), 0);
+  void* result = nullptr;
+  ASSERT_EQ(::pthread_join(thread, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
 }
 
 TEST(segment_creators, a_forked_child_does_not_keep_the_turn) {
