@@ -96,6 +96,7 @@ wake_up::wake_up() : event_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "e
 
 void wake_up::notify() const noexcept {
   if (!event_.is_ours()) return;
+  const no_cancellation here;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);  // fails only where it is readable already
 }

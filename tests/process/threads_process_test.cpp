@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -159,6 +160,31 @@ TEST_F(threads_process_test, a_cancellation_does_not_end_a_waiting_lock_which_lo
   EXPECT_EQ(in.entered.load(), 1u);
   expect_usable(all_);
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+}
+
+void* stops_once_cancelled(void* argument) {
+  pthread_cancel(pthread_self());
+  static_cast<std::stop_source*>(argument)->request_stop();
+  end_if_cancelled();
+  ADD_FAILURE() << "not cancelled";
+  return nullptr;
+}
+
+// The stop wakes run() by a write(), which is a cancellation point, out of a callback that cannot be unwound.
+TEST_F(threads_process_test, a_cancellation_does_not_end_a_request_to_stop_a_supervisor) {
+  supervisor watch(all_.where());
+  std::stop_source stop;
+  shared_counter begun;
+  watch.on_death([&](const participant_death&) { begun.add(); });
+  std::thread runner([&] { watch.run(stop.get_token()); });
+  child("owner", [&](agent&) { all_.lock_and_tear(0), _exit(0); }).expect_exit(0);
+  EXPECT_TRUE(begun.wait_at_least(1));
+  pthread_t stopper;
+  ASSERT_EQ(pthread_create(&stopper, nullptr, stops_once_cancelled, &stop), 0);
+  void* result = nullptr;
+  ASSERT_EQ(pthread_join(stopper, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
+  runner.join();
 }
 
 TEST_F(threads_process_test, the_records_of_a_process_that_ends_by_itself_are_free) {
