@@ -53,7 +53,8 @@ void remove_left_over(std::string_view name) noexcept {
   try {
     if (!shared_memory::inspect_path(second_path(name))) return;
     creation_turn lock(segment_folder, hash_text(name));
-    if (lock.try_take()) remove_second(name);
+    // Without the turn, as where no descriptor is left to take it with, somebody may be using that name.
+    if (lock.try_take() && lock.is_taken()) remove_second(name);
   } catch (const std::exception&) {  // no memory, or another user's: whoever comes next looks again
   }
 }

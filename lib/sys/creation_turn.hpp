@@ -20,6 +20,8 @@ class creation_turn {
   ~creation_turn();
   // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all nobody waits: true.
   [[nodiscard]] bool try_take() noexcept;
+  // Whether it really has the turn. Not where try_take() said true because the folder cannot be locked.
+  [[nodiscard]] bool is_taken() const noexcept { return taken_; }
 
  private:
   file_descriptor folder_;

@@ -2,6 +2,7 @@
 #include <outlive/segment.hpp>
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <gtest/gtest.h>
@@ -136,6 +137,21 @@ TEST(segment_creators, a_cancellation_does_not_end_the_making_of_a_turn) {
   void* result = nullptr;
   ASSERT_EQ(::pthread_join(thread, &result), 0);
   EXPECT_EQ(result, PTHREAD_CANCELED);
+}
+
+TEST(segment_creators, a_second_name_stays_where_no_descriptor_is_left_to_take_the_turn) {
+  const test_name name;
+  const std::string second = "/dev/shm/.outlive-next." + std::string(name);
+  creation_turn replacer(segment_folder, hash_text(std::string(name)));
+  ASSERT_TRUE(replacer.try_take());
+  ASSERT_TRUE(std::ofstream(second).is_open());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_FALSE(segment::unlink(name));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(detail::shared_memory::unlink(second));
 }
 
 TEST(segment_creators, a_forked_child_does_not_keep_the_turn) {
