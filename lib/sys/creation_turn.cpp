@@ -5,7 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <mutex>
+#include <utility>
 
+#include "sys/at_load.hpp"
+#include "sys/fork_epoch.hpp"
 #include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
@@ -28,12 +33,60 @@ int open_folder(const std::string& folder) noexcept {
 
 }  // namespace
 
+// All turns of the process, for a forked child. Its mutex is held over a fork.
+struct live_turns {
+  std::mutex mutex;
+  creation_turn* first = nullptr;
+
+  static live_turns& instance() {
+    static live_turns& made = []() -> live_turns& {
+      auto turns = std::make_unique<live_turns>();  // never destroyed: threads may end after static destruction
+      prepare_process_epoch();
+      around_fork([] { instance().mutex.lock(); }, [] { instance().after_fork(); });
+      return *turns.release();
+    }();
+    return made;
+  }
+
+ private:
+  // In the child, the turns of the parent go: it closes its own descriptors, and the lock stays with the parent's.
+  void after_fork() noexcept {
+    for (creation_turn** link = &first; *link != nullptr;) {
+      creation_turn& each = **link;
+      if (each.epoch_ == process_epoch()) {
+        link = &each.next_;
+        continue;
+      }
+      { const file_descriptor closed = std::exchange(each.folder_, file_descriptor()); }
+      each.taken_ = false;
+      *link = each.next_;
+    }
+    mutex.unlock();
+  }
+};
+
+namespace {
+
+const made_at_load turns_at_load([] { live_turns::instance(); });
+
+}  // namespace
+
 creation_turn::creation_turn(const std::string& folder, std::uint64_t name_hash) noexcept
-    : folder_(open_folder(folder)), byte_(static_cast<std::int64_t>(name_hash >> 2)) {}
+    : byte_(static_cast<std::int64_t>(name_hash >> 2)), epoch_(process_epoch()) {
+  live_turns& turns = live_turns::instance();
+  const std::lock_guard no_fork(turns.mutex);
+  folder_ = file_descriptor(open_folder(folder));
+  next_ = std::exchange(turns.first, this);
+}
 
 creation_turn::~creation_turn() {
+  live_turns& turns = live_turns::instance();
+  const std::lock_guard no_fork(turns.mutex);
+  creation_turn** link = &turns.first;
+  while (*link != nullptr && *link != this) link = &(*link)->next_;
+  if (*link != nullptr) *link = next_;  // a forked child has taken it out
   if (!taken_) return;
-  // By hand: a child that another thread has forked meanwhile shares the lock, and would keep it for as long as it lives.
+  // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long as it lives.
   struct flock range = one_byte(F_UNLCK, byte_);
   ::fcntl(folder_.get(), F_OFD_SETLK, &range);
 }

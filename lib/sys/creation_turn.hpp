@@ -3,6 +3,9 @@
 // The turn is a lock on the folder, of one byte that stands for the name: there is no file that a death could leave behind, and the kernel lets go
 // of it when its holder dies. It only saves room and work. That a name appears once and complete is link()'s doing, so whoever cannot have
 // the turn (the folder may be locked by anybody who may read it) goes on without it in the end.
+//
+// The lock belongs to the open folder, which a forked child has, too. So a child lets go of all turns at once: otherwise it would keep the turn of a
+// parent that dies.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +27,13 @@ class creation_turn {
   [[nodiscard]] bool is_taken() const noexcept { return taken_; }
 
  private:
+  friend struct live_turns;
+
   file_descriptor folder_;
   std::int64_t byte_;
+  std::uint64_t epoch_;
   bool taken_ = false;
+  creation_turn* next_ = nullptr;  // of the live turns
 };
 
 }  // namespace outlive::detail

@@ -2,8 +2,10 @@
 #include <outlive/segment.hpp>
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -152,6 +154,27 @@ TEST(segment_creators, a_second_name_stays_where_no_descriptor_is_left_to_take_t
   EXPECT_FALSE(segment::unlink(name));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(detail::shared_memory::unlink(second));
+}
+
+TEST(segment_creators, a_forked_child_does_not_keep_the_turn_of_a_parent_that_is_killed) {
+  shared_value<pid_t> grandchild;
+  child parent("parent", [&](agent& above) {
+    creation_turn turn(segment_folder, hash_text("one"));
+    ASSERT_TRUE(turn.try_take());
+    const pid_t forked = ::fork();
+    if (forked == 0) {
+      for (;;) ::pause();
+    }
+    grandchild.store(forked);
+    above.tell("forked");
+    above.pause_forever();
+  });
+  parent.wait_for("forked");
+  EXPECT_FALSE(creation_turn(segment_folder, hash_text("one")).try_take()) << "the fork let go of the parent's turn";
+  parent.kill();
+  parent.expect_killed();
+  EXPECT_TRUE(creation_turn(segment_folder, hash_text("one")).try_take());
+  ASSERT_EQ(::kill(grandchild.load(), SIGKILL), 0);
 }
 
 TEST(segment_creators, a_forked_child_does_not_keep_the_turn) {
