@@ -96,7 +96,8 @@ class segment {
   // open() refuses: at each instant the name leads to the old one or to the new one. Who has the old
   // one open goes on with it, and sees by has_name() that it is the old one. Without an old one: as create().
   // What `fill` throws is thrown on, and the name leads where it led. It must not make or replace a segment of this name.
-  // Blocks: as create(). After fork: works in the child.
+  // Blocks: as create(). After fork: works in the child. A child that `fill` forks, and that returns from it or throws, leaves with an error
+  //   (in_use for a return), and has no part in it: its parent puts the segment in place.
   // On death, in `fill` too: the name leads to the old one or to the new one. A second name that a death can leave,
   //   /dev/shm/.outlive-next.NAME, goes with the next open() or creation of a segment of that name, or unlink().
   // Errors: those of create(), without already_exists; wrong_owner and damaged (not a regular file) for what lies there; in_use when

@@ -14,6 +14,7 @@
 #include "segment/segment_file.hpp"
 #include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
+#include "sys/fork_epoch.hpp"
 
 namespace outlive {
 
@@ -105,7 +106,12 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
     check_access(quoted_segment(name), *there, options);
   }
   auto made = make_nameless(name, options, constants);
+  const std::uint64_t mine = process_epoch();
   fill_it(made);
+  // A filling that forks returns twice. The turn is the parent's, which may not be through with it.
+  if (process_epoch() != mine) {
+    fail(errc::in_use, quoted_segment(name) + ": found the child of a fork in its filling, expected the process that had called it");
+  }
   const auto put = [](int fd, std::string_view as) {
     named_file::put_in_place(fd, as);
     return true;

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "segment/hash.hpp"
@@ -194,6 +196,28 @@ TEST(segment_replace, a_second_name_that_a_death_left_goes_with_the_next_use_of_
   }
   segment::unlink(name);
   expect_gone();
+}
+
+TEST(segment_replace, a_child_that_the_filling_forks_has_no_part_in_it) {
+  const test_name name;
+  const segment old = segment::create(name, few_of_everything());
+  pid_t forked = -1;
+  try {
+    (void)segment::replace(name, few_of_everything(), [&](segment&) {
+      forked = ::fork();
+      if (forked == 0) return;
+      int status = -1;
+      EXPECT_EQ(::waitpid(forked, &status, 0), forked);
+      EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+      EXPECT_TRUE(old.has_name()) << "the child has put the segment in place";
+      EXPECT_FALSE(detail::creation_turn(detail::segment_folder, detail::hash_text(std::string(name))).try_take());
+    });
+    if (forked == 0) ::_exit(2);
+  } catch (const std::system_error& error) {
+    if (forked == 0) ::_exit(error.code() == errc::in_use ? 0 : 1);
+    throw;
+  }
+  EXPECT_FALSE(old.has_name());
 }
 
 }  // namespace
