@@ -85,7 +85,7 @@ creation_turn::~creation_turn() {
   creation_turn** link = &turns.first;
   while (*link != nullptr && *link != this) link = &(*link)->next_;
   if (*link != nullptr) *link = next_;  // a forked child has taken it out
-  if (!taken_) return;
+  if (!taken_ || !folder_.is_ours()) return;
   // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long as it lives.
   struct flock range = one_byte(F_UNLCK, byte_);
   ::fcntl(folder_.get(), F_OFD_SETLK, &range);
@@ -94,7 +94,7 @@ creation_turn::~creation_turn() {
 // A folder cannot be opened to be written, so its bytes cannot be locked but to be read, which excludes nobody. So whoever looks for another's lock
 // and sets its own has the whole folder locked in between, for these few calls.
 bool creation_turn::try_take() noexcept {
-  if (!folder_) return true;
+  if (!folder_.is_ours()) return true;
   if (::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
   struct flock range = one_byte(F_WRLCK, byte_);
   const bool asked = ::fcntl(folder_.get(), F_OFD_GETLK, &range) == 0;

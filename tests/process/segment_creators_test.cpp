@@ -1,8 +1,10 @@
 // Several processes make a segment of one name at the same time: one makes it, the others wait for it and need no room of their own.
 #include <outlive/segment.hpp>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -139,6 +141,25 @@ TEST(segment_creators, a_cancellation_does_not_end_the_making_of_a_turn) {
   void* result = nullptr;
   ASSERT_EQ(::pthread_join(thread, &result), 0);
   EXPECT_EQ(result, PTHREAD_CANCELED);
+}
+
+// By a program that becomes a daemon, say. The number may be one of its own files by then.
+TEST(segment_creators, a_descriptor_that_somebody_else_has_closed_is_left_alone) {
+  const test_name name;
+  const segment made = segment::create(name);
+  const int next = ::fcntl(made.fd(), F_DUPFD_CLOEXEC, 3);
+  ASSERT_EQ(::close(next), 0);
+  creation_turn turn(segment_folder, hash_text("one"));
+  ASSERT_EQ(::close(next), 0) << "it is expected to take the lowest number";
+  const int own = ::open(name.path().c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(own, next);
+  ASSERT_EQ(::flock(own, LOCK_EX | LOCK_NB), 0);
+  EXPECT_TRUE(turn.try_take()) << "nobody waits for a turn that cannot be had";
+  EXPECT_FALSE(turn.is_taken());
+  const int other = ::open(name.path().c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_NE(::flock(other, LOCK_EX | LOCK_NB), 0) << "the program's lock of its own file is gone";
+  ::close(other);
+  ::close(own);
 }
 
 TEST(segment_creators, a_second_name_stays_where_no_descriptor_is_left_to_take_the_turn) {
