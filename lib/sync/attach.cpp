@@ -14,6 +14,7 @@
 #include "sync/recovery.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
+#include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
 
@@ -33,6 +34,7 @@ class naps {
   bool rest(const deadline& how_long) {
     const auto left = how_long.left();
     if (left <= left.zero()) return false;
+    const no_cancellation here;  // lock() is no cancellation point
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(next_, left));
     next_ = std::min(next_ * 2, longest_nap);
     return true;

@@ -3,11 +3,13 @@
 #include <outlive/outlive.hpp>
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <csignal>
 #include <memory>
 #include <vector>
 
+#include "process/cancellation.hpp"
 #include "segment/mapping.hpp"
 #include "segment/segment_access.hpp"
 #include "segment/thread_records.hpp"
@@ -102,6 +104,41 @@ TEST_F(records_in_repair_kill_test, who_locks_waits_until_a_record_is_free) {
   EXPECT_FALSE(done.wait_equal(1, milliseconds(2'300)));
   end_repairs();
   EXPECT_TRUE(done.wait_equal(1));
+  patient.expect_exit(0);
+}
+
+struct cancelled_locker {
+  robust_mutex& mutex;
+  shared_value<int> entered{};
+};
+
+void* locks_once_cancelled(void* argument) {
+  auto& in = *static_cast<cancelled_locker*>(argument);
+  pthread_cancel(pthread_self());
+  in.mutex.lock();
+  in.entered.store(1);
+  in.mutex.unlock();
+  end_if_cancelled();
+  ADD_FAILURE() << "not cancelled";
+  return nullptr;
+}
+
+TEST_F(records_in_repair_kill_test, a_cancellation_does_not_end_a_lock_that_waits_for_a_record) {
+  fill();
+  shared_value<int> waits;
+  child patient("patient", [&](agent&) {
+    cancelled_locker in{free_};
+    pthread_t thread;
+    ASSERT_EQ(pthread_create(&thread, nullptr, locks_once_cancelled, &in), 0);
+    EXPECT_FALSE(in.entered.wait_equal(1, milliseconds(100)));
+    waits.store(1);
+    void* result = nullptr;
+    ASSERT_EQ(pthread_join(thread, &result), 0);
+    EXPECT_EQ(result, PTHREAD_CANCELED);
+    EXPECT_EQ(in.entered.load(), 1) << "lock() came back without the mutex";
+  });
+  EXPECT_TRUE(waits.wait_equal(1));
+  end_repairs();
   patient.expect_exit(0);
 }
 
