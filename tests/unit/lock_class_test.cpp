@@ -23,12 +23,18 @@ struct pair_of_banks {
   guarded<bank> first{"bank"};
   guarded<bank> second{"bank"};
 };
+struct bank_and_bare {
+  guarded<bank> account{"bank"};
+  robust_mutex bare{"bare"};
+};
 
 }  // namespace
 }  // namespace outlive::testing
 
 template <>
 inline constexpr bool outlive::shareable<outlive::testing::pair_of_banks> = true;
+template <>
+inline constexpr bool outlive::shareable<outlive::testing::bank_and_bare> = true;
 
 namespace outlive::testing {
 namespace {
@@ -88,6 +94,15 @@ TEST_F(lock_class_test, the_word_of_another_mutex_is_damage) {
     expect_no_repair(
         account.mutex(), [&] { word = bytes_of(*other).lock_class; }, [&] { word = own; }, other == &bare ? "bare" : "book");
   }
+}
+
+// Nothing that the object says contradicts it there: only the mutex's place does.
+TEST_F(lock_class_test, the_word_of_another_mutex_of_the_same_object_is_damage) {
+  auto& both = seg.find_or_construct<bank_and_bare>("both");
+  std::uint32_t& word = bytes_of(both.account.mutex()).lock_class;
+  const std::uint32_t own = word;
+  expect_no_repair(
+      both.account.mutex(), [&] { word = bytes_of(both.bare).lock_class; }, [&] { word = own; }, "bare");
 }
 
 // The word fits, as after a stray write that happens to have the check: the object says what its mutex guards.
