@@ -5,6 +5,7 @@
 #include <outlive/supervisor.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -12,9 +13,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -95,15 +99,17 @@ int close_all_and_use(int last) {
 
 struct file_state {
   ino_t inode = 0;
+  off_t size = 0;
   timespec changed{};
   explicit file_state(int fd) {
     struct stat info {};
     if (::fstat(fd, &info) != 0) return;
     inode = info.st_ino;
+    size = info.st_size;
     changed = info.st_mtim;
   }
   bool operator==(const file_state& other) const {
-    return inode == other.inode && changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
+    return inode == other.inode && size == other.size && changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
   }
 };
 
@@ -184,6 +190,9 @@ TEST(descriptors, a_supervisor_without_its_descriptors_says_so_and_touches_no_ot
     } catch (const std::system_error& error) {
       if (error.code() != std::errc::bad_file_descriptor) wrong |= 2;
     }
+    std::stop_source stopped;
+    stopped.request_stop();
+    watch->run(stopped.get_token());  // whoever waits would be woken by a write
     watch.reset();
     for (int number = 3; number <= last; ++number) {
       if (!(file_state(number) == before[static_cast<std::size_t>(number - 3)])) wrong |= 4;
@@ -193,6 +202,97 @@ TEST(descriptors, a_supervisor_without_its_descriptors_says_so_and_touches_no_ot
   daemon.expect_exit(40);
   worker.tell("end");
   worker.expect_exit();
+}
+
+/// The descriptors of this process that lead to a file of that kind, without those of `before`.
+std::vector<int> numbers_of(const std::string& kind, const std::vector<int>& before = {}) {
+  std::vector<int> found;
+  for (int number = 3; number < 1024; ++number) {
+    char leads_to[64];
+    const ssize_t size = ::readlink(("/proc/self/fd/" + std::to_string(number)).c_str(), leads_to, sizeof leads_to);
+    if (size <= 0 || std::string_view(leads_to, static_cast<std::size_t>(size)) != kind) continue;
+    if (std::find(before.begin(), before.end(), number) == before.end()) found.push_back(number);
+  }
+  return found;
+}
+
+// A memfd can always be read, as the handle of a process that has ended can.
+TEST(descriptors, a_file_that_gets_the_number_of_a_processs_handle_tells_no_death) {
+  const test_name name;
+  segment seg = segment::create(name);
+  auto& count = seg.find_or_construct<guarded<int>>("count", "count", 0);
+  child worker("worker", [&](agent& parent) {
+    ++*count.lock();
+    parent.tell("there");
+    parent.await("end");
+  });
+  worker.wait_for("there");
+  child daemon("daemon", [&](agent& parent) {
+    const std::vector<int> others = numbers_of("anon_inode:[pidfd]");
+    auto watch = std::make_unique<supervisor>(seg);
+    int deaths = 0, wrong = 0;
+    watch->on_death([&](const participant_death&) { ++deaths; });
+    watch->dispatch();
+    const std::vector<int> handles = numbers_of("anon_inode:[pidfd]", others);
+    const int mine = ::memfd_create("mine", MFD_CLOEXEC);
+    for (const int handle : handles) ::dup3(mine, handle, O_CLOEXEC);
+    if (handles.empty()) wrong |= 1;
+    const auto look = [&] {
+      ::fchmod(seg.fd(), 0600);  // what it looks at the processes for
+      pollfd ready{watch->fd(), POLLIN, 0};
+      if (::poll(&ready, 1, static_cast<int>(default_timeout().count())) != 1) throw timed_out("something to look at");
+      watch->dispatch();
+    };
+    look();
+    if (deaths != 0) wrong |= 2;  // the worker lives
+    for (const int handle : handles) {
+      if (!(file_state(handle) == file_state(mine))) wrong |= 4;
+    }
+    parent.tell("looked");
+    parent.await("ended");
+    const deadline end(default_timeout());
+    while (deaths == 0 && !end.passed()) look();
+    if (deaths != 1) wrong |= 8;  // by a handle that it got anew
+    ::_exit(40 + wrong);
+  });
+  daemon.wait_for("looked");
+  worker.tell("end");
+  worker.expect_exit();
+  daemon.tell("ended");
+  daemon.expect_exit(40);
+}
+
+// A forked child still has the timer, so that epoll goes on telling of it.
+TEST(descriptors, a_pipe_that_gets_the_number_of_the_timer_is_not_read) {
+  const test_name name;
+  segment seg = segment::create(name);
+  child daemon("daemon", [&](agent&) {
+    const std::vector<int> others = numbers_of("anon_inode:[timerfd]");
+    supervisor_options options;
+    options.sweep = milliseconds(10);
+    supervisor watch(seg, options);
+    watch.dispatch();
+    const std::vector<int> timers = numbers_of("anon_inode:[timerfd]", others);
+    child keeper("keeper", [](agent& parent) {
+      parent.tell("there");
+      parent.pause_forever();
+    });
+    keeper.wait_for("there");
+    int ends[2];
+    int wrong = ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && ::write(ends[1], "x", 1) == 1 && !timers.empty() ? 0 : 1;
+    for (const int timer : timers) ::dup3(ends[0], timer, O_CLOEXEC);
+    for (int i = 0; i < 3; ++i) {
+      pollfd ready{watch.fd(), POLLIN, 0};
+      if (::poll(&ready, 1, static_cast<int>(default_timeout().count())) != 1) wrong |= 2;
+      watch.dispatch();
+    }
+    char byte = 0;
+    if (::read(ends[0], &byte, 1) != 1) wrong |= 4;
+    keeper.kill();
+    keeper.expect_killed();
+    ::_exit(40 + wrong);
+  });
+  daemon.expect_exit(40);
 }
 
 }  // namespace
