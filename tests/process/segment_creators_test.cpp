@@ -107,6 +107,18 @@ TEST(segment_creators, who_waits_for_a_creator_makes_the_segment_when_that_is_ki
   EXPECT_EQ(segment::open(name).options().size, large);
 }
 
+TEST(segment_creators, who_replaces_a_segment_waits_for_its_turn) {
+  const test_name name;
+  const segment old = segment::create(name, few_of_everything());
+  creation_turn turn(segment_folder, hash_text(std::string(name)));
+  ASSERT_TRUE(turn.try_take());
+  child replacer("replacer", [&](agent&) { EXPECT_TRUE(segment::replace(old, few_of_everything()).has_name()); });
+  await_nap(replacer);
+  EXPECT_TRUE(old.has_name());
+  replacer.kill();
+  replacer.expect_killed();
+}
+
 TEST(segment_creators, create_of_a_name_that_is_taken_needs_no_room) {
   REQUIRE_SHM(room_for_one);
   const test_name name;

@@ -82,6 +82,10 @@ TEST(segment_name, a_supervisor_tells_once_that_it_is_lost) {
       ::poll(&ready, 1, 100);
       watch.dispatch();
     }
+    // It looks again where the file has changed.
+    ASSERT_EQ(::fchmod(seg.fd(), 0600), 0);
+    pollfd ready{watch.fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&ready, 1, static_cast<int>(default_timeout().count())), 1);
     watch.dispatch();
     ASSERT_EQ(told.size(), 1U);
     EXPECT_EQ(told[0].name, std::string(name));
@@ -113,6 +117,16 @@ TEST(segment_replace, what_open_refuses_is_replaced) {
   const test_name name;
   { std::ofstream(name.path()) << "no segment"; }
   expect_error(errc::damaged, {name.quoted()}, [&] { (void)segment::open(name); });
+  EXPECT_TRUE(segment::replace(name, few_of_everything()).has_name());
+  EXPECT_NO_THROW((void)segment::open(name));
+}
+
+// It goes: who may write it does not matter any more.
+TEST(segment_replace, what_more_may_write_is_replaced) {
+  const test_name name;
+  const segment old = segment::create(name, few_of_everything());
+  ASSERT_EQ(::chmod(name.path().c_str(), 0666), 0);
+  expect_error(errc::writable_by_others, {name.quoted()}, [&] { (void)segment::open(name); });
   EXPECT_TRUE(segment::replace(name, few_of_everything()).has_name());
   EXPECT_NO_THROW((void)segment::open(name));
 }
