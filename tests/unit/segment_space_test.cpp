@@ -212,6 +212,14 @@ TEST(segment_space, a_proc_that_does_not_tell_the_boot) {
   ASSERT_EQ(::mount("none", "/proc", "tmpfs", 0, "size=4k"), 0);  // as in a chroot without one
   expect_refusals("boot_id not readable (No such file or directory)");
   ASSERT_EQ(::umount2("/proc", MNT_DETACH), 0);
+  // One that tells the boot, and not the PID namespace.
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  ASSERT_EQ(::mount("none", "/proc", "tmpfs", 0, "size=64k"), 0);
+  for (const char* const folder : {"/proc/sys", "/proc/sys/kernel", "/proc/sys/kernel/random"}) ASSERT_EQ(::mkdir(folder, 0700), 0);
+  std::ofstream("/proc/sys/kernel/random/boot_id") << boot << '\n';
+  expect_refusals("found no /proc/self/ns/pid");
+  ASSERT_EQ(::umount2("/proc", MNT_DETACH), 0);
   EXPECT_EQ(segment::open(name).name(), std::string(name));
 }
 
