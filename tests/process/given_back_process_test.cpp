@@ -170,5 +170,27 @@ TEST(given_back, a_forked_child_lets_go_of_what_its_parents_threads_held) {
   }).expect_exit();
 }
 
+// The kernel's walk at that thread's end is through the parent's memory.
+TEST(given_back, a_forked_child_does_not_wait_for_the_end_of_its_parents_thread) {
+  const test_name name;
+  late_end late;
+  std::optional<segment> seg = segment::create(name);
+  const mapped_segment mapped(*seg);
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, &be_late), 0);
+  std::thread ending([&] {
+    ::pthread_setspecific(key, &late);
+    seg->find_or_construct<guarded<int>>("number", "number", 1).mutex().lock();
+  });
+  ASSERT_TRUE(late.ended.wait_at_least(1));
+  child("forked", [&](agent&) {
+    seg.reset();
+    EXPECT_TRUE(mapped.goes());
+  }).expect_exit();
+  EXPECT_TRUE(mapped.is_there());
+  late.go.store(1);
+  ending.join();
+}
+
 }  // namespace
 }  // namespace outlive::testing
