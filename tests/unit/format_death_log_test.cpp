@@ -50,11 +50,12 @@ TEST_F(format_death_log, it_keeps_the_last_256_in_their_order) {
 }
 
 TEST_F(format_death_log, an_entry_that_is_not_whole_is_left_out) {
-  for (int i = 0; i < 5; ++i) one_death();
-  ring()[1].number.store(0);                                           // being written
+  for (int i = 0; i < 6; ++i) one_death();
+  ring()[1].number.store(0);                                           // none yet
   ring()[2].number.store(1000);                                        // of another slot
   ring()[3].result.store(detail::death_result(4, 7, 0).word());        // no outcome
   ring()[4].result.store(detail::death_result(5 + 256, 2, 0).word());  // another entry's
+  ring()[5].number.store(detail::death_word::busy(6, {1, 0}).word());  // being written
   const auto log = death_log(seg);
   ASSERT_EQ(log.size(), 1U);
   EXPECT_EQ(log[0].number, 1U);
@@ -113,6 +114,16 @@ TEST_F(format_death_log, a_count_of_deaths_that_was_overwritten_does_not_hide_th
     for (const auto& each : death_log(seg)) fresh += before.count(each.when) == 0 ? 1U : 0U;
     EXPECT_EQ(fresh, 2U);
   }
+}
+
+// Each slot then has a later number than those that are given out again.
+TEST_F(format_death_log, a_count_of_deaths_that_began_again_after_some_rounds_does_not_hide_the_next) {
+  for (int i = 0; i < 600; ++i) one_death();
+  static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->deaths.store(0);
+  one_death();
+  const auto log = death_log(seg);
+  ASSERT_EQ(log.size(), 256U);
+  EXPECT_EQ(log[0].number, 1U);
 }
 
 TEST_F(format_death_log, outcomes_have_names) {
