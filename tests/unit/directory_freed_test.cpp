@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "segment/layout.hpp"
+#include "segment/mapping.hpp"
+#include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 
 namespace outlive::testing {
@@ -18,7 +20,9 @@ struct thing {
   long value;
 };
 
-constexpr std::size_t count = 20;
+struct other_thing {
+  long value;
+};
 
 std::string short_name(std::size_t i) {
   return "thing " + std::to_string(i);
@@ -38,6 +42,11 @@ struct directory_freed : ::testing::Test {
   }
 
   detail::block_header& block_of(const thing& object) { return *(reinterpret_cast<detail::block_header*>(const_cast<thing*>(&object)) - 1); }
+  // Of the object's block, which begins a line before it.
+  std::uint32_t line_of(const auto& object) {
+    const auto& where = *detail::segment_access::mapping_of(seg);
+    return static_cast<std::uint32_t>((where.offset_of(&object) - where.layout().objects) / detail::cache_line - 1);
+  }
   detail::directory_state& counts() { return static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->directory_counts; }
 
   // All of the segment's memory is in freed blocks of one kind but for what one more takes.
@@ -110,6 +119,51 @@ TEST_F(directory_freed, a_damaged_first_link_costs_no_block) {
     for (std::uint32_t& list : counts().freed) list = link;
     expect_all_usable();
   }
+}
+
+// For no kind that is on the list: the whole list is looked through.
+TEST_F(directory_freed, a_ring_of_kinds_ends) {
+  for (thing* each : fill_and_free()) block_of(*each).name_check = line_of(*each) + 1;
+  EXPECT_NO_THROW(seg.find_or_construct<short>("a"));  // of another list
+  expect_error(errc::no_space, {}, [&] { seg.find_or_construct<thing>(name_of_lines(3, "a")); });
+  EXPECT_EQ(segment_view::open(name).problems().size(), 0U);
+}
+
+TEST_F(directory_freed, a_link_to_a_block_of_another_type_is_not_followed) {
+  std::vector<thing*> things;
+  for (std::size_t i = 0; i < 3; ++i) things.push_back(&seg.find_or_construct<thing>(short_name(i)));
+  auto& other = seg.find_or_construct<other_thing>("other");
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(seg.destroy<thing>(short_name(i)));
+  EXPECT_TRUE(seg.destroy<other_thing>("other"));
+  const std::uint32_t link = line_of(other) + 1;
+  for (const thing* each : things) block_of(*each).next_freed = link;
+  for (std::size_t i = 0; i < 3; ++i) {
+    seg.find_or_construct<thing>(short_name(i));
+    EXPECT_NO_THROW(EXPECT_NE(seg.find<thing>(short_name(i)), nullptr)) << i;
+  }
+  EXPECT_EQ(&seg.find_or_construct<other_thing>("other"), &other);
+  EXPECT_EQ(segment_view::open(name).problems().size(), 0U);
+}
+
+TEST_F(directory_freed, a_list_that_begins_with_a_block_of_another_list_is_mended) {
+  auto& first = seg.find_or_construct<thing>("first");
+  auto& other = seg.find_or_construct<other_thing>("other");
+  EXPECT_TRUE(seg.destroy<thing>("first"));
+  EXPECT_TRUE(seg.destroy<other_thing>("other"));
+  for (std::uint32_t& list : counts().freed) {
+    if (list != 0) list = line_of(other) + 1;
+  }
+  EXPECT_EQ(&seg.find_or_construct<thing>("again"), &first);
+  EXPECT_EQ(segment_view::open(name).problems().size(), 0U);
+}
+
+// Here it is who gives a block back that finds the damage.
+TEST_F(directory_freed, a_damaged_list_that_a_destruction_finds_costs_no_block) {
+  for (std::size_t i = 0; i < 31; ++i) seg.find_or_construct<thing>(short_name(i));
+  for (std::size_t i = 0; i < 30; ++i) EXPECT_TRUE(seg.destroy<thing>(short_name(i)));
+  for (std::uint32_t& list : counts().freed) list = ~0U;
+  EXPECT_TRUE(seg.destroy<thing>(short_name(30)));
+  expect_all_usable();
 }
 
 }  // namespace
