@@ -112,7 +112,7 @@ TEST(costs_step, a_lock_beside_other_segments_of_the_thread) {
         });
   };
   const std::size_t beside_few = cost_beside(2);
-  EXPECT_LT(cost_beside(64), beside_few + 1'000);
+  EXPECT_LT(cost_beside(200), beside_few + 1'000);  // a walk through so many takes more
 }
 
 }  // namespace
