@@ -23,6 +23,7 @@ void use(outlive::segment& seg) { %s; }
 """
 REFUSED = {
     "guarded_string": 'seg.find_or_construct<outlive::guarded<std::string>>("s", "class")',
+    "guarded_string_without_a_segment": "static_cast<void>(sizeof(outlive::guarded<std::string>))",
     "guarded_struct_with_a_vector": 'seg.find_or_construct<outlive::guarded<order>>("o", "class")',
     "pointer": 'seg.find_or_construct<int*>("p")',
     "array_of_strings": 'seg.find_or_construct<std::array<std::string, 2>>("a")',
