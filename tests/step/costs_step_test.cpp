@@ -115,4 +115,24 @@ TEST(costs_step, a_lock_beside_other_segments_of_the_thread) {
   EXPECT_LT(cost_beside(200), beside_few + 1'000);  // a walk through so many takes more
 }
 
+// As at the first lock of a thread in a segment.
+TEST(costs_step, a_look_for_a_mapping_beside_others) {
+  OUTLIVE_NEEDS_TRACING();
+  std::vector<segment> all;
+  std::vector<const void*> bases;
+  const auto cost_beside = [&](std::size_t count) {
+    while (all.size() < count) bases.push_back(all.emplace_back(segment::anonymous(world::small())).base());
+    return instructions_of(
+        "look beside " + std::to_string(count), [] {},
+        [&](agent&) {
+          section_begin();
+          for (const std::size_t which : {std::size_t{0}, all.size() / 2, all.size() - 1})
+            EXPECT_NE(detail::mapping_table::find(bases[which]), nullptr);
+          section_end();
+        });
+  };
+  const std::size_t beside_few = cost_beside(2);
+  EXPECT_LT(cost_beside(200), beside_few + 500);
+}
+
 }  // namespace
