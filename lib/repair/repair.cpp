@@ -8,6 +8,7 @@
 #include "repair/registry.hpp"
 #include "segment/failure.hpp"
 #include "segment/names.hpp"
+#include "segment/open_segments.hpp"
 #include "segment/segment_access.hpp"
 
 namespace outlive {
@@ -22,7 +23,7 @@ std::string describe_class(const mapping& where, std::string_view lock_class) {
 
 repair_registration register_for_class(const std::shared_ptr<mapping>& where, std::string_view lock_class, std::uint32_t index,
                                        repair_callback callback) {
-  return repair_registration(register_repair({where->shared_from_this().get(), 0, index}, std::move(callback), mapping_table::handle_of(where),
+  return repair_registration(register_repair({where->shared_from_this().get(), 0, index}, std::move(callback), open_segments::handle_of(where),
                                              describe_class(*where, lock_class)));
 }
 
@@ -54,7 +55,7 @@ repair_registration on_owner_death(const robust_mutex& mutex, repair_callback ca
   const std::uint64_t offset = where->offset_of(&mutex);
   const std::string described = where->describe() + ", mutex at offset " + std::to_string(offset);
   if (where->lock_at(offset).lock == nullptr) fail(errc::damaged, described + ": found no mutex in these bytes, expected one");
-  return repair_registration(register_repair({where.get(), offset, 0}, std::move(callback), mapping_table::handle_of(where), described));
+  return repair_registration(register_repair({where.get(), offset, 0}, std::move(callback), open_segments::handle_of(where), described));
 }
 
 repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback) {

@@ -4,6 +4,7 @@
 
 #include "segment/adoption.hpp"
 #include "segment/failure.hpp"
+#include "segment/participants.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
@@ -41,7 +42,7 @@ struct internal_judge {
 
 internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name)
     : lock_(lock), epoch_(process_epoch()), named_(where, kind_of(where, lock)) {
-  where.participant_index();  // where no entrant can be named, a judge must find our process in the table
+  participants::own_index(where);  // where no entrant can be named, a judge must find our process in the table
   if (!this_thread_has_robust_list()) {
     fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one");
   }

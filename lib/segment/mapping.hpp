@@ -9,8 +9,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "segment/layout.hpp"
 #include "sys/shared_memory.hpp"
@@ -67,13 +69,13 @@ class mapping : public std::enable_shared_from_this<mapping> {
   };
   [[nodiscard]] lock_view lock_at(std::uint64_t offset) const noexcept;
 
-  // Index of this process's participant; registers it when it has none yet, as after a fork.
-  // Throws errc::too_many_participants.
-  std::uint32_t participant_index();
+  // Index of this process's participant; calls `join`, which registers it and returns its index, when it has none yet, as after a fork.
+  // Throws what `join` throws.
+  std::uint32_t participant_index(std::uint32_t (*join)(mapping&));
 
  private:
   friend class mapping_table;
-  friend struct mapping_registry;
+  friend class open_segments;
   template <class T>
   [[nodiscard]] T* region(std::uint64_t offset) const noexcept {
     return reinterpret_cast<T*>(base_ + offset);
@@ -91,16 +93,30 @@ class mapping : public std::enable_shared_from_this<mapping> {
   std::weak_ptr<mapping> handle_;
 };
 
+// All mappings of the process. Never destroyed: threads lock during and after static destruction. Its mutex is held over a fork.
 class mapping_table {
  public:
-  // Maps the segment behind `file`, or gives the mapping that this process has of it. `constants` have been judged. Registers the
-  // process as a participant. Throws the system's errors and errc::too_many_participants.
-  // Returns: a handle. When the last one goes, a record of the calling thread is given back at once, if it holds nothing.
-  static std::shared_ptr<mapping> map(file_descriptor file, const segment_constants& constants);
+  static mapping_table& instance();
+
   // The mapping that contains the address, with the thread's own hold on it; empty if there is none.
   static std::shared_ptr<mapping> find(const void* address) noexcept;
-  // A handle of a mapping that exists: what keeps a segment open.
-  static std::shared_ptr<mapping> handle_of(const std::shared_ptr<mapping>& which);
+
+  std::mutex mutex;
+
+  // Requires of the rest: mutex is held.
+  [[nodiscard]] std::shared_ptr<mapping> find_file(std::uint64_t device, std::uint64_t inode) const noexcept;
+  [[nodiscard]] bool knows(const void* address) const noexcept;
+  // So that insert() cannot fail.
+  void make_room() { all_.reserve(all_.size() + 1); }
+  void insert(mapping* made) noexcept;
+  void erase(const mapping* which) noexcept { std::erase(all_, which); }
+
+ private:
+  // Where the first mapping stands that begins above the address.
+  [[nodiscard]] std::vector<mapping*>::const_iterator above(const void* address) const noexcept;
+
+  // By address. An entry goes in ~mapping, so a weak_from_this() of an entry may be on its way out.
+  std::vector<mapping*> all_;
 };
 
 }  // namespace outlive::detail

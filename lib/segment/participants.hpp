@@ -13,6 +13,11 @@ namespace outlive::detail::participants {
 // that of any dead process. Asks the system about a few participants only, as long as there is a slot that nobody had. Throws errc::too_many_participants. Death at any store: the slot names a dead process, so the next one takes it.
 std::uint32_t join(mapping& where);
 
+// The index of this process's participant. Registers it when there is none yet, as after a fork. Throws errc::too_many_participants.
+inline std::uint32_t own_index(mapping& where) {
+  return where.participant_index(&join);
+}
+
 // Adds modules that were loaded since; called where a thread claims a record, so that its locks can be told.
 void refresh_modules(mapping& where, std::uint32_t index);
 

@@ -11,6 +11,7 @@
 #include "segment/header.hpp"
 #include "segment/mapping.hpp"
 #include "segment/named_file.hpp"
+#include "segment/open_segments.hpp"
 #include "segment/segment_file.hpp"
 #include "segment/segment_name.hpp"
 #include "segment/thread_records.hpp"
@@ -50,7 +51,7 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
     check_access(what, info, options);
     const segment_constants constants = read_constants(what, file.get(), info);
     if (asked == asks::options) check_asked_options(what, constants, info, options);
-    return mapping_table::map(std::move(file), constants);
+    return open_segments::open(std::move(file), constants);
   } catch (const std::system_error& error) {
     rethrow_named(error, what);
   }
@@ -63,7 +64,7 @@ std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_opti
     file_descriptor file = shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
-    return mapping_table::map(std::move(file), constants);
+    return open_segments::open(std::move(file), constants);
   } catch (const std::system_error& error) {
     rethrow_creation(error, quoted_segment(name), constants.total_size);
   }
@@ -181,7 +182,7 @@ segment segment::anonymous(const segment_options& options) {
     file_descriptor file = shared_memory::create_memfd("outlive", constants.total_size);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
-    return segment(mapping_table::map(std::move(file), constants));
+    return segment(open_segments::open(std::move(file), constants));
   } catch (const std::system_error& error) {
     rethrow_creation(error, "anonymous segment", constants.total_size);
   }

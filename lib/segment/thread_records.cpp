@@ -127,7 +127,7 @@ bool is_free(const mapping& where, std::uint32_t index) noexcept {
 }
 
 std::optional<std::uint32_t> claim(mapping& where) {
-  const std::uint32_t participant = where.participant_index();
+  const std::uint32_t participant = participants::own_index(where);
   participants::refresh_modules(where, participant);
   for (std::uint32_t i = 0; i < where.constants().threads; ++i) {
     if (try_claim(where, i, participant)) return i;
@@ -136,7 +136,7 @@ std::optional<std::uint32_t> claim(mapping& where) {
 }
 
 std::optional<std::uint32_t> claim_spare(mapping& where) {
-  const std::uint32_t participant = where.participant_index();
+  const std::uint32_t participant = participants::own_index(where);
   const std::uint32_t first = where.constants().threads;
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
     if (try_claim(where, i, participant)) return i;

@@ -10,6 +10,7 @@
 #include "segment/failure.hpp"
 #include "segment/lock_state.hpp"
 #include "segment/mapping.hpp"
+#include "segment/open_segments.hpp"
 #include "sync/attach.hpp"
 #include "sync/failure_text.hpp"
 #include "sync/recovery.hpp"
@@ -52,7 +53,7 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   if (this_thread::slot().wiped->repairs != 0) fail(errc::in_repair, failure_text(lock, errc::in_repair));
 
   // What rebuild throws may own the last handle of the segment, whose end would give this thread's record back: this one ends after it.
-  const std::shared_ptr<mapping> handle = mapping_table::handle_of(where);
+  const std::shared_ptr<mapping> handle = open_segments::handle_of(where);
   settled result;
   {
     const spare_scope identity(attach_for_recovery(where));

@@ -2,6 +2,7 @@
 // and when all belong to the dead.
 #include <unistd.h>
 
+#include "segment/participants.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
 
@@ -20,7 +21,7 @@ segment_options crowded() {
 // The process is a participant, its thread has no record yet.
 void claim_and_use(world& w, std::size_t index) {
   w.i_am_the_victim();
-  w.mapped().participant_index();
+  detail::participants::own_index(w.mapped());
   section_begin();
   w.lock(index).mutex().lock();
   change(w.lock(index).unguarded());

@@ -8,6 +8,7 @@
 #include <outlive/outlive.hpp>
 
 #include "segment/mapping.hpp"
+#include "segment/participants.hpp"
 #include "segment/segment_access.hpp"
 #include "step/world.hpp"
 #include "support/single_step.hpp"
@@ -77,7 +78,7 @@ TEST(costs_step, a_process_that_joins_beside_living_ones) {
     return instructions_of("join beside " + std::to_string(others), setup, [&](agent&) {
       auto& mapped = *detail::segment_access::mapping_of(*where);
       section_begin();
-      mapped.participant_index();
+      detail::participants::own_index(mapped);
       section_end();
     });
   };

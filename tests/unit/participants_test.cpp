@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "segment/mapping.hpp"
+#include "segment/participants.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
@@ -214,7 +215,7 @@ TEST_F(participants_test, a_process_that_comes_again_with_another_name_is_told_b
       ::prctl(PR_SET_NAME, text);
       const segment mine = segment::open(name);
       detail::mapping& where = *detail::segment_access::mapping_of(mine);
-      return std::string(where.participant_at(where.participant_index()).command);
+      return std::string(where.participant_at(detail::participants::own_index(where)).command);
     };
     std::optional<segment> inherited(std::move(seg));
     inherited.reset();  // so that opening maps it anew, as after an exec
