@@ -10,6 +10,7 @@
 #include <outlive/note.hpp>
 
 #include "killtest/heir.hpp"
+#include "killtest/private_view.hpp"
 
 namespace outlive::killtest::detail {
 

@@ -27,8 +27,4 @@ struct act {
 // do not count.
 void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where);
 
-[[nodiscard]] inline char* base_of(const segment& seg) noexcept {
-  return static_cast<char*>(const_cast<void*>(seg.base()));
-}
-
 }  // namespace outlive::killtest::detail

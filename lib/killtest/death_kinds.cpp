@@ -10,6 +10,7 @@
 #include "killtest/heir.hpp"
 #include "killtest/lock_points.hpp"
 #include "killtest/memory_group.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/recorder.hpp"
 #include "killtest/segment_copy.hpp"
 #include "killtest/truth.hpp"

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "killtest/acts.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/process.hpp"
 
 namespace outlive::killtest::detail {

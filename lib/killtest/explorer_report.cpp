@@ -7,6 +7,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/explorer.hpp"
+#include "killtest/private_view.hpp"
 #include "killtest/report_text.hpp"
 #include "killtest/symbols.hpp"
 

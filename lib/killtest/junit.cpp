@@ -22,12 +22,12 @@ std::string attribute(const char* name, const std::string& value) {
   return std::string(" ") + name + "=\"" + escaped(value) + '"';
 }
 
-bool could_not_run(const report& of) {
+bool did_not_run(const report& of) {
   return !of.fault.empty() || of.states.empty();
 }
 
 std::string outcome(const report& of) {
-  if (could_not_run(of)) {
+  if (did_not_run(of)) {
     const std::string why = of.fault.empty() ? "nothing was killed" : of.fault;
     return "    <error" + attribute("type", "not explored") + attribute("message", why) + ">" + escaped(of.summary()) + "</error>\n";
   }
@@ -46,7 +46,7 @@ void write_junit(std::span<const report> reports, const std::string& path) {
   std::string cases;
   for (const report& each : reports) {
     took += each.took;
-    if (could_not_run(each)) {
+    if (did_not_run(each)) {
       ++errors;
     } else if (!each.ok()) {
       ++failures;

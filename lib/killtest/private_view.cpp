@@ -8,7 +8,6 @@
 #include <cstring>
 #include <system_error>
 
-#include "killtest/acts.hpp"
 #include "killtest/page_bytes.hpp"
 #include "killtest/process.hpp"
 

@@ -8,6 +8,10 @@
 
 namespace outlive::killtest::detail {
 
+[[nodiscard]] inline char* base_of(const segment& seg) noexcept {
+  return static_cast<char*>(const_cast<void*>(seg.base()));
+}
+
 // From here on, the segment's bytes are in this process those of the file, and what it does to them is its own. Throws std::system_error.
 void take_private_view(segment& seg, int fd);
 // The segment's bytes are those of another file from here on, for all who have that.

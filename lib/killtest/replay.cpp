@@ -16,6 +16,7 @@
 
 #include "killtest/acts.hpp"
 #include "killtest/heir.hpp"
+#include "killtest/private_view.hpp"
 #include "segment/layout.hpp"
 
 namespace outlive::killtest {

@@ -70,10 +70,10 @@ struct plan_of_death {
   pipe_ends& hold;  // what lives on waits for its end
 };
 
-sigjmp_buf place;  // of the one thread that dies
+sigjmp_buf way_back;  // of the one thread that dies
 
 void leave_the_handler() {
-  ::siglongjmp(place, 1);
+  ::siglongjmp(way_back, 1);
 }
 
 bool on_second_thread(death_kind kind) noexcept {
@@ -133,7 +133,7 @@ void run(const plan_of_death& plan) {
   static_cast<void>(registered);
   const kill_plan at{plan.stores, false, &leave_the_handler};
   begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), &at);
-  if (sigsetjmp(place, 1) != 0) {
+  if (sigsetjmp(way_back, 1) != 0) {
     // Out of the handler, and out of the victim's functions, none of which is unwound.
     restore_signals();
     die(plan);

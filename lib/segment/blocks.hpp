@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include <outlive/segment.hpp>
+#include <outlive/shared_type.hpp>
 
 #include "segment/mapping.hpp"
 

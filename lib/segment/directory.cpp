@@ -217,7 +217,7 @@ mapping* constructing_at(const void* address) noexcept {
   return constructing != nullptr && constructing->contains(address) ? constructing : nullptr;
 }
 
-void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit) {
+void for_each(const mapping& where, const std::function<void(const listed_object&)>& visit) {
   blocks::for_each_live(where, [&](std::uint32_t, const block_header& block, const blocks::name_copy& name) {
     visit({name.text(), names::text_of(where, name.type_name), block.size, blocks::object_of(block)});
   });

@@ -12,7 +12,7 @@
 #include <optional>
 #include <string_view>
 
-#include <outlive/segment.hpp>
+#include <outlive/shared_type.hpp>
 
 #include "segment/blocks.hpp"
 #include "segment/mapping.hpp"
@@ -35,7 +35,13 @@ mapping* constructing_at(const void* address) noexcept;
 // False when there is none.
 bool destroy(mapping& where, std::string_view name, const object_type& type, action end);
 
-void for_each(const mapping& where, const std::function<void(const segment::object_info&)>& visit);
+struct listed_object {
+  std::string_view name;
+  std::string_view type;  // name
+  std::size_t size;
+  const void* address;
+};
+void for_each(const mapping& where, const std::function<void(const listed_object&)>& visit);
 
 // Name of the live object that contains the offset from the segment's base; empty if none does, or the directory is damaged.
 // Requires: the object stays, as while its mutex is held: it is the name in the segment that is returned.

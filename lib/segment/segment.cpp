@@ -204,7 +204,7 @@ bool segment::unlink(std::string_view name) {
 }
 
 void segment::for_each(const std::function<void(const object_info&)>& visit) const {
-  directory::for_each(*mapping_, visit);
+  directory::for_each(*mapping_, [&](const directory::listed_object& found) { visit({found.name, found.type, found.size, found.address}); });
 }
 
 std::string segment::name() const {
