@@ -1,4 +1,4 @@
-/* Permits: docs/protocol.md, "Permits". lib/sync/permit_pool.cpp.
+/* Permits: docs/protocol.md, "Permits". lib/companions/permit_pool.cpp.
 
    NT threads, NPM permits, NR records. p[i] is 0, or the record and generation of the holder. Threads die anywhere, MAXD times in all, and come back with
    a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.

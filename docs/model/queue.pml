@@ -1,4 +1,4 @@
-/* The work queue: docs/protocol.md, "Work queue". lib/sync/work_queue.cpp, job_lease.cpp.
+/* The work queue: docs/protocol.md, "Work queue". lib/companions/work_queue.cpp, job_lease.cpp.
 
    One producer and NC consumers, NS slots, NJ jobs, NR records, at most TRIES tries; a dead letter is removed by whoever makes it one. The state of a slot
    is one word: kind, tries, and record and generation of its holder; v[i] is the job in it, written in a step of its own. Consumers end a job, or give it
@@ -46,7 +46,7 @@ byte nextjob, producing, running, deaths; bool kill[5];
 #define END_JOB(job) s[i].kind=FREE; s[i].who=0; s[i].tries=0; acked[job]++; assert(acked[job]==1)
 #define ID (me*16+mg)
 #define ASK_DEAD atomic{ if :: n==2 && gen[w/16-1]%16!=w%16 -> n=1 :: else fi }; atomic{ if :: n==2 -> n=(live[w/16-1]==0) :: else fi }   /* two reads */
-/* wake_one of lib/sync/wait_word.cpp; `which` is 1 or 2. An atomic has one access to shared memory at most. */
+/* wake_one of lib/companions/wait_word.cpp; `which` is 1 or 2. An atomic has one access to shared memory at most. */
 #define ALL_OF(which) if :: asleep[1]==which -> asleep[1]=0 :: else fi; if :: asleep[2]==which -> asleep[2]=0 :: else fi; if :: asleep[3]==which -> asleep[3]=0 :: else fi
 #define WAKE(word,which) \
   atomic{ q=word; n=(q&1) }; \

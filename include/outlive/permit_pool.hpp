@@ -38,7 +38,7 @@ namespace outlive {
 
 namespace detail {
 
-// The head of a pool; docs/format.md and lib/segment/layout.hpp say who writes what when. The words of the permits follow it.
+// The head of a pool; docs/format.md and lib/format/layout.hpp say who writes what when. The words of the permits follow it.
 struct alignas(64) permit_pool_head {
   std::atomic<std::uint32_t> seq;
   std::uint32_t magic;

@@ -158,7 +158,7 @@ class robust_condition_variable {
     return true;
   }
 
-  // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
+  // The shared bytes; docs/format.md and lib/format/layout.hpp say who writes them when.
   std::atomic<std::uint32_t> seq_;
   std::uint32_t magic_;
 };

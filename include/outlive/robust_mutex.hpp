@@ -136,7 +136,7 @@ class alignas(64) robust_mutex {
   OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
   OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
 
-  // The shared bytes; docs/format.md and lib/segment/layout.hpp say who writes them when.
+  // The shared bytes; docs/format.md and lib/format/layout.hpp say who writes them when.
   pthread_mutex_t native_;
   std::uint64_t state_;
   std::uint32_t lock_class_;

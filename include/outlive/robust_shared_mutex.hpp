@@ -166,7 +166,7 @@ class robust_shared_mutex {
   OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until);
   OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until, std::error_code& error);
 
-  // The shared bytes; docs/format.md and lib/segment/object_layout.hpp say who writes them when.
+  // The shared bytes; docs/format.md and lib/format/object_layout.hpp say who writes them when.
   robust_mutex writers_;
   alignas(64) std::atomic<std::uint32_t> gate_;
 };

@@ -18,7 +18,7 @@
 // back is the next, one whose worker died comes at the latest when the queue is empty or has been gone round once.
 //
 // Every change is one compare-and-swap of the slot's state, a word that names its holder. So there is no state that a death could leave half done, and
-// no mutex (lib/segment/job_state.hpp has the states):
+// no mutex (lib/format/job_state.hpp has the states):
 //
 //   killed                                              what is left
 //   --------------------------------------------------  ---------------------------------------------------------------------------
@@ -63,7 +63,7 @@ struct work_queue_counts {
 
 namespace detail {
 
-// The head of a queue; docs/format.md and lib/segment/layout.hpp say who writes what when. Each of the last four has a cache line of its own, since
+// The head of a queue; docs/format.md and lib/format/layout.hpp say who writes what when. Each of the last four has a cache line of its own, since
 // different processes write them.
 struct alignas(64) work_queue_head {
   std::uint32_t magic;

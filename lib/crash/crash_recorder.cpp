@@ -15,7 +15,7 @@
 #include "crash/module_map.hpp"
 #include "crash/registers.hpp"
 #include "crash/unwinder.hpp"
-#include "segment/crash_note.hpp"
+#include "records/crash_note.hpp"
 
 namespace outlive {
 

@@ -17,8 +17,8 @@
 #include <outlive/killtest/files.hpp>
 #include <outlive/killtest/replay.hpp>
 
-#include "killtest/json.hpp"
-#include "killtest/report_text.hpp"
+#include "killtest/report/json.hpp"
+#include "killtest/report/report_text.hpp"
 
 namespace outlive::killtest {
 

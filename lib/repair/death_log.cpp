@@ -4,13 +4,13 @@
 #include <chrono>
 #include <cstring>
 
-#include "segment/death_word.hpp"
-#include "segment/directory.hpp"
-#include "segment/lock_class.hpp"
-#include "segment/names.hpp"
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
+#include "directory/names.hpp"
+#include "format/death_word.hpp"
+#include "format/shared_copy.hpp"
+#include "records/thread_records.hpp"
 #include "segment/segment_access.hpp"
-#include "segment/shared_copy.hpp"
-#include "segment/thread_records.hpp"
 
 namespace outlive {
 

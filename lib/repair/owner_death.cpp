@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
 #include "repair/report.hpp"
-#include "segment/directory.hpp"
-#include "segment/lock_class.hpp"
 #include "sys/modules.hpp"
 
 namespace outlive {

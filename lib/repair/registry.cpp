@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "segment/failure.hpp"
-#include "segment/hash.hpp"
+#include "error/failure.hpp"
+#include "format/hash.hpp"
 #include "sys/at_load.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/no_cancellation.hpp"

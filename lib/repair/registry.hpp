@@ -10,7 +10,7 @@
 
 #include <outlive/repair.hpp>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 

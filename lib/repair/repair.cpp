@@ -5,9 +5,9 @@
 
 #include <outlive/segment.hpp>
 
+#include "directory/names.hpp"
+#include "error/failure.hpp"
 #include "repair/registry.hpp"
-#include "segment/failure.hpp"
-#include "segment/names.hpp"
 #include "segment/open_segments.hpp"
 #include "segment/segment_access.hpp"
 

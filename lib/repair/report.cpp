@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "segment/crash_note.hpp"
-#include "segment/participants.hpp"
-#include "segment/shared_copy.hpp"
-#include "segment/thread_records.hpp"
+#include "format/shared_copy.hpp"
+#include "records/crash_note.hpp"
+#include "records/participants.hpp"
+#include "records/thread_records.hpp"
 
 namespace outlive::detail {
 

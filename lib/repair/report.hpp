@@ -3,8 +3,8 @@
 
 #include <outlive/owner_death.hpp>
 
-#include "segment/lock_state.hpp"
-#include "segment/mapping.hpp"
+#include "format/lock_state.hpp"
+#include "mapping/mapping.hpp"
 #include "sys/process.hpp"
 
 namespace outlive::detail {

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "segment/failure.hpp"
+#include "error/failure.hpp"
 #include "segment/header.hpp"
 #include "sys/hex.hpp"
 

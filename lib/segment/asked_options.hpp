@@ -5,7 +5,7 @@
 
 #include <outlive/segment.hpp>
 
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
 #include "sys/shared_memory.hpp"
 
 namespace outlive::detail {

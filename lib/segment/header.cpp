@@ -5,12 +5,12 @@
 #include <new>
 #include <system_error>
 
-#include "segment/failure.hpp"
-#include "segment/hash.hpp"
-#include "segment/lock_state.hpp"
+#include "error/failure.hpp"
+#include "format/hash.hpp"
+#include "format/lock_state.hpp"
+#include "mapping/segment_name.hpp"
+#include "mapping/surroundings.hpp"
 #include "segment/segment_file.hpp"
-#include "segment/segment_name.hpp"
-#include "segment/surroundings.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/hex.hpp"
 #include "sys/membarrier.hpp"

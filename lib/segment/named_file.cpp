@@ -6,9 +6,9 @@
 #include <system_error>
 #include <thread>
 
-#include "segment/failure.hpp"
-#include "segment/hash.hpp"
-#include "segment/segment_name.hpp"
+#include "error/failure.hpp"
+#include "format/hash.hpp"
+#include "mapping/segment_name.hpp"
 
 namespace outlive::detail::named_file {
 

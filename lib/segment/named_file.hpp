@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
 #include "sys/creation_turn.hpp"
 #include "sys/shared_memory.hpp"
 

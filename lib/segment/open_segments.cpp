@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
-#include "segment/failure.hpp"
-#include "segment/participants.hpp"
-#include "segment/thread_records.hpp"
-#include "segment/thread_slot.hpp"
+#include "error/failure.hpp"
+#include "records/participants.hpp"
+#include "records/thread_records.hpp"
+#include "records/thread_slot.hpp"
 #include "sys/mapped_files.hpp"
 #include "sys/modules.hpp"
 

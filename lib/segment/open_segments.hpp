@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 

@@ -4,17 +4,17 @@
 #include <string>
 #include <system_error>
 
+#include "directory/directory.hpp"
+#include "error/failure.hpp"
+#include "format/hash.hpp"
+#include "mapping/mapping.hpp"
+#include "mapping/segment_name.hpp"
+#include "records/thread_records.hpp"
 #include "segment/asked_options.hpp"
-#include "segment/directory.hpp"
-#include "segment/failure.hpp"
-#include "segment/hash.hpp"
 #include "segment/header.hpp"
-#include "segment/mapping.hpp"
 #include "segment/named_file.hpp"
 #include "segment/open_segments.hpp"
 #include "segment/segment_file.hpp"
-#include "segment/segment_name.hpp"
-#include "segment/thread_records.hpp"
 #include "sys/fork_epoch.hpp"
 
 namespace outlive {

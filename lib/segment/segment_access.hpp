@@ -3,7 +3,7 @@
 
 #include <outlive/segment.hpp>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 

@@ -6,8 +6,8 @@
 #include <system_error>
 #include <vector>
 
-#include "segment/failure.hpp"
-#include "segment/segment_name.hpp"
+#include "error/failure.hpp"
+#include "mapping/segment_name.hpp"
 #include "sys/hex.hpp"
 #include "sys/process.hpp"
 

@@ -1,12 +1,12 @@
 #include "supervise/dead_threads.hpp"
 
+#include "format/lock_state.hpp"
+#include "mutex/attach.hpp"
+#include "mutex/recovery.hpp"
+#include "records/thread_records.hpp"
+#include "recovery/recovery_lines.hpp"
 #include "repair/report.hpp"
-#include "segment/lock_state.hpp"
-#include "segment/thread_records.hpp"
-#include "supervise/recovery_lines.hpp"
 #include "supervise/thread_reports.hpp"
-#include "sync/attach.hpp"
-#include "sync/recovery.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {

@@ -12,7 +12,7 @@
 
 #include <outlive/supervisor.hpp>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "segment/held_walk.hpp"
-#include "segment/lock_state.hpp"
-#include "segment/thread_records.hpp"
+#include "format/lock_state.hpp"
+#include "records/held_walk.hpp"
+#include "records/thread_records.hpp"
 
 namespace outlive::detail {
 

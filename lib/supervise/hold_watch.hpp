@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 

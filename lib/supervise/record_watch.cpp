@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "segment/thread_records.hpp"
+#include "records/thread_records.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
 

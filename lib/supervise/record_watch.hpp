@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 #include "supervise/dead_threads.hpp"
 
 namespace outlive::detail {

@@ -16,7 +16,7 @@
 
 #include <outlive/supervisor.hpp>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 #include "supervise/dead_threads.hpp"
 #include "supervise/hold_watch.hpp"
 #include "supervise/record_watch.hpp"

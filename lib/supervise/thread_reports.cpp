@@ -2,10 +2,10 @@
 
 #include <outlive/error.hpp>
 
-#include "segment/held_walk.hpp"
-#include "segment/lock_class.hpp"
-#include "segment/lock_state.hpp"
-#include "supervise/recovery_lines.hpp"
+#include "directory/lock_class.hpp"
+#include "format/lock_state.hpp"
+#include "records/held_walk.hpp"
+#include "recovery/recovery_lines.hpp"
 #include "sys/thread_look.hpp"
 
 namespace outlive::detail {

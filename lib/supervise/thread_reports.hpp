@@ -8,8 +8,8 @@
 
 #include <outlive/supervisor.hpp>
 
+#include "mapping/mapping.hpp"
 #include "repair/report.hpp"
-#include "segment/mapping.hpp"
 #include "supervise/hold_watch.hpp"
 
 namespace outlive::detail {

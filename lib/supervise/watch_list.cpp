@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "segment/participants.hpp"
-#include "segment/shared_copy.hpp"
+#include "format/shared_copy.hpp"
+#include "records/participants.hpp"
 #include "sys/process.hpp"
 
 namespace outlive::detail {

@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 #include "sys/event_set.hpp"
 #include "sys/process_handle.hpp"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/format.md says what lib/segment/layout.hpp, object_layout.hpp and death_layout.hpp do. Usage: format_doc_test.py ROOT BUILD COMPILER...
+"""docs/format.md says what lib/format/layout.hpp, object_layout.hpp and death_layout.hpp do. Usage: format_doc_test.py ROOT BUILD COMPILER...
 
 The tables of the document become static_asserts, which the compiler checks: every constant, and the offset and size of every field.
 The rows of a struct must follow each other without a gap up to its size, and each struct there must have its table.
@@ -15,7 +15,7 @@ import report
 
 ROOT, BUILD, COMPILER = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 DOCUMENT = ROOT / "docs/format.md"
-LAYOUTS = [ROOT / f"lib/segment/{name}.hpp" for name in ("layout", "object_layout", "death_layout")]
+LAYOUTS = [ROOT / f"lib/format/{name}.hpp" for name in ("layout", "object_layout", "death_layout")]
 PADDING = "padding"
 NO_BYTES = {"region_layout"}   # computes, is not stored
 ONLY_X86_64 = {"lock_bytes"}   # holds a native mutex, whose size is the architecture's

@@ -2,7 +2,7 @@
 #include <outlive/live_stack.hpp>
 
 #include "crash/dying.hpp"
-#include "process/watching.hpp"
+#include "scenes/watching.hpp"
 
 namespace outlive::testing {
 namespace {

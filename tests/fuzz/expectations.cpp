@@ -5,7 +5,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
 
 namespace outlive::fuzz {
 

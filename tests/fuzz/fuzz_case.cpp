@@ -9,8 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "segment/hash.hpp"
-#include "segment/layout.hpp"
+#include "format/hash.hpp"
+#include "format/layout.hpp"
 
 namespace outlive::fuzz {
 

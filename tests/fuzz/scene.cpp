@@ -14,8 +14,8 @@
 #include <functional>
 #include <system_error>
 
+#include "format/job_state.hpp"
 #include "fuzz/objects.hpp"
-#include "segment/job_state.hpp"
 #include "segment/segment_access.hpp"
 #include "sys/native_mutex.hpp"
 

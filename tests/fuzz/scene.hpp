@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
 
 namespace outlive::fuzz {
 

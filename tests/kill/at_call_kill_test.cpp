@@ -10,9 +10,9 @@
 #include <map>
 #include <string>
 
-#include "kill/trap.hpp"
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
+#include "scenes/trap.hpp"
 #include "support/orphans.hpp"
 
 namespace outlive::testing {

@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include "kill/companion_soak.hpp"
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/companion_soak.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/death.hpp"
 #include "support/leaks.hpp"
 

@@ -4,8 +4,8 @@
 
 #include <csignal>
 
-#include "kill/trap.hpp"
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/trap.hpp"
 #include "support/orphans.hpp"
 #include "support/tid_reuse.hpp"
 

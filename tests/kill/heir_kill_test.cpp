@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -17,7 +17,7 @@
 
 #include <outlive/kill_point.hpp>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/death.hpp"
 #include "support/namespaces.hpp"
 

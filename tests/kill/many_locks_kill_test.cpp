@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 
 namespace outlive::testing {
 namespace {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/foreign_locks.hpp"
 #include "support/leaks.hpp"
 #include "support/orphans.hpp"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -6,7 +6,7 @@
 #include <csignal>
 #include <string>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 
 namespace outlive::testing {
 namespace {

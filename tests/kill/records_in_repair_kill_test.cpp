@@ -9,10 +9,10 @@
 #include <memory>
 #include <vector>
 
-#include "process/cancellation.hpp"
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
+#include "records/thread_records.hpp"
+#include "scenes/cancellation.hpp"
 #include "segment/segment_access.hpp"
-#include "segment/thread_records.hpp"
 #include "support/bounded.hpp"
 #include "support/child.hpp"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
 #include "support/leaks.hpp"
 #include "support/orphans.hpp"
 

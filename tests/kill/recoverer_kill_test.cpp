@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 
 namespace outlive::testing {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 
 namespace outlive::testing {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 
 namespace outlive::testing {
 namespace {

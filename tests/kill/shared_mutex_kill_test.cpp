@@ -8,7 +8,7 @@
 
 #include <outlive/outlive.hpp>
 
-#include "kill/shared_scene.hpp"
+#include "scenes/shared_scene.hpp"
 #include "support/child.hpp"
 #include "support/forbidden_call.hpp"
 

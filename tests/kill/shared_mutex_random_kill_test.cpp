@@ -9,8 +9,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "kill/companion_soak.hpp"
-#include "kill/shared_scene.hpp"
+#include "scenes/companion_soak.hpp"
+#include "scenes/shared_scene.hpp"
 #include "support/child.hpp"
 #include "support/orphans.hpp"
 

@@ -10,7 +10,7 @@
 
 #include <outlive/outlive.hpp>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/soak.hpp"
 
 namespace outlive::testing {

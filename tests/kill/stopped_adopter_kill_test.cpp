@@ -8,11 +8,11 @@
 #include <csignal>
 #include <memory>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
-#include "segment/entrants.hpp"
-#include "segment/layout.hpp"
-#include "segment/mapping.hpp"
+#include "format/layout.hpp"
+#include "mapping/mapping.hpp"
+#include "records/entrants.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "segment/segment_access.hpp"
 #include "support/foreign_locks.hpp"
 #include "support/orphans.hpp"

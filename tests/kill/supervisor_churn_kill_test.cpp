@@ -3,8 +3,8 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <random>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "segment/segment_access.hpp"
 
 namespace outlive::testing {

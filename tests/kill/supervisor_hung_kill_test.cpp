@@ -6,9 +6,9 @@
 #include <memory>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/thrown.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/thrown.hpp"
+#include "scenes/watching.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -11,8 +11,8 @@
 #include <memory>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "segment/segment_access.hpp"
 #include "support/leaks.hpp"
 #include "support/orphans.hpp"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "support/forbidden_call.hpp"
 
 namespace outlive::testing {

@@ -6,7 +6,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/foreign_locks.hpp"
 #include "support/leaks.hpp"
 #include "support/orphans.hpp"

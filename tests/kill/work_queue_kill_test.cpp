@@ -7,9 +7,9 @@
 
 #include <outlive/outlive.hpp>
 
-#include "process/accounts.hpp"
-#include "segment/job_state.hpp"
-#include "segment/layout.hpp"
+#include "format/job_state.hpp"
+#include "format/layout.hpp"
+#include "scenes/accounts.hpp"
 #include "support/child.hpp"
 
 namespace outlive::testing {

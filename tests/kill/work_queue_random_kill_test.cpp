@@ -8,8 +8,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "kill/companion_soak.hpp"
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/companion_soak.hpp"
 
 namespace outlive::testing {
 namespace {

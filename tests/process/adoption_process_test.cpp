@@ -5,8 +5,8 @@
 
 #include <outlive/note.hpp>
 
-#include "segment/adoption.hpp"
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
+#include "records/adoption.hpp"
 #include "segment/segment_access.hpp"
 #include "sys/native_mutex.hpp"
 #include "unit/segment_fixture.hpp"

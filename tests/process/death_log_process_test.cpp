@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 
 namespace outlive::testing {
 namespace {

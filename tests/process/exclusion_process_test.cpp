@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/thrown.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

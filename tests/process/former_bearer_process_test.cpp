@@ -12,8 +12,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/entrants.hpp"
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
+#include "records/entrants.hpp"
 #include "segment/segment_access.hpp"
 #include "support/bounded.hpp"
 #include "support/child.hpp"

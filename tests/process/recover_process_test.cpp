@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
-#include "process/thrown.hpp"
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
+#include "scenes/thrown.hpp"
 
 namespace outlive::testing {
 namespace {

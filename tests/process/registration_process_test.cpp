@@ -7,9 +7,9 @@
 #include <string>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/cancellation.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/cancellation.hpp"
+#include "scenes/thrown.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

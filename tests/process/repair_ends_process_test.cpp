@@ -8,10 +8,10 @@
 #include <stdexcept>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/cancellation.hpp"
-#include "process/report_copy.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/cancellation.hpp"
+#include "scenes/report_copy.hpp"
+#include "scenes/thrown.hpp"
 
 namespace outlive::testing {
 namespace {

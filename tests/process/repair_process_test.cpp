@@ -7,8 +7,8 @@
 #include <string>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/thrown.hpp"
 
 namespace outlive::testing {
 namespace {

@@ -9,8 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
 
 // Places that a report must find again by name. Each does something after the call, which would be a jump otherwise.
 extern "C" {

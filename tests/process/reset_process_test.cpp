@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string>
 
-#include "process/accounts.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/thrown.hpp"
 
 namespace outlive::testing {
 namespace {

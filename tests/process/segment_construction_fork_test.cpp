@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "segment/mapping.hpp"
+#include "mapping/mapping.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 

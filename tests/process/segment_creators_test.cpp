@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
-#include "process/cancellation.hpp"
-#include "segment/hash.hpp"
-#include "segment/segment_name.hpp"
+#include "format/hash.hpp"
+#include "mapping/segment_name.hpp"
+#include "scenes/cancellation.hpp"
 #include "support/namespaces.hpp"
 #include "sys/creation_turn.hpp"
 #include "sys/shared_memory.hpp"

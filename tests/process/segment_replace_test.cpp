@@ -19,8 +19,8 @@
 #include <system_error>
 #include <vector>
 
-#include "segment/hash.hpp"
-#include "segment/segment_name.hpp"
+#include "format/hash.hpp"
+#include "mapping/segment_name.hpp"
 #include "sys/creation_turn.hpp"
 #include "unit/segment_fixture.hpp"
 

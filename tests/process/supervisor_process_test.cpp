@@ -9,8 +9,8 @@
 #include <stop_token>
 #include <thread>
 
-#include "process/accounts.hpp"
-#include "process/watching.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/watching.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

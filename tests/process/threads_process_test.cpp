@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/cancellation.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/cancellation.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "process/accounts.hpp"
-#include "process/report_copy.hpp"
-#include "process/thrown.hpp"
+#include "scenes/accounts.hpp"
+#include "scenes/report_copy.hpp"
+#include "scenes/thrown.hpp"
 #include "support/leaks.hpp"
 
 namespace outlive::testing {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "process/accounts.hpp"
+#include "scenes/accounts.hpp"
 #include "support/leaks.hpp"
 #include "support/namespaces.hpp"
 #include "support/orphans.hpp"

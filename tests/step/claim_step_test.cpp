@@ -2,7 +2,7 @@
 // and when all belong to the dead.
 #include <unistd.h>
 
-#include "segment/participants.hpp"
+#include "records/participants.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
 

@@ -7,8 +7,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/mapping.hpp"
-#include "segment/participants.hpp"
+#include "mapping/mapping.hpp"
+#include "records/participants.hpp"
 #include "segment/segment_access.hpp"
 #include "step/world.hpp"
 #include "support/single_step.hpp"

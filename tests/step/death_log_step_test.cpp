@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <set>
 
+#include "mutex/attach.hpp"
 #include "repair/death_log.hpp"
 #include "step/world.hpp"
-#include "sync/attach.hpp"
 
 using namespace outlive;
 using namespace outlive::testing;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "segment/adoption.hpp"
+#include "records/adoption.hpp"
 #include "step/world.hpp"
 #include "supervise/hold_watch.hpp"
 #include "support/child.hpp"

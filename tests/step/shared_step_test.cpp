@@ -7,8 +7,8 @@
 #include <memory>
 #include <span>
 
-#include "segment/lock_state.hpp"
-#include "segment/object_layout.hpp"
+#include "format/lock_state.hpp"
+#include "format/object_layout.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
 #include "support/leaks.hpp"

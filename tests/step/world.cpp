@@ -5,7 +5,7 @@
 #include <csignal>
 #include <sstream>
 
-#include "segment/thread_records.hpp"
+#include "records/thread_records.hpp"
 #include "support/child.hpp"
 #include "sys/native_mutex.hpp"
 

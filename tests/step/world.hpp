@@ -15,8 +15,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/lock_state.hpp"
-#include "segment/mapping.hpp"
+#include "format/lock_state.hpp"
+#include "mapping/mapping.hpp"
 #include "segment/segment_access.hpp"
 #include "support/bounded.hpp"
 #include "support/single_step.hpp"

@@ -10,7 +10,7 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/crash_note.hpp"
+#include "records/crash_note.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace outlive::testing {

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "segment/hash.hpp"
-#include "segment/index.hpp"
+#include "directory/index.hpp"
+#include "format/hash.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "segment/layout.hpp"
+#include "format/layout.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "segment/directory.hpp"
+#include "directory/directory.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 

@@ -10,7 +10,7 @@
 #include <set>
 #include <string>
 
-#include "segment/death_word.hpp"
+#include "format/death_word.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace outlive::testing {

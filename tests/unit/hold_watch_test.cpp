@@ -6,8 +6,8 @@
 
 #include <outlive/outlive.hpp>
 
+#include "records/thread_slot.hpp"
 #include "segment/segment_access.hpp"
-#include "segment/thread_slot.hpp"
 #include "supervise/hold_watch.hpp"
 
 namespace outlive::testing {

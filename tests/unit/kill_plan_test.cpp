@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "supervise/kill_plan.hpp"
+#include "kill_point/kill_plan.hpp"
 
 namespace outlive::detail {
 namespace {

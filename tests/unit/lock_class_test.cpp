@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "segment/directory.hpp"
-#include "segment/lock_class.hpp"
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 

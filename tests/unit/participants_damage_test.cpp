@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "segment/layout.hpp"
-#include "segment/mapping.hpp"
+#include "format/layout.hpp"
+#include "mapping/mapping.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 

@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "segment/mapping.hpp"
-#include "segment/participants.hpp"
+#include "mapping/mapping.hpp"
+#include "records/participants.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 

@@ -9,8 +9,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/mapping.hpp"
-#include "segment/marks.hpp"
+#include "mapping/mapping.hpp"
+#include "records/marks.hpp"
 #include "segment/segment_access.hpp"
 
 namespace outlive::testing {

@@ -22,8 +22,8 @@
 #include <outlive/error.hpp>
 #include <outlive/segment.hpp>
 
-#include "segment/hash.hpp"
-#include "segment/layout.hpp"
+#include "format/hash.hpp"
+#include "format/layout.hpp"
 #include "support/child.hpp"
 
 namespace outlive::testing {

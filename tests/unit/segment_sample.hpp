@@ -18,9 +18,9 @@
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 
-#include "segment/hash.hpp"
-#include "segment/layout.hpp"
-#include "segment/lock_state.hpp"
+#include "format/hash.hpp"
+#include "format/layout.hpp"
+#include "format/lock_state.hpp"
 #include "unit/segment_fixture.hpp"
 
 namespace outlive::testing {

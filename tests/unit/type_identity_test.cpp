@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "segment/directory.hpp"
+#include "directory/directory.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 

@@ -11,9 +11,9 @@
 
 #include <outlive/outlive.hpp>
 
+#include "companions/wait_word.hpp"
 #include "support/bounded.hpp"
 #include "support/leaks.hpp"
-#include "sync/wait_word.hpp"
 #include "sys/futex.hpp"
 
 namespace outlive {

@@ -8,8 +8,8 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/job_state.hpp"
-#include "segment/layout.hpp"
+#include "format/job_state.hpp"
+#include "format/layout.hpp"
 #include "support/bounded.hpp"
 
 namespace outlive {

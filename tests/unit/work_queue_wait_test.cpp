@@ -12,10 +12,10 @@
 
 #include <outlive/outlive.hpp>
 
-#include "segment/layout.hpp"
+#include "companions/wait_word.hpp"
+#include "format/layout.hpp"
 #include "support/bounded.hpp"
 #include "support/leaks.hpp"
-#include "sync/wait_word.hpp"
 #include "sys/futex.hpp"
 
 namespace outlive {

@@ -16,7 +16,12 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["sys", "segment", "repair", "sync", "supervise", "crash", "killtest"]
+# Lowest first. "a/b" is a room of its own in the folder a; what lies in the folder itself is above its rooms.
+LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair", "mutex", "shared", "companions", "recovery",
+          "inspect", "supervise", "kill_point", "crash",
+          "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state", "killtest/heir", "killtest/trace", "killtest/report",
+          "killtest/explore", "killtest/deaths", "killtest/soak", "killtest"]
+FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code
 CALL_THE_SYSTEM = {"sys", "crash", "killtest"}  # the latter two trace and kill: that is what they are made of
 FOR_GTEST = "include/outlive/killtest/gtest.hpp"  # the one public header that needs more than the standard library
@@ -77,6 +82,17 @@ def calls_the_system(before):
     return word is None or word.group(1) in NO_TYPE
 
 
+def layer_in(parts):
+    """The layer of a path below lib/: a room of its own, if its folder has rooms, or the folder."""
+    folder = parts[0]
+    has_rooms = any(layer.startswith(folder + "/") for layer in LAYERS)
+    return f"{folder}/{parts[1]}" if has_rooms and len(parts) > 2 else folder
+
+
+def may_call_the_system(layer):
+    return layer is not None and layer.split("/")[0] in CALL_THE_SYSTEM
+
+
 class tree:
     def __init__(self, root):
         self.root = Path(root)
@@ -97,7 +113,7 @@ class tree:
         owner = {}
         for path in self.files("lib"):
             folder = path.relative_to(self.root / "lib").parts[0]
-            if path.suffix == ".cpp" and folder in LAYERS:
+            if path.suffix == ".cpp" and folder in FOLDERS:
                 for header in (path.stem + ".hpp", path.stem + ".hpp.in"):
                     if (self.root / "include/outlive" / header).exists():
                         owner["outlive/" + path.stem + ".hpp"] = folder
@@ -107,7 +123,7 @@ class tree:
         """The layer of a file in lib/ or include/; None for what belongs to none."""
         relative = path.relative_to(self.root)
         if relative.parts[0] == "lib":
-            return relative.parts[1] if len(relative.parts) > 2 else None
+            return layer_in(relative.parts[1:]) if len(relative.parts) > 2 else None
         return self.owner.get("outlive/" + relative.name.removesuffix(".in"))
 
     def includes(self, path):
@@ -127,8 +143,8 @@ class tree:
         target_layer = None
         if name.startswith("outlive/"):
             target_layer = self.owner.get(name)
-        elif quote == '"' or name.split("/")[0] in LAYERS[1:]:  # <sys/...> in angle brackets is the system's
-            target_layer = name.split("/")[0]
+        elif quote == '"' or "/" in name and name.split("/")[0] in FOLDERS - {"sys"}:  # <sys/...> in angle brackets is the system's
+            target_layer = layer_in(name.split("/"))
             if "/" not in name or target_layer not in LAYERS:
                 return self.fault(path, number, f'"{name}" is no path from lib/ or include/')
         if target is not None:
@@ -152,9 +168,9 @@ class tree:
                     self.fault(path, number, f"a public header includes {name}")
                 elif name in ("pthread.h", "sys/types.h") and path.suffix == ".hpp":
                     pass  # for the type; calls are found below
-                elif not public and layer not in CALL_THE_SYSTEM and quote == "<" and SYSTEM_HEADER.match(name):
+                elif not public and not may_call_the_system(layer) and quote == "<" and SYSTEM_HEADER.match(name):
                     self.fault(path, number, f"<{name}> belongs to lib/sys")
-            if layer not in CALL_THE_SYSTEM:
+            if not may_call_the_system(layer):
                 self.check_calls(path)
 
     def check_calls(self, path):
@@ -171,7 +187,7 @@ class tree:
     def check_users(self):
         for path in self.files("tools", "docs/examples"):
             for number, quote, name in self.includes(path):
-                private = name.split("/")[0] in LAYERS and (quote == '"' or self.resolve(name))
+                private = "/" in name and name.split("/")[0] in FOLDERS and (quote == '"' or self.resolve(name))
                 if private and self.resolve(name) and not name.startswith("outlive/"):
                     self.fault(path, number, f"private header {name}: tools and examples use public headers only")
 

@@ -1,0 +1,50 @@
+// The protocol: docs/protocol.md, "Condition variable", and docs/model/condition.pml, which finds each of the simpler forms wrong.
+#include <outlive/robust_condition_variable.hpp>
+
+#include <outlive/error.hpp>
+
+#include "companions/wait_word.hpp"
+#include "directory/in_segment.hpp"
+#include "error/failure.hpp"
+#include "format/layout.hpp"
+#include "sys/crash_barrier.hpp"
+
+namespace outlive {
+
+using namespace detail;
+
+namespace {
+
+static_assert(sizeof(robust_condition_variable) == sizeof(condition_bytes) && alignof(robust_condition_variable) == alignof(condition_bytes));
+
+}  // namespace
+
+void detail::wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen, std::chrono::nanoseconds left) noexcept {
+  wait_word::wait(seq, seen, left);
+}
+
+robust_condition_variable::robust_condition_variable() : seq_(0), magic_(0) {
+  require_in_segment(this, "robust condition variable");
+  crash_barrier();  // nobody waits, before the magic that says that one may
+  magic_ = condition_magic;
+}
+
+robust_condition_variable::~robust_condition_variable() {
+  static_cast<volatile std::uint32_t&>(magic_) = dead_condition_magic;
+}
+
+void robust_condition_variable::require_intact() const {
+  if (magic_ == condition_magic) return;
+  fail(errc::damaged,
+       "robust condition variable: found bytes of something else, or of one that was destroyed, expected one that was constructed in a segment");
+}
+
+void robust_condition_variable::wake_one() noexcept {
+  wait_word::wake_one(seq_);
+}
+
+void robust_condition_variable::wake_all() noexcept {
+  wait_word::wake_all(seq_);
+}
+
+}  // namespace outlive

@@ -1,0 +1,82 @@
+// Blocks: the memory of the directory's objects. See directory.hpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <outlive/shared_type.hpp>
+
+#include "mapping/mapping.hpp"
+
+namespace outlive::detail::blocks {
+
+block_header& at(const mapping& where, std::uint32_t line) noexcept;
+void* object_of(const block_header& block) noexcept;
+block_state state_of(const block_header& block) noexcept;
+
+// A name of a block, out of the reach of others.
+inline constexpr std::size_t longest_name = 255;
+struct name_copy {
+  std::size_t length = 0;
+  std::uint32_t type_name = 0;
+  char bytes[longest_name + 1];
+
+  [[nodiscard]] std::string_view text() const noexcept { return {bytes, length}; }
+};
+
+// Whether the extent and the state of a block lie at the line: what stays as it is while the memory is a block, whatever its name.
+bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept;
+// Whether a sound block lies at the line: every number in it is within bounds and agrees with its check.
+bool is_sound(const mapping& where, std::uint32_t line) noexcept;
+// Whether a live object of exactly this name and type lies at the line: what a look-up mostly finds. What is compared needs no check.
+bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept;
+// Whether the block has this name. The block may be removed, and be given another name, meanwhile.
+bool has_name(const block_header& block, std::string_view name) noexcept;
+// The name of a live block, without the directory mutex: the block may be removed, and be given another name, meanwhile.
+// Requires: has_sound_extent(). Returns: false when it is not live. Throws errc::damaged: it stays live, and its name does not fit its check.
+bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into);
+// Requires: is_sound(), and the directory mutex or another reason that the block stays.
+std::string_view name_in(const block_header& block) noexcept;
+
+// Lines in use from the start of the objects. Throws errc::damaged.
+std::uint32_t end_of(const mapping& where);
+
+// Calls visit(line, block) for each block. Requires: the directory mutex. Throws errc::damaged at the first one that is not sound.
+template <class Visit>
+void for_each(const mapping& where, Visit visit);
+// Calls visit(line, block, name_copy) for each live block, without the mutex. Throws errc::damaged at the first that is not sound.
+template <class Visit>
+void for_each_live(const mapping& where, Visit visit);
+[[noreturn]] void fail_damaged(const mapping& where, std::uint32_t line);
+
+// Takes a block for an object, in state "constructing": a freed one of the same type, or new memory.
+// Requires: the directory mutex. Returns: its line; nothing where a list of freed blocks was damaged, so that the directory must be counted again.
+// Throws errc::no_space.
+std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name);
+
+template <class Visit>
+void for_each(const mapping& where, Visit visit) {
+  const std::uint32_t end = end_of(where);
+  for (std::uint32_t line = 0; line < end;) {
+    if (!is_sound(where, line)) fail_damaged(where, line);
+    block_header& block = at(where, line);
+    visit(line, block);
+    line += block.lines;
+  }
+}
+
+template <class Visit>
+void for_each_live(const mapping& where, Visit visit) {
+  const std::uint32_t end = end_of(where);
+  name_copy name;
+  for (std::uint32_t line = 0; line < end;) {
+    if (!has_sound_extent(where, line)) fail_damaged(where, line);
+    const block_header& block = at(where, line);
+    const std::uint32_t next = line + block.lines;
+    if (load_live_name(where, line, name)) visit(line, block, name);
+    line = next;
+  }
+}
+
+}  // namespace outlive::detail::blocks

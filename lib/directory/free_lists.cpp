@@ -1,0 +1,107 @@
+#include "directory/free_lists.hpp"
+
+#include "directory/blocks.hpp"
+#include "sys/crash_barrier.hpp"
+
+namespace outlive::detail::blocks {
+
+namespace {
+
+std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
+  return where.header().directory_counts.freed[type % free_lists];
+}
+
+bool is_kind(const block_header& block, std::uint64_t type, std::uint64_t size, std::uint64_t lines) noexcept {
+  return block.type == type && block.size == size && block.lines == lines;
+}
+
+// Of the first block of a kind: line + 1 of the first one of the next kind. It stands where a live block has the check of its name.
+std::uint32_t next_kind(const block_header& block) noexcept {
+  return __atomic_load_n(&block.name_check, __ATOMIC_RELAXED);
+}
+
+bool is_freed_block(const mapping& where, std::uint32_t line) noexcept {
+  return has_sound_extent(where, line) && state_of(at(where, line)) == block_state::freed;
+}
+
+// A link may be a first block's `name_check`, which look-ups read without the mutex.
+void set(std::uint32_t& link, std::uint32_t value) noexcept {
+  __atomic_store_n(&link, value, __ATOMIC_RELAXED);
+}
+
+// Calls visit(block, its link) for the first block of each kind in the type's list, until it returns false. False: the list is damaged, or longer
+// than there is room for.
+template <class Visit>
+bool for_each_kind(mapping& where, std::uint64_t type, Visit visit) {
+  std::uint32_t* link = &freed_list(where, type);
+  for (std::uint64_t steps = 0; *link != 0; ++steps) {
+    const std::uint32_t line = *link - 1;
+    if (steps > where.layout().object_lines || !is_freed_block(where, line)) return false;
+    block_header& block = at(where, line);
+    if (block.type % free_lists != type % free_lists) return false;
+    if (!visit(block, *link)) return true;
+    link = &block.name_check;
+  }
+  return true;
+}
+
+// Lets go of a damaged list: a recount lists its blocks again.
+void drop_list(mapping& where, std::uint64_t type) noexcept {
+  where.header().directory_counts.stale.store(1, std::memory_order_relaxed);
+  crash_barrier();  // what is due is said before the blocks are on no list
+  set(freed_list(where, type), 0);
+}
+
+// Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is damaged.
+std::uint32_t take_of_kind(mapping& where, block_header& first, std::uint32_t& link) noexcept {
+  const std::uint32_t second = first.next_freed;
+  if (second == 0) {
+    const std::uint32_t taken = link;
+    const std::uint32_t next = next_kind(first);
+    if (next != 0 && !is_freed_block(where, next - 1)) return 0;
+    set(link, next);
+    return taken;
+  }
+  if (!is_freed_block(where, second - 1)) return 0;
+  const block_header& block = at(where, second - 1);
+  // A first block is nobody's second: the one behind it would be taken while it is on the list.
+  if (second == link || !is_kind(block, first.type, first.size, first.lines)) return 0;
+  set(first.next_freed, block.next_freed);
+  return second;
+}
+
+}  // namespace
+
+taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint64_t lines) noexcept {
+  block_header* best = nullptr;
+  std::uint32_t* best_link = nullptr;
+  const bool sound = for_each_kind(where, type, [&](block_header& first, std::uint32_t& link) {
+    if (first.type != type || first.size != size || first.lines < lines) return true;
+    if (best != nullptr && first.lines >= best->lines) return true;
+    best = &first;
+    best_link = &link;
+    return first.lines != lines;
+  });
+  if (sound && best == nullptr) return {};
+  const std::uint32_t taken = sound ? take_of_kind(where, *best, *best_link) : 0;
+  if (taken == 0) drop_list(where, type);
+  return {taken, taken == 0};
+}
+
+void list_freed(mapping& where, std::uint32_t line) noexcept {
+  block_header& block = at(where, line);
+  block_header* first = nullptr;
+  const bool sound = for_each_kind(where, block.type, [&](block_header& each, std::uint32_t&) {
+    if (is_kind(each, block.type, block.size, block.lines)) first = &each;
+    return first == nullptr;
+  });
+  if (!sound) return drop_list(where, block.type);
+  std::atomic_thread_fence(std::memory_order_release);  // "freed" before its name goes: load_live_name()
+  std::uint32_t& link = first != nullptr ? first->next_freed : freed_list(where, block.type);
+  set(block.next_freed, first != nullptr ? link : 0);
+  set(block.name_check, first != nullptr ? 0 : link);
+  crash_barrier();  // the rest of the list before its new member
+  set(link, line + 1);
+}
+
+}  // namespace outlive::detail::blocks

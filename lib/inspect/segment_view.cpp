@@ -1,0 +1,158 @@
+#include <outlive/segment_view.hpp>
+
+#include <algorithm>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "directory/directory.hpp"
+#include "error/failure.hpp"
+#include "inspect/view_locks.hpp"
+#include "inspect/view_threads.hpp"
+#include "mapping/mapping.hpp"
+#include "mapping/segment_name.hpp"
+#include "repair/death_log.hpp"
+#include "segment/header.hpp"
+#include "segment/named_file.hpp"
+#include "segment/segment_access.hpp"
+#include "segment/segment_file.hpp"
+#include "sys/shared_memory.hpp"
+
+namespace outlive {
+
+using namespace detail;
+
+namespace {
+
+// A mapping of the view's own, which no table knows: a mutex in it belongs to no segment of this process, and a thread gets no record in it.
+std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descriptor file, const segment_options& options) {
+  const auto info = shared_memory::inspect(file.get());
+  check_access(what, info, options);
+  const segment_constants constants = read_constants(what, file.get(), info);
+  void* const base = shared_memory::map_to_read(file.get(), constants.total_size);
+  try {
+    return std::make_shared<const mapping>(std::move(file), base, constants, info.device, info.inode);
+  } catch (...) {
+    shared_memory::unmap(base, constants.total_size);
+    throw;
+  }
+}
+
+void name_object(viewed_lock& lock, const mapping& where, std::uint64_t object_line, const blocks::name_copy& name) {
+  lock.object = name.length == 0 ? "unknown" : name.text();
+  lock.offset_in_object = lock.offset - (where.layout().objects + object_line * cache_line);
+}
+
+}  // namespace
+
+std::string_view to_string(viewed_condition condition) noexcept {
+  switch (condition) {
+    case viewed_condition::consistent: return "consistent";
+    case viewed_condition::unrepaired: return "unrepaired";
+    case viewed_condition::repairing: return "repairing";
+    case viewed_condition::not_recoverable: return "not recoverable";
+    case viewed_condition::damaged: return "damaged";
+  }
+  return "unknown";
+}
+
+segment_view segment_view::open(std::string_view name, const segment_options& options) {
+  check_segment_name(name);
+  const std::string what = quoted_segment(name);
+  file_descriptor file = open_segment_file(name, file_access::to_look);
+  try {
+    if (file) return segment_view(map_to_look(what, std::move(file), options));
+  } catch (const std::system_error& error) {
+    rethrow_named(error, what);
+  }
+  fail(errc::not_found, what + ": found no " + segment_path(name) + ", expected a segment");
+}
+
+segment_view::segment_view(const segment& where) : where_(segment_access::mapping_of(where)) {}
+
+// Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would be filled by a look. Who does that between this and the
+// look is not noticed in time. A file that can be reached neither by descriptor nor by name is one that this process has mapped for its own use: it is
+// looked at as it is.
+const mapping& segment_view::checked() const {
+  if (const auto file = where_->file_now()) check_extent(where_->describe(), *file, where_->size());
+  return *where_;
+}
+
+std::string segment_view::name() const {
+  return where_->constants().name;
+}
+
+segment_options segment_view::options() const {
+  return options_of(where_->constants());
+}
+
+std::size_t segment_view::size_bytes() const noexcept {
+  return where_->size();
+}
+
+bool segment_view::has_name() const {
+  return named_file::leads_to(where_->constants(), where_->device());
+}
+
+std::uint32_t segment_view::owner() const {
+  if (const auto file = where_->file_now()) return file->owner;
+  throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                          where_->describe() + ": found its descriptor closed by somebody else, and no name, expected either to ask for the owner");
+}
+
+std::uint32_t segment_view::object_count() const {
+  return std::min(checked().header().directory_counts.live.load(std::memory_order_relaxed), where_->constants().directory_capacity);
+}
+
+std::uint64_t segment_view::death_count() const {
+  return checked().header().deaths.load(std::memory_order_relaxed);
+}
+
+std::vector<viewed_thread> segment_view::threads() const {
+  const mapping& where = checked();
+  std::vector<viewed_thread> all;
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    if (auto seen = view_thread(where, i)) all.push_back(std::move(*seen));
+  }
+  return all;
+}
+
+std::vector<viewed_lock> segment_view::locks() const {
+  const mapping& where = checked();
+  std::vector<viewed_lock> all;
+  living_threads living;
+  walk_blocks(where, [&](const seen_block& block) {
+    if (block.state != block_state::live) return;
+    const std::uint64_t lines = block.size / cache_line;
+    for (std::uint64_t i = 0; i < lines; ++i) {
+      const std::uint64_t offset = where.layout().objects + (block.object_line() + i) * cache_line;
+      if (where.lock_at(offset).lock != nullptr)
+        name_object(all.emplace_back(view_lock(where, offset, living)), where, block.object_line(), block.name);
+    }
+  });
+  return all;
+}
+
+viewed_lock segment_view::lock_at(std::uint64_t offset) const {
+  const mapping& where = checked();
+  living_threads living;
+  viewed_lock seen = view_lock(where, offset, living);
+  blocks::name_copy name;
+  if (const auto line = directory::object_around(where, offset, name)) name_object(seen, where, *line + std::uint64_t{1}, name);
+  return seen;
+}
+
+std::vector<viewed_participant> segment_view::participants() const {
+  const mapping& where = checked();
+  std::vector<viewed_participant> all;
+  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
+    if (auto seen = view_participant(where, i)) all.push_back(std::move(*seen));
+  }
+  return all;
+}
+
+std::vector<logged_death> segment_view::deaths() const {
+  return read_deaths(checked());
+}
+
+}  // namespace outlive

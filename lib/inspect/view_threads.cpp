@@ -1,0 +1,124 @@
+#include "inspect/view_threads.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "format/shared_copy.hpp"
+#include "inspect/view_locks.hpp"
+#include "records/held_walk.hpp"
+#include "records/marks.hpp"
+#include "records/participants.hpp"
+#include "records/thread_records.hpp"
+#include "repair/report.hpp"
+#include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
+
+std::string text_of(const short_name& name) {
+  return name[0] == 0 ? "unknown" : name.data();
+}
+
+// Whether the lock is in the hands of that thread; and whether it is in another's, so that who has it in hand, and lives, waits.
+struct standing {
+  bool held = false;
+  bool waits = false;
+};
+
+standing standing_at(const mapping& where, const viewed_thread& thread, std::uint64_t offset) noexcept {
+  const auto [lock, native, shared] = where.lock_at(offset);
+  lock_words words;
+  if (lock == nullptr || !native || !read_lock_words(words, *lock)) return {};
+  const record_id me{thread.record + 1, static_cast<std::uint32_t>(thread.generation & holder_generation_mask)};
+  const std::uint32_t owner = words.native & native_mutex::tid_mask;
+  standing found;
+  found.held = words.state.holder() == me || (owner != 0 && owner == static_cast<std::uint32_t>(thread.tid));
+  found.waits = !found.held && owner != 0 && thread.alive;
+  return found;
+}
+
+void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t participant) {
+  held_walk::for_each(where, thread.record, [&](std::uint64_t found, const held_entry& entry) {
+    const std::uint64_t place = found & held_offset_mask;
+    const bool told = std::any_of(thread.in_hand.begin(), thread.in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == place; });
+    if (told || where.lock_at(place).lock == nullptr) return;  // one that moves is there twice
+    viewed_hold& hold = thread.in_hand.emplace_back();
+    hold.mutex_offset = place;
+    hold.acquired_at = entry.return_address.load(std::memory_order_relaxed);
+    const code_location at = locate(where, participant, hold.acquired_at);
+    hold.module = at.module;
+    hold.module_offset = at.offset;
+    hold.build_id = at.build_id;
+    const standing now = standing_at(where, thread, place);
+    hold.held = now.held;
+    if (now.waits && !thread.waiting_for) thread.waiting_for = place;
+  });
+  std::reverse(thread.in_hand.begin(), thread.in_hand.end());  // in the order in which they were taken
+}
+
+void tell_reads(viewed_thread& thread, const mapping& where) {
+  mark_ids ids;
+  const std::size_t count = marks_in(where, thread.record, ids);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t offset = std::uint64_t{ids[i]} * cache_line;
+    const auto [lock, native, shared] = where.lock_at(offset);
+    if (lock != nullptr && shared) thread.reads.push_back(offset);
+  }
+}
+
+}  // namespace
+
+std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t index) {
+  const thread_record& record = where.record(index);
+  const thread_records::life life(record);
+  const std::uint64_t generation = life.generation() & generation_bits;
+  if (thread_records::is_free(where, index)) return std::nullopt;
+  const record_id id{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
+  thread_facts facts;
+  if (!describe_thread(facts, where, id, holder_generation_mask)) return std::nullopt;
+  viewed_thread seen;
+  seen.record = index;
+  seen.generation = generation;
+  seen.pid = facts.thread.pid;
+  seen.tid = facts.thread.tid;
+  seen.start_time = facts.thread.start_time;
+  seen.note = facts.thread.note;
+  seen.thread_name = text_of(facts.name);
+  seen.command_name = text_of(facts.command);
+  seen.alive = thread_records::is_held(record) && !thread_records::is_dead(record);
+  seen.acquisitions = record.acquisitions.load(std::memory_order_relaxed);
+  seen.waits = record.waits.load(std::memory_order_relaxed);
+  tell_in_hand(seen, where, facts.participant);
+  if (seen.alive) tell_reads(seen, where);  // marks of the dead are void
+  if (!life.is_same()) return std::nullopt;
+  return seen;
+}
+
+std::optional<viewed_participant> view_participant(const mapping& where, std::uint32_t index) {
+  const participant& process = where.participant_at(index);
+  const std::uint64_t identity = process.identity.load(std::memory_order_acquire);
+  if (identity == 0) return std::nullopt;
+  viewed_participant seen;
+  seen.index = index;
+  seen.pid = static_cast<pid_t>(identity >> 32);
+  seen.start_time = __atomic_load_n(&process.start_time, __ATOMIC_RELAXED);
+  short_name command;
+  load_shared_name(command, process.command);
+  seen.modules = std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
+  seen.modules_cut = __atomic_load_n(&process.modules_cut, __ATOMIC_RELAXED) != 0;
+  seen.command_name = text_of(command);
+  seen.alive = participants::is_alive(identity);
+  // A process that died before it had described itself leaves what its predecessor in the slot had told.
+  if ((seen.start_time & 0xffffffff) != (identity & 0xffffffff)) {
+    seen.start_time = identity & 0xffffffff;
+    seen.command_name = "unknown";
+  }
+  return seen;
+}
+
+}  // namespace outlive::detail

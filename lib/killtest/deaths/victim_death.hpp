@@ -1,0 +1,35 @@
+// victim_death: a process in which a victim comes to a store, and then dies in a way of its own.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <outlive/killtest/death_kinds.hpp>
+
+#include "killtest/heir/acts.hpp"
+#include "killtest/process/memory_group.hpp"
+#include "killtest/state/segment_copy.hpp"
+
+namespace outlive::killtest::detail {
+
+class victim_death {
+ public:
+  // Starts it, on a copy of the segment, and waits until it is dead. `group` only for death_kind::memory_limit. Throws std::system_error.
+  victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what, std::size_t stores, const memory_group* group,
+               std::chrono::milliseconds limit);
+  // Ends what lives on of the process.
+  ~victim_death();
+  victim_death(const victim_death&) = delete;
+  victim_death& operator=(const victim_death&) = delete;
+
+  // What was otherwise than expected; empty if it died in that way.
+  [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+
+ private:
+  int pid_ = 0;
+  int hold_ = -1;  // what lives on ends when this is closed
+  std::string fault_;
+};
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,243 @@
+#include "killtest/heir/heir.hpp"
+
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <outlive/error.hpp>
+#include <outlive/note.hpp>
+#include <outlive/recover.hpp>
+#include <outlive/robust_mutex.hpp>
+
+#include "killtest/process/process.hpp"
+#include "killtest/state/private_view.hpp"
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+robust_mutex& mutex_at(const segment& seg, std::uint64_t offset) {
+  return *reinterpret_cast<robust_mutex*>(static_cast<char*>(const_cast<void*>(seg.base())) + offset);
+}
+
+}  // namespace
+
+std::string name_of(const segment& seg, std::uint64_t offset) {
+  std::string found;
+  const auto* const address = static_cast<const char*>(seg.base()) + offset;
+  try {
+    seg.for_each([&](const segment::object_info& object) {
+      const auto* const begin = static_cast<const char*>(object.address);
+      if (address >= begin && address < begin + object.size) found = '"' + std::string(object.name) + '"';
+    });
+  } catch (const std::system_error&) {
+  }
+  return found.empty() ? "at offset " + std::to_string(offset) : found;
+}
+
+std::string place_of(const segment& seg, std::uint64_t offset) {
+  const std::string name = name_of(seg, offset);
+  return name.starts_with('"') ? "in " + name + ", at offset " + std::to_string(offset) : name;
+}
+
+judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
+  judgement made;
+  for (const recovered_mutex& each : recover(seg)) {
+    ++made.recovered;
+    if (each.outcome == recovery_outcome::repaired) ++made.repaired;
+    if (!each.error || made.result != verdict::ok) continue;
+    made.result = verdict::repair_failed;
+    made.what = "mutex \"" + each.mutex_name + "\" of class \"" + each.lock_class + "\": " + each.error.message();
+  }
+  if (made.result != verdict::ok) return made;
+  for (const std::uint64_t offset : mutexes) {
+    std::error_code error;
+    if (mutex_at(seg, offset).try_lock(error)) {
+      if (mutex_at(seg, offset).recovered()) {
+        ++made.recovered;
+        ++made.repaired;
+      }
+      mutex_at(seg, offset).unlock();
+      continue;
+    }
+    made.result = error ? verdict::repair_failed : verdict::lock_never_released;
+    made.what = "mutex " + name_of(seg, offset) + (error ? ": " + error.message() : " is held, and its holder is gone");
+    return made;
+  }
+  return made;
+}
+
+judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes) {
+  judgement made;
+  try {
+    made = recover_all(seg, mutexes);
+  } catch (const std::exception& error) {
+    made.result = verdict::repair_failed;
+    made.what = std::string("recover(): ") + error.what();
+  }
+  if (made.result != verdict::ok || !what.invariant) return made;
+  try {
+    made.what = what.invariant(seg);
+  } catch (const std::exception& error) {
+    made.what = std::string("the invariant threw: ") + error.what();
+  }
+  if (!made.what.empty()) made.result = verdict::invariant_violated;
+  return made;
+}
+
+// ---- heirs ------------------------------------------------------------------------------------------------------------
+
+struct heirs::shared {
+  std::atomic<std::uint32_t> asked;     // number of the question
+  std::atomic<std::uint32_t> answered;  // number of the last answer
+  std::uint32_t mutex_count;
+  std::uint32_t result;
+  std::uint32_t recovered;
+  std::uint32_t repaired;
+  char what[failure_bytes];
+  char failure[failure_bytes];
+  std::uint64_t mutexes[max_mutexes];
+};
+
+namespace {
+
+std::string hung_text(std::chrono::milliseconds limit) {
+  return "the heir was not done after " + std::to_string(limit.count()) + " ms";
+}
+
+// Waits while `word` is `is`. Returns: false when the time was over.
+bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t is, std::chrono::milliseconds limit) noexcept {
+  if (word.load(std::memory_order_acquire) != is) return true;
+  const timespec time{static_cast<time_t>(limit.count() / 1000), static_cast<long>(limit.count() % 1000) * 1'000'000};
+  ::syscall(SYS_futex, &word, FUTEX_WAIT, is, &time, nullptr, 0);
+  return word.load(std::memory_order_acquire) != is;
+}
+
+void store_and_wake(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
+  word.store(value, std::memory_order_release);
+  ::syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+heirs::heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit)
+    : what_(what), seg_(seg), isolate_(isolate), limit_(limit), shared_(static_cast<shared*>(map_shared(sizeof(shared)))) {}
+
+heirs::~heirs() {
+  end();
+  unmap_shared(shared_, sizeof(shared));
+}
+
+void heirs::end() noexcept {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGKILL);
+  try {
+    static_cast<void>(wait_for(pid_, limit_));
+  } catch (const std::exception&) {
+  }
+  pid_ = 0;
+}
+
+void heirs::start() {
+  if (isolate_) return;
+  auto* const base = static_cast<char*>(const_cast<void*>(seg_.base()));
+  if (before_.empty()) {
+    before_.assign(base, seg_.size_bytes());
+  } else {
+    std::memcpy(base, before_.data(), before_.size());  // the record of the one that is gone
+  }
+  asked_ = 0;
+  shared_->asked.store(0);
+  shared_->answered.store(~0U);
+  shared_->failure[0] = 0;
+  pid_ = start_process([this] { serve(); }, shared_->failure);
+  const judgement begun = wait_for_answer(0);
+  if (pid_ == 0) throw std::runtime_error("no heir could be started: " + begun.what + " " + shared_->failure);
+}
+
+void heirs::serve() {
+  note(seg_, 0);  // takes a thread record, where all see it; so does the name of a lock class that is new
+  const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+  private_view view(seg_);
+  std::uint32_t number = 0;
+  for (;;) {
+    store_and_wake(shared_->answered, number);
+    while (shared_->asked.load(std::memory_order_acquire) == number) {
+      if (!wait_while(shared_->asked, number, std::chrono::seconds(1)) && ::getppid() == 1) ::_exit(1);
+    }
+    number = shared_->asked.load(std::memory_order_acquire);
+    view.reset();
+    answer();
+  }
+}
+
+void heirs::answer() {
+  const judgement made = judge(what_, seg_, {shared_->mutexes, shared_->mutex_count});
+  shared_->result = static_cast<std::uint32_t>(made.result);
+  shared_->recovered = made.recovered;
+  shared_->repaired = made.repaired;
+  std::strncpy(shared_->what, made.what.c_str(), failure_bytes - 1);
+}
+
+judgement heirs::read() const {
+  return {static_cast<verdict>(shared_->result), shared_->what, shared_->recovered, shared_->repaired};
+}
+
+// Until the heir has answered, has ended, or its time is over; it is gone in both latter cases.
+judgement heirs::wait_for_answer(std::uint32_t number) {
+  const auto deadline = std::chrono::steady_clock::now() + limit_;
+  for (;;) {
+    const std::uint32_t seen = shared_->answered.load(std::memory_order_acquire);
+    if (seen == number) return read();
+    if (wait_while(shared_->answered, seen, std::chrono::milliseconds(20))) continue;
+    process_end ended;
+    if (has_ended(pid_, ended)) {
+      pid_ = 0;
+      return {verdict::repair_crashed, "the heir " + to_string(ended), 0, 0};
+    }
+    if (std::chrono::steady_clock::now() < deadline) continue;
+    end();
+    return {verdict::repair_hung, hung_text(limit_), 0, 0};
+  }
+}
+
+void heirs::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
+  shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), max_mutexes));
+  std::copy_n(mutexes.begin(), shared_->mutex_count, shared_->mutexes);
+  shared_->what[0] = 0;
+}
+
+judgement heirs::ask(std::span<const std::uint64_t> mutexes) {
+  ask_for(mutexes);
+  if (isolate_) return ask_a_fresh_one(seg_.fd());
+  store_and_wake(shared_->asked, ++asked_);
+  return wait_for_answer(asked_);
+}
+
+judgement heirs::ask_about(int fd, std::span<const std::uint64_t> mutexes) {
+  ask_for(mutexes);
+  return ask_a_fresh_one(fd);
+}
+
+judgement heirs::ask_a_fresh_one(int fd) {
+  const pid_t pid = start_process(
+      [&] {
+        take_private_view(seg_, fd);
+        const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+        answer();
+      },
+      shared_->failure);
+  const process_end ended = wait_for(pid, limit_);
+  if (ended.exited(0)) return read();
+  if (!ended.in_time) return {verdict::repair_hung, hung_text(limit_), 0, 0};
+  if (ended.threw()) return {verdict::repair_failed, shared_->failure, 0, 0};
+  return {verdict::repair_crashed, "the heir " + to_string(ended), 0, 0};
+}
+
+}  // namespace outlive::killtest::detail

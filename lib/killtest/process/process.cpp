@@ -1,0 +1,158 @@
+#include "killtest/process/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <system_error>
+
+#include <outlive/kill_point.hpp>
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+constexpr int threw_code = 113;
+
+// A program that is linked to the kit is there to be killed. In this file, which every engine needs: the linker takes it out of a static
+// library, too.
+const bool kill_points_armed = outlive::detail::arm_kill_points_at_load();
+
+void write_failure(char* into, const char* text) noexcept {
+  if (into == nullptr) return;
+  std::strncpy(into, text, failure_bytes - 1);
+  into[failure_bytes - 1] = 0;
+}
+
+[[noreturn]] void run(const std::function<void()>& act, char* failure, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it died before
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD until it is written
+  try {
+    act();
+  } catch (const std::exception& error) {
+    write_failure(failure, error.what());
+    ::_exit(threw_code);
+  } catch (...) {
+    write_failure(failure, "something that is no std::exception");
+    ::_exit(threw_code);
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+bool process_end::exited(int code) const noexcept {
+  return in_time && WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+bool process_end::threw() const noexcept {
+  return exited(threw_code);
+}
+
+bool process_end::signalled() const noexcept {
+  return in_time && WIFSIGNALED(status);
+}
+
+int process_end::signal() const noexcept {
+  return WTERMSIG(status);
+}
+
+std::string to_string(const process_end& end) {
+  if (!end.in_time) return "was not done in time";
+  if (end.signalled()) return "ended by signal " + std::to_string(end.signal()) + " (" + ::strsignal(end.signal()) + ")";
+  return "exited with " + std::to_string(WEXITSTATUS(end.status));
+}
+
+pid_t start_process(const std::function<void()>& act, char* failure) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) run(act, failure, parent);
+  return pid;
+}
+
+bool has_ended(pid_t pid, process_end& end) {
+  const pid_t got = ::waitpid(pid, &end.status, WNOHANG);
+  if (got < 0) throw std::system_error(errno, std::generic_category(), "waitpid");
+  return got == pid;
+}
+
+process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  process_end end;
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  pollfd ended{fd, POLLIN, 0};
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  int ready = 0;
+  do {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    ready = ::poll(&ended, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
+  } while (ready < 0 && errno == EINTR);
+  ::close(fd);
+  end.in_time = ready > 0;
+  if (!end.in_time) ::kill(pid, SIGKILL);
+  while (::waitpid(pid, &end.status, 0) < 0) {
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitpid");
+  }
+  return end;
+}
+
+void die_after(std::chrono::milliseconds limit) {
+  sigevent event{};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGKILL;
+  timer_t timer{};
+  // A time of 0 would switch the timer off.
+  const auto count = std::max<std::chrono::milliseconds::rep>(limit.count(), 1);
+  const itimerspec once{{}, {static_cast<time_t>(count / 1000), static_cast<long>(count % 1000) * 1'000'000}};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || ::timer_settime(timer, 0, &once, nullptr) != 0) {
+    throw std::system_error(errno, std::generic_category(), "a timer for the process's life");
+  }
+}
+
+on_one_cpu::on_one_cpu() noexcept {
+  const int here = ::sched_getcpu();
+  if (here < 0 || ::sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<std::size_t>(here), &one);
+  pinned_ = ::sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+on_one_cpu::~on_one_cpu() {
+  if (pinned_) ::sched_setaffinity(0, sizeof before_, &before_);
+}
+
+int above_standard(int fd) noexcept {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return above;
+}
+
+void* map_shared(std::size_t size) {
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "shared memory");
+  return memory;
+}
+
+void unmap_shared(void* memory, std::size_t size) noexcept {
+  ::munmap(memory, size);
+}
+
+}  // namespace outlive::killtest::detail

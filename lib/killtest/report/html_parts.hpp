@@ -1,0 +1,28 @@
+// html_parts: the parts of the HTML page.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <outlive/killtest/report.hpp>
+
+#include "killtest/symbols/source_lines.hpp"
+
+namespace outlive::killtest::detail {
+
+// How states came to be: each death, and its stack.
+[[nodiscard]] std::string html_deaths(const report& in, const crash_state& state);
+
+// States that a reader takes for the same: of one scenario, with one verdict, and the same stacks.
+struct like_states {
+  state_at first;
+  std::size_t count = 0;
+};
+// The failed ones first, otherwise in the order in which they were found.
+[[nodiscard]] std::vector<like_states> grouped(const std::vector<state_at>& states);
+
+[[nodiscard]] std::string html_scenario(const report& of);
+[[nodiscard]] std::string html_file(const std::string& path, const source_file& file, bool with_scenario);
+
+}  // namespace outlive::killtest::detail

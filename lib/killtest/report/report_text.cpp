@@ -1,0 +1,72 @@
+#include "killtest/report/report_text.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <system_error>
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+bool is_in_xml(char letter) noexcept {
+  const auto code = static_cast<unsigned char>(letter);
+  return code >= 0x20 || letter == '\n' || letter == '\t';
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  std::string made;
+  made.reserve(text.size());
+  for (const char each : text) {
+    switch (each) {
+      case '&': made += "&amp;"; break;
+      case '<': made += "&lt;"; break;
+      case '>': made += "&gt;"; break;
+      case '"': made += "&quot;"; break;
+      case '\'': made += "&#39;"; break;
+      default: made += is_in_xml(each) ? each : '?';
+    }
+  }
+  return made;
+}
+
+void write_file(const std::string& path, std::string_view text) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.flush()) return;
+  throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(), path + ": the report could not be written");
+}
+
+std::string counted(std::size_t count, std::string_view what) {
+  return std::to_string(count) + ' ' + std::string(what) + (count == 1 ? "" : "s");
+}
+
+std::string hex(std::uint64_t value) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string_view last_part(std::string_view path) noexcept {
+  return path.substr(path.rfind('/') + 1);
+}
+
+std::string place(const frame& at) {
+  if (at.line != 0) return std::string(last_part(at.file)) + ":" + std::to_string(at.line);
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(at.address));
+  return text;
+}
+
+std::string quoted_for_shell(const std::string& word) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string made = "'";
+  for (const char each : word) made += each == '\'' ? std::string("'\\''") : std::string(1, each);
+  return made + "'";
+}
+
+}  // namespace outlive::killtest::detail

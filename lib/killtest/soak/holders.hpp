@@ -1,0 +1,47 @@
+// holders: who holds a lock, and who died with one: what a soak wants to know, read from the segment.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <set>
+#include <tuple>
+
+#include <outlive/death_log.hpp>
+#include <outlive/segment.hpp>
+
+#include "format/layout.hpp"
+
+namespace outlive::killtest::detail {
+
+// Whether a thread of the process is inside of a robust mutex now. Takes no lock; it may be over when the answer is there.
+class holders {
+ public:
+  explicit holders(const segment& seg);
+  [[nodiscard]] bool is_inside(pid_t pid) const noexcept;
+
+ private:
+  [[nodiscard]] bool has_lock(std::uint64_t record) const noexcept;
+
+  const char* base_;
+  outlive::detail::region_layout at_;
+  std::uint32_t max_held_;
+};
+
+// Counts what the death log tells. The log keeps 256 deaths, so it is to be read before more have come.
+class death_counter {
+ public:
+  explicit death_counter(const segment& seg) : seg_(seg) {}
+  void read();
+  // Threads that died with a lock.
+  [[nodiscard]] std::uint64_t owners() const noexcept { return owners_.size(); }
+  [[nodiscard]] std::uint64_t repairs() const noexcept { return repairs_; }
+
+ private:
+  const segment& seg_;
+  std::set<std::tuple<pid_t, pid_t, std::uint64_t>> owners_;
+  std::set<std::uint64_t> repaired_;  // numbers, of those that the log may still hold
+  std::uint64_t repairs_ = 0;
+};
+
+}  // namespace outlive::killtest::detail

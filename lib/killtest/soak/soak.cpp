@@ -1,0 +1,235 @@
+#include <outlive/killtest/soak.hpp>
+
+#include <signal.h>
+#include <sys/random.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ostream>
+#include <random>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <outlive/note.hpp>
+
+#include "killtest/heir/heir.hpp"
+#include "killtest/process/process.hpp"
+#include "killtest/soak/holders.hpp"
+
+namespace outlive::killtest {
+
+namespace detail {
+
+namespace {
+
+constexpr auto aim_limit = std::chrono::milliseconds(20);  // then one is killed as it is
+constexpr std::uint64_t kills_between_readings = 8;        // of the death log: far fewer deaths than it keeps
+
+// Shared by all processes of a soak.
+struct soak_memory {
+  std::atomic<std::uint32_t> stop;
+  std::atomic<std::uint64_t> rounds;
+  verdict result;
+  char what[failure_bytes];
+  char failure[failure_bytes];  // of a worker; the last one's
+};
+
+class soaker {
+ public:
+  soaker(const scenario& what, const soak_options& how, segment& seg)
+      : what_(what),
+        how_(how),
+        seg_(seg),
+        memory_(static_cast<soak_memory*>(map_shared(sizeof(soak_memory)))),
+        random_(how.seed),
+        holders_(seg),
+        deaths_(seg) {
+    report_.scenario = what.name;
+    report_.seed = how.seed;
+  }
+
+  ~soaker() {
+    for (const pid_t pid : workers_) end(pid);
+    unmap_shared(memory_, sizeof(soak_memory));
+  }
+  soaker(const soaker&) = delete;
+  soaker& operator=(const soaker&) = delete;
+
+  soak_report run() {
+    const auto began = std::chrono::steady_clock::now();
+    for (unsigned i = 0; i < how_.workers; ++i) workers_.push_back(start());
+    while (report_.result == verdict::ok && report_.kills < how_.max_kills && std::chrono::steady_clock::now() - began < how_.time) kill_one();
+    if (report_.result == verdict::ok) stop_all();
+    if (report_.result == verdict::ok) judge_what_is_left();
+    deaths_.read();
+    report_.while_holding = deaths_.owners();
+    report_.repairs = deaths_.repairs();
+    report_.rounds = memory_->rounds.load();
+    if (report_.kills == 0) {
+      report_.fault = "nobody was killed";
+    } else if (report_.while_holding == 0) {
+      report_.fault = "nobody was killed while holding a lock";
+    }
+    report_.took = std::chrono::steady_clock::now() - began;
+    return report_;
+  }
+
+ private:
+  pid_t start() {
+    return start_process(
+        [this] {
+          note(seg_, 0);
+          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          while (memory_->stop.load(std::memory_order_relaxed) == 0) {
+            what_.victim(seg_);
+            memory_->rounds.fetch_add(1, std::memory_order_relaxed);
+          }
+        },
+        memory_->failure);
+  }
+
+  static void end(pid_t pid) noexcept {
+    if (pid == 0) return;
+    ::kill(pid, SIGKILL);
+    try {
+      static_cast<void>(wait_for(pid, std::chrono::milliseconds(2000)));
+    } catch (const std::exception&) {
+    }
+  }
+
+  void pause() {
+    const auto longest = static_cast<std::uint64_t>(how_.longest_pause.count());
+    std::this_thread::sleep_for(std::chrono::microseconds(random_() % (longest + 1)));
+  }
+
+  // A worker that was seen inside of a lock, asked from a random one on; that one if none was in time. Waiting for one certain worker would take as long
+  // as it waits for its lock.
+  pid_t& take_aim(std::size_t first, bool& aimed) {
+    const auto deadline = std::chrono::steady_clock::now() + aim_limit;
+    while (std::chrono::steady_clock::now() < deadline) {
+      for (std::size_t i = 0; i < workers_.size(); ++i) {
+        pid_t& pid = workers_[(first + i) % workers_.size()];
+        aimed = holders_.is_inside(pid);
+        if (aimed) return pid;
+      }
+    }
+    return workers_[first];
+  }
+
+  void kill_one() {
+    const std::size_t first = random_() % workers_.size();
+    const bool aims = std::uniform_real_distribution<>(0, 1)(random_) < how_.aim;
+    pause();
+    bool aimed = false;
+    pid_t& pid = aims ? take_aim(first, aimed) : workers_[first];
+    ::kill(pid, SIGKILL);
+    const process_end ended = wait_for(pid, how_.time_limit);
+    pid = 0;
+    if (!ended.signalled() || ended.signal() != SIGKILL) return tell_end(ended);
+    ++report_.kills;
+    if (aimed) ++report_.aimed;
+    if (report_.kills % kills_between_readings == 0) deaths_.read();
+    pid = start();
+  }
+
+  void tell_end(const process_end& ended) {
+    report_.result = ended.threw() ? verdict::repair_failed : verdict::repair_crashed;
+    report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure : "a worker " + to_string(ended);
+  }
+
+  void stop_all() {
+    memory_->stop.store(1);
+    for (pid_t& pid : workers_) {
+      const process_end ended = wait_for(pid, how_.time_limit);
+      pid = 0;
+      if (ended.exited(0)) continue;
+      if (ended.in_time) return tell_end(ended);
+      report_.result = verdict::repair_hung;
+      report_.what = "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
+      return;
+    }
+  }
+
+  void judge_what_is_left() {
+    const pid_t pid = start_process(
+        [this] {
+          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const judgement made = judge(what_, seg_, {});
+          memory_->result = made.result;
+          std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
+        },
+        memory_->failure);
+    const process_end ended = wait_for(pid, how_.time_limit);
+    if (ended.exited(0)) {
+      report_.result = memory_->result;
+      report_.what = memory_->what;
+    } else if (!ended.in_time) {
+      report_.result = verdict::repair_hung;
+      report_.what = "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
+    } else {
+      tell_end(ended);
+    }
+  }
+
+  const scenario& what_;
+  const soak_options& how_;
+  segment& seg_;
+  soak_memory* memory_;
+  std::mt19937_64 random_;
+  holders holders_;
+  death_counter deaths_;
+  std::vector<pid_t> workers_;
+  soak_report report_;
+};
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  while (seed == 0) {
+    if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) throw std::system_error(errno, std::generic_category(), "getrandom");
+  }
+  return seed;
+}
+
+}  // namespace
+
+}  // namespace detail
+
+soak_report soak(const scenario& what, const soak_options& how) {
+  if (how.workers == 0) throw std::invalid_argument("soak_options::workers: found 0, expected at least 1");
+  if (!(how.aim >= 0 && how.aim <= 1)) {
+    throw std::invalid_argument("soak_options::aim: found " + std::to_string(how.aim) + ", expected a share from 0 to 1");
+  }
+  if (how.longest_pause.count() < 0) {
+    throw std::invalid_argument("soak_options::longest_pause: found " + std::to_string(how.longest_pause.count()) + " us, expected 0 or more");
+  }
+  soak_options chosen = how;
+  if (chosen.seed == 0) chosen.seed = detail::random_seed();
+  std::fprintf(stderr, "outlive: soak of %s, seed %llu\n", what.name.c_str(), static_cast<unsigned long long>(chosen.seed));
+  segment seg = segment::anonymous(what.options);
+  if (what.make) what.make(seg);
+  return detail::soaker(what, chosen, seg).run();
+}
+
+bool soak_report::ok() const noexcept {
+  return fault.empty() && result == verdict::ok;
+}
+
+std::string soak_report::summary() const {
+  std::string text = scenario + ": " + std::to_string(kills) + " kills, " + std::to_string(while_holding) + " of them while holding a lock (" +
+                     std::to_string(aimed) + " aimed); repaired " + std::to_string(repairs) + " times in " + std::to_string(rounds) + " rounds (" +
+                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, seed " + std::to_string(seed) +
+                     ")\n";
+  if (result != verdict::ok) text += "  " + std::string(to_string(result)) + ": " + what + '\n';
+  if (!fault.empty()) text += "  it says nothing: " + fault + '\n';
+  return text;
+}
+
+std::ostream& operator<<(std::ostream& to, const soak_report& what) {
+  return to << what.summary();
+}
+
+}  // namespace outlive::killtest

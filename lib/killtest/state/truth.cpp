@@ -1,0 +1,128 @@
+#include "killtest/state/truth.hpp"
+
+#include <linux/futex.h>
+
+#include <cstring>
+
+#include "killtest/stores/page_bytes.hpp"
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+std::uint64_t mix(std::uint64_t offset, std::uint64_t word) noexcept {
+  std::uint64_t hash = (offset + 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9 ^ word;
+  hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ hash >> 27) * 0x94d049bb133111eb;
+  return hash ^ hash >> 31;
+}
+
+}  // namespace
+
+truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base) {}
+
+void truth::ignore(std::span<const std::byte> bytes) {
+  books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_), bytes.size());
+}
+
+void truth::learn_locks(const recording& log) {
+  std::vector<std::uint64_t> found;
+  for (const held_locks& list : log.held) {
+    for (const std::uint64_t offset : list) {
+      if (!books_.knows(offset)) found.push_back(offset);
+    }
+  }
+  if (found.empty()) return;
+  // What a word counts for in the hashes must not change while it is in them.
+  std::vector<log_position> here;
+  for (const level& each : levels_) here.push_back(each.at);
+  seek({});
+  for (const std::uint64_t offset : found) {
+    const auto* const lock = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + offset);
+    const bool is_mutex = offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_ &&
+                          lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic;
+    books_.know_lock(offset, is_mutex);
+    if (is_mutex) mutexes_.push_back(offset);
+  }
+  seek(here);
+}
+
+// Takes the words of [offset, offset + size) into the hashes, or out of them again.
+void truth::toggle(std::uint64_t offset, std::size_t size) noexcept {
+  for (std::uint64_t at = offset & ~std::uint64_t{7}; at < offset + size; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, base_ + at, sizeof word);
+    fine_ ^= mix(at, books_.canonical(at, word, false));
+    coarse_ ^= mix(at, books_.canonical(at, word, true));
+  }
+}
+
+std::optional<std::uint64_t> truth::first_difference(const char* bytes) const noexcept {
+  for (std::uint64_t page = 0; page < size_; page += page_bytes) {
+    if (std::memcmp(base_ + page, bytes + page, page_bytes) == 0) continue;
+    for (std::uint64_t at = page; at < page + page_bytes; at += 8) {
+      std::uint64_t mine;
+      std::uint64_t other;
+      std::memcpy(&mine, base_ + at, sizeof mine);
+      std::memcpy(&other, bytes + at, sizeof other);
+      if (mine != other && books_.canonical(at, mine, false) != books_.canonical(at, other, false)) return at;
+    }
+  }
+  return std::nullopt;
+}
+
+void truth::poke(std::uint64_t offset, std::span<const std::byte> bytes) {
+  toggle(offset, bytes.size());
+  std::memcpy(base_ + offset, bytes.data(), bytes.size());
+  toggle(offset, bytes.size());
+}
+
+void truth::play(const recording& log, std::size_t from, std::size_t to) {
+  for (; from < to; ++from) poke(log.stores[from].offset, log.new_bytes(log.stores[from]));
+  for (; from > to; --from) poke(log.stores[from - 1].offset, log.old_bytes(log.stores[from - 1]));
+}
+
+// As the kernel does at a thread's death (handle_futex_death): only words that name the thread.
+void truth::mark(level& dead) {
+  for (const std::uint64_t offset : dead.at.log->held[dead.at.held]) {
+    std::uint32_t word;
+    std::memcpy(&word, base_ + offset, sizeof word);
+    if ((word & FUTEX_TID_MASK) != static_cast<std::uint32_t>(dead.at.log->pid)) continue;
+    dead.marks.push_back({offset, word});
+    word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    poke(offset, std::as_bytes(std::span(&word, 1)));
+  }
+}
+
+void truth::unmark(level& dead) {
+  for (; !dead.marks.empty(); dead.marks.pop_back()) {
+    const marked_word& each = dead.marks.back();
+    poke(each.offset, std::as_bytes(std::span(&each.was, 1)));
+  }
+}
+
+void truth::seek(std::span<const log_position> deaths) {
+  std::size_t same = 0;
+  while (same < levels_.size() && same < deaths.size() && levels_[same].at == deaths[same]) ++same;
+  // What differs goes, newest first; the oldest of it may be another position in the same log.
+  while (levels_.size() > same) {
+    level& last = levels_.back();
+    unmark(last);
+    const bool moves = levels_.size() == same + 1 && same < deaths.size() && deaths[same].log == last.at.log;
+    play(*last.at.log, last.at.stores, moves ? deaths[same].stores : 0);
+    if (moves) {
+      last.at = deaths[same];
+      mark(last);
+      ++same;
+      break;
+    }
+    levels_.pop_back();
+  }
+  for (; same < deaths.size(); ++same) {
+    levels_.push_back({deaths[same], {}});
+    play(*deaths[same].log, 0, deaths[same].stores);
+    mark(levels_.back());
+  }
+}
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,74 @@
+// truth: the segment as a chain of deaths has left it.
+//
+// The explorer has the segment mapped, and plays logs of stores forward and back on it. Processes that are to change it without a trace have a
+// private view of the same file, which they throw away.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "killtest/state/books.hpp"
+#include "killtest/stores/store_log.hpp"
+
+namespace outlive::killtest::detail {
+
+// A death: after `stores` of the log (its set-up included), with these robust locks.
+struct log_position {
+  std::shared_ptr<const recording> log;
+  std::size_t stores = 0;
+  std::uint32_t held = 0;  // index of the list
+  bool before_next = false;
+  bool operator==(const log_position&) const = default;
+};
+
+class truth {
+ public:
+  truth(char* base, std::uint64_t size);
+
+  // Bytes that do not count. To be called before the first seek().
+  void ignore(std::span<const std::byte> bytes);
+
+  // Makes the state that these deaths leave, one after the other.
+  void seek(std::span<const log_position> deaths);
+
+  // Offset of the first eight bytes that count and are other ones in `bytes`, which are as many as the segment's.
+  [[nodiscard]] std::optional<std::uint64_t> first_difference(const char* bytes) const noexcept;
+
+  // Hashes of the state, as far as it is away from the one without any death. 0: the latter.
+  [[nodiscard]] std::uint64_t fine() const noexcept { return fine_; }
+  [[nodiscard]] std::uint64_t coarse() const noexcept { return coarse_; }
+
+  // Offsets of robust mutexes that dead threads had in hand in any log so far.
+  [[nodiscard]] const std::vector<std::uint64_t>& mutexes() const noexcept { return mutexes_; }
+  // To be called for each log, before it is played.
+  void learn_locks(const recording& log);
+
+ private:
+  struct marked_word {
+    std::uint64_t offset;
+    std::uint32_t was;
+  };
+  struct level {
+    log_position at;
+    std::vector<marked_word> marks;
+  };
+  void poke(std::uint64_t offset, std::span<const std::byte> bytes);
+  void play(const recording& log, std::size_t from, std::size_t to);
+  void mark(level& dead);
+  void unmark(level& dead);
+  void toggle(std::uint64_t offset, std::size_t size) noexcept;
+
+  char* base_;
+  std::uint64_t size_;
+  books books_;
+  std::uint64_t fine_ = 0;
+  std::uint64_t coarse_ = 0;
+  std::vector<level> levels_;
+  std::vector<std::uint64_t> mutexes_;
+};
+
+}  // namespace outlive::killtest::detail

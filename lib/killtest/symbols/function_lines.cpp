@@ -1,0 +1,111 @@
+#include "killtest/symbols/function_lines.hpp"
+
+#include <dwarf.h>
+
+#include <string>
+#include <utility>
+
+#include "killtest/symbols/dwarf_names.hpp"
+
+namespace outlive::killtest::detail {
+
+namespace {
+
+struct code_range {
+  Dwarf_Addr begin;
+  Dwarf_Addr end;
+  std::size_t function;  // index
+};
+
+struct named_function {
+  std::string name;
+  std::string file;
+  int line = 0;  // where its definition begins
+};
+
+// A function, and what was inlined into it: outer ones first.
+struct functions_of_code {
+  const unit_index& unit;
+  const char* folder;
+  std::vector<named_function> all;
+  std::vector<code_range> ranges;
+
+  // The innermost one at the address that the line can be of: the optimiser leaves rows of a caller within the code of what it has inlined.
+  [[nodiscard]] std::string name_at(Dwarf_Addr address, const std::string& file, int line) const {
+    for (auto each = ranges.rbegin(); each != ranges.rend(); ++each) {
+      if (address < each->begin || address >= each->end) continue;
+      const named_function& function = all[each->function];
+      if (function.line <= line && function.file == file) return function.name;
+    }
+    return {};
+  }
+};
+
+void add(Dwarf_Die* function, functions_of_code& to) {
+  named_function made{to.unit.name_of(*function), {}, 0};
+  if (const char* const file = dwarf_decl_file(function)) made.file = file_path(file, to.folder);
+  static_cast<void>(dwarf_decl_line(function, &made.line));
+  to.all.push_back(std::move(made));
+  Dwarf_Addr base = 0;
+  code_range range{0, 0, to.all.size() - 1};
+  for (std::ptrdiff_t at = 0; (at = dwarf_ranges(function, at, &base, &range.begin, &range.end)) > 0;) to.ranges.push_back(range);
+}
+
+void add_inlined(Dwarf_Die* in, functions_of_code& to) {
+  Dwarf_Die child;
+  if (dwarf_child(in, &child) != 0) return;
+  do {
+    const int tag = dwarf_tag(&child);
+    if (tag == DW_TAG_inlined_subroutine) add(&child, to);
+    if (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block) add_inlined(&child, to);
+  } while (dwarf_siblingof(&child, &child) == 0);
+}
+
+// Index of the first row of the table at or behind an address. The table is sorted.
+std::size_t first_row(Dwarf_Lines* rows, std::size_t count, Dwarf_Addr address) {
+  std::size_t begin = 0;
+  while (count > begin) {
+    const std::size_t middle = begin + (count - begin) / 2;
+    Dwarf_Addr at = 0;
+    dwarf_lineaddr(dwarf_onesrcline(rows, middle), &at);
+    (at < address ? begin : count) = at < address ? middle + 1 : middle;
+  }
+  return begin;
+}
+
+void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr address, std::vector<code_line>& lines) {
+  int line = 0;
+  bool is_statement = false;
+  bool is_end = false;
+  if (dwarf_lineno(row, &line) != 0 || line == 0) return;
+  if (dwarf_linebeginstatement(row, &is_statement) != 0 || !is_statement) return;
+  if (dwarf_lineendsequence(row, &is_end) != 0 || is_end) return;
+  const char* const name = dwarf_linesrc(row, nullptr, nullptr);
+  if (name == nullptr || is_plumbing(name)) return;
+  std::string file = file_path(name, functions.folder);
+  if (!lines.empty() && lines.back().line == static_cast<unsigned>(line) && lines.back().file == file) return;
+  std::string function = functions.name_at(address, file, line);
+  lines.push_back({std::move(file), static_cast<unsigned>(line), std::move(function)});
+}
+
+}  // namespace
+
+void append_lines(const unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines) {
+  Dwarf_Lines* rows = nullptr;
+  std::size_t count = 0;
+  if (dwarf_getsrclines(unit.unit(), &rows, &count) != 0) return;
+  functions_of_code functions{unit, folder_of(unit.unit()), {}, {}};
+  add(&function, functions);
+  const std::vector<code_range> own = functions.ranges;
+  add_inlined(&function, functions);
+  for (const code_range& each : own) {
+    for (std::size_t i = first_row(rows, count, each.begin); i < count; ++i) {
+      Dwarf_Line* const row = dwarf_onesrcline(rows, i);
+      Dwarf_Addr address = 0;
+      if (dwarf_lineaddr(row, &address) != 0 || address >= each.end) break;
+      append_row(row, functions, address, lines);
+    }
+  }
+}
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,43 @@
+// Code addresses of this process as functions and source lines, by elfutils libdw.
+//
+// What has been read is kept for the process, because it takes as long as a small scenario takes to be explored; until a module is loaded or unloaded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_set>
+#include <vector>
+
+#include <outlive/killtest/report.hpp>
+
+#include "killtest/stores/store_log.hpp"
+
+namespace outlive::killtest::detail {
+
+class symbols {
+ public:
+  symbols();
+  ~symbols();
+  symbols(const symbols&) = delete;
+  symbols& operator=(const symbols&) = delete;
+
+  // The frames of a stack, inlined functions included; those of the kit and of the standard library's plumbing are left out.
+  [[nodiscard]] std::vector<frame> describe(const stack_trace& trace);
+
+  // The lines that have code, of all functions in the stacks that were described: by file and line, each once.
+  [[nodiscard]] std::vector<code_line> code() const;
+
+ private:
+  struct debug_information;
+  struct place;
+  const place& place_at(std::uintptr_t address);
+  void note_function(const place& here);
+
+  static std::shared_ptr<debug_information> of_this_process();
+
+  std::shared_ptr<debug_information> known_;
+  std::unordered_set<const void*> noted_;  // functions, by where their debugging information is
+  std::vector<code_line> code_;
+};
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,32 @@
+// plain_run: a victim, or an heir, as it runs when nobody logs it: what a log has to agree with.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+#include "killtest/heir/acts.hpp"
+
+namespace outlive::killtest::detail {
+
+class plain_run {
+ public:
+  // Runs it to its end from the state that stands in the segment, in a process of its own, which leaves the segment as it is. `who`: for messages.
+  // Blocks: within the limit. Throws std::system_error.
+  plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit);
+  ~plain_run();
+  plain_run(const plain_run&) = delete;
+  plain_run& operator=(const plain_run&) = delete;
+
+  // Why it did not come to its end; empty if it did.
+  [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+  // The segment's bytes at its end.
+  [[nodiscard]] const char* bytes() const noexcept { return bytes_; }
+
+ private:
+  std::size_t size_;
+  char* bytes_;
+  std::string fault_;
+};
+
+}  // namespace outlive::killtest::detail

@@ -1,0 +1,27 @@
+// Where a segment belongs: to this boot of the machine, this PID namespace and this time namespace. /proc tells which those are; where it does not, that
+// is an error of its own, and never taken for another answer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "format/layout.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+struct surroundings {
+  boot_id boot;
+  std::uint64_t pid_namespace;
+  std::uint32_t time_namespace;
+};
+
+// Those of the calling process. Throws errc::no_proc; std::system_error where a descriptor to read them is missing.
+surroundings own_surroundings(const std::string& where);
+
+// Throws as own_surroundings(), and errc::damaged for another boot.
+void check_boot(const std::string& where, const segment_constants& constants);
+// Throws errc::no_proc, wrong_pid_namespace.
+void check_namespaces(const std::string& where, const segment_constants& constants);
+
+}  // namespace outlive::detail

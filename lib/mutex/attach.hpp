@@ -1,0 +1,60 @@
+// A thread's first use of a segment: it claims a thread record, and recovers what the dead hold if
+// there is none left.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include <outlive/deadline.hpp>
+
+#include "records/thread_slot.hpp"
+
+namespace outlive::detail {
+
+// The calling thread's attachment to the segment; claims a record if it has none. The slot is off
+// afterwards. Where all records belong to dead threads it recovers those, one after the other while
+// its time lasts, and waits for other threads that do so.
+// Returns: nullptr when no record came free in time. Throws errc::too_many_threads when none would,
+// no_robust_list, too_many_participants, wrong_pid_namespace.
+attachment* attach_in_time(const std::shared_ptr<mapping>& where, const deadline& how_long);
+
+// The same without a limit.
+attachment& attach_this_thread(const std::shared_ptr<mapping>& where);
+
+// The same for recovery, with a spare record if there is no other: recovery must work when all others
+// belong to dead threads (U3). To be put into a spare_scope. Waits for a spare record for 2 s.
+attachment& attach_for_recovery(const std::shared_ptr<mapping>& where);
+
+// Whether the record is one of those that are kept for recovery.
+bool is_spare(const attachment& mine) noexcept;
+
+// The fast path works on this segment from now on, unless the thread is in a repair. A thread that
+// must go on with a spare record never gets the fast path: so each of its unlocks comes here, where an
+// idle one is given back. `mine` may be gone afterwards, unless something is in hand.
+void put_slot_on(attachment& mine) noexcept;
+
+// Gives a spare record back once nothing is in hand: the other way out of every operation that lets go
+// of something. `mine` may be gone afterwards.
+void end_spare_use(attachment& mine) noexcept;
+
+// Gives the record back at its end if it is a spare one in which nothing is in hand. An ordinary record
+// stays the thread's.
+class spare_scope {
+ public:
+  explicit spare_scope(attachment& mine) noexcept;
+  spare_scope(const spare_scope&) = delete;
+  spare_scope& operator=(const spare_scope&) = delete;
+  ~spare_scope();
+
+  [[nodiscard]] attachment& mine() const noexcept { return *mine_; }
+  void give_back() noexcept;
+  // Lets the thread go on with it.
+  attachment& keep() noexcept { return *std::exchange(mine_, nullptr); }
+
+ private:
+  attachment* mine_;
+  std::uint64_t epoch_;
+};
+
+}  // namespace outlive::detail

@@ -1,0 +1,38 @@
+#include "mutex/held_list.hpp"
+
+namespace outlive::detail::held_list {
+
+bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept {
+  if (mine.top >= this_thread::limit_of(mine)) return false;
+  held_entry& entry = *mine.top;
+  this_thread::move_top(mine, &entry + 1);
+  put(entry, offset, return_address);
+  return true;
+}
+
+held_entry* find(const attachment& mine, std::uint64_t offset) noexcept {
+  for (held_entry* at = mine.top; at != mine.held;) {
+    --at;
+    if ((at->place.load(std::memory_order_relaxed) & held_offset_mask) == offset) return at;
+  }
+  return nullptr;
+}
+
+void remove(attachment& mine, std::uint64_t offset) noexcept {
+  held_entry* const gap = find(mine, offset);
+  if (gap == nullptr) return;
+  held_entry* const last = mine.top - 1;
+  if (gap != last) {
+    // The last entry moves over the gap; for two stores it is there twice.
+    gap->return_address.store(last->return_address.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    crash_barrier();                                                                           // its address before it counts
+    gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);  // with its address, for held_walk.hpp
+    crash_barrier();                                                                           // there before it goes from where it was
+  }
+  // Release: a judge that does not see the entry any more sees its copy, or the count (held_walk.hpp, adoption.cpp).
+  last->place.store(0, std::memory_order_release);
+  crash_barrier();  // empty before the place is free for a signal handler's entry
+  this_thread::move_top(mine, last);
+}
+
+}  // namespace outlive::detail::held_list

@@ -1,0 +1,21 @@
+#include <outlive/note.hpp>
+
+#include "mutex/attach.hpp"
+#include "segment/segment_access.hpp"
+
+namespace outlive {
+
+void note(const segment& where, std::uint64_t value) {
+  using namespace detail;
+  const thread_slot& slot = this_thread::slot();
+  const auto& mapped = segment_access::mapping_of(where);
+  if (slot.current != nullptr && slot.current->where.get() == mapped.get()) {
+    slot.record->note.store(value, std::memory_order_relaxed);
+    return;
+  }
+  attachment& mine = attach_this_thread(mapped->shared_from_this());
+  mine.record->note.store(value, std::memory_order_relaxed);
+  put_slot_on(mine);
+}
+
+}  // namespace outlive

@@ -1,0 +1,179 @@
+#include "mutex/recovery.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <outlive/error.hpp>
+
+#include "mutex/held_list.hpp"
+#include "records/adoption.hpp"
+#include "records/thread_records.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
+bool is_dead_for_good(mapping& where, std::uint32_t index, const deadline& limit) noexcept {
+  const thread_record& record = where.record(index);
+  if (!thread_records::is_held(record)) return true;
+  if (!thread_records::is_dead(record)) return false;
+  adopt_liveness_if_orphan(where, index, limit);
+  return true;
+}
+
+// Of a mutex that is not in this thread's hand. What living threads have is not waited for, other adopters are for a while.
+struct recovery_judge {
+  mapping& where;
+  lock_bytes& lock;
+  const deadline& for_adopters;
+  bool adopted = false;
+  bool postponed = false;
+
+  static bool owns() noexcept { return false; }  // this thread's id in the word is a former bearer's (U6)
+  static bool looks_at_once() noexcept { return true; }
+  static void waits() noexcept {}
+  adoption adopt(const deadline&) noexcept {
+    const std::uint32_t before = native_mutex::word(lock.native);
+    const adoption result = adopt_if_orphan(where, lock, for_adopters);
+    adopted = result == adoption::done && (before & native_mutex::tid_mask) != 0;
+    postponed = result == adoption::busy;
+    return result;
+  }
+};
+
+const void* this_code() noexcept {
+  return __builtin_return_address(0);
+}
+
+// Puts the mutex at `offset` in the thread's hand, unless a living thread has it, or no entry is left for it.
+struct taken {
+  lock_bytes* lock = nullptr;
+  native_result result = native_result::busy;
+  bool adopted = false;
+  bool postponed = false;  // another thread adopts, and was not done in time
+  bool no_room = false;    // the thread's held list is full
+
+  [[nodiscard]] bool is_mine() const noexcept { return is_taken(result); }
+  [[nodiscard]] arrival by(attachment& mine, std::uint64_t offset) const noexcept {
+    return {mine, *lock, offset, result == native_result::inherited};
+  }
+};
+
+taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
+  mapping& where = *mine.where;
+  const auto view = where.lock_at(offset);
+  taken got{view.lock};
+  if (view.lock != nullptr && !view.native) got.result = native_result::damaged;
+  if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return got;
+  if (!held_list::push(mine, offset, this_code())) {
+    got.no_room = true;
+    return got;
+  }
+  recovery_judge judge{where, *view.lock, for_adopters};
+  got.result = take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
+  got.adopted = judge.adopted && got.result == native_result::inherited;
+  got.postponed = judge.postponed && !got.is_mine();
+  if (!got.is_mine()) held_list::remove(mine, offset);
+  return got;
+}
+
+struct dead_bearer {
+  pid_t pid;
+  pid_t tid;
+};
+
+recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset, const deadline& for_adopters) {
+  recovered_lock told{dead.pid, dead.tid, offset, true, false, false, {}};
+  const taken got = take(mine, offset, for_adopters);
+  if (got.no_room) told.result.error = errc::too_many_locks;
+  if (got.result == native_result::damaged) told.result.error = errc::damaged;
+  told.busy = got.result == native_result::busy && !got.no_room;
+  told.postponed = got.postponed;
+  if (!got.is_mine()) return told;
+  told.adopted = got.adopted;
+  told.result = settle(got.by(mine, offset), once_consistent::leave);
+  // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
+  if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
+  return told;
+}
+
+// Forgets the origin of one unrepaired mutex.
+void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
+  const taken got = take(mine, offset, for_adopters);
+  if (!got.is_mine()) return;
+  count_acquisition(mine);
+  const lock_state state(got.lock->state.load(std::memory_order_acquire));
+  if (state.condition() == lock_condition::unrepaired) {
+    got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);
+    crash_barrier();  // the new state before the native unlock
+  }
+  if (got.result == native_result::inherited) native_mutex::consistent(got.lock->native);
+  native_mutex::unlock(got.lock->native);
+  crash_barrier();
+  held_list::remove(mine, offset);
+}
+
+// Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read before the entry is found pending, and counts if
+// the record is at the same life after: a pending entry keeps others from claiming the record.
+template <class Act>
+void for_each_pending(mapping& where, std::uint32_t index, Act act) {
+  const held_entry* const held = where.held(index);
+  const thread_record& record = where.record(index);
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+    const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
+    if (place == 0) continue;
+    const thread_records::life life(record);
+    const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
+                           static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
+    if (!thread_records::is_pending(where, index, place) || !life.is_same()) continue;
+    act(dead, place & held_offset_mask);
+  }
+}
+
+}  // namespace
+
+bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit, const std::function<void(const recovered_lock&)>& tell) {
+  mapping& where = *mine.where;
+  bool begun = false;
+  // A slice in all, and not one for each of thousands of mutexes.
+  const deadline for_adopters = within_a_slice(limit);
+  // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
+  std::vector<std::uint64_t> failed_at;
+  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
+    const thread_record& record = where.record(index);
+    if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
+    if (!is_dead_for_good(where, index, for_adopters)) continue;
+    for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
+      if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
+      if (begun && limit.is_over()) return;
+      const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
+      begun = begun || !done.busy;
+      if (done.result.error) failed_at.push_back(offset);
+      tell(done);
+    });
+    if (begun && limit.is_over()) return false;
+  }
+  return true;
+}
+
+std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
+  const taken got = take(mine, offset, no_wait);
+  if (got.no_room) return settled{errc::too_many_locks, false, nullptr};
+  if (got.result == native_result::damaged) return settled{errc::damaged, false, nullptr};
+  if (!got.is_mine()) return std::nullopt;
+  return rebuild(got.by(mine, offset), callback);
+}
+
+void forget_origins(attachment& mine, const deadline& limit) noexcept {
+  mapping& where = *mine.where;
+  const deadline for_adopters = within_a_slice(limit);
+  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
+    if (index == mine.index || !is_dead_for_good(where, index, for_adopters)) continue;
+    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset, for_adopters); });
+  }
+}
+
+}  // namespace outlive::detail

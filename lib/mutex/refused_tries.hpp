@@ -1,0 +1,31 @@
+// refused_tries: which refused try_lock() looks for a dead owner. Who only ever tries must get an
+// orphan, too, and a look costs system calls.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "records/take_natively.hpp"
+
+namespace outlive::detail {
+
+// To be called at each refusal. True for a few of them: at most one in a slice, and the clock is
+// asked at about one call in four only. Not at every fourth: a thread that tries several mutexes in
+// turn would always look at the same one.
+inline bool is_look_due() noexcept {
+  struct state {
+    std::uint32_t left = 1;
+    std::uint32_t dice = 1;
+    std::chrono::steady_clock::time_point last{};
+  };
+  static constinit thread_local state mine;
+  if (--mine.left != 0) return false;
+  mine.dice = mine.dice * 1'664'525 + 1'013'904'223;
+  mine.left = 1 + (mine.dice >> 29);  // 1 to 8
+  const auto now = std::chrono::steady_clock::now();
+  if (now - mine.last < slice) return false;
+  mine.last = now;
+  return true;
+}
+
+}  // namespace outlive::detail

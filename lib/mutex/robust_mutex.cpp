@@ -1,0 +1,191 @@
+#include <outlive/robust_mutex.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <string>
+
+#include <outlive/error.hpp>
+#include <outlive/segment.hpp>
+
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
+#include "directory/names.hpp"
+#include "error/failure.hpp"
+#include "format/lock_state.hpp"
+#include "mutex/acquire.hpp"
+#include "mutex/failure_text.hpp"
+#include "mutex/fast_path.hpp"
+#include "mutex/held_list.hpp"
+#include "records/thread_slot.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+
+namespace outlive {
+
+using namespace detail;
+
+namespace detail {
+struct lock_access {
+  static_assert(sizeof(robust_mutex) == sizeof(lock_bytes) && alignof(robust_mutex) == alignof(lock_bytes));
+  static_assert(offsetof(robust_mutex, state_) == offsetof(lock_bytes, state));
+  static_assert(offsetof(robust_mutex, lock_class_) == offsetof(lock_bytes, lock_class));
+  static_assert(offsetof(robust_mutex, magic_) == offsetof(lock_bytes, magic));
+};
+}  // namespace detail
+
+namespace {
+
+lock_bytes& bytes_of(robust_mutex& mutex) noexcept {
+  return reinterpret_cast<lock_bytes&>(mutex);
+}
+const lock_bytes& bytes_of(const robust_mutex& mutex) noexcept {
+  return reinterpret_cast<const lock_bytes&>(mutex);
+}
+
+constexpr int entered = fast_path::taken;
+
+inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
+  const int so_far = fast_path::take(lock, native_lock_magic, return_address);
+  if (so_far != fast_path::taken) [[unlikely]]
+    return so_far;
+  fast_path::enter(lock);
+  return entered;
+}
+
+[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
+  return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
+}
+
+bool check(const lock_bytes& lock, const acquisition& result) {
+  if (result.error) throw_failure(lock, result.error, result.thrown);
+  return result.acquired;
+}
+
+bool acquire_coded(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address, std::error_code& error) {
+  return coded(error, [&] { return acquire_slowly(lock, so_far, how_long, return_address); });
+}
+
+[[gnu::noinline]] void lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
+  check(lock, acquire_slowly(lock, so_far, no_limit, return_address));
+}
+
+[[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
+  return check(lock, acquire_slowly(lock, so_far, no_wait, return_address));
+}
+
+inline bool unlock_quickly(lock_bytes& lock) noexcept {
+  return fast_path::release(lock, [] {});
+}
+
+[[gnu::noinline]] void unlock_slowly(lock_bytes& lock) {
+  if (const std::error_code error = release(lock)) throw std::system_error(error, failure_text(lock, error));
+}
+
+}  // namespace
+
+robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{}) {}
+
+robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
+  names::check_class_name(lock_class);
+  mapping* where = directory::constructing_at(this);
+  std::shared_ptr<mapping> keep;
+  if (where == nullptr) {
+    keep = mapping_table::find(this);
+    where = keep.get();
+  }
+  if (where == nullptr) {
+    fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
+                                   "\": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
+  }
+  const std::uint32_t index = names::intern_class(*where, lock_class);
+  names::bind_class(*where, index, guards);
+  auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
+  native_mutex::init(bytes.native);
+  bytes.lock_class = pack_lock_class(index, where->offset_of(this));
+  bytes.state.store(free_consistent, std::memory_order_relaxed);
+  crash_barrier();  // a whole mutex before the magic that says so
+  bytes.magic.store(native_lock_magic, std::memory_order_release);
+}
+
+robust_mutex::~robust_mutex() {
+  lock_bytes& bytes = bytes_of(*this);
+  bytes.magic.store(dead_lock_magic, std::memory_order_release);
+  bytes.state.store(0, std::memory_order_release);  // not valid: whoever still locks it gets errc::damaged, on the fast path, too
+}
+
+void robust_mutex::lock() {
+  lock_bytes& bytes = bytes_of(*this);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  if (so_far != entered) [[unlikely]]
+    lock_slowly(bytes, so_far, __builtin_return_address(0));
+}
+
+void robust_mutex::lock(std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  if (error) error.clear();  // clear() is a call, the test is none
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  if (so_far != entered) [[unlikely]]
+    acquire_coded(bytes, so_far, no_limit, __builtin_return_address(0), error);
+}
+
+bool robust_mutex::try_lock() {
+  lock_bytes& bytes = bytes_of(*this);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || try_lock_slowly(bytes, so_far, __builtin_return_address(0));
+}
+
+bool robust_mutex::try_lock(std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  if (error) error.clear();  // clear() is a call, the test is none
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
+}
+
+bool robust_mutex::try_lock_deadline(const deadline& until) {
+  lock_bytes& bytes = bytes_of(*this);
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || check(bytes, acquire_slowly(bytes, so_far, until, __builtin_return_address(0)));
+}
+
+bool robust_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
+  lock_bytes& bytes = bytes_of(*this);
+  if (error) error.clear();  // clear() is a call, the test is none
+  const int so_far = try_quickly(bytes, __builtin_return_address(0));
+  return so_far == entered || acquire_coded(bytes, so_far, until, __builtin_return_address(0), error);
+}
+
+void robust_mutex::unlock() {
+  lock_bytes& bytes = bytes_of(*this);
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    unlock_slowly(bytes);
+}
+
+void robust_mutex::unlock(std::error_code& error) noexcept {
+  lock_bytes& bytes = bytes_of(*this);
+  if (error) error.clear();  // clear() is a call, the test is none
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    error = detail::release(bytes);
+}
+
+void robust_mutex::release() noexcept {
+  lock_bytes& bytes = bytes_of(*this);
+  if (!unlock_quickly(bytes)) [[unlikely]]
+    static_cast<void>(detail::release(bytes));
+}
+
+bool robust_mutex::recovered() const noexcept {
+  attachment* const mine = this_thread::attachment_of(this);
+  if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me) return false;
+  this_thread::deactivate();
+  const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
+  put_slot_on(*mine);  // which stays: something is in hand
+  return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
+}
+
+std::string_view robust_mutex::lock_class() const noexcept {
+  const auto where = mapping_table::find(this);
+  return where ? lock_class_name(*where, bytes_of(*this)) : "unknown";
+}
+
+}  // namespace outlive

@@ -1,0 +1,203 @@
+#include "records/adoption.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "records/entrants.hpp"
+#include "records/held_walk.hpp"
+#include "records/participants.hpp"
+#include "sys/futex.hpp"
+#include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// Neither an owner nor a death, and yet not free: damage, since no protocol leaves such a word. pthread would wait for it for ever; marked as a
+// death, it goes to the next locker.
+bool is_nobodys(std::uint32_t word) noexcept {
+  return word == native_mutex::waiters;
+}
+
+bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
+  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
+                        record.start_time.load(std::memory_order_relaxed));
+}
+
+// Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a living one may bear the same, reused id.
+struct bearers {
+  bool living = false;
+  bool dead = false;
+  std::uint64_t acquisitions = 0;  // of living threads with that id, whatever they hold
+
+  bool operator==(const bearers&) const noexcept = default;
+};
+
+bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  const std::uint64_t offset = where.offset_of(&lock);
+  bearers found;
+  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
+    const thread_record& record = where.record(i);
+    if (record.tid.load(std::memory_order_acquire) != tid) continue;
+    const bool dead = is_record_thread_dead(record, tid);
+    // The count around the entries: of a thread that takes and gives back the lock meanwhile, one of the two looks sees the entry, or the sums differ,
+    // wherever between push and removal it counts.
+    if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
+    if (held_walk::names(where, i, offset)) (dead ? found.dead : found.living) = true;
+    if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
+  }
+  return found;
+}
+
+// One living bearer is enough: an entry is there before the native lock. None seen proves little by itself, for a living thread may have given the
+// lock back and taken it again while its record was looked at: two looks around one more at the word must agree, and that thread's count of
+// acquisitions with them (docs/model/adopt.pml). "No record and the thread exists: not dead."
+bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  if (tid == static_cast<std::uint32_t>(current_tid())) return true;
+  const bearers first = find_bearers(where, lock, tid);
+  if (first.living) return false;
+  if ((native_mutex::word(lock.native) & native_mutex::tid_mask) != tid) return false;
+  if (find_bearers(where, lock, tid) != first) return false;
+  return first.dead || is_thread_id_free(static_cast<pid_t>(tid));
+}
+
+// A thread is named as an entrant from before its native lock until after its native unlock. So a
+// living one that bears the id and is not named does not have the lock: at one moment with the word,
+// between two looks, if nobody has counted an acquisition in between (docs/model/internal.pml). The
+// lock's owner_* prove no death: they are written after the native lock, and until then are a former
+// owner's, who may have borne the same id.
+bool is_internal_owner_dead(const mapping& where, internal_kind which, const pthread_mutex_t& mutex, std::uint32_t tid) noexcept {
+  if (!entrants::are_complete(where)) return !participants::has_thread(where, tid);
+  const shared_u64& count = where.header().internal_acquisitions[static_cast<unsigned>(which)];
+  const std::uint64_t before = count.load(std::memory_order_acquire);
+  if (entrants::may_be_inside(where, which, tid)) return false;
+  if ((native_mutex::word(mutex) & native_mutex::tid_mask) != tid) return false;
+  if (entrants::may_be_inside(where, which, tid)) return false;
+  return count.load(std::memory_order_acquire) == before && entrants::are_complete(where);
+}
+
+// For the adoption mutex itself there is no further mutex that would keep its adopters apart. A word
+// does: it names the one who adopts, and is taken over from the dead.
+class rescue {
+ public:
+  explicit rescue(mapping& where) noexcept : rescuer_(where.header().rescuer) {
+    std::uint64_t seen = rescuer_.load(std::memory_order_acquire);
+    if (seen != 0 && !entrants::is_dead(seen)) return;
+    const std::uint64_t me = entrants::word_of_this_thread(internal_kind::adoption);
+    mine_ = rescuer_.compare_exchange_strong(seen, me, std::memory_order_acq_rel);
+  }
+  rescue(const rescue&) = delete;
+  rescue& operator=(const rescue&) = delete;
+  ~rescue() {
+    if (mine_) rescuer_.store(0, std::memory_order_release);
+  }
+  [[nodiscard]] bool is_mine() const noexcept { return mine_; }
+
+ private:
+  shared_u64& rescuer_;
+  bool mine_ = false;
+};
+
+adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
+  return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
+}
+
+// The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that was
+// taken last.
+struct adoption_judge {
+  mapping& where;
+  pthread_mutex_t& mutex;
+
+  static bool owns() noexcept { return false; }  // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
+  static bool looks_at_once() noexcept { return true; }
+  static void waits() noexcept {}
+  adoption adopt(const deadline& limit) noexcept {
+    const rescue only(where);
+    if (!only.is_mine()) {
+      // Not at once again: with this thread's own id in the word, nothing else makes it wait.
+      const shared_u32 nobody_wakes{0};
+      if (limit.waits()) futex_wait(nobody_wakes, 0, std::min<std::chrono::nanoseconds>(limit.left(), std::chrono::milliseconds(1)));
+      return adoption::busy;
+    }
+    const std::uint32_t word = native_mutex::word(mutex);
+    const std::uint32_t tid = word & native_mutex::tid_mask;
+    if (is_nobodys(word)) return adopt_now(mutex, word);
+    if (tid == 0) return adoption::done;
+    const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) || is_internal_owner_dead(where, internal_kind::adoption, mutex, tid);
+    return orphan ? adopt_now(mutex, word) : adoption::none;
+  }
+};
+
+class adoption_hold {
+ public:
+  adoption_hold(mapping& where, const deadline& limit) noexcept : mutex_(where.header().adoption.native), named_(where, internal_kind::adoption) {
+    if (!native_mutex::is_intact(mutex_)) return;
+    adoption_judge judge{where, mutex_};
+    result_ = take_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
+    if (result_ == native_result::inherited) native_mutex::consistent(mutex_);  // it guards no bytes
+    if (is_taken(result_)) named_.count();
+  }
+  adoption_hold(const adoption_hold&) = delete;
+  adoption_hold& operator=(const adoption_hold&) = delete;
+  ~adoption_hold() {
+    if (is_taken(result_)) native_mutex::unlock(mutex_);
+  }
+  [[nodiscard]] native_result result() const noexcept { return result_; }
+
+ private:
+  pthread_mutex_t& mutex_;
+  native_result result_ = native_result::damaged;
+  entrant named_;
+};
+
+template <class IsDead>
+adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limit, IsDead is_dead) noexcept {
+  // A first look without the mutex: most blocked lockers wait for a living owner.
+  std::uint32_t word = native_mutex::word(mutex);
+  if (is_nobodys(word)) return adopt_now(mutex, word);
+  if ((word & native_mutex::tid_mask) == 0) return adoption::done;
+  if (!is_dead(word & native_mutex::tid_mask)) return adoption::none;
+
+  const adoption_hold hold(where, limit);
+  if (hold.result() == native_result::busy) return adoption::busy;
+  if (!is_taken(hold.result())) return adoption::damaged;
+  word = native_mutex::word(mutex);
+  const std::uint32_t tid = word & native_mutex::tid_mask;
+  if (tid == 0) return adoption::done;
+  return is_dead(tid) ? adopt_now(mutex, word) : adoption::none;
+}
+
+}  // namespace
+
+adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit) noexcept {
+  const std::uint32_t word = native_mutex::word(lock.native);
+  if ((word & native_mutex::tid_mask) == 0 && !is_nobodys(word)) {
+    // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard A16). Pass the wake on.
+    native_mutex::wake_one(lock.native);
+    return adoption::done;
+  }
+  return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) { return is_lock_owner_dead(where, lock, tid); });
+}
+
+adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index, const deadline& limit) noexcept {
+  thread_record& record = where.record(index);
+  return adopt_word(where, record.liveness, limit, [&](std::uint32_t tid) {
+    // Not by the record's identity: a claimer with a reused id holds the mutex before it has written its own. It is a participant's thread.
+    return tid != static_cast<std::uint32_t>(current_tid()) && !participants::has_thread(where, tid);
+  });
+}
+
+adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which, const deadline& limit) noexcept {
+  return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) {
+    // With this thread's own id it is a former bearer's: this thread is outside.
+    if (tid == static_cast<std::uint32_t>(current_tid())) return true;
+    // A living holder has said so itself, but for its first instructions: a stray store to its place
+    // among the entrants does not cost it the lock.
+    const auto start_time = static_cast<std::uint32_t>(lock.owner_start_time.load(std::memory_order_relaxed));
+    if (lock.owner_tid.load(std::memory_order_acquire) == tid && !is_bearer_dead(static_cast<pid_t>(tid), start_time)) return false;
+    return is_internal_owner_dead(where, which, lock.native, tid);
+  });
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,186 @@
+#include "records/thread_records.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "format/shared_copy.hpp"
+#include "records/adoption.hpp"
+#include "records/participants.hpp"
+#include "records/thread_slot.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
+
+namespace outlive::detail::thread_records {
+
+namespace {
+
+constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
+
+// Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new generation no lock names the record any
+// more, so what stands in it may go; the identity comes last.
+void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
+  thread_record& record = where.record(index);
+  record.generation.store((record.generation.load(std::memory_order_relaxed) + 1) & generation_bits, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // pairs with life::is_same(), which reads the generation after all else
+  crash_barrier();                                      // a generation of its own before the entries of the old one go
+  held_entry* const held = where.held(index);
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
+  // Whoever had the record before may have died reading: its marks are void while the tid below is not this thread's, and gone when it is.
+  for (mark_line* line : {&where.mark_slots_of(index), &where.spilled_marks_of(index)}) {
+    for (shared_u32& mark : line->at) mark.store(0, std::memory_order_relaxed);
+  }
+  crash_barrier();  // empty entries, no marks, before an identity that they would accuse
+  record.pid.store(static_cast<std::uint32_t>(current_pid()), std::memory_order_relaxed);
+  record.start_time.store(start_time_of(current_tid()), std::memory_order_relaxed);
+  record.participant.store(participant, std::memory_order_relaxed);
+  const short_name name = current_thread_name();
+  store_shared_name(record.name, name);
+  record.note.store(0, std::memory_order_relaxed);
+  record.acquisitions.store(0, std::memory_order_relaxed);
+  record.waits.store(0, std::memory_order_relaxed);
+  crash_barrier();  // tid last: until it matches the liveness word, readers take the record as dead and empty
+  record.tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_release);
+}
+
+void count_in(mapping& where, std::uint32_t index) noexcept {
+  shared_u32& in_use = where.header().records_in_use;
+  // Seq_cst, the load too, which is all that happens where another thread has counted this record:
+  // before this thread's first mark and look at a gate, against records_in_use() after a writer's
+  // exchange of the gate. A damaged count stays as it is: it counts as all records, and a check
+  // shows it.
+  std::uint32_t seen = in_use.load(std::memory_order_seq_cst);
+  while (is_guarded_count(seen) && (seen & 0xffff) < index + 1 &&
+         !in_use.compare_exchange_weak(seen, guarded_count(index + 1), std::memory_order_seq_cst)) {
+  }
+}
+
+// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent. A record whose liveness mutex was overwritten is left alone: to hold one that is
+// not robust would hide its thread's death, and with it the locks, permits and jobs that it has.
+bool try_hold(thread_record& record) noexcept {
+  const int rc = native_mutex::try_lock(record.liveness);
+  if (rc == EOWNERDEAD) native_mutex::consistent(record.liveness);
+  return rc == 0 || rc == EOWNERDEAD;
+}
+
+// Whether anything in the record is pending. Requires: its thread is dead, or the caller holds its liveness mutex.
+bool has_pending(const mapping& where, std::uint32_t index) noexcept {
+  const held_entry* const held = where.held(index);
+  return std::any_of(held, held + where.constants().max_held,
+                     [&](const held_entry& entry) { return is_pending(where, index, entry.place.load(std::memory_order_acquire)); });
+}
+
+void become(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
+  write_identity(where, index, participant);
+  native_mutex::always_wake(where.record(index).liveness);
+  count_in(where, index);
+}
+
+bool try_claim(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
+  if (!is_free(where, index)) return false;
+  thread_record& record = where.record(index);
+  if (!try_hold(record)) return false;
+  // Look again: another thread may have claimed it since, entered a lock and died (U2).
+  if (has_pending(where, index)) {
+    native_mutex::unlock(record.liveness);
+    return false;
+  }
+  become(where, index, participant);
+  return true;
+}
+
+}  // namespace
+
+bool is_held(const thread_record& record) noexcept {
+  // Acquire: a lock's state is read after it, and must not be older than the death that this tells.
+  const std::uint32_t word = native_mutex::word(record.liveness);
+  const std::uint32_t tid = word & native_mutex::tid_mask;
+  return tid != 0;
+}
+
+bool is_dead(const thread_record& record) noexcept {
+  const std::uint32_t holder = native_mutex::word(record.liveness) & native_mutex::tid_mask;
+  const std::uint32_t tid = record.tid.load(std::memory_order_acquire);
+  if (holder == 0 || holder != tid) return holder == 0 || is_thread_id_free(static_cast<pid_t>(holder));
+  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
+                        record.start_time.load(std::memory_order_relaxed));
+}
+
+bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept {
+  if (place == 0) return false;
+  const auto [lock, native, shared] = where.lock_at(place & held_offset_mask);
+  if (lock == nullptr) return false;
+  const thread_record& record = where.record(index);
+  const auto generation = static_cast<std::uint32_t>(record.generation.load(std::memory_order_relaxed));
+  const lock_state state(lock->state.load(std::memory_order_acquire));
+  if (state.holder() == record_id{index + 1, generation & holder_generation_mask}) return true;
+  if (state.condition() != lock_condition::consistent && state.origin() == record_id{index + 1, generation & origin_generation_mask}) {
+    return true;
+  }
+  const std::uint32_t tid = record.tid.load(std::memory_order_relaxed);
+  return native && tid != 0 && (native_mutex::word(lock->native) & native_mutex::tid_mask) == tid;
+}
+
+bool is_free(const mapping& where, std::uint32_t index) noexcept {
+  return !is_held(where.record(index)) && !has_pending(where, index);
+}
+
+std::optional<std::uint32_t> claim(mapping& where) {
+  const std::uint32_t participant = participants::own_index(where);
+  participants::refresh_modules(where, participant);
+  for (std::uint32_t i = 0; i < where.constants().threads; ++i) {
+    if (try_claim(where, i, participant)) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> claim_spare(mapping& where) {
+  const std::uint32_t participant = participants::own_index(where);
+  const std::uint32_t first = where.constants().threads;
+  for (std::uint32_t i = first; i < where.record_count(); ++i) {
+    if (try_claim(where, i, participant)) return i;
+  }
+  // Both are taken. One that a living recoverer has is left alone, and one that is pending is left to be read as long as the other can work.
+  std::optional<std::uint32_t> oldest;
+  for (std::uint32_t i = first; i < where.record_count(); ++i) {
+    if (is_held(where.record(i)) && adopt_liveness_if_orphan(where, i, no_wait) != adoption::done) return std::nullopt;
+    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) < where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
+      oldest = i;
+    }
+  }
+  if (!oldest || !try_hold(where.record(*oldest))) return std::nullopt;
+  become(where, *oldest, participant);
+  return oldest;
+}
+
+std::uint32_t count_damaged(const mapping& where, std::uint32_t first, std::uint32_t end) noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = first; i < end; ++i) {
+    if (!is_held(where.record(i)) && !native_mutex::is_intact(where.record(i).liveness)) ++count;
+  }
+  return count;
+}
+
+void release(mapping& where, std::uint32_t index) noexcept {
+  native_mutex::unlock(where.record(index).liveness);
+}
+
+void give_back_if_idle(mapping& where) noexcept {
+  attachment* const mine = this_thread::attachment_of(where.base());
+  if (mine == nullptr) return;
+  this_thread::deactivate();
+  if (!mine->idle()) return;
+  release(where, mine->index);
+  this_thread::detach(*mine);
+}
+
+std::optional<std::uint32_t> find(const mapping& where, record_id id, std::uint32_t generation_mask) noexcept {
+  if (!id || id.index_plus_1 > where.record_count()) return std::nullopt;
+  const std::uint32_t index = id.index_plus_1 - 1;
+  const auto generation = static_cast<std::uint32_t>(where.record(index).generation.load(std::memory_order_acquire));
+  if ((generation & generation_mask) != id.generation) return std::nullopt;
+  return index;
+}
+
+}  // namespace outlive::detail::thread_records

@@ -1,0 +1,215 @@
+#include "records/thread_slot.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "records/attachment_tree.hpp"
+#include "records/thread_records.hpp"
+#include "sys/fork_epoch.hpp"
+#include "sys/process.hpp"
+#include "sys/thread_exit.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+// Read by every thread before its first use of a segment, written by none.
+constinit wiped_slot nobodys_slot{};
+
+// Kept outside of the slot, so that a forked child can free its copy.
+constinit thread_local attachment* first_attachment = nullptr;
+// The same ones, for look-ups. A signal handler must not look here: a change can be under way.
+constinit thread_local attachment_tree all_attachments;
+// How many there are, and entries in the held lists of those that the slot is not on: the limit of each depends on all.
+constinit thread_local std::ptrdiff_t attachment_count = 0;
+constinit thread_local std::ptrdiff_t entry_count = 0;
+
+// To be called of one that is on the list no more.
+void forget(const attachment& which) noexcept {
+  all_attachments.erase(which);
+  attachment_count -= 1;
+  entry_count -= which.top - which.held;
+}
+
+// All locks that the thread may hold over all segments, one liveness mutex a segment included: the kernel marks 2,048, and leaves some
+// to other code of the process (hazard A1, U7).
+constexpr std::ptrdiff_t max_held_in_all = 1'900;
+
+void forget_all_attachments() noexcept {
+  all_attachments.clear();
+  attachment_count = entry_count = 0;
+  while (attachment* const each = first_attachment) {
+    first_attachment = each->next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // out of the list before it is gone: a crash handler may look
+    if (!each->kept) delete each;
+  }
+}
+
+// Attachments of threads that ended while they held something. The kernel's walk at a thread's end
+// goes through the memory of what it held, so that the mapping must stay for it; when the thread is
+// gone the walk is over, and free_kept_attachments() lets go of the mapping.
+constinit std::atomic<attachment*> kept_attachments{nullptr};
+
+void keep(attachment& which) noexcept {
+  which.next_kept = kept_attachments.load(std::memory_order_relaxed);
+  while (!kept_attachments.compare_exchange_weak(which.next_kept, &which, std::memory_order_acq_rel)) {
+  }
+}
+
+// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too,
+// until the thread is gone: it keeps the mapping for the walk.
+void end_of_thread() {
+  if (current_slot.wiped->in_use == 0) {
+    // A forked child that has not used a segment since: what is here is its parent's, and its parent's records are not ours to give back. No pthread
+    // call must see them: a raw clone, or another PID namespace, gives a child the thread id that is in their words.
+    current_slot.current = nullptr;
+    forget_all_attachments();
+  }
+  this_thread::deactivate();
+  attachment** link = &first_attachment;
+  while (attachment* const each = *link) {
+    if (each->top != each->held || each->has_marks()) {
+      link = &each->next;
+      continue;
+    }
+    thread_records::release(*each->where, each->index);
+    *link = each->next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    forget(*each);
+    delete each;
+  }
+  for (attachment* each = first_attachment; each != nullptr; each = each->next) {
+    if (each->kept) continue;
+    each->kept = true;
+    each->kept_epoch = process_epoch();
+    each->kept_by = {current_pid(), current_tid(), start_time_of(current_tid())};
+    keep(*each);
+  }
+  // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
+  if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
+}
+
+}  // namespace
+
+bool attachment::has_marks() const noexcept {
+  for (const mark_line* line : {&where->mark_slots_of(index), &where->spilled_marks_of(index)}) {
+    for (const shared_u32& mark : line->at) {
+      if (mark.load(std::memory_order_relaxed) != 0) return true;
+    }
+  }
+  return false;
+}
+
+constinit thread_local thread_slot current_slot{&nobodys_slot, nullptr, nullptr, nullptr, 0, nullptr, nullptr};
+
+namespace this_thread {
+
+thread_slot& slot() {
+  if (current_slot.wiped == &nobodys_slot) current_slot.wiped = static_cast<wiped_slot*>(allocate_wiped_on_fork());
+  if (current_slot.wiped->in_use == 0) {
+    at_thread_exit(&end_of_thread);
+    current_slot.current = nullptr;
+    forget_all_attachments();  // new thread: none; forked child: its parent's, whose records are its parent's
+    current_slot.wiped->in_use = 1;
+  }
+  return current_slot;
+}
+
+attachment* attachment_of(const void* address) noexcept {
+  return current_slot.wiped->in_use == 0 ? nullptr : all_attachments.find(address);
+}
+
+const attachment* attachments() noexcept {
+  return current_slot.wiped->in_use == 0 ? nullptr : first_attachment;
+}
+
+void free_kept_attachments() noexcept {
+  if (kept_attachments.load(std::memory_order_relaxed) == nullptr) return;
+  if (current_slot.wiped->in_use == 0) {
+    // A forked child: the list of the thread that forked may have some of them, too.
+    current_slot.current = nullptr;
+    forget_all_attachments();
+  }
+  attachment* next = nullptr;
+  for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel); each != nullptr; each = next) {
+    next = each->next_kept;
+    const thread_identity& by = each->kept_by;
+    if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time))
+      delete each;
+    else
+      keep(*each);
+  }
+}
+
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept {
+  attachment* const made = room.release();
+  made->where = std::move(where);
+  made->index = index;
+  made->record = &made->where->record(index);
+  made->held = made->where->held(index);
+  made->top = made->held;
+  made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) | free_consistent;
+  made->name = std::uint64_t{index + 1} << 48 | (made->record->generation.load(std::memory_order_relaxed) & ((std::uint64_t{1} << 48) - 1));
+  made->next = first_attachment;
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // complete before a crash handler can find it
+  first_attachment = made;
+  all_attachments.insert(*made);
+  attachment_count += 1;
+  return *made;
+}
+
+void detach(attachment& which) noexcept {
+  deactivate();
+  for (attachment** link = &first_attachment; *link != nullptr; link = &(*link)->next) {
+    if (*link != &which) continue;
+    *link = which.next;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    forget(which);
+    // One that is kept is on that list, too, which frees it once the thread is gone.
+    if (!which.kept) delete &which;
+    return;
+  }
+}
+
+void move_top(attachment& which, held_entry* to) noexcept {
+  entry_count += to - which.top;
+  which.top = to;
+}
+
+held_entry* limit_of(const attachment& which) noexcept {
+  const std::ptrdiff_t elsewhere = entry_count - (which.top - which.held);
+  const std::ptrdiff_t left = max_held_in_all - attachment_count - elsewhere;  // each has a liveness mutex
+  const std::ptrdiff_t own = which.where->constants().max_held;
+  return which.held + std::clamp<std::ptrdiff_t>(left, 0, own);
+}
+
+void activate(attachment& which) noexcept {
+  thread_slot& slot = current_slot;
+  if (slot.current == &which) return;
+  deactivate();
+  slot.top = which.top;
+  slot.limit = std::max(limit_of(which), which.top);  // attaching elsewhere lowers the limit, perhaps below top
+  slot.me = which.me;
+  slot.record = which.record;
+  slot.base = which.where->base();
+  slot.current = &which;
+  slot.wiped->marks = &which.where->mark_slots_of(which.index);
+  slot.wiped->plain_marks = which.where->has_plain_marks();
+  // Last: a signal handler that looks in between finds a slot that is off.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  slot.wiped->size = which.where->size();
+  if (which.may_mark) slot.wiped->marks_size = which.where->size();
+}
+
+void deactivate() noexcept {
+  thread_slot& slot = current_slot;
+  if (slot.wiped->in_use == 0 || slot.current == nullptr) return;
+  slot.wiped->size = slot.wiped->marks_size = 0;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  move_top(*slot.current, slot.top);
+  slot.current = nullptr;
+}
+
+}  // namespace this_thread
+
+}  // namespace outlive::detail

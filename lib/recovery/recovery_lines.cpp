@@ -1,0 +1,41 @@
+#include "recovery/recovery_lines.hpp"
+
+#include <outlive/error.hpp>
+
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+recovery_outcome outcome_of(const recovered_lock& lock) noexcept {
+  if (lock.busy) return recovery_outcome::held_by_another;
+  if (lock.result.error == errc::not_recoverable) return recovery_outcome::not_recoverable;
+  if (lock.result.error) return recovery_outcome::unrepaired;
+  return lock.result.repaired ? recovery_outcome::repaired : recovery_outcome::nothing_to_repair;
+}
+
+}  // namespace
+
+std::string mutex_name_at(const mapping& where, std::uint64_t offset) {
+  blocks::name_copy copy;  // another may destroy the object meanwhile
+  const std::string_view name = directory::copy_name_of(where, offset, copy);
+  return name.empty() ? "unknown" : std::string(name);
+}
+
+recovered_mutex describe(const mapping& where, const recovered_lock& lock) {
+  recovered_mutex line;
+  const auto* const bytes = reinterpret_cast<const lock_bytes*>(where.base() + lock.offset);
+  line.mutex = reinterpret_cast<const robust_mutex*>(bytes);
+  line.mutex_name = mutex_name_at(where, lock.offset);
+  line.lock_class = lock_class_name(where, *bytes);
+  line.pid = lock.pid;
+  line.tid = lock.tid;
+  line.outcome = outcome_of(lock);
+  line.error = lock.result.error;
+  line.adopted = lock.adopted;
+  return line;
+}
+
+}  // namespace outlive::detail

@@ -1,0 +1,101 @@
+// Why each judgement made after the gate was closed holds until it is opened, whatever happens to the record that it was made of: a thread that
+// claims the record, or marks itself in it, later than that finds the gate closed (docs/protocol.md, "Readers and writers"; docs/model/shared.pml).
+#include "shared/drain.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "records/marks.hpp"
+#include "records/thread_records.hpp"
+#include "sys/crash_barrier.hpp"
+#include "sys/futex.hpp"
+#include "sys/membarrier.hpp"
+#include "sys/spin_pause.hpp"
+
+namespace outlive::detail {
+
+namespace {
+
+constexpr int drain_spins = 200;
+// A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the writer looked), costs the writer what is left of its
+// sleep: short at first.
+constexpr std::chrono::milliseconds first_sleep(1);
+constexpr std::chrono::milliseconds longest_sleep(250);
+
+// By asking the kernel, for a reader whose death it did not mark (U6, U7).
+bool is_surely_dead(const thread_record& record) noexcept {
+  const thread_records::life life(record);
+  return thread_records::is_dead(record) && life.is_same();
+}
+
+std::uint32_t id_of(const mapping& where, const shared_lock_bytes& lock) noexcept {
+  return mark_id(where.offset_of(&lock));
+}
+
+// The gate before the looks at the marks, against a reader's mark before its look at the gate: one of the two sees the other.
+bool set_gate(const mapping& where, shared_lock_bytes& lock, std::uint32_t to) noexcept {
+  lock.gate.exchange(to, std::memory_order_seq_cst);
+  return !where.has_plain_marks() || membarrier::barrier();
+}
+
+bool spin_until_gone(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {
+  for (int i = 0; i < drain_spins; ++i) {
+    if (!is_reader(where, index, id)) return true;
+    spin_pause();
+  }
+  return false;
+}
+
+// Waits for one reader.
+drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index, const deadline& how_long) noexcept {
+  const std::uint32_t id = id_of(where, lock);
+  if (!how_long.waits()) return is_reader(where, index, id) ? drained::timed_out : drained::clear;
+  if (spin_until_gone(where, index, id)) return drained::clear;
+  std::chrono::milliseconds sleep = first_sleep;
+  for (;;) {
+    if (!set_gate(where, lock, gate_awaited)) return drained::no_membarrier;
+    if (!is_reader(where, index, id)) return drained::clear;
+    const auto left = how_long.left();
+    if (left <= left.zero()) return drained::timed_out;
+    futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(sleep, left));
+    if (!is_reader(where, index, id) || is_surely_dead(where.record(index))) return drained::clear;
+    sleep = std::min(sleep * 2, longest_sleep);
+  }
+}
+
+}  // namespace
+
+drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept {
+  if (!set_gate(where, lock, gate_closed)) return drained::no_membarrier;
+  const std::uint32_t id = id_of(where, lock);
+  const std::uint32_t end = records_in_use(where);  // after the gate: whoever claims a further record finds it closed
+  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end; index = skip_unmarked(where, index + 1, end, id)) {
+    if (!is_reader(where, index, id)) continue;
+    const drained result = wait_for(where, lock, index, how_long);
+    if (result != drained::clear) return result;
+  }
+  return drained::clear;
+}
+
+bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept {
+  if (!set_gate(where, lock, gate_closed)) return false;
+  const std::uint32_t end = records_in_use(where);  // after the gate: whoever claims a further record finds it closed
+  return skip_unmarked(where, 0, end, id_of(where, lock)) == end;
+}
+
+bool has_readers(const mapping& where, const shared_lock_bytes& lock) noexcept {
+  return count_readers(where, id_of(where, lock)) != 0;
+}
+
+void open_gate(shared_lock_bytes& lock) noexcept {
+  lock.gate.store(gate_open, std::memory_order_release);
+  crash_barrier();  // open before the native mutex is anybody's, who might close it
+}
+
+void wake_drainer(shared_lock_bytes& lock) noexcept {
+  // An exchange, not a store: the writer that was read here may be through by now, and a later store would close the gate of a free mutex.
+  std::uint32_t expected = gate_awaited;
+  if (lock.gate.compare_exchange_strong(expected, gate_closed, std::memory_order_seq_cst)) futex_wake(lock.gate, 1);
+}
+
+}  // namespace outlive::detail

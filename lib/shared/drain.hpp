@@ -1,0 +1,32 @@
+// The drain: how a writer of a shared mutex keeps readers out, and waits for those that are inside.
+#pragma once
+
+#include <cstdint>
+
+#include "mapping/mapping.hpp"
+#include "mutex/acquire.hpp"
+
+namespace outlive::detail {
+
+enum class drained {
+  clear,          // no living reader is inside, and none comes in while the gate is closed
+  timed_out,      // the gate is closed, readers may be inside
+  no_membarrier,  // the same: this process may not call membarrier
+};
+
+// Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and the state is {0, consistent}.
+drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept;
+
+// As drain() without waiting, and cheaper. False: it takes a drain() to know.
+bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept;
+
+// Whether somebody alive seems to be inside. Closes nothing, so that a reader may come or go the next moment.
+bool has_readers(const mapping& where, const shared_lock_bytes& lock) noexcept;
+
+// Opens the gate. Requires: the native mutex, a state of {0, consistent}.
+void open_gate(shared_lock_bytes& lock) noexcept;
+
+// Wakes the writer that sleeps until readers have left. To be called by a reader that has unmarked itself, and found the gate awaited.
+void wake_drainer(shared_lock_bytes& lock) noexcept;
+
+}  // namespace outlive::detail
