@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <cerrno>
@@ -106,18 +107,32 @@ class soaker {
     std::this_thread::sleep_for(std::chrono::microseconds(random_() % (longest + 1)));
   }
 
-  // A worker that was seen inside of a lock, asked from a random one on; that one if none was in time. Waiting for one certain worker would take as long
-  // as it waits for its lock.
+  // A worker that is inside of a lock, asked from a random one on; that one if none was in time.
+  // Waiting for one certain worker would take as long as it waits for its lock.
   pid_t& take_aim(std::size_t first, bool& aimed) {
     const auto deadline = std::chrono::steady_clock::now() + aim_limit;
     while (std::chrono::steady_clock::now() < deadline) {
       for (std::size_t i = 0; i < workers_.size(); ++i) {
         pid_t& pid = workers_[(first + i) % workers_.size()];
-        aimed = holders_.is_inside(pid);
+        aimed = stop_inside(pid, deadline);
         if (aimed) return pid;
       }
     }
     return workers_[first];
+  }
+
+  // Whether the worker stands inside of a lock, stopped. One that was only seen there may have left
+  // before the kill reaches it: on a busy machine none was ever met inside.
+  bool stop_inside(pid_t pid, std::chrono::steady_clock::time_point limit) const noexcept {
+    if (!holders_.is_inside(pid) || ::kill(pid, SIGSTOP) != 0) return false;
+    siginfo_t now{};
+    while (now.si_pid == 0 && std::chrono::steady_clock::now() < limit) {
+      const int options = WSTOPPED | WEXITED | WNOHANG | WNOWAIT;  // how it ends is asked for later
+      if (::waitid(P_PID, static_cast<id_t>(pid), &now, options) != 0) break;
+    }
+    if (now.si_pid == pid && now.si_code == CLD_STOPPED && holders_.is_inside(pid)) return true;
+    ::kill(pid, SIGCONT);
+    return false;
   }
 
   void kill_one() {
