@@ -184,13 +184,13 @@ TEST(descriptors, a_supervisor_without_its_descriptors_says_so_and_touches_no_ot
     } catch (const std::system_error& error) {
       if (error.code() != std::errc::bad_file_descriptor) wrong |= 2;
     }
+    std::stop_source stopped;
     try {
-      watch->run(std::stop_source().get_token());  // does not spin
+      watch->run(stopped.get_token());  // does not spin
       wrong |= 1;
     } catch (const std::system_error& error) {
       if (error.code() != std::errc::bad_file_descriptor) wrong |= 2;
     }
-    std::stop_source stopped;
     stopped.request_stop();
     watch->run(stopped.get_token());  // whoever waits would be woken by a write
     watch.reset();
