@@ -111,7 +111,7 @@ def state_asserts():
 
 
 def tables_say_what_the_code_does():
-    source = ["#include <cstddef>", "#include <outlive/death_log.hpp>", '#include "segment/layout.hpp"', '#include "segment/lock_state.hpp"',
+    source = ["#include <cstddef>", "#include <outlive/death_log.hpp>", '#include "format/layout.hpp"', '#include "format/lock_state.hpp"',
               "using namespace outlive;", "using namespace outlive::detail;",
               *struct_asserts(), *constant_asserts(), *state_asserts()]
     with tempfile.TemporaryDirectory() as folder:
