@@ -184,6 +184,7 @@ class supervisor {
   OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
 
   // Returns: a descriptor that is readable whenever dispatch() has something to do: for poll, epoll, libuv, asio. It stays the supervisor's.
+  // -1 once the program has closed it, as by close_range.
   [[nodiscard]] OUTLIVE_API int fd() const noexcept;
 
   // Does what is due: recovers what the dead held, looks for new participants, sweeps if it is time, and calls the callbacks.

@@ -15,7 +15,7 @@ namespace outlive::detail {
 class event_set {
  public:
   event_set();
-  [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
+  [[nodiscard]] int fd() const noexcept { return epoll_.get_if_ours(); }
   void add(int source, std::uint64_t key);
   void remove(int source) noexcept;
   // The keys of sources that are readable now, at most `most` of them; does not wait. A key may stand there whose source was removed since.

@@ -1,6 +1,7 @@
 #include "sys/shared_memory.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <system_error>
@@ -111,9 +113,26 @@ void* map_with(int fd, std::uint64_t size, int access) {
   return base;
 }
 
+// Marks the open file by the signal that it would send under O_ASYNC, which it never gets; 0 where
+// nobody chose one. They take turns, so that the files of a supervisor and those of the next one,
+// to which the numbers may go, differ. Returns: the mark; 0 where the kernel refuses it, and then
+// device and inode count alone.
+int mark(int fd) noexcept {
+  static constinit std::atomic<unsigned> count{0};
+  const auto signals = static_cast<unsigned>(SIGRTMAX - SIGRTMIN + 1);
+  const unsigned turn = count.fetch_add(1, std::memory_order_relaxed) % signals;
+  const int chosen = SIGRTMAX - static_cast<int>(turn);
+  return ::fcntl(fd, F_SETSIG, chosen) == 0 ? chosen : 0;
+}
+
+// Files of one inode that many share have no type: eventfd, timerfd, epoll, inotify, and pidfd.
+bool shares_inode(mode_t mode) noexcept {
+  return (mode & S_IFMT) == 0;
+}
+
 }  // namespace
 
-file_descriptor::file_descriptor(int fd) noexcept : fd_(fd) {
+file_descriptor::file_descriptor(int fd, opened where) noexcept : fd_(fd) {
   if (fd >= 0 && fd <= STDERR_FILENO) {
     fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int error = errno;
@@ -125,12 +144,15 @@ file_descriptor::file_descriptor(int fd) noexcept : fd_(fd) {
   if (fd_ < 0 || ::fstat(fd_, &info) != 0) return;
   device_ = info.st_dev;
   inode_ = info.st_ino;
+  if (where == opened::here && shares_inode(info.st_mode)) mark_ = mark(fd_);
 }
 
 bool file_descriptor::is_ours() const noexcept {
   struct stat info {};
   const int before = errno;
-  const bool same = fd_ >= 0 && ::fstat(fd_, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_;
+  bool same = fd_ >= 0 && ::fstat(fd_, &info) == 0;
+  if (same) same = info.st_dev == device_ && info.st_ino == inode_;
+  if (same && mark_ != 0) same = ::fcntl(fd_, F_GETSIG) == mark_;
   errno = before;
   return same;
 }
@@ -189,7 +211,8 @@ const char* other_kind_at(const std::string& path) noexcept {
 }
 
 file_descriptor duplicate(int fd) {
-  file_descriptor file(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  const int second = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  file_descriptor file(second, file_descriptor::opened::elsewhere);
   if (!file) fail_system(errno, "file descriptor " + std::to_string(fd));
   return file;
 }

@@ -12,15 +12,19 @@ namespace outlive::detail {
 // Owns a file descriptor; all are opened close-on-exec. Never 0 to 2: a process that has closed its standard error gets that number next, and
 // its messages go wherever the number leads to. And no longer than the number is its own: a program that becomes a daemon closes all numbers
 // (close_range), and a file of its own gets one of them next. So what is kept is asked is_ours() before each use, and is closed only if it is. Files of
-// the kernel without an inode of their own (epoll, eventfd, timerfd, inotify; before Linux 6.9 pidfd) are told from others, but not from each other.
+// the kernel that share an inode (epoll, eventfd, timerfd, inotify, pidfd) bear a mark, by which
+// they are told from the program's own, and from all but every 31st other of the library's.
 class file_descriptor {
  public:
+  enum class opened { here, elsewhere };
   file_descriptor() noexcept = default;
   // One of 0 to 2 is moved above them. Empty, with errno set, if `fd` is negative or cannot be moved.
-  explicit file_descriptor(int fd) noexcept;
-  file_descriptor(file_descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)), device_(other.device_), inode_(other.inode_) {}
+  // A file that was opened elsewhere, which somebody else uses, too, gets no mark.
+  explicit file_descriptor(int fd, opened where = opened::here) noexcept;
+  file_descriptor(file_descriptor&& other) noexcept { *this = std::move(other); }
   file_descriptor& operator=(file_descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(mark_, other.mark_);
     std::swap(device_, other.device_);
     std::swap(inode_, other.inode_);
     return *this;
@@ -35,6 +39,7 @@ class file_descriptor {
 
  private:
   int fd_ = -1;
+  int mark_ = 0;  // what F_GETSIG says of the open file; 0: not marked
   std::uint64_t device_ = 0, inode_ = 0;
 };
 

@@ -6,8 +6,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -290,6 +295,81 @@ TEST(descriptors, a_pipe_that_gets_the_number_of_the_timer_is_not_read) {
     if (::read(ends[0], &byte, 1) != 1) wrong |= 4;
     keeper.kill();
     keeper.expect_killed();
+    ::_exit(40 + wrong);
+  });
+  daemon.expect_exit(40);
+}
+
+int last_number() {
+  int last = -1;
+  for (int number = 3; number < 64; ++number) {
+    if (::fcntl(number, F_GETFD) >= 0) last = number;
+  }
+  return last;
+}
+
+/// What a supervisor has, and a program may make, too: all share one inode, or that of a process.
+enum class kind { event, timer, epoll, inotify, process };
+
+int make(kind of) {
+  switch (of) {
+    case kind::event: return ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    case kind::timer: return ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    case kind::epoll: return ::epoll_create1(EPOLL_CLOEXEC);
+    case kind::inotify: return ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    case kind::process: return static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0));
+  }
+  return -1;
+}
+
+TEST(descriptors, a_file_without_an_inode_that_gets_a_supervisors_number_is_left_alone) {
+  const test_name name;
+  segment seg = segment::create(name);
+  for (const kind of : {kind::event, kind::timer, kind::epoll, kind::inotify, kind::process}) {
+    SCOPED_TRACE(static_cast<int>(of));
+    child daemon("daemon", [&](agent&) {
+      ++*seg.find_or_construct<guarded<int>>("count", "count", 0).lock();
+      auto watch = std::make_unique<supervisor>(seg);
+      watch->dispatch();
+      const int last = last_number();
+      if (watch->fd() < 0 || ::close_range(3, ~0U, 0) != 0) ::_exit(1);
+      while (last_number() < last) {
+        if (make(of) < 0) ::_exit(2);
+      }
+      int wrong = watch->fd() == -1 ? 0 : 1;
+      try {
+        watch->dispatch();
+        wrong |= 2;
+      } catch (const std::system_error& error) {
+        if (error.code() != std::errc::bad_file_descriptor) wrong |= 2;
+      }
+      watch.reset();
+      for (int number = 3; number <= last; ++number) {
+        eventfd_t count = 0;
+        if (::fcntl(number, F_GETFD) < 0) wrong |= 4;
+        if (of == kind::event && (::eventfd_read(number, &count) != 0 || count != 1)) wrong |= 8;
+      }
+      ::_exit(40 + wrong);
+    });
+    daemon.expect_exit(40);
+  }
+}
+
+TEST(descriptors, a_supervisor_that_gets_anothers_numbers_keeps_them) {
+  const test_name name;
+  segment seg = segment::create(name);
+  child daemon("daemon", [&](agent&) {
+    auto former = std::make_unique<supervisor>(seg);
+    if (::close_range(3, ~0U, 0) != 0) ::_exit(1);
+    supervisor watch(seg);
+    watch.on_error([](const std::system_error&) {});  // the segment's file cannot be watched
+    former.reset();
+    int wrong = watch.fd() >= 0 ? 0 : 1;
+    try {
+      watch.dispatch();
+    } catch (const std::system_error&) {
+      wrong |= 2;
+    }
     ::_exit(40 + wrong);
   });
   daemon.expect_exit(40);
