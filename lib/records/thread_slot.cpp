@@ -76,7 +76,8 @@ void end_of_thread() {
     *link = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     forget(*each);
-    delete each;
+    // One that is kept, and was let go of later, is on that list, too.
+    if (!each->kept) delete each;
   }
   for (attachment* each = first_attachment; each != nullptr; each = each->next) {
     if (each->kept) continue;
@@ -85,8 +86,14 @@ void end_of_thread() {
     each->kept_by = {current_pid(), current_tid(), start_time_of(current_tid())};
     keep(*each);
   }
-  // Whoever still locks, in a later destructor, starts anew and is called again. Not when something is held: that attachment must stay.
-  if (first_attachment == nullptr) free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
+  // Whoever still locks, in a later destructor, starts anew and is called again. Where something is
+  // held, its attachment must stay, and the slot with it. So the next round of destructors calls
+  // this once more, for what later ones attached to or let go of. It can do so: the key has had a
+  // value in this thread, and another one needs no memory.
+  if (first_attachment == nullptr)
+    free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
+  else
+    at_thread_exit(&end_of_thread);
 }
 
 }  // namespace

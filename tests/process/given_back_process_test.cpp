@@ -156,6 +156,66 @@ TEST(given_back, a_thread_lets_go_and_closes_the_segment_after_the_library_has_d
   EXPECT_EQ(*again.find<guarded<int>>("number")->lock(), 1);
 }
 
+struct late_user {
+  segment seg;
+  bool holds;
+};
+
+// A destructor of a later key: the library has dealt with the thread's end, and keeps a segment.
+void use_late(void* context) {
+  const std::unique_ptr<late_user> user(static_cast<late_user*>(context));
+  auto& number = user->seg.find_or_construct<guarded<int>>("number", "number", 1);
+  number.mutex().lock();
+  if (!user->holds) number.mutex().unlock();
+}
+
+TEST(given_back, a_segment_that_an_ending_thread_uses_beside_one_that_it_holds_goes) {
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, &use_late), 0);
+  for (const bool holds : {false, true}) {
+    const test_name first_name, second_name;
+    std::optional<mapped_segment> first, second;
+    {
+      segment seg = segment::create(first_name);
+      segment other = segment::create(second_name);
+      first.emplace(seg);
+      second.emplace(other);
+      std::thread([&] {
+        ::pthread_setspecific(key, new late_user{segment::open(second_name), holds});
+        seg.find_or_construct<guarded<int>>("number", "number", 1).mutex().lock();
+      }).join();
+      EXPECT_EQ(other.threads_in_use(), holds ? 1U : 0U);
+    }
+    EXPECT_TRUE(first->goes());
+    EXPECT_TRUE(second->goes());
+  }
+  ::pthread_key_delete(key);
+}
+
+void unlock_late(void* number) {
+  static_cast<guarded<int>*>(number)->mutex().unlock();
+}
+
+TEST(given_back, a_thread_that_lets_go_after_the_librarys_part_of_its_end_gives_its_record_back) {
+  const test_name name;
+  std::optional<mapped_segment> mapped;
+  pthread_key_t key{};
+  ASSERT_EQ(::pthread_key_create(&key, &unlock_late), 0);
+  {
+    segment seg = segment::create(name);
+    mapped.emplace(seg);
+    auto& number = seg.find_or_construct<guarded<int>>("number", "number", 1);
+    std::thread([&] {
+      ::pthread_setspecific(key, &number);
+      number.mutex().lock();
+    }).join();
+    EXPECT_EQ(seg.threads_in_use(), 0U);
+    EXPECT_EQ(*number.lock(), 1);
+  }
+  EXPECT_TRUE(mapped->goes());
+  ::pthread_key_delete(key);
+}
+
 TEST(given_back, a_forked_child_lets_go_of_what_its_parents_threads_held) {
   const test_name name;
   segment seg = segment::create(name);
