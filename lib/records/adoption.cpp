@@ -193,9 +193,18 @@ adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_
     // With this thread's own id it is a former bearer's: this thread is outside.
     if (tid == static_cast<std::uint32_t>(current_tid())) return true;
     // A living holder has said so itself, but for its first instructions: a stray store to its place
-    // among the entrants does not cost it the lock.
-    const auto start_time = static_cast<std::uint32_t>(lock.owner_start_time.load(std::memory_order_relaxed));
-    if (lock.owner_tid.load(std::memory_order_acquire) == tid && !is_bearer_dead(static_cast<pid_t>(tid), start_time)) return false;
+    // among the entrants does not cost it the lock. The tid first: acquire, which pairs with the
+    // release that internal_guard stores it with, after the start time. So the start time is that
+    // of the holder whose tid was seen, or of a later one, and no former one's, for which a living
+    // holder would be taken as dead here. A later one is no harm: the tid's bearer has left then,
+    // and the full judgement decides, as it did after the loads the other way round: those cost a
+    // holder this protection alone. No test shows the order: who comes before the holder's tid is
+    // there goes to the full judgement either way.
+    if (lock.owner_tid.load(std::memory_order_acquire) == tid) {
+      const std::uint64_t started = lock.owner_start_time.load(std::memory_order_relaxed);
+      const auto start_time = static_cast<std::uint32_t>(started);
+      if (!is_bearer_dead(static_cast<pid_t>(tid), start_time)) return false;
+    }
     return is_internal_owner_dead(where, which, lock.native, tid);
   });
 }
