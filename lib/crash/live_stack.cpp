@@ -13,6 +13,7 @@
 #include "crash/tracer.hpp"
 #include "crash/unwinder.hpp"
 #include "sys/modules.hpp"
+#include "sys/no_cancellation.hpp"
 
 namespace outlive {
 
@@ -73,6 +74,7 @@ thread_stack trace(pid_t tid) {
 }  // namespace
 
 thread_stack live_stack(pid_t tid) {
+  const detail::no_cancellation here;  // out of join() it would destroy a std::thread that runs
   if (const std::string& problem = crash::prepare_unwinder(); !problem.empty()) return {{}, problem};
   thread_stack stack;
   std::exception_ptr thrown;

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "sys/no_cancellation.hpp"
 #include "sys/process.hpp"
 
 namespace outlive::detail {
@@ -39,6 +40,7 @@ void stop_this_process() noexcept {
 }
 
 void sleep_ms(std::uint32_t time) noexcept {
+  const no_cancellation here;
   timespec left{static_cast<time_t>(time / 1000), static_cast<long>(time % 1000) * 1'000'000};
   while (::nanosleep(&left, &left) != 0 && errno == EINTR) {
   }
@@ -46,6 +48,7 @@ void sleep_ms(std::uint32_t time) noexcept {
 
 void write_to_stderr(std::string_view text) noexcept {
   const int before = errno;
+  const no_cancellation here;
   while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
   }
   errno = before;
@@ -56,6 +59,7 @@ const char* environment(const char* name) noexcept {
 }
 
 std::uint64_t random_seed() noexcept {
+  const no_cancellation here;
   std::uint64_t seed = 0;
   if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) seed = static_cast<std::uint64_t>(current_pid());
   return seed;

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "sys/no_cancellation.hpp"
+
 namespace outlive::detail {
 
 namespace {
@@ -37,6 +39,7 @@ bool is_frozen(const std::string& folder) {
 }  // namespace
 
 thread_look look_at_thread(pid_t tid) {
+  const no_cancellation here;  // a stream closes its file in a destructor
   const std::string folder = "/proc/" + std::to_string(tid);
   thread_look seen;
   std::ifstream status(folder + "/status");

@@ -1,4 +1,5 @@
 // A look at the stack of a thread that goes on afterwards as if nothing had been.
+#include <pthread.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -7,6 +8,7 @@
 #include <outlive/live_stack.hpp>
 
 #include "crash/dying.hpp"
+#include "scenes/cancellation.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -66,6 +68,26 @@ TEST(live_stack, stopped_thread_stays_stopped) {
   EXPECT_TRUE(has(stack, "wait_in_here")) << to_string(stack);
   EXPECT_TRUE(within(default_timeout(), [&] { return state_of(other.pid()) == 'T'; })) << state_of(other.pid());
   other.kill(SIGCONT);
+  other.tell("go on");
+  other.expect_exit(0);
+}
+
+void* looks_once_cancelled(void* other) {
+  pthread_cancel(pthread_self());
+  EXPECT_EQ(live_stack(*static_cast<pid_t*>(other)).problem, "");
+  end_if_cancelled();
+  ADD_FAILURE() << "not cancelled";
+  return nullptr;
+}
+
+TEST(live_stack, a_cancellation_does_not_end_the_look) {
+  waiting_child other;
+  pid_t pid = other.pid();
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, nullptr, looks_once_cancelled, &pid), 0);
+  void* result = nullptr;
+  ASSERT_EQ(pthread_join(thread, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
   other.tell("go on");
   other.expect_exit(0);
 }

@@ -12,6 +12,8 @@
 #include "scenes/accounts.hpp"
 #include "scenes/cancellation.hpp"
 #include "support/leaks.hpp"
+#include "sys/endings.hpp"
+#include "sys/thread_look.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -185,6 +187,30 @@ TEST_F(threads_process_test, a_cancellation_does_not_end_a_request_to_stop_a_sup
   ASSERT_EQ(pthread_join(stopper, &result), 0);
   EXPECT_EQ(result, PTHREAD_CANCELED);
   runner.join();
+}
+
+void* does_once_cancelled(void* argument) {
+  pthread_cancel(pthread_self());
+  (*static_cast<void (**)()>(argument))();
+  end_if_cancelled();
+  ADD_FAILURE() << "not cancelled";
+  return nullptr;
+}
+
+// Each ends in noexcept code, the library's or libstdc++'s, out of which no thread can be unwound.
+TEST_F(threads_process_test, a_cancellation_does_not_end_what_a_thread_cannot_be_unwound_out_of) {
+  using action = void (*)();
+  const action looks = [] { EXPECT_NE(detail::look_at_thread(gettid()).state, '?'); };
+  const action sleeps = [] { detail::sleep_ms(1); };
+  const action writes = [] { detail::write_to_stderr(""); };
+  const action draws = [] { static_cast<void>(detail::random_seed()); };
+  for (action each : {looks, sleeps, writes, draws}) {
+    pthread_t thread;
+    ASSERT_EQ(pthread_create(&thread, nullptr, does_once_cancelled, &each), 0);
+    void* result = nullptr;
+    ASSERT_EQ(pthread_join(thread, &result), 0);
+    EXPECT_EQ(result, PTHREAD_CANCELED);
+  }
 }
 
 TEST_F(threads_process_test, the_records_of_a_process_that_ends_by_itself_are_free) {
