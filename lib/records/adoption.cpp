@@ -30,6 +30,7 @@ struct bearers {
   bool living = false;
   bool dead = false;
   std::uint64_t acquisitions = 0;  // of living threads with that id, whatever they hold
+  std::uint64_t lives = 0;         // generations of all records: grows with each claim
 
   bool operator==(const bearers&) const noexcept = default;
 };
@@ -39,6 +40,11 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
   bearers found;
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
     const thread_record& record = where.record(i);
+    // A claim between the looks begins a count anew, or takes a record out of those with the id.
+    // Of all records, for only that sum cannot come to the same again. First, and acquire: pairs
+    // with the release in write_identity(). So who sees a new life here does not see the former
+    // one's count below, also where one thread has both lives and the id tells nothing.
+    found.lives += record.generation.load(std::memory_order_acquire);
     if (record.tid.load(std::memory_order_acquire) != tid) continue;
     const bool dead = is_record_thread_dead(record, tid);
     // The count around the entries: of a thread that takes and gives back the lock meanwhile, one of the two looks sees the entry, or the sums differ,

@@ -22,7 +22,11 @@ constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
 // more, so what stands in it may go; the identity comes last.
 void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
   thread_record& record = where.record(index);
-  record.generation.store((record.generation.load(std::memory_order_relaxed) + 1) & generation_bits, std::memory_order_relaxed);
+  // Before the generation, whose release pairs with the acquire in find_bearers(): who sees the new
+  // one counts from here. A death in between leaves a count of 0 in a record with nothing pending.
+  record.acquisitions.store(0, std::memory_order_relaxed);
+  const std::uint64_t former = record.generation.load(std::memory_order_relaxed);
+  record.generation.store((former + 1) & generation_bits, std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_release);  // pairs with life::is_same(), which reads the generation after all else
   crash_barrier();                                      // a generation of its own before the entries of the old one go
   held_entry* const held = where.held(index);
@@ -38,7 +42,6 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   const short_name name = current_thread_name();
   store_shared_name(record.name, name);
   record.note.store(0, std::memory_order_relaxed);
-  record.acquisitions.store(0, std::memory_order_relaxed);
   record.waits.store(0, std::memory_order_relaxed);
   crash_barrier();  // tid last: until it matches the liveness word, readers take the record as dead and empty
   record.tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_release);
