@@ -1,5 +1,6 @@
-// What nearly every test includes, compiled once for all of them: it takes gcc longer than the tests themselves. Nothing of this repository is in it.
-// A test still includes what it uses: clang's build, and editors, read it without this.
+// What nearly every test includes, compiled once for all of them: it takes gcc longer than the
+// tests themselves. Nothing of this repository is in it. A test still includes what it uses:
+// clang's build, and editors, read it without this.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -1,6 +1,7 @@
-// bank: two unrelated processes, kill -9 in the middle of a transfer, and an account that is right again.
+// bank: two unrelated processes, kill -9 in the middle of a transfer, and an account that is right
+// again.
 //
-//   bank              plays both parts below, each in a process of its own that execs this program anew
+//   bank              plays both parts below, each in a process that executes this program
 //   bank NAME die     transfers money in the bank NAME, and dies half way
 //   bank NAME audit   looks at the account; the repair runs first
 #include <sys/wait.h>
@@ -21,11 +22,13 @@ struct bank {
 
 int visit(const std::string& name, bool dies) {
   auto segment = outlive::segment::open_or_create(name);
-  auto repair = outlive::on_owner_death<bank>(segment, "account", [](bank& x, const outlive::owner_death& death) {
-    std::printf("%s died with a = %ld, b = %ld\n", to_string(death.owner()).c_str(), x.a, x.b);
-    x.b = 1000 - x.a;  // restartable: it can be done twice, and an heir may die before it or after it
-    return outlive::repaired;
-  });
+  auto repair = outlive::on_owner_death<bank>(
+      segment, "account", [](bank& x, const outlive::owner_death& death) {
+        std::printf("%s died with a = %ld, b = %ld\n", to_string(death.owner()).c_str(), x.a, x.b);
+        // restartable: it can be done twice, and an heir may die before it or after it
+        x.b = 1000 - x.a;
+        return outlive::repaired;
+      });
   auto& accounts = segment.find_or_construct<outlive::guarded<bank>>("accounts", "account");
 
   auto x = accounts.lock();
@@ -59,7 +62,8 @@ int main(int argc, char** argv) {
   const int first = run(argv[0], name, "die");
   const int second = run(argv[0], name, "audit");
   outlive::segment::unlink(name);
-  const bool good = WIFSIGNALED(first) && WTERMSIG(first) == SIGKILL && WIFEXITED(second) && WEXITSTATUS(second) == 0;
+  const bool good = WIFSIGNALED(first) && WTERMSIG(first) == SIGKILL && WIFEXITED(second) &&
+                    WEXITSTATUS(second) == 0;
   std::puts(good ? "the money is all there" : "FAILED");
   return good ? 0 : 1;
 }

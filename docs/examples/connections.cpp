@@ -1,4 +1,5 @@
-// connections: eight workers share three connections. Workers are killed while they have one, and no connection is lost.
+// connections: eight workers share three connections. Workers are killed while they have one, and
+// no connection is lost.
 //
 // With sem_t each of those deaths would take a connection away for ever.
 #include <sys/wait.h>
@@ -39,6 +40,7 @@ int main() {
   }
   int killed = 0;
   for (int status = 0; wait(&status) > 0;) killed += WIFSIGNALED(status) ? 1 : 0;
-  std::printf("%d of %d workers were killed with a connection; %u of %u are free\n", killed, workers, free.count(), free.size());
+  std::printf("%d of %d workers were killed with a connection; %u of %u are free\n", killed,
+              workers, free.count(), free.size());
   return killed == doomed && free.count() == free.size() ? 0 : 1;
 }

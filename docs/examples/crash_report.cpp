@@ -1,4 +1,5 @@
-// A worker follows a wild pointer while it holds a lock. Its heir knows which signal killed it, and in which function.
+// A worker follows a wild pointer while it holds a lock. Its heir knows which signal killed it, and
+// in which function.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,16 +30,19 @@ int main() {
   const outlive::crash_recorder recorder;
   auto seg = outlive::segment::anonymous();
   bool told = false;
-  const auto repair = outlive::on_owner_death<stock>(seg, "stock", [&](stock& s, const outlive::owner_death& death) {
-    if (death.crash() != nullptr) {
-      const outlive::crash_report crash = to_report(*death.crash());
-      std::printf("%s died: %s\n", to_string(death.owner()).c_str(), to_string(crash).c_str());
-      for (const outlive::stack_frame& frame : crash.frames) std::printf("  %s\n", to_string(frame).c_str());
-      told = !crash.frames.empty() && crash.frames[0].function.find("reserve") != std::string::npos;
-    }
-    s.reserved = 10 - s.pieces;
-    return outlive::repaired;
-  });
+  const auto repair = outlive::on_owner_death<stock>(
+      seg, "stock", [&](stock& s, const outlive::owner_death& death) {
+        if (death.crash() != nullptr) {
+          const outlive::crash_report crash = to_report(*death.crash());
+          std::printf("%s died: %s\n", to_string(death.owner()).c_str(), to_string(crash).c_str());
+          for (const outlive::stack_frame& frame : crash.frames)
+            std::printf("  %s\n", to_string(frame).c_str());
+          told = !crash.frames.empty() &&
+                 crash.frames[0].function.find("reserve") != std::string::npos;
+        }
+        s.reserved = 10 - s.pieces;
+        return outlive::repaired;
+      });
   auto& goods = seg.find_or_construct<outlive::guarded<stock>>("goods", "stock", stock{10, 0});
 
   const pid_t worker = fork();
@@ -52,6 +56,7 @@ int main() {
 
   const auto mended = goods.lock();
   std::printf("%ld pieces, %ld reserved\n", mended->pieces, mended->reserved);
-  const bool fine = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && told && mended->reserved == 0;
+  const bool fine =
+      WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && told && mended->reserved == 0;
   return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,4 +1,5 @@
-// inspect_death: all that a repair is told about a death. One process dies with two locks, and then an heir in the repair.
+// inspect_death: all that a repair is told about a death. One process dies with two locks, and then
+// an heir in the repair.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,14 +22,19 @@ unsigned long long number(std::uint64_t value) {
 
 void print(const outlive::owner_death& death) {
   const auto& owner = death.owner();
-  std::printf("mutex         %s, of class %s\n", std::string(death.mutex_name()).c_str(), std::string(death.lock_class()).c_str());
-  std::printf("owner         %s, known: %s\n", to_string(owner).c_str(), owner.known ? "yes" : "no");
-  std::printf("  pid, tid    %d, %d, started %llu ticks after boot\n", owner.pid, owner.tid, number(owner.start_time));
-  std::printf("  names       thread %s of command %s\n", std::string(owner.thread_name).c_str(), std::string(owner.command_name).c_str());
+  std::printf("mutex         %s, of class %s\n", std::string(death.mutex_name()).c_str(),
+              std::string(death.lock_class()).c_str());
+  std::printf("owner         %s, known: %s\n", to_string(owner).c_str(),
+              owner.known ? "yes" : "no");
+  std::printf("  pid, tid    %d, %d, started %llu ticks after boot\n", owner.pid, owner.tid,
+              number(owner.start_time));
+  std::printf("  names       thread %s of command %s\n", std::string(owner.thread_name).c_str(),
+              std::string(owner.command_name).c_str());
   std::printf("  note        %llu\n", number(owner.note));
   std::printf("acquired at   %s\n", death.acquired_at().where().c_str());
   for (std::size_t i = 0; i < death.held_count(); ++i) {
-    std::printf("also held     %s, acquired at %s\n", std::string(death.held(i).mutex->lock_class()).c_str(),
+    std::printf("also held     %s, acquired at %s\n",
+                std::string(death.held(i).mutex->lock_class()).c_str(),
                 death.held(i).acquired_at.where().c_str());
   }
   std::printf("more, untold  %s\n", death.held_cut() ? "yes" : "no");
@@ -47,7 +53,8 @@ pid_t die_in_child(Function function) {
     _exit(1);
   }
   int status = 0;
-  const bool killed = pid != -1 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  const bool killed = pid != -1 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+                      WTERMSIG(status) == SIGKILL;
   return killed ? pid : -1;
 }
 
@@ -62,15 +69,18 @@ int main() {
   const pid_t parent = getpid();
   pid_t owner = -1, heir = -1;
   bool good = false;
-  auto repair = outlive::on_owner_death<page>(segment, "page", [&](page&, const outlive::owner_death& death) {
-    print(death);
-    if (getpid() != parent) raise(SIGKILL);
-    const auto* former = death.former_heir();
-    good = death.mutex_name() == "page 7" && death.lock_class() == "page" && death.owner().known && death.owner().pid == owner &&
-           death.owner().thread_name == "writer" && death.owner().note == 7 && death.held_count() == 1 && death.held(0).mutex == &index.mutex() &&
-           death.attempt() == 2 && former != nullptr && former->pid == heir;
-    return outlive::repaired;
-  });
+  auto repair =
+      outlive::on_owner_death<page>(segment, "page", [&](page&, const outlive::owner_death& death) {
+        print(death);
+        if (getpid() != parent) raise(SIGKILL);
+        const auto* former = death.former_heir();
+        good = death.mutex_name() == "page 7" && death.lock_class() == "page" &&
+               death.owner().known && death.owner().pid == owner &&
+               death.owner().thread_name == "writer" && death.owner().note == 7 &&
+               death.held_count() == 1 && death.held(0).mutex == &index.mutex() &&
+               death.attempt() == 2 && former != nullptr && former->pid == heir;
+        return outlive::repaired;
+      });
 
   owner = die_in_child([&] {
     prctl(PR_SET_NAME, "writer");  // before its first lock, which takes the name down

@@ -1,4 +1,5 @@
-// jobs: four workers add up numbers, job by job. Some are killed in the middle of one, and one job kills whoever does it; the sum is right all the same.
+// jobs: four workers add up numbers, job by job. Some are killed in the middle of one, and one job
+// kills whoever does it; the sum is right all the same.
 //
 // With a pipe, or a message queue, each killed worker would take its job with it.
 #include <sys/wait.h>
@@ -29,7 +30,8 @@ void work(job_queue& queue, results& done) {
     auto one = queue.pop();
     if (one->number == last) return one.done();
     if (one->number == poison) raise(SIGKILL);
-    if (one->number % 10 == 5 && one.tries() == 1) raise(SIGKILL);  // an accident: the next one to have it gets through
+    // an accident: the next one to have it gets through
+    if (one->number % 10 == 5 && one.tries() == 1) raise(SIGKILL);
     done.of[one->number] = one->number * one->number;
     one.done();
   }
@@ -48,7 +50,8 @@ pid_t start_worker(job_queue& queue, results& done) {
 
 int main() {
   auto segment = outlive::segment::anonymous();
-  auto& queue = segment.find_or_construct<job_queue>("jobs", outlive::work_queue_options{.max_tries = 3});
+  auto& queue =
+      segment.find_or_construct<job_queue>("jobs", outlive::work_queue_options{.max_tries = 3});
   auto& done = segment.find_or_construct<results>("results");
 
   constexpr int workers = 4;

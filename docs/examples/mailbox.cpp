@@ -1,6 +1,8 @@
-// mailbox: one process sends letters, another waits for them; the sender dies in the middle of one, and a new one goes on.
+// mailbox: one process sends letters, another waits for them; the sender dies in the middle of one,
+// and a new one goes on.
 //
-// With pthread's process-shared condition variable the receiver would hang once a process was killed in a wait or a notification.
+// With pthread's process-shared condition variable the receiver would hang once a process was
+// killed in a wait or a notification.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +30,8 @@ using condition = outlive::robust_condition_variable;
 constexpr long letters = 1'000;
 constexpr long torn = 500;
 
-// `number` changes last: a letter that is in the box only in part does not count, and is written again.
+// `number` changes last: a letter that is in the box only in part does not count, and is written
+// again.
 void send(guarded_mailbox& box, condition& emptied, condition& filled, bool dies) {
   for (;;) {
     auto x = box.lock();
@@ -84,6 +87,7 @@ int main() {
     emptied.notify_one();
   }
   wait(nullptr);
-  std::printf("the sender was killed in letter %ld; %ld of %ld letters arrived whole\n", torn, whole / 4, letters);
+  std::printf("the sender was killed in letter %ld; %ld of %ld letters arrived whole\n", torn,
+              whole / 4, letters);
   return killed && whole == 4 * letters ? 0 : 1;
 }

@@ -1,6 +1,8 @@
-// price_list: many processes read a list while one changes it; a reader is killed while it reads, then the writer in the middle of a change.
+// price_list: many processes read a list while one changes it; a reader is killed while it reads,
+// then the writer in the middle of a change.
 //
-// pthread's process-shared rwlock would keep the writer out for ever after the first death, and all readers after the second.
+// pthread's process-shared rwlock would keep the writer out for ever after the first death, and all
+// readers after the second.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,7 +34,8 @@ using guarded_list = outlive::guarded<price_list, outlive::robust_shared_mutex>;
 
 constexpr long days = 1'000;
 
-// The day changes last: prices of a day that is not finished belong to the day before, and are put back to it.
+// The day changes last: prices of a day that is not finished belong to the day before, and are put
+// back to it.
 outlive::repair_result put_back(price_list& list, const outlive::owner_death&) {
   list.day_of_price.fill(list.day);
   return outlive::repaired;
@@ -79,7 +82,8 @@ int end_of(pid_t pid) {
 
 int main() {
   auto segment = outlive::segment::anonymous();
-  auto repair = outlive::on_owner_death<price_list, outlive::robust_shared_mutex>(segment, "prices", put_back);
+  auto repair = outlive::on_owner_death<price_list, outlive::robust_shared_mutex>(segment, "prices",
+                                                                                  put_back);
   auto& list = segment.find_or_construct<guarded_list>("prices", "prices");
 
   const pid_t killed_reader = start([&] {
@@ -95,6 +99,9 @@ int main() {
 
   int whole = 0;
   for (const pid_t each : readers) whole += end_of(each) == 0 ? 1 : 0;
-  std::printf("a reader and a writer were killed inside; %d of 3 readers saw only whole lists until day %ld\n", whole, list.lock_shared()->day);
+  std::printf(
+      "a reader and a writer were killed inside; %d of 3 readers saw only whole lists until day "
+      "%ld\n",
+      whole, list.lock_shared()->day);
   return reader_died && writer_died && whole == 3 ? 0 : 1;
 }

@@ -1,7 +1,8 @@
 // Two repairs of the same transfer: the kill-test kit tells which one is right.
 //
-// Both roll back by an undo journal. The first clears the journal's mark before it has restored the balances: whoever is killed in between leaves a
-// half restored account, and no journal that says so. It takes a second death to see it, that of the heir.
+// Both roll back by an undo journal. The first clears the journal's mark before it has restored the
+// balances: whoever is killed in between leaves a half restored account, and no journal that says
+// so. It takes a second death to see it, that of the heir.
 #include <atomic>
 #include <iostream>
 #include <string>
@@ -17,7 +18,8 @@ struct bank {  // invariant: a + b == 1000
   bool under_way = false;  // a and b are to be as old_a and old_b say
 };
 
-// The compiler may not move stores across it. A thread that is killed has done all stores before, and none after.
+// The compiler may not move stores across it. A thread that is killed has done all stores before,
+// and none after.
 void crash_barrier() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
@@ -55,15 +57,24 @@ outlive::repair_result right_repair(bank& x, const outlive::owner_death&) {
   return outlive::repaired;
 }
 
-outlive::killtest::report prove(const char* name, outlive::repair_result (*repair)(bank&, const outlive::owner_death&)) {
+outlive::killtest::report prove(const char* name,
+                                outlive::repair_result (*repair)(bank&,
+                                                                 const outlive::owner_death&)) {
   outlive::killtest::scenario bank_scenario;
   bank_scenario.name = name;
-  bank_scenario.make = [](outlive::segment& seg) { seg.find_or_construct<outlive::guarded<bank>>("accounts", "account"); };
-  bank_scenario.repairs = [=](outlive::segment& seg) { return outlive::killtest::all_of(outlive::on_owner_death<bank>(seg, "account", repair)); };
-  bank_scenario.victim = [](outlive::segment& seg) { transfer(*seg.find<outlive::guarded<bank>>("accounts")->lock(), 1); };
+  bank_scenario.make = [](outlive::segment& seg) {
+    seg.find_or_construct<outlive::guarded<bank>>("accounts", "account");
+  };
+  bank_scenario.repairs = [=](outlive::segment& seg) {
+    return outlive::killtest::all_of(outlive::on_owner_death<bank>(seg, "account", repair));
+  };
+  bank_scenario.victim = [](outlive::segment& seg) {
+    transfer(*seg.find<outlive::guarded<bank>>("accounts")->lock(), 1);
+  };
   bank_scenario.invariant = [](outlive::segment& seg) {
     const auto x = seg.find<outlive::guarded<bank>>("accounts")->lock();
-    return x->a + x->b == 1000 ? std::string() : "a + b is " + std::to_string(x->a + x->b) + ", not 1000";
+    return x->a + x->b == 1000 ? std::string()
+                               : "a + b is " + std::to_string(x->a + x->b) + ", not 1000";
   };
   return outlive::killtest::explore(bank_scenario);
 }

@@ -1,4 +1,5 @@
-// repairs_plugin: the repairs of a warehouse as a library for the tool, `outlive recover warehouse --repairs ./repairs_plugin.so`.
+// repairs_plugin: the repairs of a warehouse as a library for the tool, `outlive recover warehouse
+// --repairs ./repairs_plugin.so`.
 //
 // The warehouse's own programs would be built from the same functions; here they stand alone.
 #include <outlive/repairs_plugin.hpp>
@@ -29,6 +30,7 @@ outlive::repair_result clear(shelf& x, const outlive::owner_death&) {
 }  // namespace warehouse
 
 void outlive_register_repairs(outlive::repairs_plugin& plugin) {
-  plugin.repairs.push_back(outlive::on_owner_death<warehouse::shelf>(plugin.where, "shelf", warehouse::count));
+  plugin.repairs.push_back(
+      outlive::on_owner_death<warehouse::shelf>(plugin.where, "shelf", warehouse::count));
   plugin.on_reset<warehouse::shelf>("shelf", warehouse::clear);
 }

@@ -1,8 +1,10 @@
-// several_locks: a transfer between two accounts, each with a lock of its own, that is all or nothing even if its owner dies.
+// several_locks: a transfer between two accounts, each with a lock of its own, that is all or
+// nothing even if its owner dies.
 //
-// std::scoped_lock takes both without a deadlock. An owner who dies leaves two deaths to two repairs, which may run in two
-// processes at the same time, so that each may touch its own account only. What ties them together is a note of the old
-// balances and one word with a bit for each account: "undo me". One store sets both bits, one store clears both: the commit.
+// std::scoped_lock takes both without a deadlock. An owner who dies leaves two deaths to two
+// repairs, which may run in two processes at the same time, so that each may touch its own account
+// only. What ties them together is a note of the old balances and one word with a bit for each
+// account: "undo me". One store sets both bits, one store clears both: the commit.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,11 +26,13 @@ struct account {
 using accounts = std::array<outlive::guarded<account>*, 2>;
 
 struct transfer {
-  long before[2] = {};            // written under both locks, while `undo` is 0
-  std::atomic<unsigned> undo{0};  // bit i: account i is to be set back. An heir of account i clears its bit.
+  long before[2] = {};  // written under both locks, while `undo` is 0
+  // bit i: account i is to be set back. An heir of account i clears its bit.
+  std::atomic<unsigned> undo{0};
 };
 
-// Keeps the compiler from moving stores over it; a killed process has done all stores before the kill.
+// Keeps the compiler from moving stores over it; a killed process has done all stores before the
+// kill.
 void crash_barrier() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
@@ -64,7 +68,8 @@ int main() {
   accounts all{};
   std::array<outlive::repair_registration, 2> repairs;
   for (unsigned i = 0; i < 2; ++i) {
-    all[i] = &segment.find_or_construct<outlive::guarded<account>>("account " + std::to_string(i), "account");
+    all[i] = &segment.find_or_construct<outlive::guarded<account>>("account " + std::to_string(i),
+                                                                   "account");
     repairs[i] = outlive::on_owner_death(all[i]->mutex(), [&, i](const outlive::owner_death&) {
       if ((open.undo & (1u << i)) != 0) all[i]->unguarded().balance = open.before[i];
       open.undo.fetch_and(~(1u << i));
@@ -86,9 +91,11 @@ int main() {
 
     std::scoped_lock hold(all[0]->mutex(), all[1]->mutex());
     const long from = all[0]->unguarded().balance, to = all[1]->unguarded().balance;
-    std::printf("%s: %ld + %ld\n", WIFSIGNALED(status) ? "killed, repaired" : "not killed", from, to);
+    std::printf("%s: %ld + %ld\n", WIFSIGNALED(status) ? "killed, repaired" : "not killed", from,
+                to);
     good = good && WIFSIGNALED(status) == (fatal < 6) && from == expected_from && from + to == 1000;
-    good = good && all[0]->mutex().recovered() == (fatal < 6) && all[1]->mutex().recovered() == (fatal < 6);
+    good = good && all[0]->mutex().recovered() == (fatal < 6) &&
+           all[1]->mutex().recovered() == (fatal < 6);
   }
   std::puts(good ? "no money was lost" : "FAILED");
   return good ? 0 : 1;

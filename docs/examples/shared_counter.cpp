@@ -1,7 +1,9 @@
-// shared_counter: mmap, fork, and a counter that all children increase. The classic first exercise, done right.
+// shared_counter: mmap, fork, and a counter that all children increase. The classic first exercise,
+// done right.
 //
-// Right means: in shared memory, under a mutex that works between processes, and with an answer to the question what
-// happens when a child dies while it holds it. Here one does, and the others go on.
+// Right means: in shared memory, under a mutex that works between processes, and with an answer to
+// the question what happens when a child dies while it holds it. Here one does, and the others go
+// on.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,8 +32,8 @@ void count(outlive::guarded<long>& counter, bool dies) {
 
 int main() {
   auto segment = outlive::segment::anonymous();
-  // One store changes the counter, so that it is right before and after it, wherever a child dies. That is a claim about
-  // the data, and outlive wants it in writing.
+  // One store changes the counter, so that it is right before and after it, wherever a child dies.
+  // That is a claim about the data, and outlive wants it in writing.
   auto repair = outlive::on_owner_death<long>(segment, "counter", outlive::always_consistent);
   auto& counter = segment.find_or_construct<outlive::guarded<long>>("counter", "counter");
 
@@ -55,6 +57,7 @@ int main() {
   }
   const long expected = (children - 1) * rounds + rounds_of_the_one_who_dies;
   const long found = *counter.lock();
-  std::printf("%d of %d children were killed; counted %ld, expected %ld\n", killed, children, found, expected);
+  std::printf("%d of %d children were killed; counted %ld, expected %ld\n", killed, children, found,
+              expected);
   return killed == 1 && found == expected ? 0 : 1;
 }

@@ -1,7 +1,8 @@
 // supervise_epoll: a supervisor as one source of a program's own event loop, beside its other work.
 //
-// The parent has an epoll loop with a timer in it. The supervisor is added with its one descriptor; the loop need not know that there are processes,
-// an inotify watch and a timer behind it. Workers are children here; strangers that attach by the segment's name are watched just the same.
+// The parent has an epoll loop with a timer in it. The supervisor is added with its one descriptor;
+// the loop need not know that there are processes, an inotify watch and a timer behind it. Workers
+// are children here; strangers that attach by the segment's name are watched just the same.
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -54,10 +55,11 @@ int every_10_ms() {
 
 int main() {
   auto segment = outlive::segment::anonymous();
-  auto repair = outlive::on_owner_death<shelf>(segment, "shelf", [](shelf& x, const outlive::owner_death&) {
-    x.counted = x.boxes;
-    return outlive::repaired;
-  });
+  auto repair =
+      outlive::on_owner_death<shelf>(segment, "shelf", [](shelf& x, const outlive::owner_death&) {
+        x.counted = x.boxes;
+        return outlive::repaired;
+      });
   auto& screws = segment.find_or_construct<guarded_shelf>("screws", "shelf");
 
   int deaths = 0;
@@ -66,10 +68,12 @@ int main() {
   watch.on_death([&](const outlive::participant_death& death) {
     std::puts(to_string(death).c_str());
     ++deaths;
-    for (const auto& line : death.recovered) repaired += line.outcome == outlive::recovery_outcome::repaired ? 1 : 0;
+    for (const auto& line : death.recovered)
+      repaired += line.outcome == outlive::recovery_outcome::repaired ? 1 : 0;
     waitpid(death.pid, nullptr, 0);  // the supervisor leaves the status to the program
   });
-  watch.on_error([](const std::system_error& error) { std::fprintf(stderr, "%s\n", error.what()); });
+  watch.on_error(
+      [](const std::system_error& error) { std::fprintf(stderr, "%s\n", error.what()); });
 
   enum source : std::uint32_t { deaths_and_the_like, timer };
   const int loop = epoll_create1(EPOLL_CLOEXEC);
@@ -97,7 +101,8 @@ int main() {
   close(ticks);
 
   const auto x = screws.lock();
-  // A worker that locks before the supervisor has looked repairs what the one before it left. The last death is the supervisor's.
+  // A worker that locks before the supervisor has looked repairs what the one before it left. The
+  // last death is the supervisor's.
   const bool good = repaired >= 1 && !x.recovered() && x->boxes == workers && x->counted == workers;
   std::puts(good ? "all deaths were met, and the shelf is right" : "FAILED");
   return good ? 0 : 1;

@@ -1,8 +1,11 @@
-// unrelated_processes: programs that have nothing in common but the name of a segment and the names of the objects in it.
+// unrelated_processes: programs that have nothing in common but the name of a segment and the names
+// of the objects in it.
 //
-//   unrelated_processes                   plays the parts below, each in a process that execs this program anew
+//   unrelated_processes                   plays the parts below, each in a process that
+//                                         executes this program
 //   unrelated_processes NAME serve        creates the segment NAME; it is an error if there is one
-//   unrelated_processes NAME visit COUNT  opens it and counts its visits; it is an error if there is none
+//   unrelated_processes NAME visit COUNT  opens it and counts its visits; it is an error if
+//                                         there is none
 //   unrelated_processes NAME drop COUNT   the same, but dies at the last visit, with the mutex held
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,10 +67,12 @@ int main(int argc, char** argv) {
 
   const std::string name = "example.visits." + std::to_string(getpid());
   bool good = refused(name, "visit", outlive::errc::not_found);
-  good = status_of(start(argv[0], name, "serve", "0")) == 0 && good;  // its end changes nothing: a named segment stays until unlink()
+  // its end changes nothing: a named segment stays until unlink()
+  good = status_of(start(argv[0], name, "serve", "0")) == 0 && good;
   good = refused(name, "serve", outlive::errc::already_exists) && good;
 
-  const std::vector<pid_t> visitors{start(argv[0], name, "visit", "5000"), start(argv[0], name, "visit", "7000")};
+  const std::vector<pid_t> visitors{start(argv[0], name, "visit", "5000"),
+                                    start(argv[0], name, "visit", "7000")};
   const int dropped = status_of(start(argv[0], name, "drop", "1001"));
   good = WIFSIGNALED(dropped) && WTERMSIG(dropped) == SIGKILL && good;
   for (const pid_t pid : visitors) good = status_of(pid) == 0 && good;

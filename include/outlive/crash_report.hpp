@@ -1,7 +1,8 @@
 // crash_report: what a thread that a signal killed had told of its crash, before it died.
 //
-// It is there where the process had installed a crash_recorder (<outlive/crash_recorder.hpp>, liboutlive-crash) and the signal was one of SIGSEGV,
-// SIGBUS, SIGILL, SIGFPE and SIGABRT. A process that was killed from outside tells nothing.
+// It is there where the process had installed a crash_recorder (<outlive/crash_recorder.hpp>,
+// liboutlive-crash) and the signal was one of SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT. A
+// process that was killed from outside tells nothing.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -19,17 +20,19 @@ struct crash_report {
   int signal = 0;
   int code = 0;                     // si_code: what kind of SIGSEGV and the like
   std::uint64_t address = 0;        // si_addr: of the access, or of the instruction; 0 for SIGABRT
-  bool nested = false;              // a second signal came while the first was recorded: the frames may be few
+  bool nested = false;              // a second signal interrupted the note: frames may be missing
   std::vector<stack_frame> frames;  // the instruction that crashed first, then return addresses
 
   bool operator==(const crash_report&) const = default;
 };
 
-// Fills in the frames' functions where they are missing, from the symbol tables of the modules' files (those with the build id that stands in the
-// frame). Reads files; throws nothing but std::bad_alloc.
+// Fills in the frames' functions where they are missing, from the symbol tables of the modules'
+// files (those with the build id that stands in the frame). Reads files; throws nothing but
+// std::bad_alloc.
 OUTLIVE_API void name_functions(crash_report& crash);
 
-// Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames. The address is left out where the signal has none.
+// Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames. The address is
+//   left out where the signal has none.
 [[nodiscard]] OUTLIVE_API std::string to_string(const crash_report& crash);
 
 }  // namespace outlive

@@ -1,7 +1,7 @@
 // The death log: the last 256 owner deaths that somebody met in a segment, oldest first.
 //
-// It is written by heirs while they repair, so it tells also of repairs that never ended. An entry that was being written
-// when its heir died is left out.
+// It is written by heirs while they repair, so it tells also of repairs that never ended. An entry
+// that was being written when its heir died is left out.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -53,10 +53,11 @@ struct logged_death {
   unsigned attempt = 0;  // 0 where no repair was started
   death_outcome outcome{};
   std::chrono::nanoseconds repair_time{};  // 0 where no repair was started, or none has ended
-  std::optional<crash_report> crash;       // of the owner, at most 16 frames; name_functions() finds their names
+  std::optional<crash_report> crash;       // of the owner, at most 16 frames
 };
 
-// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile, or damaged, are left out.
+// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile, or
+//   damaged, are left out.
 [[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& where);
 
 }  // namespace outlive

@@ -1,18 +1,21 @@
-// guarded<T>: a robust mutex and the T that it protects, in one object. The main way to use outlive.
+// guarded<T>: a robust mutex and the T that it protects, in one object. The main way to use
+// outlive.
 //
-//   struct bank { long a = 500, b = 500; };                       // invariant: a + b == 1000
-//   auto  seg    = outlive::segment::open_or_create("bank");
-//   auto  repair = outlive::on_owner_death<bank>(seg, "account", [](bank& x, const outlive::owner_death&) {
-//     x.b = 1000 - x.a;
-//     return outlive::repaired;
-//   });
+//   struct bank { long a = 500, b = 500; };  // invariant: a + b == 1000
+//   auto seg = outlive::segment::open_or_create("bank");
+//   auto repair = outlive::on_owner_death<bank>(
+//       seg, "account", [](bank& x, const outlive::owner_death&) {
+//         x.b = 1000 - x.a;
+//         return outlive::repaired;
+//       });
 //   auto& accounts = seg.find_or_construct<outlive::guarded<bank>>("accounts", "account");
 //   { auto x = accounts.lock(); x->a -= 1; x->b += 1; }
 //
-// With outlive::robust_shared_mutex as the second argument many can read at a time: lock_shared() gives a guard to a const T.
+// With outlive::robust_shared_mutex as the second argument many can read at a time: lock_shared()
+// gives a guard to a const T.
 //
-// T lives in shared memory and is read by processes that have it mapped elsewhere: no pointers, no references, no virtual
-// functions, no std::string, nothing that owns memory of one process.
+// T lives in shared memory and is read by processes that have it mapped elsewhere: no pointers, no
+// references, no virtual functions, no std::string, nothing that owns memory of one process.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -43,19 +46,23 @@ namespace detail {
 
 template <class T, class Mutex = robust_mutex>
 class guarded {
-  static_assert(std::is_same_v<Mutex, robust_mutex> || std::is_same_v<Mutex, robust_shared_mutex>, "the mutex is one that repairs");
+  static_assert(std::is_same_v<Mutex, robust_mutex> || std::is_same_v<Mutex, robust_shared_mutex>,
+                "the mutex is one that repairs");
   static_assert(shareable<T>,
-                "T owns or points to memory of one process: no pointers, strings, vectors, virtual functions (<outlive/shared_type.hpp>)");
+                "T owns or points to memory of one process: no pointers, strings, vectors, virtual "
+                "functions (<outlive/shared_type.hpp>)");
   static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
   static constexpr bool is_shared = std::is_same_v<Mutex, robust_shared_mutex>;
 
  public:
-  // The hold on the mutex, and the way to the value. Movable; gives the mutex back when it ends. It belongs to the
-  // thread that made it.
+  // The hold on the mutex, and the way to the value. Movable; gives the mutex back when it ends. It
+  // belongs to the thread that made it.
   class [[nodiscard]] guard {
    public:
     guard() noexcept = default;
-    guard(guard&& other) noexcept : object_(std::exchange(other.object_, nullptr)), holds_(std::exchange(other.holds_, false)) {}
+    guard(guard&& other) noexcept
+        : object_(std::exchange(other.object_, nullptr)),
+          holds_(std::exchange(other.holds_, false)) {}
     guard& operator=(guard&& other) {
       if (this != &other) {
         release();
@@ -70,7 +77,8 @@ class guarded {
     T* operator->() const noexcept { return std::addressof(object_->value_); }
     T& operator*() const noexcept { return object_->value_; }
 
-    // Returns: whether the guard holds the mutex: false after a try_lock that failed, after unlock(), after a move.
+    // Returns: whether the guard holds the mutex: false after a try_lock that failed, after
+    //   unlock(), after a move.
     explicit operator bool() const noexcept { return holds_; }
     // Returns: whether this acquisition found a dead owner and repaired the value.
     [[nodiscard]] bool recovered() const noexcept { return holds_ && object_->mutex_.recovered(); }
@@ -78,8 +86,9 @@ class guarded {
     void unlock() {
       if (std::exchange(holds_, false)) object_->mutex_.unlock();
     }
-    // Acquires the mutex again, after unlock() or a try_lock that failed. Errors: as robust_mutex::lock(), then the guard holds nothing;
-    // errc::deadlock when it holds, errc::not_owner when it is nobody's guard (made by default, or moved from).
+    // Acquires the mutex again, after unlock() or a try_lock that failed. Errors: as
+    // robust_mutex::lock(), then the guard holds nothing; errc::deadlock when it holds,
+    // errc::not_owner when it is nobody's guard (made by default, or moved from).
     [[gnu::always_inline]] void lock() {
       if (object_ == nullptr) detail::throw_guard_without_object();
       object_->mutex_.lock();
@@ -89,7 +98,8 @@ class guarded {
    private:
     friend class guarded;
     guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
-    // In a forked child, or another thread, the mutex is not ours: then there is nothing to give back.
+    // In a forked child, or another thread, the mutex is not ours: then there is nothing to give
+    // back.
     void release() noexcept {
       if (std::exchange(holds_, false)) object_->mutex_.release();
     }
@@ -101,7 +111,9 @@ class guarded {
   class [[nodiscard]] shared_guard {
    public:
     shared_guard() noexcept = default;
-    shared_guard(shared_guard&& other) noexcept : object_(std::exchange(other.object_, nullptr)), holds_(std::exchange(other.holds_, false)) {}
+    shared_guard(shared_guard&& other) noexcept
+        : object_(std::exchange(other.object_, nullptr)),
+          holds_(std::exchange(other.holds_, false)) {}
     shared_guard& operator=(shared_guard&& other) {
       if (this != &other) {
         release();
@@ -120,8 +132,8 @@ class guarded {
     void unlock() {
       if (std::exchange(holds_, false)) object_->mutex_.unlock_shared();
     }
-    // Acquires the mutex shared again. Errors: as robust_shared_mutex::lock_shared(), then the guard holds nothing; errc::deadlock when it holds,
-    // errc::not_owner when it is nobody's guard.
+    // Acquires the mutex shared again. Errors: as robust_shared_mutex::lock_shared(), then the
+    // guard holds nothing; errc::deadlock when it holds, errc::not_owner when it is nobody's guard.
     [[gnu::always_inline]] void lock() {
       if (object_ == nullptr) detail::throw_guard_without_object();
       if (holds_) detail::throw_guard_holds();
@@ -140,15 +152,18 @@ class guarded {
   };
 
   // Makes the mutex, of the lock class given, and T(args...).
-  // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another type.
+  // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another
+  //   type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
-      : mutex_(lock_class, detail::guarded_type_of<T, Mutex>()), value_(detail::make<T>(std::forward<Args>(args)...)) {}
+      : mutex_(lock_class, detail::guarded_type_of<T, Mutex>()),
+        value_(detail::make<T>(std::forward<Args>(args)...)) {}
 
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
 
-  // All of these are inlined even without optimisation, so that the report of a death names the function that called them.
+  // All of these are inlined even without optimisation, so that the report of a death names the
+  // function that called them.
 
   // Acquires the mutex, after a repair if one is due. Errors and blocking: as robust_mutex::lock().
   [[gnu::always_inline]] guard lock() {
@@ -162,25 +177,31 @@ class guarded {
   }
   // Returns: a guard that holds, or one that does not because somebody else holds the mutex.
   [[gnu::always_inline]] guard try_lock() { return guard(this, mutex_.try_lock()); }
-  [[gnu::always_inline]] guard try_lock(std::error_code& error) { return guard(this, mutex_.try_lock(error)); }
+  [[gnu::always_inline]] guard try_lock(std::error_code& error) {
+    return guard(this, mutex_.try_lock(error));
+  }
   template <class Rep, class Period>
   [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
     return guard(this, mutex_.try_lock_for(timeout));
   }
   template <class Rep, class Period>
-  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
+  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout,
+                                            std::error_code& error) {
     return guard(this, mutex_.try_lock_for(timeout, error));
   }
   template <class Clock, class Duration>
-  [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+  [[gnu::always_inline]] guard try_lock_until(
+      const std::chrono::time_point<Clock, Duration>& deadline) {
     return guard(this, mutex_.try_lock_until(deadline));
   }
   template <class Clock, class Duration>
-  [[gnu::always_inline]] guard try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
+  [[gnu::always_inline]] guard try_lock_until(
+      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
     return guard(this, mutex_.try_lock_until(deadline, error));
   }
 
-  // The same, shared: for many readers at a time. With a robust_shared_mutex only. Errors and blocking: as robust_shared_mutex::lock_shared().
+  // The same, shared: for many readers at a time. With a robust_shared_mutex only. Errors and
+  // blocking: as robust_shared_mutex::lock_shared().
   [[gnu::always_inline]] shared_guard lock_shared() requires is_shared {
     mutex_.lock_shared();
     return shared_guard(this, true);
@@ -189,16 +210,20 @@ class guarded {
     mutex_.lock_shared(error);
     return shared_guard(this, !error);
   }
-  [[gnu::always_inline]] shared_guard try_lock_shared() requires is_shared { return shared_guard(this, mutex_.try_lock_shared()); }
+  [[gnu::always_inline]] shared_guard try_lock_shared() requires is_shared {
+    return shared_guard(this, mutex_.try_lock_shared());
+  }
   [[gnu::always_inline]] shared_guard try_lock_shared(std::error_code& error) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared(error));
   }
   template <class Rep, class Period>
-  [[gnu::always_inline]] shared_guard try_lock_shared_for(const std::chrono::duration<Rep, Period>& timeout) requires is_shared {
+  [[gnu::always_inline]] shared_guard try_lock_shared_for(
+      const std::chrono::duration<Rep, Period>& timeout) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared_for(timeout));
   }
   template <class Clock, class Duration>
-  [[gnu::always_inline]] shared_guard try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& deadline) requires is_shared {
+  [[gnu::always_inline]] shared_guard try_lock_shared_until(
+      const std::chrono::time_point<Clock, Duration>& deadline) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared_until(deadline));
   }
 
@@ -210,7 +235,9 @@ class guarded {
   [[nodiscard]] const T& unguarded() const noexcept { return value_; }
 
   // Where the value lies in the object; part of the lock class's entry in the segment.
-  [[nodiscard]] static constexpr std::size_t value_offset() noexcept { return (sizeof(Mutex) + alignof(T) - 1) / alignof(T) * alignof(T); }
+  [[nodiscard]] static constexpr std::size_t value_offset() noexcept {
+    return (sizeof(Mutex) + alignof(T) - 1) / alignof(T) * alignof(T);
+  }
 
  private:
   Mutex mutex_;
@@ -229,7 +256,8 @@ struct wrapped<guarded<T, Mutex>> {
 template <class T, class Mutex>
 guarded_type guarded_type_of() noexcept {
   const object_type type = object_type_of<T>();
-  return {type.name, type.hash, type.size, type.alignment, type.value->version, wrapped<guarded<T, Mutex>>::guarded_at};
+  return {type.name,      type.hash,           type.size,
+          type.alignment, type.value->version, wrapped<guarded<T, Mutex>>::guarded_at};
 }
 }  // namespace detail
 

@@ -8,40 +8,52 @@
 //     outlive::arm_kill_points();  // or compile this file with -DOUTLIVE_ARM_KILL_POINTS
 //     ...
 //
-//   $ OUTLIVE_KILL='after-debit=3*off->1*kill' ./transfer      # the fourth time that it comes there, the process gets a SIGKILL
+//   # The fourth time that the process comes to the point, it gets a SIGKILL.
+//   $ OUTLIVE_KILL='after-debit=3*off->1*kill' ./transfer
 //
-// The variable has no effect on a program that does not arm the points itself: one that is left in the environment harms no program in
-// production. A program arms them by a call of arm_kill_points(), by a file that includes this header and is compiled with
+// The variable has no effect on a program that does not arm the points itself: one that is left in
+// the environment harms no program in production. A program arms them by a call of
+// arm_kill_points(), by a file that includes this header and is compiled with
 // -DOUTLIVE_ARM_KILL_POINTS, or by being linked to liboutlive-killtest.
 //
-// The points stay in the program that is shipped. One that is not armed costs the test of a flag: three instructions where gcc compiles a program,
-// four in shared libraries and where clang does. It is a crash barrier (a compiler fence, no instruction), armed or not: what was written before it
-// in the source is in memory at it, so that the program that is killed there is the one that runs otherwise.
+// The points stay in the program that is shipped. One that is not armed costs the test of a flag:
+// three instructions where gcc compiles a program, four in shared libraries and where clang does.
+// It is a crash barrier (a compiler fence, no instruction), armed or not: what was written before
+// it in the source is in memory at it, so that the program that is killed there is the one that
+// runs otherwise.
 //
-//   OUTLIVE_KILL       = point *( ";" point )
-//   point              = name "=" step *( "->" step )       name: as in the program, or * for every point
-//   step               = [ percent "%" ] [ count "*" ] action [ "(" argument ")" ]
+//   OUTLIVE_KILL = point *( ";" point )
+//   point        = name "=" step *( "->" step )   name: as in the program, or * for every point
+//   step         = [ percent "%" ] [ count "*" ] action [ "(" argument ")" ]
 //
-// The first point with the name counts. Its first step that applies is done: one whose count is not used up, with the chance that `percent` says;
-// if none applies, nothing is done. Counts are those of a process: a child of fork() goes on with its own copy of them. The actions:
+// The first point with the name counts. Its first step that applies is done: one whose count is not
+// used up, with the chance that `percent` says; if none applies, nothing is done. Counts are those
+// of a process: a child of fork() goes on with its own copy of them. The actions:
 //
 //   off           nothing
-//   kill          SIGKILL to the process; process 1 of a PID namespace, which the kernel protects from it, ends by a trap (SIGILL)
+//   kill          SIGKILL to the process; process 1 of a PID namespace, which the kernel protects
+//                 from it, ends by a trap (SIGILL)
 //   segv          a store to address 0; the program's handler runs, if it has one
 //   abort         std::abort()
 //   exit(CODE)    _exit(CODE), without argument _exit(1): no destructor and no exit handler runs
-//   thread-exit   pthread_exit(): the thread is unwound, so that guards give their mutexes back, and mutexes that were locked without one are left
+//   thread-exit   pthread_exit(): the thread is unwound; guards release their mutexes, and mutexes
+//                 that were locked without one stay locked
 //   throw         throws outlive::kill_point_error
-//   pause         SIGSTOP to the process: it stops there until SIGCONT, or is killed; process 1 of a PID namespace goes on
+//   pause         SIGSTOP to the process: it stops there until SIGCONT, or is killed; process 1 of
+//                 a PID namespace goes on
 //   sleep(MS)     the thread sleeps for so many milliseconds
-//   print(TEXT)   a line on stderr: the name, the process, the thread, the text; OUTLIVE_KILL='*=print' tells which points there are
+//   print(TEXT)   a line on stderr: the name, the process, the thread, the text;
+//                 OUTLIVE_KILL='*=print' shows which points there are
 //
-// Percentages are drawn from OUTLIVE_KILL_SEED, a number; without it from a random seed, which is said on stderr. The same seed makes the same
-// choices in a process that is started anew; children of fork() draw others than their parent.
+// Percentages are drawn from OUTLIVE_KILL_SEED, a number; without it from a random seed, which is
+// said on stderr. The same seed makes the same choices in a process that is started anew; children
+// of fork() draw others than their parent.
 //
-// Both variables are read when the points are armed: by arm_kill_points() when it is called, otherwise while the program is loaded. They are
-// ignored in a program with more rights than its user (secure_getenv(3)). Points that are reached before, in constructors of static objects, do
-// nothing. If a variable is malformed, nothing is armed: arm_kill_points() throws; at load the text is written on stderr.
+// Both variables are read when the points are armed: by arm_kill_points() when it is called,
+// otherwise while the program is loaded. They are ignored in a program with more rights than its
+// user (secure_getenv(3)). Points that are reached before, in constructors of static objects, do
+// nothing. If a variable is malformed, nothing is armed: arm_kill_points() throws; at load the text
+// is written on stderr.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -63,8 +75,10 @@ class OUTLIVE_API kill_point_error : public std::runtime_error {
   ~kill_point_error() override;
 };
 
-// Arms the points that OUTLIVE_KILL names, in place of what was armed before. Without the variable it changes nothing.
-// Throws: std::invalid_argument when OUTLIVE_KILL, or OUTLIVE_KILL_SEED where it is needed, is malformed; then nothing has been changed.
+// Arms the points that OUTLIVE_KILL names, in place of what was armed before. Without the variable
+// it changes nothing.
+// Throws: std::invalid_argument when OUTLIVE_KILL, or OUTLIVE_KILL_SEED where it is needed, is
+//   malformed; then nothing has been changed.
 // After fork: what is armed, and its counts, are copied to the child.
 OUTLIVE_API void arm_kill_points();
 
@@ -86,7 +100,8 @@ inline const bool kill_points_armed_at_load = arm_kill_points_at_load();
 }  // namespace outlive
 
 // `name`: a string literal.
-// Throws: nothing when it is not armed; kill_point_error by the action `throw`. Allocates nothing but for that.
+// Throws: nothing when it is not armed; kill_point_error by the action `throw`. Allocates nothing
+//   but for that.
 // Signal-safe: yes, but for the actions throw and thread-exit.
 #define OUTLIVE_KILL_POINT(name)                                                               \
   do {                                                                                         \

@@ -1,8 +1,11 @@
-// owner_death: the report of an owner that died holding a robust mutex. A repair gets it as its argument.
+// owner_death: the report of an owner that died holding a robust mutex. A repair gets it as its
+// argument.
 //
-// It is taken before the repair starts from what the dead thread had written into its record, and from what its process had registered; making
-// it allocates nothing. A report is valid until the repair returns: take copies of what should live longer. Names of modules are read
-// from the segment where they are used. What is not known (a record that was overwritten, a damaged segment) is 0 or "unknown".
+// It is taken before the repair starts from what the dead thread had written into its record, and
+// from what its process had registered; making it allocates nothing. A report is valid until the
+// repair returns: take copies of what should live longer. Names of modules are read from the
+// segment where they are used. What is not known (a record that was overwritten, a damaged segment)
+// is 0 or "unknown".
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -22,15 +25,17 @@ namespace outlive {
 class robust_mutex;
 class segment;
 
-// A place in code as another process can tell it: module and offset are what `addr2line -e module offset` takes.
+// A place in code as another process can tell it: module and offset are what `addr2line -e module
+// offset` takes.
 struct code_location {
   std::uint64_t address = 0;  // in the process that ran the code
-  std::uint64_t offset = 0;   // from the module's load base; the address itself where the module is unknown
+  // From the module's load base; the address itself where the module is unknown.
+  std::uint64_t offset = 0;
   std::string_view module = "unknown";
   std::string_view build_id;  // raw bytes, empty where there is none
 
-  // Returns: "module+0xoffset (symbol)", the symbol from the module's own symbol table where it can be read; reads files,
-  // allocates. Never throws anything but std::bad_alloc.
+  // Returns: "module+0xoffset (symbol)", the symbol from the module's own symbol table where it can
+  // be read; reads files, allocates. Never throws anything but std::bad_alloc.
   [[nodiscard]] OUTLIVE_API std::string where() const;
 };
 
@@ -39,8 +44,9 @@ struct dead_thread {
   bool known = false;  // false: its record was gone; then every other member is empty
   pid_t pid = 0;
   pid_t tid = 0;
-  std::uint64_t start_time = 0;  // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
-  std::uint64_t note = 0;        // what it last gave to outlive::note()
+  // Of the thread, in clock ticks since boot, as in /proc/TID/stat.
+  std::uint64_t start_time = 0;
+  std::uint64_t note = 0;  // what it last gave to outlive::note()
   std::string_view thread_name = "unknown";
   std::string_view command_name = "unknown";  // of its process
 };
@@ -51,8 +57,9 @@ struct held_mutex {
   code_location acquired_at;
 };
 
-// The signal that killed the owner, if its process had installed a crash_recorder (<outlive/crash_recorder.hpp>) and the signal was one that it
-// records. As in crash_report, which is the same in plain values.
+// The signal that killed the owner, if its process had installed a crash_recorder
+// (<outlive/crash_recorder.hpp>) and the signal was one that it records. As in crash_report, which
+// is the same in plain values.
 struct owner_crash {
   static constexpr std::size_t max_frames = 32;
 
@@ -64,7 +71,8 @@ struct owner_crash {
   code_location frames[max_frames];  // the instruction that crashed first, then return addresses
 };
 
-// Returns: the same in plain values that outlive the report, with the functions' names. Reads the modules' files; allocates.
+// Returns: the same in plain values that outlive the report, with the functions' names. Reads the
+//   modules' files; allocates.
 [[nodiscard]] OUTLIVE_API crash_report to_report(const owner_crash& crash);
 
 namespace detail {
@@ -75,8 +83,9 @@ class owner_death {
  public:
   // The mutex that is being repaired, held by the calling thread.
   [[nodiscard]] OUTLIVE_API const robust_mutex& mutex() const noexcept;
-  // Name of the object in the segment's directory that contains the mutex, "unknown" if none does. Looked up at each
-  // call: a mutex that is not the first member of an object costs a walk through the directory.
+  // Name of the object in the segment's directory that contains the mutex, "unknown" if none does.
+  // Looked up at each call: a mutex that is not the first member of an object costs a walk through
+  // the directory.
   [[nodiscard]] OUTLIVE_API std::string_view mutex_name() const noexcept;
   [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
 
@@ -84,17 +93,19 @@ class owner_death {
   [[nodiscard]] OUTLIVE_API const dead_thread& owner() const noexcept;
   [[nodiscard]] OUTLIVE_API const code_location& acquired_at() const noexcept;
 
-  // What its owner had told of the signal that killed it; nullptr where there is nothing of the kind.
+  // What its owner had told of the signal that killed it; nullptr where there is nothing of the
+  // kind.
   [[nodiscard]] OUTLIVE_API const owner_crash* crash() const noexcept;
 
-  // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported are told; held_cut()
-  // says that there was more.
+  // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported
+  // are told; held_cut() says that there was more.
   static constexpr std::size_t max_reported = 64;
   [[nodiscard]] OUTLIVE_API std::size_t held_count() const noexcept;
   [[nodiscard]] OUTLIVE_API const held_mutex& held(std::size_t index) const noexcept;
   [[nodiscard]] OUTLIVE_API bool held_cut() const noexcept;
 
-  // Which attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts when its callback starts.
+  // Which attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts when its
+  // callback starts.
   [[nodiscard]] OUTLIVE_API unsigned attempt() const noexcept;
   [[nodiscard]] OUTLIVE_API unsigned max_attempts() const noexcept;
 

@@ -1,8 +1,10 @@
-// recover: what a supervisor calls after a participant died, so that what it held is free before anybody asks for it.
+// recover: what a supervisor calls after a participant died, so that what it held is free before
+// anybody asks for it.
 //
-// It goes the very same way as lock(): the same evidence, the same repairs of this process, the same attempts; only that
-// it gives each mutex back. It is never needed for correctness (the next lock() would do the same); it makes
-// recovery prompt, and it gives the thread records of the dead back.
+// It goes the very same way as lock(): the same evidence, the same repairs of this process, the
+// same attempts; only that it gives each mutex back. It is never needed for correctness (the next
+// lock() would do the same); it makes recovery prompt, and it gives the thread records of the dead
+// back.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -27,7 +29,9 @@ enum class recovery_outcome {
   nothing_to_repair,  // the dead thread was not inside any more, or not yet
   unrepaired,         // no repair of this process, or it failed: errc in `error`
   not_recoverable,    // attempts are used up
-  held_by_another,    // a living thread holds it by now, and deals with it; or one that adopts mutexes was not done in time: call again
+  // A living thread holds it by now and deals with it, or one that adopts mutexes was not done in
+  // time: call again.
+  held_by_another,
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(recovery_outcome outcome) noexcept;
 
@@ -45,11 +49,14 @@ struct recovered_mutex {
 
 // Recovers all that dead threads of the segment hold, or only those of process `pid`.
 // Returns: a line for each mutex that a dead thread had in hand; empty when there was none.
-// Errors: errc::too_many_threads when even the records that are kept for recovery are busy, errc::in_repair when called in a
-//   repair, and those of a thread's first use of a segment. A repair that fails or throws is told in its line, not thrown.
-// Blocks: for the repairs; not for mutexes that the living hold. Up to 250 ms for another thread that adopts a mutex. Up to 2 s for a thread record, when all are in use and other threads recover with
-//   those that are kept for it.
-// After fork: works in the child. On death: the next recover(), or any locker, goes on where it stopped.
+// Errors: errc::too_many_threads when even the records that are kept for recovery are busy,
+//   errc::in_repair when called in a repair, and those of a thread's first use of a segment. A
+//   repair that fails or throws is told in its line, not thrown.
+// Blocks: for the repairs; not for mutexes that the living hold. Up to 250 ms for another thread
+//   that adopts a mutex. Up to 2 s for a thread record, when all are in use and other threads
+//   recover with those that are kept for it.
+// After fork: works in the child. On death: the next recover(), or any locker, goes on where it
+//   stopped.
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where);
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where, pid_t pid);
 

@@ -1,18 +1,23 @@
 // Repairs: what makes the data consistent again after its owner died in the middle of a change.
 //
-// A repair belongs to this process (a function cannot live in shared memory): each process that takes the lock registers
-// its own, before it takes the lock. It is looked up only after a death: first by the mutex, then by its lock class.
+// A repair belongs to this process (a function cannot live in shared memory): each process that
+// takes the lock registers its own, before it takes the lock. It is looked up only after a death:
+// first by the mutex, then by its lock class.
 //
 // Contract of a repair:
 //   - It runs in the heir's thread, which holds the mutex, inside lock(), try_lock() or recover().
 //   - It must accept data that is already consistent: an owner may have died after its last change.
-//   - It must be restartable: the heir can die in it at any store, and the next heir starts it again from there.
-//   - It may call try_lock() of other robust mutexes, and whatever else the program needs. lock() is errc::in_repair, and
-//     unlock() of the mutex under repair is errc::not_owner.
+//   - It must be restartable: the heir can die in it at any store, and the next heir starts it
+//     again from there.
+//   - It may call try_lock() of other robust mutexes, and whatever else the program needs. lock()
+//     is errc::in_repair, and unlock() of the mutex under repair is errc::not_owner.
 //   - The repair of a lock class may run in several threads at once, for different mutexes.
-//   - It returns repaired or failed. An exception counts as failed, and is nested in the error that lock() throws.
-//   - pthread_exit or cancellation in it ends the thread as an owner's death: the next heir repairs.
-//   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair is the parent's.
+//   - It returns repaired or failed. An exception counts as failed, and is nested in the error that
+//     lock() throws.
+//   - pthread_exit or cancellation in it ends the thread as an owner's death: the next heir
+//     repairs.
+//   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair
+//     is the parent's.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -39,8 +44,8 @@ using enum repair_result;
 
 using repair_callback = std::function<repair_result(const owner_death&)>;
 
-// "There is nothing to repair": for data that is consistent after every single store. To be written in full, so that a
-// reader of the program finds where that claim is made.
+// "There is nothing to repair": for data that is consistent after every single store. To be written
+// in full, so that a reader of the program finds where that claim is made.
 struct always_consistent_t {
   repair_result operator()(const owner_death&) const noexcept { return repaired; }
   template <class T>
@@ -61,8 +66,9 @@ class [[nodiscard]] repair_registration {
   repair_registration() noexcept = default;
   OUTLIVE_API repair_registration(repair_registration&& other) noexcept;
   OUTLIVE_API repair_registration& operator=(repair_registration&& other) noexcept;
-  // Takes the repair out, and destroys the callback. Blocks: until no other thread of this process runs it, in the repair itself, too: that of a
-  // lock class may wait for its runs in other threads. For its own run it does not wait; then the callback is destroyed as soon as it has
+  // Takes the repair out, and destroys the callback. Blocks: until no other thread of this process
+  // runs it, in the repair itself, too: that of a lock class may wait for its runs in other
+  // threads. For its own run it does not wait; then the callback is destroyed as soon as it has
   // returned, still as a part of the repair.
   OUTLIVE_API ~repair_registration();
 
@@ -70,40 +76,49 @@ class [[nodiscard]] repair_registration {
   OUTLIVE_API void reset() noexcept;
   [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
 
-  explicit repair_registration(std::shared_ptr<detail::registered_repair> repair) noexcept : repair_(std::move(repair)) {}
+  explicit repair_registration(std::shared_ptr<detail::registered_repair> repair) noexcept
+      : repair_(std::move(repair)) {}
 
  private:
   std::shared_ptr<detail::registered_repair> repair_;
 };
 
 // Registers the repair of one mutex. It goes before that of the mutex's lock class.
-// Errors: errc::already_registered, errc::not_in_segment, errc::damaged, std::errc::invalid_argument for an empty function.
-// The registration keeps the segment mapped. After fork the child has the same registrations.
+// Errors: errc::already_registered, errc::not_in_segment, errc::damaged,
+// std::errc::invalid_argument for an empty function. The registration keeps the segment mapped.
+// After fork the child has the same registrations.
 OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback);
 
 // Registers the repair of all mutexes of a lock class, existing and future ones.
-// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full), errc::damaged,
-//   errc::no_robust_list, std::errc::invalid_argument for an empty function.
-OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class, repair_callback callback);
+// Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full),
+//   errc::damaged, errc::no_robust_list, std::errc::invalid_argument for an empty function.
+OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class,
+                                               repair_callback callback);
 
 namespace detail {
 template <class T, class Mutex = robust_mutex>
 [[nodiscard]] guarded_type guarded_type_of() noexcept;  // in guarded.hpp
-// The typed form, with T taken off: the library checks that the class guards a T, and hands out the value's address.
-OUTLIVE_API repair_registration on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
-                                                       std::function<repair_result(void*, const owner_death&)> callback);
+// The typed form, with T taken off: the library checks that the class guards a T, and hands out the
+// value's address.
+OUTLIVE_API repair_registration
+on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
+                       std::function<repair_result(void*, const owner_death&)> callback);
 }  // namespace detail
 
-// Registers the repair of all guarded<T, Mutex> of a lock class: callback(T& value, const owner_death&).
+// Registers the repair of all guarded<T, Mutex> of a lock class: callback(T& value, const
+// owner_death&).
 // Errors: as above, and errc::type_mismatch when the class guards another type.
 template <class T, class Mutex = robust_mutex, class Callback>
-repair_registration on_owner_death(const segment& where, std::string_view lock_class, Callback callback) {
+repair_registration on_owner_death(const segment& where, std::string_view lock_class,
+                                   Callback callback) {
   static_assert(std::is_invocable_r_v<repair_result, Callback&, T&, const owner_death&>,
                 "the repair is called as repair_result(T&, const owner_death&)");
   static_assert(sizeof(guarded<T, Mutex>) > 0, "include <outlive/guarded.hpp>");
   return detail::on_guarded_owner_death(
       where, lock_class, detail::guarded_type_of<T, Mutex>(),
-      [callback = std::move(callback)](void* value, const owner_death& death) mutable { return callback(*static_cast<T*>(value), death); });
+      [callback = std::move(callback)](void* value, const owner_death& death) mutable {
+        return callback(*static_cast<T*>(value), death);
+      });
 }
 
 }  // namespace outlive

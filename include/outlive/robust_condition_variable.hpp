@@ -1,31 +1,39 @@
-// robust_condition_variable: a condition variable in a segment that survives the death of everybody who uses it.
+// robust_condition_variable: a condition variable in a segment that survives the death of everybody
+// who uses it.
 //
-// glibc's process-shared condition variable hangs for ever once a process was killed in a wait or a notification (hazards A58, A59). This one
-// keeps no list of waiters: a waiter that dies leaves nothing behind. What a death can cost is the delay of one wake-up, by at most 250 ms.
+// glibc's process-shared condition variable hangs for ever once a process was killed in a wait or a
+// notification (hazards A58, A59). This one keeps no list of waiters: a waiter that dies leaves
+// nothing behind. What a death can cost is the delay of one wake-up, by at most 250 ms.
 //
 //   struct mailbox { bool full; long letter; };
 //   auto& box   = seg.find_or_construct<outlive::guarded<mailbox>>("box", "mailbox");
 //   auto& ready = seg.find_or_construct<outlive::robust_condition_variable>("box is full");
 //   { auto x = box.lock(); x->letter = 42; x->full = true; }            // the sender
-//   ready.notify_one();
-//   auto x = box.lock();                                                 // the receiver
+//   auto x = box.lock();                                                // the receiver
 //   ready.wait(x, [&] { return x->full; });
 //
-// There is no wait without a predicate: wake-ups come for no reason, and one that a dying process took with it is made up for only by asking
-// the predicate again, which a waiter does at least every 250 ms. The predicate must change under the mutex that the waiters hold.
+// There is no wait without a predicate: wake-ups come for no reason, and one that a dying process
+// took with it is made up for only by asking the predicate again, which a waiter does at least
+// every 250 ms. The predicate must change under the mutex that the waiters hold.
 //
-// A waiter releases the mutex and acquires it again. Acquiring is lock(): after an owner's death it runs the repair, before the predicate
-// is asked. When it fails (owner_died_unrepaired, not_recoverable, repair_failed ...) that error is thrown, and the lock object owns nothing.
+// A waiter releases the mutex and acquires it again. Acquiring is lock(): after an owner's death it
+// runs the repair, before the predicate is asked. When it fails (owner_died_unrepaired,
+// not_recoverable, repair_failed ...) that error is thrown, and the lock object owns nothing.
 //
 // What kills at each point leave, by the value of `seq_` (bit 0: maybe waiters; it counts by 2):
 //
-//   killed                                           what is left                              what it costs
-//   -----------------------------------------------  ----------------------------------------  --------------------------------------
-//   a waiter, before or after it marked the bit      at most the bit                           one notify makes two system calls
-//   a waiter asleep, or on its way out               nothing                                   a wake-up meant for another: 250 ms
-//   a notifier before it counted                     nothing was notified                      what the user's change is worth to others: 250 ms
-//   a notifier between counting and waking           sleepers on the old count                 250 ms
-//   a notifier that cleared the bit, before waking   sleepers without a bit                    250 ms, then the waiters set it again
+//   killed                                        what is left              cost
+//   --------------------------------------------  ------------------------  ----------------------
+//   a waiter, before or after it marked the bit   at most the bit           one notify makes two
+//                                                                             system calls
+//   a waiter asleep, or on its way out            nothing                   a wake-up meant for
+//                                                                             another: 250 ms
+//   a notifier before it counted                  nothing was notified      others see the change
+//                                                                             250 ms late
+//   a notifier between counting and waking        sleepers on the old       250 ms
+//                                                   count
+//   a notifier that cleared the bit, before       sleepers without a bit    250 ms, then waiters
+//     waking                                                                  set it again
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -42,10 +50,13 @@
 namespace outlive {
 
 namespace detail {
-// Sleeps until `seq` is not `seen` any more, somebody wakes, or a slice or `left` is over. Any of them may come for no reason.
-OUTLIVE_API void wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen, std::chrono::nanoseconds left) noexcept;
+// Sleeps until `seq` is not `seen` any more, somebody wakes, or a slice or `left` is over. Any of
+// them may come for no reason.
+OUTLIVE_API void wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen,
+                                       std::chrono::nanoseconds left) noexcept;
 
-// What a wait needs of a lock object: std::unique_lock<robust_mutex>, and the guard of a guarded<T>.
+// What a wait needs of a lock object: std::unique_lock<robust_mutex>, and the guard of a
+// guarded<T>.
 template <class Lock>
 concept waitable_lock = requires(Lock& lock) {
   lock.lock();
@@ -56,7 +67,8 @@ concept waitable_lock = requires(Lock& lock) {
 
 class robust_condition_variable {
  public:
-  // Makes a condition variable without waiters. Requires: the memory lies in a segment that this process has mapped.
+  // Makes a condition variable without waiters. Requires: the memory lies in a segment that this
+  // process has mapped.
   // Errors: errc::not_in_segment.
   OUTLIVE_API robust_condition_variable();
   // Marks the memory as no condition variable any more. Requires: nobody waits.
@@ -64,8 +76,9 @@ class robust_condition_variable {
   robust_condition_variable(const robust_condition_variable&) = delete;
   robust_condition_variable& operator=(const robust_condition_variable&) = delete;
 
-  // Wakes one waiter, if there is one. Requires: what the predicates ask was changed under the mutex; the caller may hold it still, or not.
-  // Makes no system call while nobody waits, but for one call after the last waiter has gone. Signal-safe: yes.
+  // Wakes one waiter, if there is one. Requires: what the predicates ask was changed under the
+  // mutex; the caller may hold it still, or not. Makes no system call while nobody waits, but for
+  // one call after the last waiter has gone. Signal-safe: yes.
   void notify_one() noexcept {
     if ((seq_.load(std::memory_order_relaxed) & maybe_waiters) != 0) wake_one();
   }
@@ -74,13 +87,16 @@ class robust_condition_variable {
     if ((seq_.load(std::memory_order_relaxed) & maybe_waiters) != 0) wake_all();
   }
 
-  // Waits until predicate() is true, which is asked with the mutex held. All of these are inlined, so that the report of a death names the
-  // function that called them.
-  // Requires: the lock object holds its mutex; all who wait at one time use the same one; the calling thread is in no repair.
-  // Errors: those of lock() and unlock() of the lock object; then it owns nothing. What the predicate throws; then it owns the mutex.
-  //   errc::damaged when these bytes are no condition variable.
+  // Waits until predicate() is true, which is asked with the mutex held. All of these are inlined,
+  // so that the report of a death names the function that called them.
+  // Requires: the lock object holds its mutex; all who wait at one time use the same one; the
+  //   calling thread is in no repair.
+  // Errors: those of lock() and unlock() of the lock object; then it owns nothing. What the
+  //   predicate throws; then it owns the mutex. errc::damaged when these bytes are no condition
+  //   variable.
   // Blocks: until it was notified and the predicate is true, and for the mutex.
-  // After fork: a child that the predicate forks holds no mutex, so its wait ends with errc::not_owner, or the lock object's own error.
+  // After fork: a child that the predicate forks holds no mutex, so its wait ends with
+  //   errc::not_owner, or the lock object's own error.
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] void wait(Lock& lock, Predicate predicate) {
     require_intact();
@@ -96,11 +112,15 @@ class robust_condition_variable {
   // at least every 250 ms, so that a wait on system_clock follows it when it is set. Requires: its
   // now() throws nothing and acquires no lock.
   template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
-  [[gnu::always_inline]] bool wait_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& deadline, Predicate predicate) {
+  [[gnu::always_inline]] bool wait_until(Lock& lock,
+                                         const std::chrono::time_point<Clock, Duration>& deadline,
+                                         Predicate predicate) {
     return wait_in_time(lock, detail::deadline::at(deadline), predicate);
   }
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
-  [[gnu::always_inline]] bool wait_for(Lock& lock, const std::chrono::duration<Rep, Period>& timeout, Predicate predicate) {
+  [[gnu::always_inline]] bool wait_for(Lock& lock,
+                                       const std::chrono::duration<Rep, Period>& timeout,
+                                       Predicate predicate) {
     return wait_in_time(lock, detail::deadline::after(timeout), predicate);
   }
 
@@ -110,12 +130,14 @@ class robust_condition_variable {
     return wait_in_time(lock, stop, detail::no_limit, predicate);
   }
   template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
-  [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop, const std::chrono::time_point<Clock, Duration>& deadline,
+  [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop,
+                                         const std::chrono::time_point<Clock, Duration>& deadline,
                                          Predicate predicate) {
     return wait_in_time(lock, stop, detail::deadline::at(deadline), predicate);
   }
   template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
-  [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop, const std::chrono::duration<Rep, Period>& timeout,
+  [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop,
+                                       const std::chrono::duration<Rep, Period>& timeout,
                                        Predicate predicate) {
     return wait_in_time(lock, stop, detail::deadline::after(timeout), predicate);
   }
@@ -123,14 +145,16 @@ class robust_condition_variable {
  private:
   static constexpr std::uint32_t maybe_waiters = 1;
 
-  // Sets the bit "maybe waiters" while the mutex is held, so before whatever a notifier changes next. Returns the value to sleep on.
+  // Sets the bit "maybe waiters" while the mutex is held, so before whatever a notifier changes
+  // next. Returns the value to sleep on.
   std::uint32_t mark() noexcept { return seq_.fetch_or(maybe_waiters) | maybe_waiters; }
   OUTLIVE_API void require_intact() const;
   OUTLIVE_API void wake_one() noexcept;
   OUTLIVE_API void wake_all() noexcept;
 
   template <class Lock, class Predicate>
-  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const detail::deadline& until, Predicate& predicate) {
+  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const detail::deadline& until,
+                                           Predicate& predicate) {
     require_intact();
     while (!predicate()) {
       const auto left = until.left();
@@ -143,7 +167,8 @@ class robust_condition_variable {
     return true;
   }
   template <class Lock, class Predicate>
-  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const std::stop_token& stop, const detail::deadline& until, Predicate& predicate) {
+  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const std::stop_token& stop,
+                                           const detail::deadline& until, Predicate& predicate) {
     require_intact();
     const std::stop_callback wake(stop, [this]() noexcept { wake_all(); });
     while (!predicate()) {

@@ -1,32 +1,41 @@
 // robust_mutex: a mutex in a segment that repairs what it protects when its owner dies.
 //
-// It satisfies Lockable and TimedLockable: std::scoped_lock, std::unique_lock and std::lock work with it. Most programs
-// want outlive::guarded<T>, which holds the mutex and the data in one object.
+// It satisfies Lockable and TimedLockable: std::scoped_lock, std::unique_lock and std::lock work
+// with it. Most programs want outlive::guarded<T>, which holds the mutex and the data in one
+// object.
 //
-// Invalid, and refused with an error rather than undefined: a mutex outside of a segment; unlock by a thread that does
-// not hold it, a forked child included; lock by the holder; lock() of any robust mutex inside a repair. Invalid, and not
-// detected: moving or copying the bytes; a segment that is not mapped by outlive.
+// Invalid, and refused with an error rather than undefined: a mutex outside of a segment; unlock by
+// a thread that does not hold it, a forked child included; lock by the holder; lock() of any robust
+// mutex inside a repair. Invalid, and not detected: moving or copying the bytes; a segment that is
+// not mapped by outlive.
 //
-//   auto  seg   = outlive::segment::open_or_create("stock");
-//   auto  guard = outlive::on_owner_death(seg, "shelf", [&](const outlive::owner_death&) { ...; return outlive::repaired; });
+//   auto seg = outlive::segment::open_or_create("stock");
+//   auto guard = outlive::on_owner_death(seg, "shelf", [&](const outlive::owner_death&) {
+//     ...;
+//     return outlive::repaired;
+//   });
 //   auto& shelf = seg.find_or_construct<outlive::robust_mutex>("shelf 7", "shelf");
 //   { std::scoped_lock hold(shelf); ... }
 //
 // What lock() does, by the condition that it finds the mutex in:
 //
-//   condition        lock()                                                       condition after it
-//   ---------------  -----------------------------------------------------------  ------------------------------
-//   consistent       returns                                                      consistent, held
-//   consistent, and  runs the repair of this process, then returns                consistent, held
-//    the owner died    the repair failed or threw: errc::repair_failed            unrepaired (not recoverable at
-//    inside                                                                         the last attempt), free
-//                      no repair registered: errc::owner_died_unrepaired          unrepaired, free
+//   condition        lock()                                             condition after it
+//   ---------------  -------------------------------------------------  --------------------------
+//   consistent       returns                                            consistent, held
+//   consistent, and  runs the repair of this process, then returns      consistent, held
+//    the owner died    the repair failed or threw:                      unrepaired (not recoverable
+//    inside              errc::repair_failed                              at the last attempt),
+//                                                                         free
+//                      no repair registered:                            unrepaired, free
+//                        errc::owner_died_unrepaired
 //   unrepaired       the same; nobody need have died since
-//   repairing        the former heir died in the repair: one more attempt;        as above
-//                      attempts used up: errc::not_recoverable                    not recoverable, free
-//   not recoverable  errc::not_recoverable                                        not recoverable, free
+//   repairing        the former heir died in the repair: one more       as above
+//                      attempt
+//                      attempts used up: errc::not_recoverable          not recoverable, free
+//   not recoverable  errc::not_recoverable                              not recoverable, free
 //
-// An owner that died before it was inside, or after it had left, leaves nothing to repair, and no repair runs.
+// An owner that died before it was inside, or after it had left, leaves nothing to repair, and no
+// repair runs.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -57,10 +66,11 @@ struct guarded_type;  // what a mutex guards when it is part of a guarded<T>: sh
 
 class alignas(64) robust_mutex {
  public:
-  // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name under which repairs find it.
+  // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name under which
+  // repairs find it.
   // Requires: the memory lies in a segment that this process has mapped; 1 to 63 bytes of name.
-  // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class belongs to a guarded<T>),
-  // errc::no_space (class table full), errc::no_robust_list.
+  // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class
+  // belongs to a guarded<T>), errc::no_space (class table full), errc::no_robust_list.
   OUTLIVE_API explicit robust_mutex(std::string_view lock_class);
 
   // The same as part of a guarded<T>: the lock class guards that type from then on.
@@ -73,57 +83,69 @@ class alignas(64) robust_mutex {
   robust_mutex& operator=(const robust_mutex&) = delete;
 
   // Acquires the mutex; after an owner's death runs the repair first, by the table above.
-  // Errors: not_in_segment, damaged, deadlock, in_repair, too_many_locks, owner_died_unrepaired, not_recoverable,
-  //   repair_failed (an exception of the repair is nested in the std::system_error), forked_in_repair; at a thread's first
-  //   use of the segment also too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace, std::errc::not_enough_memory.
-  //   On every error the caller does not hold the mutex.
-  // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that is dead but was not
-  //   marked by the kernel (hazards A1, A16, A23). A stopped owner is waited for; so is, for its mutex alone and no longer than the caller waits anyway,
-  //   a stopped thread that was just adopting such a mutex of the segment.
-  // After fork: the child holds nothing that its parent held, and gets a thread record of its own at its first lock().
-  // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did before it died.
-  // The form with an error code throws nothing; it is not noexcept, because a repair may end the thread (pthread_exit).
+  // Errors: not_in_segment, damaged, deadlock, in_repair, too_many_locks, owner_died_unrepaired,
+  //   not_recoverable, repair_failed (an exception of the repair is nested in the
+  //   std::system_error), forked_in_repair; at a thread's first use of the segment also
+  //   too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace,
+  //   std::errc::not_enough_memory. On every error the caller does not hold the mutex.
+  // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that
+  //   is dead but was not marked by the kernel (hazards A1, A16, A23). A stopped owner is waited
+  //   for; so is, for its mutex alone and no longer than the caller waits anyway, a stopped thread
+  //   that was just adopting such a mutex of the segment.
+  // After fork: the child holds nothing that its parent held, and gets a thread record of its own
+  //   at its first lock().
+  // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did
+  // before it died. The form with an error code throws nothing; it is not noexcept, because a
+  // repair may end the thread (pthread_exit).
   OUTLIVE_API void lock();
   OUTLIVE_API void lock(std::error_code& error);
 
-  // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller included, or an error was put into `error`.
-  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment, where all
-  // records belong to dead threads, recovers what one of those holds; false, too, if no record is free after that.
-  // An owner that is dead but was not marked by the kernel is looked for now and then: at most every 250 ms, at one refusal in eight or more often. So who
-  // only ever tries gets such a mutex, too, if not at once.
+  // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller
+  // included, or an error was put into `error`.
+  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment, where
+  // all records belong to dead threads, recovers what one of those holds; false, too, if no record
+  // is free after that. An owner that is dead but was not marked by the kernel is looked for now
+  // and then: at most every 250 ms, at one refusal in eight or more often. So who only ever tries
+  // gets such a mutex, too, if not at once.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
-  // As lock(), but returns false when the mutex could not be had in time, or no thread record for the
-  // caller. A repair that has begun is not cut short.
-  // These four are inlined even without optimisation, so that the report of a death names the function that called them.
+  // As lock(), but returns false when the mutex could not be had in time, or no thread record for
+  // the caller. A repair that has begun is not cut short. These four are inlined even without
+  // optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(
+      const std::chrono::duration<Rep, Period>& timeout) {
     return try_lock_deadline(detail::deadline::after(timeout));
   }
   template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(
+      const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return try_lock_deadline(detail::deadline::after(timeout), error);
   }
   // A deadline on another clock than steady_clock follows that clock, which is asked at least every
   // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(
+      const std::chrono::time_point<Clock, Duration>& deadline) {
     return try_lock_deadline(detail::deadline::at(deadline));
   }
   template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(
+      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
     return try_lock_deadline(detail::deadline::at(deadline), error);
   }
 
-  // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread does not hold it.
+  // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread
+  // does not hold it.
   OUTLIVE_API void unlock();
   OUTLIVE_API void unlock(std::error_code& error) noexcept;
 
   // Returns: whether the calling thread holds the mutex, and its acquisition ran a repair.
   [[nodiscard]] OUTLIVE_API bool recovered() const noexcept;
 
-  // Returns: the lock class given at construction, "unknown" if the segment's table does not hold it.
+  // Returns: the lock class given at construction, "unknown" if the segment's table does not hold
+  //   it.
   [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
 
  private:

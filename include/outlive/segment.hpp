@@ -1,13 +1,18 @@
-// segment: one shared mapping with named objects in it, which unrelated processes find by the segment's name.
+// segment: one shared mapping with named objects in it, which unrelated processes find by the
+// segment's name.
 //
-// A named segment is the file /dev/shm/outlive.NAME. It appears complete or not at all, and stays until unlink(): the
-// death of its creator changes nothing. An anonymous one lives as long as somebody has it mapped.
+// A named segment is the file /dev/shm/outlive.NAME. It appears complete or not at all, and stays
+// until unlink(): the death of its creator changes nothing. An anonymous one lives as long as
+// somebody has it mapped.
 //
-// Invalid, and refused with an error: a segment of another format version, ABI, owner, PID namespace or boot; a copy; a damaged one.
-// Invalid, and not detected: sharing it with a process that you do not trust; it can change every byte.
+// Invalid, and refused with an error: a segment of another format version, ABI, owner, PID
+//   namespace or boot; a copy; a damaged one.
+// Invalid, and not detected: sharing it with a process that you do not trust; it can change every
+//   byte.
 //
-// A process has one mapping of a segment, however often it opens it. The mapping does not move, and stays while a thread
-// of this process has a record in it, even after the last segment object is gone (hazards A3 to A7).
+// A process has one mapping of a segment, however often it opens it. The mapping does not move, and
+// stays while a thread of this process has a record in it, even after the last segment object is
+// gone (hazards A3 to A7).
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -28,27 +33,32 @@
 
 namespace outlive {
 
-// How readers of shared mutexes tell writers of themselves: the same in all processes of a segment, so it is chosen when the segment is made.
+// How readers of shared mutexes tell writers of themselves: the same in all processes of a segment,
+// so it is chosen when the segment is made.
 enum class reader_marks : std::uint8_t {
-  automatic,   // membarrier, where the process that makes the segment may call it, else locked
-  membarrier,  // by plain stores; a writer makes them visible by the system call membarrier. Reading is cheap, writing costs a system call.
-  locked,      // by locked exchanges. For processes whose seccomp filter does not allow membarrier.
+  automatic,  // membarrier, where the process that makes the segment may call it, else locked
+  // By plain stores; a writer makes them visible by the system call membarrier. Reading is cheap,
+  // writing costs a system call.
+  membarrier,
+  locked,  // by locked exchanges: where a seccomp filter does not allow membarrier
 };
 
 struct segment_options {
   // For a segment that is created; open() takes them from the segment.
-  std::size_t size = std::size_t{1} << 20;  // bytes for objects and their names; all of it is reserved at creation
+  std::size_t size = std::size_t{1} << 20;  // bytes for objects and names; reserved at creation
   std::uint32_t directory_capacity = 1024;  // objects
   std::uint32_t threads = 256;              // threads attached at one time; at most 65,000
   std::uint32_t participants = 256;         // processes attached at one time
-  std::uint32_t max_held = 64;              // mutexes that a thread can hold at one time; at most 1,900
-  std::uint32_t attempts = 3;               // repairs of one death that may start before it is not recoverable; at most 63
-  std::uint32_t lock_classes = 256;         // names of lock classes and of object types
+  std::uint32_t max_held = 64;  // mutexes that a thread can hold at one time; at most 1,900
+  // Repairs of one death that may start before it is not recoverable; at most 63.
+  std::uint32_t attempts = 3;
+  std::uint32_t lock_classes = 256;  // names of lock classes and of object types
   reader_marks readers = reader_marks::automatic;
   unsigned mode = 0600;  // permissions of the file
 
-  // For open() too: users whose file it may be, beside the effective user, whose it always may. A supervisor that runs as root names its worker's user
-  // here; two users of which either may make the segment name each other.
+  // For open() too: users whose file it may be, beside the effective user, whose it always may. A
+  // supervisor that runs as root names its worker's user here; two users of which either may make
+  // the segment name each other.
   std::vector<std::uint32_t> expected_owners{};
 };
 
@@ -72,15 +82,19 @@ class segment {
  public:
   // Makes a segment. Requires: `name` has 1 to 200 bytes and no slash.
   // Blocks: while another makes a segment of that name; its death ends that, and so do 30 seconds.
-  // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47), wrong_file_system (/dev/shm is no tmpfs), no_proc, std::errc::
-  //   invalid_argument for an option out of its range, no_membarrier where options.readers asks for it, the system's errors. Nothing is left behind on an
-  //   error, nor by a death at any time.
-  [[nodiscard]] OUTLIVE_API static segment create(std::string_view name, const segment_options& options = {});
+  // Errors: invalid_name, already_exists, no_space (/dev/shm cannot hold it: hazard A47),
+  //   wrong_file_system (/dev/shm is no tmpfs), no_proc, std::errc:: invalid_argument for an option
+  //   out of its range, no_membarrier where options.readers asks for it, the system's errors.
+  //   Nothing is left behind on an error, nor by a death at any time.
+  [[nodiscard]] OUTLIVE_API static segment create(std::string_view name,
+                                                  const segment_options& options = {});
 
   // Opens a segment. Of the options it heeds mode and expected_owners.
-  // Errors: invalid_name, not_found, damaged, version_mismatch, abi_mismatch, wrong_owner, writable_by_others (by more than
-  //   options.mode says), wrong_pid_namespace, no_proc, wrong_file_system, too_many_participants, the system's errors.
-  [[nodiscard]] OUTLIVE_API static segment open(std::string_view name, const segment_options& options = {});
+  // Errors: invalid_name, not_found, damaged, version_mismatch, abi_mismatch, wrong_owner,
+  //   writable_by_others (by more than options.mode says), wrong_pid_namespace, no_proc,
+  //   wrong_file_system, too_many_participants, the system's errors.
+  [[nodiscard]] OUTLIVE_API static segment open(std::string_view name,
+                                                const segment_options& options = {});
 
   // Opens the segment, or makes it when there is none. A segment that exists must have what the
   // options ask for. An option that is left at its default asks for nothing; size,
@@ -88,24 +102,34 @@ class segment {
   // mode for at least these permissions; attempts and readers must be as asked.
   // Errors: options_differ, with each option that is not met and both values; those of create()
   //   and open(), without not_found and already_exists.
-  [[nodiscard]] OUTLIVE_API static segment open_or_create(std::string_view name, const segment_options& options = {});
+  [[nodiscard]] OUTLIVE_API static segment open_or_create(std::string_view name,
+                                                          const segment_options& options = {});
 
   using filling = std::function<void(segment& made)>;
 
-  // Makes a segment, calls fill(made), and puts it in the place of whatever the name leads to, even of a segment that
-  // open() refuses: at each instant the name leads to the old one or to the new one. Who has the old
-  // one open goes on with it, and sees by has_name() that it is the old one. Without an old one: as create().
-  // What `fill` throws is thrown on, and the name leads where it led. It must not make or replace a segment of this name.
-  // Blocks: as create(). After fork: works in the child. A child that `fill` forks, and that returns from it or throws, leaves with an error
-  //   (in_use for a return), and has no part in it: its parent puts the segment in place.
-  // On death, in `fill` too: the name leads to the old one or to the new one. A second name that a death can leave,
-  //   /dev/shm/.outlive-next.NAME, goes with the next open() or creation of a segment of that name, or unlink().
-  // Errors: those of create(), without already_exists; wrong_owner and damaged (not a regular file) for what lies there; in_use when
-  //   another process has been making one of that name for 30 seconds. Then the name leads where it led.
-  [[nodiscard]] OUTLIVE_API static segment replace(std::string_view name, const segment_options& options = {}, const filling& fill = nullptr);
-  // The same, if its name still leads to `old`; if not, open_or_create(name, options). So of several that find `old` to be of no use, one
-  // replaces it, and the others get the new one. Errors: those of both; invalid_name where `old` is anonymous.
-  [[nodiscard]] OUTLIVE_API static segment replace(const segment& old, const segment_options& options = {}, const filling& fill = nullptr);
+  // Makes a segment, calls fill(made), and puts it in the place of whatever the name leads to, even
+  // of a segment that open() refuses: at each instant the name leads to the old one or to the new
+  // one. Who has the old one open goes on with it, and sees by has_name() that it is the old one.
+  // Without an old one: as create(). What `fill` throws is thrown on, and the name leads where it
+  // led. It must not make or replace a segment of this name.
+  // Blocks: as create(). After fork: works in the child. A child that `fill` forks, and that
+  //   returns from it or throws, leaves with an error (in_use for a return), and has no part in it:
+  //   its parent puts the segment in place.
+  // On death, in `fill` too: the name leads to the old one or to the new one. A second name that a
+  //   death can leave, /dev/shm/.outlive-next.NAME, goes with the next open() or creation of a
+  //   segment of that name, or unlink().
+  // Errors: those of create(), without already_exists; wrong_owner and damaged (not a regular file)
+  //   for what lies there; in_use when another process has been making one of that name for 30
+  //   seconds. Then the name leads where it led.
+  [[nodiscard]] OUTLIVE_API static segment replace(std::string_view name,
+                                                   const segment_options& options = {},
+                                                   const filling& fill = nullptr);
+  // The same, if its name still leads to `old`; if not, open_or_create(name, options). So of
+  // several that find `old` to be of no use, one replaces it, and the others get the new one.
+  // Errors: those of both; invalid_name where `old` is anonymous.
+  [[nodiscard]] OUTLIVE_API static segment replace(const segment& old,
+                                                   const segment_options& options = {},
+                                                   const filling& fill = nullptr);
 
   // Makes a segment without a name, for processes that inherit it over fork, or get its fd().
   [[nodiscard]] OUTLIVE_API static segment anonymous(const segment_options& options = {});
@@ -113,7 +137,8 @@ class segment {
   // Opens the segment behind a file descriptor, which stays the caller's. Errors: as open().
   [[nodiscard]] OUTLIVE_API static segment from_fd(int fd, const segment_options& options = {});
 
-  // Takes the name away. Who has it mapped goes on. Returns: false when there was none. Errors: invalid_name, the system's.
+  // Takes the name away. Who has it mapped goes on. Returns: false when there was none. Errors:
+  // invalid_name, the system's.
   OUTLIVE_API static bool unlink(std::string_view name);
 
   segment(segment&&) noexcept = default;
@@ -123,39 +148,51 @@ class segment {
   ~segment() = default;
 
   // Returns: the object of that name, or nullptr. Takes no lock, makes no system call.
-  // Errors: type_mismatch (name, size, alignment or version is another, of T or of what it wraps: <outlive/shared_type.hpp>), damaged.
+  // Errors: type_mismatch (name, size, alignment or version is another, of T or of what it wraps:
+  //   <outlive/shared_type.hpp>), damaged.
   template <class T>
   [[nodiscard]] T* find(std::string_view name) const {
     return static_cast<T*>(find_object(name, detail::object_type_of<T>()));
   }
 
-  // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one process constructs it; a
-  //   constructor that throws, or dies, leaves no object.
-  // Requires: 1 to 255 bytes of name; shareable<T>; alignof(T) <= 64; the constructor uses neither find_or_construct nor destroy of this segment.
-  // Blocks: only where there is none yet: while another thread constructs or destroys an object of this segment.
-  // After fork: works in the child. A child that T's constructor forks, and that returns from it or throws, leaves with an error (in_use
-  //   for a return), and has no part in the object: its parent constructs it.
-  // On death: of the one that constructs, at any instruction: the next call counts the directory anew, and constructs the object; the memory is
-  //   used again for the same type. No destructor runs for what was constructed in part.
-  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list, too_many_participants and wrong_pid_namespace (in a
-  //   child of a fork), deadlock (in a constructor or destructor), in_use (above), what T's constructor throws.
+  // Returns: the object of that name, constructed as T(args...) if there was none. Exactly one
+  //   process constructs it; a constructor that throws, or dies, leaves no object.
+  // Requires: 1 to 255 bytes of name; shareable<T>; alignof(T) <= 64; the constructor uses neither
+  //   find_or_construct nor destroy of this segment.
+  // Blocks: only where there is none yet: while another thread constructs or destroys an object of
+  //   this segment.
+  // After fork: works in the child. A child that T's constructor forks, and that returns from it or
+  //   throws, leaves with an error (in_use for a return), and has no part in the object: its parent
+  //   constructs it.
+  // On death: of the one that constructs, at any instruction: the next call counts the directory
+  //   anew, and constructs the object; the memory is used again for the same type. No destructor
+  //   runs for what was constructed in part.
+  // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list,
+  //   too_many_participants and wrong_pid_namespace (in a child of a fork), deadlock (in a
+  //   constructor or destructor), in_use (above), what T's constructor throws.
   template <class T, class... Args>
   T& find_or_construct(std::string_view name, Args&&... args) {
     static_assert(alignof(T) <= 64, "objects of a segment are aligned to 64 bytes");
     static_assert(shareable<T>,
-                  "T owns or points to memory of one process: no pointers, strings, vectors, virtual functions (<outlive/shared_type.hpp>)");
-    auto construct = [&](void* memory) { ::new (memory) T(detail::make<T>(std::forward<Args>(args)...)); };
-    return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(), &invoke<decltype(construct)>, &construct));
+                  "T owns or points to memory of one process: no pointers, strings, vectors, "
+                  "virtual functions (<outlive/shared_type.hpp>)");
+    auto construct = [&](void* memory) {
+      ::new (memory) T(detail::make<T>(std::forward<Args>(args)...));
+    };
+    return *static_cast<T*>(find_or_construct_object(name, detail::object_type_of<T>(),
+                                                     &invoke<decltype(construct)>, &construct));
   }
 
-  // Destroys the object of that name: its destructor runs, then the name is free. The memory is used again only for the
-  // same type (hazard A13). Returns: false when there was none.
-  // Requires: no process uses the object; the destructor uses neither find_or_construct nor destroy of this segment.
+  // Destroys the object of that name: its destructor runs, then the name is free. The memory is
+  // used again only for the same type (hazard A13). Returns: false when there was none.
+  // Requires: no process uses the object; the destructor uses neither find_or_construct nor destroy
+  //   of this segment.
   // Blocks: while another thread constructs or destroys an object of this segment.
   // After fork: as find_or_construct, for the destructor.
   // On death: in the destructor, or after it: the object is gone. Before it: it is still there.
-  // Errors: type_mismatch, damaged, no_robust_list, too_many_participants and wrong_pid_namespace (in a child of a fork), deadlock (in a constructor
-  //   or destructor); in_use when T is a robust mutex, or begins with one, that is held, or in a child that the destructor forked.
+  // Errors: type_mismatch, damaged, no_robust_list, too_many_participants and wrong_pid_namespace
+  //   (in a child of a fork), deadlock (in a constructor or destructor); in_use when T is a robust
+  //   mutex, or begins with one, that is held, or in a child that the destructor forked.
   template <class T>
   bool destroy(std::string_view name) {
     auto end = [](void* object, void*) { static_cast<T*>(object)->~T(); };
@@ -168,39 +205,48 @@ class segment {
     std::size_t size;
     const void* address;
   };
-  // Calls visit for each object; objects that come or go meanwhile may be left out. Errors: damaged.
+  // Calls visit for each object; objects that come or go meanwhile may be left out. Errors:
+  // damaged.
   OUTLIVE_API void for_each(const std::function<void(const object_info&)>& visit) const;
 
   // Returns: the name given at creation; empty for an anonymous segment.
   [[nodiscard]] OUTLIVE_API std::string name() const;
   // Returns: whether its name still leads to it. False: somebody took the name away, or put another
-  //   segment in its place, so that whoever opens the name gets another one. Always false for an anonymous segment.
+  //   segment in its place, so that whoever opens the name gets another one. Always false for an
+  //   anonymous segment.
   // After fork: works in the child. Blocks: never; one system call. Errors: the system's.
   [[nodiscard]] OUTLIVE_API bool has_name() const;
-  // Returns: the options that it was made with; size is rounded up to pages, expected_owners is the default.
+  // Returns: the options that it was made with; size is rounded up to pages, expected_owners is the
+  //   default.
   [[nodiscard]] OUTLIVE_API segment_options options() const;
-  // Returns: a file descriptor of the segment, above 2, which stays the segment's; it is closed on exec. -1 once somebody else has closed it
-  //   (close_range, by a program that becomes a daemon): the segment works on without it, and a file of yours that gets the number is left alone.
+  // Returns: a file descriptor of the segment, above 2, which stays the segment's; it is closed on
+  //   exec. -1 once somebody else has closed it (close_range, by a program that becomes a daemon):
+  //   the segment works on without it, and a file of yours that gets the number is left alone.
   [[nodiscard]] OUTLIVE_API int fd() const noexcept;
   // Returns: where it is mapped, and how many bytes.
   [[nodiscard]] OUTLIVE_API const void* base() const noexcept;
   [[nodiscard]] OUTLIVE_API std::size_t size_bytes() const noexcept;
-  // Returns: thread records that are not free: of living threads, and of dead ones that a mutex still names.
+  // Returns: thread records that are not free: of living threads, and of dead ones that a mutex
+  //   still names.
   [[nodiscard]] OUTLIVE_API std::uint32_t threads_in_use() const noexcept;
 
  private:
   friend struct detail::segment_access;
-  explicit segment(std::shared_ptr<detail::mapping> mapping) noexcept : mapping_(std::move(mapping)) {}
+  explicit segment(std::shared_ptr<detail::mapping> mapping) noexcept
+      : mapping_(std::move(mapping)) {}
 
   template <class Construct>
   static void invoke(void* memory, void* construct) {
     (*static_cast<Construct*>(construct))(memory);
   }
-  static std::function<void(const std::shared_ptr<detail::mapping>&)> filled_by(const filling& fill);
+  static std::function<void(const std::shared_ptr<detail::mapping>&)> filled_by(
+      const filling& fill);
   using object_action = void (*)(void* object, void* context);
   OUTLIVE_API void* find_object(std::string_view name, const detail::object_type& type) const;
-  OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type, object_action construct, void* context);
-  OUTLIVE_API bool destroy_object(std::string_view name, const detail::object_type& type, object_action end);
+  OUTLIVE_API void* find_or_construct_object(std::string_view name, const detail::object_type& type,
+                                             object_action construct, void* context);
+  OUTLIVE_API bool destroy_object(std::string_view name, const detail::object_type& type,
+                                  object_action end);
 
   std::shared_ptr<detail::mapping> mapping_;
 };

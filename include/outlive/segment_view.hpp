@@ -1,13 +1,16 @@
-// segment_view: a look at a segment from outside: who is attached, who holds which mutex and who waits, what is damaged.
+// segment_view: a look at a segment from outside: who is attached, who holds which mutex and who
+// waits, what is damaged.
 //
-// A view takes no lock, needs no participant and no thread record, and stores nothing: its mapping is read-only. So it works on a segment that is
-// full, damaged or stuck, and whoever uses it can be killed or stopped at any time without harm to anybody.
+// A view takes no lock, needs no participant and no thread record, and stores nothing: its mapping
+// is read-only. So it works on a segment that is full, damaged or stuck, and whoever uses it can be
+// killed or stopped at any time without harm to anybody.
 //
-// What it tells was so at some time during the call; by the time it is read it may have changed, and two lines of one answer may be of
-// different times. Every byte is read as if a dying process had written it: what cannot be is left out, or told as "unknown"; problems()
-// says what it is.
+// What it tells was so at some time during the call; by the time it is read it may have changed,
+// and two lines of one answer may be of different times. Every byte is read as if a dying process
+// had written it: what cannot be is left out, or told as "unknown"; problems() says what it is.
 //
-// A view stays good after the segment's name was taken away. Invalid, and not detected in time: a file that is made shorter while it is looked at.
+// A view stays good after the segment's name was taken away. Invalid, and not detected in time: a
+// file that is made shorter while it is looked at.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -30,12 +33,13 @@ namespace outlive {
 
 // A mutex that a thread has in hand: it holds, acquires or releases it.
 struct viewed_hold {
-  std::uint64_t mutex_offset = 0;   // from the segment's base
-  bool held = false;                // false: it was about to take it, or had given it back
-  std::uint64_t acquired_at = 0;    // address of the call in the thread's process; 0: not known
-  std::string module = "unknown";   // the file that contains the call
-  std::uint64_t module_offset = 0;  // and where in it; the address itself where the module is unknown
-  std::string build_id;             // raw bytes, empty where there is none
+  std::uint64_t mutex_offset = 0;  // from the segment's base
+  bool held = false;               // false: it was about to take it, or had given it back
+  std::uint64_t acquired_at = 0;   // address of the call in its process; 0: not known
+  std::string module = "unknown";  // the file that contains the call
+  // Where in the module; the address itself where the module is unknown.
+  std::uint64_t module_offset = 0;
+  std::string build_id;  // raw bytes, empty where there is none
 };
 
 // A thread record that is in use: of a living thread, or of a dead one that a mutex still names.
@@ -43,7 +47,8 @@ struct viewed_thread {
   std::uint32_t record = 0;  // its index
   pid_t pid = 0;
   pid_t tid = 0;
-  std::uint64_t start_time = 0;  // of the thread, in clock ticks since boot, as /proc/TID/stat tells it
+  // Of the thread, in clock ticks since boot, as in /proc/TID/stat.
+  std::uint64_t start_time = 0;
   std::string command_name = "unknown";
   std::string thread_name = "unknown";
   bool alive = false;
@@ -52,7 +57,8 @@ struct viewed_thread {
   std::uint64_t waits = 0;         // of these, how often it had to wait
   std::uint64_t note = 0;          // what it last gave to outlive::note()
   std::vector<viewed_hold> in_hand;
-  std::vector<std::uint64_t> reads;          // offsets of the shared mutexes that it holds shared; one that it holds twice is there twice
+  // Offsets of the shared mutexes that it holds shared; one that it holds twice is there twice.
+  std::vector<std::uint64_t> reads;
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
 };
 
@@ -71,14 +77,16 @@ struct viewed_lock {
   std::uint64_t offset_in_object = 0;
   std::string lock_class = "unknown";
   viewed_condition condition = viewed_condition::damaged;
-  unsigned attempts = 0;                // repairs of its present death that were started
-  std::optional<std::uint32_t> holder;  // thread record of who has it, living or dead; none: free, or the holder has no record
-  pid_t holder_tid = 0;                 // 0: nobody has it, or the kernel has marked it
-  bool holder_died = false;             // it is in the hands of a dead thread: the next locker, or recover(), becomes the heir
-  bool orphaned = false;                // and the kernel has not marked it, so that it must be adopted
-  bool shared = false;                  // a robust_shared_mutex: all of the above is of its writers
-  std::uint32_t readers = 0;            // threads that hold it shared
-  bool waited_for = false;              // as the kernel sees it; may be true for a while after the last waiter went
+  unsigned attempts = 0;  // repairs of its present death that were started
+  // Thread record of its holder, living or dead; none: free, or the holder has no record.
+  std::optional<std::uint32_t> holder;
+  pid_t holder_tid = 0;  // 0: nobody has it, or the kernel has marked it
+  // It is in the hands of a dead thread: the next locker, or recover(), becomes the heir.
+  bool holder_died = false;
+  bool orphaned = false;      // and the kernel has not marked it, so that it must be adopted
+  bool shared = false;        // a robust_shared_mutex: all of the above is of its writers
+  std::uint32_t readers = 0;  // threads that hold it shared
+  bool waited_for = false;    // as the kernel sees it; may stay true after the last waiter went
 };
 
 struct viewed_participant {
@@ -104,8 +112,10 @@ struct segment_problem {
 class segment_view {
  public:
   // Looks at the segment of that name. Of the options it heeds mode and expected_owners.
-  // Errors: as segment::open(), without too_many_participants. The permission to read the file is enough.
-  [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name, const segment_options& options = {});
+  // Errors: as segment::open(), without too_many_participants. The permission to read the file is
+  //   enough.
+  [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name,
+                                                     const segment_options& options = {});
   // Looks at a segment that this process has open, through its mapping; keeps it mapped.
   OUTLIVE_API explicit segment_view(const segment& where);
 
@@ -115,8 +125,9 @@ class segment_view {
   segment_view& operator=(segment_view&&) noexcept = default;
   ~segment_view() = default;
 
-  // None of the calls below blocks, changes anything, or allocates more than its answer. They may be made by several threads at once, and in a
-  // child of a fork. Errors: damaged, when the file has become shorter than the segment; the system's.
+  // None of the calls below blocks, changes anything, or allocates more than its answer. They may
+  // be made by several threads at once, and in a child of a fork. Errors: damaged, when the file
+  // has become shorter than the segment; the system's.
 
   // As segment's calls of these names.
   [[nodiscard]] OUTLIVE_API std::string name() const;
@@ -129,28 +140,34 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API std::uint32_t owner() const;
   // Returns: how many objects the directory counts.
   [[nodiscard]] OUTLIVE_API std::uint32_t object_count() const;
-  // Returns: how many owner deaths were met in the segment's life; the death log has the last 256 of them.
+  // Returns: how many owner deaths were met in the segment's life; the death log has the last 256
+  //   of them.
   [[nodiscard]] OUTLIVE_API std::uint64_t death_count() const;
 
-  // Returns: the threads, by their records. Costs a look into /proc for each, and nothing for the mutexes of the segment.
+  // Returns: the threads, by their records. Costs a look into /proc for each, and nothing for the
+  //   mutexes of the segment.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_thread> threads() const;
-  // Returns: the mutexes, by offset: those that are objects, and those inside of objects. Walks the directory and each object: for a segment of
-  //   a million mutexes this is no call to make each millisecond.
+  // Returns: the mutexes, by offset: those that are objects, and those inside of objects. Walks the
+  //   directory and each object: for a segment of a million mutexes this is no call to make each
+  //   millisecond.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_lock> locks() const;
   // Returns: the mutex at the offset from the base; one in condition damaged where there is none.
   [[nodiscard]] OUTLIVE_API viewed_lock lock_at(std::uint64_t offset) const;
-  // Returns: the processes that are attached, or died attached and whose slot nobody needed yet. Costs a look into /proc for each.
+  // Returns: the processes that are attached, or died attached and whose slot nobody needed yet.
+  //   Costs a look into /proc for each.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_participant> participants() const;
   // Returns: what outlive::death_log() returns.
   [[nodiscard]] OUTLIVE_API std::vector<logged_death> deaths() const;
 
-  // Returns: every rule of the format that the bytes break, at most 1,000 of them. Others may be at work meanwhile, and what they are doing
-  //   is no problem: each is told only if three looks, some milliseconds apart, find the same. A death alone is no problem, either.
+  // Returns: every rule of the format that the bytes break, at most 1,000 of them. Others may be at
+  //   work meanwhile, and what they are doing is no problem: each is told only if three looks, some
+  //   milliseconds apart, find the same. A death alone is no problem, either.
   // Blocks: for a few milliseconds beside the looks, if the first finds something.
   [[nodiscard]] OUTLIVE_API std::vector<segment_problem> problems() const;
 
  private:
-  explicit segment_view(std::shared_ptr<const detail::mapping> where) noexcept : where_(std::move(where)) {}
+  explicit segment_view(std::shared_ptr<const detail::mapping> where) noexcept
+      : where_(std::move(where)) {}
   const detail::mapping& checked() const;
   std::shared_ptr<const detail::mapping> where_;
 };

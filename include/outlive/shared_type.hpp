@@ -1,15 +1,18 @@
-// What may lie in a segment, and by what its type is known: name, size, alignment and version. All processes must mean the same by it.
+// What may lie in a segment, and by what its type is known: name, size, alignment and version. All
+// processes must mean the same by it.
 //
-// A program of the next release whose `bank` has another layout is refused by segment::find() and find_or_construct() with errc::type_mismatch, and so
-// is its repair: what is compared is T itself, not only the guarded<T>, work_queue<T> or array around it, whose size need not show that T has
-// grown. A change that leaves size and alignment as they are (two members that change places, another unit) shows in nothing but the version:
+// A program of the next release whose `bank` has another layout is refused by segment::find() and
+// find_or_construct() with errc::type_mismatch, and so is its repair: what is compared is T itself,
+// not only the guarded<T>, work_queue<T> or array around it, whose size need not show that T has
+// grown. A change that leaves size and alignment as they are (two members that change places,
+// another unit) shows in nothing but the version:
 //
 //   struct bank { long a, b; };
-//   template <>
-//   inline constexpr std::uint32_t outlive::type_version<bank> = 2;   // next to the type, before its first use
+//   template <>  // next to the type, before its first use
+//   inline constexpr std::uint32_t outlive::type_version<bank> = 2;
 //
-// Members are not looked into: a struct of yours that has a guarded<bank> as a member needs a version of its own when bank changes, unless its own
-// size changes, too.
+// Members are not looked into: a struct of yours that has a guarded<bank> as a member needs a
+// version of its own when bank changes, unless its own size changes, too.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -32,13 +35,15 @@
 
 namespace outlive {
 
-// To be specialised for types that have had several layouts, or meanings. Not for guarded<T>, work_queue<T>, T[N] and std::array<T>: theirs is T's.
+// To be specialised for types that have had several layouts, or meanings. Not for guarded<T>,
+// work_queue<T>, T[N] and std::array<T>: theirs is T's.
 template <class T>
 inline constexpr std::uint32_t type_version = 0;
 
-// Whether other processes can use a T that lies in a segment. Of itself that is true of what is trivially copyable, and neither a pointer nor polymorphic:
-// what has a destructor or copies itself in a way of its own mostly owns memory of one process (std::string, std::vector). For a type that is right
-// nonetheless, such as a struct of yours with a mutex in it, say so:
+// Whether other processes can use a T that lies in a segment. Of itself that is true of what is
+// trivially copyable, and neither a pointer nor polymorphic: what has a destructor or copies itself
+// in a way of its own mostly owns memory of one process (std::string, std::vector). For a type that
+// is right nonetheless, such as a struct of yours with a mutex in it, say so:
 //
 //   struct mailbox { outlive::robust_mutex mutex{"mailbox"}; long letters = 0; };
 //   template <>
@@ -46,8 +51,9 @@ inline constexpr std::uint32_t type_version = 0;
 //
 // What is not found: pointers and references that are members of a trivially copyable struct.
 template <class T>
-inline constexpr bool shareable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
-                                  !std::is_null_pointer_v<T> && !std::is_reference_v<T> && !std::is_polymorphic_v<T>;
+inline constexpr bool shareable =
+    std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
+    !std::is_null_pointer_v<T> && !std::is_reference_v<T> && !std::is_polymorphic_v<T>;
 template <class T>
 inline constexpr bool shareable<const T> = shareable<T>;
 template <class T, std::size_t Size>
@@ -76,7 +82,8 @@ inline constexpr bool shareable<std::initializer_list<T>> = false;
 
 namespace detail {
 
-// What T wraps. Specialised for each wrapper where that is defined; `guarded_at` says where the value lies from its mutex, where T begins with one.
+// What T wraps. Specialised for each wrapper where that is defined; `guarded_at` says where the
+// value lies from its mutex, where T begins with one.
 template <class T>
 struct wrapped {
   using type = void;
@@ -108,11 +115,13 @@ struct object_type {
   std::uint64_t hash;  // of the above and the value's facts: what the directory compares
   const value_facts* value;
 };
-[[nodiscard]] OUTLIVE_API std::uint64_t hash_of_type(std::string_view name, std::size_t size, std::size_t alignment,
+[[nodiscard]] OUTLIVE_API std::uint64_t hash_of_type(std::string_view name, std::size_t size,
+                                                     std::size_t alignment,
                                                      const value_facts& value) noexcept;
 
-// The hash of T, 0 until it is computed. Not in a static that is made at its first use: a fork in the middle of that, by another thread,
-// would leave a child in which it is being made for ever. Two threads may compute it at once; both find the same.
+// The hash of T, 0 until it is computed. Not in a static that is made at its first use: a fork in
+// the middle of that, by another thread, would leave a child in which it is being made for ever.
+// Two threads may compute it at once; both find the same.
 template <class T>
 struct type_hash {
   static constinit inline std::atomic<std::uint64_t> known{0};
@@ -127,7 +136,8 @@ template <class T>
   if constexpr (std::is_void_v<inner>) {
     return {sizeof(T), alignof(T), type_version<T>};
   } else {
-    static_assert(type_version<T> == 0, "the version of a wrapper is that of the type that it wraps: give it to that");
+    static_assert(type_version<T> == 0,
+                  "the version of a wrapper is that of the type that it wraps: give it to that");
     value_facts found = value_facts_of<inner>();
     found.guarded_at = wrapped<T>::guarded_at;
     found.guarded_hash = nullptr;

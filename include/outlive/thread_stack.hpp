@@ -1,4 +1,5 @@
-// thread_stack: what a thread's stack showed, the innermost frame first. Plain values: they stay right when the thread is gone.
+// thread_stack: what a thread's stack showed, the innermost frame first. Plain values: they stay
+// right when the thread is gone.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -12,8 +13,9 @@
 namespace outlive {
 
 struct stack_frame {
-  std::uint64_t address = 0;          // in the process that ran the code
-  std::uint64_t offset = 0;           // from the module's load base, as `addr2line -e module offset` takes it; 0: the module is unknown
+  std::uint64_t address = 0;  // in the process that ran the code
+  // From the module's load base, as `addr2line -e module offset` takes it; 0: module unknown.
+  std::uint64_t offset = 0;
   std::string module;                 // path; empty: unknown
   std::string function;               // as the symbol table has it; empty: unknown
   std::uint64_t function_offset = 0;  // from the function's first instruction
@@ -29,9 +31,11 @@ struct thread_stack {
   bool operator==(const thread_stack&) const = default;
 };
 
-// Returns: "function+0x12 (/usr/lib/libx.so+0x345)", less where less is known; the bare address where nothing is.
+// Returns: "function+0x12 (/usr/lib/libx.so+0x345)", less where less is known; the bare address
+//   where nothing is.
 [[nodiscard]] OUTLIVE_API std::string to_string(const stack_frame& frame);
-// Returns: a line for each frame, "#0 ...", each with its line end; or the problem, with its line end.
+// Returns: a line for each frame, "#0 ...", each with its line end; or the problem, with its line
+//   end.
 [[nodiscard]] OUTLIVE_API std::string to_string(const thread_stack& stack);
 
 }  // namespace outlive

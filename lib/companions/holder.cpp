@@ -12,19 +12,24 @@ namespace outlive::detail {
 attachment* attach_slowly(const void* object, const char* what, const deadline& how_long) {
   const bool in_repair = this_thread::slot().wiped->repairs != 0;
   if (in_repair && how_long.waits()) {
-    fail(errc::in_repair, std::string(what) + ": found a repair under way, expected a call that may wait for others outside of repairs");
+    fail(errc::in_repair, std::string(what) +
+                              ": found a repair under way, expected a call that may wait for "
+                              "others outside of repairs");
   }
   attachment* const mine = attach_in_time(require_in_segment(object, what), how_long);
-  // A spare one stays off the fast path, and must not go while it is about to be used (put_slot_on()).
+  // A spare one stays off the fast path, and must not go while it is about to be used
+  // (put_slot_on()).
   if (mine != nullptr && !in_repair && !is_spare(*mine)) this_thread::activate(*mine);
   return mine;
 }
 
-bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation, std::uint64_t mask, bool thoroughly) noexcept {
+bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation,
+                    std::uint64_t mask, bool thoroughly) noexcept {
   if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;
   const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
   const thread_records::life life(record);
-  if ((life.generation() & mask) != generation) return true;  // before the liveness word, which may be the next life's
+  // before the liveness word, which may be the next life's
+  if ((life.generation() & mask) != generation) return true;
   if (!thread_records::is_held(record)) return true;
   return thoroughly && thread_records::is_dead(record) && life.is_same();
 }

@@ -1,5 +1,6 @@
-// holder: the thread that a word of a permit or of a job names, by its record and the record's generation. What such a word needs to know: who the
-// calling thread is, and whether the one that it names is dead.
+// holder: the thread that a word of a permit or of a job names, by its record and the record's
+// generation. What such a word needs to know: who the calling thread is, and whether the one that
+// it names is dead.
 #pragma once
 
 #include <cstdint>
@@ -11,21 +12,25 @@
 
 namespace outlive::detail {
 
-// The calling thread's attachment to the segment that the object lies in; claims a record if it has none. Requires, and throws what is missing:
-// the object lies in a segment, and no repair is under way where the caller waits for others. `what` names the object's kind in messages.
+// The calling thread's attachment to the segment that the object lies in; claims a record if it has
+// none. Requires, and throws what is missing: the object lies in a segment, and no repair is under
+// way where the caller waits for others. `what` names the object's kind in messages.
 // Returns: nullptr when no record came free in time.
 attachment* attach_slowly(const void* object, const char* what, const deadline& how_long);
 inline attachment* attach_holder(const void* object, const char* what, const deadline& how_long) {
-  // As lock() does: off the segment, in a forked child and in a repair the size is 0 or another's, and all of these go the slow way.
+  // As lock() does: off the segment, in a forked child and in a repair the size is 0 or another's,
+  // and all of these go the slow way.
   const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size) return slot.current;
+  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
+    return slot.current;
   return attach_slowly(object, what, how_long);
 }
 
 // The same if it has a record; nullptr in any other thread, and in a forked child.
 inline attachment* attached_holder(const void* object) noexcept {
   const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size) return slot.current;
+  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
+    return slot.current;
   return this_thread::attachment_of(object);
 }
 
@@ -33,8 +38,10 @@ inline std::uint64_t generation_of(const thread_record& record, std::uint64_t ma
   return record.generation.load(std::memory_order_acquire) & mask;
 }
 
-// Whether the thread that a word names is certainly dead; so is one whose record there is none of. `mask`: how much of the generation the word keeps.
-// "Dead" never becomes false again for the same name. `thoroughly`: by asking the kernel, too, for a thread whose record it did not mark.
-bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation, std::uint64_t mask, bool thoroughly) noexcept;
+// Whether the thread that a word names is certainly dead; so is one whose record there is none of.
+// `mask`: how much of the generation the word keeps. "Dead" never becomes false again for the same
+// name. `thoroughly`: by asking the kernel, too, for a thread whose record it did not mark.
+bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation,
+                    std::uint64_t mask, bool thoroughly) noexcept;
 
 }  // namespace outlive::detail

@@ -1,5 +1,6 @@
-// What becomes of a job that a thread has. Each of these is one exchange of the slot's state, from the word that names the calling thread: in any other
-// thread, and in a forked child, it is refused before anything is touched.
+// What becomes of a job that a thread has. Each of these is one exchange of the slot's state, from
+// the word that names the calling thread: in any other thread, and in a forked child, it is refused
+// before anything is touched.
 #include <outlive/job_lease.hpp>
 
 #include "companions/job_slots.hpp"
@@ -13,8 +14,9 @@ namespace {
 
 static_assert(max_job_history == max_job_tries && sizeof(job_try) == 16);
 
-// The calling thread's attachment if the job is its own; nullptr if not. Asked before the state word: that may be this thread's by now, which has taken
-// the job over from the dead one that popped it.
+// The calling thread's attachment if the job is its own; nullptr if not. Asked before the state
+// word: that may be this thread's by now, which has taken the job over from the dead one that
+// popped it.
 attachment* owner_of(const held_job& job) noexcept {
   attachment* const mine = attached_holder(job.queue);
   if (mine == nullptr || id_of(*mine) != job_state(job.state).holder()) return nullptr;
@@ -22,7 +24,8 @@ attachment* owner_of(const held_job& job) noexcept {
 }
 
 bool leave(const held_job& job, attachment& mine, job_state next) noexcept {
-  if (!job_slots{*job.queue, *job.shape}.exchange(job.slot, job_state(job.state), next)) return false;
+  if (!job_slots{*job.queue, *job.shape}.exchange(job.slot, job_state(job.state), next))
+    return false;
   --mine.named_by;
   end_spare_use(mine);
   return true;
@@ -40,7 +43,8 @@ unsigned tries_of(const held_job& job) noexcept {
 
 std::vector<job_holder> history_of(const held_job& job) {
   const job_state state(job.state);
-  const unsigned earlier = state.kind() == job_kind::leased ? state.tries() - 1 : state.tries();  // who has it now is no part of its history
+  // who has it now is no part of its history
+  const unsigned earlier = state.kind() == job_kind::leased ? state.tries() - 1 : state.tries();
   const job_try* const history = job_slots{*job.queue, *job.shape}.history(job.slot);
   std::vector<job_holder> told;
   for (unsigned i = 0; i < earlier && i < max_job_tries; ++i) {
@@ -48,7 +52,8 @@ std::vector<job_holder> history_of(const held_job& job) {
     if (thread == gave_back) continue;
     job_holder& one = told.emplace_back();
     if (thread == 0) continue;
-    one = {true, static_cast<pid_t>(thread >> 32), static_cast<pid_t>(thread & 0xffffffff), history[i].start_time.load(std::memory_order_relaxed)};
+    one = {true, static_cast<pid_t>(thread >> 32), static_cast<pid_t>(thread & 0xffffffff),
+           history[i].start_time.load(std::memory_order_relaxed)};
   }
   return told;
 }
@@ -65,10 +70,13 @@ bool return_job(const held_job& job) noexcept {
   if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
   const job_state was(job.state);
-  if (was.kind() == job_kind::examined) return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  if (was.kind() == job_kind::examined)
+    return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
   slots.history(job.slot)[was.tries() - 1].thread.store(gave_back, std::memory_order_relaxed);
-  crash_barrier();  // who dies here died with it, and whoever takes it over says so: it overwrites this
-  if (was.tries() >= job.queue->max_tries) return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  // who dies here died with it, and whoever takes it over says so: it overwrites this
+  crash_barrier();
+  if (was.tries() >= job.queue->max_tries)
+    return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
   if (!leave(job, *mine, was.to(job_kind::ready, was.tries()))) return false;
   slots.announce_job(job.slot);
   return true;
@@ -78,14 +86,17 @@ bool retry_job(const held_job& job) noexcept {
   attachment* const mine = owner_of(job);
   if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
-  for (unsigned i = 0; i < max_job_tries; ++i) slots.history(job.slot)[i].thread.store(0, std::memory_order_relaxed);
+  for (unsigned i = 0; i < max_job_tries; ++i)
+    slots.history(job.slot)[i].thread.store(0, std::memory_order_relaxed);
   if (!leave(job, *mine, job_state(job.state).to(job_kind::ready, 0))) return false;
   slots.announce_job(job.slot);
   return true;
 }
 
 void throw_not_lease_holder() {
-  fail(errc::not_owner, "lease: found it with another thread, or with none, expected the thread that popped the job");
+  fail(
+      errc::not_owner,
+      "lease: found it with another thread, or with none, expected the thread that popped the job");
 }
 
 }  // namespace outlive::detail

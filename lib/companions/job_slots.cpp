@@ -4,23 +4,31 @@
 
 namespace outlive::detail {
 
-slot_use use_of_held(const mapping& where, std::uint32_t max_tries, job_state state, bool thoroughly) noexcept {
+slot_use use_of_held(const mapping& where, std::uint32_t max_tries, job_state state,
+                     bool thoroughly) noexcept {
   const job_holder_id holder = state.holder();
   const std::uint32_t tries = state.tries();
   const bool was_tried = tries >= 1 && tries <= max_tries;
   const bool named = holder.index_plus_1 != 0 && holder.index_plus_1 <= where.record_count();
-  const auto dead = [&] { return is_dead_holder(where, holder.index_plus_1, holder.generation, job_generation_mask, thoroughly); };
+  const auto dead = [&] {
+    return is_dead_holder(where, holder.index_plus_1, holder.generation, job_generation_mask,
+                          thoroughly);
+  };
   switch (state.kind()) {
-    case job_kind::free: return tries == 0 && state.lap() == 0 && holder.is_nobody() ? slot_use::vacant : slot_use::unknown;
+    case job_kind::free:
+      return tries == 0 && state.lap() == 0 && holder.is_nobody() ? slot_use::vacant
+                                                                  : slot_use::unknown;
     case job_kind::filling:
       if (tries != 0 || !named) return slot_use::unknown;
       return dead() ? slot_use::vacant : slot_use::filling;
-    case job_kind::ready: return tries < max_tries && holder.is_nobody() ? slot_use::waiting : slot_use::unknown;
+    case job_kind::ready:
+      return tries < max_tries && holder.is_nobody() ? slot_use::waiting : slot_use::unknown;
     case job_kind::leased:
       if (!was_tried || !named) return slot_use::unknown;
       if (!dead()) return slot_use::leased;
       return tries < max_tries ? slot_use::waiting : slot_use::dead_letter;
-    case job_kind::dead_letter: return was_tried && holder.is_nobody() ? slot_use::dead_letter : slot_use::unknown;
+    case job_kind::dead_letter:
+      return was_tried && holder.is_nobody() ? slot_use::dead_letter : slot_use::unknown;
     case job_kind::examined:
       if (!was_tried || !named) return slot_use::unknown;
       return dead() ? slot_use::dead_letter : slot_use::examined;
@@ -31,17 +39,20 @@ slot_use use_of_held(const mapping& where, std::uint32_t max_tries, job_state st
 void job_slots::announce_job(std::uint32_t slot) const noexcept {
   const std::uint64_t head = queue.head.load(std::memory_order_relaxed);
   const ring_position at = ring_position(head).back_to(slot, shape.capacity);
-  // Lost if a consumer moves it at once: then the job waits for the next round, or until the queue is empty, at the latest.
+  // Lost if a consumer moves it at once: then the job waits for the next round, or until the queue
+  // is empty, at the latest.
   if (at.word() != head) queue.head.store(at.word(), std::memory_order_relaxed);
   wake_consumer();
 }
 
 void job_slots::wake_consumer() const noexcept {
-  if ((queue.not_empty.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) wait_word::wake_one(queue.not_empty);
+  if ((queue.not_empty.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0)
+    wait_word::wake_one(queue.not_empty);
 }
 
 void job_slots::wake_producer() const noexcept {
-  if ((queue.not_full.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0) wait_word::wake_one(queue.not_full);
+  if ((queue.not_full.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0)
+    wait_word::wake_one(queue.not_full);
 }
 
 }  // namespace outlive::detail

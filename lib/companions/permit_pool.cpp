@@ -1,12 +1,16 @@
 // The protocol: docs/protocol.md, "Permits", and docs/model/permit.pml.
 //
-// I1  A permit is out iff its word names a live thread at its present life. There is no second place that says so: no count, no list.
-// I2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a permit over cannot rob a live holder, and of
-//     several that want it one succeeds. The generation has all of its 48 bits here: the 15 of a lock's state come round, and would pin a permit to a
-//     stranger until he ends.
-// I3  So while its holder lives, nobody else writes a permit's word, and the holder may give it back by a store. Between that and its look at the mark of
-//     a waiter there must be a full fence, which costs as much as the exchange: in a segment with plain marks it is the waiter's membarrier, between its
-//     mark and its last look. Where this process may not register for that, it gives back by an exchange.
+// I1  A permit is out iff its word names a live thread at its present life. There is no second
+//     place that says so: no count, no list.
+// I2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a
+//     permit over cannot rob a live holder, and of several that want it one succeeds. The
+//     generation has all of its 48 bits here: the 15 of a lock's state come round, and would pin a
+//     permit to a stranger until he ends.
+// I3  So while its holder lives, nobody else writes a permit's word, and the holder may give it
+//     back by a store. Between that and its look at the mark of a waiter there must be a full
+//     fence, which costs as much as the exchange: in a segment with plain marks it is the waiter's
+//     membarrier, between its mark and its last look. Where this process may not register for that,
+//     it gives back by an exchange.
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
@@ -29,9 +33,11 @@ namespace outlive::detail {
 
 namespace {
 
-static_assert(sizeof(permit_pool_head) == sizeof(permit_pool_bytes) && alignof(permit_pool_head) == alignof(permit_pool_bytes));
+static_assert(sizeof(permit_pool_head) == sizeof(permit_pool_bytes) &&
+              alignof(permit_pool_head) == alignof(permit_pool_bytes));
 static_assert(offsetof(permit_pool_head, words) == offsetof(permit_pool_bytes, words));
-static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(std::uint64_t));  // the words follow the head
+// the words follow the head
+static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(std::uint64_t));
 
 constexpr std::uint64_t generation_mask = (std::uint64_t{1} << 48) - 1;
 
@@ -42,24 +48,29 @@ const permit_word* words_of(const permit_pool_head& head) noexcept {
   return reinterpret_cast<const permit_word*>(&head + 1);
 }
 
-// Where a thread looks first: neighbours in the table of records begin far from each other, whatever the count (multiples of the golden ratio).
+// Where a thread looks first: neighbours in the table of records begin far from each other,
+// whatever the count (multiples of the golden ratio).
 std::uint32_t first_choice(std::uint64_t name, std::uint32_t count) noexcept {
-  return static_cast<std::uint32_t>((std::uint64_t{static_cast<std::uint32_t>(name >> 48) * 0x9e3779b1U} * count) >> 32);
+  return static_cast<std::uint32_t>(
+      (std::uint64_t{static_cast<std::uint32_t>(name >> 48) * 0x9e3779b1U} * count) >> 32);
 }
 
-// Whether the thread that the word names is dead. A word that names nobody is none that acquire() stored, and free, too.
+// Whether the thread that the word names is dead. A word that names nobody is none that acquire()
+// stored, and free, too.
 bool is_void(const mapping& where, std::uint64_t word, bool thoroughly) noexcept {
   return is_dead_holder(where, word >> 48, word & generation_mask, generation_mask, thoroughly);
 }
 
 bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {
-  return head.magic == permit_pool_magic && head.words == words && head.permits != 0 && head.permits <= words;
+  return head.magic == permit_pool_magic && head.words == words && head.permits != 0 &&
+         head.permits <= words;
 }
 
 void require_intact(const permit_pool_head& head, std::uint32_t words) {
   if (is_intact(head, words)) return;
-  fail(errc::damaged, "permit pool: found " + std::to_string(head.permits) + " permits of " + std::to_string(head.words) + " and magic " +
-                          std::to_string(head.magic) + ", expected a pool with room for " + std::to_string(words) +
+  fail(errc::damaged, "permit pool: found " + std::to_string(head.permits) + " permits of " +
+                          std::to_string(head.words) + " and magic " + std::to_string(head.magic) +
+                          ", expected a pool with room for " + std::to_string(words) +
                           " that was constructed in a segment");
 }
 
@@ -69,17 +80,20 @@ struct seeker {
   std::uint64_t me;  // attachment::name
 
   bool exchange(permit_word& word, std::uint64_t from) const noexcept {
-    return word.compare_exchange_strong(from, me, std::memory_order_acquire, std::memory_order_relaxed);
+    return word.compare_exchange_strong(from, me, std::memory_order_acquire,
+                                        std::memory_order_relaxed);
   }
 
-  // One round over all words from the thread's own first choice. Takes what is free, or whose holder is dead.
+  // One round over all words from the thread's own first choice. Takes what is free, or whose
+  // holder is dead.
   permit_word* look(bool thoroughly) const noexcept {
     permit_word* const words = words_of(head);
     const std::uint32_t count = head.permits;
     const auto first = first_choice(me, count);
     for (std::uint32_t i = 0; i < count; ++i) {
       permit_word& word = words[first + i < count ? first + i : first + i - count];
-      // In one order with the mark of a waiter and the exchange of who gives a permit back: one of the two sees the other.
+      // In one order with the mark of a waiter and the exchange of who gives a permit back: one of
+      // the two sees the other.
       const std::uint64_t seen = word.load(std::memory_order_seq_cst);
       if (seen != 0 && !is_void(where, seen, thoroughly)) continue;
       if (exchange(word, seen)) return &word;
@@ -90,7 +104,8 @@ struct seeker {
   permit_word* wait(const deadline& until) const noexcept {
     permit_word* got = nullptr;
     const auto look_again = [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; };
-    // Without it, where this process may not call it, a permit that is given back meanwhile is seen a slice later.
+    // Without it, where this process may not call it, a permit that is given back meanwhile is seen
+    // a slice later.
     const auto see_plain_releases = [&] {
       if (where.has_plain_marks()) membarrier::barrier();
     };
@@ -99,16 +114,21 @@ struct seeker {
   }
 };
 
-// The one word that is the thread's first choice, in the segment that it used last. Returns: without a word if that is not free, or anything is odd.
-[[gnu::always_inline]] inline held_permit take_quickly(permit_pool_head& head, std::uint32_t words) noexcept {
+// The one word that is the thread's first choice, in the segment that it used last. Returns:
+// without a word if that is not free, or anything is odd.
+[[gnu::always_inline]] inline held_permit take_quickly(permit_pool_head& head,
+                                                       std::uint32_t words) noexcept {
   const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >= slot.wiped->size || !is_intact(head, words)) [[unlikely]]
+  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >=
+          slot.wiped->size ||
+      !is_intact(head, words)) [[unlikely]]
     return {};
   attachment& mine = *slot.current;
   const std::uint64_t me = mine.name;
   permit_word& word = words_of(head)[first_choice(me, head.permits)];
   std::uint64_t free = 0;
-  if (word.load(std::memory_order_relaxed) != 0 || !word.compare_exchange_strong(free, me, std::memory_order_acquire, std::memory_order_relaxed))
+  if (word.load(std::memory_order_relaxed) != 0 ||
+      !word.compare_exchange_strong(free, me, std::memory_order_acquire, std::memory_order_relaxed))
       [[unlikely]]
     return {};
   ++mine.named_by;
@@ -116,7 +136,8 @@ struct seeker {
 }
 
 // Functions of their own, so that the quick ways need no stack.
-[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words, const deadline& until) {
+[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words,
+                                          const deadline& until) {
   require_intact(head, words);
   attachment* const attached = attach_holder(&head, "permit pool", until);
   if (attached == nullptr) return {};
@@ -141,13 +162,16 @@ struct seeker {
 
 [[gnu::noinline]] bool release_slowly(permit_pool_head& head, held_permit which) noexcept {
   attachment* const found = attached_holder(&head);
-  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it over from the dead one that acquired it.
+  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it
+  // over from the dead one that acquired it.
   if (found == nullptr || which.holder != found->name) return false;
   attachment& mine = *found;
   std::uint64_t expected = which.holder;
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
   --mine.named_by;
-  if (!std::exchange(mine.asked_for_plain_name, true) && mine.where->has_plain_marks() && membarrier::join()) mine.plain_name = mine.name;
+  if (!std::exchange(mine.asked_for_plain_name, true) && mine.where->has_plain_marks() &&
+      membarrier::join())
+    mine.plain_name = mine.name;
   end_spare_use(mine);
   return released(head);
 }
@@ -158,7 +182,8 @@ void make_permits(permit_pool_head& head, std::uint32_t words, std::uint32_t per
   require_in_segment(&head, "permit pool");
   if (permits == 0 || permits > words) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "permit pool: found " + std::to_string(permits) + " permits asked for, expected 1 to " + std::to_string(words));
+                            "permit pool: found " + std::to_string(permits) +
+                                " permits asked for, expected 1 to " + std::to_string(words));
   }
   head.seq.store(0, std::memory_order_relaxed);
   head.permits = permits;
@@ -178,10 +203,12 @@ held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, const de
 
 bool release_permit(permit_pool_head& head, held_permit which) noexcept {
   const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >= slot.wiped->size) [[unlikely]]
+  if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >=
+      slot.wiped->size) [[unlikely]]
     return release_slowly(head, which);
   attachment& mine = *slot.current;
-  if (which.holder != mine.plain_name || which.word->load(std::memory_order_relaxed) != which.holder) [[unlikely]]
+  if (which.holder != mine.plain_name ||
+      which.word->load(std::memory_order_relaxed) != which.holder) [[unlikely]]
     return release_slowly(head, which);
   which.word->store(0, std::memory_order_release);
   crash_barrier();  // free before the look at who waits: the compiler's part of the fence of I3
@@ -201,7 +228,8 @@ std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t wor
 }
 
 void throw_not_holder() {
-  fail(errc::not_owner, "permit: found it with another thread, or with none, expected the thread that acquired it");
+  fail(errc::not_owner,
+       "permit: found it with another thread, or with none, expected the thread that acquired it");
 }
 
 }  // namespace outlive::detail

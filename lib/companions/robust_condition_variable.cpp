@@ -1,4 +1,5 @@
-// The protocol: docs/protocol.md, "Condition variable", and docs/model/condition.pml, which finds each of the simpler forms wrong.
+// The protocol: docs/protocol.md, "Condition variable", and docs/model/condition.pml, which finds
+// each of the simpler forms wrong.
 #include <outlive/robust_condition_variable.hpp>
 
 #include <outlive/error.hpp>
@@ -15,11 +16,13 @@ using namespace detail;
 
 namespace {
 
-static_assert(sizeof(robust_condition_variable) == sizeof(condition_bytes) && alignof(robust_condition_variable) == alignof(condition_bytes));
+static_assert(sizeof(robust_condition_variable) == sizeof(condition_bytes) &&
+              alignof(robust_condition_variable) == alignof(condition_bytes));
 
 }  // namespace
 
-void detail::wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen, std::chrono::nanoseconds left) noexcept {
+void detail::wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen,
+                                   std::chrono::nanoseconds left) noexcept {
   wait_word::wait(seq, seen, left);
 }
 
@@ -36,7 +39,8 @@ robust_condition_variable::~robust_condition_variable() {
 void robust_condition_variable::require_intact() const {
   if (magic_ == condition_magic) return;
   fail(errc::damaged,
-       "robust condition variable: found bytes of something else, or of one that was destroyed, expected one that was constructed in a segment");
+       "robust condition variable: found bytes of something else, or of one that was destroyed, "
+       "expected one that was constructed in a segment");
 }
 
 void robust_condition_variable::wake_one() noexcept {

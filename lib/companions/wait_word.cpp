@@ -15,10 +15,13 @@ void wake_one(shared_u32& word) noexcept {
   // The bit stays: the one that is woken may not be the only one that sleeps.
   const std::uint32_t counted = word.fetch_add(2) + 2;
   if (futex_wake(word, 1) > 0) return;
-  // Nobody slept, so the bit goes. A waiter that marked it meanwhile found it set, changed nothing, and may sleep on `counted` by now: the exchange
-  // succeeds all the same, and would leave it asleep without a bit. Hence the second wake.
+  // Nobody slept, so the bit goes. A waiter that marked it meanwhile found it set, changed nothing,
+  // and may sleep on `counted` by now: the exchange succeeds all the same, and would leave it
+  // asleep without a bit. Hence the second wake.
   std::uint32_t expected = counted;
-  if ((counted & maybe_waiters) != 0 && word.compare_exchange_strong(expected, counted & ~maybe_waiters)) futex_wake(word, INT_MAX);
+  if ((counted & maybe_waiters) != 0 &&
+      word.compare_exchange_strong(expected, counted & ~maybe_waiters))
+    futex_wake(word, INT_MAX);
 }
 
 void wake_all(shared_u32& word) noexcept {

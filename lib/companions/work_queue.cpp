@@ -1,4 +1,5 @@
-// Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml; the rules J1 to J4: job_slots.hpp.
+// Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml;
+// the rules J1 to J4: job_slots.hpp.
 #include <outlive/work_queue.hpp>
 
 #include <algorithm>
@@ -19,24 +20,33 @@ namespace outlive::detail {
 
 namespace {
 
-static_assert(sizeof(work_queue_head) == sizeof(work_queue_bytes) && alignof(work_queue_head) == alignof(work_queue_bytes));
+static_assert(sizeof(work_queue_head) == sizeof(work_queue_bytes) &&
+              alignof(work_queue_head) == alignof(work_queue_bytes));
 static_assert(offsetof(work_queue_head, job_bytes) == offsetof(work_queue_bytes, job_bytes));
 static_assert(offsetof(work_queue_head, not_empty) == offsetof(work_queue_bytes, not_empty));
 static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail));
-static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);  // head, states, slots
+// head, states, slots
+static_assert(sizeof(work_queue<long, 9>) ==
+              sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);
 
-constexpr int yields = 3;          // before a sleep, which with the wake-up costs more than the job: mostly the other side is about to go on
-constexpr std::uint32_t near = 8;  // slots that a producer looks at before it looks at all: a cache line of states
+// before a sleep, which with the wake-up costs more than the job: mostly the other side is about to
+// go on
+constexpr int yields = 3;
+// slots that a producer looks at before it looks at all: a cache line of states
+constexpr std::uint32_t near = 8;
 
 void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
-  if (queue.magic == work_queue_magic && queue.capacity == shape.capacity && queue.job_bytes == shape.job_bytes && queue.max_tries >= 1 &&
+  if (queue.magic == work_queue_magic && queue.capacity == shape.capacity &&
+      queue.job_bytes == shape.job_bytes && queue.max_tries >= 1 &&
       queue.max_tries <= max_job_tries) {
     return;
   }
-  fail(errc::damaged, "work queue: found " + std::to_string(queue.capacity) + " slots of " + std::to_string(queue.job_bytes) + " bytes, " +
-                          std::to_string(queue.max_tries) + " tries and magic " + std::to_string(queue.magic) + ", expected a queue of " +
-                          std::to_string(shape.capacity) + " slots of " + std::to_string(shape.job_bytes) +
-                          " bytes that was constructed in a segment");
+  fail(errc::damaged,
+       "work queue: found " + std::to_string(queue.capacity) + " slots of " +
+           std::to_string(queue.job_bytes) + " bytes, " + std::to_string(queue.max_tries) +
+           " tries and magic " + std::to_string(queue.magic) + ", expected a queue of " +
+           std::to_string(shape.capacity) + " slots of " + std::to_string(shape.job_bytes) +
+           " bytes that was constructed in a segment");
 }
 
 // nullptr: no thread record came free in time.
@@ -55,7 +65,9 @@ struct party {
       : mine(attached), slots{queue, shape}, max_tries(queue.max_tries), me(id_of(mine)) {}
 
   [[nodiscard]] std::uint32_t capacity() const noexcept { return slots.shape.capacity; }
-  [[nodiscard]] slot_use use_of(job_state state, bool thoroughly) const noexcept { return detail::use_of(*mine.where, max_tries, state, thoroughly); }
+  [[nodiscard]] slot_use use_of(job_state state, bool thoroughly) const noexcept {
+    return detail::use_of(*mine.where, max_tries, state, thoroughly);
+  }
 };
 
 struct producer : party {
@@ -67,7 +79,9 @@ struct producer : party {
     for (std::uint32_t i = 0; i < count; ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.look_at(slot);
-      if (use_of(seen, thoroughly) == slot_use::vacant && slots.exchange(slot, seen, {job_kind::filling, 0, me, at.lap()})) return true;
+      if (use_of(seen, thoroughly) == slot_use::vacant &&
+          slots.exchange(slot, seen, {job_kind::filling, 0, me, at.lap()}))
+        return true;
     }
     return false;
   }
@@ -80,22 +94,28 @@ struct producer : party {
       std::this_thread::yield();
       if (look(at, few, false)) return true;
     }
-    return wait_word::until(slots.queue.not_full, until, [&](bool thoroughly) { return look(at, capacity(), thoroughly); });
+    return wait_word::until(slots.queue.not_full, until,
+                            [&](bool thoroughly) { return look(at, capacity(), thoroughly); });
   }
 
   void publish(ring_position at, const void* job) const {
     const std::uint32_t slot = at.slot(capacity());
     const job_state filling(job_kind::filling, 0, me, at.lap());
-    // What a consumer that dies before it has said who it is must not leave: the name of somebody who had another job.
-    for (std::uint32_t i = 0; i < max_tries; ++i) slots.history(slot)[i].thread.store(0, std::memory_order_relaxed);
+    // What a consumer that dies before it has said who it is must not leave: the name of somebody
+    // who had another job.
+    for (std::uint32_t i = 0; i < max_tries; ++i)
+      slots.history(slot)[i].thread.store(0, std::memory_order_relaxed);
     std::memcpy(slots.job(slot), job, slots.shape.job_bytes);
-    // Tail before the job: whoever sees a job finds tail beyond it. It never falls back. What that is good for: consumer::look_near().
+    // Tail before the job: whoever sees a job finds tail beyond it. It never falls back. What that
+    // is good for: consumer::look_near().
     const std::uint64_t next = at.next(capacity()).word();
     std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
-    while (tail < next && !slots.queue.tail.compare_exchange_weak(tail, next, std::memory_order_release, std::memory_order_relaxed)) {
+    while (tail < next && !slots.queue.tail.compare_exchange_weak(
+                              tail, next, std::memory_order_release, std::memory_order_relaxed)) {
     }
     if (!slots.exchange(slot, filling, filling.to(job_kind::ready, 0))) {
-      fail(errc::damaged, "work queue: found state " + std::to_string(slots.look_at(slot).word()) + " of slot " + std::to_string(slot) +
+      fail(errc::damaged, "work queue: found state " + std::to_string(slots.look_at(slot).word()) +
+                              " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
     slots.wake_consumer();
@@ -105,10 +125,13 @@ struct producer : party {
 struct consumer : party {
   using party::party;
 
-  // The jobs in the order of their positions, from head to tail. One producer's are in order there, and are taken in order, because
+  // The jobs in the order of their positions, from head to tail. One producer's are in order there,
+  // and are taken in order, because
   //   - all that are before tail but the last are published: tail goes on before the next one is;
-  //   - a slot that was left out, since it was in use, may have the next round's job by now: the lap tells. So it is looked at twice, for each round;
-  //   - more than two rounds before tail no job of theirs waits: after one that does, a producer finds each slot free once.
+  //   - a slot that was left out, since it was in use, may have the next round's job by now: the
+  //     lap tells. So it is looked at twice, for each round;
+  //   - more than two rounds before tail no job of theirs waits: after one that does, a producer
+  //     finds each slot free once.
   bool look_near(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
@@ -127,13 +150,15 @@ struct consumer : party {
     return false;
   }
 
-  // All slots: jobs of the dead that head has passed by, and what a lost hint has hidden. Not at once, when one is found: a job that was pushed behind
-  // our back while we went on is older than the one that was pushed after it and that we then met.
+  // All slots: jobs of the dead that head has passed by, and what a lost hint has hidden. Not at
+  // once, when one is found: a job that was pushed behind our back while we went on is older than
+  // the one that was pushed after it and that we then met.
   bool look_at_all(held_job& got, bool thoroughly) const noexcept {
     ring_position at = start();
     for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      if (use_of(slots.look_at(slot), thoroughly) == slot_use::waiting && (look_near(got) || take(got, slot, slots.look_at(slot), thoroughly)))
+      if (use_of(slots.look_at(slot), thoroughly) == slot_use::waiting &&
+          (look_near(got) || take(got, slot, slots.look_at(slot), thoroughly)))
         return true;
     }
     return false;
@@ -147,7 +172,8 @@ struct consumer : party {
       if (look_near(got)) return true;
     }
     return wait_word::until(
-        slots.queue.not_empty, until, [&](bool thoroughly) { return look_at_all(got, thoroughly); }, stop);
+        slots.queue.not_empty, until, [&](bool thoroughly) { return look_at_all(got, thoroughly); },
+        stop);
   }
 
   bool find_dead_letter(held_job& got) const noexcept {
@@ -164,17 +190,20 @@ struct consumer : party {
  private:
   // Where to begin to look at all. A head beyond tail is damage.
   [[nodiscard]] ring_position start() const noexcept {
-    const std::uint64_t head = slots.queue.head.load(std::memory_order_relaxed), tail = slots.queue.tail.load(std::memory_order_relaxed);
+    const std::uint64_t head = slots.queue.head.load(std::memory_order_relaxed),
+                        tail = slots.queue.tail.load(std::memory_order_relaxed);
     if (head > tail) slots.queue.head.store(tail, std::memory_order_relaxed);
     return ring_position(std::min(head, tail));
   }
 
   // Whether there was a job that could be had.
   bool take(held_job& got, std::uint32_t slot, job_state seen, bool thoroughly) const noexcept {
-    return use_of(seen, thoroughly) == slot_use::waiting && have(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
+    return use_of(seen, thoroughly) == slot_use::waiting &&
+           have(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
   }
 
-  // Who dies after the exchange, before all of this is written, is told by the next one, as long as its record is not used again.
+  // Who dies after the exchange, before all of this is written, is told by the next one, as long as
+  // its record is not used again.
   bool have(held_job& got, std::uint32_t slot, job_state seen, job_state now) const noexcept {
     if (!slots.exchange(slot, seen, now)) return false;
     ++mine.named_by;
@@ -189,8 +218,10 @@ struct consumer : party {
 
   void write_down_dead(std::uint32_t slot, job_state seen) const noexcept {
     job_try& entry = slots.history(slot)[seen.tries() - 1];
-    const thread_record& record = mine.where->record(static_cast<std::uint32_t>(seen.holder().index_plus_1 - 1));
-    const std::uint64_t thread = thread_of(record), start_time = record.start_time.load(std::memory_order_relaxed);
+    const thread_record& record =
+        mine.where->record(static_cast<std::uint32_t>(seen.holder().index_plus_1 - 1));
+    const std::uint64_t thread = thread_of(record),
+                        start_time = record.start_time.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
     if (generation_of(record, job_generation_mask) == seen.holder().generation) {
       entry.start_time.store(start_time, std::memory_order_relaxed);
@@ -202,10 +233,12 @@ struct consumer : party {
   }
 
   static std::uint64_t thread_of(const thread_record& record) noexcept {
-    return std::uint64_t{record.pid.load(std::memory_order_relaxed)} << 32 | record.tid.load(std::memory_order_relaxed);
+    return std::uint64_t{record.pid.load(std::memory_order_relaxed)} << 32 |
+           record.tid.load(std::memory_order_relaxed);
   }
   static void sign(job_try& entry, const thread_record& record) noexcept {
-    entry.start_time.store(record.start_time.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    entry.start_time.store(record.start_time.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
     crash_barrier();
     entry.thread.store(thread_of(record), std::memory_order_relaxed);
   }
@@ -213,11 +246,13 @@ struct consumer : party {
 
 }  // namespace
 
-void make_queue(work_queue_head& queue, const work_queue_shape& shape, const work_queue_options& options) {
+void make_queue(work_queue_head& queue, const work_queue_shape& shape,
+                const work_queue_options& options) {
   require_in_segment(&queue, "work queue");
   if (options.max_tries == 0 || options.max_tries > max_job_tries) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "work queue: found " + std::to_string(options.max_tries) + " tries asked for, expected 1 to 8");
+                            "work queue: found " + std::to_string(options.max_tries) +
+                                " tries asked for, expected 1 to 8");
   }
   queue.capacity = shape.capacity;
   queue.max_tries = options.max_tries;
@@ -227,7 +262,8 @@ void make_queue(work_queue_head& queue, const work_queue_shape& shape, const wor
   queue.head.store(0, std::memory_order_relaxed);
   queue.tail.store(0, std::memory_order_relaxed);
   const job_slots slots{queue, shape};
-  for (std::uint32_t i = 0; i < shape.capacity; ++i) slots.state(i).store(job_state(job_kind::free, 0).word(), std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < shape.capacity; ++i)
+    slots.state(i).store(job_state(job_kind::free, 0).word(), std::memory_order_relaxed);
   crash_barrier();  // a whole queue before the magic that says so
   queue.magic = work_queue_magic;
 }
@@ -236,7 +272,8 @@ void end_queue(work_queue_head& queue) noexcept {
   static_cast<volatile std::uint32_t&>(queue.magic) = dead_work_queue_magic;
 }
 
-bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job, const deadline& until) {
+bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job,
+              const deadline& until) {
   require_intact(queue, shape);
   attachment* const mine = attach(queue, until);
   if (mine == nullptr) return false;
@@ -250,18 +287,21 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until) {
   require_intact(queue, shape);
   held_job got;
-  if (attachment* const mine = attach(queue, until)) consumer(*mine, queue, shape).find_job(got, until, {});
+  if (attachment* const mine = attach(queue, until))
+    consumer(*mine, queue, shape).find_job(got, until, {});
   return got;
 }
 
-held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const std::stop_token& stop) {
+held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
+                 const std::stop_token& stop) {
   require_intact(queue, shape);
   held_job got;
   attachment* mine = nullptr;
   while ((mine = attach(queue, deadline::after(wait_word::slice))) == nullptr) {
     if (stop.stop_requested()) return got;
   }
-  const std::stop_callback wake(stop, [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
+  const std::stop_callback wake(stop,
+                                [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
   consumer(*mine, queue, shape).find_job(got, no_limit, stop);
   return got;
 }
@@ -269,7 +309,8 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const st
 held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape) {
   require_intact(queue, shape);
   held_job got;
-  if (attachment* const mine = attach(queue, no_wait)) consumer(*mine, queue, shape).find_dead_letter(got);
+  if (attachment* const mine = attach(queue, no_wait))
+    consumer(*mine, queue, shape).find_dead_letter(got);
   return got;
 }
 

@@ -13,7 +13,8 @@ namespace outlive::crash {
 
 namespace {
 
-// The program's own handlers run on it, too, and may be greedy (symbolizers, crash uploaders). Memory is taken as it is used.
+// The program's own handlers run on it, too, and may be greedy (symbolizers, crash uploaders).
+// Memory is taken as it is used.
 constexpr std::size_t stack_bytes = 256 * 1024;
 
 std::size_t page() noexcept {
@@ -51,9 +52,11 @@ int ensure_alternate_stack() noexcept {
   stack_t now{};
   if (::sigaltstack(nullptr, &now) != 0) return errno;
   if ((now.ss_flags & SS_DISABLE) == 0) return 0;
-  void* const memory = ::mmap(nullptr, page() + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  void* const memory = ::mmap(nullptr, page() + stack_bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) return errno;
-  ::mprotect(memory, page(), PROT_NONE);  // the guard: a handler that needs more ends in a fault and not in somebody's memory
+  // the guard: a handler that needs more ends in a fault and not in somebody's memory
+  ::mprotect(memory, page(), PROT_NONE);
   stack_t mine{};
   mine.ss_sp = static_cast<char*>(memory) + page();
   mine.ss_size = stack_bytes;
@@ -68,7 +71,8 @@ int ensure_alternate_stack() noexcept {
 
 std::size_t left_on_alternate_stack() noexcept {
   stack_t now{};
-  if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_ONSTACK) == 0) return std::numeric_limits<std::size_t>::max();
+  if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_ONSTACK) == 0)
+    return std::numeric_limits<std::size_t>::max();
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   const auto begin = reinterpret_cast<std::uintptr_t>(now.ss_sp);
   return here > begin ? here - begin : 0;

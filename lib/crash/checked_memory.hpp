@@ -1,4 +1,5 @@
-// Reads of a process's memory at addresses that may be wild: by a system call, which fails where a load would crash.
+// Reads of a process's memory at addresses that may be wild: by a system call, which fails where a
+// load would crash.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +16,8 @@ class checked_memory {
   // Of another process, by the id of one of its threads.
   explicit checked_memory(pid_t of) noexcept : of_(of), own_(false) {}
 
-  // False: nothing can be read there. The address may be any: on aarch64 libunwind reads words at multiples of 4.
+  // False: nothing can be read there. The address may be any: on aarch64 libunwind reads words at
+  // multiples of 4.
   bool word(std::uint64_t address, std::uint64_t& into) noexcept;
   bool bytes(std::uint64_t address, void* into, std::size_t size) noexcept;
 

@@ -1,6 +1,7 @@
-// The handler. A thread is in one of three phases: at peace; recording; passing on, that is inside the program's own handler, or about to die. A signal while
-// recording goes back to where the recording began, which then is over: each part of it has left a whole note behind. A signal while passing on is
-// noted as the second, and the first one's note stays: it is the cause.
+// The handler. A thread is in one of three phases: at peace; recording; passing on, that is inside
+// the program's own handler, or about to die. A signal while recording goes back to where the
+// recording began, which then is over: each part of it has left a whole note behind. A signal while
+// passing on is noted as the second, and the first one's note stays: it is the cause.
 #include <outlive/crash_recorder.hpp>
 
 #include <setjmp.h>
@@ -51,7 +52,9 @@ std::uint64_t address_of(int number, const siginfo_t& info) noexcept {
 void record(int number, const siginfo_t& info, const ucontext_t& context) noexcept {
   const bool whole = guarded([&] {
     const crash::registers at(context);
-    if (!detail::begin_crash_notes({number, info.si_code, address_of(number, info), at.values[crash::registers::instruction]})) return;
+    if (!detail::begin_crash_notes({number, info.si_code, address_of(number, info),
+                                    at.values[crash::registers::instruction]}))
+      return;
     if (crash::left_on_alternate_stack() < crash::unwind_stack_bytes) return;
     std::uint64_t frames[crash::max_frames];
     detail::add_crash_frames(frames, crash::unwind(context, frames));
@@ -59,10 +62,12 @@ void record(int number, const siginfo_t& info, const ucontext_t& context) noexce
   if (!whole) guarded([] { detail::mark_crash_nested(); });
 }
 
-// Whether what was interrupted runs on top of a handler of ours that passes on: else the program has jumped out of its own handler since.
+// Whether what was interrupted runs on top of a handler of ours that passes on: else the program
+// has jumped out of its own handler since.
 bool is_inside_former(const ucontext_t& context) noexcept {
   constexpr std::uintptr_t most = 8 * 1024 * 1024;
-  const auto interrupted = static_cast<std::uintptr_t>(crash::registers(context).values[crash::registers::stack_pointer]);
+  const auto interrupted = static_cast<std::uintptr_t>(
+      crash::registers(context).values[crash::registers::stack_pointer]);
   return interrupted < state.handler && state.handler - interrupted < most;
 }
 
@@ -125,7 +130,9 @@ void crash_recorder::this_thread() {
   crash::prepare_alternate_stacks();
   crash::refresh_module_map();
   const int rc = crash::ensure_alternate_stack();
-  if (rc != 0) throw std::system_error(rc, std::generic_category(), "alternate stack for the handlers of signals");
+  if (rc != 0)
+    throw std::system_error(rc, std::generic_category(),
+                            "alternate stack for the handlers of signals");
 }
 
 std::string crash_recorder::problem() {

@@ -29,8 +29,8 @@ bool is_fault(const siginfo_t& info) noexcept {
   return info.si_code > 0 && !(info.si_signo == SIGBUS && info.si_code == BUS_MCEERR_AO);
 }
 
-// Our handler is out of the way, and the signal comes again: by the instruction, so that the core shows what it would show without us, or, where a process
-// sent it, as it was sent.
+// Our handler is out of the way, and the signal comes again: by the instruction, so that the core
+// shows what it would show without us, or, where a process sent it, as it was sent.
 void die_by_default(int number, siginfo_t* info) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
@@ -38,7 +38,8 @@ void die_by_default(int number, siginfo_t* info) noexcept {
   if (is_fault(*info)) return;
   const auto process = ::getpid();
   const auto thread = static_cast<pid_t>(::syscall(SYS_gettid));
-  if (::syscall(SYS_rt_tgsigqueueinfo, process, thread, number, info) != 0) ::syscall(SYS_tgkill, process, thread, number);
+  if (::syscall(SYS_rt_tgsigqueueinfo, process, thread, number, info) != 0)
+    ::syscall(SYS_tgkill, process, thread, number);
 }
 
 void call(const struct sigaction& action, int number, siginfo_t* info, void* context) noexcept {
@@ -60,7 +61,8 @@ void call(const struct sigaction& action, int number, siginfo_t* info, void* con
 void take_signals(handler ours) {
   struct sigaction wanted {};
   wanted.sa_sigaction = ours;
-  // SA_NODEFER and none of ours in the mask: a fault while its signal is blocked kills without a handler, and the second one is to be noted, too.
+  // SA_NODEFER and none of ours in the mask: a fault while its signal is blocked kills without a
+  // handler, and the second one is to be noted, too.
   wanted.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   ::sigfillset(&wanted.sa_mask);
   for (const int number : recorded_signals) ::sigdelset(&wanted.sa_mask, number);
@@ -78,7 +80,8 @@ void take_signals(handler ours) {
 void give_signals_back(handler ours) noexcept {
   for (const int number : recorded_signals) {
     struct sigaction found {};
-    if (::sigaction(number, nullptr, &found) == 0 && is_ours(found, ours)) ::sigaction(number, &former_of(number), nullptr);
+    if (::sigaction(number, nullptr, &found) == 0 && is_ours(found, ours))
+      ::sigaction(number, &former_of(number), nullptr);
   }
 }
 

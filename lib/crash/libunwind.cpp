@@ -18,7 +18,8 @@ class loader {
  public:
   explicit loader(const char* file) : file_(file), library_(::dlopen(file, RTLD_NOW | RTLD_LOCAL)) {
     const char* const why = library_ == nullptr ? ::dlerror() : nullptr;
-    if (library_ == nullptr) problem_ = std::string("libunwind cannot be loaded: ") + (why != nullptr ? why : file);
+    if (library_ == nullptr)
+      problem_ = std::string("libunwind cannot be loaded: ") + (why != nullptr ? why : file);
   }
   template <class Function>
   void take(Function& to, const char* name) {
@@ -49,7 +50,8 @@ libunwind load() {
 }  // namespace
 
 const libunwind& the_libunwind() {
-  static const libunwind& instance = *new libunwind(load());  // never destroyed: threads crash during static destruction, too
+  // never destroyed: threads crash during static destruction, too
+  static const libunwind& instance = *new libunwind(load());
   return instance;
 }
 

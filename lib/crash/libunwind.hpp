@@ -13,7 +13,8 @@ struct libunwind {
   decltype(&unw_step) step = nullptr;
   decltype(&unw_get_reg) get = nullptr;
   // Exported for unwinders like ours; no header declares it.
-  int (*search_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t*, unw_proc_info_t*, int, void*) = nullptr;
+  int (*search_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t*, unw_proc_info_t*, int,
+                      void*) = nullptr;
 
   std::string problem;  // empty: all of it is there
 };

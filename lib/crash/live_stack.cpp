@@ -21,14 +21,16 @@ namespace {
 
 constexpr std::size_t most_frames = 64;
 
-const crash::process_module* module_of(const std::vector<crash::process_module>& all, std::uint64_t address) {
+const crash::process_module* module_of(const std::vector<crash::process_module>& all,
+                                       std::uint64_t address) {
   for (const crash::process_module& each : all) {
     if (address >= each.at.begin && address < each.at.end) return &each;
   }
   return nullptr;
 }
 
-stack_frame describe(const std::vector<crash::process_module>& modules, std::uint64_t address, bool is_return_address) {
+stack_frame describe(const std::vector<crash::process_module>& modules, std::uint64_t address,
+                     bool is_return_address) {
   stack_frame frame;
   frame.address = address;
   const crash::process_module* const module = module_of(modules, address);
@@ -59,7 +61,8 @@ thread_stack trace(pid_t tid) {
     crash::checked_memory memory(tid);
     modules = crash::modules_of(tid, memory);
     const auto find = [](std::uint64_t address, void* where) -> const crash::mapped_module* {
-      const crash::process_module* const module = module_of(*static_cast<std::vector<crash::process_module>*>(where), address);
+      const crash::process_module* const module =
+          module_of(*static_cast<std::vector<crash::process_module>*>(where), address);
       return module != nullptr ? &module->at : nullptr;
     };
     crash::unwinding from{crash::registers(found), memory, find, &modules};
@@ -67,7 +70,8 @@ thread_stack trace(pid_t tid) {
   }
   // Names are looked up when the thread runs again.
   thread_stack stack;
-  for (std::size_t i = 0; i < count; ++i) stack.frames.push_back(describe(modules, addresses[i], i > 0));
+  for (std::size_t i = 0; i < count; ++i)
+    stack.frames.push_back(describe(modules, addresses[i], i > 0));
   return stack;
 }
 
@@ -75,7 +79,8 @@ thread_stack trace(pid_t tid) {
 
 thread_stack live_stack(pid_t tid) {
   const detail::no_cancellation here;  // out of join() it would destroy a std::thread that runs
-  if (const std::string& problem = crash::prepare_unwinder(); !problem.empty()) return {{}, problem};
+  if (const std::string& problem = crash::prepare_unwinder(); !problem.empty())
+    return {{}, problem};
   thread_stack stack;
   std::exception_ptr thrown;
   // A thread of its own: whatever happens in it, the kernel lets the traced one go when it ends.

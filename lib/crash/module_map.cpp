@@ -17,18 +17,22 @@ struct map {
 
   bool operator==(const map& other) const noexcept {
     return std::equal(
-        modules.begin(), modules.begin() + count, other.modules.begin(), other.modules.begin() + other.count,
-        [](const mapped_module& a, const mapped_module& b) { return a.begin == b.begin && a.end == b.end && a.frame_header == b.frame_header; });
+        modules.begin(), modules.begin() + count, other.modules.begin(),
+        other.modules.begin() + other.count, [](const mapped_module& a, const mapped_module& b) {
+          return a.begin == b.begin && a.end == b.end && a.frame_header == b.frame_header;
+        });
   }
 };
 
-// A handler reads one of them while the others are written. One that is still read after three changes of the loaded modules would be overwritten:
-// what it leads to is only ever read with a check.
+// A handler reads one of them while the others are written. One that is still read after three
+// changes of the loaded modules would be overwritten: what it leads to is only ever read with a
+// check.
 constinit std::array<map, 4> maps{};
 constinit std::atomic<const map*> current{&maps[0]};
 
 std::mutex& refresh_mutex() {
-  static std::mutex& mutex = *new std::mutex;  // never destroyed: threads lock during static destruction
+  // never destroyed: threads lock during static destruction
+  static std::mutex& mutex = *new std::mutex;
   return mutex;
 }
 
@@ -42,7 +46,8 @@ bool add(const detail::loaded_module& module, void* context) {
 }  // namespace
 
 void refresh_module_map() noexcept {
-  // A thread that finds it busy needs nothing: a look is under way. (After a fork in the middle of one, the child never looks again.)
+  // A thread that finds it busy needs nothing: a look is under way. (After a fork in the middle of
+  // one, the child never looks again.)
   const std::unique_lock hold(refresh_mutex(), std::try_to_lock);
   if (!hold) return;
   const map* const old = current.load(std::memory_order_relaxed);

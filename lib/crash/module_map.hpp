@@ -1,4 +1,5 @@
-// The modules of this process as they were at the last look, for a handler that must not ask the dynamic loader: a crash may hold its lock.
+// The modules of this process as they were at the last look, for a handler that must not ask the
+// dynamic loader: a crash may hold its lock.
 #pragma once
 
 #include <cstdint>

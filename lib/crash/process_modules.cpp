@@ -20,7 +20,8 @@ struct line {
   std::string_view path;
 };
 
-// "55d0c0000000-55d0c0001000 r-xp 00001000 08:01 1234    /usr/bin/worker"; only the path holds a slash.
+// "55d0c0000000-55d0c0001000 r-xp 00001000 08:01 1234    /usr/bin/worker"; only the path holds
+// a slash.
 bool parse(std::string_view text, line& into) {
   const char* const last = text.data() + text.size();
   const char* at = std::from_chars(text.data(), last, into.begin, 16).ptr;
@@ -35,11 +36,14 @@ bool parse(std::string_view text, line& into) {
   return true;
 }
 
-// The program headers, from the memory where the file's first bytes are mapped: the file itself may have been replaced.
+// The program headers, from the memory where the file's first bytes are mapped: the file itself may
+// have been replaced.
 void read_headers(process_module& module, std::uint64_t start, checked_memory& memory) {
   module.base = start;
   ElfW(Ehdr) header{};
-  if (!memory.bytes(start, &header, sizeof header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return;
+  if (!memory.bytes(start, &header, sizeof header) ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+    return;
   bool has_base = false;
   std::uint64_t frame_header = 0;
   for (unsigned i = 0; i < header.e_phnum; ++i) {

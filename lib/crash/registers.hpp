@@ -1,4 +1,5 @@
-// The registers of an interrupted thread, by the numbers that DWARF gives them: what differs by architecture.
+// The registers of an interrupted thread, by the numbers that DWARF gives them: what differs by
+// architecture.
 #pragma once
 
 #include <sys/user.h>
@@ -16,12 +17,15 @@ struct registers {
   std::uint64_t values[count];
 
   explicit registers(const ucontext_t& context) noexcept {
-    constexpr int order[count] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-                                  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
-    for (unsigned i = 0; i < count; ++i) values[i] = static_cast<std::uint64_t>(context.uc_mcontext.gregs[order[i]]);
+    constexpr int order[count] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+                                  REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                  REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+    for (unsigned i = 0; i < count; ++i)
+      values[i] = static_cast<std::uint64_t>(context.uc_mcontext.gregs[order[i]]);
   }
   explicit registers(const user_regs_struct& r) noexcept
-      : values{r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip} {}
+      : values{r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8,
+               r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip} {}
 };
 #elif defined(__aarch64__)
 struct registers {

@@ -23,7 +23,8 @@ constexpr long rest_ns = 200'000;
 std::string field_of_status(pid_t tid, const std::string& name) {
   std::ifstream status("/proc/" + std::to_string(tid) + "/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(name + ":")) return line.substr(line.find_first_not_of(" \t", name.size() + 1));
+    if (line.starts_with(name + ":"))
+      return line.substr(line.find_first_not_of(" \t", name.size() + 1));
   }
   return {};
 }
@@ -40,13 +41,17 @@ std::string why_refused(pid_t tid, int error) {
   if (error == ESRCH) return thread + " is gone";
   if (error != EPERM) return thread + " cannot be traced: " + std::strerror(error);
   std::error_code ignored;
-  if (std::filesystem::exists("/proc/self/task/" + std::to_string(tid), ignored)) return thread + " is of this process, which cannot trace itself";
-  if (const std::string tracer = field_of_status(tid, "TracerPid"); !tracer.empty() && tracer != "0") {
+  if (std::filesystem::exists("/proc/self/task/" + std::to_string(tid), ignored))
+    return thread + " is of this process, which cannot trace itself";
+  if (const std::string tracer = field_of_status(tid, "TracerPid");
+      !tracer.empty() && tracer != "0") {
     return thread + " is traced by process " + tracer + " already";
   }
-  if (field_of_status(tid, "State").starts_with("Z")) return thread + " is dead, and its process not yet reaped";
+  if (field_of_status(tid, "State").starts_with("Z"))
+    return thread + " is dead, and its process not yet reaped";
   std::string text = "no permission to trace thread " + std::to_string(tid);
-  if (const std::string scope = ptrace_scope(); !scope.empty() && scope != "0") text += " (kernel.yama.ptrace_scope is " + scope + ")";
+  if (const std::string scope = ptrace_scope(); !scope.empty() && scope != "0")
+    text += " (kernel.yama.ptrace_scope is " + scope + ")";
   return text;
 }
 
@@ -62,17 +67,20 @@ stopped_thread::stopped_thread(pid_t tid) : tid_(tid) {
     problem_ = why_refused(tid_, errno);
   } else if (!wait_for_stop()) {
     const std::string state = field_of_status(tid_, "State");
-    problem_ =
-        "thread " + std::to_string(tid_) + (state.empty() ? std::string(" is gone") : " did not stop within a second: it is in state " + state);
+    problem_ = "thread " + std::to_string(tid_) +
+               (state.empty() ? std::string(" is gone")
+                              : " did not stop within a second: it is in state " + state);
   }
 }
 
-// By asking, and not by waitpid(): a wait of another thread for whatever child may have taken the news.
+// By asking, and not by waitpid(): a wait of another thread for whatever child may have taken the
+// news.
 bool stopped_thread::wait_for_stop() {
   const auto give_up = clock::now() + patience;
   for (;;) {
     siginfo_t info{};
-    if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0 || errno == EINVAL) return true;  // EINVAL: stopped as by SIGSTOP
+    // EINVAL: stopped as by SIGSTOP
+    if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0 || errno == EINVAL) return true;
     if (clock::now() >= give_up) return false;
     if (field_of_status(tid_, "State").empty()) return false;
     const timespec rest{0, rest_ns};
@@ -87,7 +95,8 @@ stopped_thread::~stopped_thread() {
   // A signal came before our interruption: it goes on to the thread.
   const bool asked = ::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0;
   if (asked && info.si_code >> 8 != PTRACE_EVENT_STOP) signal = info.si_signo;
-  ::ptrace(PTRACE_DETACH, tid_, nullptr, reinterpret_cast<void*>(signal));  // fails where it has not stopped; the end of this thread does it then
+  // fails where it has not stopped; the end of this thread does it then
+  ::ptrace(PTRACE_DETACH, tid_, nullptr, reinterpret_cast<void*>(signal));
 }
 
 }  // namespace outlive::crash

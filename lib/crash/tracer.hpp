@@ -7,7 +7,8 @@
 
 namespace outlive::crash {
 
-// Made and destroyed by one thread: the kernel has that thread for the tracer, and lets the traced one go at the latest when that thread ends.
+// Made and destroyed by one thread: the kernel has that thread for the tracer, and lets the traced
+// one go at the latest when that thread ends.
 class stopped_thread {
  public:
   explicit stopped_thread(pid_t tid);

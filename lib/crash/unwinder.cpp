@@ -26,11 +26,15 @@ constexpr std::uint8_t encoded_relative_to_place = 0x1b;  // DW_EH_PE_pcrel | sd
 constexpr std::uint8_t encoded_unsigned = 0x03;           // DW_EH_PE_udata4
 constexpr std::uint8_t encoded_relative_to_table = 0x3b;  // DW_EH_PE_datarel | sdata4
 
-int find_proc_info(unw_addr_space_t space, unw_word_t address, unw_proc_info_t* info, int need_unwind_info, void* argument) {
+int find_proc_info(unw_addr_space_t space, unw_word_t address, unw_proc_info_t* info,
+                   int need_unwind_info, void* argument) {
   const mapped_module* const module = of(argument).find(address, of(argument).where);
   frame_header header{};
-  if (module == nullptr || module->frame_header == 0 || !of(argument).memory.bytes(module->frame_header, &header, sizeof header)) return -UNW_ENOINFO;
-  if (header.version != 1 || header.frame_pointer_encoding != encoded_relative_to_place || header.count_encoding != encoded_unsigned ||
+  if (module == nullptr || module->frame_header == 0 ||
+      !of(argument).memory.bytes(module->frame_header, &header, sizeof header))
+    return -UNW_ENOINFO;
+  if (header.version != 1 || header.frame_pointer_encoding != encoded_relative_to_place ||
+      header.count_encoding != encoded_unsigned ||
       header.table_encoding != encoded_relative_to_table) {
     return -UNW_ENOINFO;
   }
@@ -50,15 +54,18 @@ int no_dynamic_info(unw_addr_space_t, unw_word_t*, void*) {
   return -UNW_ENOINFO;
 }
 
-int access_memory(unw_addr_space_t, unw_word_t address, unw_word_t* word, int write, void* argument) {
+int access_memory(unw_addr_space_t, unw_word_t address, unw_word_t* word, int write,
+                  void* argument) {
   std::uint64_t value = 0;
   if (write != 0 || !of(argument).memory.word(address, value)) return -UNW_EINVAL;
   *word = value;
   return 0;
 }
 
-int access_register(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write, void* argument) {
-  if (write != 0 || number < 0 || static_cast<unsigned>(number) >= registers::count) return -UNW_EBADREG;
+int access_register(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write,
+                    void* argument) {
+  if (write != 0 || number < 0 || static_cast<unsigned>(number) >= registers::count)
+    return -UNW_EBADREG;
   *value = of(argument).at.values[number];
   return 0;
 }
@@ -75,15 +82,19 @@ int no_name(unw_addr_space_t, unw_word_t, char*, std::size_t, unw_word_t*, void*
   return -UNW_ENOINFO;
 }
 
-// Made once, outside of handlers. Its cache stays off, as it is for a space with accessors: a cache has a lock.
+// Made once, outside of handlers. Its cache stays off, as it is for a space with accessors: a cache
+// has a lock.
 unw_addr_space_t the_space() noexcept {
-  static unw_accessors_t accessors{&find_proc_info,  &put_unwind_info,   &no_dynamic_info, &access_memory,
-                                   &access_register, &no_float_register, &no_resume,       &no_name};
-  static const unw_addr_space_t space = the_libunwind().problem.empty() ? the_libunwind().create_space(&accessors, 0) : nullptr;
+  static unw_accessors_t accessors{&find_proc_info, &put_unwind_info, &no_dynamic_info,
+                                   &access_memory,  &access_register, &no_float_register,
+                                   &no_resume,      &no_name};
+  static const unw_addr_space_t space =
+      the_libunwind().problem.empty() ? the_libunwind().create_space(&accessors, 0) : nullptr;
   return space;
 }
 
-// A call through a wild pointer leaves an instruction that nothing can be unwound from. Its caller is where the call has put it.
+// A call through a wild pointer leaves an instruction that nothing can be unwound from. Its caller
+// is where the call has put it.
 bool step_over_wild_call(unwinding& here) noexcept {
   auto& values = here.at.values;
   if (here.find(values[registers::instruction], here.where) != nullptr) return false;
@@ -128,7 +139,8 @@ std::size_t unwind(unwinding& from, std::uint64_t* frames, std::size_t most) noe
 }
 
 std::size_t unwind(const ucontext_t& context, std::uint64_t (&frames)[max_frames]) noexcept {
-  unwinding here{registers(context), checked_memory(), [](std::uint64_t address, void*) { return module_with(address); }, nullptr};
+  unwinding here{registers(context), checked_memory(),
+                 [](std::uint64_t address, void*) { return module_with(address); }, nullptr};
   return unwind(here, frames, max_frames);
 }
 

@@ -13,7 +13,8 @@ namespace outlive::detail::blocks {
 
 namespace {
 
-// In 64 bits: the size of a type of 2^38 bytes is 0 in 32, and such an object would be constructed in any segment.
+// In 64 bits: the size of a type of 2^38 bytes is 0 in 32, and such an object would be constructed
+// in any segment.
 std::uint64_t lines_of(std::uint64_t bytes) noexcept {
   return (bytes + cache_line - 1) / cache_line;
 }
@@ -42,8 +43,8 @@ std::uint32_t name_check_of(std::uint32_t type_name, std::string_view name) noex
   return fold(hash_bytes(name.data(), name.size(), std::uint64_t{type_name} << 16 | name.size()));
 }
 
-// What write_name() writes is read and written by atomic pieces: look-ups take no lock, and the name of a block that was removed meanwhile may
-// change under their eyes.
+// What write_name() writes is read and written by atomic pieces: look-ups take no lock, and the
+// name of a block that was removed meanwhile may change under their eyes.
 template <class T>
 T peek(const T& field) noexcept {
   return __atomic_load_n(&field, __ATOMIC_RELAXED);
@@ -77,7 +78,8 @@ inline_name padded(std::string_view name) noexcept {
 }
 
 // The extent of a block: written once, when its memory becomes a block.
-void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, std::uint32_t lines) noexcept {
+void write_extent(block_header& block, std::uint64_t type, std::uint64_t size,
+                  std::uint32_t lines) noexcept {
   block.magic = block_magic;
   block.type = type;
   block.size = size;
@@ -87,7 +89,8 @@ void write_extent(block_header& block, std::uint64_t type, std::uint64_t size, s
 
 // Requires: the block is freed, or no block yet, so that nobody believes the name while it is torn.
 void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
-  std::atomic_thread_fence(std::memory_order_release);  // "freed" before the first byte of another name: load_live_name()
+  // "freed" before the first byte of another name: load_live_name()
+  std::atomic_thread_fence(std::memory_order_release);
   block.next_freed = 0;
   poke(block.type_name, type_name);
   poke(block.name_length, static_cast<std::uint16_t>(name.size()));
@@ -101,13 +104,16 @@ void write_name(block_header& block, std::string_view name, std::uint32_t type_n
 
 void load_name(name_copy& into, const block_header& block, std::size_t length) noexcept {
   into.length = length;
-  load_shared_text(into.bytes, length <= inline_name_bytes ? block.name : long_name_in(block), length);
+  load_shared_text(into.bytes, length <= inline_name_bytes ? block.name : long_name_in(block),
+                   length);
 }
 
-// Requires: a sound extent. The copy is the block's name if this says so, whatever was written meanwhile.
+// Requires: a sound extent. The copy is the block's name if this says so, whatever was written
+//   meanwhile.
 bool load_name_if_sound(name_copy& into, const block_header& block) noexcept {
   const std::size_t length = peek(block.name_length);
-  if (length > longest_name || 1 + object_lines(block.size) + name_lines(length) > block.lines) return false;
+  if (length > longest_name || 1 + object_lines(block.size) + name_lines(length) > block.lines)
+    return false;
   load_name(into, block, length);
   into.type_name = peek(block.type_name);
   return peek(block.name_check) == name_check_of(into.type_name, into.text());
@@ -132,7 +138,9 @@ bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept {
   if (line >= room) return false;
   const block_header& block = at(where, line);
   if (block.magic != block_magic || block.lines == 0 || block.lines > room - line) return false;
-  if (block.size > room * cache_line || block.check != check_of(block) || 1 + object_lines(block.size) > block.lines) return false;
+  if (block.size > room * cache_line || block.check != check_of(block) ||
+      1 + object_lines(block.size) > block.lines)
+    return false;
   switch (state_of(block)) {
     case block_state::freed:
     case block_state::constructing:
@@ -151,23 +159,27 @@ bool is_sound(const mapping& where, std::uint32_t line) noexcept {
 
 bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into) {
   const block_header& block = at(where, line);
-  // A look fails also when the block was removed and made live again, with another name, in its midst: that does not happen in so many in a row.
+  // A look fails also when the block was removed and made live again, with another name, in its
+  // midst: that does not happen in so many in a row.
   for (int looks = 0; looks < 16; ++looks) {
     if (state_of(block) != block_state::live) return false;
     const bool sound = load_name_if_sound(into, block);
-    std::atomic_thread_fence(std::memory_order_acquire);  // with write_name()'s: whoever read a byte of a later name sees a later state
+    // with write_name()'s: whoever read a byte of a later name sees a later state
+    std::atomic_thread_fence(std::memory_order_acquire);
     if (state_of(block) != block_state::live) return false;
     if (sound) return true;
   }
   fail_damaged(where, line);
 }
 
-bool is_object(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) noexcept {
+bool is_object(const mapping& where, std::uint32_t line, std::string_view name,
+               const object_type& type) noexcept {
   const std::uint64_t room = where.layout().object_lines;
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
   if (line >= room || lines > room - line) return false;
   const block_header& block = at(where, line);
-  if (state_of(block) != block_state::live || block.magic != block_magic || block.type != type.hash || block.size != type.size ||
+  if (state_of(block) != block_state::live || block.magic != block_magic ||
+      block.type != type.hash || block.size != type.size ||
       peek(block.name_length) != name.size()) {
     return false;
   }
@@ -186,25 +198,29 @@ bool has_name(const block_header& block, std::string_view name) noexcept {
 }
 
 std::string_view name_in(const block_header& block) noexcept {
-  return {block.name_length <= inline_name_bytes ? block.name : long_name_in(block), block.name_length};
+  return {block.name_length <= inline_name_bytes ? block.name : long_name_in(block),
+          block.name_length};
 }
 
 std::uint32_t end_of(const mapping& where) {
   const std::uint64_t stored = where.header().directory_counts.end.load(std::memory_order_acquire);
   const auto end = static_cast<std::uint32_t>(stored);
   if (stored != with_complement(end) || end > where.layout().object_lines) {
-    fail(errc::damaged, where.describe() + ": found " + std::to_string(stored) +
-                            " as the end of its objects, expected a number and its complement, at most " +
-                            std::to_string(where.layout().object_lines));
+    fail(errc::damaged,
+         where.describe() + ": found " + std::to_string(stored) +
+             " as the end of its objects, expected a number and its complement, at most " +
+             std::to_string(where.layout().object_lines));
   }
   return end;
 }
 
 void fail_damaged(const mapping& where, std::uint32_t line) {
-  fail(errc::damaged, where.describe() + ": found no sound block at line " + std::to_string(line) + " of its objects, expected one");
+  fail(errc::damaged, where.describe() + ": found no sound block at line " + std::to_string(line) +
+                          " of its objects, expected one");
 }
 
-std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type, std::uint32_t type_name) {
+std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type,
+                                  std::uint32_t type_name) {
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
   const taken_block found = take_freed(where, type.hash, type.size, lines);
   if (found.damaged) return std::nullopt;
@@ -213,21 +229,25 @@ std::optional<std::uint32_t> take(mapping& where, std::string_view name, const o
     block_header& block = at(where, line);
     write_name(block, name, type_name);
     crash_barrier();  // a whole name before the state that makes it count
-    block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_release);
+    block.state.store(static_cast<std::uint32_t>(block_state::constructing),
+                      std::memory_order_release);
     return line;
   }
   const std::uint32_t end = end_of(where);
   if (lines > where.layout().object_lines - end) {
     fail(errc::no_space, where.describe() + ", object \"" + std::string(name) + "\": found " +
-                             std::to_string((where.layout().object_lines - end) * cache_line) + " bytes left, expected " +
-                             std::to_string(lines * cache_line) + " (segment_options::size)");
+                             std::to_string((where.layout().object_lines - end) * cache_line) +
+                             " bytes left, expected " + std::to_string(lines * cache_line) +
+                             " (segment_options::size)");
   }
   block_header& block = at(where, end);
-  block.state.store(static_cast<std::uint32_t>(block_state::constructing), std::memory_order_release);
+  block.state.store(static_cast<std::uint32_t>(block_state::constructing),
+                    std::memory_order_release);
   write_extent(block, type.hash, type.size, static_cast<std::uint32_t>(lines));
   write_name(block, name, type_name);
   crash_barrier();  // a whole block before the end that takes it in
-  where.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);
+  where.header().directory_counts.end.store(
+      with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);
   return end;
 }
 

@@ -21,22 +21,29 @@ namespace outlive::detail::directory {
 namespace {
 
 void check_name(const mapping& where, std::string_view name) {
-  if (!name.empty() && name.size() <= max_name_bytes && name.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, where.describe() + ", object " + quoted(name) + ": found a name of " + std::to_string(name.size()) +
-                               " bytes, expected 1 to " + std::to_string(max_name_bytes) + " without a zero byte");
+  if (!name.empty() && name.size() <= max_name_bytes && name.find('\0') == std::string_view::npos)
+    return;
+  fail(errc::invalid_name, where.describe() + ", object " + quoted(name) + ": found a name of " +
+                               std::to_string(name.size()) + " bytes, expected 1 to " +
+                               std::to_string(max_name_bytes) + " without a zero byte");
 }
 
 // `name` is the one that led to the block, which may have another by now: look-ups take no mutex.
-void check_type(const mapping& where, const block_header& block, std::string_view name, const object_type& type) {
+void check_type(const mapping& where, const block_header& block, std::string_view name,
+                const object_type& type) {
   if (block.type == type.hash) return;
   // The same name: programs that were compiled from different sources.
-  const bool same_name = names::text_of(where, block.type_name) == type.name.substr(0, max_type_bytes);
-  fail(errc::type_mismatch, where.describe() + ", object \"" + std::string(name) + "\": found type " +
-                                names::describe_type(where, block.type_name, block.size) + ", expected " + names::describe_type(type) +
-                                (same_name ? " (of another release: end its programs, or take another segment)" : ""));
+  const bool same_name =
+      names::text_of(where, block.type_name) == type.name.substr(0, max_type_bytes);
+  fail(errc::type_mismatch,
+       where.describe() + ", object \"" + std::string(name) + "\": found type " +
+           names::describe_type(where, block.type_name, block.size) + ", expected " +
+           names::describe_type(type) +
+           (same_name ? " (of another release: end its programs, or take another segment)" : ""));
 }
 
-void* object_at(const mapping& where, std::uint32_t line, std::string_view name, const object_type& type) {
+void* object_at(const mapping& where, std::uint32_t line, std::string_view name,
+                const object_type& type) {
   const block_header& block = blocks::at(where, line);
   check_type(where, block, name, type);
   return blocks::object_of(block);
@@ -46,12 +53,14 @@ void set_state(block_header& block, block_state state) noexcept {
   block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
-// Requires: the directory mutex, a block that no user can reach. Takes no memory and throws nothing: the object's destructor has run, or its
-// constructor's exception is on its way. If the slot cannot be found for damage, the next holder counts anew, and says so.
+// Requires: the directory mutex, a block that no user can reach. Takes no memory and throws
+// nothing: the object's destructor has run, or its constructor's exception is on its way. If the
+// slot cannot be found for damage, the next holder counts anew, and says so.
 void free_block(mapping& where, std::uint32_t line) noexcept {
   block_header& block = blocks::at(where, line);
   set_state(block, block_state::freed);
-  crash_barrier();  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
+  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
+  crash_barrier();
   try {
     index::remove(where, index::key(blocks::name_in(block)), line);
   } catch (const std::exception&) {
@@ -61,7 +70,8 @@ void free_block(mapping& where, std::uint32_t line) noexcept {
   blocks::list_freed(where, line);
 }
 
-// After the death of a holder: all that is derived is counted again. Restartable, since it starts from the blocks alone.
+// After the death of a holder: all that is derived is counted again. Restartable, since it starts
+//   from the blocks alone.
 void recount(mapping& where) {
   directory_state& counts = where.header().directory_counts;
   for (std::uint32_t& list : counts.freed) list = 0;
@@ -92,7 +102,9 @@ class directory_guard {
   static void count_again(mapping& where) {
     shared_u32& stale = where.header().directory_counts.stale;
     stale.store(1, std::memory_order_relaxed);
-    crash_barrier();  // the mark before the first change: neither a death nor an error in the count loses that it is due
+    // the mark before the first change: neither a death nor an error in the count loses that it is
+    // due
+    crash_barrier();
     recount(where);
     crash_barrier();
     stale.store(0, std::memory_order_relaxed);
@@ -102,13 +114,16 @@ class directory_guard {
   internal_guard hold_;
 };
 
-// Takes a block, and puts it into the slot that a look-up of the name has ended at. Nothing: the directory must be counted again.
-std::optional<std::uint32_t> make_block(mapping& where, const index::key& key, std::uint64_t slot, const object_type& type) {
+// Takes a block, and puts it into the slot that a look-up of the name has ended at. Nothing: the
+// directory must be counted again.
+std::optional<std::uint32_t> make_block(mapping& where, const index::key& key, std::uint64_t slot,
+                                        const object_type& type) {
   directory_state& counts = where.header().directory_counts;
   if (counts.live.load(std::memory_order_relaxed) >= where.constants().directory_capacity) {
-    fail(errc::directory_full, where.describe() + ", object \"" + std::string(key.name) + "\": found all " +
-                                   std::to_string(where.constants().directory_capacity) +
-                                   " objects in use, expected a free one (segment_options::directory_capacity)");
+    fail(errc::directory_full,
+         where.describe() + ", object \"" + std::string(key.name) + "\": found all " +
+             std::to_string(where.constants().directory_capacity) +
+             " objects in use, expected a free one (segment_options::directory_capacity)");
   }
   // Here and not before: names never go, so that a call that is refused must not use one up.
   const std::uint32_t type_name = names::intern_type(where, type);
@@ -122,7 +137,8 @@ constinit thread_local mapping* constructing = nullptr;
 
 class construction_scope {
  public:
-  explicit construction_scope(mapping& where) noexcept : before_(std::exchange(constructing, &where)) {}
+  explicit construction_scope(mapping& where) noexcept
+      : before_(std::exchange(constructing, &where)) {}
   construction_scope(const construction_scope&) = delete;
   construction_scope& operator=(const construction_scope&) = delete;
   ~construction_scope() { constructing = before_; }
@@ -131,20 +147,25 @@ class construction_scope {
   mapping* before_;
 };
 
-// A constructor or destructor that forks returns twice. The mutex and the object are the parent's, which goes on with both: the child must store
-// nothing. It is told in_use, since that is how things stand for it: the name is in another's hands until the parent is through, and to call
+// A constructor or destructor that forks returns twice. The mutex and the object are the parent's,
+// which goes on with both: the child must store nothing. It is told in_use, since that is how
+// things stand for it: the name is in another's hands until the parent is through, and to call
 // again waits for that. (not_owner and forked_in_repair speak of mutexes.)
-void check_not_forked(const mapping& where, std::string_view name, std::uint64_t epoch, const char* in) {
+void check_not_forked(const mapping& where, std::string_view name, std::uint64_t epoch,
+                      const char* in) {
   if (process_epoch() == epoch) return;
-  fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found the child of a fork in its " + in +
+  fail(errc::in_use, where.describe() + ", object \"" + std::string(name) +
+                         "\": found the child of a fork in its " + in +
                          ", expected the process that had called it");
 }
 
-// A lock that somebody holds must not be destroyed. An object that begins with something else cannot be judged.
+// A lock that somebody holds must not be destroyed. An object that begins with something else
+// cannot be judged.
 bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
   const auto view = where.lock_at(where.offset_of(object));
   if (view.lock == nullptr) return false;
-  if (view.native && (native_mutex::word(view.lock->native) & native_mutex::tid_mask) != 0) return true;
+  if (view.native && (native_mutex::word(view.lock->native) & native_mutex::tid_mask) != 0)
+    return true;
   if (view.shared && count_readers(where, mark_id(where.offset_of(object))) != 0) return true;
   return bool{lock_state(view.lock->state.load(std::memory_order_acquire)).holder()};
 }
@@ -153,14 +174,17 @@ bool begins_with_held_lock(const mapping& where, const void* object) noexcept {
 
 void* find(const mapping& where, std::string_view name, const object_type& type) {
   const index::key key(name);
-  if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
+  if (const auto line = index::find_quickly(where, key, type))
+    return blocks::object_of(blocks::at(where, *line));
   const auto line = index::find(where, key, type);
   return line ? object_at(where, *line, name, type) : nullptr;
 }
 
-void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context) {
+void* find_or_construct(mapping& where, std::string_view name, const object_type& type,
+                        action construct, void* context) {
   const index::key key(name);
-  if (const auto line = index::find_quickly(where, key, type)) return blocks::object_of(blocks::at(where, *line));
+  if (const auto line = index::find_quickly(where, key, type))
+    return blocks::object_of(blocks::at(where, *line));
   check_name(where, name);
   // An object that is there must not wait for another's constructor, wherever its slot is.
   if (const auto line = index::find(where, key, type)) return object_at(where, *line, name, type);
@@ -172,7 +196,10 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
     hold.count_again(where);
     made = make_block(where, key, index::find_or_place(where, key, type).free_slot, type);
   }
-  if (!made) fail(errc::damaged, where.describe() + ": found its freed blocks on damaged lists, right after they were listed, expected sound ones");
+  if (!made)
+    fail(errc::damaged, where.describe() +
+                            ": found its freed blocks on damaged lists, right after they were "
+                            "listed, expected sound ones");
   const std::uint32_t line = *made;
   block_header& block = blocks::at(where, line);
   void* const object = blocks::object_of(block);
@@ -200,7 +227,8 @@ bool destroy(mapping& where, std::string_view name, const object_type& type, act
   check_type(where, block, name, type);
   void* const object = blocks::object_of(block);
   if (begins_with_held_lock(where, object)) {
-    fail(errc::in_use, where.describe() + ", object \"" + std::string(name) + "\": found its mutex held, expected it free");
+    fail(errc::in_use, where.describe() + ", object \"" + std::string(name) +
+                           "\": found its mutex held, expected it free");
   }
   set_state(block, block_state::destroying);
   crash_barrier();  // out of look-ups' sight before its bytes change
@@ -218,29 +246,34 @@ mapping* constructing_at(const void* address) noexcept {
 }
 
 void for_each(const mapping& where, const std::function<void(const listed_object&)>& visit) {
-  blocks::for_each_live(where, [&](std::uint32_t, const block_header& block, const blocks::name_copy& name) {
-    visit({name.text(), names::text_of(where, name.type_name), block.size, blocks::object_of(block)});
-  });
+  blocks::for_each_live(
+      where, [&](std::uint32_t, const block_header& block, const blocks::name_copy& name) {
+        visit({name.text(), names::text_of(where, name.type_name), block.size,
+               blocks::object_of(block)});
+      });
 }
 
 namespace {
 
 // Line of the live block whose object contains the offset, and its name.
-std::optional<std::uint32_t> block_around(const mapping& where, std::uint64_t offset, blocks::name_copy& name) {
+std::optional<std::uint32_t> block_around(const mapping& where, std::uint64_t offset,
+                                          blocks::name_copy& name) {
   const std::uint64_t objects = where.layout().objects;
   if (offset < objects + cache_line) return {};
   // Most mutexes are the first thing in their object, whose block header then is the line before.
   const auto before = static_cast<std::uint32_t>((offset - objects) / cache_line - 1);
-  if (blocks::is_sound(where, before) && blocks::load_live_name(where, before, name) && index::leads_to(where, index::key(name.text()), before)) {
+  if (blocks::is_sound(where, before) && blocks::load_live_name(where, before, name) &&
+      index::leads_to(where, index::key(name.text()), before)) {
     return before;
   }
   std::optional<std::uint32_t> found;
-  blocks::for_each_live(where, [&](std::uint32_t line, const block_header& block, const blocks::name_copy& its) {
-    const std::uint64_t begin = where.offset_of(blocks::object_of(block));
-    if (offset < begin || offset >= begin + block.size) return;
-    found = line;
-    name = its;
-  });
+  blocks::for_each_live(
+      where, [&](std::uint32_t line, const block_header& block, const blocks::name_copy& its) {
+        const std::uint64_t begin = where.offset_of(blocks::object_of(block));
+        if (offset < begin || offset >= begin + block.size) return;
+        found = line;
+        name = its;
+      });
   return found;
 }
 
@@ -256,7 +289,8 @@ std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept {
   }
 }
 
-std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
+std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset,
+                                           blocks::name_copy& into) noexcept {
   try {
     return block_around(where, offset, into);
   } catch (const std::exception&) {
@@ -264,7 +298,8 @@ std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t o
   }
 }
 
-std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept {
+std::string_view copy_name_of(const mapping& where, std::uint64_t offset,
+                              blocks::name_copy& into) noexcept {
   return object_around(where, offset, into) ? into.text() : std::string_view();
 }
 

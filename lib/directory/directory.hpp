@@ -1,11 +1,13 @@
 // The directory: names of objects, and the memory that they lie in.
 //
-// Blocks follow each other from the start of the objects: a header of one line, the object, the rest of a long name. They are the
-// truth. The index (name -> block) and the lists of freed blocks are derived from them, and counted again after a holder of the directory mutex
-// died. Look-up takes no lock: a slot is published by the one store, after all else.
+// Blocks follow each other from the start of the objects: a header of one line, the object, the
+// rest of a long name. They are the truth. The index (name -> block) and the lists of freed blocks
+// are derived from them, and counted again after a holder of the directory mutex died. Look-up
+// takes no lock: a slot is published by the one store, after all else.
 //
-// Order of an insertion, each step a state that recount() mends: block written, "constructing" | end moved on | slot | constructor |
-// "live". Of a removal: "destroying" | destructor | "freed" | slot removed | block listed as freed.
+// Order of an insertion, each step a state that recount() mends: block written, "constructing" |
+// end moved on | slot | constructor | "live". Of a removal: "destroying" | destructor | "freed" |
+// slot removed | block listed as freed.
 #pragma once
 
 #include <functional>
@@ -27,9 +29,11 @@ void* find(const mapping& where, std::string_view name, const object_type& type)
 using action = void (*)(void* object, void* context);
 
 // The object, constructed by construct(memory, context) if there is none.
-void* find_or_construct(mapping& where, std::string_view name, const object_type& type, action construct, void* context);
+void* find_or_construct(mapping& where, std::string_view name, const object_type& type,
+                        action construct, void* context);
 
-// The mapping that the address is in, if the calling thread constructs an object of it: cheaper than mapping_table::find().
+// The mapping that the address is in, if the calling thread constructs an object of it: cheaper
+// than mapping_table::find().
 mapping* constructing_at(const void* address) noexcept;
 
 // False when there is none.
@@ -43,12 +47,16 @@ struct listed_object {
 };
 void for_each(const mapping& where, const std::function<void(const listed_object&)>& visit);
 
-// Name of the live object that contains the offset from the segment's base; empty if none does, or the directory is damaged.
-// Requires: the object stays, as while its mutex is held: it is the name in the segment that is returned.
+// Name of the live object that contains the offset from the segment's base; empty if none does, or
+// the directory is damaged.
+// Requires: the object stays, as while its mutex is held: it is the name in the segment that is
+//   returned.
 std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept;
 // The same, copied, for who has nothing that makes the object stay. Returns: a view of `into`.
-std::string_view copy_name_of(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept;
+std::string_view copy_name_of(const mapping& where, std::uint64_t offset,
+                              blocks::name_copy& into) noexcept;
 // The same, with the line of the object's block; nothing where there is none.
-std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset, blocks::name_copy& into) noexcept;
+std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset,
+                                           blocks::name_copy& into) noexcept;
 
 }  // namespace outlive::detail::directory

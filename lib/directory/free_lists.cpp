@@ -11,11 +11,13 @@ std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
   return where.header().directory_counts.freed[type % free_lists];
 }
 
-bool is_kind(const block_header& block, std::uint64_t type, std::uint64_t size, std::uint64_t lines) noexcept {
+bool is_kind(const block_header& block, std::uint64_t type, std::uint64_t size,
+             std::uint64_t lines) noexcept {
   return block.type == type && block.size == size && block.lines == lines;
 }
 
-// Of the first block of a kind: line + 1 of the first one of the next kind. It stands where a live block has the check of its name.
+// Of the first block of a kind: line + 1 of the first one of the next kind. It stands where a live
+// block has the check of its name.
 std::uint32_t next_kind(const block_header& block) noexcept {
   return __atomic_load_n(&block.name_check, __ATOMIC_RELAXED);
 }
@@ -29,8 +31,8 @@ void set(std::uint32_t& link, std::uint32_t value) noexcept {
   __atomic_store_n(&link, value, __ATOMIC_RELAXED);
 }
 
-// Calls visit(block, its link) for the first block of each kind in the type's list, until it returns false. False: the list is damaged, or longer
-// than there is room for.
+// Calls visit(block, its link) for the first block of each kind in the type's list, until it
+// returns false. False: the list is damaged, or longer than there is room for.
 template <class Visit>
 bool for_each_kind(mapping& where, std::uint64_t type, Visit visit) {
   std::uint32_t* link = &freed_list(where, type);
@@ -52,7 +54,8 @@ void drop_list(mapping& where, std::uint64_t type) noexcept {
   set(freed_list(where, type), 0);
 }
 
-// Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is damaged.
+// Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is
+// damaged.
 std::uint32_t take_of_kind(mapping& where, block_header& first, std::uint32_t& link) noexcept {
   const std::uint32_t second = first.next_freed;
   if (second == 0) {
@@ -72,7 +75,8 @@ std::uint32_t take_of_kind(mapping& where, block_header& first, std::uint32_t& l
 
 }  // namespace
 
-taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint64_t lines) noexcept {
+taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
+                       std::uint64_t lines) noexcept {
   block_header* best = nullptr;
   std::uint32_t* best_link = nullptr;
   const bool sound = for_each_kind(where, type, [&](block_header& first, std::uint32_t& link) {
@@ -96,7 +100,8 @@ void list_freed(mapping& where, std::uint32_t line) noexcept {
     return first == nullptr;
   });
   if (!sound) return drop_list(where, block.type);
-  std::atomic_thread_fence(std::memory_order_release);  // "freed" before its name goes: load_live_name()
+  // "freed" before its name goes: load_live_name()
+  std::atomic_thread_fence(std::memory_order_release);
   std::uint32_t& link = first != nullptr ? first->next_freed : freed_list(where, block.type);
   set(block.next_freed, first != nullptr ? link : 0);
   set(block.name_check, first != nullptr ? 0 : link);

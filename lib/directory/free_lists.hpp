@@ -1,7 +1,8 @@
 // Lists of freed blocks, one for the types of each remainder. See blocks.hpp.
 //
-// Blocks of one type, size and number of lines are a kind. A list goes from kind to kind by the first block of each, and within a kind from block to
-// block. So what it costs to take or to list a block depends on how many kinds there are, not on how many blocks were freed.
+// Blocks of one type, size and number of lines are a kind. A list goes from kind to kind by the
+// first block of each, and within a kind from block to block. So what it costs to take or to list a
+// block depends on how many kinds there are, not on how many blocks were freed.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 
 namespace outlive::detail::blocks {
 
-// All of it requires the directory mutex. A list that turns out to be damaged is dropped, and the directory marked as one that must be counted again.
+// All of it requires the directory mutex. A list that turns out to be damaged is dropped, and the
+// directory marked as one that must be counted again.
 
 struct taken_block {
   std::uint32_t line_plus_1 = 0;  // 0: there is none
@@ -18,7 +20,8 @@ struct taken_block {
 };
 
 // Takes a freed block of that type and size with as many lines, or with the fewest above that.
-taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size, std::uint64_t lines) noexcept;
+taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
+                       std::uint64_t lines) noexcept;
 
 // Puts a block that is in no slot on its list. Requires: state "freed".
 void list_freed(mapping& where, std::uint32_t line) noexcept;

@@ -10,7 +10,9 @@ namespace outlive::detail {
 std::shared_ptr<mapping> require_in_segment(const void* object, const char* what) {
   if (mapping* const where = directory::constructing_at(object)) return where->shared_from_this();
   if (auto where = mapping_table::find(object)) return where;
-  fail(errc::not_in_segment, std::string(what) + ": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
+  fail(errc::not_in_segment,
+       std::string(what) +
+           ": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
 }
 
 }  // namespace outlive::detail

@@ -7,7 +7,8 @@
 
 namespace outlive::detail {
 
-// Returns: the mapping that the object lies in, or is being constructed in. Throws errc::not_in_segment; `what` names the object's kind.
+// Returns: the mapping that the object lies in, or is being constructed in. Throws
+//   errc::not_in_segment; `what` names the object's kind.
 std::shared_ptr<mapping> require_in_segment(const void* object, const char* what);
 
 }  // namespace outlive::detail

@@ -43,8 +43,9 @@ std::uint64_t first_slot(const mapping& where, std::uint64_t hash) noexcept {
 bool is_used(const mapping& where, std::uint64_t at, std::uint64_t slot) {
   if (slot == slot_empty || slot == slot_removed) return false;
   if (fold_bytes(slot) == 0 && static_cast<std::uint32_t>(slot) != 0) return true;
-  fail(errc::damaged, where.describe() + ": found slot " + std::to_string(at) +
-                          " of its directory with a check that does not fit, expected an entry or an empty slot");
+  fail(errc::damaged,
+       where.describe() + ": found slot " + std::to_string(at) +
+           " of its directory with a check that does not fit, expected an entry or an empty slot");
 }
 
 // Visits the slots that a name may be in, until visit returns false or an empty slot ends the run.
@@ -69,11 +70,14 @@ std::uint64_t slot_of(const mapping& where, std::uint64_t hash, std::uint32_t li
 }
 
 [[noreturn]] void fail_full(const mapping& where) {
-  fail(errc::damaged, where.describe() + ": found no free slot in its directory, expected half of them free");
+  fail(errc::damaged,
+       where.describe() + ": found no free slot in its directory, expected half of them free");
 }
 
-// How many slots before `at` the look-ups of the name in it pass, from its bucket on. Nothing for a slot whose block cannot tell.
-std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t at, std::uint64_t slot) noexcept {
+// How many slots before `at` the look-ups of the name in it pass, from its bucket on. Nothing for a
+// slot whose block cannot tell.
+std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t at,
+                                           std::uint64_t slot) noexcept {
   const std::uint32_t line = line_in(slot);
   if (fold_bytes(slot) != 0 || !blocks::is_sound(where, line)) return {};
   const block_header& block = blocks::at(where, line);
@@ -83,20 +87,25 @@ std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t a
   return (at - first_slot(where, hash)) & (where.layout().index_slots - 1);
 }
 
-// Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's look-up has to pass. `reach`: so many slots
-// from `last` back are passed on the way to names behind it; backwards, so that it is known at each slot. Returns: the reach before `first`; nothing
-// where a name could not be asked: no slot before it was changed.
+// Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's
+// look-up has to pass. `reach`: so many slots from `last` back are passed on the way to names
+// behind it; backwards, so that it is known at each slot. Returns: the reach before `first`;
+// nothing where a name could not be asked: no slot before it was changed.
 //
-// A slot that holds no name and lies on the way to none can be empty or removed: all look-ups that meet it end without a name either way. So each
-// of the stores here leaves a right index, whatever dies next, and a look-up without a lock can meet any mixture of them and finds what is there. No
-// name ever changes its place: a look-up could have passed the new one before the move, and reach the old one after it. A new name goes into the first
-// free slot of its run, so it lies behind no empty one.
-std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::uint64_t last, std::uint64_t reach, bool may_empty) noexcept {
+// A slot that holds no name and lies on the way to none can be empty or removed: all look-ups that
+// meet it end without a name either way. So each of the stores here leaves a right index, whatever
+// dies next, and a look-up without a lock can meet any mixture of them and finds what is there. No
+// name ever changes its place: a look-up could have passed the new one before the move, and reach
+// the old one after it. A new name goes into the first free slot of its run, so it lies behind no
+// empty one.
+std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::uint64_t last,
+                                     std::uint64_t reach, bool may_empty) noexcept {
   const std::uint64_t mask = where.layout().index_slots - 1;
   std::uint64_t at = last;
   for (std::uint64_t left = ((last - first) & mask) + 1; left > 0; --left) {
     const std::uint64_t slot = where.index()[at].load(std::memory_order_relaxed);
-    if (slot == slot_removed && reach == 0 && may_empty) where.index()[at].store(slot_empty, std::memory_order_release);
+    if (slot == slot_removed && reach == 0 && may_empty)
+      where.index()[at].store(slot_empty, std::memory_order_release);
     if (slot != slot_removed && slot != slot_empty) {
       const auto passed = passed_before(where, at, slot);
       if (!passed) return {};
@@ -108,33 +117,39 @@ std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::u
   return reach;
 }
 
-// Of the whole index. Once around only to learn how far the names at its end reach back from its begin.
+// Of the whole index. Once around only to learn how far the names at its end reach back from its
+// begin.
 void empty_all(mapping& where) noexcept {
   const std::uint64_t last = where.layout().index_slots - 1;
   if (const auto reach = go_back(where, 0, last, 0, false)) go_back(where, 0, last, *reach, true);
 }
 
-// Of the slots that the name was passing, and its own, none stays removed that can be empty. Without that, all that were empty would be removed in
-// the end, and each miss would read the whole index. A death in the midst leaves some removed, which the recount makes empty.
+// Of the slots that the name was passing, and its own, none stays removed that can be empty.
+// Without that, all that were empty would be removed in the end, and each miss would read the whole
+// index. A death in the midst leaves some removed, which the recount makes empty.
 void remove_slot(mapping& where, std::uint64_t at, std::uint64_t hash) noexcept {
   where.index()[at].store(slot_removed, std::memory_order_release);
   const std::uint64_t mask = where.layout().index_slots - 1;
   const std::uint64_t home = first_slot(where, hash);
   std::uint64_t end = (at + 1) & mask;
-  while (end != home && where.index()[end].load(std::memory_order_relaxed) != slot_empty) end = (end + 1) & mask;
-  if (end == home && where.index()[end].load(std::memory_order_relaxed) != slot_empty) return empty_all(where);
+  while (end != home && where.index()[end].load(std::memory_order_relaxed) != slot_empty)
+    end = (end + 1) & mask;
+  if (end == home && where.index()[end].load(std::memory_order_relaxed) != slot_empty)
+    return empty_all(where);
   go_back(where, home, (end - 1) & mask, 0, true);
 }
 
-// Whether the slot's block is the one that look-ups of `name` want. A sound block of another name has the same tag by chance. One that is not
-// sound is damaged, unless it was removed, and perhaps given another name, while we looked.
+// Whether the slot's block is the one that look-ups of `name` want. A sound block of another name
+// has the same tag by chance. One that is not sound is damaged, unless it was removed, and perhaps
+// given another name, while we looked.
 bool is_wanted(const mapping& where, std::uint64_t at, std::uint64_t slot, std::string_view name) {
   const std::uint32_t line = line_in(slot);
   if (blocks::is_sound(where, line)) {
     const block_header& block = blocks::at(where, line);
     return blocks::state_of(block) == block_state::live && blocks::has_name(block, name);
   }
-  if (where.index()[at].load(std::memory_order_acquire) == slot && !blocks::is_sound(where, line)) blocks::fail_damaged(where, line);
+  if (where.index()[at].load(std::memory_order_acquire) == slot && !blocks::is_sound(where, line))
+    blocks::fail_damaged(where, line);
   return false;
 }
 
@@ -142,7 +157,8 @@ bool is_wanted(const mapping& where, std::uint64_t at, std::uint64_t slot, std::
 
 key::key(std::string_view text) noexcept : name(text), hash(hash_text(text)) {}
 
-std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted, const object_type& type) noexcept {
+std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted,
+                                          const object_type& type) noexcept {
   const index_slot* const bucket = where.index() + first_slot(where, wanted.hash);
   const std::uint64_t tag = tag_of(wanted.hash);
   std::uint64_t found = 0;
@@ -163,14 +179,17 @@ search find_or_place(const mapping& where, const key& wanted, const object_type&
     }
     if (slot >> tag_shift != tag) return true;
     const std::uint32_t line = line_in(slot);
-    if (blocks::is_object(where, line, wanted.name, type) || is_wanted(where, at, slot, wanted.name)) result.line = line;
+    if (blocks::is_object(where, line, wanted.name, type) ||
+        is_wanted(where, at, slot, wanted.name))
+      result.line = line;
     return !result.line;
   });
   if (!result.line && result.free_slot == nowhere) fail_full(where);
   return result;
 }
 
-std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const object_type& type) {
+std::optional<std::uint32_t> find(const mapping& where, const key& wanted,
+                                  const object_type& type) {
   return find_or_place(where, wanted, type).line;
 }
 
@@ -190,7 +209,8 @@ void ensure(mapping& where, const key& name, std::uint32_t line) {
 }
 
 void remove(mapping& where, const key& name, std::uint32_t line) {
-  if (const std::uint64_t at = slot_of(where, name.hash, line); at != nowhere) remove_slot(where, at, name.hash);
+  if (const std::uint64_t at = slot_of(where, name.hash, line); at != nowhere)
+    remove_slot(where, at, name.hash);
 }
 
 void remove_stale(mapping& where) {
@@ -198,7 +218,8 @@ void remove_stale(mapping& where) {
     const std::uint64_t slot = where.index()[at].load(std::memory_order_relaxed);
     if (!is_used(where, at, slot)) continue;
     const std::uint32_t line = line_in(slot);
-    const bool live = blocks::is_sound(where, line) && blocks::state_of(blocks::at(where, line)) == block_state::live &&
+    const bool live = blocks::is_sound(where, line) &&
+                      blocks::state_of(blocks::at(where, line)) == block_state::live &&
                       pack(key(blocks::name_in(blocks::at(where, line))).hash, line) == slot;
     if (!live) where.index()[at].store(slot_removed, std::memory_order_release);
   }

@@ -1,7 +1,8 @@
 // The index of the directory: name -> block, open addressing, read without a lock.
 //
-// A look-up starts at the first slot of the name's bucket and goes on, over the buckets' borders, up to the first empty slot. A slot (layout.hpp) is
-// published, replaced and removed by one store of its word; its check tells a flipped bit from a slot of another name: a look-up that passes it
+// A look-up starts at the first slot of the name's bucket and goes on, over the buckets' borders,
+// up to the first empty slot. A slot (layout.hpp) is published, replaced and removed by one store
+// of its word; its check tells a flipped bit from a slot of another name: a look-up that passes it
 // says "damaged".
 #pragma once
 
@@ -23,15 +24,19 @@ struct key {
   explicit key(std::string_view text) noexcept;
 };
 
-// Line of the object of that name and type, in the common case: it is there, in its bucket, and all that is compared on the way to it is right.
-// Nothing means that find() must look with care. No branch hangs on which slot of the bucket it is, and there are few instructions, so that the
-// cache misses of several look-ups overlap.
-std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted, const object_type& type) noexcept;
+// Line of the object of that name and type, in the common case: it is there, in its bucket, and all
+// that is compared on the way to it is right. Nothing means that find() must look with care. No
+// branch hangs on which slot of the bucket it is, and there are few instructions, so that the cache
+// misses of several look-ups overlap.
+std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted,
+                                          const object_type& type) noexcept;
 
-// Line of the live block of that name, whatever its type; `type` is the one expected. Throws errc::damaged.
+// Line of the live block of that name, whatever its type; `type` is the one expected. Throws
+// errc::damaged.
 std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const object_type& type);
 
-// Whether the name leads to the block: what looks like a block, but lies inside an object, has no slot. Throws errc::damaged.
+// Whether the name leads to the block: what looks like a block, but lies inside an object, has no
+// slot. Throws errc::damaged.
 bool leads_to(const mapping& where, const key& name, std::uint32_t line);
 
 // What stands in a slot, for who looks at the index as a whole.
@@ -50,7 +55,8 @@ struct search {
   std::uint64_t free_slot;
 };
 search find_or_place(const mapping& where, const key& wanted, const object_type& type);
-// Makes the name lead to the block. Requires: `slot` is the free slot of a search for this name, and no slot was changed since.
+// Makes the name lead to the block. Requires: `slot` is the free slot of a search for this name,
+// and no slot was changed since.
 void put(mapping& where, std::uint64_t slot, const key& name, std::uint32_t line) noexcept;
 
 // Makes the name lead to the block, if it does not yet.

@@ -31,33 +31,43 @@ struct internal_judge {
 
   // A holder writes who it is before it does anything else.
   bool owns() const noexcept {
-    return lock.owner_tid.load(std::memory_order_relaxed) == me.tid && lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time;
+    return lock.owner_tid.load(std::memory_order_relaxed) == me.tid &&
+           lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time;
   }
   static bool looks_at_once() noexcept { return false; }
   static void waits() noexcept {}
-  adoption adopt(const deadline& limit) noexcept { return adopt_internal_if_orphan(where, lock, kind_of(where, lock), limit); }
+  adoption adopt(const deadline& limit) noexcept {
+    return adopt_internal_if_orphan(where, lock, kind_of(where, lock), limit);
+  }
 };
 
 }  // namespace
 
 internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name)
     : lock_(lock), epoch_(process_epoch()), named_(where, kind_of(where, lock)) {
-  participants::own_index(where);  // where no entrant can be named, a judge must find our process in the table
+  // where no entrant can be named, a judge must find our process in the table
+  participants::own_index(where);
   if (!this_thread_has_robust_list()) {
-    fail(errc::no_robust_list, where.describe() + ": found that the kernel has no robust list of this thread, expected one");
+    fail(errc::no_robust_list,
+         where.describe() +
+             ": found that the kernel has no robust list of this thread, expected one");
   }
   if (!native_mutex::is_intact(lock.native)) {
-    fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name + " lock, expected a robust one");
+    fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name +
+                            " lock, expected a robust one");
   }
   const own_identity& me = myself();
   internal_judge judge{where, lock, me};
-  const native_result result = take_natively(lock.native, native_mutex::try_lock(lock.native), no_limit, judge);
+  const native_result result =
+      take_natively(lock.native, native_mutex::try_lock(lock.native), no_limit, judge);
   if (result == native_result::own) {
-    fail(errc::deadlock, where.describe() + ": found this thread inside its " + name + " already, expected it outside (a constructor that uses it?)");
+    fail(errc::deadlock, where.describe() + ": found this thread inside its " + name +
+                             " already, expected it outside (a constructor that uses it?)");
   }
   if (!is_taken(result)) {
     fail(errc::damaged,
-         where.describe() + ": found other bytes in its " + name + " lock or its adoption lock than a robust mutex has, expected such a mutex");
+         where.describe() + ": found other bytes in its " + name +
+             " lock or its adoption lock than a robust mutex has, expected such a mutex");
   }
   owner_died_ = marked_ = result == native_result::inherited;
   lock.owner_pid.store(me.pid, std::memory_order_relaxed);
@@ -73,8 +83,10 @@ void internal_guard::mended() noexcept {
 }
 
 internal_guard::~internal_guard() {
-  if (process_epoch() != epoch_) return;  // a child that was forked inside: the lock is its parent's
-  mended();                               // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
+  // a child that was forked inside: the lock is its parent's
+  if (process_epoch() != epoch_) return;
+  // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
+  mended();
   lock_.owner_tid.store(0, std::memory_order_relaxed);
   crash_barrier();  // nobody is named before somebody else can be
   native_mutex::unlock(lock_.native);

@@ -9,9 +9,11 @@ namespace outlive::detail {
 namespace {
 
 // Of the value that the class guards, whether it lies behind the mutex and in its object.
-bool value_is_inside(const name_entry& entry, std::uint64_t lock_at, std::uint64_t object_bytes) noexcept {
+bool value_is_inside(const name_entry& entry, std::uint64_t lock_at,
+                     std::uint64_t object_bytes) noexcept {
   const std::uint64_t begin = lock_at + entry.value_offset;
-  return entry.value_offset >= sizeof(lock_bytes) && begin <= object_bytes && entry.value_size <= object_bytes - begin;
+  return entry.value_offset >= sizeof(lock_bytes) && begin <= object_bytes &&
+         entry.value_size <= object_bytes - begin;
 }
 
 }  // namespace
@@ -19,7 +21,8 @@ bool value_is_inside(const name_entry& entry, std::uint64_t lock_at, std::uint64
 std::optional<std::uint32_t> lock_class_of(const mapping& where, const lock_bytes& lock) noexcept {
   const std::uint32_t word = __atomic_load_n(&lock.lock_class, __ATOMIC_RELAXED);
   const std::uint32_t index = word & 0xffff;
-  if (word != pack_lock_class(index, where.offset_of(&lock)) || names::find_entry(where, index, name_kind::lock_class) == nullptr)
+  if (word != pack_lock_class(index, where.offset_of(&lock)) ||
+      names::find_entry(where, index, name_kind::lock_class) == nullptr)
     return std::nullopt;
   return index;
 }
@@ -29,7 +32,8 @@ std::string_view lock_class_name(const mapping& where, const lock_bytes& lock) n
   return index ? names::text_of(where, *index) : "unknown";
 }
 
-std::optional<std::uint32_t> fitting_lock_class(const mapping& where, const lock_bytes& lock) noexcept {
+std::optional<std::uint32_t> fitting_lock_class(const mapping& where,
+                                                const lock_bytes& lock) noexcept {
   const auto index = lock_class_of(where, lock);
   if (!index) return std::nullopt;
   const name_entry& entry = where.name_at(*index);
@@ -42,9 +46,11 @@ std::optional<std::uint32_t> fitting_lock_class(const mapping& where, const lock
   const std::uint64_t in_object = offset - where.offset_of(blocks::object_of(block));
   const name_entry* const type = names::find_entry(where, object.type_name, name_kind::object_type);
   // An object that is a guarded<T> says what its mutex guards.
-  const std::uint64_t wanted = type != nullptr && in_object == 0 ? type->guards.load(std::memory_order_relaxed) : 0;
+  const std::uint64_t wanted =
+      type != nullptr && in_object == 0 ? type->guards.load(std::memory_order_relaxed) : 0;
   if (wanted != 0 && guards != wanted) return std::nullopt;
-  if ((guards & guards_a_type) != 0 && !value_is_inside(entry, in_object, block.size)) return std::nullopt;
+  if ((guards & guards_a_type) != 0 && !value_is_inside(entry, in_object, block.size))
+    return std::nullopt;
   return index;
 }
 

@@ -28,8 +28,10 @@ std::optional<std::uint32_t> believable_count(const mapping& where) noexcept {
 
 std::uint32_t count_of(const mapping& where) {
   if (const auto count = believable_count(where)) return *count;
-  fail(errc::damaged, where.describe() + ": found " + std::to_string(where.header().name_count.load(std::memory_order_relaxed)) +
-                          " as the count of its names, expected a number and its complement");
+  fail(errc::damaged,
+       where.describe() + ": found " +
+           std::to_string(where.header().name_count.load(std::memory_order_relaxed)) +
+           " as the count of its names, expected a number and its complement");
 }
 
 // Not beyond the entry, whatever length it says.
@@ -39,22 +41,26 @@ std::string_view text_in(const name_entry& entry) noexcept {
 
 const name_entry* sound_entry(const mapping& where, std::uint32_t index) noexcept {
   const auto count = believable_count(where);
-  return count && index < *count && is_sound(where.name_at(index)) ? &where.name_at(index) : nullptr;
+  return count && index < *count && is_sound(where.name_at(index)) ? &where.name_at(index)
+                                                                   : nullptr;
 }
 
-std::optional<std::uint32_t> find(const mapping& where, std::string_view text, std::uint64_t hash, name_kind kind) {
+std::optional<std::uint32_t> find(const mapping& where, std::string_view text, std::uint64_t hash,
+                                  name_kind kind) {
   const std::string_view kept = text.substr(0, max_type_bytes);
   const std::uint32_t count = count_of(where);
   for (std::uint32_t i = 0; i < count; ++i) {
     const name_entry& entry = where.name_at(i);
-    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) && text_in(entry) == kept) return i;
+    if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) &&
+        text_in(entry) == kept)
+      return i;
   }
   // A damaged entry must not make its name appear twice.
   for (std::uint32_t i = 0; i < count; ++i) {
     const name_entry& entry = where.name_at(i);
     if ((entry.hash == hash || text_in(entry) == kept) && !is_sound(entry)) {
-      fail(errc::damaged,
-           where.describe() + ": found entry " + std::to_string(i) + " of its names overwritten, expected \"" + std::string(kept) + '"');
+      fail(errc::damaged, where.describe() + ": found entry " + std::to_string(i) +
+                              " of its names overwritten, expected \"" + std::string(kept) + '"');
     }
   }
   return std::nullopt;
@@ -85,12 +91,14 @@ void fill(name_entry& entry, const new_name& name) noexcept {
 
 std::uint32_t intern(mapping& where, const new_name& name) {
   if (const auto known = find(where, name.text, name.hash, name.kind)) return *known;
-  // A holder that died here left an entry that does not count, or counts and is complete: nothing to mend.
+  // A holder that died here left an entry that does not count, or counts and is complete: nothing
+  // to mend.
   const internal_guard hold(where, where.header().names, "names");
   if (const auto known = find(where, name.text, name.hash, name.kind)) return *known;
   const std::uint32_t index = count_of(where);
   if (index == where.constants().lock_classes) {
-    fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) + " names in use, expected room for \"" + std::string(name.text) +
+    fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) +
+                             " names in use, expected room for \"" + std::string(name.text) +
                              "\" (segment_options::lock_classes)");
   }
   fill(where.name_at(index), name);
@@ -100,14 +108,16 @@ std::uint32_t intern(mapping& where, const new_name& name) {
 }
 
 std::string measures(std::uint64_t size, std::uint64_t alignment, std::uint32_t version) {
-  return " of " + std::to_string(size) + " bytes, aligned to " + std::to_string(alignment) + ", version " + std::to_string(version);
+  return " of " + std::to_string(size) + " bytes, aligned to " + std::to_string(alignment) +
+         ", version " + std::to_string(version);
 }
 
 // The sizes of both where a type wraps another: its own need not show that the other has grown.
 std::string describe(std::string_view name, std::uint64_t size, const value_facts& value) {
   const std::string text = demangled(name);
   if (value.size == size) return text + measures(size, value.alignment, value.version);
-  return text + " of " + std::to_string(size) + " bytes with values" + measures(value.size, value.alignment, value.version);
+  return text + " of " + std::to_string(size) + " bytes with values" +
+         measures(value.size, value.alignment, value.version);
 }
 
 std::uint64_t guards_hash(std::uint64_t type, std::uint32_t value_offset) noexcept {
@@ -122,7 +132,8 @@ std::uint32_t intern_class(mapping& where, std::string_view text) {
 
 std::uint32_t intern_type(mapping& where, const object_type& type) {
   const value_facts& value = *type.value;
-  const std::uint64_t guards = value.guarded_hash == nullptr ? 0 : guards_hash(value.guarded_hash(), value.guarded_at);
+  const std::uint64_t guards =
+      value.guarded_hash == nullptr ? 0 : guards_hash(value.guarded_hash(), value.guarded_at);
   return intern(where, {type.name, type.hash, name_kind::object_type, guards, value});
 }
 
@@ -165,24 +176,33 @@ void bind_class(mapping& where, std::uint32_t lock_class, const guarded_type& gu
   }
   if (bound == wanted) return;
   const std::string found =
-      bound == guards_nothing ? "bare mutexes" : "another guarded type" + measures(entry.value_size, entry.alignment, entry.version);
-  const std::string expected = guards.name.empty() ? "a robust_mutex without data"
-                                                   : "type " + demangled(guards.name) + measures(guards.size, guards.alignment, guards.version);
-  fail(errc::type_mismatch,
-       where.describe() + ", lock class \"" + std::string(text_of(where, lock_class)) + "\": found " + found + ", expected " + expected);
+      bound == guards_nothing
+          ? "bare mutexes"
+          : "another guarded type" + measures(entry.value_size, entry.alignment, entry.version);
+  const std::string expected = guards.name.empty()
+                                   ? "a robust_mutex without data"
+                                   : "type " + demangled(guards.name) +
+                                         measures(guards.size, guards.alignment, guards.version);
+  fail(errc::type_mismatch, where.describe() + ", lock class \"" +
+                                std::string(text_of(where, lock_class)) + "\": found " + found +
+                                ", expected " + expected);
 }
 
 void check_class_name(std::string_view text) {
-  if (!text.empty() && text.size() <= max_class_bytes && text.find('\0') == std::string_view::npos) return;
-  fail(errc::invalid_name, "lock class " + quoted(text) + ": found " + std::to_string(text.size()) + " bytes, expected 1 to " +
-                               std::to_string(max_class_bytes) + " without a zero byte");
+  if (!text.empty() && text.size() <= max_class_bytes && text.find('\0') == std::string_view::npos)
+    return;
+  fail(errc::invalid_name, "lock class " + quoted(text) + ": found " + std::to_string(text.size()) +
+                               " bytes, expected 1 to " + std::to_string(max_class_bytes) +
+                               " without a zero byte");
 }
 
 std::uint64_t name_checksum(const name_entry& entry) noexcept {
   const std::uint64_t text = hash_bytes(entry.text, sizeof entry.text);
-  const std::uint64_t sum = mix(mix(entry.hash, std::uint64_t{entry.length} << 16 | entry.kind), text);
+  const std::uint64_t sum =
+      mix(mix(entry.hash, std::uint64_t{entry.length} << 16 | entry.kind), text);
   if (entry.kind == static_cast<std::uint16_t>(name_kind::lock_class)) return sum;
-  const std::uint64_t guards = mix(entry.guards.load(std::memory_order_relaxed), std::uint64_t{entry.value_offset} << 32 | entry.version);
+  const std::uint64_t guards = mix(entry.guards.load(std::memory_order_relaxed),
+                                   std::uint64_t{entry.value_offset} << 32 | entry.version);
   return mix(sum, mix(guards, entry.value_size << 8 ^ entry.alignment));
 }
 

@@ -1,4 +1,5 @@
-// Names: the table of lock classes and object types. Entries are complete before they count, are never changed after, and never go.
+// Names: the table of lock classes and object types. Entries are complete before they count, are
+// never changed after, and never go.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace outlive::detail::names {
 
-// Index of the lock class, or of the type; adds it if it is new. A type of another size, alignment or version is another one. Throws
-// errc::no_space, errc::damaged.
+// Index of the lock class, or of the type; adds it if it is new. A type of another size, alignment
+// or version is another one. Throws errc::no_space, errc::damaged.
 std::uint32_t intern_class(mapping& where, std::string_view text);
 std::uint32_t intern_type(mapping& where, const object_type& type);
 
@@ -26,7 +27,8 @@ const name_entry* find_entry(const mapping& where, std::uint32_t index, name_kin
 std::string describe_type(const mapping& where, std::uint32_t index, std::uint64_t size);
 std::string describe_type(const object_type& type);
 
-// What locks of a class guard: the type and where it lies; a bare mutex guards nothing. Throws errc::type_mismatch when the class guards something else.
+// What locks of a class guard: the type and where it lies; a bare mutex guards nothing. Throws
+// errc::type_mismatch when the class guards something else.
 void bind_class(mapping& where, std::uint32_t lock_class, const guarded_type& guards);
 
 // Over all of an entry that never changes.
@@ -35,8 +37,8 @@ std::uint64_t name_checksum(const name_entry& entry) noexcept;
 // Checks a lock class's name. Throws errc::invalid_name.
 void check_class_name(std::string_view text);
 
-// Hash under which a class remembers the type that it guards: a repair of a type that has grown since must not run on the old one. Never 0;
-// guards_nothing for a bare mutex.
+// Hash under which a class remembers the type that it guards: a repair of a type that has grown
+// since must not run on the old one. Never 0; guards_nothing for a bare mutex.
 std::uint64_t guards_hash(const guarded_type& guards) noexcept;
 
 }  // namespace outlive::detail::names

@@ -49,13 +49,16 @@ const char* text_of(errc code) noexcept {
 class category_of_outlive final : public std::error_category {
  public:
   [[nodiscard]] const char* name() const noexcept override { return "outlive"; }
-  [[nodiscard]] std::string message(int code) const override { return text_of(static_cast<errc>(code)); }
+  [[nodiscard]] std::string message(int code) const override {
+    return text_of(static_cast<errc>(code));
+  }
 };
 
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-  // Never destroyed, since errors may outlive static destruction; not in the heap, since an heir asks for it with a mutex in hand.
+  // Never destroyed, since errors may outlive static destruction; not in the heap, since an heir
+  // asks for it with a mutex in hand.
   alignas(category_of_outlive) static std::byte room[sizeof(category_of_outlive)];
   static const auto& instance = *::new (static_cast<void*>(room)) category_of_outlive;
   return instance;

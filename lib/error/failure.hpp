@@ -1,4 +1,5 @@
-// How the library throws: a code, and a message that names the object, what was found and what was expected.
+// How the library throws: a code, and a message that names the object, what was found and what was
+// expected.
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@ namespace outlive::detail {
   throw std::system_error(make_error_code(code), what);
 }
 
-// A name that somebody passed, in quotes: at most 80 bytes of it, and without a zero byte, which would end the message.
+// A name that somebody passed, in quotes: at most 80 bytes of it, and without a zero byte, which
+// would end the message.
 inline std::string quoted(std::string_view name) {
   std::string text = "\"";
   for (const char each : name.substr(0, 80)) {

@@ -1,4 +1,5 @@
-// The shared bytes that tell of deaths: what a crashing thread notes, and the death log. See layout.hpp.
+// The shared bytes that tell of deaths: what a crashing thread notes, and the death log. See
+// layout.hpp.
 #pragma once
 
 #include <cstddef>
@@ -8,26 +9,37 @@
 
 namespace outlive::detail {
 
-// ---- crash notes ------------------------------------------------------------------------------------------------------
+// ---- crash notes -------------------------------------------------------------------------------
 inline constexpr std::size_t crash_frames = 32;
 
-// One for each record: what its thread told of the signal that was about to kill it. It is evidence only of the life that it names (a claim raises
-// the generation and so disowns it), and only while the thread has locked nothing since: a thread can jump out of its handler and go on.
+// One for each record: what its thread told of the signal that was about to kill it. It is evidence
+// only of the life that it names (a claim raises the generation and so disowns it), and only while
+// the thread has locked nothing since: a thread can jump out of its handler and go on.
 struct alignas(cache_line) crash_note {
-  shared_u64 life;          // (R) the record's generation, written last; 0: none. Cleared before anything else is written
-  shared_u64 acquisitions;  // (R) the record's, at the crash
-  shared_u64 address;       // (R) si_addr
-  shared_u32 signal;        // (R)
-  shared_u32 code;          // (R) si_code
-  shared_u32 nested;        // (R) 1: another signal came while this one was recorded
-  shared_u32 count;         // (R) of frames; written after them. 1 when the note is first whole, more when the stack could be unwound
+  // (R) the record's generation, written last; 0: none. Cleared before anything else is written
+  shared_u64 life;
+  // (R) the record's, at the crash
+  shared_u64 acquisitions;
+  // (R) si_addr
+  shared_u64 address;
+  // (R)
+  shared_u32 signal;
+  // (R) si_code
+  shared_u32 code;
+  // (R) 1: another signal came while this one was recorded
+  shared_u32 nested;
+  // (R) of frames; written after them. 1 when the note is first whole, more when the stack could be
+  // unwound
+  shared_u32 count;
   std::uint64_t reserved[3];
-  shared_u64 frames[crash_frames];  // (R) addresses: the instruction that crashed, then return addresses
+  // (R) addresses: the instruction that crashed, then return addresses
+  shared_u64 frames[crash_frames];
 };
 static_assert(sizeof(crash_note) == 320 && std::is_standard_layout_v<crash_note>);
-static_assert(offsetof(crash_note, signal) == 24 && offsetof(crash_note, count) == 36 && offsetof(crash_note, frames) == 64);
+static_assert(offsetof(crash_note, signal) == 24 && offsetof(crash_note, count) == 36 &&
+              offsetof(crash_note, frames) == 64);
 
-// ---- death log --------------------------------------------------------------------------------------------------------
+// ---- death log ---------------------------------------------------------------------------------
 inline constexpr std::uint32_t death_log_capacity = 256;
 
 struct logged_thread_bytes {
@@ -71,13 +83,15 @@ struct logged_crash_bytes {
   std::uint64_t address;
   std::uint32_t nested;
   std::uint32_t count;
-  std::uint64_t frames[logged_frames];  // bits 63..56: index into modules + 1, 0 for none; below: offset in it, or the address
+  // bits 63..56: index into modules + 1, 0 for none; below: offset in it, or the address
+  std::uint64_t frames[logged_frames];
   logged_module_bytes modules[logged_modules];
 };
 static_assert(sizeof(logged_crash_bytes) == 664);
 inline constexpr unsigned logged_module_shift = 56;
 
-// A writer takes the slot by a compare-and-swap of `number` to {busy, itself, its number}, and publishes by another one.
+// A writer takes the slot by a compare-and-swap of `number` to {busy, itself, its number}, and
+// publishes by another one.
 struct alignas(cache_line) death_entry {
   shared_u64 number;  // death_word
   shared_u64 result;  // death_result: how it ended, and how long the repair took
@@ -86,6 +100,7 @@ struct alignas(cache_line) death_entry {
   logged_crash_bytes crash;
   std::uint64_t spare[4];
 };
-static_assert(sizeof(death_entry) == 1024 && offsetof(death_entry, death) == 24 && offsetof(death_entry, crash) == 328);
+static_assert(sizeof(death_entry) == 1024 && offsetof(death_entry, death) == 24 &&
+              offsetof(death_entry, crash) == 328);
 
 }  // namespace outlive::detail

@@ -7,7 +7,8 @@
 //   39..0   number of the entry, from 1; 0: none yet
 //
 // `result` says how it ended, in one store, so that a death leaves both parts or neither:
-//   63..50  lap: low bits of how often the ring had been gone round; of another lap, it belongs to another entry
+//   63..50  lap: low bits of how often the ring had been gone round; of another lap, it belongs to
+//           another entry
 //   49..47  death_outcome
 //   46..0   nanoseconds that the repair took, at most 39 hours; 0 where none has ended
 #pragma once
@@ -33,9 +34,12 @@ class death_word {
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
   [[nodiscard]] constexpr bool is_busy() const noexcept { return word_ >> 63 != 0; }
-  [[nodiscard]] constexpr std::uint64_t number() const noexcept { return word_ & death_number_mask; }
+  [[nodiscard]] constexpr std::uint64_t number() const noexcept {
+    return word_ & death_number_mask;
+  }
   [[nodiscard]] constexpr record_id writer() const noexcept {
-    return {static_cast<std::uint32_t>(word_ >> 47 & 0xffff), static_cast<std::uint32_t>(word_ >> 40) & death_generation_mask};
+    return {static_cast<std::uint32_t>(word_ >> 47 & 0xffff),
+            static_cast<std::uint32_t>(word_ >> 40) & death_generation_mask};
   }
   // Whether it is the word of a whole entry that belongs into the slot.
   [[nodiscard]] constexpr bool is_whole(std::uint64_t slot) const noexcept {
@@ -53,13 +57,19 @@ class death_result {
       : word_(lap_of(number) << 50 | std::uint64_t{outcome} << 47 | std::min(ns, longest)) {}
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
-  [[nodiscard]] constexpr bool is_of(std::uint64_t number) const noexcept { return word_ >> 50 == lap_of(number); }
-  [[nodiscard]] constexpr std::uint32_t outcome() const noexcept { return static_cast<std::uint32_t>(word_ >> 47) & 7; }
+  [[nodiscard]] constexpr bool is_of(std::uint64_t number) const noexcept {
+    return word_ >> 50 == lap_of(number);
+  }
+  [[nodiscard]] constexpr std::uint32_t outcome() const noexcept {
+    return static_cast<std::uint32_t>(word_ >> 47) & 7;
+  }
   [[nodiscard]] constexpr std::uint64_t repair_ns() const noexcept { return word_ & longest; }
 
  private:
   static constexpr std::uint64_t longest = (std::uint64_t{1} << 47) - 1;
-  static constexpr std::uint64_t lap_of(std::uint64_t number) noexcept { return (number - 1) / death_log_capacity & 0x3fff; }
+  static constexpr std::uint64_t lap_of(std::uint64_t number) noexcept {
+    return (number - 1) / death_log_capacity & 0x3fff;
+  }
 
   std::uint64_t word_;
 };

@@ -1,4 +1,5 @@
-// Hashes of names and checksums of shared bytes. Part of the format: a change is a change of format_version.
+// Hashes of names and checksums of shared bytes. Part of the format: a change is a change of
+// format_version.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-// The last 1 to 7 bytes as a little-endian word padded with zeros. Overlapping loads of known size: a memcpy of unknown size is a call.
+// The last 1 to 7 bytes as a little-endian word padded with zeros. Overlapping loads of known size:
+// a memcpy of unknown size is a call.
 inline std::uint64_t load_tail(const char* at, std::size_t size) noexcept {
   if (size >= 4) {
     std::uint32_t first;
@@ -23,12 +25,16 @@ inline std::uint64_t load_tail(const char* at, std::size_t size) noexcept {
     std::memcpy(&last, at + size - 4, 4);
     return std::uint64_t{last} << (size - 4) * 8 | first;
   }
-  const auto byte = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])} << i * 8; };
+  const auto byte = [&](std::size_t i) {
+    return std::uint64_t{static_cast<unsigned char>(at[i])} << i * 8;
+  };
   return byte(0) | byte(size / 2) | byte(size - 1);
 }
 
-// Eight bytes at a time; the length goes in first, so that the zeros behind the end say nothing else.
-inline std::uint64_t hash_bytes(const void* data, std::size_t size, std::uint64_t seed = 0) noexcept {
+// Eight bytes at a time; the length goes in first, so that the zeros behind the end say nothing
+// else.
+inline std::uint64_t hash_bytes(const void* data, std::size_t size,
+                                std::uint64_t seed = 0) noexcept {
   const auto* at = static_cast<const char*>(data);
   std::uint64_t hash = mix(seed, size);
   for (; size >= 8; size -= 8, at += 8) {

@@ -1,23 +1,29 @@
-// The state word of a slot of a work queue. One word, so that every change is one compare-and-swap, and what it names as the holder it names from
-// the instant at which the change takes place.
+// The state word of a slot of a work queue. One word, so that every change is one compare-and-swap,
+// and what it names as the holder it names from the instant at which the change takes place.
 //
 //   63..61  kind
-//   60..58  lap: how often the ring had been gone round when the job was put in, the low bits of it; 0 when free
+//   60..58  lap: the low bits of how often the ring had been gone round when the job was put in;
+//           0 when free
 //   57..54  tries: how often the job was handed out
 //   53..38  the holder's record index + 1
-//   37..0   the low bits of that record's generation: a record has 275 billion lives before they come round
+//   37..0   the low bits of that record's generation: a record has 275 billion lives before they
+//           come round
 //
 //   kind         tries         holder                 it is
-//   -----------  ------------  ---------------------  ----------------------------------------------------------------------
+//   -----------  ------------  ---------------------  ------------------------------------------
 //   free         0             0                      empty
 //   filling      0             producer               being filled; of a dead producer: empty
 //   ready        0 to max - 1  0                      a job that waits
-//   leased       1 to max      consumer               a job that is being done; of a dead consumer: waits again, or is a dead letter at max
+//   leased       1 to max      consumer               a job that is being done; of a dead
+//                                                     consumer: waits again, or is a dead letter at
+//                                                     max
 //   dead_letter  1 to max      0                      a job that was tried too often
-//   examined     1 to max      who looks at it        a dead letter that somebody has in hand; of a dead one: a dead letter
+//   examined     1 to max      who looks at it        a dead letter that somebody has in hand; of
+//                                                     a dead one: a dead letter
 //
-// The lap tells a consumer that comes to the slot a job of this round from one of the next, which is put in behind its back where this round had left
-// the slot out. 0 is none of them, nor is any word with another combination: such a slot is left alone.
+// The lap tells a consumer that comes to the slot a job of this round from one of the next, which
+// is put in behind its back where this round had left the slot out. 0 is none of them, nor is any
+// word with another combination: such a slot is left alone.
 #pragma once
 
 #include <cstdint>
@@ -33,26 +39,40 @@ struct job_holder_id {
   std::uint64_t index_plus_1 = 0;
   std::uint64_t generation = 0;
 
-  [[nodiscard]] constexpr bool is_nobody() const noexcept { return index_plus_1 == 0 && generation == 0; }
+  [[nodiscard]] constexpr bool is_nobody() const noexcept {
+    return index_plus_1 == 0 && generation == 0;
+  }
   friend constexpr bool operator==(const job_holder_id&, const job_holder_id&) noexcept = default;
 };
 
 class job_state {
  public:
   constexpr explicit job_state(std::uint64_t word) noexcept : word_(word) {}
-  constexpr job_state(job_kind kind, std::uint32_t tries, job_holder_id holder = {}, std::uint32_t lap = 0) noexcept
-      : word_(std::uint64_t{static_cast<std::uint8_t>(kind)} << 61 | std::uint64_t{lap & job_lap_mask} << 58 | std::uint64_t{tries & 0xf} << 54 |
+  constexpr job_state(job_kind kind, std::uint32_t tries, job_holder_id holder = {},
+                      std::uint32_t lap = 0) noexcept
+      : word_(std::uint64_t{static_cast<std::uint8_t>(kind)} << 61 |
+              std::uint64_t{lap & job_lap_mask} << 58 | std::uint64_t{tries & 0xf} << 54 |
               (holder.index_plus_1 & 0xffff) << 38 | (holder.generation & job_generation_mask)) {}
   // What becomes of a job's slot: the lap stays.
-  [[nodiscard]] constexpr job_state to(job_kind kind, std::uint32_t tries, job_holder_id holder = {}) const noexcept {
+  [[nodiscard]] constexpr job_state to(job_kind kind, std::uint32_t tries,
+                                       job_holder_id holder = {}) const noexcept {
     return {kind, tries, holder, lap()};
   }
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
-  [[nodiscard]] constexpr job_kind kind() const noexcept { return static_cast<job_kind>(word_ >> 61); }  // perhaps none of them
-  [[nodiscard]] constexpr std::uint32_t lap() const noexcept { return static_cast<std::uint32_t>(word_ >> 58) & job_lap_mask; }
-  [[nodiscard]] constexpr std::uint32_t tries() const noexcept { return static_cast<std::uint32_t>(word_ >> 54 & 0xf); }
-  [[nodiscard]] constexpr job_holder_id holder() const noexcept { return {word_ >> 38 & 0xffff, word_ & job_generation_mask}; }
+  // perhaps none of them
+  [[nodiscard]] constexpr job_kind kind() const noexcept {
+    return static_cast<job_kind>(word_ >> 61);
+  }
+  [[nodiscard]] constexpr std::uint32_t lap() const noexcept {
+    return static_cast<std::uint32_t>(word_ >> 58) & job_lap_mask;
+  }
+  [[nodiscard]] constexpr std::uint32_t tries() const noexcept {
+    return static_cast<std::uint32_t>(word_ >> 54 & 0xf);
+  }
+  [[nodiscard]] constexpr job_holder_id holder() const noexcept {
+    return {word_ >> 38 & 0xffff, word_ & job_generation_mask};
+  }
 
  private:
   std::uint64_t word_;

@@ -1,12 +1,14 @@
-// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp, those that tell of deaths in
-// death_layout.hpp. docs/format.md repeats them; a change is a change of format_version.
+// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp,
+// those that tell of deaths in death_layout.hpp. docs/format.md repeats them; a change is a change
+// of format_version.
 //
-// Order of the regions: header | participants | thread records | marks | crash notes | names | death log | directory index | objects. Where each
-// begins follows from the options in the header alone (region_layout), so that a damaged offset cannot lead astray.
+// Order of the regions: header | participants | thread records | marks | crash notes | names |
+// death log | directory index | objects. Where each begins follows from the options in the header
+// alone (region_layout), so that a damaged offset cannot lead astray.
 //
-// Each field says who writes it: (C) constant once the segment has a name; (R) the thread that holds the record's liveness
-// mutex; (L) the thread that holds the lock; (D) the holder of the directory mutex; (N) the holder of the names mutex; (A) anybody, by one atomic
-// operation.
+// Each field says who writes it: (C) constant once the segment has a name; (R) the thread that
+// holds the record's liveness mutex; (L) the thread that holds the lock; (D) the holder of the
+// directory mutex; (N) the holder of the names mutex; (A) anybody, by one atomic operation.
 #pragma once
 
 #include <pthread.h>
@@ -24,12 +26,13 @@ namespace outlive::detail {
 inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
 inline constexpr std::uint32_t format_version = 2;
 
-// ---- features ---------------------------------------------------------------------------------------------------------
-// Readers of shared mutexes mark themselves by plain stores, and writers order them by the system call membarrier. Without it, by locked exchanges.
-// All processes must do the same.
+// ---- features ----------------------------------------------------------------------------------
+// Readers of shared mutexes mark themselves by plain stores, and writers order them by the system
+// call membarrier. Without it, by locked exchanges. All processes must do the same.
 inline constexpr std::uint32_t feature_plain_marks = 1;
 
-// A count below 65,536, with its complement in the high half of the word: no changed byte makes another count of it.
+// A count below 65,536, with its complement in the high half of the word: no changed byte makes
+// another count of it.
 constexpr std::uint32_t guarded_count(std::uint32_t count) noexcept {
   return (~count & 0xffff) << 16 | count;
 }
@@ -37,7 +40,7 @@ constexpr bool is_guarded_count(std::uint32_t word) noexcept {
   return word == guarded_count(word & 0xffff);
 }
 
-// ---- header -----------------------------------------------------------------------------------------------------------
+// ---- header ------------------------------------------------------------------------------------
 struct segment_constants {
   std::uint64_t magic;
   std::uint32_t version;
@@ -63,12 +66,17 @@ static_assert(offsetof(segment_constants, checksum) == 312 && sizeof(segment_con
 
 inline constexpr std::size_t free_lists = 64;
 
-// Derived from the blocks: a thread that dies with the directory mutex leaves it to be counted again.
+// Derived from the blocks: a thread that dies with the directory mutex leaves it to be counted
+// again.
 struct directory_state {
-  shared_u64 end;                   // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
-  shared_u32 live;                  // (D) objects
-  shared_u32 stale;                 // (D) 1: a count was begun and not finished
-  std::uint32_t freed[free_lists];  // (D) first freed block of a type, by its hash: line + 1, 0 for none
+  // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
+  shared_u64 end;
+  // (D) objects
+  shared_u32 live;
+  // (D) 1: a count was begun and not finished
+  shared_u32 stale;
+  // (D) first freed block of a type, by its hash: line + 1, 0 for none
+  std::uint32_t freed[free_lists];
 };
 static_assert(sizeof(directory_state) == 272);
 
@@ -81,26 +89,38 @@ struct alignas(4096) segment_header {
   internal_lock adoption;       // serialises adopters of orphans (U6)
   internal_lock directory;
   internal_lock names;
-  shared_u32 records_in_use;            // guarded_count() of the highest claimed record + 1; only grows
-  shared_u32 name_count;                // (N) guarded_count() of the entries of the names table that are complete; only grows
-  shared_u64 deaths;                    // numbers ever given out in the death log
-  shared_u64 internal_acquisitions[3];  // by internal_kind; counted by who has the lock
-  shared_u64 rescuer;                   // (A) who adopts the adoption mutex, as in entrants; 0: nobody
-  shared_u32 unlisted;                  // (A) entrants for whom there was no place
+  // guarded_count() of the highest claimed record + 1; only grows
+  shared_u32 records_in_use;
+  // (N) guarded_count() of the entries of the names table that are complete; only grows
+  shared_u32 name_count;
+  // numbers ever given out in the death log
+  shared_u64 deaths;
+  // by internal_kind; counted by who has the lock
+  shared_u64 internal_acquisitions[3];
+  // (A) who adopts the adoption mutex, as in entrants; 0: nobody
+  shared_u64 rescuer;
+  // (A) entrants for whom there was no place
+  shared_u32 unlisted;
   std::uint8_t reserved[12];
   directory_state directory_counts;  // (D)
-  // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 | thread id;
-  // 0: none. From before the native lock until after the native unlock; the dead ones stay.
+  // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 |
+  // thread id; 0: none. From before the native lock until after the native unlock; the dead ones
+  // stay.
   shared_u64 entrants[max_entrants];
 };
 static_assert(sizeof(segment_header) == 4096 && std::is_standard_layout_v<segment_header>);
-static_assert(offsetof(segment_header, adoption) == 320 && offsetof(segment_header, directory) == 384);
-static_assert(offsetof(segment_header, names) == 448 && offsetof(segment_header, records_in_use) == 512);
-static_assert(offsetof(segment_header, deaths) == 520 && offsetof(segment_header, directory_counts) == 576);
-static_assert(offsetof(segment_header, internal_acquisitions) == 528 && offsetof(segment_header, rescuer) == 552);
-static_assert(offsetof(segment_header, unlisted) == 560 && offsetof(segment_header, entrants) == 848);
+static_assert(offsetof(segment_header, adoption) == 320 &&
+              offsetof(segment_header, directory) == 384);
+static_assert(offsetof(segment_header, names) == 448 &&
+              offsetof(segment_header, records_in_use) == 512);
+static_assert(offsetof(segment_header, deaths) == 520 &&
+              offsetof(segment_header, directory_counts) == 576);
+static_assert(offsetof(segment_header, internal_acquisitions) == 528 &&
+              offsetof(segment_header, rescuer) == 552);
+static_assert(offsetof(segment_header, unlisted) == 560 &&
+              offsetof(segment_header, entrants) == 848);
 
-// ---- participants -----------------------------------------------------------------------------------------------------
+// ---- participants ------------------------------------------------------------------------------
 inline constexpr std::size_t max_modules = 64;
 
 struct module_entry {
@@ -114,7 +134,8 @@ struct module_entry {
 };
 static_assert(sizeof(module_entry) == 48);
 
-// A process. `identity` is claimed by one CAS from a dead identity; all else is written by the claiming process.
+// A process. `identity` is claimed by one CAS from a dead identity; all else is written by the
+// claiming process.
 struct alignas(cache_line) participant {
   shared_u64 identity;  // pid << 32 | low half of the start time; 0: free
   std::uint64_t start_time;
@@ -127,14 +148,18 @@ struct alignas(cache_line) participant {
   module_entry modules[max_modules];
   char strings[3008];  // paths, each with its terminating zero
 };
-static_assert(sizeof(participant) == 6144 && offsetof(participant, modules) == 64 && offsetof(participant, strings) == 3136);
+static_assert(sizeof(participant) == 6144 && offsetof(participant, modules) == 64 &&
+              offsetof(participant, strings) == 3136);
 
-// ---- thread records ---------------------------------------------------------------------------------------------------
-// A mutex that the thread has, acquires or releases. Written before the native lock, removed after the native unlock: an
-// extra entry is harmless, a missing one is not (U10). `place` 0 is an empty entry.
+// ---- thread records ----------------------------------------------------------------------------
+// A mutex that the thread has, acquires or releases. Written before the native lock, removed after
+// the native unlock: an extra entry is harmless, a missing one is not (U10). `place` 0 is an empty
+// entry.
 struct held_entry {
-  shared_u64 place;           // (R) the lock's offset from the base; bit 0: this acquisition ran a repair
-  shared_u64 return_address;  // (R)
+  // (R) the lock's offset from the base; bit 0: this acquisition ran a repair
+  shared_u64 place;
+  // (R)
+  shared_u64 return_address;
 };
 static_assert(sizeof(held_entry) == 16);
 inline constexpr std::uint64_t held_recovered = 1;
@@ -142,15 +167,22 @@ inline constexpr std::uint64_t held_offset_mask = ~std::uint64_t{63};
 
 struct alignas(cache_line) thread_record {
   union {
-    pthread_mutex_t liveness;  // held by the thread for life; its word tells others whether the thread lives
+    // held by the thread for life; its word tells others whether the thread lives
+    pthread_mutex_t liveness;
     char liveness_room[native_mutex_bytes];
   };
-  shared_u64 generation;   // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
-  shared_u32 tid;          // (R)
-  shared_u32 pid;          // (R)
-  shared_u64 start_time;   // (R)
-  char name[16];           // (R)
-  shared_u32 participant;  // (R) index
+  // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
+  shared_u64 generation;
+  // (R)
+  shared_u32 tid;
+  // (R)
+  shared_u32 pid;
+  // (R)
+  shared_u64 start_time;
+  // (R)
+  char name[16];
+  // (R) index
+  shared_u32 participant;
   std::uint32_t reserved;
   shared_u64 acquisitions;  // (R) for whoever samples them
   shared_u64 waits;         // (R)
@@ -158,64 +190,84 @@ struct alignas(cache_line) thread_record {
   std::uint64_t spare;      // for the faster lock
   // held_entry held[max_held] follows
 };
-static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 && offsetof(thread_record, tid) == 56);
+static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 &&
+              offsetof(thread_record, tid) == 56);
 static_assert(offsetof(thread_record, start_time) == 64 && offsetof(thread_record, note) == 112);
 
 // Records that are kept for recovery under pressure, beside `threads` (U3).
 inline constexpr std::uint32_t spare_records = 2;
 
-// ---- marks ------------------------------------------------------------------------------------------------------------
-// Which shared mutexes a record's thread holds shared. A mutex has an id, its offset in lines; its mark is slot id % 16 of the record, or stands in one of
-// the record's spilled marks, and then that slot has the bit `mark_spilled`: for a second mutex with the same remainder, or for one held twice.
-// A mark stays where it is until it goes. It counts while the record's thread lives.
+// ---- marks -------------------------------------------------------------------------------------
+// Which shared mutexes a record's thread holds shared. A mutex has an id, its offset in lines; its
+// mark is slot id % 16 of the record, or stands in one of the record's spilled marks, and then that
+// slot has the bit `mark_spilled`: for a second mutex with the same remainder, or for one held
+// twice. A mark stays where it is until it goes. It counts while the record's thread lives.
 inline constexpr std::size_t mark_slots = 16;
 inline constexpr std::uint32_t mark_spilled = std::uint32_t{1} << 31;
 struct alignas(cache_line) mark_line {
   shared_u32 at[mark_slots];  // (R)
 };
 static_assert(sizeof(mark_line) == cache_line);
-// The slots of all records, then the spilled marks of all records: a writer looks at the slots of all, and at the rest of few.
+// The slots of all records, then the spilled marks of all records: a writer looks at the slots of
+// all, and at the rest of few.
 inline constexpr std::size_t marks_bytes = 2 * sizeof(mark_line);
 
-// ---- names: lock classes and object types -----------------------------------------------------------------------------
+// ---- names: lock classes and object types ------------------------------------------------------
 inline constexpr std::size_t max_class_bytes = 63;
 inline constexpr std::size_t max_type_bytes = 143;
 
-// What is said of a value is, in a lock class, that of what its locks guard, written when that is bound, before `guards`; in an object's type that of what
-// it wraps at last, and constant.
+// What is said of a value is, in a lock class, that of what its locks guard, written when that is
+// bound, before `guards`; in an object's type that of what it wraps at last, and constant.
 struct name_entry {
-  std::uint64_t hash;          // (C) of the whole name; of an object's type: of all of its identity
-  shared_u64 guards;           // hash of the type that locks of this class guard; guards_nothing; 0: not said yet. Of a guarded<T>: that of T
-  std::uint64_t value_size;    // (N)
-  std::uint32_t value_offset;  // (N) of the guarded value from its mutex
-  std::uint32_t version;       // (N) type_version
-  std::uint32_t alignment;     // (N)
-  std::uint16_t length;        // (C) of text
-  std::uint16_t kind;          // (C) name_kind
-  char text[144];              // (C) cut at 143 bytes
-  std::uint64_t checksum;      // (C) over hash, length, kind and text, and over all that is constant
+  // (C) of the whole name; of an object's type: of all of its identity
+  std::uint64_t hash;
+  // hash of the type that locks of this class guard; guards_nothing; 0: not said yet. Of a
+  // guarded<T>: that of T
+  shared_u64 guards;
+  // (N)
+  std::uint64_t value_size;
+  // (N) of the guarded value from its mutex
+  std::uint32_t value_offset;
+  // (N) type_version
+  std::uint32_t version;
+  // (N)
+  std::uint32_t alignment;
+  // (C) of text
+  std::uint16_t length;
+  // (C) name_kind
+  std::uint16_t kind;
+  // (C) cut at 143 bytes
+  char text[144];
+  // (C) over hash, length, kind and text, and over all that is constant
+  std::uint64_t checksum;
 };
 static_assert(sizeof(name_entry) == 192 && offsetof(name_entry, checksum) == 184);
-inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;       // "nothing": no byte changed makes "not said yet" of it
+// "nothing": no byte changed makes "not said yet" of it
+inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;
 inline constexpr std::uint64_t guards_a_type = std::uint64_t{1} << 63;  // in every hash of one
 enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
 
-// ---- directory --------------------------------------------------------------------------------------------------------
-// Index: open addressing, at least twice as many slots as objects, in buckets of a cache line. A slot is empty, removed, or names a block:
+// ---- directory ---------------------------------------------------------------------------------
+// Index: open addressing, at least twice as many slots as objects, in buckets of a cache line. A
+// slot is empty, removed, or names a block:
 //
 //   63..40  tag: the top bits of the name's hash
-//   39..32  check: makes the exclusive or of all eight bytes 0, so that no single changed byte makes another slot of it
+//   39..32  check: makes the exclusive or of all eight bytes 0, so that no single changed byte
+//           makes another slot of it
 //   31..0   line of the block + 1
 //
-// One word, so that a look-up never sees half a slot. The blocks are the truth, the index is found again from them.
+// One word, so that a look-up never sees half a slot. The blocks are the truth, the index is found
+// again from them.
 using index_slot = shared_u64;  // (D)
 static_assert(sizeof(index_slot) == 8);
 inline constexpr std::uint64_t slots_in_bucket = cache_line / sizeof(index_slot);
 inline constexpr std::uint64_t slot_empty = 0;
-inline constexpr std::uint64_t slot_removed = 0x7272000000000000;  // "rr", line 0; passes its own check
+// "rr", line 0; passes its own check
+inline constexpr std::uint64_t slot_removed = 0x7272000000000000;
 
 enum class block_state : std::uint32_t {
-  constructing = 0x736e6f63,  // under the directory mutex; found after a death, it was never finished
+  // under the directory mutex; found after a death, it was never finished
+  constructing = 0x736e6f63,
   live = 0x6576696c,
   destroying = 0x74736564,
   freed = 0x65657266,
@@ -223,33 +275,45 @@ enum class block_state : std::uint32_t {
 inline constexpr std::uint32_t block_magic = 0x6b636c62;  // "blck"
 inline constexpr std::size_t inline_name_bytes = 16;
 
-// Lies one line before its object. A name of more than 16 bytes stands behind the object. Two checks, because a freed block gets another name
-// while its extent must stay believable whatever dies in between.
+// Lies one line before its object. A name of more than 16 bytes stands behind the object. Two
+// checks, because a freed block gets another name while its extent must stay believable whatever
+// dies in between.
 struct block_header {
   std::uint32_t magic;
-  std::uint32_t check;       // over type, size and lines: what stays while the memory is a block
-  std::uint64_t type;        // hash of the type's identity
-  std::uint64_t size;        // of the object
-  std::uint32_t lines;       // of the whole block
-  shared_u32 state;          // block_state
-  std::uint32_t next_freed;  // of the same kind (free_lists.hpp): line + 1; 0: none
-  std::uint32_t type_name;   // index into names
-  std::uint32_t name_check;  // over type_name, name_length and the name; of a freed block: the next kind's first one, line + 1
+  // over type, size and lines: what stays while the memory is a block
+  std::uint32_t check;
+  // hash of the type's identity
+  std::uint64_t type;
+  // of the object
+  std::uint64_t size;
+  // of the whole block
+  std::uint32_t lines;
+  // block_state
+  shared_u32 state;
+  // of the same kind (free_lists.hpp): line + 1; 0: none
+  std::uint32_t next_freed;
+  // index into names
+  std::uint32_t type_name;
+  // over type_name, name_length and the name; of a freed block: the next kind's first one, line + 1
+  std::uint32_t name_check;
   std::uint16_t name_length;
   std::uint16_t reserved;
   char name[inline_name_bytes];
 };
-static_assert(sizeof(block_header) == cache_line && offsetof(block_header, state) == 28 && offsetof(block_header, name) == 48);
+static_assert(sizeof(block_header) == cache_line && offsetof(block_header, state) == 28 &&
+              offsetof(block_header, name) == 48);
 
-// ---- where the regions lie --------------------------------------------------------------------------------------------
+// ---- where the regions lie ---------------------------------------------------------------------
 struct region_layout {
-  std::uint64_t participants, records, record_stride, record_count, marks, crashes, names, deaths, index, index_slots, objects, object_lines, total;
+  std::uint64_t participants, records, record_stride, record_count, marks, crashes, names, deaths,
+      index, index_slots, objects, object_lines, total;
 
   // The numbers must have passed has_valid_numbers() (header.cpp).
   static constexpr region_layout of(const segment_constants& c) noexcept {
     region_layout at{};
     at.record_count = std::uint64_t{c.threads} + spare_records;
-    at.record_stride = round_up(sizeof(thread_record) + std::uint64_t{c.max_held} * sizeof(held_entry), cache_line);
+    at.record_stride = round_up(
+        sizeof(thread_record) + std::uint64_t{c.max_held} * sizeof(held_entry), cache_line);
     at.index_slots = 16;
     while (at.index_slots < std::uint64_t{c.directory_capacity} * 2) at.index_slots *= 2;
     at.participants = sizeof(segment_header);
@@ -264,7 +328,9 @@ struct region_layout {
     at.total = at.objects + round_up(c.object_bytes, 4096);
     return at;
   }
-  static constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept { return (value + to - 1) / to * to; }
+  static constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept {
+    return (value + to - 1) / to * to;
+  }
 };
 
 }  // namespace outlive::detail

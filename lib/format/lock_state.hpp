@@ -8,16 +8,22 @@
 //    7..2     attempts: repairs of this death that were started
 //    1..0     condition
 //
-// {0, consistent} is 1, and a word of 0 is not valid: zeroed memory is not a free lock (hazard A11). `holder` names the thread
-// that is inside, or that repairs: legal to miss only in the instructions around the native lock and unlock; illegal to
-// name a thread that does not have the native mutex, or died with it.
+// {0, consistent} is 1, and a word of 0 is not valid: zeroed memory is not a free lock (hazard
+// A11). `holder` names the thread that is inside, or that repairs: legal to miss only in the
+// instructions around the native lock and unlock; illegal to name a thread that does not have the
+// native mutex, or died with it.
 #pragma once
 
 #include <cstdint>
 
 namespace outlive::detail {
 
-enum class lock_condition : std::uint32_t { not_recoverable = 0, consistent = 1, unrepaired = 2, repairing = 3 };
+enum class lock_condition : std::uint32_t {
+  not_recoverable = 0,
+  consistent = 1,
+  unrepaired = 2,
+  repairing = 3
+};
 
 inline constexpr unsigned max_attempts = 63;
 inline constexpr std::uint64_t free_consistent = 1;
@@ -43,27 +49,37 @@ inline constexpr std::uint64_t holder_mask = 0x7fffffff'00000000;
 class lock_state {
  public:
   constexpr lock_state() noexcept = default;
-  constexpr explicit lock_state(std::uint64_t word) noexcept : word_(word & ~(std::uint64_t{1} << 63)) {}
-  constexpr lock_state(std::uint64_t holder, lock_condition condition, unsigned attempts, record_id origin) noexcept
-      : word_(holder | std::uint64_t{origin.index_plus_1} << 16 | std::uint64_t{origin.generation & origin_generation_mask} << 8 |
+  constexpr explicit lock_state(std::uint64_t word) noexcept
+      : word_(word & ~(std::uint64_t{1} << 63)) {}
+  constexpr lock_state(std::uint64_t holder, lock_condition condition, unsigned attempts,
+                       record_id origin) noexcept
+      : word_(holder | std::uint64_t{origin.index_plus_1} << 16 |
+              std::uint64_t{origin.generation & origin_generation_mask} << 8 |
               std::uint64_t{attempts} << 2 | static_cast<std::uint64_t>(condition)) {}
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
   [[nodiscard]] constexpr std::uint64_t holder_half() const noexcept { return word_ & holder_mask; }
   [[nodiscard]] constexpr record_id holder() const noexcept {
-    return {static_cast<std::uint32_t>(word_ >> 32 & 0xffff), static_cast<std::uint32_t>(word_ >> 48 & holder_generation_mask)};
+    return {static_cast<std::uint32_t>(word_ >> 32 & 0xffff),
+            static_cast<std::uint32_t>(word_ >> 48 & holder_generation_mask)};
   }
   [[nodiscard]] constexpr record_id origin() const noexcept {
-    return {static_cast<std::uint32_t>(word_ >> 16 & 0xffff), static_cast<std::uint32_t>(word_ >> 8 & origin_generation_mask)};
+    return {static_cast<std::uint32_t>(word_ >> 16 & 0xffff),
+            static_cast<std::uint32_t>(word_ >> 8 & origin_generation_mask)};
   }
-  [[nodiscard]] constexpr unsigned attempts() const noexcept { return static_cast<unsigned>(word_ >> 2 & max_attempts); }
-  [[nodiscard]] constexpr lock_condition condition() const noexcept { return static_cast<lock_condition>(word_ & 3); }
+  [[nodiscard]] constexpr unsigned attempts() const noexcept {
+    return static_cast<unsigned>(word_ >> 2 & max_attempts);
+  }
+  [[nodiscard]] constexpr lock_condition condition() const noexcept {
+    return static_cast<lock_condition>(word_ & 3);
+  }
 
   // Whether the library ever stores such a word. One that it does not is damage.
   [[nodiscard]] constexpr bool is_valid() const noexcept {
     const bool has_history = attempts() != 0 || origin();
     switch (condition()) {
-      case lock_condition::consistent: return !has_history && origin().generation == 0 && !(!holder() && holder().generation != 0);
+      case lock_condition::consistent:
+        return !has_history && origin().generation == 0 && !(!holder() && holder().generation != 0);
       case lock_condition::unrepaired: return !holder();
       case lock_condition::repairing: return bool{holder()} && attempts() != 0;
       case lock_condition::not_recoverable: return !holder() && attempts() != 0;

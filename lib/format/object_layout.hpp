@@ -1,4 +1,5 @@
-// The shared bytes of what lies in a segment's directory: locks and their companions. And of the library's own locks. See layout.hpp.
+// The shared bytes of what lies in a segment's directory: locks and their companions. And of the
+// library's own locks. See layout.hpp.
 #pragma once
 
 #include <pthread.h>
@@ -13,95 +14,126 @@ namespace outlive::detail {
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t native_mutex_bytes = 48;  // 40 on x86-64, 48 on aarch64
 
-// A word that several processes read and write. Lock-free, so that it means the same in each of them.
+// A word that several processes read and write. Lock-free, so that it means the same in each of
+// them.
 using shared_u32 = std::atomic<std::uint32_t>;
 using shared_u64 = std::atomic<std::uint64_t>;
 static_assert(shared_u32::is_always_lock_free && sizeof(shared_u32) == 4);
 static_assert(shared_u64::is_always_lock_free && sizeof(shared_u64) == 8);
 static_assert(sizeof(pthread_mutex_t) <= native_mutex_bytes);
 
-// ---- robust mutex: the bytes of outlive::robust_mutex -----------------------------------------------------------------
+// ---- robust mutex: the bytes of outlive::robust_mutex ------------------------------------------
 // DO NOT CHANGE THESE VALUES: they tell locks from other memory.
-inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;  // "lock": a robust mutex on a native one
-inline constexpr std::uint32_t fast_lock_magic = 0x74736166;    // "fast": reserved for a lock without a native mutex
-inline constexpr std::uint32_t dead_lock_magic = 0x64616564;    // "dead": destroyed
+// "lock": a robust mutex on a native one
+inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;
+// "fast": reserved for a lock without a native mutex
+inline constexpr std::uint32_t fast_lock_magic = 0x74736166;
+// "dead": destroyed
+inline constexpr std::uint32_t dead_lock_magic = 0x64616564;
 
 struct alignas(cache_line) lock_bytes {
   pthread_mutex_t native;
-  shared_u64 state;          // (L) lock_state.hpp
-  std::uint32_t lock_class;  // (C) index into names, with a check: lock_class.hpp
-  shared_u32 magic;          // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
+  // (L) lock_state.hpp
+  shared_u64 state;
+  // (C) index into names, with a check: lock_class.hpp
+  std::uint32_t lock_class;
+  // (C) which kind of lock; zeroed or torn memory has another value (hazards A10, A11)
+  shared_u32 magic;
 };
 static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock_bytes>);
 
-// ---- robust shared mutex: the bytes of outlive::robust_shared_mutex ---------------------------------------------------
-inline constexpr std::uint32_t shared_lock_magic = 0x64726873;  // "shrd": the first line is a robust mutex, for its writers
+// ---- robust shared mutex: the bytes of outlive::robust_shared_mutex ----------------------------
+// "shrd": the first line is a robust mutex, for its writers
+inline constexpr std::uint32_t shared_lock_magic = 0x64726873;
 
-// gate and state are two words: the gate closes before the writer waits for readers, the state says that it is inside only after.
-inline constexpr std::uint32_t gate_open = 1;  // a reader that finds it so after it has marked itself is inside; zeroed memory is no open gate
+// gate and state are two words: the gate closes before the writer waits for readers, the state says
+// that it is inside only after. a reader that finds it so after it has marked itself is inside;
+// zeroed memory is no open gate
+inline constexpr std::uint32_t gate_open = 1;
 inline constexpr std::uint32_t gate_closed = 2;
-inline constexpr std::uint32_t gate_awaited = 3;  // closed, and a writer sleeps on this word until readers have left
+// closed, and a writer sleeps on this word until readers have left
+inline constexpr std::uint32_t gate_awaited = 3;
 
 struct shared_lock_bytes {
   lock_bytes writers;
-  alignas(cache_line) shared_u32 gate;  // (L) of the native mutex; and from awaited to closed by a reader that leaves
+  // (L) of the native mutex; and from awaited to closed by a reader that leaves
+  alignas(cache_line) shared_u32 gate;
 };
-static_assert(sizeof(shared_lock_bytes) == 2 * cache_line && std::is_standard_layout_v<shared_lock_bytes>);
+static_assert(sizeof(shared_lock_bytes) == 2 * cache_line &&
+              std::is_standard_layout_v<shared_lock_bytes>);
 
-// ---- robust condition variable: the bytes of outlive::robust_condition_variable ---------------------------------------
+// ---- robust condition variable: the bytes of outlive::robust_condition_variable ----------------
 inline constexpr std::uint32_t condition_magic = 0x646e6f63;       // "cond"
 inline constexpr std::uint32_t dead_condition_magic = 0x646e6364;  // "dcnd": destroyed
 
 struct condition_bytes {
-  shared_u32 seq;       // (A) bit 0: maybe waiters; counts by 2 with each notification that finds the bit
-  std::uint32_t magic;  // (C)
+  // (A) bit 0: maybe waiters; counts by 2 with each notification that finds the bit
+  shared_u32 seq;
+  // (C)
+  std::uint32_t magic;
 };
 static_assert(sizeof(condition_bytes) == 8 && std::is_standard_layout_v<condition_bytes>);
 
-// ---- permit pool: the head of an outlive::permit_pool -----------------------------------------------------------------
+// ---- permit pool: the head of an outlive::permit_pool ------------------------------------------
 inline constexpr std::uint32_t permit_pool_magic = 0x6d726570;       // "perm"
 inline constexpr std::uint32_t dead_permit_pool_magic = 0x6d726464;  // "ddrm": destroyed
 
-// A word for each permit follows: 0 is free, else the holder's record index + 1 (16 bits) and its generation (48 bits).
+// A word for each permit follows: 0 is free, else the holder's record index + 1 (16 bits) and its
+// generation (48 bits).
 struct alignas(cache_line) permit_pool_bytes {
   shared_u32 seq;         // (A) as in condition_bytes
   std::uint32_t magic;    // (C)
   std::uint32_t permits;  // (C) how many of the words are in use
   std::uint32_t words;    // (C)
 };
-static_assert(sizeof(permit_pool_bytes) == cache_line && std::is_standard_layout_v<permit_pool_bytes>);
+static_assert(sizeof(permit_pool_bytes) == cache_line &&
+              std::is_standard_layout_v<permit_pool_bytes>);
 
-// ---- work queue: the head of an outlive::work_queue -------------------------------------------------------------------
+// ---- work queue: the head of an outlive::work_queue --------------------------------------------
 inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
 inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
 
-// A state word for each slot follows (job_state.hpp), and then the slots: the job's bytes, and behind them, at a multiple of 8, max_job_tries times
-// job_try; a slot begins at a cache line.
+// A state word for each slot follows (job_state.hpp), and then the slots: the job's bytes, and
+// behind them, at a multiple of 8, max_job_tries times job_try; a slot begins at a cache line.
 struct alignas(cache_line) work_queue_bytes {
-  std::uint32_t magic;                       // (C)
-  std::uint32_t capacity;                    // (C) slots
-  std::uint32_t max_tries;                   // (C) 1 to max_job_tries
-  std::uint32_t job_bytes;                   // (C)
-  alignas(cache_line) shared_u32 not_empty;  // (A) as seq in condition_bytes; consumers sleep on it
-  alignas(cache_line) shared_u32 not_full;   // (A) producers do
-  alignas(cache_line) shared_u64 head;       // (A) where consumers begin to look: lap << 32 | slot. A hint, any value is valid
-  alignas(cache_line) shared_u64 tail;       // (A) where producers do
+  // (C)
+  std::uint32_t magic;
+  // (C) slots
+  std::uint32_t capacity;
+  // (C) 1 to max_job_tries
+  std::uint32_t max_tries;
+  // (C)
+  std::uint32_t job_bytes;
+  // (A) as seq in condition_bytes; consumers sleep on it
+  alignas(cache_line) shared_u32 not_empty;
+  // (A) producers do
+  alignas(cache_line) shared_u32 not_full;
+  // (A) where consumers begin to look: lap << 32 | slot. A hint, any value is valid
+  alignas(cache_line) shared_u64 head;
+  // (A) where producers do
+  alignas(cache_line) shared_u64 tail;
 };
-static_assert(sizeof(work_queue_bytes) == 5 * cache_line && std::is_standard_layout_v<work_queue_bytes>);
+static_assert(sizeof(work_queue_bytes) == 5 * cache_line &&
+              std::is_standard_layout_v<work_queue_bytes>);
 
 inline constexpr std::uint32_t max_job_tries = 8;
 inline constexpr std::uint64_t gave_back = ~std::uint64_t{0};
 
-// Who had a job. Written by whoever has it leased, as the slot's state says; by its producer, which empties it, while the slot is being filled.
+// Who had a job. Written by whoever has it leased, as the slot's state says; by its producer, which
+// empties it, while the slot is being filled.
 struct job_try {
-  shared_u64 thread;      // pid << 32 | tid; 0: not said, gave_back: it gave the job back; the start time counts for neither
-  shared_u64 start_time;  // written before thread
+  // pid << 32 | tid; 0: not said, gave_back: it gave the job back; the start time counts for
+  // neither
+  shared_u64 thread;
+  // written before thread
+  shared_u64 start_time;
 };
 static_assert(sizeof(job_try) == 16);
 
-// A mutex of the library itself, for what has no repair that a user could write.
-// `owner_*` say which thread has it; written after the native lock, and before anything else, so they may be missing or an earlier owner's. A
-// thread that finds its own id in the word knows by them whether it has the lock, or a dead thread with that id had it.
+// A mutex of the library itself, for what has no repair that a user could write. `owner_*` say
+// which thread has it; written after the native lock, and before anything else, so they may be
+// missing or an earlier owner's. A thread that finds its own id in the word knows by them whether
+// it has the lock, or a dead thread with that id had it.
 struct alignas(cache_line) internal_lock {
   union {
     pthread_mutex_t native;

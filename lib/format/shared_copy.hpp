@@ -1,5 +1,6 @@
-// Copies of shared bytes that another thread may be writing: piece by piece with relaxed atomic accesses, so that a copy may be torn (the
-// caller finds out by a number read before and after) but is never undefined.
+// Copies of shared bytes that another thread may be writing: piece by piece with relaxed atomic
+// accesses, so that a copy may be torn (the caller finds out by a number read before and after) but
+// is never undefined.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace outlive::detail {
 
-// The words of a struct are other types by the language: without may_alias the compiler may take them for unrelated memory.
+// The words of a struct are other types by the language: without may_alias the compiler may take
+// them for unrelated memory.
 using shared_word [[gnu::may_alias]] = std::uint64_t;
 
 template <class T>
@@ -19,7 +21,8 @@ void load_shared(T& into, const T& from) noexcept {
   static_assert(std::is_standard_layout_v<T> && sizeof(T) % 8 == 0 && alignof(T) >= 8);
   auto* const to = reinterpret_cast<shared_word*>(&into);
   const auto* const source = reinterpret_cast<const shared_word*>(&from);
-  for (std::size_t i = 0; i < sizeof(T) / 8; ++i) to[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
+  for (std::size_t i = 0; i < sizeof(T) / 8; ++i)
+    to[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
 }
 
 template <class T>
@@ -27,24 +30,28 @@ void store_shared(T& into, const T& from) noexcept {
   static_assert(std::is_standard_layout_v<T> && sizeof(T) % 8 == 0 && alignof(T) >= 8);
   auto* const to = reinterpret_cast<shared_word*>(&into);
   const auto* const source = reinterpret_cast<const shared_word*>(&from);
-  for (std::size_t i = 0; i < sizeof(T) / 8; ++i) __atomic_store_n(to + i, source[i], __ATOMIC_RELAXED);
+  for (std::size_t i = 0; i < sizeof(T) / 8; ++i)
+    __atomic_store_n(to + i, source[i], __ATOMIC_RELAXED);
 }
 
 // Names of 16 bytes, by bytes: they stand where the format has room, not at words.
 inline void load_shared_name(short_name& into, const char* from) noexcept {
-  for (std::size_t i = 0; i + 1 < into.size(); ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+  for (std::size_t i = 0; i + 1 < into.size(); ++i)
+    into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
   into.back() = 0;
 }
 
 inline void store_shared_name(char* into, const short_name& from) noexcept {
-  for (std::size_t i = 0; i < from.size(); ++i) __atomic_store_n(into + i, from[i], __ATOMIC_RELAXED);
+  for (std::size_t i = 0; i < from.size(); ++i)
+    __atomic_store_n(into + i, from[i], __ATOMIC_RELAXED);
 }
 
 // Texts of any length that begin at a word: as many words as fit, then bytes.
 inline void load_shared_text(char* into, const char* from, std::size_t size) noexcept {
   std::size_t i = 0;
   for (; i + 8 <= size; i += 8) {
-    const std::uint64_t word = __atomic_load_n(reinterpret_cast<const shared_word*>(from + i), __ATOMIC_RELAXED);
+    const std::uint64_t word =
+        __atomic_load_n(reinterpret_cast<const shared_word*>(from + i), __ATOMIC_RELAXED);
     std::memcpy(into + i, &word, 8);
   }
   for (; i < size; ++i) into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);

@@ -24,21 +24,25 @@ using namespace detail;
 
 namespace {
 
-// A mapping of the view's own, which no table knows: a mutex in it belongs to no segment of this process, and a thread gets no record in it.
-std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descriptor file, const segment_options& options) {
+// A mapping of the view's own, which no table knows: a mutex in it belongs to no segment of this
+// process, and a thread gets no record in it.
+std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descriptor file,
+                                           const segment_options& options) {
   const auto info = shared_memory::inspect(file.get());
   check_access(what, info, options);
   const segment_constants constants = read_constants(what, file.get(), info);
   void* const base = shared_memory::map_to_read(file.get(), constants.total_size);
   try {
-    return std::make_shared<const mapping>(std::move(file), base, constants, info.device, info.inode);
+    return std::make_shared<const mapping>(std::move(file), base, constants, info.device,
+                                           info.inode);
   } catch (...) {
     shared_memory::unmap(base, constants.total_size);
     throw;
   }
 }
 
-void name_object(viewed_lock& lock, const mapping& where, std::uint64_t object_line, const blocks::name_copy& name) {
+void name_object(viewed_lock& lock, const mapping& where, std::uint64_t object_line,
+                 const blocks::name_copy& name) {
   lock.object = name.length == 0 ? "unknown" : name.text();
   lock.offset_in_object = lock.offset - (where.layout().objects + object_line * cache_line);
 }
@@ -70,9 +74,10 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
 
 segment_view::segment_view(const segment& where) : where_(segment_access::mapping_of(where)) {}
 
-// Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would be filled by a look. Who does that between this and the
-// look is not noticed in time. A file that can be reached neither by descriptor nor by name is one that this process has mapped for its own use: it is
-// looked at as it is.
+// Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would
+// be filled by a look. Who does that between this and the look is not noticed in time. A file that
+// can be reached neither by descriptor nor by name is one that this process has mapped for its own
+// use: it is looked at as it is.
 const mapping& segment_view::checked() const {
   if (const auto file = where_->file_now()) check_extent(where_->describe(), *file, where_->size());
   return *where_;
@@ -97,11 +102,14 @@ bool segment_view::has_name() const {
 std::uint32_t segment_view::owner() const {
   if (const auto file = where_->file_now()) return file->owner;
   throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
-                          where_->describe() + ": found its descriptor closed by somebody else, and no name, expected either to ask for the owner");
+                          where_->describe() +
+                              ": found its descriptor closed by somebody else, and no name, "
+                              "expected either to ask for the owner");
 }
 
 std::uint32_t segment_view::object_count() const {
-  return std::min(checked().header().directory_counts.live.load(std::memory_order_relaxed), where_->constants().directory_capacity);
+  return std::min(checked().header().directory_counts.live.load(std::memory_order_relaxed),
+                  where_->constants().directory_capacity);
 }
 
 std::uint64_t segment_view::death_count() const {
@@ -127,7 +135,8 @@ std::vector<viewed_lock> segment_view::locks() const {
     for (std::uint64_t i = 0; i < lines; ++i) {
       const std::uint64_t offset = where.layout().objects + (block.object_line() + i) * cache_line;
       if (where.lock_at(offset).lock != nullptr)
-        name_object(all.emplace_back(view_lock(where, offset, living)), where, block.object_line(), block.name);
+        name_object(all.emplace_back(view_lock(where, offset, living)), where, block.object_line(),
+                    block.name);
     }
   });
   return all;
@@ -138,7 +147,8 @@ viewed_lock segment_view::lock_at(std::uint64_t offset) const {
   living_threads living;
   viewed_lock seen = view_lock(where, offset, living);
   blocks::name_copy name;
-  if (const auto line = directory::object_around(where, offset, name)) name_object(seen, where, *line + std::uint64_t{1}, name);
+  if (const auto line = directory::object_around(where, offset, name))
+    name_object(seen, where, *line + std::uint64_t{1}, name);
   return seen;
 }
 

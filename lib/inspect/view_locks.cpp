@@ -29,12 +29,14 @@ viewed_condition condition_of(const lock_state& state) noexcept {
 std::optional<std::uint32_t> record_of(const mapping& where, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
     const thread_record& record = where.record(i);
-    if (record.tid.load(std::memory_order_relaxed) == tid && thread_records::is_held(record)) return i;
+    if (record.tid.load(std::memory_order_relaxed) == tid && thread_records::is_held(record))
+      return i;
   }
   return std::nullopt;
 }
 
-void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& words, living_threads& living) {
+void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& words,
+                 living_threads& living) {
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
   lock.waited_for = (words.native & native_mutex::waiters) != 0;
   lock.holder = thread_records::find(where, words.state.holder(), holder_generation_mask);
@@ -44,8 +46,10 @@ void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& word
   }
   lock.holder_tid = static_cast<pid_t>(tid);
   if (!lock.holder) lock.holder = record_of(where, tid);
-  const bool is_its = lock.holder && where.record(*lock.holder).tid.load(std::memory_order_relaxed) == tid;
-  lock.holder_died = is_its ? living.is_dead(where, *lock.holder) : is_thread_id_free(lock.holder_tid);
+  const bool is_its =
+      lock.holder && where.record(*lock.holder).tid.load(std::memory_order_relaxed) == tid;
+  lock.holder_died =
+      is_its ? living.is_dead(where, *lock.holder) : is_thread_id_free(lock.holder_tid);
   lock.orphaned = lock.holder_died;
 }
 
@@ -68,7 +72,9 @@ bool read_lock_words(lock_words& into, const lock_bytes& lock) noexcept {
     const std::uint64_t before = lock.state.load(std::memory_order_acquire);
     into.native = native_mutex::word(lock.native);
     into.state = lock_state(before);
-    if (lock.state.load(std::memory_order_acquire) == before && native_mutex::word(lock.native) == into.native) return true;
+    if (lock.state.load(std::memory_order_acquire) == before &&
+        native_mutex::word(lock.native) == into.native)
+      return true;
   }
   return false;
 }
@@ -86,8 +92,10 @@ walk_end walk_blocks(const mapping& where, const std::function<void(const seen_b
     const block_header& block = blocks::at(where, line);
     const std::uint32_t lines = __atomic_load_n(&block.lines, __ATOMIC_RELAXED);
     const std::uint64_t size = __atomic_load_n(&block.size, __ATOMIC_RELAXED);
-    // The numbers were read before they are judged, and are judged again here: what others write meanwhile leads nowhere.
-    const bool sound = blocks::has_sound_extent(where, line) && lines != 0 && lines <= result.end - line && size / cache_line < lines;
+    // The numbers were read before they are judged, and are judged again here: what others write
+    // meanwhile leads nowhere.
+    const bool sound = blocks::has_sound_extent(where, line) && lines != 0 &&
+                       lines <= result.end - line && size / cache_line < lines;
     if (!sound) {
       if (result.damaged_lines++ == 0) result.first_damaged = line;
       ++line;

@@ -1,4 +1,5 @@
-// Locks, read by somebody who has no part in them: nothing is stored, and every byte may be damaged or changing.
+// Locks, read by somebody who has no part in them: nothing is stored, and every byte may be damaged
+// or changing.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace outlive::detail {
 
-// The two words of a lock that tell who has it, of one time: the state was the same before and after the native word was read.
+// The two words of a lock that tell who has it, of one time: the state was the same before and
+// after the native word was read.
 struct lock_words {
   lock_state state;
   std::uint32_t native = 0;
@@ -40,11 +42,13 @@ struct walk_end {
   std::uint32_t damaged_lines = 0;  // lines that were passed without a block
   std::uint32_t first_damaged = 0;
 };
-// Calls visit for each block of the directory. Behind a damaged one it goes on with the next line at which a sound one lies.
+// Calls visit for each block of the directory. Behind a damaged one it goes on with the next line
+// at which a sound one lies.
 walk_end walk_blocks(const mapping& where, const std::function<void(const seen_block&)>& visit);
 
-// Threads that one look has found alive: to ask for each mutex that they hold costs a look into /proc. That one was dead is asked again each time, for
-// its record may have gone to another thread since.
+// Threads that one look has found alive: to ask for each mutex that they hold costs a look into
+// /proc. That one was dead is asked again each time, for its record may have gone to another thread
+// since.
 class living_threads {
  public:
   bool is_dead(const mapping& where, std::uint32_t index);

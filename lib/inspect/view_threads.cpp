@@ -24,20 +24,24 @@ std::string text_of(const short_name& name) {
   return name[0] == 0 ? "unknown" : name.data();
 }
 
-// Whether the lock is in the hands of that thread; and whether it is in another's, so that who has it in hand, and lives, waits.
+// Whether the lock is in the hands of that thread; and whether it is in another's, so that who has
+// it in hand, and lives, waits.
 struct standing {
   bool held = false;
   bool waits = false;
 };
 
-standing standing_at(const mapping& where, const viewed_thread& thread, std::uint64_t offset) noexcept {
+standing standing_at(const mapping& where, const viewed_thread& thread,
+                     std::uint64_t offset) noexcept {
   const auto [lock, native, shared] = where.lock_at(offset);
   lock_words words;
   if (lock == nullptr || !native || !read_lock_words(words, *lock)) return {};
-  const record_id me{thread.record + 1, static_cast<std::uint32_t>(thread.generation & holder_generation_mask)};
+  const record_id me{thread.record + 1,
+                     static_cast<std::uint32_t>(thread.generation & holder_generation_mask)};
   const std::uint32_t owner = words.native & native_mutex::tid_mask;
   standing found;
-  found.held = words.state.holder() == me || (owner != 0 && owner == static_cast<std::uint32_t>(thread.tid));
+  found.held =
+      words.state.holder() == me || (owner != 0 && owner == static_cast<std::uint32_t>(thread.tid));
   found.waits = !found.held && owner != 0 && thread.alive;
   return found;
 }
@@ -45,7 +49,9 @@ standing standing_at(const mapping& where, const viewed_thread& thread, std::uin
 void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t participant) {
   held_walk::for_each(where, thread.record, [&](std::uint64_t found, const held_entry& entry) {
     const std::uint64_t place = found & held_offset_mask;
-    const bool told = std::any_of(thread.in_hand.begin(), thread.in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == place; });
+    const bool told =
+        std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
+                    [&](const viewed_hold& each) { return each.mutex_offset == place; });
     if (told || where.lock_at(place).lock == nullptr) return;  // one that moves is there twice
     viewed_hold& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
@@ -58,7 +64,8 @@ void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t par
     hold.held = now.held;
     if (now.waits && !thread.waiting_for) thread.waiting_for = place;
   });
-  std::reverse(thread.in_hand.begin(), thread.in_hand.end());  // in the order in which they were taken
+  // in the order in which they were taken
+  std::reverse(thread.in_hand.begin(), thread.in_hand.end());
 }
 
 void tell_reads(viewed_thread& thread, const mapping& where) {
@@ -109,11 +116,13 @@ std::optional<viewed_participant> view_participant(const mapping& where, std::ui
   seen.start_time = __atomic_load_n(&process.start_time, __ATOMIC_RELAXED);
   short_name command;
   load_shared_name(command, process.command);
-  seen.modules = std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
+  seen.modules =
+      std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
   seen.modules_cut = __atomic_load_n(&process.modules_cut, __ATOMIC_RELAXED) != 0;
   seen.command_name = text_of(command);
   seen.alive = participants::is_alive(identity);
-  // A process that died before it had described itself leaves what its predecessor in the slot had told.
+  // A process that died before it had described itself leaves what its predecessor in the slot had
+  // told.
   if ((seen.start_time & 0xffffffff) != (identity & 0xffffffff)) {
     seen.start_time = identity & 0xffffffff;
     seen.command_name = "unknown";

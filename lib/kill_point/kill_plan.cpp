@@ -38,7 +38,8 @@ constexpr std::array known_actions{
 
 std::string all_actions() {
   std::string all;
-  for (const known_action& each : known_actions) all += (all.empty() ? "" : ", ") + std::string(each.name);
+  for (const known_action& each : known_actions)
+    all += (all.empty() ? "" : ", ") + std::string(each.name);
   return all;
 }
 
@@ -56,14 +57,16 @@ class parser {
   std::vector<kill_rule> rules() const {
     std::vector<kill_rule> made;
     for (const std::string_view each : parts(whole_, ";")) {
-      if (!trimmed(each).empty()) made.push_back(rule(trimmed(each)));  // a semicolon at the end is no point
+      // a semicolon at the end is no point
+      if (!trimmed(each).empty()) made.push_back(rule(trimmed(each)));
     }
     return made;
   }
 
  private:
   [[noreturn]] void fail(std::string_view at, const std::string& expected) const {
-    throw std::invalid_argument("\"" + std::string(whole_) + "\", column " + std::to_string(at.data() - whole_.data() + 1) + ": found \"" +
+    throw std::invalid_argument("\"" + std::string(whole_) + "\", column " +
+                                std::to_string(at.data() - whole_.data() + 1) + ": found \"" +
                                 std::string(at) + "\", expected " + expected);
   }
 
@@ -91,7 +94,8 @@ class parser {
     if (name.empty()) fail(text, "the name of a kill point before \"=\"");
     kill_rule made;
     made.name = name;
-    for (const std::string_view each : parts(text.substr(equals + 1), "->")) made.steps.push_back(step(trimmed(each)));
+    for (const std::string_view each : parts(text.substr(equals + 1), "->"))
+      made.steps.push_back(step(trimmed(each)));
     return made;
   }
 
@@ -106,7 +110,8 @@ class parser {
       before = rest.substr(0, rest.find('('));
     }
     if (const std::size_t at = before.find('*'); at != std::string_view::npos) {
-      made->left = number(trimmed(rest.substr(0, at)), kill_step::unlimited - 1, "how often before \"*\"");
+      made->left =
+          number(trimmed(rest.substr(0, at)), kill_step::unlimited - 1, "how often before \"*\"");
       rest = trimmed(rest.substr(at + 1));
     }
     add_action(*made, rest);
@@ -115,8 +120,10 @@ class parser {
 
   std::uint64_t chance(std::string_view text) const {
     double percent = 0;
-    const auto done = std::from_chars(text.data(), text.data() + text.size(), percent, std::chars_format::fixed);
-    if (done.ec != std::errc{} || done.ptr != text.data() + text.size() || !(percent >= 0 && percent <= 100)) {
+    const auto done =
+        std::from_chars(text.data(), text.data() + text.size(), percent, std::chars_format::fixed);
+    if (done.ec != std::errc{} || done.ptr != text.data() + text.size() ||
+        !(percent >= 0 && percent <= 100)) {
       fail(text, "a number from 0 to 100 before \"%\"");
     }
     return static_cast<std::uint64_t>(percent / 100 * static_cast<double>(always));
@@ -134,7 +141,9 @@ class parser {
   void add_action(kill_step& to, std::string_view text) const {
     const std::size_t open = text.find('(');
     const std::string_view name = trimmed(text.substr(0, open));
-    const auto* const found = std::find_if(known_actions.begin(), known_actions.end(), [&](const known_action& each) { return each.name == name; });
+    const auto* const found =
+        std::find_if(known_actions.begin(), known_actions.end(),
+                     [&](const known_action& each) { return each.name == name; });
     if (found == known_actions.end()) fail(name.empty() ? text : name, "one of " + all_actions());
     to.action = found->action;
     to.number = found->otherwise;
@@ -143,8 +152,10 @@ class parser {
       return;
     }
     const std::string_view inside = text.substr(open + 1);
-    if (inside.empty() || inside.back() != ')' || inside.find(')') != inside.size() - 1) fail(text.substr(open), "(ARGUMENT)");
-    if (found->takes == argument::none) fail(text.substr(open), "no argument of " + std::string(name));
+    if (inside.empty() || inside.back() != ')' || inside.find(')') != inside.size() - 1)
+      fail(text.substr(open), "(ARGUMENT)");
+    if (found->takes == argument::none)
+      fail(text.substr(open), "no argument of " + std::string(name));
     const std::string_view value = trimmed(inside.substr(0, inside.size() - 1));
     if (found->takes == argument::number) {
       to.number = number(value, found->most, "the argument of " + std::string(name));
@@ -169,12 +180,14 @@ bool kill_step::take() noexcept {
 
 kill_plan::kill_plan(std::string_view text) : rules_(parser(text).rules()) {}
 
-const kill_step* kill_plan::step_at(std::string_view point, std::uint32_t (*draw)() noexcept) const noexcept {
+const kill_step* kill_plan::step_at(std::string_view point,
+                                    std::uint32_t (*draw)() noexcept) const noexcept {
   const auto named = [&](const kill_rule& each) { return each.name == point || each.name == "*"; };
   const auto rule = std::find_if(rules_.begin(), rules_.end(), named);
   if (rule == rules_.end()) return nullptr;
   for (const auto& each : rule->steps) {
-    if (each->left.load(std::memory_order_relaxed) == 0) continue;  // no draw for a step that is used up: the next ones' stay the same
+    // no draw for a step that is used up: the next ones' stay the same
+    if (each->left.load(std::memory_order_relaxed) == 0) continue;
     if (each->chance < always && draw() >= each->chance) continue;
     if (each->take()) return each.get();
   }
@@ -183,7 +196,8 @@ const kill_step* kill_plan::step_at(std::string_view point, std::uint32_t (*draw
 
 bool kill_plan::is_random() const noexcept {
   return std::any_of(rules_.begin(), rules_.end(), [](const kill_rule& rule) {
-    return std::any_of(rule.steps.begin(), rule.steps.end(), [](const auto& each) { return each->chance < always; });
+    return std::any_of(rule.steps.begin(), rule.steps.end(),
+                       [](const auto& each) { return each->chance < always; });
   });
 }
 

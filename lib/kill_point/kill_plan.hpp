@@ -1,6 +1,7 @@
 // kill_plan: what OUTLIVE_KILL says, parsed. The grammar is in outlive/kill_point.hpp.
 //
-// It is made once, and from then on only its counters change: a point that is reached allocates nothing and waits for nobody.
+// It is made once, and from then on only its counters change: a point that is reached allocates
+// nothing and waits for nobody.
 #pragma once
 
 #include <atomic>
@@ -12,7 +13,18 @@
 
 namespace outlive::detail {
 
-enum class kill_action { off, kill, segv, abort, exit, thread_exit, throw_error, pause, sleep, print };
+enum class kill_action {
+  off,
+  kill,
+  segv,
+  abort,
+  exit,
+  thread_exit,
+  throw_error,
+  pause,
+  sleep,
+  print
+};
 
 struct kill_step {
   static constexpr std::uint32_t unlimited = ~std::uint32_t{0};
@@ -34,11 +46,13 @@ struct kill_rule {
 
 class kill_plan {
  public:
-  // Throws std::invalid_argument, whose message says at which column what was found and what was expected.
+  // Throws std::invalid_argument, whose message says at which column what was found and what was
+  //   expected.
   explicit kill_plan(std::string_view text);
 
   // The step that is to be done at this point now, or nullptr. `draw` gives 32 random bits.
-  [[nodiscard]] const kill_step* step_at(std::string_view point, std::uint32_t (*draw)() noexcept) const noexcept;
+  [[nodiscard]] const kill_step* step_at(std::string_view point,
+                                         std::uint32_t (*draw)() noexcept) const noexcept;
   [[nodiscard]] bool is_empty() const noexcept { return rules_.empty(); }
   // Whether a percentage is in it.
   [[nodiscard]] bool is_random() const noexcept;

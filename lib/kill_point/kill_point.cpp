@@ -1,5 +1,5 @@
-// Kill points, armed. A point may be reached by any thread at any time, in a signal handler, too: what it uses is made when the points are armed, and
-// stays for the life of the process.
+// Kill points, armed. A point may be reached by any thread at any time, in a signal handler, too:
+// what it uses is made when the points are armed, and stays for the life of the process.
 #include <outlive/kill_point.hpp>
 
 #include <array>
@@ -46,7 +46,8 @@ std::uint32_t draw() noexcept {
   if (of != self && stream_of.compare_exchange_strong(of, self, std::memory_order_relaxed)) {
     stream.fetch_xor(mixed(static_cast<std::uint64_t>(self)), std::memory_order_relaxed);
   }
-  return static_cast<std::uint32_t>(mixed(stream.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed)) >> 32);
+  return static_cast<std::uint32_t>(
+      mixed(stream.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed)) >> 32);
 }
 
 void seed(std::uint64_t from) noexcept {
@@ -57,7 +58,8 @@ void seed(std::uint64_t from) noexcept {
 void arm(std::unique_ptr<armed_plan> made) noexcept {
   const bool some = !made->plan.is_empty();
   made->former = armed.load(std::memory_order_acquire);
-  while (!armed.compare_exchange_weak(made->former, made.get(), std::memory_order_acq_rel)) {  // pairs with reach_kill_point()
+  while (!armed.compare_exchange_weak(made->former, made.get(), std::memory_order_acq_rel)) {
+    // pairs with reach_kill_point()
   }
   static_cast<void>(made.release());
   kill_points_armed.store(some, std::memory_order_relaxed);
@@ -71,14 +73,16 @@ void seed_from_environment() {
   const char* const text = environment("OUTLIVE_KILL_SEED");
   if (text == nullptr) {
     const std::uint64_t chosen = random_seed();
-    tell("OUTLIVE_KILL has percentages; OUTLIVE_KILL_SEED=" + std::to_string(chosen) + " tries the same again");
+    tell("OUTLIVE_KILL has percentages; OUTLIVE_KILL_SEED=" + std::to_string(chosen) +
+         " tries the same again");
     return seed(chosen);
   }
   const std::string_view all(text);
   std::uint64_t value = 0;
   const auto done = std::from_chars(all.data(), all.data() + all.size(), value);
   if (done.ec != std::errc{} || done.ptr != all.data() + all.size()) {
-    throw std::invalid_argument("OUTLIVE_KILL_SEED: found \"" + std::string(all) + "\", expected a number from 0 to 18446744073709551615");
+    throw std::invalid_argument("OUTLIVE_KILL_SEED: found \"" + std::string(all) +
+                                "\", expected a number from 0 to 18446744073709551615");
   }
   seed(value);
 }
@@ -141,7 +145,8 @@ void act(const kill_step& step, const char* name) {
     case kill_action::abort: std::abort();
     case kill_action::exit: exit_now(static_cast<int>(step.number));
     case kill_action::thread_exit: exit_this_thread();
-    case kill_action::throw_error: throw kill_point_error("kill point \"" + std::string(name) + "\" of OUTLIVE_KILL: throw");
+    case kill_action::throw_error:
+      throw kill_point_error("kill point \"" + std::string(name) + "\" of OUTLIVE_KILL: throw");
     case kill_action::pause: return stop_this_process();
     case kill_action::sleep: return sleep_ms(step.number);
     case kill_action::print: return print(name, step.text);

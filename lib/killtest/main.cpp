@@ -57,19 +57,25 @@ std::vector<std::string> engine_names() {
 void declare(CLI::App& app, command_line& given) {
   app.add_option("SCENARIO", given.names, "which ones; all of them if none is named");
   app.add_flag("--list", given.list, "print the scenarios' names");
-  app.add_option("--engine", given.engine, "how stores are seen: automatic, protection-keys, page-protection or single-step")
+  app.add_option("--engine", given.engine,
+                 "how stores are seen: automatic, protection-keys, page-protection or single-step")
       ->check(CLI::IsMember(engine_names()))
       ->option_text("NAME");
   app.add_flag("--isolate", given.how.isolate, "a process for each state");
-  app.add_option("--depth", given.how.depth, "deaths in a row")->check(CLI::PositiveNumber)->option_text("N");
+  app.add_option("--depth", given.how.depth, "deaths in a row")
+      ->check(CLI::PositiveNumber)
+      ->option_text("N");
   app.add_option("--seed", given.how.seed, "which passing states are confirmed")->option_text("N");
-  app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")->option_text("N");
-  app.add_option("--images", given.how.images, "where images of failing states go")->option_text("DIR");
+  app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")
+      ->option_text("N");
+  app.add_option("--images", given.how.images, "where images of failing states go")
+      ->option_text("DIR");
   app.add_option("--junit", given.junit, "write JUnit's XML")->option_text("FILE");
   app.add_option("--lcov", given.lcov, "write a tracefile for genhtml")->option_text("FILE");
   app.add_option("--html", given.html, "write a page for people")->option_text("FILE");
   app.add_flag("--json", given.json, "print the reports as JSON");
-  app.add_option("--replay", given.replay, "let an heir repair this image, in this process")->option_text("FILE");
+  app.add_option("--replay", given.replay, "let an heir repair this image, in this process")
+      ->option_text("FILE");
   app.footer("Exit code: 0 all states came out well, 1 some failed, 2 something could not be run.");
 }
 
@@ -79,16 +85,22 @@ std::string names_of(const std::vector<scenario>& all) {
   return text;
 }
 
-std::vector<const scenario*> choose(const std::vector<scenario>& from, const std::vector<std::string>& names) {
+std::vector<const scenario*> choose(const std::vector<scenario>& from,
+                                    const std::vector<std::string>& names) {
   std::vector<const scenario*> chosen;
   for (const scenario& each : from) {
-    if (names.empty() || std::find(names.begin(), names.end(), each.name) != names.end()) chosen.push_back(&each);
+    if (names.empty() || std::find(names.begin(), names.end(), each.name) != names.end())
+      chosen.push_back(&each);
   }
   for (const std::string& name : names) {
-    if (std::any_of(from.begin(), from.end(), [&](const scenario& each) { return each.name == name; })) continue;
-    throw std::runtime_error("found the scenario \"" + name + "\", expected some of: " + names_of(from));
+    if (std::any_of(from.begin(), from.end(),
+                    [&](const scenario& each) { return each.name == name; }))
+      continue;
+    throw std::runtime_error("found the scenario \"" + name +
+                             "\", expected some of: " + names_of(from));
   }
-  if (chosen.empty()) throw std::runtime_error("found a program without scenarios, expected one at least");
+  if (chosen.empty())
+    throw std::runtime_error("found a program without scenarios, expected one at least");
   return chosen;
 }
 
@@ -100,10 +112,15 @@ std::string headline(const std::string& word, bool good) {
 
 void print(const report& found) {
   const bool explored = found.fault.empty() && !found.states.empty();
-  std::cout << headline(found.ok() ? "ok" : explored ? "FAILED" : "NOT EXPLORED", found.ok()) << ' ' << found.summary() << std::flush;
+  std::cout << headline(found.ok() ? "ok"
+                        : explored ? "FAILED"
+                                   : "NOT EXPLORED",
+                        found.ok())
+            << ' ' << found.summary() << std::flush;
 }
 
-report explore_one(const char* program, const scenario& what, const explore_options& how, code_build built) {
+report explore_one(const char* program, const scenario& what, const explore_options& how,
+                   code_build built) {
   report found;
   try {
     found = explore(what, how, built);
@@ -121,7 +138,8 @@ void write_files(const command_line& given, const std::vector<report>& reports) 
   if (!given.html.empty()) write_html(reports, given.html);
 }
 
-int explore_all(const char* program, const command_line& given, const std::vector<const scenario*>& chosen, code_build built) {
+int explore_all(const char* program, const command_line& given,
+                const std::vector<const scenario*>& chosen, code_build built) {
   if (!given.how.images.empty()) std::filesystem::create_directories(given.how.images);
   std::vector<report> reports;
   for (const scenario* each : chosen) {
@@ -130,17 +148,23 @@ int explore_all(const char* program, const command_line& given, const std::vecto
   }
   if (given.json) std::cout << to_json(reports) << std::flush;
   write_files(given, reports);
-  if (std::any_of(reports.begin(), reports.end(), [](const report& each) { return each.failed() != 0; })) return some_failed;
-  return std::all_of(reports.begin(), reports.end(), [](const report& each) { return each.ok(); }) ? all_ok : could_not_run;
+  if (std::any_of(reports.begin(), reports.end(),
+                  [](const report& each) { return each.failed() != 0; }))
+    return some_failed;
+  return std::all_of(reports.begin(), reports.end(), [](const report& each) { return each.ok(); })
+             ? all_ok
+             : could_not_run;
 }
 
 int replay_one(const command_line& given, const std::vector<const scenario*>& chosen) {
   if (chosen.size() != 1) {
-    throw std::runtime_error("--replay: found " + std::to_string(chosen.size()) + " scenarios, expected the name of the one that the image is of");
+    throw std::runtime_error("--replay: found " + std::to_string(chosen.size()) +
+                             " scenarios, expected the name of the one that the image is of");
   }
   const replayed made = replay(*chosen.front(), given.replay);
   const bool good = made.result == verdict::ok;
-  std::cout << headline(std::string(to_string(made.result)), good) << (made.what.empty() ? "" : ": ") << made.what << " (" << made.recovered
+  std::cout << headline(std::string(to_string(made.result)), good)
+            << (made.what.empty() ? "" : ": ") << made.what << " (" << made.recovered
             << " found in hand of the dead"
             << ", " << counted(made.repaired, "repair") << ")\n"
             << std::flush;
@@ -148,7 +172,9 @@ int replay_one(const command_line& given, const std::vector<const scenario*>& ch
 }
 
 int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built) {
-  CLI::App app("Kills owners of robust mutexes after each of their stores, and lets heirs repair what they left.");
+  CLI::App app(
+      "Kills owners of robust mutexes after each of their stores, and lets heirs repair what they "
+      "left.");
   command_line given;
   declare(app, given);
   try {
@@ -163,7 +189,8 @@ int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, c
     return all_ok;
   }
   const auto chosen = choose(scenarios, given.names);
-  return given.replay.empty() ? explore_all(argv[0], given, chosen, built) : replay_one(given, chosen);
+  return given.replay.empty() ? explore_all(argv[0], given, chosen, built)
+                              : replay_one(given, chosen);
 }
 
 }  // namespace

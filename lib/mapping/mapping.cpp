@@ -19,7 +19,8 @@ const made_at_load table_of_mappings([] { mapping_table::instance(); });
 
 }  // namespace
 
-mapping::mapping(file_descriptor file, void* base, const segment_constants& constants, std::uint64_t device, std::uint64_t inode)
+mapping::mapping(file_descriptor file, void* base, const segment_constants& constants,
+                 std::uint64_t device, std::uint64_t inode)
     : file_(std::move(file)),
       base_(static_cast<char*>(base)),
       constants_(constants),
@@ -51,27 +52,34 @@ std::optional<shared_memory::file_info> mapping::file_now() const {
 }
 
 std::string mapping::describe() const {
-  return constants_.name[0] == 0 ? "anonymous segment" : "segment \"" + std::string(constants_.name) + '"';
+  return constants_.name[0] == 0 ? "anonymous segment"
+                                 : "segment \"" + std::string(constants_.name) + '"';
 }
 
 mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {
-  if (offset % cache_line != 0 || offset < layout_.objects || offset > size() - cache_line) return {};
+  if (offset % cache_line != 0 || offset < layout_.objects || offset > size() - cache_line)
+    return {};
   auto* const lock = reinterpret_cast<lock_bytes*>(base_ + offset);
-  const std::uint32_t magic = lock->magic.load(std::memory_order_relaxed);  // constant while the lock lives
+  // constant while the lock lives
+  const std::uint32_t magic = lock->magic.load(std::memory_order_relaxed);
   if (magic == native_lock_magic) return {lock, native_mutex::is_intact(lock->native), false};
-  if (magic == shared_lock_magic && offset <= size() - sizeof(shared_lock_bytes)) return {lock, native_mutex::is_intact(lock->native), true};
+  if (magic == shared_lock_magic && offset <= size() - sizeof(shared_lock_bytes))
+    return {lock, native_mutex::is_intact(lock->native), true};
   if (magic == fast_lock_magic) return {lock, false, false};
   return {};
 }
 
 std::uint32_t mapping::participant_index(std::uint32_t (*join)(mapping&)) {
   const std::uint64_t epoch = process_epoch();
-  if (participant_epoch_.load(std::memory_order_acquire) == epoch) return participant_.load(std::memory_order_relaxed);
+  if (participant_epoch_.load(std::memory_order_acquire) == epoch)
+    return participant_.load(std::memory_order_relaxed);
   const std::lock_guard hold(mapping_table::instance().mutex);
   if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
     participant_.store(join(*this), std::memory_order_relaxed);
-    participant_epoch_.store(epoch, std::memory_order_release);  // to a thread that sees it: the index above is this process's
-    announce_change(file_.get_if_ours());                        // to supervisors, who look into the table of participants then
+    // to a thread that sees it: the index above is this process's
+    participant_epoch_.store(epoch, std::memory_order_release);
+    // to supervisors, who look into the table of participants then
+    announce_change(file_.get_if_ours());
   }
   return participant_.load(std::memory_order_relaxed);
 }
@@ -79,8 +87,9 @@ std::uint32_t mapping::participant_index(std::uint32_t (*join)(mapping&)) {
 mapping_table& mapping_table::instance() {
   static mapping_table& made = []() -> mapping_table& {
     auto table = std::make_unique<mapping_table>();
-    prepare_process_epoch();  // its memory is made under a mutex that must come after this one, here and before a fork
-    prepare_modules();        // so must the mutex of the modules, which a participant joins with
+    // its memory is made under a mutex that must come after this one, here and before a fork
+    prepare_process_epoch();
+    prepare_modules();  // so must the mutex of the modules, which a participant joins with
     around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
     return *table.release();
   }();
@@ -88,7 +97,9 @@ mapping_table& mapping_table::instance() {
 }
 
 std::vector<mapping*>::const_iterator mapping_table::above(const void* address) const noexcept {
-  return std::upper_bound(all_.begin(), all_.end(), address, [](const void* at, const mapping* each) { return std::less<>()(at, each->base()); });
+  return std::upper_bound(
+      all_.begin(), all_.end(), address,
+      [](const void* at, const mapping* each) { return std::less<>()(at, each->base()); });
 }
 
 std::shared_ptr<mapping> mapping_table::find(const void* address) noexcept {
@@ -100,7 +111,8 @@ std::shared_ptr<mapping> mapping_table::find(const void* address) noexcept {
   return before->contains(address) ? before->weak_from_this().lock() : std::shared_ptr<mapping>();
 }
 
-std::shared_ptr<mapping> mapping_table::find_file(std::uint64_t device, std::uint64_t inode) const noexcept {
+std::shared_ptr<mapping> mapping_table::find_file(std::uint64_t device,
+                                                  std::uint64_t inode) const noexcept {
   for (mapping* each : all_) {
     if (each->device_ == device && each->inode_ == inode) {
       if (auto alive = each->weak_from_this().lock()) return alive;
@@ -110,7 +122,8 @@ std::shared_ptr<mapping> mapping_table::find_file(std::uint64_t device, std::uin
 }
 
 bool mapping_table::knows(const void* address) const noexcept {
-  return std::any_of(all_.begin(), all_.end(), [&](const mapping* each) { return each->contains(address); });
+  return std::any_of(all_.begin(), all_.end(),
+                     [&](const mapping* each) { return each->contains(address); });
 }
 
 void mapping_table::insert(mapping* made) noexcept {

@@ -1,9 +1,10 @@
 // mapping: a segment as this process has it mapped, and the table of all of them.
 //
-// A process has one mapping of a segment (found by device and inode), and it never moves. It is owned by the handles that users have
-// and by each thread with a record in it, so that it stays while a liveness mutex in it is held: glibc's robust list runs
-// through those (hazards A3 to A7). For a thread that ends while it holds a lock it stays until
-// that thread is gone: the kernel's walk is still to come.
+// A process has one mapping of a segment (found by device and inode), and it never moves. It is
+// owned by the handles that users have and by each thread with a record in it, so that it stays
+// while a liveness mutex in it is held: glibc's robust list runs through those (hazards A3 to A7).
+// For a thread that ends while it holds a lock it stays until that thread is gone: the kernel's
+// walk is still to come.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,8 @@ namespace outlive::detail {
 
 class mapping : public std::enable_shared_from_this<mapping> {
  public:
-  mapping(file_descriptor file, void* base, const segment_constants& constants, std::uint64_t device, std::uint64_t inode);
+  mapping(file_descriptor file, void* base, const segment_constants& constants,
+          std::uint64_t device, std::uint64_t inode);
   mapping(const mapping&) = delete;
   mapping& operator=(const mapping&) = delete;
   ~mapping();
@@ -34,25 +36,49 @@ class mapping : public std::enable_shared_from_this<mapping> {
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
   // -1 when somebody else has closed it: the number may lead to another file by now.
   [[nodiscard]] int fd() const noexcept;
-  // What the file system tells of the file now, by the descriptor, or by the name if it still leads to this file. Nothing: it can be reached by neither.
+  // What the file system tells of the file now, by the descriptor, or by the name if it still leads
+  // to this file. Nothing: it can be reached by neither.
   [[nodiscard]] std::optional<shared_memory::file_info> file_now() const;
   [[nodiscard]] std::string describe() const;  // for messages: segment "NAME"
 
-  [[nodiscard]] segment_header& header() const noexcept { return *reinterpret_cast<segment_header*>(base_); }
-  [[nodiscard]] std::uint32_t record_count() const noexcept { return static_cast<std::uint32_t>(layout_.record_count); }
-  [[nodiscard]] thread_record& record(std::uint32_t index) const noexcept {
-    return *reinterpret_cast<thread_record*>(base_ + layout_.records + index * layout_.record_stride);
+  [[nodiscard]] segment_header& header() const noexcept {
+    return *reinterpret_cast<segment_header*>(base_);
   }
-  [[nodiscard]] held_entry* held(std::uint32_t index) const noexcept { return reinterpret_cast<held_entry*>(&record(index) + 1); }
-  [[nodiscard]] mark_line& mark_slots_of(std::uint32_t index) const noexcept { return region<mark_line>(layout_.marks)[index]; }
-  [[nodiscard]] mark_line& spilled_marks_of(std::uint32_t index) const noexcept { return region<mark_line>(layout_.marks)[record_count() + index]; }
-  [[nodiscard]] bool has_plain_marks() const noexcept { return (constants_.features & feature_plain_marks) != 0; }
-  [[nodiscard]] crash_note& crash_at(std::uint32_t index) const noexcept { return region<crash_note>(layout_.crashes)[index]; }
-  [[nodiscard]] participant& participant_at(std::uint32_t index) const noexcept { return region<participant>(layout_.participants)[index]; }
-  [[nodiscard]] name_entry& name_at(std::uint32_t index) const noexcept { return region<name_entry>(layout_.names)[index]; }
-  [[nodiscard]] death_entry& death_at(std::uint64_t index) const noexcept { return region<death_entry>(layout_.deaths)[index]; }
+  [[nodiscard]] std::uint32_t record_count() const noexcept {
+    return static_cast<std::uint32_t>(layout_.record_count);
+  }
+  [[nodiscard]] thread_record& record(std::uint32_t index) const noexcept {
+    return *reinterpret_cast<thread_record*>(base_ + layout_.records +
+                                             index * layout_.record_stride);
+  }
+  [[nodiscard]] held_entry* held(std::uint32_t index) const noexcept {
+    return reinterpret_cast<held_entry*>(&record(index) + 1);
+  }
+  [[nodiscard]] mark_line& mark_slots_of(std::uint32_t index) const noexcept {
+    return region<mark_line>(layout_.marks)[index];
+  }
+  [[nodiscard]] mark_line& spilled_marks_of(std::uint32_t index) const noexcept {
+    return region<mark_line>(layout_.marks)[record_count() + index];
+  }
+  [[nodiscard]] bool has_plain_marks() const noexcept {
+    return (constants_.features & feature_plain_marks) != 0;
+  }
+  [[nodiscard]] crash_note& crash_at(std::uint32_t index) const noexcept {
+    return region<crash_note>(layout_.crashes)[index];
+  }
+  [[nodiscard]] participant& participant_at(std::uint32_t index) const noexcept {
+    return region<participant>(layout_.participants)[index];
+  }
+  [[nodiscard]] name_entry& name_at(std::uint32_t index) const noexcept {
+    return region<name_entry>(layout_.names)[index];
+  }
+  [[nodiscard]] death_entry& death_at(std::uint64_t index) const noexcept {
+    return region<death_entry>(layout_.deaths)[index];
+  }
   [[nodiscard]] index_slot* index() const noexcept { return region<index_slot>(layout_.index); }
-  [[nodiscard]] char* object_line(std::uint64_t line) const noexcept { return base_ + layout_.objects + line * cache_line; }
+  [[nodiscard]] char* object_line(std::uint64_t line) const noexcept {
+    return base_ + layout_.objects + line * cache_line;
+  }
 
   [[nodiscard]] bool contains(const void* address) const noexcept {
     return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_) < size();
@@ -60,8 +86,9 @@ class mapping : public std::enable_shared_from_this<mapping> {
   [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept {
     return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_);
   }
-  // The lock at an offset that came out of shared memory; nullptr unless a lock of a known kind lies there. `native` tells
-  // whether pthread calls may be made on it. `shared`: it is that of a shared mutex's writers.
+  // The lock at an offset that came out of shared memory; nullptr unless a lock of a known kind
+  // lies there. `native` tells whether pthread calls may be made on it. `shared`: it is that of a
+  // shared mutex's writers.
   struct lock_view {
     lock_bytes* lock = nullptr;
     bool native = false;
@@ -69,8 +96,8 @@ class mapping : public std::enable_shared_from_this<mapping> {
   };
   [[nodiscard]] lock_view lock_at(std::uint64_t offset) const noexcept;
 
-  // Index of this process's participant; calls `join`, which registers it and returns its index, when it has none yet, as after a fork.
-  // Throws what `join` throws.
+  // Index of this process's participant; calls `join`, which registers it and returns its index,
+  // when it has none yet, as after a fork. Throws what `join` throws.
   std::uint32_t participant_index(std::uint32_t (*join)(mapping&));
 
  private:
@@ -87,24 +114,28 @@ class mapping : public std::enable_shared_from_this<mapping> {
   region_layout layout_;
   std::uint64_t device_;
   std::uint64_t inode_;
-  std::atomic<std::uint64_t> participant_epoch_{0};  // the process whose participant_ it is; written after it
+  // the process whose participant_ it is; written after it
+  std::atomic<std::uint64_t> participant_epoch_{0};
   // Guarded by the table's mutex, to be written.
   std::atomic<std::uint32_t> participant_{0};
   std::weak_ptr<mapping> handle_;
 };
 
-// All mappings of the process. Never destroyed: threads lock during and after static destruction. Its mutex is held over a fork.
+// All mappings of the process. Never destroyed: threads lock during and after static destruction.
+// Its mutex is held over a fork.
 class mapping_table {
  public:
   static mapping_table& instance();
 
-  // The mapping that contains the address, with the thread's own hold on it; empty if there is none.
+  // The mapping that contains the address, with the thread's own hold on it; empty if there is
+  // none.
   static std::shared_ptr<mapping> find(const void* address) noexcept;
 
   std::mutex mutex;
 
   // Requires of the rest: mutex is held.
-  [[nodiscard]] std::shared_ptr<mapping> find_file(std::uint64_t device, std::uint64_t inode) const noexcept;
+  [[nodiscard]] std::shared_ptr<mapping> find_file(std::uint64_t device,
+                                                   std::uint64_t inode) const noexcept;
   [[nodiscard]] bool knows(const void* address) const noexcept;
   // So that insert() cannot fail.
   void make_room() { all_.reserve(all_.size() + 1); }

@@ -25,7 +25,8 @@ void check_segment_name(std::string_view name) {
   if (name.find('/') != std::string_view::npos) wrong = "a slash";
   if (name.find('\0') != std::string_view::npos) wrong = "a zero byte";
   if (wrong == nullptr) return;
-  fail(errc::invalid_name, quoted_segment(name) + ": found " + wrong + ", expected 1 to " + std::to_string(max_segment_name_bytes) +
+  fail(errc::invalid_name, quoted_segment(name) + ": found " + wrong + ", expected 1 to " +
+                               std::to_string(max_segment_name_bytes) +
                                " bytes without a slash or a zero byte");
 }
 

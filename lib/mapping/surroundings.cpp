@@ -10,7 +10,8 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr char mounted_whole[] = "expected /proc to be mounted (in a chroot, too; and not with subset=pid)";
+constexpr char mounted_whole[] =
+    "expected /proc to be mounted (in a chroot, too; and not with subset=pid)";
 
 boot_id own_boot(const std::string& where) {
   int error = 0;
@@ -18,17 +19,21 @@ boot_id own_boot(const std::string& where) {
   if (error == 0) return boot;
   const std::string file = "/proc/sys/kernel/random/boot_id";
   if (error == EMFILE || error == ENFILE) {
-    throw std::system_error(error, std::generic_category(),
-                            where + ": found no file descriptor left to read " + file + ", expected one (" +
-                                (error == EMFILE ? "RLIMIT_NOFILE, ulimit -n" : "fs.file-max") + ")");
+    throw std::system_error(
+        error, std::generic_category(),
+        where + ": found no file descriptor left to read " + file + ", expected one (" +
+            (error == EMFILE ? "RLIMIT_NOFILE, ulimit -n" : "fs.file-max") + ")");
   }
-  fail(errc::no_proc, where + ": found " + file + " not readable (" + std::generic_category().message(error) + "), " + mounted_whole +
-                          ": it tells a segment of this boot of the machine from those of another one");
+  fail(errc::no_proc,
+       where + ": found " + file + " not readable (" + std::generic_category().message(error) +
+           "), " + mounted_whole +
+           ": it tells a segment of this boot of the machine from those of another one");
 }
 
 std::uint64_t own_pid_namespace(const std::string& where) {
   if (const std::uint64_t own = pid_namespace_inode(); own != 0) return own;
-  fail(errc::no_proc, where + ": found no /proc/self/ns/pid, " + mounted_whole + ": a process of another PID namespace could not be told");
+  fail(errc::no_proc, where + ": found no /proc/self/ns/pid, " + mounted_whole +
+                          ": a process of another PID namespace could not be told");
 }
 
 }  // namespace
@@ -40,18 +45,23 @@ surroundings own_surroundings(const std::string& where) {
 void check_boot(const std::string& where, const segment_constants& constants) {
   const boot_id boot = own_boot(where);
   if (std::memcmp(boot.data(), constants.boot_id, boot.size()) == 0) return;
-  fail(errc::damaged,
-       where + ": found a segment of another boot of the machine; the threads that it names are gone; expected one of this boot: remove it");
+  fail(errc::damaged, where +
+                          ": found a segment of another boot of the machine; the threads that it "
+                          "names are gone; expected one of this boot: remove it");
 }
 
 void check_namespaces(const std::string& where, const segment_constants& constants) {
   if (const std::uint64_t own = own_pid_namespace(where); own != constants.pid_namespace) {
-    fail(errc::wrong_pid_namespace, where + ": found PID namespace " + std::to_string(constants.pid_namespace) + ", expected this process's " +
-                                        std::to_string(own) + ": thread ids would mean other threads");
+    fail(errc::wrong_pid_namespace, where + ": found PID namespace " +
+                                        std::to_string(constants.pid_namespace) +
+                                        ", expected this process's " + std::to_string(own) +
+                                        ": thread ids would mean other threads");
   }
   if (const std::uint32_t own = time_namespace_inode(); own != constants.time_namespace) {
-    fail(errc::wrong_pid_namespace, where + ": found time namespace " + std::to_string(constants.time_namespace) + ", expected this process's " +
-                                        std::to_string(own) + ": the start times of threads would differ");
+    fail(errc::wrong_pid_namespace, where + ": found time namespace " +
+                                        std::to_string(constants.time_namespace) +
+                                        ", expected this process's " + std::to_string(own) +
+                                        ": the start times of threads would differ");
   }
 }
 

@@ -1,5 +1,6 @@
-// Where a segment belongs: to this boot of the machine, this PID namespace and this time namespace. /proc tells which those are; where it does not, that
-// is an error of its own, and never taken for another answer.
+// Where a segment belongs: to this boot of the machine, this PID namespace and this time namespace.
+// /proc tells which those are; where it does not, that is an error of its own, and never taken for
+// another answer.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ struct surroundings {
   std::uint32_t time_namespace;
 };
 
-// Those of the calling process. Throws errc::no_proc; std::system_error where a descriptor to read them is missing.
+// Those of the calling process. Throws errc::no_proc; std::system_error where a descriptor to read
+// them is missing.
 surroundings own_surroundings(const std::string& where);
 
 // Throws as own_surroundings(), and errc::damaged for another boot.

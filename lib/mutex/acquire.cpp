@@ -32,10 +32,13 @@ struct lock_judge {
     shared_u64& count = mine.record->waits;
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-  adoption adopt(const deadline& limit) noexcept { return adopt_if_orphan(*mine.where, lock, limit); }
+  adoption adopt(const deadline& limit) noexcept {
+    return adopt_if_orphan(*mine.where, lock, limit);
+  }
 };
 
-acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long) {
+acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
+                   const deadline& how_long) {
   taking result = take(mine, lock, offset, rc, how_long, once_consistent::enter);
   if (!result.taken) return std::move(result.ended);
   count_acquisition(mine);
@@ -57,13 +60,15 @@ approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) 
   if (!where) return {nullptr, 0, errc::not_in_segment};
   const std::uint64_t offset = where->offset_of(&lock);
   const auto view = where->lock_at(offset);
-  if (view.lock == nullptr || !view.native || view.shared != shared) return {nullptr, 0, errc::damaged};
+  if (view.lock == nullptr || !view.native || view.shared != shared)
+    return {nullptr, 0, errc::damaged};
   if (how_long.waits() && current_slot.wiped->repairs != 0) return {nullptr, 0, errc::in_repair};
   if (mine == nullptr) mine = attach_in_time(where, how_long);
   return {mine, offset, {}};
 }
 
-taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long, once_consistent then) {
+taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
+            const deadline& how_long, once_consistent then) {
   lock_judge judge{mine, lock};
   const native_result result = take_natively(lock.native, rc, how_long, judge);
   if (!is_taken(result)) {
@@ -74,7 +79,8 @@ taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, co
   }
   settled done = settle({mine, lock, offset, result == native_result::inherited}, then);
   if (!done.error) return {true, {}};
-  if (done.error != errc::forked_in_repair) put_slot_on(mine);  // of that nothing here is this process's
+  // of that nothing here is this process's
+  if (done.error != errc::forked_in_repair) put_slot_on(mine);
   return {false, {false, done.error, done.thrown}};
 }
 
@@ -112,8 +118,10 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long) {
 
 std::error_code release(lock_bytes& lock) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
-  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it away.
-  if (mine == nullptr || lock.state.load(std::memory_order_relaxed) != mine->me) return errc::not_owner;
+  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it
+  // away.
+  if (mine == nullptr || lock.state.load(std::memory_order_relaxed) != mine->me)
+    return errc::not_owner;
   this_thread::deactivate();
   lock.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // out, before the mutex is anybody's

@@ -1,4 +1,5 @@
-// The slow paths of lock(), try_lock() and unlock(): everything but an uncontended, consistent mutex of the segment that the thread used last.
+// The slow paths of lock(), try_lock() and unlock(): everything but an uncontended, consistent
+// mutex of the segment that the thread used last.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long);
 // Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
 std::error_code release(lock_bytes& lock) noexcept;
 
-// For the forms with an error code. Only std::system_error is caught, and want of memory: a thread's forced unwind must pass.
+// For the forms with an error code. Only std::system_error is caught, and want of memory: a
+// thread's forced unwind must pass.
 template <class Acquire>
 bool coded(std::error_code& error, Acquire acquire) {
   try {
@@ -43,7 +45,7 @@ bool coded(std::error_code& error, Acquire acquire) {
   return false;
 }
 
-// ---- the steps of it, for locks that do more between them --------------------------------------------------------------
+// ---- the steps of it, for locks that do more between them --------------------------------------
 
 // Who wants a lock, and where the lock is. Without a thread: why it may not be had; or, without an
 // error, no thread record came free in time.
@@ -53,18 +55,20 @@ struct approach {
   std::error_code error;
 };
 
-// Takes the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind of lock is expected.
+// Takes the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind
+// of lock is expected.
 approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long);
 
 // Whether the state says that the calling thread is inside, or repairs.
 bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
 
-// From an entry in the held list, and what the native trylock said, to a consistent mutex, waiting if need be. Where it ended otherwise, the thread
-// has nothing in hand, and the slot is on.
+// From an entry in the held list, and what the native trylock said, to a consistent mutex, waiting
+// if need be. Where it ended otherwise, the thread has nothing in hand, and the slot is on.
 struct taking {
   bool taken = false;
   acquisition ended;
 };
-taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc, const deadline& how_long, once_consistent then);
+taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
+            const deadline& how_long, once_consistent then);
 
 }  // namespace outlive::detail

@@ -25,7 +25,8 @@ using std::chrono::milliseconds;
 // Between two looks for a record. Nobody ever blocks on a liveness mutex, so nobody could be woken.
 constexpr milliseconds first_nap(1);
 constexpr milliseconds longest_nap(50);
-// For the spare records, by recover(), reset() and supervisors, which have no deadline of their own.
+// For the spare records, by recover(), reset() and supervisors, which have no deadline of their
+// own.
 constexpr milliseconds recovery_patience(2'000);
 
 class naps {
@@ -67,7 +68,8 @@ struct census {
         ++unmarked;
       } else {
         ++living;
-        pids += (pids.empty() ? "pid " : ", ") + std::to_string(record.pid.load(std::memory_order_relaxed));
+        pids += (pids.empty() ? "pid " : ", ") +
+                std::to_string(record.pid.load(std::memory_order_relaxed));
       }
     } else {
       ++(thread_records::is_free(where, index) ? free : pinned);
@@ -83,33 +85,42 @@ census spares_of(const mapping& where) {
 }
 
 void refuse_damaged(const mapping& where) {
-  if (const std::uint32_t damaged = thread_records::count_damaged(where, 0, where.record_count()); damaged != 0) {
-    fail(errc::damaged, where.describe() + ": found no thread record but " + std::to_string(damaged) +
-                            " whose liveness mutex was overwritten, expected a free one that is whole");
+  if (const std::uint32_t damaged = thread_records::count_damaged(where, 0, where.record_count());
+      damaged != 0) {
+    fail(errc::damaged,
+         where.describe() + ": found no thread record but " + std::to_string(damaged) +
+             " whose liveness mutex was overwritten, expected a free one that is whole");
   }
 }
 
 [[noreturn]] void fail_full(const mapping& where, const census& found, const char* but = "") {
   refuse_damaged(where);
   std::string who = std::to_string(found.living) + " by living threads";
-  if (const std::uint32_t dead = found.pinned + found.unmarked; dead != 0) who += ", " + std::to_string(dead) + " by dead threads";
+  if (const std::uint32_t dead = found.pinned + found.unmarked; dead != 0)
+    who += ", " + std::to_string(dead) + " by dead threads";
   if (found.damaged != 0) who += ", " + std::to_string(found.damaged) + " damaged";
-  fail(errc::too_many_threads, where.describe() + ": found all " + std::to_string(where.constants().threads) + " thread records in use, " + who +
-                                   but + ", expected a free one (segment_options::threads)");
+  fail(errc::too_many_threads, where.describe() + ": found all " +
+                                   std::to_string(where.constants().threads) +
+                                   " thread records in use, " + who + but +
+                                   ", expected a free one (segment_options::threads)");
 }
 
 [[noreturn]] void fail_without_spare(const mapping& where) {
   refuse_damaged(where);
   const census spares = spares_of(where);
-  std::string who = spares.living == 0 ? std::to_string(spares.damaged) + " damaged" : "by living threads (" + spares.pids + ")";
-  fail(errc::too_many_threads, where.describe() + ": found all thread records in use, and the " + std::to_string(spare_records) +
-                                   " that are kept for recovery, too, " + who + ", expected a free one");
+  std::string who = spares.living == 0 ? std::to_string(spares.damaged) + " damaged"
+                                       : "by living threads (" + spares.pids + ")";
+  fail(errc::too_many_threads, where.describe() + ": found all thread records in use, and the " +
+                                   std::to_string(spare_records) +
+                                   " that are kept for recovery, too, " + who +
+                                   ", expected a free one");
 }
 
 void require_robust_list(const mapping& where) {
   if (has_robust_list()) return;
   fail(errc::no_robust_list, where.describe() +
-                                 ": found that the kernel has no robust list of this thread, expected one: a seccomp filter or an emulator that "
+                                 ": found that the kernel has no robust list of this thread, "
+                                 "expected one: a seccomp filter or an emulator that "
                                  "drops set_robust_list, or a thread made by raw clone");
 }
 
@@ -130,7 +141,8 @@ attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& w
   auto room = std::make_unique<attachment>();
   const auto index = thread_records::claim(*where);
   if (!index) return nullptr;
-  // A repair may have left a mutex locked in the spare's name: then the thread goes on with it, until it has let go (end_spare_use()).
+  // A repair may have left a mutex locked in the spare's name: then the thread goes on with it,
+  // until it has let go (end_spare_use()).
   if (!spare.mine().idle()) {
     thread_records::release(*where, *index);
     return &spare.keep();
@@ -139,14 +151,16 @@ attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& w
   return &this_thread::attach(std::move(room), where, *index);
 }
 
-// One attempt to free a record, by recovering with a spare one (U3). Returns: the attachment; nullptr if a later attempt may have it. Throws
-// errc::too_many_threads where none may.
+// One attempt to free a record, by recovering with a spare one (U3). Returns: the attachment;
+// nullptr if a later attempt may have it. Throws errc::too_many_threads where none may.
 attachment* recover_one(const std::shared_ptr<mapping>& where, const deadline& how_long) {
   attachment* const claimed = attach_by_spare(where);
-  bool busy = false;  // a living thread has a mutex that pins a record: mostly, its repair is under way
+  // a living thread has a mutex that pins a record: mostly, its repair is under way
+  bool busy = false;
   if (claimed != nullptr) {
     spare_scope spare(*claimed);
-    const bool all = recover_dead(spare.mine(), std::nullopt, how_long, [&](const recovered_lock& lock) { busy |= lock.busy; });
+    const bool all = recover_dead(spare.mine(), std::nullopt, how_long,
+                                  [&](const recovered_lock& lock) { busy |= lock.busy; });
     if (attachment* const mine = exchange_spare(spare, where)) return mine;
     if (!all) return nullptr;
     forget_origins(spare.mine(), how_long);
@@ -156,13 +170,15 @@ attachment* recover_one(const std::shared_ptr<mapping>& where, const deadline& h
   const bool others_recover = claimed == nullptr && found.pinned != 0;
   if (busy || found.unmarked != 0 || found.free != 0) return nullptr;
   if (!others_recover) fail_full(*where, found);
-  if (spares_of(*where).damaged == spare_records) fail_full(*where, found, ", and those kept for recovery damaged");
+  if (spares_of(*where).damaged == spare_records)
+    fail_full(*where, found, ", and those kept for recovery damaged");
   return nullptr;
 }
 
 // All records belong to the living, or to dead ones that a mutex still names.
 attachment* attach_under_pressure(const std::shared_ptr<mapping>& where, const deadline& how_long) {
-  if (this_thread::slot().wiped->repairs != 0) fail_full(*where, ordinary_of(*where), ", in a repair, which starts no others");
+  if (this_thread::slot().wiped->repairs != 0)
+    fail_full(*where, ordinary_of(*where), ", in a repair, which starts no others");
   naps between;
   for (;;) {
     if (attachment* const mine = recover_one(where, how_long)) return mine;
@@ -199,7 +215,8 @@ attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
   const deadline until = deadline::after(recovery_patience);
   for (naps between; mine == nullptr;) {
     mine = attach_by_spare(where);
-    if (mine == nullptr && (spares_of(*where).damaged == spare_records || !between.rest(until))) fail_without_spare(*where);
+    if (mine == nullptr && (spares_of(*where).damaged == spare_records || !between.rest(until)))
+      fail_without_spare(*where);
   }
   call_record_hook();
   return *mine;

@@ -22,24 +22,25 @@ attachment* attach_in_time(const std::shared_ptr<mapping>& where, const deadline
 // The same without a limit.
 attachment& attach_this_thread(const std::shared_ptr<mapping>& where);
 
-// The same for recovery, with a spare record if there is no other: recovery must work when all others
-// belong to dead threads (U3). To be put into a spare_scope. Waits for a spare record for 2 s.
+// The same for recovery, with a spare record if there is no other: recovery must work when all
+// others belong to dead threads (U3). To be put into a spare_scope. Waits for a spare record for 2
+// s.
 attachment& attach_for_recovery(const std::shared_ptr<mapping>& where);
 
 // Whether the record is one of those that are kept for recovery.
 bool is_spare(const attachment& mine) noexcept;
 
 // The fast path works on this segment from now on, unless the thread is in a repair. A thread that
-// must go on with a spare record never gets the fast path: so each of its unlocks comes here, where an
-// idle one is given back. `mine` may be gone afterwards, unless something is in hand.
+// must go on with a spare record never gets the fast path: so each of its unlocks comes here, where
+// an idle one is given back. `mine` may be gone afterwards, unless something is in hand.
 void put_slot_on(attachment& mine) noexcept;
 
-// Gives a spare record back once nothing is in hand: the other way out of every operation that lets go
-// of something. `mine` may be gone afterwards.
+// Gives a spare record back once nothing is in hand: the other way out of every operation that lets
+// go of something. `mine` may be gone afterwards.
 void end_spare_use(attachment& mine) noexcept;
 
-// Gives the record back at its end if it is a spare one in which nothing is in hand. An ordinary record
-// stays the thread's.
+// Gives the record back at its end if it is a spare one in which nothing is in hand. An ordinary
+// record stays the thread's.
 class spare_scope {
  public:
   explicit spare_scope(attachment& mine) noexcept;

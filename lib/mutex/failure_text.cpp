@@ -26,22 +26,27 @@ std::string describe(const mapping* where, const lock_bytes& lock) {
   return text + " of class \"" + std::string(lock_class_name(*where, lock)) + '"';
 }
 
-// Whom the state names as the holder. The record may have gone to another thread since: it is for a message.
+// Whom the state names as the holder. The record may have gone to another thread since: it is for a
+// message.
 std::string holder_of(const mapping* where, lock_state state) {
   const record_id holder = state.holder();
   if (!holder) return "nobody";
   if (where == nullptr || holder.index_plus_1 > where->record_count()) return "an unknown thread";
   const thread_record& record = where->record(holder.index_plus_1 - 1);
-  return "pid " + std::to_string(record.pid.load(std::memory_order_relaxed)) + " tid " + std::to_string(record.tid.load(std::memory_order_relaxed));
+  return "pid " + std::to_string(record.pid.load(std::memory_order_relaxed)) + " tid " +
+         std::to_string(record.tid.load(std::memory_order_relaxed));
 }
 
 std::string held_here(const mapping* where, const lock_bytes& lock) {
   const attachment* const mine = this_thread::attachment_of(&lock);
-  const held_entry* const top = mine == nullptr ? nullptr : current_slot.current == mine ? current_slot.top : mine->top;
+  const held_entry* const top = mine == nullptr                ? nullptr
+                                : current_slot.current == mine ? current_slot.top
+                                                               : mine->top;
   const std::ptrdiff_t count = mine == nullptr ? 0 : top - mine->held;
   const std::uint32_t limit = where == nullptr ? 0 : where->constants().max_held;
-  return "found " + std::to_string(count) + " mutexes of the segment in this thread's hands, expected fewer than " + std::to_string(limit) +
-         " (segment_options::max_held), and than 1,900 in all segments";
+  return "found " + std::to_string(count) +
+         " mutexes of the segment in this thread's hands, expected fewer than " +
+         std::to_string(limit) + " (segment_options::max_held), and than 1,900 in all segments";
 }
 
 bool has_lock_magic(const lock_bytes& lock) noexcept {
@@ -52,29 +57,42 @@ bool has_lock_magic(const lock_bytes& lock) noexcept {
 std::string found_and_expected(const mapping* where, const lock_bytes& lock, errc code) {
   const lock_state state(lock.state.load(std::memory_order_relaxed));
   switch (code) {
-    case errc::deadlock: return "found this thread as its holder, expected another thread or nobody";
-    case errc::not_owner: return "found " + holder_of(where, state) + " as its holder, expected this thread";
+    case errc::deadlock:
+      return "found this thread as its holder, expected another thread or nobody";
+    case errc::not_owner:
+      return "found " + holder_of(where, state) + " as its holder, expected this thread";
     case errc::too_many_locks: return held_here(where, lock);
-    case errc::in_repair: return "found a repair of this thread under way, expected lock() to be called outside of repairs";
-    case errc::not_in_segment: return "found it outside of every segment that is mapped, expected it in one";
-    case errc::owner_died_unrepaired: return "found its owner dead and no repair in this process, expected one (on_owner_death)";
-    case errc::repair_failed: return "found its owner dead and a repair that failed, expected it to return repaired";
+    case errc::in_repair:
+      return "found a repair of this thread under way, expected lock() to be called outside of "
+             "repairs";
+    case errc::not_in_segment:
+      return "found it outside of every segment that is mapped, expected it in one";
+    case errc::owner_died_unrepaired:
+      return "found its owner dead and no repair in this process, expected one (on_owner_death)";
+    case errc::repair_failed:
+      return "found its owner dead and a repair that failed, expected it to return repaired";
     case errc::not_recoverable:
-      return "found " + std::to_string(state.attempts()) + " attempts to repair it, expected one of the " +
-             std::to_string(where == nullptr ? 0 : where->constants().attempts) + " (segment_options::attempts) to end with repaired";
+      return "found " + std::to_string(state.attempts()) +
+             " attempts to repair it, expected one of the " +
+             std::to_string(where == nullptr ? 0 : where->constants().attempts) +
+             " (segment_options::attempts) to end with repaired";
     case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
-    case errc::forked_in_repair: return "found this process forked in the repair, expected only its parent to go on";
+    case errc::forked_in_repair:
+      return "found this process forked in the repair, expected only its parent to go on";
     case errc::damaged:
       if (has_lock_magic(lock) && !native_mutex::is_intact(lock.native)) {
-        return "found a native mutex of another kind in its bytes, expected the one that its constructor made";
+        return "found a native mutex of another kind in its bytes, expected the one that its "
+               "constructor made";
       }
       if (where != nullptr && !native_mutex::is_intact(where->header().adoption.native)) {
         return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
       }
       if (where != nullptr && has_lock_magic(lock) && !fitting_lock_class(*where, lock)) {
-        return "found lock class word " + std::to_string(lock.lock_class) + ", expected that of a class which guards what lies in its object";
+        return "found lock class word " + std::to_string(lock.lock_class) +
+               ", expected that of a class which guards what lies in its object";
       }
-      return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) + " and state " + std::to_string(state.word()) +
+      return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) +
+             " and state " + std::to_string(state.word()) +
              ", expected those of a robust mutex that was constructed and not destroyed";
     default: return {};
   }
@@ -90,7 +108,8 @@ std::string failure_text(const lock_bytes& lock, std::error_code error) {
   return more.empty() ? text : text + ": " + more;
 }
 
-void throw_failure(const lock_bytes& lock, std::error_code error, const std::exception_ptr& thrown) {
+void throw_failure(const lock_bytes& lock, std::error_code error,
+                   const std::exception_ptr& thrown) {
   const std::system_error failure(error, failure_text(lock, error));
   if (!thrown) throw failure;
   try {

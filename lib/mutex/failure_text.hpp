@@ -1,4 +1,5 @@
-// What an error of lock(), try_lock() or unlock() says: the mutex, what was found and what was expected.
+// What an error of lock(), try_lock() or unlock() says: the mutex, what was found and what was
+// expected.
 #pragma once
 
 #include <exception>
@@ -13,6 +14,7 @@ namespace outlive::detail {
 std::string failure_text(const lock_bytes& lock, std::error_code error);
 
 // Throws it as a std::system_error, in which is nested what the repair threw, if it did.
-[[noreturn]] void throw_failure(const lock_bytes& lock, std::error_code error, const std::exception_ptr& thrown);
+[[noreturn]] void throw_failure(const lock_bytes& lock, std::error_code error,
+                                const std::exception_ptr& thrown);
 
 }  // namespace outlive::detail

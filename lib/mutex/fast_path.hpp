@@ -1,5 +1,5 @@
-// The fast path of locks with a native mutex: an uncontended, consistent one, in the segment that the thread used last. Counted in instructions by a
-// test: every line here is paid at each lock.
+// The fast path of locks with a native mutex: an uncontended, consistent one, in the segment that
+// the thread used last. Counted in instructions by a test: every line here is paid at each lock.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,16 @@
 
 namespace outlive::detail::fast_path {
 
-// What take() came to: the native mutex, not tried, or else stopped by what pthread_mutex_trylock() returned, 0 with a state that is not "free" among
-// it. One number, because two cost the fast path a register.
+// What take() came to: the native mutex, not tried, or else stopped by what pthread_mutex_trylock()
+// returned, 0 with a state that is not "free" among it. One number, because two cost the fast path
+// a register.
 inline constexpr int taken = -2;
 inline constexpr int not_tried = -1;
 
-// Range test, fork check, "has this thread a record" and held limit are the two comparisons at the top: a slot that fork wiped has size 0.
-[[gnu::always_inline]] inline int take(lock_bytes& lock, std::uint32_t magic, const void* return_address) noexcept {
+// Range test, fork check, "has this thread a record" and held limit are the two comparisons at the
+// top: a slot that fork wiped has size 0.
+[[gnu::always_inline]] inline int take(lock_bytes& lock, std::uint32_t magic,
+                                       const void* return_address) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
@@ -42,12 +45,14 @@ inline constexpr int not_tried = -1;
   raise_own(slot.record->acquisitions);
 }
 
-// True: done. False: not this thread's by the slot; the slow path looks further. Calls once_out() between the state and the native unlock.
+// True: done. False: not this thread's by the slot; the slow path looks further. Calls once_out()
+// between the state and the native unlock.
 template <class OnceOut>
 [[gnu::always_inline]] inline bool release(lock_bytes& lock, OnceOut once_out) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
-  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me) [[unlikely]]
+  if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me)
+      [[unlikely]]
     return false;
   held_entry* const entry = slot.top - 1;
   if (load_own(entry->place) != offset) [[unlikely]]
@@ -56,9 +61,11 @@ template <class OnceOut>
   crash_barrier();  // out, before the mutex is anybody's
   once_out();
   native_mutex::unlock(lock.native);
-  crash_barrier();                                   // the entry until after the native unlock (U10)
-  entry->place.store(0, std::memory_order_release);  // a judge that does not see the entry any more sees the count (adoption.cpp)
-  crash_barrier();                                   // empty before its place is free
+  // the entry until after the native unlock (U10)
+  crash_barrier();
+  // a judge that does not see the entry any more sees the count (adoption.cpp)
+  entry->place.store(0, std::memory_order_release);
+  crash_barrier();  // empty before its place is free
   slot.top = entry;
   return true;
 }

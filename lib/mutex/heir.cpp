@@ -19,7 +19,8 @@ namespace outlive::detail {
 
 namespace {
 
-// What the state says of the past: who died inside, how often that was repaired in vain, and who died repairing.
+// What the state says of the past: who died inside, how often that was repaired in vain, and who
+// died repairing.
 struct inheritance {
   record_id origin;
   std::uint32_t origin_mask;
@@ -30,7 +31,8 @@ struct inheritance {
 inheritance read_inheritance(lock_state state) noexcept {
   switch (state.condition()) {
     case lock_condition::consistent: return {state.holder(), holder_generation_mask, {}, 0};
-    case lock_condition::repairing: return {state.origin(), origin_generation_mask, state.holder(), state.attempts()};
+    case lock_condition::repairing:
+      return {state.origin(), origin_generation_mask, state.holder(), state.attempts()};
     case lock_condition::unrepaired:
     case lock_condition::not_recoverable: break;
   }
@@ -39,10 +41,12 @@ inheritance read_inheritance(lock_state state) noexcept {
 
 void store(const arrival& at, lock_state state) noexcept {
   at.lock.state.store(state.word(), std::memory_order_relaxed);
-  crash_barrier();  // each state before what follows from it: the repair, native consistent, the user's changes
+  // each state before what follows from it: the repair, native consistent, the user's changes
+  crash_barrier();
 }
 
-// Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE is never entered (U8, A37, A38).
+// Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE
+// is never entered (U8, A37, A38).
 void make_natively_consistent(const arrival& at) noexcept {
   if (at.inherited) native_mutex::consistent(at.lock.native);
   crash_barrier();
@@ -84,7 +88,8 @@ class repair_scope {
   ~repair_scope() {
     if (!is_child()) --current_slot.wiped->repairs;
   }
-  // The repair forked, and this is the child: its slot was wiped, the mutex and the record are the parent's.
+  // The repair forked, and this is the child: its slot was wiped, the mutex and the record are the
+  // parent's.
   [[nodiscard]] bool is_child() const noexcept { return process_epoch() != epoch_; }
 
  private:
@@ -107,14 +112,17 @@ verdict run(const Callback& repair, const death_facts& facts) {
   }
 }
 
-settled give_up(const arrival& at, death_facts& facts, const inheritance& past, lock_condition condition, std::error_code error) {
+settled give_up(const arrival& at, death_facts& facts, const inheritance& past,
+                lock_condition condition, std::error_code error) {
   const bool for_ever = condition == lock_condition::not_recoverable;
-  log_death(*at.mine.where, facts, at.mine.id(), for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
+  log_death(*at.mine.where, facts, at.mine.id(),
+            for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
   store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
   return leave(at, error);
 }
 
-// What the user calls for to rebuild data that no repair mended: it is the caller's, so there is nothing to let go of.
+// What the user calls for to rebuild data that no repair mended: it is the caller's, so there is
+// nothing to let go of.
 struct rebuild_run {
   const repair_callback& callback;
   repair_result operator()(const owner_death& death) const { return callback(death); }
@@ -122,7 +130,8 @@ struct rebuild_run {
 };
 
 template <class Callback>
-settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past, once_consistent then, bool tells_exceptions) {
+settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past,
+               once_consistent then, bool tells_exceptions) {
   mapping& where = *at.mine.where;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
@@ -134,8 +143,9 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
   {
     const repair_scope scope;
     outcome = run(callback, facts);
-    // The callback, if it took itself out, and an exception that nobody will see end here, as a part of the repair: they may own the last handle
-    // of the segment, whose end gives the record of a thread back that holds nothing. This one has its entry, now and no longer.
+    // The callback, if it took itself out, and an exception that nobody will see end here, as a
+    // part of the repair: they may own the last handle of the segment, whose end gives the record
+    // of a thread back that holds nothing. This one has its entry, now and no longer.
     callback.end();
     if (!tells_exceptions) outcome.thrown = nullptr;
     if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
@@ -148,7 +158,8 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
     return go_on(at, then, true);
   }
   const bool last = attempts >= where.constants().attempts;
-  store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {}) : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
+  store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
+                 : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
   log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
   settled result = leave(at, errc::repair_failed);
   result.thrown = outcome.thrown;
@@ -159,28 +170,33 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
 
 settled settle(const arrival& at, once_consistent then) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  if (found.word() == free_consistent) return go_on(at, then, false);  // the owner never was inside, or was out already
+  // the owner never was inside, or was out already
+  if (found.word() == free_consistent) return go_on(at, then, false);
   if (!found.is_valid()) return leave(at, errc::damaged);
   if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
 
   mapping& where = *at.mine.where;
   const auto lock_class = fitting_lock_class(where, at.lock);
-  if (!lock_class) return leave(at, errc::damaged);  // another class's repair would write over something else
+  // another class's repair would write over something else
+  if (!lock_class) return leave(at, errc::damaged);
   const inheritance past = read_inheritance(found);
   // Looked up before any store: a process without a repair must not use an attempt up (U8).
   repair_run callback(where, at.offset, *lock_class);
   const bool used_up = past.attempts >= where.constants().attempts;
-  if (!callback && !used_up && found.condition() == lock_condition::unrepaired) return leave(at, errc::owner_died_unrepaired);
+  if (!callback && !used_up && found.condition() == lock_condition::unrepaired)
+    return leave(at, errc::owner_died_unrepaired);
 
   death_facts facts;
   gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
-  if (used_up) return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
-  if (!callback) return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
+  if (used_up)
+    return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
+  if (!callback)
+    return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
   return repair(at, callback, facts, past, then, then != once_consistent::leave);
 }
 
-// The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild that nothing more was allowed to mend, the next
-// one makes "not recoverable" again.
+// The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild
+// that nothing more was allowed to mend, the next one makes "not recoverable" again.
 settled rebuild(const arrival& at, const repair_callback& callback) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
   if (found.word() == free_consistent) return go_on(at, once_consistent::leave, false);
@@ -188,7 +204,8 @@ settled rebuild(const arrival& at, const repair_callback& callback) {
   mapping& where = *at.mine.where;
   if (!fitting_lock_class(where, at.lock)) return leave(at, errc::damaged);
   inheritance past = read_inheritance(found);
-  // As the last attempt, if attempts are used up: their number must stay one that the state can hold.
+  // As the last attempt, if attempts are used up: their number must stay one that the state can
+  // hold.
   const unsigned allowed = where.constants().attempts;
   const bool for_ever = found.condition() == lock_condition::not_recoverable;
   if (for_ever || past.attempts >= allowed) past.attempts = allowed - 1;

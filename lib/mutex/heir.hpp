@@ -1,5 +1,6 @@
-// The heir's path: what is to be done with a mutex that was just acquired natively, whatever its former owner left behind. All ways of
-// acquiring go through it: lock(), try_lock(), the timed ones, recover(), and threads that look for a free record.
+// The heir's path: what is to be done with a mutex that was just acquired natively, whatever its
+// former owner left behind. All ways of acquiring go through it: lock(), try_lock(), the timed
+// ones, recover(), and threads that look for a free record.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace outlive::detail {
 
-// A mutex whose native part the calling thread has, with an entry in its held list. `inherited`: its former owner died with it (EOWNERDEAD).
+// A mutex whose native part the calling thread has, with an entry in its held list. `inherited`:
+// its former owner died with it (EOWNERDEAD).
 struct arrival {
   attachment& mine;
   lock_bytes& lock;
@@ -28,17 +30,22 @@ struct settled {
 
 // What the calling thread does with a mutex that is consistent.
 enum class once_consistent {
-  enter,  // it is inside: the state names it
-  keep,   // it keeps the native mutex, and is not inside: who comes before its own change finds {0, consistent}, and repairs nothing
-  leave,  // it has given the mutex back, and the entry is gone
+  // it is inside: the state names it
+  enter,
+  // it keeps the native mutex, and is not inside: who comes before its own change finds {0,
+  // consistent}, and repairs nothing
+  keep,
+  // it has given the mutex back, and the entry is gone
+  leave,
 };
 
-// Makes the mutex consistent, by a repair if one is due. On any error the calling thread has given the mutex back, and the entry is gone. Ends the
-// thread when the repair does.
+// Makes the mutex consistent, by a repair if one is due. On any error the calling thread has given
+// the mutex back, and the entry is gone. Ends the thread when the repair does.
 settled settle(const arrival& at, once_consistent then);
 
-// Makes the mutex consistent by `callback` in the place of a repair, whatever condition it is in, and gives it back. What is consistent is left as it
-// is, and then `repaired` is false. Ends the thread when the callback does.
+// Makes the mutex consistent by `callback` in the place of a repair, whatever condition it is in,
+// and gives it back. What is consistent is left as it is, and then `repaired` is false. Ends the
+// thread when the callback does.
 settled rebuild(const arrival& at, const repair_callback& callback);
 
 }  // namespace outlive::detail

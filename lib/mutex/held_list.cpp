@@ -24,12 +24,17 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
   held_entry* const last = mine.top - 1;
   if (gap != last) {
     // The last entry moves over the gap; for two stores it is there twice.
-    gap->return_address.store(last->return_address.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    crash_barrier();                                                                           // its address before it counts
-    gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);  // with its address, for held_walk.hpp
-    crash_barrier();                                                                           // there before it goes from where it was
+    gap->return_address.store(last->return_address.load(std::memory_order_relaxed),
+                              std::memory_order_relaxed);
+    // its address before it counts
+    crash_barrier();
+    // with its address, for held_walk.hpp
+    gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);
+    // there before it goes from where it was
+    crash_barrier();
   }
-  // Release: a judge that does not see the entry any more sees its copy, or the count (held_walk.hpp, adoption.cpp).
+  // Release: a judge that does not see the entry any more sees its copy, or the count
+  // (held_walk.hpp, adoption.cpp).
   last->place.store(0, std::memory_order_release);
   crash_barrier();  // empty before the place is free for a signal handler's entry
   this_thread::move_top(mine, last);

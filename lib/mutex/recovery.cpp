@@ -24,7 +24,8 @@ bool is_dead_for_good(mapping& where, std::uint32_t index, const deadline& limit
   return true;
 }
 
-// Of a mutex that is not in this thread's hand. What living threads have is not waited for, other adopters are for a while.
+// Of a mutex that is not in this thread's hand. What living threads have is not waited for, other
+// adopters are for a while.
 struct recovery_judge {
   mapping& where;
   lock_bytes& lock;
@@ -32,7 +33,8 @@ struct recovery_judge {
   bool adopted = false;
   bool postponed = false;
 
-  static bool owns() noexcept { return false; }  // this thread's id in the word is a former bearer's (U6)
+  // this thread's id in the word is a former bearer's (U6)
+  static bool owns() noexcept { return false; }
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
   adoption adopt(const deadline&) noexcept {
@@ -48,7 +50,8 @@ const void* this_code() noexcept {
   return __builtin_return_address(0);
 }
 
-// Puts the mutex at `offset` in the thread's hand, unless a living thread has it, or no entry is left for it.
+// Puts the mutex at `offset` in the thread's hand, unless a living thread has it, or no entry is
+// left for it.
 struct taken {
   lock_bytes* lock = nullptr;
   native_result result = native_result::busy;
@@ -73,7 +76,8 @@ taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters)
     return got;
   }
   recovery_judge judge{where, *view.lock, for_adopters};
-  got.result = take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
+  got.result =
+      take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
   got.adopted = judge.adopted && got.result == native_result::inherited;
   got.postponed = judge.postponed && !got.is_mine();
   if (!got.is_mine()) held_list::remove(mine, offset);
@@ -85,7 +89,8 @@ struct dead_bearer {
   pid_t tid;
 };
 
-recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset, const deadline& for_adopters) {
+recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset,
+                            const deadline& for_adopters) {
   recovered_lock told{dead.pid, dead.tid, offset, true, false, false, {}};
   const taken got = take(mine, offset, for_adopters);
   if (got.no_room) told.result.error = errc::too_many_locks;
@@ -95,8 +100,10 @@ recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint
   if (!got.is_mine()) return told;
   told.adopted = got.adopted;
   told.result = settle(got.by(mine, offset), once_consistent::leave);
-  // The repair forked, and this is the child: it has no attachment any more, and nothing to recover.
-  if (told.result.error == errc::forked_in_repair) throw std::system_error(told.result.error, "recovering in a forked child");
+  // The repair forked, and this is the child: it has no attachment any more, and nothing to
+  // recover.
+  if (told.result.error == errc::forked_in_repair)
+    throw std::system_error(told.result.error, "recovering in a forked child");
   return told;
 }
 
@@ -107,7 +114,8 @@ void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_a
   count_acquisition(mine);
   const lock_state state(got.lock->state.load(std::memory_order_acquire));
   if (state.condition() == lock_condition::unrepaired) {
-    got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(), std::memory_order_relaxed);
+    got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(),
+                          std::memory_order_relaxed);
     crash_barrier();  // the new state before the native unlock
   }
   if (got.result == native_result::inherited) native_mutex::consistent(got.lock->native);
@@ -116,8 +124,9 @@ void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_a
   held_list::remove(mine, offset);
 }
 
-// Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read before the entry is found pending, and counts if
-// the record is at the same life after: a pending entry keeps others from claiming the record.
+// Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read
+// before the entry is found pending, and counts if the record is at the same life after: a pending
+// entry keeps others from claiming the record.
 template <class Act>
 void for_each_pending(mapping& where, std::uint32_t index, Act act) {
   const held_entry* const held = where.held(index);
@@ -135,16 +144,20 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
 
 }  // namespace
 
-bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit, const std::function<void(const recovered_lock&)>& tell) {
+bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit,
+                  const std::function<void(const recovered_lock&)>& tell) {
   mapping& where = *mine.where;
   bool begun = false;
   // A slice in all, and not one for each of thousands of mutexes.
   const deadline for_adopters = within_a_slice(limit);
-  // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one call uses one attempt.
+  // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one
+  // call uses one attempt.
   std::vector<std::uint64_t> failed_at;
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     const thread_record& record = where.record(index);
-    if (index == mine.index || (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid))) continue;
+    if (index == mine.index ||
+        (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid)))
+      continue;
     if (!is_dead_for_good(where, index, for_adopters)) continue;
     for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
@@ -159,7 +172,8 @@ bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& li
   return true;
 }
 
-std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
+std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset,
+                                   const repair_callback& callback) {
   const taken got = take(mine, offset, no_wait);
   if (got.no_room) return settled{errc::too_many_locks, false, nullptr};
   if (got.result == native_result::damaged) return settled{errc::damaged, false, nullptr};
@@ -172,7 +186,9 @@ void forget_origins(attachment& mine, const deadline& limit) noexcept {
   const deadline for_adopters = within_a_slice(limit);
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     if (index == mine.index || !is_dead_for_good(where, index, for_adopters)) continue;
-    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) { forget_origin(mine, offset, for_adopters); });
+    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) {
+      forget_origin(mine, offset, for_adopters);
+    });
   }
 }
 

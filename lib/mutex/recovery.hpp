@@ -1,4 +1,5 @@
-// Recovery of what dead threads have in hand: by recover(), and by a thread that finds no free record.
+// Recovery of what dead threads have in hand: by recover(), and by a thread that finds no free
+// record.
 #pragma once
 
 #include <pthread.h>
@@ -23,16 +24,21 @@ struct recovered_lock {
   settled result;
 };
 
-// Recovers all that dead threads have in hand, or those of one process; `mine` is the identity to do it with. Takes what is free by now and waits
-// for nobody, but for another thread that adopts: for a slice in all.
-// Once the limit is over it begins with no further mutex, if it had one. Returns: whether it came to the end.
-bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit, const std::function<void(const recovered_lock&)>& tell);
+// Recovers all that dead threads have in hand, or those of one process; `mine` is the identity to
+// do it with. Takes what is free by now and waits for nobody, but for another thread that adopts:
+// for a slice in all. Once the limit is over it begins with no further mutex, if it had one.
+// Returns: whether it came to the end.
+bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit,
+                  const std::function<void(const recovered_lock&)>& tell);
 
-// Rebuilds what the mutex at `offset` protects, as rebuild() does. Nothing: somebody has the mutex now.
-std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback);
+// Rebuilds what the mutex at `offset` protects, as rebuild() does. Nothing: somebody has the mutex
+// now.
+std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset,
+                                   const repair_callback& callback);
 
-// Makes unrepaired mutexes forget whose death it was, so that the records of those dead are free again: the last resort of a thread that
-// finds no record (U3). Such a mutex's owner is "unknown" from then on.
+// Makes unrepaired mutexes forget whose death it was, so that the records of those dead are free
+// again: the last resort of a thread that finds no record (U3). Such a mutex's owner is "unknown"
+// from then on.
 void forget_origins(attachment& mine, const deadline& limit) noexcept;
 
 }  // namespace outlive::detail

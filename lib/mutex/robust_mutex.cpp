@@ -27,7 +27,8 @@ using namespace detail;
 
 namespace detail {
 struct lock_access {
-  static_assert(sizeof(robust_mutex) == sizeof(lock_bytes) && alignof(robust_mutex) == alignof(lock_bytes));
+  static_assert(sizeof(robust_mutex) == sizeof(lock_bytes) &&
+                alignof(robust_mutex) == alignof(lock_bytes));
   static_assert(offsetof(robust_mutex, state_) == offsetof(lock_bytes, state));
   static_assert(offsetof(robust_mutex, lock_class_) == offsetof(lock_bytes, lock_class));
   static_assert(offsetof(robust_mutex, magic_) == offsetof(lock_bytes, magic));
@@ -53,8 +54,10 @@ inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
   return entered;
 }
 
-[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
-  return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address) : acquire_pushed(lock, so_far, how_long);
+[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, const deadline& how_long,
+                                             const void* return_address) {
+  return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address)
+                                        : acquire_pushed(lock, so_far, how_long);
 }
 
 bool check(const lock_bytes& lock, const acquisition& result) {
@@ -62,7 +65,8 @@ bool check(const lock_bytes& lock, const acquisition& result) {
   return result.acquired;
 }
 
-bool acquire_coded(lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address, std::error_code& error) {
+bool acquire_coded(lock_bytes& lock, int so_far, const deadline& how_long,
+                   const void* return_address, std::error_code& error) {
   return coded(error, [&] { return acquire_slowly(lock, so_far, how_long, return_address); });
 }
 
@@ -79,12 +83,14 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
 }
 
 [[gnu::noinline]] void unlock_slowly(lock_bytes& lock) {
-  if (const std::error_code error = release(lock)) throw std::system_error(error, failure_text(lock, error));
+  if (const std::error_code error = release(lock))
+    throw std::system_error(error, failure_text(lock, error));
 }
 
 }  // namespace
 
-robust_mutex::robust_mutex(std::string_view lock_class) : robust_mutex(lock_class, detail::guarded_type{}) {}
+robust_mutex::robust_mutex(std::string_view lock_class)
+    : robust_mutex(lock_class, detail::guarded_type{}) {}
 
 robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
   names::check_class_name(lock_class);
@@ -96,7 +102,8 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
   }
   if (where == nullptr) {
     fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
-                                   "\": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");
+                                   "\": found it in ordinary memory, expected it in a segment "
+                                   "(segment::find_or_construct)");
   }
   const std::uint32_t index = names::intern_class(*where, lock_class);
   names::bind_class(*where, index, guards);
@@ -111,7 +118,8 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
 robust_mutex::~robust_mutex() {
   lock_bytes& bytes = bytes_of(*this);
   bytes.magic.store(dead_lock_magic, std::memory_order_release);
-  bytes.state.store(0, std::memory_order_release);  // not valid: whoever still locks it gets errc::damaged, on the fast path, too
+  // not valid: whoever still locks it gets errc::damaged, on the fast path, too
+  bytes.state.store(0, std::memory_order_release);
 }
 
 void robust_mutex::lock() {
@@ -139,20 +147,23 @@ bool robust_mutex::try_lock(std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
+  return so_far == entered ||
+         acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
 }
 
 bool robust_mutex::try_lock_deadline(const deadline& until) {
   lock_bytes& bytes = bytes_of(*this);
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || check(bytes, acquire_slowly(bytes, so_far, until, __builtin_return_address(0)));
+  return so_far == entered ||
+         check(bytes, acquire_slowly(bytes, so_far, until, __builtin_return_address(0)));
 }
 
 bool robust_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || acquire_coded(bytes, so_far, until, __builtin_return_address(0), error);
+  return so_far == entered ||
+         acquire_coded(bytes, so_far, until, __builtin_return_address(0), error);
 }
 
 void robust_mutex::unlock() {
@@ -176,7 +187,8 @@ void robust_mutex::release() noexcept {
 
 bool robust_mutex::recovered() const noexcept {
   attachment* const mine = this_thread::attachment_of(this);
-  if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me) return false;
+  if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me)
+    return false;
   this_thread::deactivate();
   const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
   put_slot_on(*mine);  // which stays: something is in hand

@@ -14,18 +14,19 @@ namespace outlive::detail {
 
 namespace {
 
-// Neither an owner nor a death, and yet not free: damage, since no protocol leaves such a word. pthread would wait for it for ever; marked as a
-// death, it goes to the next locker.
+// Neither an owner nor a death, and yet not free: damage, since no protocol leaves such a word.
+// pthread would wait for it for ever; marked as a death, it goes to the next locker.
 bool is_nobodys(std::uint32_t word) noexcept {
   return word == native_mutex::waiters;
 }
 
 bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
-  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
-                        record.start_time.load(std::memory_order_relaxed));
+  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
+                        static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
 
-// Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a living one may bear the same, reused id.
+// Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a
+// living one may bear the same, reused id.
 struct bearers {
   bool living = false;
   bool dead = false;
@@ -47,8 +48,9 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
     found.lives += record.generation.load(std::memory_order_acquire);
     if (record.tid.load(std::memory_order_acquire) != tid) continue;
     const bool dead = is_record_thread_dead(record, tid);
-    // The count around the entries: of a thread that takes and gives back the lock meanwhile, one of the two looks sees the entry, or the sums differ,
-    // wherever between push and removal it counts.
+    // The count around the entries: of a thread that takes and gives back the lock meanwhile, one
+    // of the two looks sees the entry, or the sums differ, wherever between push and removal it
+    // counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
     if (held_walk::names(where, i, offset)) (dead ? found.dead : found.living) = true;
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
@@ -56,8 +58,9 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
   return found;
 }
 
-// One living bearer is enough: an entry is there before the native lock. None seen proves little by itself, for a living thread may have given the
-// lock back and taken it again while its record was looked at: two looks around one more at the word must agree, and that thread's count of
+// One living bearer is enough: an entry is there before the native lock. None seen proves little by
+// itself, for a living thread may have given the lock back and taken it again while its record was
+// looked at: two looks around one more at the word must agree, and that thread's count of
 // acquisitions with them (docs/model/adopt.pml). "No record and the thread exists: not dead."
 bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
   if (tid == static_cast<std::uint32_t>(current_tid())) return true;
@@ -69,11 +72,12 @@ bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint3
 }
 
 // A thread is named as an entrant from before its native lock until after its native unlock. So a
-// living one that bears the id and is not named does not have the lock: at one moment with the word,
-// between two looks, if nobody has counted an acquisition in between (docs/model/internal.pml). The
-// lock's owner_* prove no death: they are written after the native lock, and until then are a former
-// owner's, who may have borne the same id.
-bool is_internal_owner_dead(const mapping& where, internal_kind which, const pthread_mutex_t& mutex, std::uint32_t tid) noexcept {
+// living one that bears the id and is not named does not have the lock: at one moment with the
+// word, between two looks, if nobody has counted an acquisition in between
+// (docs/model/internal.pml). The lock's owner_* prove no death: they are written after the native
+// lock, and until then are a former owner's, who may have borne the same id.
+bool is_internal_owner_dead(const mapping& where, internal_kind which, const pthread_mutex_t& mutex,
+                            std::uint32_t tid) noexcept {
   if (!entrants::are_complete(where)) return !participants::has_thread(where, tid);
   const shared_u64& count = where.header().internal_acquisitions[static_cast<unsigned>(which)];
   const std::uint64_t before = count.load(std::memory_order_acquire);
@@ -83,8 +87,8 @@ bool is_internal_owner_dead(const mapping& where, internal_kind which, const pth
   return count.load(std::memory_order_acquire) == before && entrants::are_complete(where);
 }
 
-// For the adoption mutex itself there is no further mutex that would keep its adopters apart. A word
-// does: it names the one who adopts, and is taken over from the dead.
+// For the adoption mutex itself there is no further mutex that would keep its adopters apart. A
+// word does: it names the one who adopts, and is taken over from the dead.
 class rescue {
  public:
   explicit rescue(mapping& where) noexcept : rescuer_(where.header().rescuer) {
@@ -109,13 +113,14 @@ adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
   return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
 }
 
-// The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that was
-// taken last.
+// The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that
+// was taken last.
 struct adoption_judge {
   mapping& where;
   pthread_mutex_t& mutex;
 
-  static bool owns() noexcept { return false; }  // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
+  // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
+  static bool owns() noexcept { return false; }
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
   adoption adopt(const deadline& limit) noexcept {
@@ -123,25 +128,30 @@ struct adoption_judge {
     if (!only.is_mine()) {
       // Not at once again: with this thread's own id in the word, nothing else makes it wait.
       const shared_u32 nobody_wakes{0};
-      if (limit.waits()) futex_wait(nobody_wakes, 0, std::min<std::chrono::nanoseconds>(limit.left(), std::chrono::milliseconds(1)));
+      if (limit.waits())
+        futex_wait(nobody_wakes, 0,
+                   std::min<std::chrono::nanoseconds>(limit.left(), std::chrono::milliseconds(1)));
       return adoption::busy;
     }
     const std::uint32_t word = native_mutex::word(mutex);
     const std::uint32_t tid = word & native_mutex::tid_mask;
     if (is_nobodys(word)) return adopt_now(mutex, word);
     if (tid == 0) return adoption::done;
-    const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) || is_internal_owner_dead(where, internal_kind::adoption, mutex, tid);
+    const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) ||
+                        is_internal_owner_dead(where, internal_kind::adoption, mutex, tid);
     return orphan ? adopt_now(mutex, word) : adoption::none;
   }
 };
 
 class adoption_hold {
  public:
-  adoption_hold(mapping& where, const deadline& limit) noexcept : mutex_(where.header().adoption.native), named_(where, internal_kind::adoption) {
+  adoption_hold(mapping& where, const deadline& limit) noexcept
+      : mutex_(where.header().adoption.native), named_(where, internal_kind::adoption) {
     if (!native_mutex::is_intact(mutex_)) return;
     adoption_judge judge{where, mutex_};
     result_ = take_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
-    if (result_ == native_result::inherited) native_mutex::consistent(mutex_);  // it guards no bytes
+    // it guards no bytes
+    if (result_ == native_result::inherited) native_mutex::consistent(mutex_);
     if (is_taken(result_)) named_.count();
   }
   adoption_hold(const adoption_hold&) = delete;
@@ -158,7 +168,8 @@ class adoption_hold {
 };
 
 template <class IsDead>
-adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limit, IsDead is_dead) noexcept {
+adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limit,
+                    IsDead is_dead) noexcept {
   // A first look without the mutex: most blocked lockers wait for a living owner.
   std::uint32_t word = native_mutex::word(mutex);
   if (is_nobodys(word)) return adopt_now(mutex, word);
@@ -179,33 +190,39 @@ adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limi
 adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit) noexcept {
   const std::uint32_t word = native_mutex::word(lock.native);
   if ((word & native_mutex::tid_mask) == 0 && !is_nobodys(word)) {
-    // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard A16). Pass the wake on.
+    // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard
+    // A16). Pass the wake on.
     native_mutex::wake_one(lock.native);
     return adoption::done;
   }
-  return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) { return is_lock_owner_dead(where, lock, tid); });
+  return adopt_word(where, lock.native, limit,
+                    [&](std::uint32_t tid) { return is_lock_owner_dead(where, lock, tid); });
 }
 
-adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index, const deadline& limit) noexcept {
+adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index,
+                                  const deadline& limit) noexcept {
   thread_record& record = where.record(index);
   return adopt_word(where, record.liveness, limit, [&](std::uint32_t tid) {
-    // Not by the record's identity: a claimer with a reused id holds the mutex before it has written its own. It is a participant's thread.
-    return tid != static_cast<std::uint32_t>(current_tid()) && !participants::has_thread(where, tid);
+    // Not by the record's identity: a claimer with a reused id holds the mutex before it has
+    // written its own. It is a participant's thread.
+    return tid != static_cast<std::uint32_t>(current_tid()) &&
+           !participants::has_thread(where, tid);
   });
 }
 
-adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which, const deadline& limit) noexcept {
+adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which,
+                                  const deadline& limit) noexcept {
   return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) {
     // With this thread's own id it is a former bearer's: this thread is outside.
     if (tid == static_cast<std::uint32_t>(current_tid())) return true;
-    // A living holder has said so itself, but for its first instructions: a stray store to its place
-    // among the entrants does not cost it the lock. The tid first: acquire, which pairs with the
-    // release that internal_guard stores it with, after the start time. So the start time is that
-    // of the holder whose tid was seen, or of a later one, and no former one's, for which a living
-    // holder would be taken as dead here. A later one is no harm: the tid's bearer has left then,
-    // and the full judgement decides, as it did after the loads the other way round: those cost a
-    // holder this protection alone. No test shows the order: who comes before the holder's tid is
-    // there goes to the full judgement either way.
+    // A living holder has said so itself, but for its first instructions: a stray store to its
+    // place among the entrants does not cost it the lock. The tid first: acquire, which pairs with
+    // the release that internal_guard stores it with, after the start time. So the start time is
+    // that of the holder whose tid was seen, or of a later one, and no former one's, for which a
+    // living holder would be taken as dead here. A later one is no harm: the tid's bearer has left
+    // then, and the full judgement decides, as it did after the loads the other way round: those
+    // cost a holder this protection alone. No test shows the order: who comes before the holder's
+    // tid is there goes to the full judgement either way.
     if (lock.owner_tid.load(std::memory_order_acquire) == tid) {
       const std::uint64_t started = lock.owner_start_time.load(std::memory_order_relaxed);
       const auto start_time = static_cast<std::uint32_t>(started);

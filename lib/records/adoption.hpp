@@ -22,9 +22,11 @@ namespace outlive::detail {
 adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit) noexcept;
 
 // The same for a liveness mutex, which is walked last and so lost first.
-adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index, const deadline& limit) noexcept;
+adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index,
+                                  const deadline& limit) noexcept;
 
 // The same for one of the library's own locks.
-adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which, const deadline& limit) noexcept;
+adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which,
+                                  const deadline& limit) noexcept;
 
 }  // namespace outlive::detail

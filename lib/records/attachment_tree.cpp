@@ -23,14 +23,16 @@ std::uint64_t level_of(const attachment& node) noexcept {
 attachment* attachment_tree::find(const void* address) const noexcept {
   const auto place = reinterpret_cast<std::uint64_t>(address);
   attachment* node = root_;
-  while (node != nullptr && !node->where->contains(address)) node = place < place_of(*node) ? node->below : node->above;
+  while (node != nullptr && !node->where->contains(address))
+    node = place < place_of(*node) ? node->below : node->above;
   return node;
 }
 
 void attachment_tree::insert(attachment& node) noexcept {
   const std::uint64_t place = place_of(node);
   attachment** link = &root_;
-  while (*link != nullptr && level_of(**link) >= level_of(node)) link = place < place_of(**link) ? &(*link)->below : &(*link)->above;
+  while (*link != nullptr && level_of(**link) >= level_of(node))
+    link = place < place_of(**link) ? &(*link)->below : &(*link)->above;
   // The rest of the tree from here on goes to both sides of it.
   attachment* rest = *link;
   *link = &node;
@@ -52,7 +54,8 @@ void attachment_tree::insert(attachment& node) noexcept {
 
 void attachment_tree::erase(const attachment& node) noexcept {
   attachment** link = &root_;
-  while (*link != &node) link = place_of(node) < place_of(**link) ? &(*link)->below : &(*link)->above;
+  while (*link != &node)
+    link = place_of(node) < place_of(**link) ? &(*link)->below : &(*link)->above;
   // What was below and above it comes together in its place.
   attachment* below = node.below;
   attachment* above = node.above;

@@ -1,8 +1,9 @@
-// attachment_tree: a thread's attachments by the addresses of their segments, so that what a lock costs does not grow with the segments that the
-// thread uses beside it.
+// attachment_tree: a thread's attachments by the addresses of their segments, so that what a lock
+// costs does not grow with the segments that the thread uses beside it.
 //
-// A treap: its links lie in the attachments, so that nothing in it can fail, and a hash of the address keeps it level where mappings come in the
-// order of their addresses, as mmap gives them out.
+// A treap: its links lie in the attachments, so that nothing in it can fail, and a hash of the
+// address keeps it level where mappings come in the order of their addresses, as mmap gives them
+// out.
 #pragma once
 
 namespace outlive::detail {

@@ -17,14 +17,16 @@ constinit std::atomic<void (*)() noexcept> record_hook{nullptr};
 // More segments than a thread uses: a list that a wild store has made a circle of ends here.
 constexpr int max_attachments = 4'096;
 
-// Calls what(record, note) for each record that is the calling thread's. A record that was just given back is somebody else's by now, and one that the
-// list of a raw clone's child names is the parent's: its liveness word has another thread's id.
+// Calls what(record, note) for each record that is the calling thread's. A record that was just
+// given back is somebody else's by now, and one that the list of a raw clone's child names is the
+// parent's: its liveness word has another thread's id.
 template <class What>
 bool for_own_notes(What what) noexcept {
   const auto me = static_cast<std::uint32_t>(current_tid());
   bool any = false;
   int left = max_attachments;
-  for (const attachment* each = this_thread::attachments(); each != nullptr && left-- > 0; each = each->next) {
+  for (const attachment* each = this_thread::attachments(); each != nullptr && left-- > 0;
+       each = each->next) {
     if ((native_mutex::word(each->record->liveness) & native_mutex::tid_mask) != me) continue;
     what(*each->record, each->where->crash_at(each->index));
     any = true;
@@ -37,8 +39,10 @@ bool for_own_notes(What what) noexcept {
 bool begin_crash_notes(const crash_cause& cause) noexcept {
   return for_own_notes([&](const thread_record& record, crash_note& note) {
     note.life.store(0, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);  // pairs with read_crash_note(): what follows is not taken for the former note's
-    note.acquisitions.store(record.acquisitions.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    // pairs with read_crash_note(): what follows is not taken for the former note's
+    std::atomic_thread_fence(std::memory_order_release);
+    note.acquisitions.store(record.acquisitions.load(std::memory_order_relaxed),
+                            std::memory_order_relaxed);
     note.address.store(cause.address, std::memory_order_relaxed);
     note.signal.store(static_cast<std::uint32_t>(cause.signal), std::memory_order_relaxed);
     note.code.store(static_cast<std::uint32_t>(cause.code), std::memory_order_relaxed);
@@ -53,18 +57,23 @@ bool begin_crash_notes(const crash_cause& cause) noexcept {
 void add_crash_frames(const std::uint64_t* frames, std::size_t count) noexcept {
   const std::size_t kept = std::min(count, crash_frames);
   for_own_notes([&](const thread_record&, crash_note& note) {
-    for (std::size_t i = 1; i < kept; ++i) note.frames[i].store(frames[i], std::memory_order_relaxed);
+    for (std::size_t i = 1; i < kept; ++i)
+      note.frames[i].store(frames[i], std::memory_order_relaxed);
     crash_barrier();  // the frames before the number that says they are there
     if (kept > 1) note.count.store(static_cast<std::uint32_t>(kept), std::memory_order_release);
   });
 }
 
 void mark_crash_nested() noexcept {
-  for_own_notes([](const thread_record&, crash_note& note) { note.nested.store(1, std::memory_order_relaxed); });
+  for_own_notes([](const thread_record&, crash_note& note) {
+    note.nested.store(1, std::memory_order_relaxed);
+  });
 }
 
 void clear_crash_notes() noexcept {
-  for_own_notes([](const thread_record&, crash_note& note) { note.life.store(0, std::memory_order_relaxed); });
+  for_own_notes([](const thread_record&, crash_note& note) {
+    note.life.store(0, std::memory_order_relaxed);
+  });
 }
 
 void set_record_hook(void (*hook)() noexcept) noexcept {
@@ -86,10 +95,14 @@ std::optional<crash_copy> read_crash_note(const mapping& where, std::uint32_t in
   copy.address = note.address.load(std::memory_order_relaxed);
   copy.nested = note.nested.load(std::memory_order_relaxed) != 0;
   copy.count = std::min<std::size_t>(note.count.load(std::memory_order_acquire), crash_frames);
-  for (std::size_t i = 0; i < copy.count; ++i) copy.frames[i] = note.frames[i].load(std::memory_order_relaxed);
-  const bool went_on = note.acquisitions.load(std::memory_order_relaxed) != record.acquisitions.load(std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_acquire);  // the copy is complete before the life is read again
-  if (went_on || copy.signal == 0 || note.life.load(std::memory_order_relaxed) != life) return std::nullopt;
+  for (std::size_t i = 0; i < copy.count; ++i)
+    copy.frames[i] = note.frames[i].load(std::memory_order_relaxed);
+  const bool went_on = note.acquisitions.load(std::memory_order_relaxed) !=
+                       record.acquisitions.load(std::memory_order_relaxed);
+  // the copy is complete before the life is read again
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (went_on || copy.signal == 0 || note.life.load(std::memory_order_relaxed) != life)
+    return std::nullopt;
   return copy;
 }
 

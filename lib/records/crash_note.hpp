@@ -1,11 +1,13 @@
 // Crash notes: what a thread tells of a signal that is about to kill it, in each of its records.
 //
-// The three writers are called from a signal handler, and by liboutlive-crash alone: they allocate nothing, take no lock, and follow nothing but the
-// calling thread's own list of attachments, which is whole between any two instructions of it. In a forked child that has no record of its own yet, and
-// in a thread without one, they do nothing: what is listed then is the parent's. They may be called before anything else of the library.
+// The three writers are called from a signal handler, and by liboutlive-crash alone: they allocate
+// nothing, take no lock, and follow nothing but the calling thread's own list of attachments, which
+// is whole between any two instructions of it. In a forked child that has no record of its own yet,
+// and in a thread without one, they do nothing: what is listed then is the parent's. They may be
+// called before anything else of the library.
 //
-// A note is whole from the first writer's end on; the others only add to it by single stores, so that a kill, a hang or another crash in
-// between takes nothing away.
+// A note is whole from the first writer's end on; the others only add to it by single stores, so
+// that a kill, a hang or another crash in between takes nothing away.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +36,8 @@ OUTLIVE_API void mark_crash_nested() noexcept;
 // The crash was mended, and the thread goes on.
 OUTLIVE_API void clear_crash_notes() noexcept;
 
-// `hook` is called in each thread that has just got a record, outside of all locks and signal handlers. One for the process; nullptr takes it off.
+// `hook` is called in each thread that has just got a record, outside of all locks and signal
+// handlers. One for the process; nullptr takes it off.
 OUTLIVE_API void set_record_hook(void (*hook)() noexcept) noexcept;
 void call_record_hook() noexcept;
 

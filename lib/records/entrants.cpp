@@ -20,7 +20,8 @@ std::uint32_t tid_in(std::uint64_t word) noexcept {
 const own_identity& myself() noexcept {
   static constinit thread_local own_identity me{};
   if (me.epoch != process_epoch()) {
-    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_pid()), static_cast<std::uint32_t>(current_tid())};
+    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_pid()),
+          static_cast<std::uint32_t>(current_tid())};
   }
   return me;
 }
@@ -33,7 +34,8 @@ std::uint64_t word_of_this_thread(internal_kind which) noexcept {
 }
 
 bool is_dead(std::uint64_t word) noexcept {
-  return is_bearer_dead(static_cast<pid_t>(tid_in(word)), static_cast<std::uint32_t>(word >> start_shift));
+  return is_bearer_dead(static_cast<pid_t>(tid_in(word)),
+                        static_cast<std::uint32_t>(word >> start_shift));
 }
 
 bool may_be_inside(const mapping& where, internal_kind which, std::uint32_t tid) noexcept {
@@ -52,7 +54,8 @@ bool are_complete(const mapping& where) noexcept {
 
 }  // namespace entrants
 
-entrant::entrant(mapping& where, internal_kind which) noexcept : where_(where), which_(which), epoch_(process_epoch()) {
+entrant::entrant(mapping& where, internal_kind which) noexcept
+    : where_(where), which_(which), epoch_(process_epoch()) {
   const std::uint64_t mine = entrants::word_of_this_thread(which);
   auto& places = where.header().entrants;
   for (const bool over_the_dead : {false, true}) {
@@ -63,15 +66,16 @@ entrant::entrant(mapping& where, internal_kind which) noexcept : where_(where), 
       if (place.compare_exchange_strong(seen, mine, std::memory_order_acq_rel)) place_ = &place;
     }
   }
-  // More threads at once than there are places. A death among these leaves the count, and judges ask
-  // from then on for the id alone: then an orphan waits for as long as another thread bears it.
+  // More threads at once than there are places. A death among these leaves the count, and judges
+  // ask from then on for the id alone: then an orphan waits for as long as another thread bears it.
   if (place_ == nullptr) where.header().unlisted.fetch_add(1, std::memory_order_acq_rel);
   // Named before the native lock: a judge that sees this thread's id in its word sees the name.
   std::atomic_thread_fence(std::memory_order_release);
 }
 
 entrant::~entrant() {
-  if (process_epoch() != epoch_) return;  // a child that was forked inside: the entry is its parent's
+  // a child that was forked inside: the entry is its parent's
+  if (process_epoch() != epoch_) return;
   if (place_ == nullptr) {
     where_.header().unlisted.fetch_sub(1, std::memory_order_acq_rel);
   } else {

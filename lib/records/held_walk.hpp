@@ -42,7 +42,8 @@ template <class Visit>
 void for_each(const mapping& where, std::uint32_t index, Visit visit) {
   const held_entry* const held = where.held(index);
   for (std::uint32_t at = end_of(where, index); at-- > 0;) {
-    if (const std::uint64_t place = held[at].place.load(std::memory_order_acquire)) visit(place, held[at]);
+    if (const std::uint64_t place = held[at].place.load(std::memory_order_acquire))
+      visit(place, held[at]);
   }
 }
 

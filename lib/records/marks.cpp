@@ -10,12 +10,15 @@ namespace outlive::detail {
 
 namespace {
 
-// A slot that has the bit already is not stored again for a further spilled mark, so the spilled mark
-// itself is what a writer must see. The loads are seq_cst, as those of the slots: with the writer's
-// exchange of the gate before them, and the reader's exchange of the mark before its look at the gate,
-// one of the two sees the other. A load with acquire may be older than the gate (ldapr after stlxr).
+// A slot that has the bit already is not stored again for a further spilled mark, so the spilled
+// mark itself is what a writer must see. The loads are seq_cst, as those of the slots: with the
+// writer's exchange of the gate before them, and the reader's exchange of the mark before its look
+// at the gate, one of the two sees the other. A load with acquire may be older than the gate (ldapr
+// after stlxr).
 bool holds(const mark_line& line, std::uint32_t id) noexcept {
-  return std::any_of(std::begin(line.at), std::end(line.at), [&](const shared_u32& mark) { return mark.load(std::memory_order_seq_cst) == id; });
+  return std::any_of(std::begin(line.at), std::end(line.at), [&](const shared_u32& mark) {
+    return mark.load(std::memory_order_seq_cst) == id;
+  });
 }
 
 bool shows(std::uint32_t slot, const mark_line& spilled, std::uint32_t id) noexcept {
@@ -23,17 +26,21 @@ bool shows(std::uint32_t slot, const mark_line& spilled, std::uint32_t id) noexc
 }
 
 shared_u32* find(mark_line& line, std::uint32_t id) noexcept {
-  const auto found =
-      std::find_if(std::begin(line.at), std::end(line.at), [&](const shared_u32& mark) { return mark.load(std::memory_order_relaxed) == id; });
+  const auto found = std::find_if(
+      std::begin(line.at), std::end(line.at),
+      [&](const shared_u32& mark) { return mark.load(std::memory_order_relaxed) == id; });
   return found == std::end(line.at) ? nullptr : found;
 }
 
 }  // namespace
 
 own_marks::own_marks(const attachment& mine) noexcept
-    : slots_(mine.where->mark_slots_of(mine.index)), spilled_(mine.where->spilled_marks_of(mine.index)), plain_(mine.where->has_plain_marks()) {}
+    : slots_(mine.where->mark_slots_of(mine.index)),
+      spilled_(mine.where->spilled_marks_of(mine.index)),
+      plain_(mine.where->has_plain_marks()) {}
 
-// The full fence between a reader's mark and its look at the gate; in the plain form it is the writer's membarrier that makes one of it.
+// The full fence between a reader's mark and its look at the gate; in the plain form it is the
+// writer's membarrier that makes one of it.
 void own_marks::put(shared_u32& mark, std::uint32_t value) noexcept {
   if (plain_) {
     mark.store(value, std::memory_order_release);
@@ -57,22 +64,25 @@ bool own_marks::add(std::uint32_t id) noexcept {
   shared_u32* const free = find(spilled_, 0);
   if (free == nullptr) return false;
   put(*free, id);
-  if ((now & mark_spilled) == 0) put(slot, now | mark_spilled);  // after the mark, which it makes count
+  // after the mark, which it makes count
+  if ((now & mark_spilled) == 0) put(slot, now | mark_spilled);
   return true;
 }
 
 bool own_marks::remove(std::uint32_t id) noexcept {
   shared_u32& slot = slots_.at[id % mark_slots];
   const std::uint32_t now = slot.load(std::memory_order_relaxed);
-  // One that is there twice goes from the spilled marks first, so that the one in the slot, which takes no search, stays.
+  // One that is there twice goes from the spilled marks first, so that the one in the slot, which
+  // takes no search, stays.
   shared_u32* const spilled = (now & mark_spilled) != 0 ? find(spilled_, id) : nullptr;
   if (spilled != nullptr) {
     spilled->store(0, std::memory_order_release);
     crash_barrier();  // gone before the slot says that there is none
-    const bool more = std::any_of(std::begin(spilled_.at), std::end(spilled_.at), [&](const shared_u32& mark) {
-      const std::uint32_t other = mark.load(std::memory_order_relaxed);
-      return other != 0 && other % mark_slots == id % mark_slots;
-    });
+    const bool more =
+        std::any_of(std::begin(spilled_.at), std::end(spilled_.at), [&](const shared_u32& mark) {
+          const std::uint32_t other = mark.load(std::memory_order_relaxed);
+          return other != 0 && other % mark_slots == id % mark_slots;
+        });
     if (!more) slot.store(now & ~mark_spilled, std::memory_order_release);
     return true;
   }
@@ -82,15 +92,17 @@ bool own_marks::remove(std::uint32_t id) noexcept {
 }
 
 std::uint32_t records_in_use(const mapping& where) noexcept {
-  // Seq_cst: a writer asks after its exchange of the gate, a reader is counted before its first mark
-  // and its look at the gate (count_in()). So one of the two sees the other.
+  // Seq_cst: a writer asks after its exchange of the gate, a reader is counted before its first
+  // mark and its look at the gate (count_in()). So one of the two sees the other.
   const std::uint32_t stored = where.header().records_in_use.load(std::memory_order_seq_cst);
   const std::uint32_t count = stored & 0xffff;
   return is_guarded_count(stored) && count <= where.record_count() ? count : where.record_count();
 }
 
 bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {
-  if (!shows(where.mark_slots_of(index).at[id % mark_slots].load(std::memory_order_seq_cst), where.spilled_marks_of(index), id)) return false;
+  if (!shows(where.mark_slots_of(index).at[id % mark_slots].load(std::memory_order_seq_cst),
+             where.spilled_marks_of(index), id))
+    return false;
   const thread_record& record = where.record(index);
   const std::uint32_t tid = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   return tid != 0 && tid == record.tid.load(std::memory_order_acquire);
@@ -99,7 +111,8 @@ bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noex
 std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept {
   std::uint32_t count = 0;
   const std::uint32_t end = records_in_use(where);
-  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end; index = skip_unmarked(where, index + 1, end, id)) {
+  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end;
+       index = skip_unmarked(where, index + 1, end, id)) {
     count += is_reader(where, index, id) ? 1U : 0U;
   }
   return count;
@@ -120,11 +133,14 @@ std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) n
   return count;
 }
 
-std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end, std::uint32_t id) noexcept {
+std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end,
+                            std::uint32_t id) noexcept {
   // By a pointer to that slot of each line: an index costs as much arithmetic as all else.
   constexpr std::size_t line = sizeof(mark_line) / sizeof(shared_u32);
   const shared_u32* at = (&where.mark_slots_of(0) + from)->at + id % mark_slots;
-  const auto mark = [&](std::size_t ahead) { return at[ahead * line].load(std::memory_order_seq_cst); };
+  const auto mark = [&](std::size_t ahead) {
+    return at[ahead * line].load(std::memory_order_seq_cst);
+  };
   std::uint32_t left = end - from;
   for (; left >= 4 && (mark(0) | mark(1) | mark(2) | mark(3)) == 0; left -= 4) at += 4 * line;
   for (; left != 0 && mark(0) == 0; --left) at += line;

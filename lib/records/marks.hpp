@@ -1,5 +1,6 @@
-// Marks: which shared mutexes a thread holds shared, as its thread record shows them to writers (docs/protocol.md, "Readers and writers"). Nobody but
-// the thread writes them, so that nothing here needs a lock; a death at any store leaves marks of a dead thread, which are void.
+// Marks: which shared mutexes a thread holds shared, as its thread record shows them to writers
+// (docs/protocol.md, "Readers and writers"). Nobody but the thread writes them, so that nothing
+// here needs a lock; a death at any store leaves marks of a dead thread, which are void.
 #pragma once
 
 #include <array>
@@ -10,7 +11,8 @@
 
 namespace outlive::detail {
 
-// A shared mutex's id: where it lies, in lines from the segment's base. Never 0: no object lies there.
+// A shared mutex's id: where it lies, in lines from the segment's base. Never 0: no object lies
+// there.
 inline std::uint32_t mark_id(std::uint64_t offset) noexcept {
   return static_cast<std::uint32_t>(offset / cache_line);
 }
@@ -20,8 +22,8 @@ class own_marks {
   explicit own_marks(const attachment& mine) noexcept;
 
   [[nodiscard]] bool has(std::uint32_t id) const noexcept;
-  // Adds a mark, one more if there is one. What the thread loads after it, it loads after every writer that looks from then on can see the mark.
-  // False: there is no room.
+  // Adds a mark, one more if there is one. What the thread loads after it, it loads after every
+  // writer that looks from then on can see the mark. False: there is no room.
   bool add(std::uint32_t id) noexcept;
   // Takes one mark away. False: there is none.
   bool remove(std::uint32_t id) noexcept;
@@ -34,22 +36,27 @@ class own_marks {
   bool plain_;
 };
 
-// Records that ever had a thread: only these can have marks. All of them where the count is damaged, so that no writer overlooks a reader.
+// Records that ever had a thread: only these can have marks. All of them where the count is
+// damaged, so that no writer overlooks a reader.
 std::uint32_t records_in_use(const mapping& where) noexcept;
 
-// Whether the record says that its thread lives and holds the mutex of that id shared. A claimer that has not written its name yet is not inside. The
-// kernel marks the dead with some delay, and some never: see thread_records::is_dead().
+// Whether the record says that its thread lives and holds the mutex of that id shared. A claimer
+// that has not written its name yet is not inside. The kernel marks the dead with some delay, and
+// some never: see thread_records::is_dead().
 bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept;
 
 // How many records say so. Readers come and go meanwhile unless the gate is closed.
 std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept;
 
-// The ids of the shared mutexes that the record says its thread holds shared; one that it holds twice is there twice. Returns: how many. Whatever was
-// stored there: the ids need not be of mutexes.
+// The ids of the shared mutexes that the record says its thread holds shared; one that it holds
+// twice is there twice. Returns: how many. Whatever was stored there: the ids need not be of
+// mutexes.
 using mark_ids = std::array<std::uint32_t, 2 * mark_slots>;
 std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) noexcept;
 
-// The first record from `from` on whose slot for that id is not empty; `end` if there is none. Four at a time: it is most of what a writer does.
-std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end, std::uint32_t id) noexcept;
+// The first record from `from` on whose slot for that id is not empty; `end` if there is none. Four
+// at a time: it is most of what a writer does.
+std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end,
+                            std::uint32_t id) noexcept;
 
 }  // namespace outlive::detail

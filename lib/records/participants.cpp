@@ -19,7 +19,8 @@ namespace outlive::detail::participants {
 namespace {
 
 std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 | (start_time & 0xffffffff);
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 |
+         (start_time & 0xffffffff);
 }
 
 // Whether a record that still tells of a death refers to the participant.
@@ -32,30 +33,35 @@ bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
   return false;
 }
 
-// `though_referred_to`: even where a record that still tells of a death loses what its process had told.
-bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine, bool though_referred_to) noexcept {
+// `though_referred_to`: even where a record that still tells of a death loses what its process had
+// told.
+bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine,
+              bool though_referred_to) noexcept {
   shared_u64& identity = where.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
-  if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(where, index)))) return false;
+  if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(where, index))))
+    return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
 
-// How many participants a newcomer asks about before it takes a slot that nobody had yet: each costs system calls. Those who come start at different
-// places, so that the dead are found in the end, and the table does not grow much above the living.
+// How many participants a newcomer asks about before it takes a slot that nobody had yet: each
+// costs system calls. Those who come start at different places, so that the dead are found in the
+// end, and the table does not grow much above the living.
 constexpr std::uint32_t asked_at_first = 4;
 
 std::optional<std::uint32_t> find_own(const mapping& where, std::uint64_t mine) noexcept {
   for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
     if (where.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
-    // Ours from before a close, or from before an exec: then another command and other modules, and its dead may still be told of.
+    // Ours from before a close, or from before an exec: then another command and other modules, and
+    // its dead may still be told of.
     if (!is_referred_to(where, i)) return i;
   }
   return std::nullopt;
 }
 
 // Takes one of the first `count` slots, and asks about at most `asked` of them.
-std::optional<std::uint32_t> take_among(mapping& where, std::uint32_t count, std::uint32_t asked, std::uint64_t mine,
-                                        bool though_referred_to) noexcept {
+std::optional<std::uint32_t> take_among(mapping& where, std::uint32_t count, std::uint32_t asked,
+                                        std::uint64_t mine, bool though_referred_to) noexcept {
   const auto start = static_cast<std::uint32_t>(count == 0 ? 0 : mix(mine, 0) % count);
   for (std::uint32_t i = 0; i < std::min(count, asked); ++i) {
     const std::uint32_t index = i < count - start ? start + i : start + i - count;
@@ -67,13 +73,17 @@ std::optional<std::uint32_t> take_among(mapping& where, std::uint32_t count, std
 std::optional<std::uint32_t> take_slot(mapping& where, std::uint64_t mine) noexcept {
   const std::uint32_t count = where.constants().participants;
   std::uint32_t used = 0;
-  while (used < count && where.participant_at(used).identity.load(std::memory_order_relaxed) != 0) ++used;
+  while (used < count && where.participant_at(used).identity.load(std::memory_order_relaxed) != 0)
+    ++used;
   if (const auto taken = take_among(where, used, asked_at_first, mine, false)) return taken;
   for (std::uint32_t i = used; i < count; ++i) {
     std::uint64_t nobody = 0;
-    if (where.participant_at(i).identity.compare_exchange_strong(nobody, mine, std::memory_order_acq_rel)) return i;
+    if (where.participant_at(i).identity.compare_exchange_strong(nobody, mine,
+                                                                 std::memory_order_acq_rel))
+      return i;
   }
-  // If all belong to processes that died inside of locks, only a newcomer may be left to recover them: it must come in (as U3 for records).
+  // If all belong to processes that died inside of locks, only a newcomer may be left to recover
+  // them: it must come in (as U3 for records).
   for (const bool though_referred_to : {false, true}) {
     if (const auto taken = take_among(where, count, count, mine, though_referred_to)) return taken;
   }
@@ -85,12 +95,15 @@ struct module_writer {
 };
 
 bool is_listed(const participant& in, std::uint32_t count, const loaded_module& module) noexcept {
-  return std::any_of(in.modules, in.modules + count, [&](const module_entry& each) { return each.begin == module.begin && each.end == module.end; });
+  return std::any_of(in.modules, in.modules + count, [&](const module_entry& each) {
+    return each.begin == module.begin && each.end == module.end;
+  });
 }
 
 bool write_module(const loaded_module& module, void* context) {
   participant& into = static_cast<module_writer*>(context)->into;
-  // Both were overwritten where they are beyond what there is: then nothing more is listed. Each is read once, so that what was judged is used.
+  // Both were overwritten where they are beyond what there is: then nothing more is listed. Each is
+  // read once, so that what was judged is used.
   const std::uint32_t count = into.module_count.load(std::memory_order_relaxed);
   const std::uint32_t used = __atomic_load_n(&into.string_bytes, __ATOMIC_RELAXED);
   if (count > max_modules || used > sizeof into.strings) {
@@ -118,7 +131,8 @@ bool write_module(const loaded_module& module, void* context) {
 }
 
 void describe_myself(mapping& where, participant& into) {
-  std::atomic_thread_fence(std::memory_order_release);  // the identity is new before anything else is: describe_thread() asks it again
+  // the identity is new before anything else is: describe_thread() asks it again
+  std::atomic_thread_fence(std::memory_order_release);
   into.module_count.store(0, std::memory_order_relaxed);
   crash_barrier();  // the former process's modules are gone before its strings are overwritten
   into.start_time = start_time_of(current_pid());
@@ -133,7 +147,8 @@ void describe_myself(mapping& where, participant& into) {
 
 }  // namespace
 
-// The start time is compared by what the identity keeps of it: the other fields may be a former process's.
+// The start time is compared by what the identity keeps of it: the other fields may be a former
+// process's.
 bool is_reused(std::uint64_t identity) noexcept {
   const std::uint64_t now = start_time_of(pid_in(identity));
   return now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff);
@@ -155,7 +170,8 @@ std::uint32_t join(mapping& where) {
     return *index;
   }
   fail(errc::too_many_participants,
-       where.describe() + ": found all " + std::to_string(count) + " participants in use, expected a free one (segment_options::participants)");
+       where.describe() + ": found all " + std::to_string(count) +
+           " participants in use, expected a free one (segment_options::participants)");
 }
 
 void refresh_modules(mapping& where, std::uint32_t index) {
@@ -163,12 +179,17 @@ void refresh_modules(mapping& where, std::uint32_t index) {
   for_each_module(&write_module, &writer);
 }
 
-bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid, std::uint64_t start_time) noexcept {
+bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid,
+                   std::uint64_t start_time) noexcept {
   if (index >= where.constants().participants) return false;
-  std::atomic_thread_fence(std::memory_order_acquire);  // what was read of the participant was read before its identity
-  const std::uint64_t identity = where.participant_at(index).identity.load(std::memory_order_relaxed);
-  // A later process may have the same pid; it started after the thread. The difference is right across an overflow of the low half.
-  const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(start_time) - static_cast<std::uint32_t>(identity));
+  // what was read of the participant was read before its identity
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const std::uint64_t identity =
+      where.participant_at(index).identity.load(std::memory_order_relaxed);
+  // A later process may have the same pid; it started after the thread. The difference is right
+  // across an overflow of the low half.
+  const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(start_time) -
+                                             static_cast<std::uint32_t>(identity));
   return pid_in(identity) == pid && age >= 0;
 }
 

@@ -24,7 +24,8 @@ inline constexpr std::chrono::milliseconds slice(250);
 // What a caller waits for on the way is waited for until its deadline, and for a slice at most.
 inline deadline within_a_slice(const deadline& limit) noexcept {
   if (!limit.waits()) return deadline::none();
-  return deadline::after(std::clamp<std::chrono::nanoseconds>(limit.left(), std::chrono::nanoseconds::zero(), slice));
+  return deadline::after(
+      std::clamp<std::chrono::nanoseconds>(limit.left(), std::chrono::nanoseconds::zero(), slice));
 }
 
 // What became of a try to adopt a mutex.
@@ -47,12 +48,15 @@ constexpr bool is_taken(native_result result) noexcept {
 }
 
 // `rc` is what the first native try said. `judge` has
-//   bool owns()            whether the calling thread is inside: else its id in the word is a former bearer's (U6)
+//   bool owns()            whether the calling thread is inside: else its id in the word is a
+//                          former bearer's (U6)
 //   bool looks_at_once()   whether a caller who does not wait looks for a dead owner
 //   void waits()           called once, before the first wait
-//   adoption adopt(limit)  adopts the mutex if it is an orphan; waits for other adopters no longer than that
+//   adoption adopt(limit)  adopts the mutex if it is an orphan; waits for other adopters no longer
+//                          than that
 template <class Judge>
-native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limit, Judge& judge) noexcept {
+native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limit,
+                            Judge& judge) noexcept {
   bool looked = false;
   bool waited = false;
   for (;;) {
@@ -69,7 +73,8 @@ native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limi
       if (limit.waits()) {
         if (!waited) judge.waits();
         waited = true;
-        const auto span = std::clamp<std::chrono::nanoseconds>(limit.left(), std::chrono::nanoseconds::zero(), slice);
+        const auto span = std::clamp<std::chrono::nanoseconds>(
+            limit.left(), std::chrono::nanoseconds::zero(), slice);
         rc = native_mutex::lock_until(mutex, std::chrono::steady_clock::now() + span);
         if (rc != ETIMEDOUT) continue;
       }

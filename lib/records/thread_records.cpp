@@ -18,8 +18,9 @@ namespace {
 
 constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
 
-// Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new generation no lock names the record any
-// more, so what stands in it may go; the identity comes last.
+// Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new
+// generation no lock names the record any more, so what stands in it may go; the identity comes
+// last.
 void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
   thread_record& record = where.record(index);
   // Before the generation, whose release pairs with the acquire in find_bearers(): who sees the new
@@ -27,11 +28,15 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   record.acquisitions.store(0, std::memory_order_relaxed);
   const std::uint64_t former = record.generation.load(std::memory_order_relaxed);
   record.generation.store((former + 1) & generation_bits, std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_release);  // pairs with life::is_same(), which reads the generation after all else
-  crash_barrier();                                      // a generation of its own before the entries of the old one go
+  // pairs with life::is_same(), which reads the generation after all else
+  std::atomic_thread_fence(std::memory_order_release);
+  // a generation of its own before the entries of the old one go
+  crash_barrier();
   held_entry* const held = where.held(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) held[i].place.store(0, std::memory_order_relaxed);
-  // Whoever had the record before may have died reading: its marks are void while the tid below is not this thread's, and gone when it is.
+  for (std::uint32_t i = 0; i < where.constants().max_held; ++i)
+    held[i].place.store(0, std::memory_order_relaxed);
+  // Whoever had the record before may have died reading: its marks are void while the tid below is
+  // not this thread's, and gone when it is.
   for (mark_line* line : {&where.mark_slots_of(index), &where.spilled_marks_of(index)}) {
     for (shared_u32& mark : line->at) mark.store(0, std::memory_order_relaxed);
   }
@@ -43,7 +48,8 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   store_shared_name(record.name, name);
   record.note.store(0, std::memory_order_relaxed);
   record.waits.store(0, std::memory_order_relaxed);
-  crash_barrier();  // tid last: until it matches the liveness word, readers take the record as dead and empty
+  // tid last: until it matches the liveness word, readers take the record as dead and empty
+  crash_barrier();
   record.tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_release);
 }
 
@@ -59,19 +65,22 @@ void count_in(mapping& where, std::uint32_t index) noexcept {
   }
 }
 
-// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent. A record whose liveness mutex was overwritten is left alone: to hold one that is
-// not robust would hide its thread's death, and with it the locks, permits and jobs that it has.
+// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent. A record whose liveness
+// mutex was overwritten is left alone: to hold one that is not robust would hide its thread's
+// death, and with it the locks, permits and jobs that it has.
 bool try_hold(thread_record& record) noexcept {
   const int rc = native_mutex::try_lock(record.liveness);
   if (rc == EOWNERDEAD) native_mutex::consistent(record.liveness);
   return rc == 0 || rc == EOWNERDEAD;
 }
 
-// Whether anything in the record is pending. Requires: its thread is dead, or the caller holds its liveness mutex.
+// Whether anything in the record is pending. Requires: its thread is dead, or the caller holds its
+// liveness mutex.
 bool has_pending(const mapping& where, std::uint32_t index) noexcept {
   const held_entry* const held = where.held(index);
-  return std::any_of(held, held + where.constants().max_held,
-                     [&](const held_entry& entry) { return is_pending(where, index, entry.place.load(std::memory_order_acquire)); });
+  return std::any_of(held, held + where.constants().max_held, [&](const held_entry& entry) {
+    return is_pending(where, index, entry.place.load(std::memory_order_acquire));
+  });
 }
 
 void become(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
@@ -105,9 +114,10 @@ bool is_held(const thread_record& record) noexcept {
 bool is_dead(const thread_record& record) noexcept {
   const std::uint32_t holder = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   const std::uint32_t tid = record.tid.load(std::memory_order_acquire);
-  if (holder == 0 || holder != tid) return holder == 0 || is_thread_id_free(static_cast<pid_t>(holder));
-  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)), static_cast<pid_t>(tid),
-                        record.start_time.load(std::memory_order_relaxed));
+  if (holder == 0 || holder != tid)
+    return holder == 0 || is_thread_id_free(static_cast<pid_t>(holder));
+  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
+                        static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
 
 bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept {
@@ -115,10 +125,12 @@ bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) 
   const auto [lock, native, shared] = where.lock_at(place & held_offset_mask);
   if (lock == nullptr) return false;
   const thread_record& record = where.record(index);
-  const auto generation = static_cast<std::uint32_t>(record.generation.load(std::memory_order_relaxed));
+  const auto generation =
+      static_cast<std::uint32_t>(record.generation.load(std::memory_order_relaxed));
   const lock_state state(lock->state.load(std::memory_order_acquire));
   if (state.holder() == record_id{index + 1, generation & holder_generation_mask}) return true;
-  if (state.condition() != lock_condition::consistent && state.origin() == record_id{index + 1, generation & origin_generation_mask}) {
+  if (state.condition() != lock_condition::consistent &&
+      state.origin() == record_id{index + 1, generation & origin_generation_mask}) {
     return true;
   }
   const std::uint32_t tid = record.tid.load(std::memory_order_relaxed);
@@ -144,11 +156,14 @@ std::optional<std::uint32_t> claim_spare(mapping& where) {
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
     if (try_claim(where, i, participant)) return i;
   }
-  // Both are taken. One that a living recoverer has is left alone, and one that is pending is left to be read as long as the other can work.
+  // Both are taken. One that a living recoverer has is left alone, and one that is pending is left
+  // to be read as long as the other can work.
   std::optional<std::uint32_t> oldest;
   for (std::uint32_t i = first; i < where.record_count(); ++i) {
-    if (is_held(where.record(i)) && adopt_liveness_if_orphan(where, i, no_wait) != adoption::done) return std::nullopt;
-    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) < where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
+    if (is_held(where.record(i)) && adopt_liveness_if_orphan(where, i, no_wait) != adoption::done)
+      return std::nullopt;
+    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) <
+                       where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
       oldest = i;
     }
   }
@@ -178,10 +193,12 @@ void give_back_if_idle(mapping& where) noexcept {
   this_thread::detach(*mine);
 }
 
-std::optional<std::uint32_t> find(const mapping& where, record_id id, std::uint32_t generation_mask) noexcept {
+std::optional<std::uint32_t> find(const mapping& where, record_id id,
+                                  std::uint32_t generation_mask) noexcept {
   if (!id || id.index_plus_1 > where.record_count()) return std::nullopt;
   const std::uint32_t index = id.index_plus_1 - 1;
-  const auto generation = static_cast<std::uint32_t>(where.record(index).generation.load(std::memory_order_acquire));
+  const auto generation =
+      static_cast<std::uint32_t>(where.record(index).generation.load(std::memory_order_acquire));
   if ((generation & generation_mask) != id.generation) return std::nullopt;
   return index;
 }

@@ -20,7 +20,8 @@ constinit wiped_slot nobodys_slot{};
 constinit thread_local attachment* first_attachment = nullptr;
 // The same ones, for look-ups. A signal handler must not look here: a change can be under way.
 constinit thread_local attachment_tree all_attachments;
-// How many there are, and entries in the held lists of those that the slot is not on: the limit of each depends on all.
+// How many there are, and entries in the held lists of those that the slot is not on: the limit of
+// each depends on all.
 constinit thread_local std::ptrdiff_t attachment_count = 0;
 constinit thread_local std::ptrdiff_t entry_count = 0;
 
@@ -31,8 +32,8 @@ void forget(const attachment& which) noexcept {
   entry_count -= which.top - which.held;
 }
 
-// All locks that the thread may hold over all segments, one liveness mutex a segment included: the kernel marks 2,048, and leaves some
-// to other code of the process (hazard A1, U7).
+// All locks that the thread may hold over all segments, one liveness mutex a segment included: the
+// kernel marks 2,048, and leaves some to other code of the process (hazard A1, U7).
 constexpr std::ptrdiff_t max_held_in_all = 1'900;
 
 void forget_all_attachments() noexcept {
@@ -40,7 +41,8 @@ void forget_all_attachments() noexcept {
   attachment_count = entry_count = 0;
   while (attachment* const each = first_attachment) {
     first_attachment = each->next;
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // out of the list before it is gone: a crash handler may look
+    // out of the list before it is gone: a crash handler may look
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     if (!each->kept) delete each;
   }
 }
@@ -52,16 +54,19 @@ constinit std::atomic<attachment*> kept_attachments{nullptr};
 
 void keep(attachment& which) noexcept {
   which.next_kept = kept_attachments.load(std::memory_order_relaxed);
-  while (!kept_attachments.compare_exchange_weak(which.next_kept, &which, std::memory_order_acq_rel)) {
+  while (
+      !kept_attachments.compare_exchange_weak(which.next_kept, &which, std::memory_order_acq_rel)) {
   }
 }
 
-// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of it, as POSIX says. The attachment stays then, too,
-// until the thread is gone: it keeps the mapping for the walk.
+// At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of
+// it, as POSIX says. The attachment stays then, too, until the thread is gone: it keeps the mapping
+// for the walk.
 void end_of_thread() {
   if (current_slot.wiped->in_use == 0) {
-    // A forked child that has not used a segment since: what is here is its parent's, and its parent's records are not ours to give back. No pthread
-    // call must see them: a raw clone, or another PID namespace, gives a child the thread id that is in their words.
+    // A forked child that has not used a segment since: what is here is its parent's, and its
+    // parent's records are not ours to give back. No pthread call must see them: a raw clone, or
+    // another PID namespace, gives a child the thread id that is in their words.
     current_slot.current = nullptr;
     forget_all_attachments();
   }
@@ -107,16 +112,19 @@ bool attachment::has_marks() const noexcept {
   return false;
 }
 
-constinit thread_local thread_slot current_slot{&nobodys_slot, nullptr, nullptr, nullptr, 0, nullptr, nullptr};
+constinit thread_local thread_slot current_slot{&nobodys_slot, nullptr, nullptr, nullptr, 0,
+                                                nullptr,       nullptr};
 
 namespace this_thread {
 
 thread_slot& slot() {
-  if (current_slot.wiped == &nobodys_slot) current_slot.wiped = static_cast<wiped_slot*>(allocate_wiped_on_fork());
+  if (current_slot.wiped == &nobodys_slot)
+    current_slot.wiped = static_cast<wiped_slot*>(allocate_wiped_on_fork());
   if (current_slot.wiped->in_use == 0) {
     at_thread_exit(&end_of_thread);
     current_slot.current = nullptr;
-    forget_all_attachments();  // new thread: none; forked child: its parent's, whose records are its parent's
+    // new thread: none; forked child: its parent's, whose records are its parent's
+    forget_all_attachments();
     current_slot.wiped->in_use = 1;
   }
   return current_slot;
@@ -138,7 +146,8 @@ void free_kept_attachments() noexcept {
     forget_all_attachments();
   }
   attachment* next = nullptr;
-  for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel); each != nullptr; each = next) {
+  for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel);
+       each != nullptr; each = next) {
     next = each->next_kept;
     const thread_identity& by = each->kept_by;
     if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time))
@@ -148,17 +157,22 @@ void free_kept_attachments() noexcept {
   }
 }
 
-attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept {
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where,
+                   std::uint32_t index) noexcept {
   attachment* const made = room.release();
   made->where = std::move(where);
   made->index = index;
   made->record = &made->where->record(index);
   made->held = made->where->held(index);
   made->top = made->held;
-  made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) | free_consistent;
-  made->name = std::uint64_t{index + 1} << 48 | (made->record->generation.load(std::memory_order_relaxed) & ((std::uint64_t{1} << 48) - 1));
+  made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) |
+             free_consistent;
+  made->name =
+      std::uint64_t{index + 1} << 48 |
+      (made->record->generation.load(std::memory_order_relaxed) & ((std::uint64_t{1} << 48) - 1));
   made->next = first_attachment;
-  std::atomic_signal_fence(std::memory_order_seq_cst);  // complete before a crash handler can find it
+  // complete before a crash handler can find it
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   first_attachment = made;
   all_attachments.insert(*made);
   attachment_count += 1;
@@ -185,7 +199,8 @@ void move_top(attachment& which, held_entry* to) noexcept {
 
 held_entry* limit_of(const attachment& which) noexcept {
   const std::ptrdiff_t elsewhere = entry_count - (which.top - which.held);
-  const std::ptrdiff_t left = max_held_in_all - attachment_count - elsewhere;  // each has a liveness mutex
+  // each has a liveness mutex
+  const std::ptrdiff_t left = max_held_in_all - attachment_count - elsewhere;
   const std::ptrdiff_t own = which.where->constants().max_held;
   return which.held + std::clamp<std::ptrdiff_t>(left, 0, own);
 }
@@ -195,7 +210,8 @@ void activate(attachment& which) noexcept {
   if (slot.current == &which) return;
   deactivate();
   slot.top = which.top;
-  slot.limit = std::max(limit_of(which), which.top);  // attaching elsewhere lowers the limit, perhaps below top
+  // attaching elsewhere lowers the limit, perhaps below top
+  slot.limit = std::max(limit_of(which), which.top);
   slot.me = which.me;
   slot.record = which.record;
   slot.base = which.where->base();

@@ -1,8 +1,11 @@
-// thread_slot: what the calling thread's lock() and unlock() need at once, in thread-local memory, but for what fork must wipe.
+// thread_slot: what the calling thread's lock() and unlock() need at once, in thread-local memory,
+// but for what fork must wipe.
 //
-// The size of the segment that the slot is on lies in memory that fork wipes (fork_epoch.hpp). So the range test that each call makes anyway is the
-// fork check, too: a forked child, a thread that has not locked yet and a lock of another segment all take the slow path. The rest is not behind that
-// pointer, because the addresses of the stores before the native lock would have to wait for it.
+// The size of the segment that the slot is on lies in memory that fork wipes (fork_epoch.hpp). So
+// the range test that each call makes anyway is the fork check, too: a forked child, a thread that
+// has not locked yet and a lock of another segment all take the slow path. The rest is not behind
+// that pointer, because the addresses of the stores before the native lock would have to wait for
+// it.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +29,20 @@ struct attachment {
   std::uint32_t index = 0;
   thread_record* record = nullptr;
   held_entry* held = nullptr;
-  held_entry* top = nullptr;     // first free entry; the slot's copy counts while the slot is on this segment. Changed by move_top() alone
-  std::uint32_t named_by = 0;    // words of permits and jobs that name the record as their holder: with one, it is not idle
-  std::uint64_t me = 0;          // {me, consistent}: the word of a lock that this thread is in
-  std::uint64_t name = 0;        // {index + 1, all bits of the generation}: how words of permits name the thread
-  std::uint64_t plain_name = 0;  // the same once it gives permits back by a plain store, which reaches waiters by their membarrier; else 0
-  bool may_mark = false;         // marks of the record reach writers
+  // first free entry; the slot's copy counts while the slot is on this segment. Changed by
+  // move_top() alone
+  held_entry* top = nullptr;
+  // words of permits and jobs that name the record as their holder: with one, it is not idle
+  std::uint32_t named_by = 0;
+  // {me, consistent}: the word of a lock that this thread is in
+  std::uint64_t me = 0;
+  // {index + 1, all bits of the generation}: how words of permits name the thread
+  std::uint64_t name = 0;
+  // the same once it gives permits back by a plain store, which reaches waiters by their
+  // membarrier; else 0
+  std::uint64_t plain_name = 0;
+  // marks of the record reach writers
+  bool may_mark = false;
   bool asked_for_plain_name = false;
   attachment* next = nullptr;
   attachment* below = nullptr;  // links of the tree
@@ -52,8 +63,9 @@ struct attachment {
   }
 };
 
-// To be called while the thread has the native mutex, of each that it acquires, also of one that it gives back at once: an adopter takes an unchanged
-// count for "has not had a native mutex in between" (adoption.cpp).
+// To be called while the thread has the native mutex, of each that it acquires, also of one that it
+// gives back at once: an adopter takes an unchanged count for "has not had a native mutex in
+// between" (adoption.cpp).
 inline void count_acquisition(const attachment& mine) noexcept {
   shared_u64& count = mine.record->acquisitions;
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -61,12 +73,18 @@ inline void count_acquisition(const attachment& mine) noexcept {
 
 // Zero in a forked child.
 struct alignas(cache_line) wiped_slot {
-  std::uint64_t size;        // of the segment that the slot is on; 0: on none
-  std::uint32_t repairs;     // how many repairs the thread is in
-  std::uint32_t in_use;      // 0 before the thread's first use, and after a fork: then nothing in the slot counts
-  std::uint64_t marks_size;  // the same once the thread may mark; else 0
-  mark_line* marks;          // of the thread's record
-  bool plain_marks;          // whether it does so by plain stores
+  // of the segment that the slot is on; 0: on none
+  std::uint64_t size;
+  // how many repairs the thread is in
+  std::uint32_t repairs;
+  // 0 before the thread's first use, and after a fork: then nothing in the slot counts
+  std::uint32_t in_use;
+  // the same once the thread may mark; else 0
+  std::uint64_t marks_size;
+  // of the thread's record
+  mark_line* marks;
+  // whether it does so by plain stores
+  bool plain_marks;
 };
 static_assert(sizeof(wiped_slot) == wiped_line_bytes);
 
@@ -88,31 +106,38 @@ namespace this_thread {
 // The calling thread's slot; makes it, and notices a fork. Throws std::bad_alloc.
 thread_slot& slot();
 
-// The thread's attachment to the segment that contains the address, or to that segment; nullptr if it has none.
+// The thread's attachment to the segment that contains the address, or to that segment; nullptr if
+// it has none.
 attachment* attachment_of(const void* address) noexcept;
 
-// The thread's attachments; nullptr before its first use, and in a forked child. Async-signal-safe: in a handler the list is whole.
+// The thread's attachments; nullptr before its first use, and in a forked child. Async-signal-safe:
+// in a handler the list is whole.
 const attachment* attachments() noexcept;
 
-// Remembers that the thread has claimed record `index`, in `room`, which was made before the claim so that nothing can fail after it.
-attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where, std::uint32_t index) noexcept;
+// Remembers that the thread has claimed record `index`, in `room`, which was made before the claim
+// so that nothing can fail after it.
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where,
+                   std::uint32_t index) noexcept;
 
 // Forgets an attachment whose record was given back.
 void detach(attachment& which) noexcept;
 
-// Puts the slot on the segment of `which`: the fast path works there from now on. Requires: no repair is under way.
+// Puts the slot on the segment of `which`: the fast path works there from now on. Requires: no
+// repair is under way.
 void activate(attachment& which) noexcept;
 // Takes the slot off: for the time of a repair, and whenever entries are changed behind its back.
 void deactivate() noexcept;
 
-// Lets go of the segments that threads of this process held when they ended, once those threads are gone.
-// To be called where mappings come and go. Requires: the table's mutex is not held.
+// Lets go of the segments that threads of this process held when they ended, once those threads are
+// gone. To be called where mappings come and go. Requires: the table's mutex is not held.
 void free_kept_attachments() noexcept;
 
-// Changes the attachment's `top`, and the thread's count of entries with it. Requires: the slot is not on this segment.
+// Changes the attachment's `top`, and the thread's count of entries with it. Requires: the slot is
+// not on this segment.
 void move_top(attachment& which, held_entry* to) noexcept;
 
-// How many entries the attachment may have, by the segment's limit and the thread's over all segments (hazard A1).
+// How many entries the attachment may have, by the segment's limit and the thread's over all
+// segments (hazard A1).
 held_entry* limit_of(const attachment& which) noexcept;
 
 }  // namespace this_thread

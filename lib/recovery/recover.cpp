@@ -18,11 +18,14 @@ namespace {
 std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t> pid) {
   const auto where = segment_access::mapping_of(segment)->shared_from_this();
   if (this_thread::slot().wiped->repairs != 0) {
-    fail(errc::in_repair, where->describe() + ": found a repair of this thread under way, expected recover() to be called outside of repairs");
+    fail(errc::in_repair, where->describe() +
+                              ": found a repair of this thread under way, expected recover() to be "
+                              "called outside of repairs");
   }
   const spare_scope identity(attach_for_recovery(where));
   std::vector<recovered_mutex> lines;
-  recover_dead(identity.mine(), pid, no_limit, [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });
+  recover_dead(identity.mine(), pid, no_limit,
+               [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });
   return lines;
 }
 

@@ -1,4 +1,5 @@
-// What recover() and supervisors tell of a mutex: a line for each one that a dead thread had in hand.
+// What recover() and supervisors tell of a mutex: a line for each one that a dead thread had in
+// hand.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace outlive::detail {
 
 recovered_mutex describe(const mapping& where, const recovered_lock& lock);
 
-// Name of the object that contains the mutex, "unknown" if none does; the mutex need not be in hand.
+// Name of the object that contains the mutex, "unknown" if none does; the mutex need not be in
+// hand.
 std::string mutex_name_at(const mapping& where, std::uint64_t offset);
 
 }  // namespace outlive::detail

@@ -13,7 +13,8 @@ void name_functions(crash_report& crash) {
     if (!frame.function.empty() || frame.module.empty()) continue;
     // A return address may already be the next function's: the call before it is meant.
     const std::uint64_t inside = i == 0 ? 0 : 1;
-    const detail::found_symbol found = detail::function_at(frame.module, frame.build_id, frame.offset - inside);
+    const detail::found_symbol found =
+        detail::function_at(frame.module, frame.build_id, frame.offset - inside);
     frame.function = found.name;
     frame.function_offset = found.name.empty() ? 0 : found.offset + inside;
   }
@@ -26,7 +27,8 @@ std::string to_string(const crash_report& crash) {
   // Of a signal that a process sent, the kernel tells the sender where the address would stand.
   if (detail::has_fault_address(crash.signal, crash.code)) {
     char number[32];
-    std::snprintf(number, sizeof number, " at 0x%llx", static_cast<unsigned long long>(crash.address));
+    std::snprintf(number, sizeof number, " at 0x%llx",
+                  static_cast<unsigned long long>(crash.address));
     text += number;
   }
   if (crash.nested) text += ", and crashed again while that was recorded";

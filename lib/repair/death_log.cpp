@@ -50,7 +50,8 @@ void keep_path(char (&to)[Size], std::string_view path) noexcept {
 }
 
 // The module's place in the entry, plus 1; 0: it has no room left.
-std::uint64_t keep_module(logged_crash_bytes& bytes, const code_location& frame, const code_location* (&kept)[logged_modules]) noexcept {
+std::uint64_t keep_module(logged_crash_bytes& bytes, const code_location& frame,
+                          const code_location* (&kept)[logged_modules]) noexcept {
   if (frame.module == "unknown") return 0;
   for (std::size_t i = 0; i < logged_modules; ++i) {
     if (kept[i] != nullptr && kept[i]->module == frame.module) return i + 1;
@@ -77,14 +78,19 @@ logged_crash_bytes bytes_of(const owner_crash& crash) noexcept {
   for (std::size_t i = 0; i < bytes.count; ++i) {
     const code_location& frame = crash.frames[i];
     const std::uint64_t module = keep_module(bytes, frame, kept);
-    bytes.frames[i] = ((module != 0 ? frame.offset : frame.address) & place_mask) | module << logged_module_shift;
+    bytes.frames[i] =
+        ((module != 0 ? frame.offset : frame.address) & place_mask) | module << logged_module_shift;
   }
   return bytes;
 }
 
 std::optional<crash_report> crash_of(const logged_crash_bytes& bytes) {
   if (bytes.signal == 0) return std::nullopt;
-  crash_report crash{static_cast<int>(bytes.signal), static_cast<int>(bytes.code), bytes.address, bytes.nested != 0, {}};
+  crash_report crash{static_cast<int>(bytes.signal),
+                     static_cast<int>(bytes.code),
+                     bytes.address,
+                     bytes.nested != 0,
+                     {}};
   for (std::size_t i = 0; i < std::min<std::size_t>(bytes.count, logged_frames); ++i) {
     stack_frame& frame = crash.frames.emplace_back();
     const std::uint64_t module = bytes.frames[i] >> logged_module_shift;
@@ -109,10 +115,12 @@ struct entry_copy {
 };
 
 bool is_outcome(std::uint32_t outcome) noexcept {
-  return outcome >= static_cast<std::uint32_t>(death_outcome::repairing) && outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
+  return outcome >= static_cast<std::uint32_t>(death_outcome::repairing) &&
+         outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
 }
 
-// A sound copy of the slot's entry, or false where it is being written, was never finished or is none.
+// A sound copy of the slot's entry, or false where it is being written, was never finished or is
+// none.
 bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noexcept {
   const death_entry& entry = where.death_at(slot);
   const death_word seen(entry.number.load(std::memory_order_acquire));
@@ -121,35 +129,43 @@ bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noex
   load_shared(copy.death, entry.death);
   load_shared(copy.crash, entry.crash);
   copy.result = death_result(entry.result.load(std::memory_order_relaxed));
-  std::atomic_thread_fence(std::memory_order_acquire);  // the copy is complete before the number is read again
+  // the copy is complete before the number is read again
+  std::atomic_thread_fence(std::memory_order_acquire);
   if (entry.number.load(std::memory_order_relaxed) != seen.word()) return false;
   return copy.result.is_of(copy.number) && is_outcome(copy.result.outcome());
 }
 
-// Whether the writer of a busy slot is certainly dead. A living one may be stopped, and store on as soon as it runs.
+// Whether the writer of a busy slot is certainly dead. A living one may be stopped, and store on as
+// soon as it runs.
 bool is_writer_dead(const mapping& where, record_id writer) noexcept {
   const auto index = thread_records::find(where, writer, death_generation_mask);
   return !index || !thread_records::is_held(where.record(*index));
 }
 
 bool may_take(const mapping& where, death_word seen, std::uint64_t number) noexcept {
-  // A later one than mine: I was stopped while the ring went round. Unless the header does not know of it: then it is damage.
-  const std::uint64_t begun = where.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
+  // A later one than mine: I was stopped while the ring went round. Unless the header does not know
+  // of it: then it is damage.
+  const std::uint64_t begun =
+      where.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
   if (seen.number() > number && seen.number() <= begun) return false;
   return !seen.is_busy() || is_writer_dead(where, seen.writer());
 }
 
-// Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over with its number: that writer may be in the
-// middle of a store into it. Returns 0 when that happened all round the ring.
+// Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over
+// with its number: that writer may be in the middle of a store into it. Returns 0 when that
+// happened all round the ring.
 std::uint64_t take_slot(mapping& where, record_id writer) noexcept {
   for (std::uint32_t tries = 0; tries < death_log_capacity; ++tries) {
-    const std::uint64_t number = (where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
+    const std::uint64_t number =
+        (where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
     if (number == 0) continue;
     shared_u64& word = where.death_at((number - 1) % death_log_capacity).number;
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    // Acquire: with is_writer_dead(), and with the publishing exchange of the former writer: its stores come before mine.
+    // Acquire: with is_writer_dead(), and with the publishing exchange of the former writer: its
+    // stores come before mine.
     while (may_take(where, death_word(seen), number)) {
-      if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(), std::memory_order_acquire, std::memory_order_relaxed)) {
+      if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(),
+                                     std::memory_order_acquire, std::memory_order_relaxed)) {
         return number;
       }
     }
@@ -159,10 +175,13 @@ std::uint64_t take_slot(mapping& where, record_id writer) noexcept {
 
 }  // namespace
 
-std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir, death_outcome outcome) noexcept {
+std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir,
+                        death_outcome outcome) noexcept {
   logged_death_bytes death{};
   death.when_ns =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count());
   death.lock_offset = where.offset_of(facts.lock);
   death.lock_class = lock_class_of(where, *facts.lock).value_or(~0U);
   death.attempt = facts.attempt;
@@ -176,31 +195,43 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
   const std::uint64_t number = take_slot(where, heir);
   if (number == 0) return 0;
   death_entry& entry = where.death_at((number - 1) % death_log_capacity);
-  std::atomic_thread_fence(std::memory_order_release);  // busy before the bytes: pairs with read_entry()'s fence
+  // busy before the bytes: pairs with read_entry()'s fence
+  std::atomic_thread_fence(std::memory_order_release);
   store_shared(entry.death, death);
   if (facts.has_crash) {
     store_shared(entry.crash, bytes_of(facts.crash));
   } else {
     __atomic_store_n(&entry.crash.signal, 0, __ATOMIC_RELAXED);
   }
-  entry.result.store(death_result(number, static_cast<std::uint32_t>(outcome), 0).word(), std::memory_order_relaxed);
-  // Pairs with read_entry()'s first load, and with take_slot(). By exchange: whoever lost the slot must not publish it.
+  entry.result.store(death_result(number, static_cast<std::uint32_t>(outcome), 0).word(),
+                     std::memory_order_relaxed);
+  // Pairs with read_entry()'s first load, and with take_slot(). By exchange: whoever lost the slot
+  // must not publish it.
   std::uint64_t mine = death_word::busy(number, heir).word();
-  return entry.number.compare_exchange_strong(mine, number, std::memory_order_release, std::memory_order_relaxed) ? number : 0;
+  return entry.number.compare_exchange_strong(mine, number, std::memory_order_release,
+                                              std::memory_order_relaxed)
+             ? number
+             : 0;
 }
 
-void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome, std::chrono::nanoseconds repair_time) noexcept {
+void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome,
+                 std::chrono::nanoseconds repair_time) noexcept {
   if (number == 0) return;
-  // By exchange from what this entry says: where the ring has gone round, the lap is another, and nothing is stored.
+  // By exchange from what this entry says: where the ring has gone round, the lap is another, and
+  // nothing is stored.
   const auto ended = static_cast<std::uint64_t>(repair_time.count());
-  std::uint64_t begun = death_result(number, static_cast<std::uint32_t>(death_outcome::repairing), 0).word();
+  std::uint64_t begun =
+      death_result(number, static_cast<std::uint32_t>(death_outcome::repairing), 0).word();
   where.death_at((number - 1) % death_log_capacity)
-      .result.compare_exchange_strong(begun, death_result(number, static_cast<std::uint32_t>(outcome), ended).word(), std::memory_order_relaxed);
+      .result.compare_exchange_strong(
+          begun, death_result(number, static_cast<std::uint32_t>(outcome), ended).word(),
+          std::memory_order_relaxed);
 }
 
 std::vector<logged_death> read_deaths(const mapping& where) {
   std::vector<logged_death> all;
-  // By the slots, not by the header's count: what is there is told even if the count was overwritten.
+  // By the slots, not by the header's count: what is there is told even if the count was
+  // overwritten.
   for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
     entry_copy copied;
     if (!read_entry(where, slot, copied)) continue;
@@ -208,7 +239,8 @@ std::vector<logged_death> read_deaths(const mapping& where) {
     logged_death& death = all.emplace_back();
     death.number = copied.number;
     death.when = std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(bytes.when_ns)));
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(bytes.when_ns)));
     blocks::name_copy copy;  // the object may end while it is looked at
     const std::string_view name = directory::copy_name_of(where, bytes.lock_offset, copy);
     death.mutex_name = name.empty() ? "unknown" : name;
@@ -223,7 +255,8 @@ std::vector<logged_death> read_deaths(const mapping& where) {
     death.repair_time = std::chrono::nanoseconds(copied.result.repair_ns());
     death.crash = crash_of(copied.crash);
   }
-  std::sort(all.begin(), all.end(), [](const logged_death& a, const logged_death& b) { return a.number < b.number; });
+  std::sort(all.begin(), all.end(),
+            [](const logged_death& a, const logged_death& b) { return a.number < b.number; });
   return all;
 }
 

@@ -24,7 +24,8 @@ const robust_mutex& owner_death::mutex() const noexcept {
 }
 
 std::string_view owner_death::mutex_name() const noexcept {
-  const std::string_view name = detail::directory::name_of(*facts_.where, facts_.where->offset_of(facts_.lock));
+  const std::string_view name =
+      detail::directory::name_of(*facts_.where, facts_.where->offset_of(facts_.lock));
   return name.empty() ? "unknown" : name;
 }
 
@@ -85,7 +86,8 @@ crash_report to_report(const owner_crash& crash) {
 
 std::string to_string(const dead_thread& thread) {
   if (!thread.known) return "unknown";
-  std::string text = "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" + std::string(thread.command_name);
+  std::string text = "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) +
+                     " (" + std::string(thread.command_name);
   if (thread.thread_name != thread.command_name) text += "/" + std::string(thread.thread_name);
   return text + ") started " + std::to_string(thread.start_time);
 }

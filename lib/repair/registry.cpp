@@ -26,8 +26,9 @@ struct key_hash {
 
 struct registry {
   std::mutex mutex;
-  // Counts the runs that have ended; whoever takes a repair out sleeps on it. No condition variable: that counts its sleepers in memory, a child
-  // of fork would inherit the number, and its notify_all() wait for sleepers that only its parent has.
+  // Counts the runs that have ended; whoever takes a repair out sleeps on it. No condition
+  // variable: that counts its sleepers in memory, a child of fork would inherit the number, and its
+  // notify_all() wait for sleepers that only its parent has.
   std::atomic<std::uint32_t> ended{0};
   std::unordered_map<repair_key, std::shared_ptr<registered_repair>, key_hash> all;
 
@@ -87,8 +88,9 @@ void repair_run::end() noexcept {
   {
     const std::lock_guard hold(from.mutex);
     if (epoch_ == process_epoch()) --repair_->running;
-    // Together with the count: whoever waits for the count to take the repair out still owns it, so that it ends there and not here. One that
-    // was taken out here ends after the mutex, for its end is the user's code.
+    // Together with the count: whoever waits for the count to take the repair out still owns it, so
+    // that it ends there and not here. One that was taken out here ends after the mutex, for its
+    // end is the user's code.
     if (repair_->taken_out_inside) last = std::move(repair_);
     repair_.reset();
     from.ended.fetch_add(1, std::memory_order_relaxed);
@@ -100,11 +102,13 @@ void prepare_registry() {
   registry::instance();
 }
 
-std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
+std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback,
+                                                   std::shared_ptr<mapping> segment,
                                                    const std::string& described) {
   if (!callback) {
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            described + ": found an empty function, expected a repair (or outlive::always_consistent)");
+    throw std::system_error(
+        std::make_error_code(std::errc::invalid_argument),
+        described + ": found an empty function, expected a repair (or outlive::always_consistent)");
   }
   auto made = std::make_shared<registered_repair>();
   made->key = key;
@@ -126,7 +130,8 @@ void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcep
   if (found != from.all.end() && found->second == repair) from.all.erase(found);
   const auto own = repair_registry::own_runs_of(*repair);
   while (repair->epoch == process_epoch() && repair->running > own.counted) {
-    const std::uint32_t seen = from.ended.load(std::memory_order_relaxed);  // under the mutex, as each change of it
+    // under the mutex, as each change of it
+    const std::uint32_t seen = from.ended.load(std::memory_order_relaxed);
     hold.unlock();
     from.ended.wait(seen, std::memory_order_relaxed);
     hold.lock();

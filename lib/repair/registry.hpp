@@ -1,7 +1,8 @@
 // The registry of repairs of this process. Looked into only after a death.
 //
-// Never destroyed, because other threads may become heirs during static destruction; its mutex is held over a fork (U9). A repair that runs
-// is counted, so that its registration's destructor can wait for it.
+// Never destroyed, because other threads may become heirs during static destruction; its mutex is
+// held over a fork (U9). A repair that runs is counted, so that its registration's destructor can
+// wait for it.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace outlive::detail {
 
-// What a repair is registered for: one mutex (its offset), or a lock class (offset 0, which no mutex has).
+// What a repair is registered for: one mutex (its offset), or a lock class (offset 0, which no
+// mutex has).
 struct repair_key {
   const mapping* where;
   std::uint64_t lock_offset;
@@ -41,8 +43,9 @@ class repair_run {
   repair_run& operator=(const repair_run&) = delete;
   ~repair_run() { end(); }
 
-  // Lets the repair go: afterwards its callback, and whatever that owns, belongs to others. A callback that took its own registration out is
-  // destroyed here, which may close the segment: while the heir has the mutex in its held list, nothing then takes its record away.
+  // Lets the repair go: afterwards its callback, and whatever that owns, belongs to others. A
+  // callback that took its own registration out is destroyed here, which may close the segment:
+  // while the heir has the mutex in its held list, nothing then takes its record away.
   void end() noexcept;
 
   [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
@@ -55,11 +58,13 @@ class repair_run {
   std::uint64_t epoch_ = 0;
 };
 
-// Makes what a look-up needs. Called where a thread claims its record, so that a later look-up, with a mutex in hand, cannot run out of memory.
+// Makes what a look-up needs. Called where a thread claims its record, so that a later look-up,
+// with a mutex in hand, cannot run out of memory.
 void prepare_registry();
 
 // Throws errc::already_registered. `described` names the key for the message.
-std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback, std::shared_ptr<mapping> segment,
+std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback,
+                                                   std::shared_ptr<mapping> segment,
                                                    const std::string& described);
 
 // Takes it out, and waits until no other thread runs it.

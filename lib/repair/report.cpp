@@ -19,12 +19,14 @@ std::string_view known_or_unknown(const short_name& name) noexcept {
   return name[0] == 0 ? std::string_view("unknown") : std::string_view(name.data());
 }
 
-void gather_held(death_facts& facts, const mapping& where, std::uint32_t index, std::uint64_t own_offset) noexcept {
+void gather_held(death_facts& facts, const mapping& where, std::uint32_t index,
+                 std::uint64_t own_offset) noexcept {
   const held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_relaxed) & held_offset_mask;
     if (place == 0) continue;
-    const code_location acquired = locate(where, facts.owner.participant, held[i].return_address.load(std::memory_order_relaxed));
+    const code_location acquired = locate(where, facts.owner.participant,
+                                          held[i].return_address.load(std::memory_order_relaxed));
     if (place == own_offset) {
       facts.acquired_at = acquired;
       continue;
@@ -41,7 +43,8 @@ void gather_held(death_facts& facts, const mapping& where, std::uint32_t index, 
 
 }  // namespace
 
-bool describe_thread(thread_facts& into, const mapping& where, record_id id, std::uint32_t generation_mask) noexcept {
+bool describe_thread(thread_facts& into, const mapping& where, record_id id,
+                     std::uint32_t generation_mask) noexcept {
   const auto index = thread_records::find(where, id, generation_mask);
   if (!index) return false;
   const thread_record& record = where.record(*index);
@@ -51,8 +54,10 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id, std
   into.thread.note = record.note.load(std::memory_order_relaxed);
   load_shared_name(into.name, record.name);
   into.participant = record.participant.load(std::memory_order_relaxed);
-  if (into.participant < where.constants().participants) load_shared_name(into.command, where.participant_at(into.participant).command);
-  if (!participants::is_process_of(where, into.participant, into.thread.pid, into.thread.start_time)) {
+  if (into.participant < where.constants().participants)
+    load_shared_name(into.command, where.participant_at(into.participant).command);
+  if (!participants::is_process_of(where, into.participant, into.thread.pid,
+                                   into.thread.start_time)) {
     into.command = {};
     into.participant = no_participant;
   }
@@ -66,7 +71,8 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id, std
   return true;
 }
 
-bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index, std::uint32_t participant_index) noexcept {
+bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index,
+                    std::uint32_t participant_index) noexcept {
   static_assert(owner_crash::max_frames == crash_frames);
   const auto note = read_crash_note(where, index);
   if (!note) return false;
@@ -75,37 +81,43 @@ bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index
   into.address = note->address;
   into.nested = note->nested;
   into.frame_count = note->count;
-  for (std::size_t i = 0; i < note->count; ++i) into.frames[i] = locate(where, participant_index, note->frames[i]);
+  for (std::size_t i = 0; i < note->count; ++i)
+    into.frames[i] = locate(where, participant_index, note->frames[i]);
   return true;
 }
 
-code_location locate(const mapping& where, std::uint32_t participant_index, std::uint64_t address) noexcept {
+code_location locate(const mapping& where, std::uint32_t participant_index,
+                     std::uint64_t address) noexcept {
   code_location place;
   place.address = place.offset = address;
   if (participant_index >= where.constants().participants || address == 0) return place;
   const participant& process = where.participant_at(participant_index);
-  const std::uint32_t count = std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
+  const std::uint32_t count =
+      std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
   for (std::uint32_t i = 0; i < count; ++i) {
     const module_entry& module = process.modules[i];
-    if (address < module.begin || address >= module.end || module.path >= sizeof process.strings) continue;
+    if (address < module.begin || address >= module.end || module.path >= sizeof process.strings)
+      continue;
     const char* const path = process.strings + module.path;
     place.offset = address - module.base;
     place.module = {path, strnlen(path, sizeof process.strings - module.path)};
-    place.build_id = {module.build_id, std::min<std::size_t>(module.build_id_size, sizeof module.build_id)};
+    place.build_id = {module.build_id,
+                      std::min<std::size_t>(module.build_id_size, sizeof module.build_id)};
     return place;
   }
   return place;
 }
 
-void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner, std::uint32_t owner_mask,
-            record_id former_heir) noexcept {
+void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner,
+            std::uint32_t owner_mask, record_id former_heir) noexcept {
   facts.where = &where;
   facts.lock = &lock;
   facts.has_former_heir = bool{former_heir};
   describe_thread(facts.former_heir, where, former_heir, holder_generation_mask);
   if (describe_thread(facts.owner, where, owner, owner_mask)) {
     gather_held(facts, where, owner.index_plus_1 - 1, where.offset_of(&lock));
-    facts.has_crash = describe_crash(facts.crash, where, owner.index_plus_1 - 1, facts.owner.participant);
+    facts.has_crash =
+        describe_crash(facts.crash, where, owner.index_plus_1 - 1, facts.owner.participant);
   }
   for (thread_facts* each : {&facts.owner, &facts.former_heir}) {
     each->thread.thread_name = known_or_unknown(each->name);

@@ -1,4 +1,5 @@
-// The facts of an owner's death, gathered before the repair starts. They live on the heir's stack; gathering them allocates nothing.
+// The facts of an owner's death, gathered before the repair starts. They live on the heir's stack;
+// gathering them allocates nothing.
 #pragma once
 
 #include <outlive/owner_death.hpp>
@@ -31,18 +32,22 @@ struct death_facts {
   held_mutex held[owner_death::max_reported];
 };
 
-// Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`, if there is one. The lock's state names
-// both, so nobody takes the records away meanwhile.
-void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner, std::uint32_t owner_mask,
-            record_id former_heir) noexcept;
+// Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`,
+// if there is one. The lock's state names both, so nobody takes the records away meanwhile.
+void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner,
+            std::uint32_t owner_mask, record_id former_heir) noexcept;
 
 // Who the thread of a record is, or was. False: the record is at another life by now.
-bool describe_thread(thread_facts& into, const mapping& where, record_id id, std::uint32_t generation_mask) noexcept;
+bool describe_thread(thread_facts& into, const mapping& where, record_id id,
+                     std::uint32_t generation_mask) noexcept;
 
-// What the thread of a record, which describe_thread() has told of, noted of its crash. False: nothing.
-bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index, std::uint32_t participant) noexcept;
+// What the thread of a record, which describe_thread() has told of, noted of its crash. False:
+// nothing.
+bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index,
+                    std::uint32_t participant) noexcept;
 
 // An address of a process, told by that process's modules.
-code_location locate(const mapping& where, std::uint32_t participant, std::uint64_t address) noexcept;
+code_location locate(const mapping& where, std::uint32_t participant,
+                     std::uint64_t address) noexcept;
 
 }  // namespace outlive::detail

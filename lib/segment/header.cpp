@@ -25,7 +25,8 @@ constexpr std::uint32_t max_participants = 65'000;
 constexpr std::uint32_t max_capacity = 1U << 28;
 constexpr std::uint32_t max_names = 0xffff;
 constexpr std::uint64_t max_object_bytes = std::uint64_t{1} << 37;  // lines must fit into 32 bits
-constexpr std::uint32_t max_held_limit = 1'900;                     // the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
+// the kernel marks 2,048 of a dying thread's mutexes (hazard A1)
+constexpr std::uint32_t max_held_limit = 1'900;
 
 constexpr std::uint32_t known_features = feature_plain_marks;
 
@@ -47,11 +48,13 @@ std::uint64_t checksum_of(const segment_constants& constants) noexcept {
   return hash_bytes(&constants, offsetof(segment_constants, checksum), segment_magic);
 }
 
-void require_range(const char* option, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
+void require_range(const char* option, std::uint64_t value, std::uint64_t least,
+                   std::uint64_t most) {
   if (value >= least && value <= most) return;
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument), std::string("segment_options::") + option + " is " +
-                                                                                 std::to_string(value) + ", expected " + std::to_string(least) +
-                                                                                 " to " + std::to_string(most));
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                          std::string("segment_options::") + option + " is " +
+                              std::to_string(value) + ", expected " + std::to_string(least) +
+                              " to " + std::to_string(most));
 }
 
 bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept {
@@ -60,9 +63,11 @@ bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noex
 
 // The same ranges as make_constants(), for numbers that came out of a file.
 bool has_valid_numbers(const segment_constants& c) noexcept {
-  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 && in_range(c.directory_capacity, 1, max_capacity) &&
-         in_range(c.threads, 1, max_threads) && in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
-         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) && region_layout::of(c).total == c.total_size &&
+  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 &&
+         in_range(c.directory_capacity, 1, max_capacity) && in_range(c.threads, 1, max_threads) &&
+         in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
+         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) &&
+         region_layout::of(c).total == c.total_size &&
          std::memchr(c.name, 0, sizeof c.name) != nullptr;
 }
 
@@ -71,7 +76,8 @@ bool has_plain_marks(std::string_view name, reader_marks wish) {
   const bool allowed = membarrier::is_allowed();
   if (wish == reader_marks::membarrier && !allowed) {
     fail(errc::no_membarrier, "segment \"" + std::string(name) +
-                                  "\": found that this process may not call membarrier (a seccomp filter?), expected that it may, or "
+                                  "\": found that this process may not call membarrier (a seccomp "
+                                  "filter?), expected that it may, or "
                                   "segment_options::readers to be automatic or locked");
   }
   return allowed;
@@ -80,16 +86,20 @@ bool has_plain_marks(std::string_view name, reader_marks wish) {
 }  // namespace
 
 std::uint64_t abi_signature() noexcept {
-  return architecture << 48 | sizeof(void*) << 40 | libc_family << 32 | sizeof(pthread_mutex_t) << 16 | cache_line;
+  return architecture << 48 | sizeof(void*) << 40 | libc_family << 32 |
+         sizeof(pthread_mutex_t) << 16 | cache_line;
 }
 
 std::string describe_abi(std::uint64_t signature) {
   const std::uint64_t machine = signature >> 48;
   const std::uint64_t libc = signature >> 32 & 0xff;
-  std::string text = machine == 0x3e ? "x86-64" : machine == 0xb7 ? "aarch64" : "machine " + hex(machine);
+  std::string text = machine == 0x3e   ? "x86-64"
+                     : machine == 0xb7 ? "aarch64"
+                                       : "machine " + hex(machine);
   text += ", " + std::to_string((signature >> 40 & 0xff) * 8) + " bit, ";
   text += libc == 1 ? "glibc" : libc == 2 ? "musl" : "libc " + std::to_string(libc);
-  text += ", mutex of " + std::to_string(signature >> 16 & 0xffff) + " bytes, cache line of " + std::to_string(signature & 0xffff);
+  text += ", mutex of " + std::to_string(signature >> 16 & 0xffff) + " bytes, cache line of " +
+          std::to_string(signature & 0xffff);
   return text;
 }
 
@@ -110,7 +120,8 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.features = has_plain_marks(name, options.readers) ? feature_plain_marks : 0;
   made.abi = abi_signature();
   made.object_bytes = region_layout::round_up(options.size, 4096);
-  const surroundings own = own_surroundings(name.empty() ? "anonymous segment" : quoted_segment(name));
+  const surroundings own =
+      own_surroundings(name.empty() ? "anonymous segment" : quoted_segment(name));
   made.pid_namespace = own.pid_namespace;
   made.time_namespace = own.time_namespace;
   std::memcpy(made.boot_id, own.boot.data(), own.boot.size());
@@ -140,46 +151,59 @@ segment_options options_of(const segment_constants& constants) noexcept {
   options.max_held = constants.max_held;
   options.attempts = constants.attempts;
   options.lock_classes = constants.lock_classes;
-  options.readers = (constants.features & feature_plain_marks) != 0 ? reader_marks::membarrier : reader_marks::locked;
+  options.readers = (constants.features & feature_plain_marks) != 0 ? reader_marks::membarrier
+                                                                    : reader_marks::locked;
   options.mode = constants.mode;
   return options;
 }
 
-segment_constants read_constants(const std::string& where, int fd, const shared_memory::file_info& file) {
+segment_constants read_constants(const std::string& where, int fd,
+                                 const shared_memory::file_info& file) {
   prepare_process_epoch();
   segment_constants found{};
   const std::size_t size = shared_memory::read_start(fd, &found, sizeof found);
   if (size < sizeof found) {
-    fail(errc::damaged,
-         where + ": found a file of " + std::to_string(file.size) + " bytes, expected a header of " + std::to_string(sizeof(segment_header)));
+    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) +
+                            " bytes, expected a header of " +
+                            std::to_string(sizeof(segment_header)));
   }
   if (found.magic != segment_magic) {
-    fail(errc::damaged, where + ": found magic " + hex(found.magic) + ", expected " + hex(segment_magic) + ": no segment of outlive");
+    fail(errc::damaged, where + ": found magic " + hex(found.magic) + ", expected " +
+                            hex(segment_magic) + ": no segment of outlive");
   }
   if (checksum_of(found) != found.checksum) {
     // A later version may have other constants; it would still have its version here.
     if (found.version != format_version && found.version < 1000) {
-      fail(errc::version_mismatch,
-           where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
+      fail(errc::version_mismatch, where + ": found format version " +
+                                       std::to_string(found.version) + ", expected " +
+                                       std::to_string(format_version));
     }
-    fail(errc::damaged, where + ": found header checksum " + hex(found.checksum) + ", expected " + hex(checksum_of(found)));
+    fail(errc::damaged, where + ": found header checksum " + hex(found.checksum) + ", expected " +
+                            hex(checksum_of(found)));
   }
   if (found.version != format_version) {
-    fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) + ", expected " + std::to_string(format_version));
+    fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) +
+                                     ", expected " + std::to_string(format_version));
   }
   if (found.abi != abi_signature()) {
-    fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " + describe_abi(abi_signature()));
+    fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " +
+                                 describe_abi(abi_signature()));
   }
   if ((found.features & ~known_features) != 0) {
-    fail(errc::version_mismatch, where + ": found features " + hex(found.features) + ", expected at most " + hex(known_features));
+    fail(errc::version_mismatch, where + ": found features " + hex(found.features) +
+                                     ", expected at most " + hex(known_features));
   }
   if (!has_valid_numbers(found))
-    fail(errc::damaged, where + ": found a header whose sizes contradict each other, expected those that create() writes");
+    fail(errc::damaged, where +
+                            ": found a header whose sizes contradict each other, expected those "
+                            "that create() writes");
   check_extent(where, file, found.total_size);
   check_boot(where, found);
   if (found.inode != file.inode) {
-    fail(errc::damaged, where + ": found a copy, made from the segment \"" + std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
-                            "\" in inode " + std::to_string(found.inode) + ", expected the segment itself: its threads know nothing of inode " +
+    fail(errc::damaged, where + ": found a copy, made from the segment \"" +
+                            std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
+                            "\" in inode " + std::to_string(found.inode) +
+                            ", expected the segment itself: its threads know nothing of inode " +
                             std::to_string(file.inode));
   }
   check_namespaces(where, found);
@@ -191,12 +215,15 @@ void fill_new_segment(void* base, const segment_constants& constants) {
   const region_layout at = region_layout::of(constants);
   auto* const header = ::new (base) segment_header{};
   std::memcpy(&header->constants, &constants, sizeof constants);
-  for (internal_lock* lock : {&header->adoption, &header->directory, &header->names}) native_mutex::init(lock->native);
+  for (internal_lock* lock : {&header->adoption, &header->directory, &header->names})
+    native_mutex::init(lock->native);
   header->records_in_use.store(guarded_count(0), std::memory_order_relaxed);
   header->name_count.store(guarded_count(0), std::memory_order_relaxed);
-  header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);  // 0 lines, and its complement
+  // 0 lines, and its complement
+  header->directory_counts.end.store(~std::uint64_t{0} << 32, std::memory_order_relaxed);
   for (std::uint64_t i = 0; i < at.record_count; ++i) {
-    auto* const record = reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);
+    auto* const record =
+        reinterpret_cast<thread_record*>(bytes + at.records + i * at.record_stride);
     native_mutex::init(record->liveness);
   }
 }

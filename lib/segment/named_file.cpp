@@ -47,13 +47,15 @@ bool leads_to(const segment_constants& constants, std::uint64_t device) {
   return found && found->device == device && found->inode == constants.inode;
 }
 
-turn::turn(std::string_view name, const std::function<bool()>& enough) : lock_(segment_folder, hash_text(name)), mine_(wait_for(lock_, enough)) {}
+turn::turn(std::string_view name, const std::function<bool()>& enough)
+    : lock_(segment_folder, hash_text(name)), mine_(wait_for(lock_, enough)) {}
 
 void remove_left_over(std::string_view name) noexcept {
   try {
     if (!shared_memory::inspect_path(second_path(name))) return;
     creation_turn lock(segment_folder, hash_text(name));
-    // Without the turn, as where no descriptor is left to take it with, somebody may be using that name.
+    // Without the turn, as where no descriptor is left to take it with, somebody may be using that
+    // name.
     if (lock.try_take() && lock.is_taken()) remove_second(name);
   } catch (const std::exception&) {  // no memory, or another user's: whoever comes next looks again
   }
@@ -67,7 +69,8 @@ void put_in_place(int fd, std::string_view name) {
   const std::string second = second_path(name);
   remove_second(name);
   if (!shared_memory::link(fd, second)) {
-    fail(errc::in_use, quoted_segment(name) + ": found that " + second + " was made meanwhile, expected no other process to make it");
+    fail(errc::in_use, quoted_segment(name) + ": found that " + second +
+                           " was made meanwhile, expected no other process to make it");
   }
   try {
     shared_memory::rename(second, segment_path(name));

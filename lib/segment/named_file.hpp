@@ -1,4 +1,5 @@
-// The file that a segment's name leads to: who makes it, how another takes its place, what a death leaves.
+// The file that a segment's name leads to: who makes it, how another takes its place, what a death
+// leaves.
 //
 // A new file is put in another's place by rename(), which needs a name for it: the second name. It
 // is used in the name's turn alone (sys/creation_turn.hpp), so that one that lies there while
@@ -15,7 +16,8 @@
 
 namespace outlive::detail::named_file {
 
-// What lies under the segment's name, be it a segment or not. Throws the system's errors, with the name.
+// What lies under the segment's name, be it a segment or not. Throws the system's errors, with the
+// name.
 std::optional<shared_memory::file_info> look(std::string_view name);
 
 // Whether the name leads to the file with these constants and this device. Throws as look().

@@ -24,10 +24,13 @@ using namespace detail;
 namespace {
 
 // The system's "no space" becomes ours, with the number that counts.
-[[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what, std::uint64_t size) {
+[[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what,
+                                   std::uint64_t size) {
   if (error.code() == std::errc::no_space_on_device) {
-    fail(errc::no_space, what + ": found no room for it in " + segment_folder + ", expected " + std::to_string(size) +
-                             " bytes (segment_options::size; in a container, the size of /dev/shm)");
+    fail(errc::no_space,
+         what + ": found no room for it in " + segment_folder + ", expected " +
+             std::to_string(size) +
+             " bytes (segment_options::size; in a container, the size of /dev/shm)");
   }
   rethrow_named(error, what);
 }
@@ -45,7 +48,8 @@ void fill(const file_descriptor& file, const segment_constants& constants) {
 
 enum class asks { access, options };  // of the options: mode and expected_owners, or all of them
 
-std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file, const segment_options& options, asks asked) {
+std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file,
+                                      const segment_options& options, asks asked) {
   try {
     const auto info = shared_memory::inspect(file.get());
     check_access(what, info, options);
@@ -58,10 +62,12 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
 }
 
 // A whole segment, whose file has no name yet: whatever fails until it has leaves nothing behind.
-std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_options& options, segment_constants& constants) {
+std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_options& options,
+                                       segment_constants& constants) {
   try {
     check_folder(quoted_segment(name));
-    file_descriptor file = shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
+    file_descriptor file =
+        shared_memory::create_unnamed(segment_folder, constants.total_size, options.mode);
     tie_to_file(constants, shared_memory::inspect(file.get()));
     fill(file, constants);
     return open_segments::open(std::move(file), constants);
@@ -71,7 +77,8 @@ std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_opti
 }
 
 // Gives it its name, by `how`, which may find that the name is taken.
-bool give_name(const mapping& made, std::string_view name, bool (*how)(int fd, std::string_view name)) {
+bool give_name(const mapping& made, std::string_view name,
+               bool (*how)(int fd, std::string_view name)) {
   try {
     return how(made.fd(), name);
   } catch (const std::system_error& error) {
@@ -88,18 +95,23 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
   const named_file::turn turn(name, is_taken);
   if (is_taken()) return {};  // by the one before, perhaps
   auto made = make_nameless(name, options, constants);
-  const auto link = [](int fd, std::string_view as) { return shared_memory::link(fd, segment_path(as)); };
+  const auto link = [](int fd, std::string_view as) {
+    return shared_memory::link(fd, segment_path(as));
+  };
   return give_name(*made, name, link) ? made : nullptr;
 }
 
 using filling_of_mapping = std::function<void(const std::shared_ptr<mapping>&)>;
 
 // Empty when the name does not lead to `only`.
-std::shared_ptr<mapping> try_replace(std::string_view name, const segment_options& options, const filling_of_mapping& fill_it, const mapping* only) {
+std::shared_ptr<mapping> try_replace(std::string_view name, const segment_options& options,
+                                     const filling_of_mapping& fill_it, const mapping* only) {
   segment_constants constants = make_constants(name, options);
   const named_file::turn turn(name, [] { return false; });
   if (!turn.is_mine()) {
-    fail(errc::in_use, quoted_segment(name) + ": found another process making it for 30 seconds, expected that to end (is it stopped?)");
+    fail(errc::in_use, quoted_segment(name) +
+                           ": found another process making it for 30 seconds, expected that to end "
+                           "(is it stopped?)");
   }
   if (only != nullptr && !named_file::leads_to(only->constants(), only->device())) return {};
   if (auto there = named_file::look(name)) {
@@ -111,7 +123,9 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
   fill_it(made);
   // A filling that forks returns twice. The turn is the parent's, which may not be through with it.
   if (process_epoch() != mine) {
-    fail(errc::in_use, quoted_segment(name) + ": found the child of a fork in its filling, expected the process that had called it");
+    fail(errc::in_use,
+         quoted_segment(name) +
+             ": found the child of a fork in its filling, expected the process that had called it");
   }
   const auto put = [](int fd, std::string_view as) {
     named_file::put_in_place(fd, as);
@@ -121,7 +135,8 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
   return made;
 }
 
-std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options, asks asked) {
+std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options,
+                                  asks asked) {
   named_file::remove_left_over(name);
   file_descriptor file = open_segment_file(name, file_access::to_write);
   if (!file) return {};
@@ -130,21 +145,25 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
 
 }  // namespace
 
-std::uint64_t detail::hash_of_type(std::string_view name, std::size_t size, std::size_t alignment, const value_facts& value) noexcept {
+std::uint64_t detail::hash_of_type(std::string_view name, std::size_t size, std::size_t alignment,
+                                   const value_facts& value) noexcept {
   const std::uint64_t outer = mix(hash_text(name), size << 8 | alignment);
-  return mix(outer, mix(value.size << 8 | value.alignment, value.version)) | 1;  // 0 is "not computed yet"
+  // 0 is "not computed yet"
+  return mix(outer, mix(value.size << 8 | value.alignment, value.version)) | 1;
 }
 
 segment segment::create(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   if (auto made = try_create(name, options)) return segment(std::move(made));
-  fail(errc::already_exists, quoted_segment(name) + ": found " + segment_path(name) + ", expected no segment of that name");
+  fail(errc::already_exists, quoted_segment(name) + ": found " + segment_path(name) +
+                                 ", expected no segment of that name");
 }
 
 segment segment::open(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   if (auto found = try_open(name, options, asks::access)) return segment(std::move(found));
-  fail(errc::not_found, quoted_segment(name) + ": found no " + segment_path(name) + ", expected a segment");
+  fail(errc::not_found,
+       quoted_segment(name) + ": found no " + segment_path(name) + ", expected a segment");
 }
 
 segment segment::open_or_create(std::string_view name, const segment_options& options) {
@@ -154,10 +173,12 @@ segment segment::open_or_create(std::string_view name, const segment_options& op
     if (auto found = try_open(name, options, asks::options)) return segment(std::move(found));
     if (auto made = try_create(name, options)) return segment(std::move(made));
   }
-  fail(errc::not_found, quoted_segment(name) + ": found it come and go a thousand times, expected it to stay");
+  fail(errc::not_found,
+       quoted_segment(name) + ": found it come and go a thousand times, expected it to stay");
 }
 
-segment segment::replace(std::string_view name, const segment_options& options, const filling& fill) {
+segment segment::replace(std::string_view name, const segment_options& options,
+                         const filling& fill) {
   check_segment_name(name);
   return segment(try_replace(name, options, filled_by(fill), nullptr));
 }
@@ -165,7 +186,8 @@ segment segment::replace(std::string_view name, const segment_options& options, 
 segment segment::replace(const segment& old, const segment_options& options, const filling& fill) {
   const std::string name = old.name();
   check_segment_name(name);
-  if (auto made = try_replace(name, options, filled_by(fill), old.mapping_.get())) return segment(std::move(made));
+  if (auto made = try_replace(name, options, filled_by(fill), old.mapping_.get()))
+    return segment(std::move(made));
   return open_or_create(name, options);
 }
 
@@ -204,7 +226,9 @@ bool segment::unlink(std::string_view name) {
 }
 
 void segment::for_each(const std::function<void(const object_info&)>& visit) const {
-  directory::for_each(*mapping_, [&](const directory::listed_object& found) { visit({found.name, found.type, found.size, found.address}); });
+  directory::for_each(*mapping_, [&](const directory::listed_object& found) {
+    visit({found.name, found.type, found.size, found.address});
+  });
 }
 
 std::string segment::name() const {
@@ -242,7 +266,8 @@ void* segment::find_object(std::string_view name, const object_type& type) const
   return directory::find(*mapping_, name, type);
 }
 
-void* segment::find_or_construct_object(std::string_view name, const object_type& type, object_action construct, void* context) {
+void* segment::find_or_construct_object(std::string_view name, const object_type& type,
+                                        object_action construct, void* context) {
   return directory::find_or_construct(*mapping_, name, type, construct, context);
 }
 

@@ -8,7 +8,9 @@
 namespace outlive::detail {
 
 struct segment_access {
-  static const std::shared_ptr<mapping>& mapping_of(const segment& from) noexcept { return from.mapping_; }
+  static const std::shared_ptr<mapping>& mapping_of(const segment& from) noexcept {
+    return from.mapping_;
+  }
 };
 
 }  // namespace outlive::detail

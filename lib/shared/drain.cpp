@@ -1,5 +1,6 @@
-// Why each judgement made after the gate was closed holds until it is opened, whatever happens to the record that it was made of: a thread that
-// claims the record, or marks itself in it, later than that finds the gate closed (docs/protocol.md, "Readers and writers"; docs/model/shared.pml).
+// Why each judgement made after the gate was closed holds until it is opened, whatever happens to
+// the record that it was made of: a thread that claims the record, or marks itself in it, later
+// than that finds the gate closed (docs/protocol.md, "Readers and writers"; docs/model/shared.pml).
 #include "shared/drain.hpp"
 
 #include <algorithm>
@@ -17,8 +18,8 @@ namespace outlive::detail {
 namespace {
 
 constexpr int drain_spins = 200;
-// A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the writer looked), costs the writer what is left of its
-// sleep: short at first.
+// A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the
+// writer looked), costs the writer what is left of its sleep: short at first.
 constexpr std::chrono::milliseconds first_sleep(1);
 constexpr std::chrono::milliseconds longest_sleep(250);
 
@@ -32,7 +33,8 @@ std::uint32_t id_of(const mapping& where, const shared_lock_bytes& lock) noexcep
   return mark_id(where.offset_of(&lock));
 }
 
-// The gate before the looks at the marks, against a reader's mark before its look at the gate: one of the two sees the other.
+// The gate before the looks at the marks, against a reader's mark before its look at the gate: one
+// of the two sees the other.
 bool set_gate(const mapping& where, shared_lock_bytes& lock, std::uint32_t to) noexcept {
   lock.gate.exchange(to, std::memory_order_seq_cst);
   return !where.has_plain_marks() || membarrier::barrier();
@@ -47,7 +49,8 @@ bool spin_until_gone(const mapping& where, std::uint32_t index, std::uint32_t id
 }
 
 // Waits for one reader.
-drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index, const deadline& how_long) noexcept {
+drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index,
+                 const deadline& how_long) noexcept {
   const std::uint32_t id = id_of(where, lock);
   if (!how_long.waits()) return is_reader(where, index, id) ? drained::timed_out : drained::clear;
   if (spin_until_gone(where, index, id)) return drained::clear;
@@ -68,8 +71,10 @@ drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t in
 drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept {
   if (!set_gate(where, lock, gate_closed)) return drained::no_membarrier;
   const std::uint32_t id = id_of(where, lock);
-  const std::uint32_t end = records_in_use(where);  // after the gate: whoever claims a further record finds it closed
-  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end; index = skip_unmarked(where, index + 1, end, id)) {
+  // after the gate: whoever claims a further record finds it closed
+  const std::uint32_t end = records_in_use(where);
+  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end;
+       index = skip_unmarked(where, index + 1, end, id)) {
     if (!is_reader(where, index, id)) continue;
     const drained result = wait_for(where, lock, index, how_long);
     if (result != drained::clear) return result;
@@ -79,7 +84,8 @@ drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how
 
 bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept {
   if (!set_gate(where, lock, gate_closed)) return false;
-  const std::uint32_t end = records_in_use(where);  // after the gate: whoever claims a further record finds it closed
+  // after the gate: whoever claims a further record finds it closed
+  const std::uint32_t end = records_in_use(where);
   return skip_unmarked(where, 0, end, id_of(where, lock)) == end;
 }
 
@@ -93,9 +99,11 @@ void open_gate(shared_lock_bytes& lock) noexcept {
 }
 
 void wake_drainer(shared_lock_bytes& lock) noexcept {
-  // An exchange, not a store: the writer that was read here may be through by now, and a later store would close the gate of a free mutex.
+  // An exchange, not a store: the writer that was read here may be through by now, and a later
+  // store would close the gate of a free mutex.
   std::uint32_t expected = gate_awaited;
-  if (lock.gate.compare_exchange_strong(expected, gate_closed, std::memory_order_seq_cst)) futex_wake(lock.gate, 1);
+  if (lock.gate.compare_exchange_strong(expected, gate_closed, std::memory_order_seq_cst))
+    futex_wake(lock.gate, 1);
 }
 
 }  // namespace outlive::detail

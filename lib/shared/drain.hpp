@@ -14,19 +14,22 @@ enum class drained {
   no_membarrier,  // the same: this process may not call membarrier
 };
 
-// Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and the state is {0, consistent}.
+// Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and
+// the state is {0, consistent}.
 drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept;
 
 // As drain() without waiting, and cheaper. False: it takes a drain() to know.
 bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept;
 
-// Whether somebody alive seems to be inside. Closes nothing, so that a reader may come or go the next moment.
+// Whether somebody alive seems to be inside. Closes nothing, so that a reader may come or go the
+// next moment.
 bool has_readers(const mapping& where, const shared_lock_bytes& lock) noexcept;
 
 // Opens the gate. Requires: the native mutex, a state of {0, consistent}.
 void open_gate(shared_lock_bytes& lock) noexcept;
 
-// Wakes the writer that sleeps until readers have left. To be called by a reader that has unmarked itself, and found the gate awaited.
+// Wakes the writer that sleeps until readers have left. To be called by a reader that has unmarked
+// itself, and found the gate awaited.
 void wake_drainer(shared_lock_bytes& lock) noexcept;
 
 }  // namespace outlive::detail

@@ -1,4 +1,5 @@
-// The fast paths of robust_shared_mutex: a reader that finds the gate open, a writer that finds neither owner nor reader.
+// The fast paths of robust_shared_mutex: a reader that finds the gate open, a writer that finds
+// neither owner nor reader.
 #include <outlive/robust_shared_mutex.hpp>
 
 #include <cstddef>
@@ -22,7 +23,8 @@ using namespace detail;
 
 namespace detail {
 struct shared_lock_access {
-  static_assert(sizeof(robust_shared_mutex) == sizeof(shared_lock_bytes) && alignof(robust_shared_mutex) == alignof(shared_lock_bytes));
+  static_assert(sizeof(robust_shared_mutex) == sizeof(shared_lock_bytes) &&
+                alignof(robust_shared_mutex) == alignof(shared_lock_bytes));
   static_assert(offsetof(robust_shared_mutex, gate_) == offsetof(shared_lock_bytes, gate));
 };
 }  // namespace detail
@@ -33,16 +35,19 @@ shared_lock_bytes& bytes_of(robust_shared_mutex& mutex) noexcept {
   return reinterpret_cast<shared_lock_bytes&>(mutex);
 }
 
-// ---- readers ----------------------------------------------------------------------------------------------------------
+// ---- readers -----------------------------------------------------------------------------------
 
-// The calling thread's slot for marks of this mutex, and what stands there while it holds it shared.
+// The calling thread's slot for marks of this mutex, and what stands there while it holds it
+// shared.
 struct own_mark {
   shared_u32* at = nullptr;
   std::uint32_t id = 0;
 };
 
-// False where the slow path must look. That there is a mutex is for the caller to know: a mark that is there says so.
-[[gnu::always_inline]] inline bool find_mark(const shared_lock_bytes& lock, own_mark& found) noexcept {
+// False where the slow path must look. That there is a mutex is for the caller to know: a mark that
+// is there says so.
+[[gnu::always_inline]] inline bool find_mark(const shared_lock_bytes& lock,
+                                             own_mark& found) noexcept {
   const thread_slot& slot = current_slot;
   const wiped_slot& wiped = *slot.wiped;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<const char*>(&lock) - slot.base);
@@ -61,14 +66,17 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
 }
 
 // False: with a mark in `tried`, the gate was found closed behind it.
-[[gnu::always_inline]] inline bool try_shared_quickly(shared_lock_bytes& lock, shared_u32*& tried) noexcept {
+[[gnu::always_inline]] inline bool try_shared_quickly(shared_lock_bytes& lock,
+                                                      shared_u32*& tried) noexcept {
   own_mark mark;
-  if (!find_mark(lock, mark) || lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
+  if (!find_mark(lock, mark) ||
+      lock.writers.magic.load(std::memory_order_relaxed) != shared_lock_magic) [[unlikely]]
     return false;
   if (mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return false;
   // The mark before the look at the gate, against the writer's gate before its look at the marks.
-  if (current_slot.wiped->plain_marks) [[likely]] {  // a branch that is taken costs as much as the store
+  if (current_slot.wiped->plain_marks) [[likely]] {
+    // a branch that is taken costs as much as the store
     mark.at->store(mark.id, std::memory_order_release);
     crash_barrier();  // the writer's membarrier makes a full fence of it
   } else {
@@ -91,14 +99,15 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
   return true;
 }
 
-// ---- writers ----------------------------------------------------------------------------------------------------------
+// ---- writers -----------------------------------------------------------------------------------
 
 constexpr int drained_and_entered = -3;
 
 // drained_and_entered, or what fast_path::take() says; 0 when readers are to be waited for.
 inline int try_quickly(shared_lock_bytes& lock, const void* return_address) noexcept {
   own_mark mark;
-  // A thread that may not mark yet has no marks. One that has some in this slot looks in the slow path whether it holds this mutex.
+  // A thread that may not mark yet has no marks. One that has some in this slot looks in the slow
+  // path whether it holds this mutex.
   if (find_mark(lock, mark) && mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return fast_path::not_tried;
   const int so_far = fast_path::take(lock.writers, shared_lock_magic, return_address);
@@ -114,7 +123,7 @@ inline bool release_quickly(shared_lock_bytes& lock) noexcept {
   return fast_path::release(lock.writers, [&] { open_gate(lock); });
 }
 
-// ---- errors -----------------------------------------------------------------------------------------------------------
+// ---- errors ------------------------------------------------------------------------------------
 
 bool check(const shared_lock_bytes& lock, const acquisition& result) {
   if (result.error) throw_failure(lock.writers, result.error, result.thrown);
@@ -133,61 +142,80 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
   check_release(lock, detail::release_shared(lock));
 }
 
-[[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
-  return so_far == fast_path::not_tried ? acquire_unique(lock, how_long, return_address) : acquire_unique_pushed(lock, so_far, how_long);
+[[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far,
+                                            const deadline& how_long, const void* return_address) {
+  return so_far == fast_path::not_tried ? acquire_unique(lock, how_long, return_address)
+                                        : acquire_unique_pushed(lock, so_far, how_long);
 }
 
-// The slow paths are functions of their own, so that the fast ones need no stack: saving registers costs them as much as all else.
+// The slow paths are functions of their own, so that the fast ones need no stack: saving registers
+// costs them as much as all else.
 
-[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far, const deadline& how_long, const void* return_address) {
+[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far,
+                                       const deadline& how_long, const void* return_address) {
   return check(lock, unique_slowly(lock, so_far, how_long, return_address));
 }
 
-inline bool acquire_throwing(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
+inline bool acquire_throwing(shared_lock_bytes& lock, const deadline& how_long,
+                             const void* return_address) {
   const int so_far = try_quickly(lock, return_address);
   return so_far == drained_and_entered || throwing_slowly(lock, so_far, how_long, return_address);
 }
 
-inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, std::error_code& error) {
+inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long,
+                          const void* return_address, std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(lock, return_address);
-  return so_far == drained_and_entered || coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
+  return so_far == drained_and_entered ||
+         coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
 }
 
-[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, shared_u32* tried) {
+[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, const deadline& how_long,
+                                              const void* return_address, shared_u32* tried) {
   step_back(lock, tried);
   return check(lock, acquire_shared(lock, how_long, return_address));
 }
 
-[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, const deadline& how_long, const void* return_address, shared_u32* tried,
+[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, const deadline& how_long,
+                                           const void* return_address, shared_u32* tried,
                                            std::error_code& error) {
   step_back(lock, tried);
   return coded(error, [&] { return acquire_shared(lock, how_long, return_address); });
 }
 
-[[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
+[[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock,
+                                                           const deadline& how_long,
+                                                           const void* return_address) {
   shared_u32* tried = nullptr;
-  return try_shared_quickly(lock, tried) || shared_throwing_slowly(lock, how_long, return_address, tried);
+  return try_shared_quickly(lock, tried) ||
+         shared_throwing_slowly(lock, how_long, return_address, tried);
 }
 
-[[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock, const deadline& how_long, const void* return_address,
+[[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock,
+                                                        const deadline& how_long,
+                                                        const void* return_address,
                                                         std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
   shared_u32* tried = nullptr;
-  return try_shared_quickly(lock, tried) || shared_coded_slowly(lock, how_long, return_address, tried, error);
+  return try_shared_quickly(lock, tried) ||
+         shared_coded_slowly(lock, how_long, return_address, tried, error);
 }
 
 }  // namespace
 
-robust_shared_mutex::robust_shared_mutex(std::string_view lock_class) : robust_shared_mutex(lock_class, detail::guarded_type{}) {}
+robust_shared_mutex::robust_shared_mutex(std::string_view lock_class)
+    : robust_shared_mutex(lock_class, detail::guarded_type{}) {}
 
-robust_shared_mutex::robust_shared_mutex(std::string_view lock_class, const detail::guarded_type& guards) : writers_(lock_class, guards) {
+robust_shared_mutex::robust_shared_mutex(std::string_view lock_class,
+                                         const detail::guarded_type& guards)
+    : writers_(lock_class, guards) {
   const auto where = require_in_segment(this, "robust shared mutex");
   shared_lock_bytes& bytes = bytes_of(*this);
   const std::uint64_t offset = where->offset_of(this);
   if (offset / cache_line >= mark_spilled) {
-    throw std::system_error(std::make_error_code(std::errc::value_too_large), where->describe() + ", robust shared mutex: found it at offset " +
-                                                                                  std::to_string(offset) + ", expected one below 128 GiB");
+    throw std::system_error(std::make_error_code(std::errc::value_too_large),
+                            where->describe() + ", robust shared mutex: found it at offset " +
+                                std::to_string(offset) + ", expected one below 128 GiB");
   }
   gate_.store(gate_open, std::memory_order_relaxed);
   crash_barrier();  // an open gate before the magic that says that there is one
@@ -195,7 +223,8 @@ robust_shared_mutex::robust_shared_mutex(std::string_view lock_class, const deta
 }
 
 robust_shared_mutex::~robust_shared_mutex() {
-  gate_.store(0, std::memory_order_relaxed);  // damaged, for whoever still uses it: writers_ ends after it
+  // damaged, for whoever still uses it: writers_ ends after it
+  gate_.store(0, std::memory_order_relaxed);
 }
 
 void robust_shared_mutex::lock() {

@@ -1,12 +1,17 @@
-// The protocol: docs/protocol.md, "Readers and writers", and docs/model/shared.pml. What holds between any two stores:
+// The protocol: docs/protocol.md, "Readers and writers", and docs/model/shared.pml. What holds
+// between any two stores:
 //
-// I1  While the state is not {0, consistent} the gate is closed, and no living reader is inside: a writer names itself after the drain, and forgets its
-//     name before it opens the gate. So a repair runs alone, whoever becomes the heir, and needs no drain.
-// I2  The state names a writer only while it is inside: one that dies while it waits for readers has changed nothing, and nothing is repaired.
-// I3  A gate that is closed, with {0, consistent} and nobody who has the native mutex, is a death's remains, and harmless: who comes next opens it.
+// I1  While the state is not {0, consistent} the gate is closed, and no living reader is inside: a
+//     writer names itself after the drain, and forgets its name before it opens the gate. So a
+//     repair runs alone, whoever becomes the heir, and needs no drain.
+// I2  The state names a writer only while it is inside: one that dies while it waits for readers
+//     has changed nothing, and nothing is repaired.
+// I3  A gate that is closed, with {0, consistent} and nobody who has the native mutex, is a death's
+//     remains, and harmless: who comes next opens it.
 //
-// A reader that finds the gate closed takes the writers' mutex, marks itself while it has it, opens the gate, and gives the mutex back. So readers
-// wait where writers wait, the kernel tells them of a writer's death, and there is no second queue whose wake-ups could be lost.
+// A reader that finds the gate closed takes the writers' mutex, marks itself while it has it, opens
+// the gate, and gives the mutex back. So readers wait where writers wait, the kernel tells them of
+// a writer's death, and there is no second queue whose wake-ups could be lost.
 #include "shared/shared_acquire.hpp"
 
 #include <cerrno>
@@ -29,14 +34,16 @@ namespace outlive::detail {
 namespace {
 
 constexpr int gate_spins = 100;
-// How often a reader looks whether the gate opens before it queues up: writers that come one after the other could turn it away for ever.
+// How often a reader looks whether the gate opens before it queues up: writers that come one after
+// the other could turn it away for ever.
 constexpr int looks = 3;
 
 acquisition turn_away(std::error_code error) noexcept {
   return {false, error, nullptr};
 }
 
-// With the slot on again. For who would wait for itself: an error where it would wait for ever, "somebody has it" for who only tries.
+// With the slot on again. For who would wait for itself: an error where it would wait for ever,
+// "somebody has it" for who only tries.
 acquisition refuse_own(attachment& mine, const deadline& how_long) noexcept {
   put_slot_on(mine);
   return how_long.waits() ? turn_away(errc::deadlock) : acquisition{};
@@ -50,15 +57,18 @@ void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t
   put_slot_on(mine);
 }
 
-// ---- writers ----------------------------------------------------------------------------------------------------------
+// ---- writers -----------------------------------------------------------------------------------
 
-acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc, const deadline& how_long) {
+acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc,
+                          const deadline& how_long) {
   lock_bytes& writers = lock.writers;
   const std::uint64_t offset = mine.where->offset_of(&lock);
   taking result = take(mine, writers, offset, rc, how_long, once_consistent::keep);
   if (!result.taken) return std::move(result.ended);
   // Who only tries does not turn others away for it.
-  const drained readers = !how_long.waits() && has_readers(*mine.where, lock) ? drained::timed_out : drain(*mine.where, lock, how_long);
+  const drained readers = !how_long.waits() && has_readers(*mine.where, lock)
+                              ? drained::timed_out
+                              : drain(*mine.where, lock, how_long);
   if (readers != drained::clear) {
     open_gate(lock);
     give_back_natively(mine, lock, offset);
@@ -71,7 +81,7 @@ acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc, con
   return {true, {}, nullptr};
 }
 
-// ---- readers ----------------------------------------------------------------------------------------------------------
+// ---- readers -----------------------------------------------------------------------------------
 
 // Marks of this thread reach writers from now on.
 bool prepare_marks(attachment& mine) noexcept {
@@ -94,16 +104,19 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
 }
 
 // By way of the writers' mutex, as the heir of a dead one if need be.
-acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks, const deadline& how_long, const void* return_address) {
+acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
+                                const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.where->offset_of(&lock);
   if (!held_list::push(mine, offset, return_address)) {
     put_slot_on(mine);
     return turn_away(errc::too_many_locks);
   }
-  taking result = take(mine, lock.writers, offset, native_mutex::try_lock(lock.writers.native), how_long, once_consistent::keep);
+  taking result = take(mine, lock.writers, offset, native_mutex::try_lock(lock.writers.native),
+                       how_long, once_consistent::keep);
   if (!result.taken) return std::move(result.ended);
   const bool marked = marks.add(mark_id(offset));  // not where a repair has used up the room
-  crash_barrier();                                 // marked before a writer could find neither mark nor mutex
+  // marked before a writer could find neither mark nor mutex
+  crash_barrier();
   open_gate(lock);
   give_back_natively(mine, lock, offset);
   return marked ? acquisition{true, {}, nullptr} : turn_away(errc::too_many_locks);
@@ -111,11 +124,13 @@ acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_m
 
 }  // namespace
 
-acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
+acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long,
+                           const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
   if (to.mine == nullptr) return turn_away(to.error);
   attachment& mine = *to.mine;
-  if (is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(to.offset))) return refuse_own(mine, how_long);
+  if (is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(to.offset)))
+    return refuse_own(mine, how_long);
   if (!held_list::push(mine, to.offset, return_address)) {
     put_slot_on(mine);
     return turn_away(errc::too_many_locks);
@@ -143,8 +158,10 @@ acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, const deadlin
 
 std::error_code release_unique(shared_lock_bytes& lock) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
-  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it away.
-  if (mine == nullptr || lock.writers.state.load(std::memory_order_relaxed) != mine->me) return errc::not_owner;
+  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it
+  // away.
+  if (mine == nullptr || lock.writers.state.load(std::memory_order_relaxed) != mine->me)
+    return errc::not_owner;
   this_thread::deactivate();
   lock.writers.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // out, before the gate is open (I1)
@@ -156,7 +173,8 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
   return {};
 }
 
-acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, const void* return_address) {
+acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
+                           const void* return_address) {
   const approach to = approach_lock(lock.writers, true, how_long);
   if (to.mine == nullptr) return turn_away(to.error);
   attachment& mine = *to.mine;
@@ -173,7 +191,8 @@ acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, co
       put_slot_on(mine);
       return turn_away(errc::too_many_locks);
     }
-    // Inside already: the gate is not asked, or this thread would wait for a writer that waits for it.
+    // Inside already: the gate is not asked, or this thread would wait for a writer that waits for
+    // it.
     if (again || lock.gate.load(std::memory_order_seq_cst) == gate_open) {
       put_slot_on(mine);
       return {true, {}, nullptr};
@@ -185,7 +204,8 @@ acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long, co
 
 std::error_code release_shared(shared_lock_bytes& lock) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
-  if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->where->offset_of(&lock)))) return errc::not_owner;
+  if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->where->offset_of(&lock))))
+    return errc::not_owner;
   crash_barrier();  // unmarked before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) wake_drainer(lock);
   end_spare_use(*mine);

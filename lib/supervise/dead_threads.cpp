@@ -13,13 +13,16 @@ namespace outlive::detail {
 
 namespace {
 
-// Nothing of a thread that gave its record back in order is in the word; a dead one's id stays there as long as nobody has marked it.
+// Nothing of a thread that gave its record back in order is in the word; a dead one's id stays
+// there as long as nobody has marked it.
 bool has_died(const thread_record& record) noexcept {
-  return ended_with_record(record) || (thread_records::is_held(record) && thread_records::is_dead(record));
+  return ended_with_record(record) ||
+         (thread_records::is_held(record) && thread_records::is_dead(record));
 }
 
-// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and sleeps again. A third one that had taken the
-// mutex from under the waiter that was woken knew of none, and would wake nobody.
+// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and
+// sleeps again. A third one that had taken the mutex from under the waiter that was woken knew of
+// none, and would wake nobody.
 void wake_waiters(const mapping& where, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
     for (const auto& entry : record.entries) {
@@ -40,14 +43,18 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
   std::vector<dead_thread_record> found;
   for (std::uint32_t index = 0; index < where.record_count(); ++index) {
     const thread_record& record = where.record(index);
-    if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) || !has_died(record)) continue;
+    if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) ||
+        !has_died(record))
+      continue;
     dead_thread_record dead;
     dead.index = index;
     const thread_records::life read(record);
     dead.generation = read.generation();
-    const record_id id{index + 1, static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
+    const record_id id{index + 1,
+                       static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
     thread_facts facts;
-    if (!describe_thread(facts, where, id, holder_generation_mask) || facts.thread.pid != pid) continue;
+    if (!describe_thread(facts, where, id, holder_generation_mask) || facts.thread.pid != pid)
+      continue;
     dead.who = to_logged(facts);
     owner_crash crash;
     if (describe_crash(crash, where, index, facts.participant)) dead.crash = to_report(crash);
@@ -55,23 +62,27 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
     for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
       const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
       if (place == 0 || where.lock_at(place & held_offset_mask).lock == nullptr) continue;
-      const code_location at = locate(where, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
+      const code_location at =
+          locate(where, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
       dead.entries.push_back({place & held_offset_mask, std::string(at.module), at.offset});
       dead.pending = dead.pending || thread_records::is_pending(where, index, place);
     }
-    // Without anything pending another thread may have taken the record meanwhile: then what was read is not this thread's.
+    // Without anything pending another thread may have taken the record meanwhile: then what was
+    // read is not this thread's.
     if (read.is_same()) found.push_back(std::move(dead));
   }
   return found;
 }
 
-recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead) {
+recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid,
+                              const std::vector<dead_thread_record>& dead) {
   const auto begin = std::chrono::steady_clock::now();
   recovery result;
   std::vector<recovered_lock> done;
   if (!dead.empty()) {
     const spare_scope identity(attach_for_recovery(where));
-    recover_dead(identity.mine(), pid, no_limit, [&](const recovered_lock& lock) { done.push_back(lock); });
+    recover_dead(identity.mine(), pid, no_limit,
+                 [&](const recovered_lock& lock) { done.push_back(lock); });
     wake_waiters(*where, dead);
   }
   result.time = std::chrono::steady_clock::now() - begin;
@@ -85,7 +96,8 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, 
 
 thread_death tell(const mapping& where, const dead_thread_record& dead) {
   thread_death told{dead.who, {}, dead.crash};
-  for (const auto& entry : dead.entries) told.in_hand.push_back(in_hand(where, entry.offset, entry.module, entry.module_offset));
+  for (const auto& entry : dead.entries)
+    told.in_hand.push_back(in_hand(where, entry.offset, entry.module, entry.module_offset));
   return told;
 }
 

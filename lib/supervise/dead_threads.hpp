@@ -1,4 +1,5 @@
-// Dead threads, from their records: who they were, what they had in hand, and its recovery for a supervisor.
+// Dead threads, from their records: who they were, what they had in hand, and its recovery for a
+// supervisor.
 #pragma once
 
 #include <pthread.h>
@@ -32,21 +33,26 @@ struct dead_thread_record {
   bool pending = false;  // something is to be recovered
 };
 
-// The records of dead threads of the process that did not give theirs back. Reads only; what a stray write made of them leads nowhere.
+// The records of dead threads of the process that did not give theirs back. Reads only; what a
+// stray write made of them leads nowhere.
 std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pid);
 
-// Whether the record's thread ended without giving it back: by its liveness word alone, no system call.
+// Whether the record's thread ended without giving it back: by its liveness word alone, no system
+// call.
 bool ended_with_record(const thread_record& record) noexcept;
 
 struct recovery {
   std::vector<recovered_mutex> lines;
   std::chrono::nanoseconds time{};
-  bool postponed = false;  // something is left, since another thread adopts and was not done in time: to be tried again
+  // something is left, since another thread adopts and was not done in time: to be tried again
+  bool postponed = false;
 };
 
-// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these mutexes: a thread that died after it was woken, and
-// before it had the mutex, leaves the others asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
-recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid, const std::vector<dead_thread_record>& dead);
+// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these
+// mutexes: a thread that died after it was woken, and before it had the mutex, leaves the others
+// asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
+recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid,
+                              const std::vector<dead_thread_record>& dead);
 
 thread_death tell(const mapping& where, const dead_thread_record& dead);
 

@@ -20,10 +20,12 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
   last.held_by = 0;
   if (!thread_records::is_held(record)) return last.holds.clear();
 
-  // The count before the entries and after them: a mutex that was given back and taken again in between is another hold.
+  // The count before the entries and after them: a mutex that was given back and taken again in
+  // between is another hold.
   const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
   const std::uint64_t acquisitions = record.acquisitions.load(std::memory_order_acquire);
-  const bool got_on = generation != std::exchange(last.generation, generation) || acquisitions != std::exchange(last.acquisitions, acquisitions);
+  const bool got_on = generation != std::exchange(last.generation, generation) ||
+                      acquisitions != std::exchange(last.acquisitions, acquisitions);
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   std::vector<hold> holds;
   held_walk::for_each(where_, index, [&](std::uint64_t place, const held_entry&) {
@@ -33,10 +35,12 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
     const auto is_this = [&](const hold& each) { return each.offset == offset; };
     const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
     if (holder == me) {
-      if (std::any_of(holds.begin(), holds.end(), is_this)) return;  // one that moves is there twice
+      // one that moves is there twice
+      if (std::any_of(holds.begin(), holds.end(), is_this)) return;
       const auto before = std::find_if(last.holds.begin(), last.holds.end(), is_this);
       holds.push_back(before == last.holds.end() || got_on ? hold{offset, now, false} : *before);
-    } else if (last.waits_for == 0 && holder && thread_records::find(where_, holder, holder_generation_mask)) {
+    } else if (last.waits_for == 0 && holder &&
+               thread_records::find(where_, holder, holder_generation_mask)) {
       last.waits_for = offset;
       last.held_by = holder.index_plus_1;
     }
@@ -49,25 +53,29 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
   last.holds = std::move(holds);
 }
 
-std::vector<long_hold> hold_watch::take_long_holds(std::chrono::nanoseconds threshold, time_point now) {
+std::vector<long_hold> hold_watch::take_long_holds(std::chrono::nanoseconds threshold,
+                                                   time_point now) {
   std::vector<long_hold> found;
   for (std::uint32_t index = 0; index < records_.size(); ++index) {
     record_sample& record = records_[index];
     for (hold& each : record.holds) {
       if (now - each.since < threshold || std::exchange(each.told, true)) continue;
-      found.push_back({{index, record.generation, record.acquisitions, each.offset}, now - each.since});
+      found.push_back(
+          {{index, record.generation, record.acquisitions, each.offset}, now - each.since});
     }
   }
   return found;
 }
 
-// Who waits does so for one mutex, which one record holds: from each record there is one way to go, and it comes back or ends.
+// Who waits does so for one mutex, which one record holds: from each record there is one way to go,
+// and it comes back or ends.
 std::vector<cycle> hold_watch::find_cycles() const {
   std::vector<cycle> found;
   std::vector<std::uint32_t> visited_by(records_.size(), 0);  // start + 1
   for (std::uint32_t start = 0; start < records_.size(); ++start) {
     std::uint32_t at = start;
-    while (visited_by[at] == 0 && records_[at].held_by != 0 && records_[at].held_by <= records_.size()) {
+    while (visited_by[at] == 0 && records_[at].held_by != 0 &&
+           records_[at].held_by <= records_.size()) {
       visited_by[at] = start + 1;
       at = records_[at].held_by - 1;
     }
@@ -75,10 +83,14 @@ std::vector<cycle> hold_watch::find_cycles() const {
     cycle ring;
     const std::uint32_t first = at;
     do {
-      ring.push_back({at, records_[at].generation, records_[at].acquisitions, records_[at].waits_for});
+      ring.push_back(
+          {at, records_[at].generation, records_[at].acquisitions, records_[at].waits_for});
       at = records_[at].held_by - 1;
     } while (at != first);
-    std::rotate(ring.begin(), std::min_element(ring.begin(), ring.end(), [](const hand& a, const hand& b) { return a.index < b.index; }), ring.end());
+    std::rotate(ring.begin(),
+                std::min_element(ring.begin(), ring.end(),
+                                 [](const hand& a, const hand& b) { return a.index < b.index; }),
+                ring.end());
     found.push_back(std::move(ring));
   }
   return found;
@@ -86,7 +98,9 @@ std::vector<cycle> hold_watch::find_cycles() const {
 
 std::vector<cycle> hold_watch::take_deadlocks() {
   const std::vector<cycle> now = find_cycles();
-  const auto is_in = [](const std::vector<cycle>& all, const cycle& each) { return std::find(all.begin(), all.end(), each) != all.end(); };
+  const auto is_in = [](const std::vector<cycle>& all, const cycle& each) {
+    return std::find(all.begin(), all.end(), each) != all.end();
+  };
   std::erase_if(told_, [&](const cycle& each) { return !is_in(now, each); });
   std::vector<cycle> found;
   for (const cycle& each : now) {
@@ -101,18 +115,21 @@ std::vector<hand> hold_watch::waiters_for(std::uint64_t offset) const {
   std::vector<hand> found;
   for (std::uint32_t index = 0; index < records_.size(); ++index) {
     const record_sample& each = records_[index];
-    if (each.waits_for == offset) found.push_back({index, each.generation, each.acquisitions, offset});
+    if (each.waits_for == offset)
+      found.push_back({index, each.generation, each.acquisitions, offset});
   }
   return found;
 }
 
-bool hold_watch::still_holds(std::uint32_t index, std::uint64_t generation, std::uint64_t offset) const noexcept {
+bool hold_watch::still_holds(std::uint32_t index, std::uint64_t generation,
+                             std::uint64_t offset) const noexcept {
   if (index >= where_.record_count()) return false;
   const lock_bytes* const lock = where_.lock_at(offset).lock;
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   if (lock == nullptr) return false;
   const thread_records::life life(where_.record(index));
-  // The state last but for the generation: the thread that it names is the one that was found alive.
+  // The state last but for the generation: the thread that it names is the one that was found
+  // alive.
   const bool dead = thread_records::is_dead(where_.record(index));
   const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
   return !dead && holder == me && life.generation() == generation && life.is_same();

@@ -1,8 +1,10 @@
-// hold_watch: who has which mutex for how long, and who waits for whom, by samples of the thread records.
+// hold_watch: who has which mutex for how long, and who waits for whom, by samples of the thread
+// records.
 //
-// lock() and unlock() read no clock. But each acquisition is counted in the record, so a record whose count is the same in two samples took nothing
-// in between, and what it held in both it held all the time. (A thread that is stopped in the few instructions between an acquisition and its count
-// can seem to have held what it has just taken again.)
+// lock() and unlock() read no clock. But each acquisition is counted in the record, so a record
+// whose count is the same in two samples took nothing in between, and what it held in both it held
+// all the time. (A thread that is stopped in the few instructions between an acquisition and its
+// count can seem to have held what it has just taken again.)
 #pragma once
 
 #include <chrono>
@@ -28,7 +30,8 @@ struct long_hold {
   std::chrono::nanoseconds at_least{};
 };
 
-// Each waits for the mutex that the next one holds, the last for one of the first's; begins with the lowest index.
+// Each waits for the mutex that the next one holds, the last for one of the first's; begins with
+// the lowest index.
 using cycle = std::vector<hand>;
 
 class hold_watch {
@@ -46,7 +49,8 @@ class hold_watch {
   // Who waited for the mutex at the last sample.
   [[nodiscard]] std::vector<hand> waiters_for(std::uint64_t offset) const;
   // Whether the mutex is in the hands of the living thread that had it then.
-  [[nodiscard]] bool still_holds(std::uint32_t index, std::uint64_t generation, std::uint64_t offset) const noexcept;
+  [[nodiscard]] bool still_holds(std::uint32_t index, std::uint64_t generation,
+                                 std::uint64_t offset) const noexcept;
 
  private:
   struct hold {

@@ -13,7 +13,8 @@ namespace outlive::detail {
 
 class record_watch {
  public:
-  explicit record_watch(const mapping& where) : where_(where), dealt_with_(where.record_count(), none) {}
+  explicit record_watch(const mapping& where)
+      : where_(where), dealt_with_(where.record_count(), none) {}
 
   // Returns: the processes of records whose thread is dead and that were not dealt with, each once.
   std::vector<pid_t> find_deaths();

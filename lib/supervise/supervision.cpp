@@ -14,7 +14,8 @@ namespace outlive::detail {
 
 namespace {
 
-// Keys of the event set. Those of processes are their identities, which have a pid in the upper half.
+// Keys of the event set. Those of processes are their identities, which have a pid in the upper
+// half.
 constexpr std::uint64_t timer_key = 1;
 constexpr std::uint64_t kick_key = 2;
 constexpr std::uint64_t changes_key = 3;
@@ -25,14 +26,17 @@ const supervisor_options& checked(const supervisor_options& options) {
   using namespace std::chrono_literals;
   if (options.sweep >= 1ms && options.sweep <= 1h) return options;
   throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                          "supervisor: found a sweep of " + std::to_string(options.sweep.count()) + " ms, expected 1 ms to 1 hour");
+                          "supervisor: found a sweep of " + std::to_string(options.sweep.count()) +
+                              " ms, expected 1 ms to 1 hour");
 }
 
 bool was_pending(const std::vector<dead_thread_record>& dead) noexcept {
-  return std::any_of(dead.begin(), dead.end(), [](const dead_thread_record& each) { return each.pending; });
+  return std::any_of(dead.begin(), dead.end(),
+                     [](const dead_thread_record& each) { return each.pending; });
 }
 
-// The same for a process and for its threads: a sweep may find these dead while the process is still ending, and fail of the same cause.
+// The same for a process and for its threads: a sweep may find these dead while the process is
+// still ending, and fail of the same cause.
 std::string recovery_of(pid_t pid) {
   return "recovering what dead threads of pid " + std::to_string(pid) + " held";
 }
@@ -60,8 +64,11 @@ void supervision::watch_for_changes() {
     events_.add(changes_->fd(), changes_key);
   } catch (const std::system_error& error) {
     changes_.reset();
-    complain(std::system_error(error.code(), where_->describe() + ": found its file not to be watched, expected inotify; new participants are "
-                                                                  "found in each sweep"));
+    complain(std::system_error(
+        error.code(),
+        where_->describe() +
+            ": found its file not to be watched, expected inotify; new participants are "
+            "found in each sweep"));
   }
 }
 
@@ -107,13 +114,14 @@ void supervision::look_at_name() {
   if (name_lost_ || !on_name_lost) return;
   told_if_it_fails("looking where its name leads", [&] {
     if (named_file::leads_to(where_->constants(), where_->device())) return;
-    lost_name lost{where_->constants().name, named_file::look(where_->constants().name).has_value()};
+    lost_name lost{where_->constants().name,
+                   named_file::look(where_->constants().name).has_value()};
     name_lost_ = true;
     queue([this, lost = std::move(lost)] { on_name_lost(lost); });
   });
 }
 
-// ---- telling ----------------------------------------------------------------------------------------------------------
+// ---- telling -----------------------------------------------------------------------------------
 
 void supervision::queue(std::function<void()> telling) {
   to_tell_.push_back(std::move(telling));
@@ -150,11 +158,12 @@ void supervision::told_if_it_fails(const std::string& what, Work work) {
     if (error.code() == errc::forked_in_repair) throw;
     if (std::find(failing_.begin(), failing_.end(), what) != failing_.end()) return;
     failing_.push_back(what);
-    complain(std::system_error(error.code(), where_->describe() + ", " + what + ": " + error.what()));
+    complain(
+        std::system_error(error.code(), where_->describe() + ", " + what + ": " + error.what()));
   }
 }
 
-// ---- deaths -----------------------------------------------------------------------------------------------------------
+// ---- deaths ------------------------------------------------------------------------------------
 
 recovery supervision::recover(pid_t pid, const std::vector<dead_thread_record>& dead) {
   recovery now = recover_dead_threads(where_, pid, dead);
@@ -162,10 +171,10 @@ recovery supervision::recover(pid_t pid, const std::vector<dead_thread_record>& 
   std::move(now.lines.begin(), now.lines.end(), std::back_inserter(all.lines));
   all.time += now.time;
   if (now.postponed) {
-    throw std::system_error(
-        std::make_error_code(std::errc::resource_unavailable_try_again),
-        "found another thread in the adoption lock, which it did not leave in time (is it stopped?), expected it to be free; it is "
-        "tried again in each sweep");
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                            "found another thread in the adoption lock, which it did not leave in "
+                            "time (is it stopped?), expected it to be free; it is "
+                            "tried again in each sweep");
   }
   recovery done = std::move(all);
   half_recovered_.erase(pid);
@@ -183,7 +192,9 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, process->pid);
     recovery done = recover(process->pid, dead);
     records_.deal_with(dead);
-    const auto end = process->handle.is_ours() ? process_handle::end_of_child(process->handle.get(), options_.reap_children) : std::nullopt;
+    const auto end = process->handle.is_ours() ? process_handle::end_of_child(
+                                                     process->handle.get(), options_.reap_children)
+                                               : std::nullopt;
     processes_.describe(*process, identity);
     death.pid = process->pid;
     death.start_time = process->start_time;
@@ -204,7 +215,10 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
 
 // Threads that died in a process that lives, or that nobody watched.
 void supervision::bury_threads(pid_t pid) {
-  if (const watched_process* const process = processes_.find(pid); process != nullptr && process->ended) return;  // that is tried again by look()
+  // that is tried again by look()
+  if (const watched_process* const process = processes_.find(pid);
+      process != nullptr && process->ended)
+    return;
   const auto now = std::chrono::system_clock::now();
   told_if_it_fails(recovery_of(pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*where_, pid);

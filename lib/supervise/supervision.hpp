@@ -1,7 +1,8 @@
 // supervision: what a supervisor is inside. Its sources of events, and what it does about each.
 //
-// What is found is first dealt with and put into a queue; callbacks are called from there, when nothing is half done. So an exception of one, or a
-// callback that calls dispatch(), finds everything in order, and what was not told yet is told by the next dispatch().
+// What is found is first dealt with and put into a queue; callbacks are called from there, when
+// nothing is half done. So an exception of one, or a callback that calls dispatch(), finds
+// everything in order, and what was not told yet is told by the next dispatch().
 #pragma once
 
 #include <deque>
@@ -52,14 +53,16 @@ class supervision {
   void deliver();
   void queue(std::function<void()> telling);
   void complain(const std::system_error& error);
-  // Runs `work`; its errors are told, but for that of a child that a repair forked, which has nothing to do here.
+  // Runs `work`; its errors are told, but for that of a child that a repair forked, which has
+  // nothing to do here.
   template <class Work>
   void told_if_it_fails(const std::string& what, Work work);
 
   // Nothing: it is not known to have ended, or the recovery failed, or nobody is to be told.
   std::shared_ptr<const participant_death> bury(std::uint64_t identity);
   void bury_threads(pid_t pid);
-  // Recovers what they had in hand; with what was recovered at earlier tries. Throws when something had to be postponed: then it is tried again.
+  // Recovers what they had in hand; with what was recovered at earlier tries. Throws when something
+  // had to be postponed: then it is tried again.
   recovery recover(pid_t pid, const std::vector<dead_thread_record>& dead);
   std::shared_ptr<const participant_death> queue_death(participant_death&& death);
 

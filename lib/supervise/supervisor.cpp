@@ -8,7 +8,8 @@
 
 namespace outlive {
 
-supervisor::supervisor(const segment& where, const supervisor_options& options) : impl_(std::make_unique<detail::supervision>(where, options)) {}
+supervisor::supervisor(const segment& where, const supervisor_options& options)
+    : impl_(std::make_unique<detail::supervision>(where, options)) {}
 supervisor::supervisor(supervisor&&) noexcept = default;
 supervisor& supervisor::operator=(supervisor&&) noexcept = default;
 supervisor::~supervisor() = default;
@@ -25,13 +26,16 @@ void supervisor::on_name_lost(std::function<void(const lost_name&)> callback) {
   impl_->on_name_lost = std::move(callback);
 }
 
-void supervisor::on_hung(std::chrono::milliseconds threshold, std::function<void(const hung_owner&)> callback) {
+void supervisor::on_hung(std::chrono::milliseconds threshold,
+                         std::function<void(const hung_owner&)> callback) {
   if (threshold.count() <= 0) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "on_hung: found a threshold of " + std::to_string(threshold.count()) + " ms, expected a positive one");
+                            "on_hung: found a threshold of " + std::to_string(threshold.count()) +
+                                " ms, expected a positive one");
   }
   // A longer one counts as the longest that there is: in nanoseconds it would overflow.
-  impl_->hung_threshold = std::min(threshold, std::chrono::floor<std::chrono::milliseconds>(std::chrono::nanoseconds::max()));
+  impl_->hung_threshold = std::min(
+      threshold, std::chrono::floor<std::chrono::milliseconds>(std::chrono::nanoseconds::max()));
   impl_->on_hung = std::move(callback);
 }
 

@@ -13,36 +13,47 @@ namespace {
 
 std::string how_it_ended(const participant_death& death) {
   if (death.tid != 0) return "ended without giving its record back";
-  if (death.signal) return "was killed by " + detail::signal_name(*death.signal) + (death.core_dumped ? " (core dumped)" : "");
+  if (death.signal)
+    return "was killed by " + detail::signal_name(*death.signal) +
+           (death.core_dumped ? " (core dumped)" : "");
   if (death.exit_code) return "exited with code " + std::to_string(*death.exit_code);
   return "has ended";
 }
 
 std::string name_of(const logged_thread& thread) {
-  return "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" + thread.command_name + ')';
+  return "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" +
+         thread.command_name + ')';
 }
 
 }  // namespace
 
 std::string to_string(const participant_death& death) {
-  const auto good = std::count_if(death.recovered.begin(), death.recovered.end(), [](const recovered_mutex& each) {
-    return each.outcome == recovery_outcome::repaired || each.outcome == recovery_outcome::nothing_to_repair;
-  });
+  const auto good = std::count_if(death.recovered.begin(), death.recovered.end(),
+                                  [](const recovered_mutex& each) {
+                                    return each.outcome == recovery_outcome::repaired ||
+                                           each.outcome == recovery_outcome::nothing_to_repair;
+                                  });
   const auto all = static_cast<std::ptrdiff_t>(death.recovered.size());
   std::string text = "pid " + std::to_string(death.pid) + " (" + death.command_name + ')';
   if (death.tid != 0) text += " tid " + std::to_string(death.tid);
   text += ' ' + how_it_ended(death);
   if (all == 0) return text + ": it held nothing";
-  return text + ": " + std::to_string(good) + (good == 1 ? " mutex recovered, " : " mutexes recovered, ") + std::to_string(all - good) + " not";
+  return text + ": " + std::to_string(good) +
+         (good == 1 ? " mutex recovered, " : " mutexes recovered, ") + std::to_string(all - good) +
+         " not";
 }
 
 std::string to_string(const hung_owner& owner) {
   char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.1f", std::chrono::duration<double>(owner.at_least).count());
-  std::string text = name_of(owner.who) + " has held \"" + owner.held.mutex_name + "\" of class \"" + owner.held.lock_class + "\" for at least " +
-                     seconds + " s" + (owner.repairing ? " to repair it: " : ": ") + std::string(to_string(owner.condition));
+  std::snprintf(seconds, sizeof seconds, "%.1f",
+                std::chrono::duration<double>(owner.at_least).count());
+  std::string text = name_of(owner.who) + " has held \"" + owner.held.mutex_name +
+                     "\" of class \"" + owner.held.lock_class + "\" for at least " + seconds +
+                     " s" + (owner.repairing ? " to repair it: " : ": ") +
+                     std::string(to_string(owner.condition));
   if (owner.waiters.empty()) return text + ", nobody waits";
-  return text + ", " + std::to_string(owner.waiters.size()) + (owner.waiters.size() == 1 ? " thread waits" : " threads wait");
+  return text + ", " + std::to_string(owner.waiters.size()) +
+         (owner.waiters.size() == 1 ? " thread waits" : " threads wait");
 }
 
 std::string to_string(const deadlock& found) {
@@ -51,7 +62,8 @@ std::string to_string(const deadlock& found) {
   for (const deadlocked_thread& each : found.threads) {
     text += ' ' + name_of(each.who);
     text += waits;
-    text += '"' + each.waits_for.mutex_name + "\" of class \"" + each.waits_for.lock_class + "\", held by";
+    text += '"' + each.waits_for.mutex_name + "\" of class \"" + each.waits_for.lock_class +
+            "\", held by";
     waits = ", which waits for ";
   }
   return found.threads.empty() ? text : text + ' ' + name_of(found.threads.front().who);
@@ -72,7 +84,8 @@ std::string_view to_string(thread_condition condition) noexcept {
 }
 
 std::string to_string(const lost_name& lost) {
-  return "segment \"" + lost.name + "\": its name " + (lost.replaced ? "leads to another segment now" : "was taken away") +
+  return "segment \"" + lost.name + "\": its name " +
+         (lost.replaced ? "leads to another segment now" : "was taken away") +
          ": who opens it does not get this one";
 }
 

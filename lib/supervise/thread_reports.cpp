@@ -14,7 +14,8 @@ namespace {
 
 thread_facts facts_of(const mapping& where, const hand& of) noexcept {
   thread_facts facts;
-  const record_id life{of.index + 1, static_cast<std::uint32_t>(of.generation & holder_generation_mask)};
+  const record_id life{of.index + 1,
+                       static_cast<std::uint32_t>(of.generation & holder_generation_mask)};
   describe_thread(facts, where, life, holder_generation_mask);
   return facts;
 }
@@ -22,7 +23,8 @@ thread_facts facts_of(const mapping& where, const hand& of) noexcept {
 mutex_in_hand describe_hand(const mapping& where, const hand& of, std::uint32_t participant) {
   code_location place;
   held_walk::for_each(where, of.index, [&](std::uint64_t found, const held_entry& entry) {
-    if ((found & held_offset_mask) == of.offset) place = locate(where, participant, entry.return_address.load(std::memory_order_relaxed));
+    if ((found & held_offset_mask) == of.offset)
+      place = locate(where, participant, entry.return_address.load(std::memory_order_relaxed));
   });
   return in_hand(where, of.offset, place.module, place.offset);
 }
@@ -65,7 +67,8 @@ logged_thread to_logged(const thread_facts& facts) {
   return who;
 }
 
-mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_view module, std::uint64_t module_offset) {
+mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_view module,
+                      std::uint64_t module_offset) {
   mutex_in_hand told;
   const lock_bytes* const lock = where.lock_at(offset).lock;
   told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + offset);
@@ -76,19 +79,22 @@ mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_vi
   return told;
 }
 
-hung_owner report_hung(const mapping& where, const hold_watch& holds, const long_hold& found, const stack_source& stacks) {
+hung_owner report_hung(const mapping& where, const hold_watch& holds, const long_hold& found,
+                       const stack_source& stacks) {
   hung_owner told;
   const thread_facts facts = facts_of(where, found.of);
   told.who = to_logged(facts);
   told.held = describe_hand(where, found.of, facts.participant);
   told.at_least = found.at_least;
   if (const lock_bytes* const lock = where.lock_at(found.of.offset).lock) {
-    told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() == lock_condition::repairing;
+    told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
+                     lock_condition::repairing;
   }
   told.record = found.of.index;
   told.generation = found.of.generation;
   if (!told.who.known) return told;
-  for (const hand& waiter : holds.waiters_for(found.of.offset)) told.waiters.push_back(to_logged(facts_of(where, waiter)));
+  for (const hand& waiter : holds.waiters_for(found.of.offset))
+    told.waiters.push_back(to_logged(facts_of(where, waiter)));
   told.condition = condition_of(told.who.tid);
   told.stack = stack_of(told.who.tid, stacks);
   return told;

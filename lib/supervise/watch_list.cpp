@@ -12,20 +12,25 @@ namespace outlive::detail {
 std::vector<std::uint64_t> watch_list::look() {
   ++looks_;
   for (std::uint32_t slot = 0; slot < where_.constants().participants; ++slot) {
-    const std::uint64_t identity = where_.participant_at(slot).identity.load(std::memory_order_acquire);
-    if (participants::pid_in(identity) > 0 && participants::pid_in(identity) != current_pid()) meet(identity, slot);
+    const std::uint64_t identity =
+        where_.participant_at(slot).identity.load(std::memory_order_acquire);
+    if (participants::pid_in(identity) > 0 && participants::pid_in(identity) != current_pid())
+      meet(identity, slot);
   }
   std::vector<std::uint64_t> found;
   for (auto& [identity, process] : all_) {
     if (process.told) continue;
-    if (!process.handle.is_ours()) process.handle = {};  // the number may lead to anything by now, which poll() would call ended
-    // Only when a process has ended does its slot become another's: of one without a handle nothing else says so.
+    // the number may lead to anything by now, which poll() would call ended
+    if (!process.handle.is_ours()) process.handle = {};
+    // Only when a process has ended does its slot become another's: of one without a handle nothing
+    // else says so.
     if (process.look != looks_ && !process.handle) process.ended = true;
     if (!process.ended && !process.handle) get_handle(process, identity);
     if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
     if (process.ended) found.push_back(identity);
   }
-  std::erase_if(all_, [&](const auto& each) { return each.second.look != looks_ && each.second.told; });
+  std::erase_if(all_,
+                [&](const auto& each) { return each.second.look != looks_ && each.second.told; });
   return found;
 }
 
@@ -42,12 +47,15 @@ void watch_list::meet(std::uint64_t identity, std::uint32_t slot) {
   process.from_before = process.ended && looks_ == 1;
 }
 
-// The handle first, the start time after it: if the pid had gone to another process by then, the start time tells.
+// The handle first, the start time after it: if the pid had gone to another process by then, the
+// start time tells.
 void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   int error = 0;
   file_descriptor handle = process_handle::open(process.pid, error);
   const bool reused = participants::is_reused(identity);
-  process.ended = reused || error == ESRCH || (handle ? process_handle::has_ended(handle.get()) : !participants::is_alive(identity));
+  process.ended =
+      reused || error == ESRCH ||
+      (handle ? process_handle::has_ended(handle.get()) : !participants::is_alive(identity));
   if (reused) return;
   try {
     if (!handle) throw std::system_error(error, std::generic_category(), "pidfd_open");
@@ -56,8 +64,10 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   } catch (const std::system_error& failure) {
     if (process.ended || process.complained) return;
     process.complained = true;
-    complain_(std::system_error(failure.code(), where_.describe() + ", participant pid " + std::to_string(process.pid) +
-                                                    ": found no descriptor for it to be had, expected one; it is looked at in each sweep"));
+    complain_(std::system_error(
+        failure.code(),
+        where_.describe() + ", participant pid " + std::to_string(process.pid) +
+            ": found no descriptor for it to be had, expected one; it is looked at in each sweep"));
   }
 }
 
@@ -65,12 +75,15 @@ watched_process* watch_list::ended(std::uint64_t identity) noexcept {
   const auto at = all_.find(identity);
   if (at == all_.end() || at->second.told) return nullptr;
   watched_process& process = at->second;
-  if (process.handle.is_ours() && process_handle::has_ended(process.handle.get())) process.ended = true;
+  if (process.handle.is_ours() && process_handle::has_ended(process.handle.get()))
+    process.ended = true;
   return process.ended ? &process : nullptr;
 }
 
 watched_process* watch_list::find(pid_t pid) noexcept {
-  const auto at = std::find_if(all_.begin(), all_.end(), [&](const auto& each) { return each.second.pid == pid && !each.second.told; });
+  const auto at = std::find_if(all_.begin(), all_.end(), [&](const auto& each) {
+    return each.second.pid == pid && !each.second.told;
+  });
   return at == all_.end() ? nullptr : &at->second;
 }
 
@@ -97,7 +110,8 @@ void watch_list::close(watched_process& process) noexcept {
 }
 
 std::size_t watch_list::living() const noexcept {
-  return static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [](const auto& each) { return !each.second.ended; }));
+  return static_cast<std::size_t>(
+      std::count_if(all_.begin(), all_.end(), [](const auto& each) { return !each.second.ended; }));
 }
 
 }  // namespace outlive::detail

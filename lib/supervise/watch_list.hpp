@@ -1,7 +1,9 @@
-// watch_list: the processes of a segment that a supervisor knows, each with a handle that becomes readable when it has ended.
+// watch_list: the processes of a segment that a supervisor knows, each with a handle that becomes
+// readable when it has ended.
 //
-// A process is known by its identity in the table of participants (pid and start time), so that neither a slot nor a pid that goes to another process
-// confuses it. One whose handle is not to be had is asked for in each look.
+// A process is known by its identity in the table of participants (pid and start time), so that
+// neither a slot nor a pid that goes to another process confuses it. One whose handle is not to be
+// had is asked for in each look.
 #pragma once
 
 #include <pthread.h>
@@ -38,7 +40,8 @@ struct watched_process {
 class watch_list {
  public:
   using complaint = std::function<void(const std::system_error&)>;
-  watch_list(const mapping& where, event_set& events, complaint complain) : where_(where), events_(events), complain_(std::move(complain)) {}
+  watch_list(const mapping& where, event_set& events, complaint complain)
+      : where_(where), events_(events), complain_(std::move(complain)) {}
 
   // Looks through the table for processes that are new, and asks after those without a handle.
   // Returns: the identities of processes that have ended, and that were not told.

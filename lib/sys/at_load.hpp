@@ -1,8 +1,10 @@
 // What has to be there before the first fork.
 //
-// A function-local static whose first use is under way in one thread while another forks stays "being made" in the child for ever: the thread that
-// makes it is not there, and the next use waits for it. So each static of the library that is made at run time is made while the library is
-// loaded, too. The static stays function-local: whoever comes before, from another file's static initialisation, finds it made.
+// A function-local static whose first use is under way in one thread while another forks stays
+// "being made" in the child for ever: the thread that makes it is not there, and the next use waits
+// for it. So each static of the library that is made at run time is made while the library is
+// loaded, too. The static stays function-local: whoever comes before, from another file's static
+// initialisation, finds it made.
 #pragma once
 
 namespace outlive::detail {

@@ -40,7 +40,8 @@ struct live_turns {
 
   static live_turns& instance() {
     static live_turns& made = []() -> live_turns& {
-      auto turns = std::make_unique<live_turns>();  // never destroyed: threads may end after static destruction
+      // never destroyed: threads may end after static destruction
+      auto turns = std::make_unique<live_turns>();
       prepare_process_epoch();
       around_fork([] { instance().mutex.lock(); }, [] { instance().after_fork(); });
       return *turns.release();
@@ -49,7 +50,8 @@ struct live_turns {
   }
 
  private:
-  // In the child, the turns of the parent go: it closes its own descriptors, and the lock stays with the parent's.
+  // In the child, the turns of the parent go: it closes its own descriptors, and the lock stays
+  // with the parent's.
   void after_fork() noexcept {
     for (creation_turn** link = &first; *link != nullptr;) {
       creation_turn& each = **link;
@@ -86,13 +88,15 @@ creation_turn::~creation_turn() {
   while (*link != nullptr && *link != this) link = &(*link)->next_;
   if (*link != nullptr) *link = next_;  // a forked child has taken it out
   if (!taken_ || !folder_.is_ours()) return;
-  // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long as it lives.
+  // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long
+  // as it lives.
   struct flock range = one_byte(F_UNLCK, byte_);
   ::fcntl(folder_.get(), F_OFD_SETLK, &range);
 }
 
-// A folder cannot be opened to be written, so its bytes cannot be locked but to be read, which excludes nobody. So whoever looks for another's lock
-// and sets its own has the whole folder locked in between, for these few calls.
+// A folder cannot be opened to be written, so its bytes cannot be locked but to be read, which
+// excludes nobody. So whoever looks for another's lock and sets its own has the whole folder locked
+// in between, for these few calls.
 bool creation_turn::try_take() noexcept {
   if (!folder_.is_ours()) return true;
   if (::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;

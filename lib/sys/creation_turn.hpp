@@ -1,11 +1,13 @@
-// Who makes the file of a name: one at a time, so that others need no room for a whole file of their own only to find the name taken.
+// Who makes the file of a name: one at a time, so that others need no room for a whole file of
+// their own only to find the name taken.
 //
-// The turn is a lock on the folder, of one byte that stands for the name: there is no file that a death could leave behind, and the kernel lets go
-// of it when its holder dies. It only saves room and work. That a name appears once and complete is link()'s doing, so whoever cannot have
-// the turn (the folder may be locked by anybody who may read it) goes on without it in the end.
+// The turn is a lock on the folder, of one byte that stands for the name: there is no file that a
+// death could leave behind, and the kernel lets go of it when its holder dies. It only saves room
+// and work. That a name appears once and complete is link()'s doing, so whoever cannot have the
+// turn (the folder may be locked by anybody who may read it) goes on without it in the end.
 //
-// The lock belongs to the open folder, which a forked child has, too. So a child lets go of all turns at once: otherwise it would keep the turn of a
-// parent that dies.
+// The lock belongs to the open folder, which a forked child has, too. So a child lets go of all
+// turns at once: otherwise it would keep the turn of a parent that dies.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +23,11 @@ class creation_turn {
   creation_turn(const creation_turn&) = delete;
   creation_turn& operator=(const creation_turn&) = delete;
   ~creation_turn();
-  // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all nobody waits: true.
+  // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all
+  // nobody waits: true.
   [[nodiscard]] bool try_take() noexcept;
-  // Whether it really has the turn. Not where try_take() said true because the folder cannot be locked.
+  // Whether it really has the turn. Not where try_take() said true because the folder cannot be
+  // locked.
   [[nodiscard]] bool is_taken() const noexcept { return taken_; }
 
  private:

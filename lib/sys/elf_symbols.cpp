@@ -1,4 +1,5 @@
-// symbol_at(): a look into the symbol table of an ELF file. The file may be anything, so every offset is checked first.
+// symbol_at(): a look into the symbol table of an ELF file. The file may be anything, so every
+// offset is checked first.
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
@@ -24,8 +25,10 @@ class mapped_file {
     if (fd < 0) return;
     struct stat info {};
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
-      void* const memory = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-      if (memory != MAP_FAILED) bytes_ = {static_cast<const std::byte*>(memory), static_cast<std::size_t>(info.st_size)};
+      void* const memory =
+          ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+      if (memory != MAP_FAILED)
+        bytes_ = {static_cast<const std::byte*>(memory), static_cast<std::size_t>(info.st_size)};
     }
     ::close(fd);
   }
@@ -36,7 +39,8 @@ class mapped_file {
   }
 
   // The part of the file, or nothing where the file does not reach.
-  [[nodiscard]] std::span<const std::byte> part(std::uint64_t offset, std::uint64_t size) const noexcept {
+  [[nodiscard]] std::span<const std::byte> part(std::uint64_t offset,
+                                                std::uint64_t size) const noexcept {
     if (offset > bytes_.size() || size > bytes_.size() - offset) return {};
     return bytes_.subspan(offset, size);
   }
@@ -57,12 +61,14 @@ struct sections {
   ElfW(Ehdr) header{};
 
   explicit sections(const mapped_file& of) noexcept : file(of) {
-    if (!file.read(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shentsize != sizeof(ElfW(Shdr))) {
+    if (!file.read(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_shentsize != sizeof(ElfW(Shdr))) {
       header.e_shnum = 0;
     }
   }
   [[nodiscard]] bool get(unsigned index, ElfW(Shdr) & section) const noexcept {
-    return index < header.e_shnum && file.read(header.e_shoff + std::uint64_t{index} * sizeof section, section);
+    return index < header.e_shnum &&
+           file.read(header.e_shoff + std::uint64_t{index} * sizeof section, section);
   }
 };
 
@@ -78,20 +84,24 @@ bool has_build_id(const sections& all, std::string_view wanted) noexcept {
   return false;
 }
 
-std::string_view name_at(const sections& all, const ElfW(Shdr) & strings, std::uint64_t offset) noexcept {
+std::string_view name_at(const sections& all, const ElfW(Shdr) & strings,
+                         std::uint64_t offset) noexcept {
   const auto bytes = all.file.part(strings.sh_offset, strings.sh_size);
   if (offset >= bytes.size()) return {};
   const char* const text = reinterpret_cast<const char*>(bytes.data()) + offset;
   return {text, strnlen(text, bytes.size() - offset)};
 }
 
-std::string_view function_in(const sections& all, const ElfW(Shdr) & table, std::uint64_t offset, std::uint64_t& within) noexcept {
+std::string_view function_in(const sections& all, const ElfW(Shdr) & table, std::uint64_t offset,
+                             std::uint64_t& within) noexcept {
   ElfW(Shdr) strings{};
   if (!all.get(table.sh_link, strings)) return {};
   for (std::uint64_t at = 0; at + sizeof(ElfW(Sym)) <= table.sh_size; at += sizeof(ElfW(Sym))) {
     ElfW(Sym) symbol{};
     if (!all.file.read(table.sh_offset + at, symbol)) return {};
-    if ((symbol.st_info & 0xf) != STT_FUNC || offset < symbol.st_value || offset - symbol.st_value >= symbol.st_size) continue;
+    if ((symbol.st_info & 0xf) != STT_FUNC || offset < symbol.st_value ||
+        offset - symbol.st_value >= symbol.st_size)
+      continue;
     within = offset - symbol.st_value;
     return name_at(all, strings, symbol.st_name);
   }
@@ -110,7 +120,8 @@ found_symbol function_at(const std::string& path, std::string_view build_id, std
       ElfW(Shdr) section{};
       if (!all.get(i, section) || section.sh_type != wanted) continue;
       std::uint64_t within = 0;
-      if (const auto name = function_in(all, section, offset, within); !name.empty()) return {demangled(name), within};
+      if (const auto name = function_in(all, section, offset, within); !name.empty())
+        return {demangled(name), within};
     }
   }
   return {};

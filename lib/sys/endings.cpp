@@ -16,14 +16,17 @@ namespace outlive::detail {
 
 void kill_this_process() noexcept {
   ::kill(current_pid(), SIGKILL);
-  // Still here: as process 1 of a PID namespace, to which the kernel delivers no signal from inside that would end it. A trap is no
-  // such signal: with the default action it ends process 1, too. Trying SIGKILL again would spin for ever.
-  for (const int trap : {SIGILL, SIGTRAP}) ::signal(trap, SIG_DFL);  // one of them, by the architecture
+  // Still here: as process 1 of a PID namespace, to which the kernel delivers no signal from inside
+  // that would end it. A trap is no such signal: with the default action it ends process 1, too.
+  // Trying SIGKILL again would spin for ever. one of them, by the architecture
+  for (const int trap : {SIGILL, SIGTRAP}) ::signal(trap, SIG_DFL);
   for (;;) __builtin_trap();
 }
 
 void store_to_null() noexcept {
-  int* volatile nowhere = nullptr;  // volatile: the compiler makes a trap, another signal, of a store to a null pointer that it can see
+  // volatile: the compiler makes a trap, another signal, of a store to a null pointer that it can
+  // see
+  int* volatile nowhere = nullptr;
   *static_cast<volatile int*>(nowhere) = 0;
 }
 
@@ -61,7 +64,8 @@ const char* environment(const char* name) noexcept {
 std::uint64_t random_seed() noexcept {
   const no_cancellation here;
   std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) seed = static_cast<std::uint64_t>(current_pid());
+  if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
+    seed = static_cast<std::uint64_t>(current_pid());
   return seed;
 }
 

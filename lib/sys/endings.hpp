@@ -1,4 +1,5 @@
-// Endings on purpose: what a kill point does to its process. Async-signal-safe, but for exit_this_thread().
+// Endings on purpose: what a kill point does to its process. Async-signal-safe, but for
+// exit_this_thread().
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@ namespace outlive::detail {
 
 // By SIGKILL; as process 1 of a PID namespace by a trap.
 [[noreturn]] void kill_this_process() noexcept;
-// A real fault: the program's own handler, if there is one, sees what it would see of a wild pointer. Returns if that handler has mended it.
+// A real fault: the program's own handler, if there is one, sees what it would see of a wild
+// pointer. Returns if that handler has mended it.
 void store_to_null() noexcept;
 [[noreturn]] void exit_now(int code) noexcept;
 // Unwinds the thread.

@@ -38,7 +38,8 @@ void drain(const file_descriptor& source) noexcept {
 void require_ours(const file_descriptor& epoll) {
   if (epoll.is_ours()) return;
   throw std::system_error(EBADF, std::generic_category(),
-                          "supervisor: found its descriptors closed by somebody else (close_range, by a program that becomes a daemon?), expected "
+                          "supervisor: found its descriptors closed by somebody else (close_range, "
+                          "by a program that becomes a daemon?), expected "
                           "them open: make the supervisor after that");
 }
 
@@ -51,7 +52,8 @@ void event_set::add(int source, std::uint64_t key) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = key;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 void event_set::remove(int source) noexcept {
@@ -79,13 +81,15 @@ void event_set::wait() const {
 }
 
 repeating_timer::repeating_timer(std::chrono::nanoseconds period)
-    : timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")) {
+    : timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                     "timerfd_create")) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(period);
   itimerspec times{};
   times.it_interval.tv_sec = static_cast<time_t>(whole.count());
   times.it_interval.tv_nsec = static_cast<long>((period - whole).count());
   times.it_value = times.it_interval;
-  if (::timerfd_settime(timer_.get(), 0, &times, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "timerfd_settime");
+  if (::timerfd_settime(timer_.get(), 0, &times, nullptr) != 0)
+    throw std::system_error(errno, std::generic_category(), "timerfd_settime");
 }
 
 void repeating_timer::acknowledge() const noexcept {
@@ -98,15 +102,18 @@ void wake_up::notify() const noexcept {
   if (!event_.is_ours()) return;
   const no_cancellation here;
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);  // fails only where it is readable already
+  // fails only where it is readable already
+  [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
 }
 
 void wake_up::acknowledge() const noexcept {
   drain(event_);
 }
 
-// By /proc/self/fd, for a memfd has no other path, and the name of a named segment may lead to another one by now.
-change_watch::change_watch(int file) : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
+// By /proc/self/fd, for a memfd has no other path, and the name of a named segment may lead to
+// another one by now.
+change_watch::change_watch(int file)
+    : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
   const std::string path = "/proc/self/fd/" + std::to_string(file);
   if (::inotify_add_watch(inotify_.get(), path.c_str(), IN_ATTRIB) < 0) {
     throw std::system_error(errno, std::generic_category(), "inotify_add_watch of " + path);
@@ -117,7 +124,8 @@ void change_watch::acknowledge() const noexcept {
   drain(inotify_);
 }
 
-// Both times at once: inotify then says IN_ATTRIB, and not IN_MODIFY or IN_ACCESS as for one of them. Raw, for libc's could be a cancellation point.
+// Both times at once: inotify then says IN_ATTRIB, and not IN_MODIFY or IN_ACCESS as for one of
+// them. Raw, for libc's could be a cancellation point.
 void announce_change(int file) noexcept {
   ::syscall(SYS_utimensat, file, nullptr, nullptr, 0);
 }

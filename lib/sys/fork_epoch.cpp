@@ -20,12 +20,14 @@ namespace {
 constexpr std::size_t chunk_bytes = 64 * 1024;
 
 std::byte* map_wiped_chunk() {
-  void* const memory = mmap(nullptr, chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      mmap(nullptr, chunk_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   if (madvise(memory, chunk_bytes, MADV_WIPEONFORK) != 0) {
     const int error = errno;
     munmap(memory, chunk_bytes);
-    throw std::system_error(error, std::generic_category(), "MADV_WIPEONFORK (Linux 4.14 or newer)");
+    throw std::system_error(error, std::generic_category(),
+                            "MADV_WIPEONFORK (Linux 4.14 or newer)");
   }
   return static_cast<std::byte*>(memory);
 }
@@ -39,12 +41,14 @@ struct arena {
   std::mutex mutex;
   std::byte* next = nullptr;
   std::size_t left = 0;
-  freed_line* freed = nullptr;  // in a child the links are wiped: the list ends at its first line, the others are lost
+  // in a child the links are wiped: the list ends at its first line, the others are lost
+  freed_line* freed = nullptr;
 };
 
 arena& the_arena() {
   static arena& instance = []() -> arena& {
-    auto made = std::make_unique<arena>();  // never destroyed: threads may end after static destruction
+    // never destroyed: threads may end after static destruction
+    auto made = std::make_unique<arena>();
     around_fork([] { the_arena().mutex.lock(); }, [] { the_arena().mutex.unlock(); });
     return *made.release();
   }();
@@ -95,9 +99,11 @@ void prepare_process_epoch() {
 }
 
 std::uint64_t process_epoch() noexcept {
-  static std::atomic<std::uint64_t> epochs{0};  // counts along the line of forks, so that no descendant repeats one
+  // counts along the line of forks, so that no descendant repeats one
+  static std::atomic<std::uint64_t> epochs{0};
   std::atomic<std::uint64_t>* const mine = &epoch_word();
-  std::uint64_t epoch = mine->load(std::memory_order_acquire);  // pairs with the exchange below, in another thread
+  // pairs with the exchange below, in another thread
+  std::uint64_t epoch = mine->load(std::memory_order_acquire);
   if (epoch != 0) return epoch;
   const std::uint64_t made = epochs.fetch_add(1, std::memory_order_acq_rel) + 1;
   return mine->compare_exchange_strong(epoch, made, std::memory_order_acq_rel) ? made : epoch;

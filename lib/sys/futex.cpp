@@ -9,15 +9,18 @@
 
 namespace outlive::detail {
 
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, std::chrono::nanoseconds span) noexcept {
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+                std::chrono::nanoseconds span) noexcept {
   if (span <= span.zero()) return;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(span);
-  const timespec timeout{static_cast<time_t>(seconds.count()), static_cast<long>((span - seconds).count())};
+  const timespec timeout{static_cast<time_t>(seconds.count()),
+                         static_cast<long>((span - seconds).count())};
   syscall(SYS_futex, &word, FUTEX_WAIT, seen, &timeout, nullptr, 0);
 }
 
 int futex_wake(std::uint32_t* word, int count) noexcept {
-  return static_cast<int>(std::max(0L, syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0)));
+  return static_cast<int>(
+      std::max(0L, syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0)));
 }
 
 int futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {

@@ -7,8 +7,10 @@
 
 namespace outlive::detail {
 
-// Sleeps while `word` is `seen`, for at most `span`. Returns for any reason, or none: the caller looks at what it waits for.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, std::chrono::nanoseconds span) noexcept;
+// Sleeps while `word` is `seen`, for at most `span`. Returns for any reason, or none: the caller
+// looks at what it waits for.
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+                std::chrono::nanoseconds span) noexcept;
 
 // Wakes up to `count` threads that sleep on `word`.
 // Returns how many were woken.

@@ -44,18 +44,23 @@ std::vector<address_range> writable_mappings_of(std::uint64_t device, std::uint6
   // Lines that cannot be of the file are not taken apart: a process may have thousands.
   const char* const end = text.data() + text.size();
   for (const char* at = text.data(); at < end;) {
-    const void* const hit = ::memmem(at, static_cast<std::size_t>(end - at), wanted.data(), wanted.size());
+    const void* const hit =
+        ::memmem(at, static_cast<std::size_t>(end - at), wanted.data(), wanted.size());
     if (hit == nullptr) break;
     const auto place = static_cast<std::size_t>(static_cast<const char*>(hit) - text.data());
     const std::size_t before = text.rfind('\n', place);
-    const std::string line = text.substr(before == std::string::npos ? 0 : before + 1, place - before + wanted.size());
+    const std::string line =
+        text.substr(before == std::string::npos ? 0 : before + 1, place - before + wanted.size());
     at = static_cast<const char*>(hit) + 1;
     std::uint64_t first = 0, last = 0, number = 0;
     unsigned major_id = 0, minor_id = 0;
     char access[5] = {};
-    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &first, &last, access, &major_id, &minor_id, &number) != 6)
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &first, &last,
+                    access, &major_id, &minor_id, &number) != 6)
       continue;
-    if (number == inode && access[1] == 'w' && access[3] == 's' && makedev(major_id, minor_id) == device) found.push_back({first, last});
+    if (number == inode && access[1] == 'w' && access[3] == 's' &&
+        makedev(major_id, minor_id) == device)
+      found.push_back({first, last});
   }
   return found;
 }

@@ -25,7 +25,8 @@ bool is_allowed() noexcept {
 #ifdef OUTLIVE_TSAN
   return false;
 #else
-  constexpr long needed = MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
+  constexpr long needed =
+      MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
   const long commands = call(MEMBARRIER_CMD_QUERY);
   return commands >= 0 && (commands & needed) == needed;
 #endif

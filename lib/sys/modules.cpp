@@ -19,11 +19,12 @@ namespace outlive::detail {
 
 namespace {
 
-// Held around each dl_iterate_phdr, and over a fork: glibc does not mend the lock that it takes in there, so that a child of a fork in the
-// middle of it would wait at its first lock for ever.
+// Held around each dl_iterate_phdr, and over a fork: glibc does not mend the lock that it takes in
+// there, so that a child of a fork in the middle of it would wait at its first lock for ever.
 std::mutex& list_mutex() {
   static std::mutex& mutex = []() -> std::mutex& {
-    auto made = std::make_unique<std::mutex>();  // never destroyed: threads lock during static destruction
+    // never destroyed: threads lock during static destruction
+    auto made = std::make_unique<std::mutex>();
     around_fork([] { list_mutex().lock(); }, [] { list_mutex().unlock(); });
     return *made.release();
   }();
@@ -45,8 +46,8 @@ const made_at_load mutex_and_path([] {
   executable_path();
 });
 
-// By this note each copy of the library can be found, be it a shared object or linked into a plug-in,
-// with its symbols or without.
+// By this note each copy of the library can be found, be it a shared object or linked into a
+// plug-in, with its symbols or without.
 constexpr char note_name[] = "outlive";
 constexpr unsigned note_type = 1;
 asm(R"(
@@ -59,7 +60,8 @@ asm(R"(
 )");
 
 // What stands in the note of that name and type; nothing where there is none.
-std::optional<std::string_view> note_in(const char* notes, std::size_t size, std::string_view wanted, unsigned type) noexcept {
+std::optional<std::string_view> note_in(const char* notes, std::size_t size,
+                                        std::string_view wanted, unsigned type) noexcept {
   std::size_t at = 0;
   while (at + sizeof(ElfW(Nhdr)) <= size) {
     ElfW(Nhdr) header;
@@ -68,7 +70,8 @@ std::optional<std::string_view> note_in(const char* notes, std::size_t size, std
     const std::size_t text = name + (header.n_namesz + 3U) / 4 * 4;
     const std::size_t next = text + (header.n_descsz + 3U) / 4 * 4;
     if (next > size || next <= at) return std::nullopt;
-    if (header.n_type == type && std::string_view(notes + name, header.n_namesz) == wanted) return std::string_view(notes + text, header.n_descsz);
+    if (header.n_type == type && std::string_view(notes + name, header.n_namesz) == wanted)
+      return std::string_view(notes + text, header.n_descsz);
     at = next;
   }
   return std::nullopt;
@@ -80,7 +83,9 @@ constexpr std::string_view with_zero(const char (&text)[Size]) noexcept {
 }
 
 void read_notes(loaded_module& module, const char* notes, std::size_t size) noexcept {
-  if (module.build_id.empty()) module.build_id = note_in(notes, size, with_zero("GNU"), NT_GNU_BUILD_ID).value_or("").substr(0, 20);
+  if (module.build_id.empty())
+    module.build_id =
+        note_in(notes, size, with_zero("GNU"), NT_GNU_BUILD_ID).value_or("").substr(0, 20);
   if (note_in(notes, size, with_zero(note_name), note_type)) module.has_outlive = true;
 }
 
@@ -92,9 +97,11 @@ struct visit_state {
 
 int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
   auto& state = *static_cast<visit_state*>(context);
-  const bool is_executable = state.first;  // the dynamic linker tells the executable first, without a name
+  // the dynamic linker tells the executable first, without a name
+  const bool is_executable = state.first;
   state.first = false;
-  loaded_module module{info->dlpi_addr, std::numeric_limits<std::uint64_t>::max(), 0, info->dlpi_name, {}};
+  loaded_module module{
+      info->dlpi_addr, std::numeric_limits<std::uint64_t>::max(), 0, info->dlpi_name, {}};
   if (is_executable && module.path.empty()) module.path = executable_path();
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
@@ -104,7 +111,8 @@ int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
       module.end = std::max<std::uint64_t>(module.end, begin + part.p_memsz);
     }
     if (part.p_type == PT_GNU_EH_FRAME) module.frame_header = begin;
-    if (part.p_type == PT_NOTE) read_notes(module, reinterpret_cast<const char*>(begin), part.p_memsz);
+    if (part.p_type == PT_NOTE)
+      read_notes(module, reinterpret_cast<const char*>(begin), part.p_memsz);
   }
   if (module.end == 0) return 0;
   return state.visit(module, state.context) ? 0 : 1;
@@ -136,7 +144,8 @@ std::string other_copies() {
   for_each_module(
       [](const loaded_module& module, void* into) {
         auto& text = *static_cast<std::string*>(into);
-        if (module.has_outlive && !contains_this(module)) (text += text.empty() ? "" : ", ") += module.path;
+        if (module.has_outlive && !contains_this(module))
+          (text += text.empty() ? "" : ", ") += module.path;
         return true;
       },
       &found);

@@ -1,4 +1,5 @@
-// Modules: the executable and the shared libraries of this process, so that others can tell an address of it.
+// Modules: the executable and the shared libraries of this process, so that others can tell an
+// address of it.
 #pragma once
 
 #include <cstddef>
@@ -15,30 +16,37 @@ struct loaded_module {
   std::uint64_t begin;  // of its lowest and highest loaded byte
   std::uint64_t end;
   std::string_view path;
-  std::string_view build_id;       // raw bytes, at most 20 of them
-  bool has_outlive = false;        // a copy of this library is in it
-  std::uint64_t frame_header = 0;  // address of its .eh_frame_hdr, by which it is unwound; 0: it has none
+  // raw bytes, at most 20 of them
+  std::string_view build_id;
+  // a copy of this library is in it
+  bool has_outlive = false;
+  // address of its .eh_frame_hdr, by which it is unwound; 0: it has none
+  std::uint64_t frame_header = 0;
 };
 
-// Makes the mutex of for_each_module(): before any other that is held over a fork and in which that is called, because a fork takes the newest
-// mutex first.
+// Makes the mutex of for_each_module(): before any other that is held over a fork and in which that
+// is called, because a fork takes the newest mutex first.
 void prepare_modules();
 
-// Calls visit(module, context) for each module; it stops when visit returns false. Throws what visit throws.
+// Calls visit(module, context) for each module; it stops when visit returns false. Throws what
+// visit throws.
 OUTLIVE_API void for_each_module(bool (*visit)(const loaded_module&, void*), void* context);
 
-// The modules other than this one that have a copy of this library in them, with ", " between; empty where none says so.
+// The modules other than this one that have a copy of this library in them, with ", " between;
+// empty where none says so.
 std::string other_copies();
 // The module that this copy is in.
 std::string this_copy();
 
-// Name of the function that contains `offset` in the ELF file `path`, if the file's build id is `build_id` (or that is empty). From
-// the file's symbol table, demangled; empty where there is none. Believes nothing that stands in the file.
+// Name of the function that contains `offset` in the ELF file `path`, if the file's build id is
+// `build_id` (or that is empty). From the file's symbol table, demangled; empty where there is
+// none. Believes nothing that stands in the file.
 struct found_symbol {
   std::string name;
   std::uint64_t offset = 0;  // from the function's first byte
 };
-OUTLIVE_API found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
+OUTLIVE_API found_symbol function_at(const std::string& path, std::string_view build_id,
+                                     std::uint64_t offset);
 std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
 
 }  // namespace outlive::detail

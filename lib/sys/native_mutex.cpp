@@ -22,7 +22,8 @@ static_assert(native_mutex::waiters == FUTEX_WAITERS);
 
 namespace {
 
-// Where libc keeps the futex word, as an int index into pthread_mutex_t: glibc's __lock, musl's _m_lock.
+// Where libc keeps the futex word, as an int index into pthread_mutex_t: glibc's __lock, musl's
+// _m_lock.
 #ifdef __GLIBC__
 constexpr std::size_t word_index = 0;
 #else
@@ -45,9 +46,12 @@ class robust_attributes {
  public:
   robust_attributes() {
     check(pthread_mutexattr_init(&attributes_), "pthread_mutexattr_init");
-    check(pthread_mutexattr_setpshared(&attributes_, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
-    check(pthread_mutexattr_setrobust(&attributes_, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
-    check(pthread_mutexattr_settype(&attributes_, PTHREAD_MUTEX_ERRORCHECK), "pthread_mutexattr_settype");
+    check(pthread_mutexattr_setpshared(&attributes_, PTHREAD_PROCESS_SHARED),
+          "pthread_mutexattr_setpshared");
+    check(pthread_mutexattr_setrobust(&attributes_, PTHREAD_MUTEX_ROBUST),
+          "pthread_mutexattr_setrobust");
+    check(pthread_mutexattr_settype(&attributes_, PTHREAD_MUTEX_ERRORCHECK),
+          "pthread_mutexattr_settype");
   }
   const pthread_mutexattr_t* get() const noexcept { return &attributes_; }
 
@@ -56,8 +60,8 @@ class robust_attributes {
 };
 
 #ifndef OUTLIVE_TSAN
-// A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a private one of the
-// thread costs two uncontended atomic operations and no system call.
+// A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a
+// private one of the thread costs two uncontended atomic operations and no system call.
 void clear_pending() noexcept {
   struct private_mutex {
     pthread_mutex_t mutex;
@@ -75,28 +79,36 @@ void clear_pending() noexcept {
 
 timespec to_timespec(native_mutex::steady_point deadline) noexcept {
   using namespace std::chrono;
-  // A time before the clock's start would be a negative number of nanoseconds, which pthread refuses.
+  // A time before the clock's start would be a negative number of nanoseconds, which pthread
+  // refuses.
   const auto since = std::max(deadline, native_mutex::steady_point()).time_since_epoch();
   const auto whole = duration_cast<seconds>(since);
-  return {static_cast<time_t>(whole.count()), static_cast<long>(duration_cast<nanoseconds>(since - whole).count())};
+  return {static_cast<time_t>(whole.count()),
+          static_cast<long>(duration_cast<nanoseconds>(since - whole).count())};
 }
 #endif
 
 }  // namespace
 
 void native_mutex::init(pthread_mutex_t& mutex) {
-  const robust_attributes attributes;  // no static: a fork during its first use would leave a child that waits for it for ever
-  check(pthread_mutex_init(&mutex, attributes.get()), "pthread_mutex_init of a robust process-shared mutex");
-  if (!is_intact(mutex)) check(ENOTSUP, "found another kind of robust mutex in this C library than the one that outlive knows");
+  // no static: a fork during its first use would leave a child that waits for it for ever
+  const robust_attributes attributes;
+  check(pthread_mutex_init(&mutex, attributes.get()),
+        "pthread_mutex_init of a robust process-shared mutex");
+  if (!is_intact(mutex))
+    check(ENOTSUP,
+          "found another kind of robust mutex in this C library than the one that outlive knows");
 }
 
 int native_mutex::lock_until(pthread_mutex_t& mutex, steady_point deadline) noexcept {
   if (!is_intact(mutex)) return EINVAL;
 #ifdef OUTLIVE_TSAN
-  // ThreadSanitizer has no model of clocklock and reports races that are none (hazard A64). It does know trylock.
+  // ThreadSanitizer has no model of clocklock and reports races that are none (hazard A64). It does
+  // know trylock.
   for (;;) {
     const int rc = try_lock(mutex);
-    if (rc == EBUSY && owner_in(word(mutex)) == static_cast<pid_t>(syscall(SYS_gettid))) return EDEADLK;
+    if (rc == EBUSY && owner_in(word(mutex)) == static_cast<pid_t>(syscall(SYS_gettid)))
+      return EDEADLK;
     if (rc != EBUSY) return rc;
     if (std::chrono::steady_clock::now() >= deadline) return ETIMEDOUT;
     const timespec nap{0, 200'000};
@@ -117,7 +129,8 @@ std::uint32_t native_mutex::word(const pthread_mutex_t& mutex) noexcept {
 bool native_mutex::adopt(pthread_mutex_t& mutex, std::uint32_t seen) noexcept {
   std::uint32_t* const word = int_at(mutex, word_index);
   const std::uint32_t marked = (seen & waiters) | owner_died;
-  if (!__atomic_compare_exchange_n(word, &seen, marked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return false;
+  if (!__atomic_compare_exchange_n(word, &seen, marked, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return false;
   futex_wake(word, 1);
   return true;
 }
@@ -130,8 +143,9 @@ void native_mutex::wake_one(pthread_mutex_t& mutex) noexcept {
   futex_wake(int_at(mutex, word_index), 1);
 }
 
-// With the kind put right for the call: otherwise the mutex would stay in this thread's robust list, which runs through memory that may be unmapped. A
-// death before the last store leaves a mutex that is whole.
+// With the kind put right for the call: otherwise the mutex would stay in this thread's robust
+// list, which runs through memory that may be unmapped. A death before the last store leaves a
+// mutex that is whole.
 void native_mutex::unlock_changed(pthread_mutex_t& mutex) noexcept {
   char* const at = reinterpret_cast<char*>(&mutex) + kind_at;
   int changed;

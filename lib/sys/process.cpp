@@ -22,8 +22,9 @@ namespace outlive::detail {
 
 namespace {
 
-// Raw calls here and below: libc's open, read, close and poll are cancellation points, and a thread that is cancelled while lock() judges an
-// owner must not unwind through the judgement, which is noexcept.
+// Raw calls here and below: libc's open, read, close and poll are cancellation points, and a thread
+// that is cancelled while lock() judges an owner must not unwind through the judgement, which is
+// noexcept.
 int open_raw(const char* path) noexcept {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 }
@@ -48,8 +49,8 @@ std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept
   return total;
 }
 
-// Whether /proc shows this process's own PID namespace: it has exactly one number there. In a mount of an outer namespace, /proc/N is another
-// process than N, and what it says of N is worth nothing.
+// Whether /proc shows this process's own PID namespace: it has exactly one number there. In a mount
+// of an outer namespace, /proc/N is another process than N, and what it says of N is worth nothing.
 // Nothing: it could not be read now.
 std::optional<bool> read_proc_is_ours() noexcept {
   char text[4096];
@@ -59,14 +60,16 @@ std::optional<bool> read_proc_is_ours() noexcept {
   if (begin == std::string_view::npos) return true;  // a kernel without PID namespaces
   const std::string_view line = all.substr(begin + 1, all.find('\n', begin + 1) - begin - 1);
   const std::size_t number = line.find_first_of("0123456789");
-  return number != std::string_view::npos && line.find_first_not_of("0123456789", number) == std::string_view::npos;
+  return number != std::string_view::npos &&
+         line.find_first_not_of("0123456789", number) == std::string_view::npos;
 }
 
 bool proc_is_ours() noexcept {
   static std::atomic<std::uint64_t> asked_epoch{0};
   static std::atomic<bool> answer{false};
   const std::uint64_t epoch = process_epoch();
-  if (asked_epoch.load(std::memory_order_acquire) == epoch) return answer.load(std::memory_order_relaxed);
+  if (asked_epoch.load(std::memory_order_acquire) == epoch)
+    return answer.load(std::memory_order_relaxed);
   const std::optional<bool> ours = read_proc_is_ours();
   if (!ours) return false;  // not remembered: there may be a descriptor next time
   answer.store(*ours, std::memory_order_relaxed);
@@ -77,17 +80,20 @@ bool proc_is_ours() noexcept {
 struct thread_stat {
   bool readable = false;
   char state = '?';
-  std::uint64_t threads = 0;  // of its process, those that have not ended and a main thread that has
+  // of its process, those that have not ended and a main thread that has
+  std::uint64_t threads = 0;
   std::uint64_t start_time = 0;
 };
 
 std::uint64_t read_number(std::string_view text, std::size_t at) noexcept {
   std::uint64_t value = 0;
-  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) value = value * 10 + static_cast<std::uint64_t>(text[at] - '0');
+  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
+    value = value * 10 + static_cast<std::uint64_t>(text[at] - '0');
   return value;
 }
 
-// proc(5): "pid (comm) state ppid ...", field 20 is the number of threads, 22 the start time. The name may hold spaces and brackets: take the last one.
+// proc(5): "pid (comm) state ppid ...", field 20 is the number of threads, 22 the start time. The
+// name may hold spaces and brackets: take the last one.
 thread_stat read_stat(pid_t tid) noexcept {
   if (!proc_is_ours()) return {};
   char path[32];
@@ -111,7 +117,8 @@ thread_stat read_stat(pid_t tid) noexcept {
   return stat;
 }
 
-// For where no descriptor is to be had. A main thread that has ended is a zombie while others run, too.
+// For where no descriptor is to be had. A main thread that has ended is a zombie while others run,
+// too.
 bool is_zombie_process(pid_t pid) noexcept {
   const thread_stat now = read_stat(pid);
   return now.readable && (now.state == 'X' || (now.state == 'Z' && now.threads <= 1));
@@ -140,7 +147,8 @@ short_name current_thread_name() noexcept {
 
 short_name current_command_name() noexcept {
   short_name name{};
-  // The main thread's name; not /proc/self/comm's "self", which a thread of another uid namespace may not read.
+  // The main thread's name; not /proc/self/comm's "self", which a thread of another uid namespace
+  // may not read.
   char path[40];
   std::snprintf(path, sizeof path, "/proc/%d/comm", static_cast<int>(::getpid()));
   const std::size_t size = read_file(path, name.data(), name.size());
@@ -194,7 +202,8 @@ bool is_bearer_dead(pid_t tid, std::uint32_t start_time) noexcept {
   if (is_thread_id_free(tid)) return true;
   const thread_stat now = read_stat(tid);
   if (!now.readable) return false;
-  return now.state == 'Z' || now.state == 'X' || has_other_start_time({true, now.state, 0, now.start_time & 0xffffffff}, start_time);
+  return now.state == 'Z' || now.state == 'X' ||
+         has_other_start_time({true, now.state, 0, now.start_time & 0xffffffff}, start_time);
 }
 
 bool is_thread_id_free(pid_t tid) noexcept {
@@ -204,10 +213,13 @@ bool is_thread_id_free(pid_t tid) noexcept {
 bool is_process_dead(pid_t pid) noexcept {
   if (pid <= 0) return true;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd < 0) return errno == ESRCH || (::syscall(SYS_kill, pid, 0) != 0 && errno == ESRCH) || is_zombie_process(pid);
+  if (fd < 0)
+    return errno == ESRCH || (::syscall(SYS_kill, pid, 0) != 0 && errno == ESRCH) ||
+           is_zombie_process(pid);
   pollfd ended{fd, POLLIN, 0};  // readable once the last thread has ended, reaped or not
   timespec at_once{};
-  const bool dead = ::syscall(SYS_ppoll, &ended, 1, &at_once, nullptr, 0) == 1 && (ended.revents & POLLIN) != 0;
+  const bool dead =
+      ::syscall(SYS_ppoll, &ended, 1, &at_once, nullptr, 0) == 1 && (ended.revents & POLLIN) != 0;
   close_raw(fd);
   return dead;
 }

@@ -55,7 +55,9 @@ std::optional<process_end> end_of_child(int handle, bool reap) noexcept {
   siginfo_t info{};
   const int options = WEXITED | WNOHANG | (reap ? 0 : WNOWAIT);
   const no_cancellation here;
-  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(handle), &info, options) != 0 || info.si_pid == 0) return std::nullopt;
+  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(handle), &info, options) != 0 ||
+      info.si_pid == 0)
+    return std::nullopt;
   return process_end{info.si_code != CLD_EXITED, info.si_code == CLD_DUMPED, info.si_status};
 }
 

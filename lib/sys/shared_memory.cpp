@@ -32,14 +32,17 @@ std::optional<std::uint64_t> limit_of(decltype(RLIMIT_AS) resource) noexcept {
 }
 
 std::string found_limit(const char* of_what, std::uint64_t limit, const char* name) {
-  return std::string("found a limit on ") + of_what + " of " + std::to_string(limit) + " bytes (" + name + "), expected ";
+  return std::string("found a limit on ") + of_what + " of " + std::to_string(limit) + " bytes (" +
+         name + "), expected ";
 }
 
 // Behind the limit there is not only an error: SIGXFSZ ends the process.
 void check_file_limit(std::uint64_t size, const std::string& what) {
   const auto limit = limit_of(RLIMIT_FSIZE);
   if (!limit || size <= *limit) return;
-  fail_system(EFBIG, what + ": " + found_limit("the size of files", *limit, "RLIMIT_FSIZE, ulimit -f") + "at least " + std::to_string(size));
+  fail_system(EFBIG, what + ": " +
+                         found_limit("the size of files", *limit, "RLIMIT_FSIZE, ulimit -f") +
+                         "at least " + std::to_string(size));
 }
 
 [[noreturn]] void fail_mapping(int error, std::uint64_t size) {
@@ -47,13 +50,17 @@ void check_file_limit(std::uint64_t size, const std::string& what) {
   if (error == EAGAIN) {
     const auto limit = limit_of(RLIMIT_MEMLOCK);
     if (limit)
-      fail_system(error,
-                  found_limit("locked memory", *limit, "RLIMIT_MEMLOCK, ulimit -l") + more + ": this process locks all that it maps (mlockall)");
+      fail_system(error, found_limit("locked memory", *limit, "RLIMIT_MEMLOCK, ulimit -l") + more +
+                             ": this process locks all that it maps (mlockall)");
   }
   if (error == ENOMEM) {
     const auto limit = limit_of(RLIMIT_AS);
-    if (limit) fail_system(error, found_limit("address space", *limit, "RLIMIT_AS, ulimit -v") + more);
-    fail_system(error, "found no address space, or as many mappings as are allowed (vm.max_map_count), expected " + more + " bytes");
+    if (limit)
+      fail_system(error, found_limit("address space", *limit, "RLIMIT_AS, ulimit -v") + more);
+    fail_system(
+        error,
+        "found no address space, or as many mappings as are allowed (vm.max_map_count), expected " +
+            more + " bytes");
   }
   fail_system(error, "mapping " + std::to_string(size) + " bytes");
 }
@@ -61,8 +68,9 @@ void check_file_limit(std::uint64_t size, const std::string& what) {
 // Space that is only promised is SIGBUS later (hazard A47): take all of it now.
 void reserve(int fd, std::uint64_t size, const std::string& what) {
   check_file_limit(size, what);
-  // All at once, so that too much is refused before any memory is taken. A signal makes tmpfs give up the whole call, and a profiler's
-  // timer may always be faster than a large one: after the first such signal, in steps.
+  // All at once, so that too much is refused before any memory is taken. A signal makes tmpfs give
+  // up the whole call, and a profiler's timer may always be faster than a large one: after the
+  // first such signal, in steps.
   std::uint64_t step = size;
   for (std::uint64_t done = 0; done < size;) {
     const std::uint64_t next = std::min(step, size - done);
@@ -72,13 +80,16 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
       continue;
     }
     // ENOMEM: the memory of the machine, or of the control group, is used up.
-    if (rc != 0) fail_system(rc == ENOMEM ? ENOSPC : rc, what + ": reserving " + std::to_string(size) + " bytes");
+    if (rc != 0)
+      fail_system(rc == ENOMEM ? ENOSPC : rc,
+                  what + ": reserving " + std::to_string(size) + " bytes");
     done += next;
   }
 }
 
 file_descriptor open_with(const std::string& path, int access) {
-  file_descriptor file(::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  file_descriptor file(
+      ::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!file && errno != ENOENT) fail_system(errno, path);
   return file;
 }
@@ -184,7 +195,8 @@ file_descriptor create_memfd(const std::string& name, std::uint64_t size) {
   file_descriptor file(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file) fail_system(errno, "memfd_create");
   reserve(file.get(), size, "memfd " + name);
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) fail_system(errno, "memfd " + name + ": F_SEAL_SHRINK");
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0)
+    fail_system(errno, "memfd " + name + ": F_SEAL_SHRINK");
   return file;
 }
 
@@ -241,7 +253,8 @@ std::optional<file_info> inspect_path(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     file_info file = info_of(info);
-    file.file_system = file_system_at(path.substr(0, path.rfind('/')));  // the folder's: the file may have gone, or lead elsewhere
+    // the folder's: the file may have gone, or lead elsewhere
+    file.file_system = file_system_at(path.substr(0, path.rfind('/')));
     return file;
   }
   if (errno == ENOENT) return std::nullopt;
@@ -256,7 +269,8 @@ bool is_memfd(int fd) noexcept {
 std::size_t read_start(int fd, void* buffer, std::size_t size) {
   std::size_t total = 0;
   while (total < size) {
-    const ssize_t n = ::pread(fd, static_cast<char*>(buffer) + total, size - total, static_cast<off_t>(total));
+    const ssize_t n =
+        ::pread(fd, static_cast<char*>(buffer) + total, size - total, static_cast<off_t>(total));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_system(errno, "reading the segment's header");
     if (n == 0) break;

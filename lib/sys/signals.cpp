@@ -47,14 +47,17 @@ std::string signal_name(int number) {
 }
 
 std::string_view signal_code_text(int number, int code) noexcept {
-  const auto found = std::find_if(meanings.begin(), meanings.end(), [&](const meaning& each) { return each.number == number && each.code == code; });
+  const auto found = std::find_if(meanings.begin(), meanings.end(), [&](const meaning& each) {
+    return each.number == number && each.code == code;
+  });
   if (found != meanings.end()) return found->text;
   if (code == SI_TKILL) return "raised by the process itself";
   return code <= 0 ? "sent by a process" : std::string_view{};
 }
 
 bool has_fault_address(int number, int code) noexcept {
-  const bool is_fault = number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE;
+  const bool is_fault =
+      number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE;
   return is_fault && code > 0 && code != SI_KERNEL;
 }
 

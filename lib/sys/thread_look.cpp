@@ -22,16 +22,20 @@ bool has_line(const std::string& path, std::string_view wanted) {
   return false;
 }
 
-// The freezers of both versions of cgroups, where they are usually mounted: the second one apart where the first is in use, too. Frozen threads look like
-// sleeping ones everywhere else.
+// The freezers of both versions of cgroups, where they are usually mounted: the second one apart
+// where the first is in use, too. Frozen threads look like sleeping ones everywhere else.
 bool is_frozen(const std::string& folder) {
   std::ifstream groups(folder + "/cgroup");
   for (std::string line; std::getline(groups, line);) {
     for (const char* const root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-      if (starts_with(line, "0::") && has_line(root + line.substr(3) + "/cgroup.events", "frozen 1")) return true;
+      if (starts_with(line, "0::") &&
+          has_line(root + line.substr(3) + "/cgroup.events", "frozen 1"))
+        return true;
     }
     const std::size_t path = line.find(":freezer:");
-    if (path != std::string::npos && has_line("/sys/fs/cgroup/freezer" + line.substr(path + 9) + "/freezer.state", "FROZEN")) return true;
+    if (path != std::string::npos &&
+        has_line("/sys/fs/cgroup/freezer" + line.substr(path + 9) + "/freezer.state", "FROZEN"))
+      return true;
   }
   return false;
 }

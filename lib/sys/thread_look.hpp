@@ -6,10 +6,14 @@
 namespace outlive::detail {
 
 struct thread_look {
-  char state = '?';      // as /proc/TID/stat has it: R, S, D, T, t, Z, X; '?' where it cannot be read
-  bool traced = false;   // a debugger, or another tracer, has it
-  bool dumping = false;  // its process writes a core dump
-  bool frozen = false;   // by its cgroup
+  // as /proc/TID/stat has it: R, S, D, T, t, Z, X; '?' where it cannot be read
+  char state = '?';
+  // a debugger, or another tracer, has it
+  bool traced = false;
+  // its process writes a core dump
+  bool dumping = false;
+  // by its cgroup
+  bool frozen = false;
 };
 // Throws std::bad_alloc.
 thread_look look_at_thread(pid_t tid);

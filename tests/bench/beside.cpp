@@ -1,4 +1,5 @@
-// What a call costs beside much that it does not touch, each against the same call beside little: the ratio should stay near 1.
+// What a call costs beside much that it does not touch, each against the same call beside little:
+// the ratio should stay near 1.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ segment with_freed_blocks(std::size_t count) {
 }
 
 bench_case freed_case() {
-  return {"beside/construct and destroy, 100,000 freed blocks of another length", "the same without them", 1, [] {
+  return {"beside/construct and destroy, 100,000 freed blocks of another length",
+          "the same without them", 1, [] {
             auto many = std::make_shared<segment>(with_freed_blocks(many_freed));
             auto none = std::make_shared<segment>(with_freed_blocks(0));
             const auto making = [](const std::shared_ptr<segment>& in) {
@@ -44,7 +46,8 @@ bench_case freed_case() {
                 }
               };
             };
-            return measurement([subject = calibrated(making(many)), reference = calibrated(making(none))](random_source& random) {
+            return measurement([subject = calibrated(making(many)),
+                                reference = calibrated(making(none))](random_source& random) {
               return measure_pair(subject, reference, random);
             });
           }};
@@ -52,7 +55,8 @@ bench_case freed_case() {
 
 // Two mutexes in turns, so that no lock is of the segment that was used last.
 bench_case segments_case() {
-  return {"beside/lock and unlock, 400 segments in use by the thread", "lock and unlock of one raw mutex", 1, [] {
+  return {"beside/lock and unlock, 400 segments in use by the thread",
+          "lock and unlock of one raw mutex", 1, [] {
             auto all = std::make_shared<std::vector<segment>>();
             std::vector<robust_mutex*> mutexes;
             segment_options options;
@@ -76,7 +80,8 @@ bench_case segments_case() {
                 }
               };
             };
-            return measurement([subject = calibrated(turns(mutexes.front(), mutexes.back())), reference = raw_reference()](random_source& random) {
+            return measurement([subject = calibrated(turns(mutexes.front(), mutexes.back())),
+                                reference = raw_reference()](random_source& random) {
               return measure_pair(subject, reference, random);
             });
           }};
@@ -84,7 +89,8 @@ bench_case segments_case() {
 
 // A process that attaches: measured in the child, from the call to its end.
 double ns_of_open(const std::string& name) {
-  void* const page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const page =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto* const ns = static_cast<std::atomic<std::uint64_t>*>(page);
   const pid_t child = fork_child([&] {
     const auto begin = now_ns();
@@ -99,11 +105,13 @@ double ns_of_open(const std::string& name) {
 }
 
 struct crowd {
-  explicit crowd(std::size_t count) : name("bench." + std::to_string(::getpid()) + ".crowd." + std::to_string(count)) {
+  explicit crowd(std::size_t count)
+      : name("bench." + std::to_string(::getpid()) + ".crowd." + std::to_string(count)) {
     segment_options options;
     options.participants = 1'024;
     made = std::make_unique<segment>(segment::create(name, options));
-    page = static_cast<shared_word*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    page = static_cast<shared_word*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     for (std::size_t i = 0; i < count; ++i) {
       children.push_back(fork_child([&] {
         const auto opened = segment::open(name);
@@ -130,7 +138,9 @@ bench_case processes_case() {
   return {"beside/segment::open in a new process, 200 attached", "the same with 2 attached", 8, [] {
             auto many = std::make_shared<crowd>(many_processes);
             auto few = std::make_shared<crowd>(2);
-            return measurement([many, few](random_source&) { return sample{ns_of_open(many->name), ns_of_open(few->name)}; });
+            return measurement([many, few](random_source&) {
+              return sample{ns_of_open(many->name), ns_of_open(few->name)};
+            });
           }};
 }
 

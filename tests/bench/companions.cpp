@@ -26,7 +26,8 @@ bench_case notifying() {
             const operation ours = calibrated([where, &changed](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) changed.notify_one();
             });
-            return measurement([=](random_source& random) { return measure_pair(ours, raw_reference(), random); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, raw_reference(), random); });
           }};
 }
 
@@ -42,7 +43,8 @@ class ping_pong {
     pthread_condattr_t attributes;
     ::pthread_condattr_init(&attributes);
     ::pthread_condattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    require(::pthread_cond_init(&peer_->changed, &attributes) == 0, "no process-shared condition variable");
+    require(::pthread_cond_init(&peer_->changed, &attributes) == 0,
+            "no process-shared condition variable");
     other_[0] = fork_child([this, other_cpu] {
       pin_to(other_cpu);
       for (;;) wait_and_pass(1);
@@ -112,7 +114,8 @@ bench_case playing(int other_cpu) {
                                      for (std::size_t i = 0; i < count; ++i) game->peer_round();
                                    },
                                    50};
-            return measurement([=](random_source& random) { return measure_pair(ours, theirs, random); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, theirs, random); });
           }};
 }
 
@@ -131,7 +134,8 @@ bench_case acquiring() {
                 ::sem_post(peer);
               }
             });
-            return measurement([=](random_source& random) { return measure_pair(ours, theirs, random); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, theirs, random); });
           }};
 }
 

@@ -1,5 +1,5 @@
-// Several processes, one lock: nanoseconds from one critical section to the next, whoever has it. Under 1 means that
-// more of them got through in the same time than with the raw mutex.
+// Several processes, one lock: nanoseconds from one critical section to the next, whoever has it.
+// Under 1 means that more of them got through in the same time than with the raw mutex.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -37,7 +37,8 @@ struct contest {
     std::uint64_t sections = 0;
   };
   std::array<tally, max_workers> tallies{};
-  // Counted under the lock, each by its own, without atomics: it differs from the tallies when exclusion failed.
+  // Counted under the lock, each by its own, without atomics: it differs from the tallies when
+  // exclusion failed.
   struct alignas(64) guarded_count {
     std::uint64_t value = 0;
   };
@@ -81,7 +82,8 @@ void work(contest& shared, robust_mutex& mutex, unsigned me, unsigned workers) {
     turn = next_order(shared.turn, turn);
     if (shared.kind == raw_lock) {
       compete(
-          shared, me, [&] { ::pthread_mutex_lock(&shared.raw); }, [&] { ::pthread_mutex_unlock(&shared.raw); });
+          shared, me, [&] { ::pthread_mutex_lock(&shared.raw); },
+          [&] { ::pthread_mutex_unlock(&shared.raw); });
     } else {
       compete(
           shared, me, [&] { mutex.lock(); }, [&] { mutex.unlock(); });
@@ -99,7 +101,8 @@ class contest_of_processes {
         shared_(::new (shared_cells(sizeof(contest))) contest) {
     init_raw_mutex(&shared_->raw, raw_kind::robust);
     shared_->spins = spins_for(section_ns);
-    for (unsigned i = 0; i < workers; ++i) children_[i] = fork_child([this, i] { work(*shared_, mutex_, i, workers_); });
+    for (unsigned i = 0; i < workers; ++i)
+      children_[i] = fork_child([this, i] { work(*shared_, mutex_, i, workers_); });
   }
   ~contest_of_processes() {
     for (unsigned i = 0; i < workers_; ++i) kill_and_reap(children_[i]);
@@ -118,11 +121,13 @@ class contest_of_processes {
     ::nanosleep(&window, nullptr);
     shared_->stop = 1;
     const auto length = now_ns() - begin;
-    for (std::uint32_t done = shared_->finished; done != workers_; done = shared_->finished) wait_while(shared_->finished, done);
+    for (std::uint32_t done = shared_->finished; done != workers_; done = shared_->finished)
+      wait_while(shared_->finished, done);
 
     std::uint64_t sections = 0;
     for (unsigned i = 0; i < workers_; ++i) sections += shared_->tallies[i].sections;
-    require(sections == shared_->counted[kind].value, "two processes were in the critical section at once");
+    require(sections == shared_->counted[kind].value,
+            "two processes were in the critical section at once");
     require(sections > 0, "no process got into the critical section");
     return static_cast<double>(length) / static_cast<double>(sections);
   }
@@ -136,8 +141,11 @@ class contest_of_processes {
 };
 
 bench_case contended_case(unsigned workers, unsigned section_ns) {
-  return {"contended/" + std::to_string(workers) + " processes, " + std::to_string(section_ns) + " ns inside", "raw robust", 10, [=] {
-            return measurement([contest = std::make_shared<contest_of_processes>(workers, section_ns)](random_source& random) {
+  return {"contended/" + std::to_string(workers) + " processes, " + std::to_string(section_ns) +
+              " ns inside",
+          "raw robust", 10, [=] {
+            return measurement([contest = std::make_shared<contest_of_processes>(
+                                    workers, section_ns)](random_source& random) {
               sample result{};
               const bool reference_first = (random() & 1) != 0;
               if (reference_first) result.reference_ns = contest->ns_per_section(raw_lock);
@@ -151,7 +159,8 @@ bench_case contended_case(unsigned workers, unsigned section_ns) {
 }  // namespace
 
 std::vector<bench_case> contended_cases() {
-  return {contended_case(2, 0), contended_case(2, 500), contended_case(8, 0), contended_case(8, 500)};
+  return {contended_case(2, 0), contended_case(2, 500), contended_case(8, 0),
+          contended_case(8, 500)};
 }
 
 }  // namespace outlive::testing

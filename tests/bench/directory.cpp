@@ -1,5 +1,5 @@
-// Names: finding one among 10,000 and among a million, making a million, and attaching to a segment that has them.
-// Beside it Boost's managed_shared_memory, which people use for this today.
+// Names: finding one among 10,000 and among a million, making a million, and attaching to a segment
+// that has them. Beside it Boost's managed_shared_memory, which people use for this today.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -36,9 +36,10 @@ using boost_segment = boost::interprocess::managed_shared_memory;
 
 constexpr std::size_t million = 1'000'000;
 constexpr std::size_t names_in_a_sample = 2'000;
-constexpr std::size_t few = 10'000;  // names that stay in the caches when a program uses them: all are looked up before a sample
-// The warm-up looks other names up than the measured loop: among a million, a name that was just found is in the
-// caches.
+// names that stay in the caches when a program uses them: all are looked up before a sample
+constexpr std::size_t few = 10'000;
+// The warm-up looks other names up than the measured loop: among a million, a name that was just
+// found is in the caches.
 constexpr std::size_t names_with_warm_up = names_in_a_sample + names_in_a_sample / 8 + 1;
 
 // By hand: snprintf would take a tenth of the time that making a lock of that name takes.
@@ -71,20 +72,24 @@ segment make_outlive(const std::string& name, const making_order& order) {
   options.size = locks * 128 + (1u << 20);
   options.directory_capacity = static_cast<std::uint32_t>(locks);
   auto made = segment::create(name, options);
-  for (const auto number : order) (void)made.find_or_construct<robust_mutex>(lock_name(number).text.data(), "bench");
+  for (const auto number : order)
+    (void)made.find_or_construct<robust_mutex>(lock_name(number).text.data(), "bench");
   return made;
 }
 
 // Its name is taken away at once: what is mapped stays.
 boost_segment make_boost(const std::string& name, const making_order& order) {
-  boost_segment made(boost::interprocess::create_only, name.c_str(), order.size() * 160 + (1u << 20));
+  boost_segment made(boost::interprocess::create_only, name.c_str(),
+                     order.size() * 160 + (1u << 20));
   boost::interprocess::shared_memory_object::remove(name.c_str());
-  for (const auto number : order) made.construct<interprocess_mutex>(lock_name(number).text.data())();
+  for (const auto number : order)
+    made.construct<interprocess_mutex>(lock_name(number).text.data())();
   return made;
 }
 
 struct named_segment {
-  explicit named_segment(std::size_t locks) : name(name_of(locks)), mapped(make_outlive(name, *order_of(locks, false))) {}
+  explicit named_segment(std::size_t locks)
+      : name(name_of(locks)), mapped(make_outlive(name, *order_of(locks, false))) {}
   ~named_segment() { segment::unlink(name); }
   named_segment(const named_segment&) = delete;
   named_segment& operator=(const named_segment&) = delete;
@@ -104,12 +109,14 @@ std::shared_ptr<named_segment> segment_of(std::size_t locks) {
 bench_case find_case(std::size_t locks) {
   return {"find/one of " + std::to_string(locks), "Boost managed_shared_memory", 1, [locks] {
             auto ours = segment_of(locks);
-            auto theirs = std::make_shared<boost_segment>(make_boost(ours->name + ".boost", *order_of(locks, false)));
+            auto theirs = std::make_shared<boost_segment>(
+                make_boost(ours->name + ".boost", *order_of(locks, false)));
             const auto find_ours = [ours](const lock_name& name) {
               require(ours->mapped.find<robust_mutex>(name.text.data()) != nullptr, "not found");
             };
             const auto find_theirs = [theirs](const lock_name& name) {
-              require(theirs->find<interprocess_mutex>(name.text.data()).first != nullptr, "Boost did not find");
+              require(theirs->find<interprocess_mutex>(name.text.data()).first != nullptr,
+                      "Boost did not find");
             };
             auto names = std::make_shared<std::array<lock_name, names_with_warm_up>>();
             return measurement([=](random_source& random) {
@@ -121,12 +128,14 @@ bench_case find_case(std::size_t locks) {
                   for (std::size_t i = 0; i < count; ++i) find(*next++);
                 };
               };
-              return measure_pair({looking(find_ours), names_in_a_sample}, {looking(find_theirs), names_in_a_sample}, random);
+              return measure_pair({looking(find_ours), names_in_a_sample},
+                                  {looking(find_theirs), names_in_a_sample}, random);
             });
           }};
 }
 
-// In a child, so that the segment is gone from memory afterwards, whatever its library keeps mapped.
+// In a child, so that the segment is gone from memory afterwards, whatever its library keeps
+// mapped.
 template <class Make>
 double ns_in_child(Make make) {
   auto* ns = static_cast<std::atomic<double>*>(shared_cells(64));
@@ -143,23 +152,24 @@ double ns_in_child(Make make) {
 }
 
 bench_case create_case(bool shuffled) {
-  return {std::string("create/one of a million names, ") + (shuffled ? "in random order" : "in order"), "Boost managed_shared_memory", 80,
-          [shuffled] {
-            return measurement([order = order_of(million, shuffled)](random_source& random) {
-              const std::string name = name_of(million) + ".create";
-              sample result{};
-              const bool reference_first = (random() & 1) != 0;
-              const auto theirs = [&] { return make_boost(name + ".boost", *order); };
-              if (reference_first) result.reference_ns = ns_in_child(theirs);
-              result.subject_ns = ns_in_child([&] {
-                auto made = make_outlive(name, *order);
-                segment::unlink(name);
-                return made;
-              });
-              if (!reference_first) result.reference_ns = ns_in_child(theirs);
-              return result;
-            });
-          }};
+  return {
+      std::string("create/one of a million names, ") + (shuffled ? "in random order" : "in order"),
+      "Boost managed_shared_memory", 80, [shuffled] {
+        return measurement([order = order_of(million, shuffled)](random_source& random) {
+          const std::string name = name_of(million) + ".create";
+          sample result{};
+          const bool reference_first = (random() & 1) != 0;
+          const auto theirs = [&] { return make_boost(name + ".boost", *order); };
+          if (reference_first) result.reference_ns = ns_in_child(theirs);
+          result.subject_ns = ns_in_child([&] {
+            auto made = make_outlive(name, *order);
+            segment::unlink(name);
+            return made;
+          });
+          if (!reference_first) result.reference_ns = ns_in_child(theirs);
+          return result;
+        });
+      }};
 }
 
 double ns_of_probe(const std::string& kind, const std::string& name) {
@@ -171,7 +181,8 @@ double ns_of_probe(const std::string& kind, const std::string& name) {
   std::string option = "--attach-probe", what = kind, where = name, self = "outlive_bench";
   std::array<char*, 5> arguments{self.data(), option.data(), what.data(), where.data(), nullptr};
   pid_t child = 0;
-  const int rc = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
+  const int rc =
+      ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   require(rc == 0, "cannot start a fresh process");
@@ -179,7 +190,8 @@ double ns_of_probe(const std::string& kind, const std::string& name) {
   const auto length = ::read(ends[0], text.data(), text.size() - 1);
   ::close(ends[0]);
   int status = 0;
-  require(::waitpid(child, &status, 0) == child && status == 0 && length > 0, "the fresh process failed");
+  require(::waitpid(child, &status, 0) == child && status == 0 && length > 0,
+          "the fresh process failed");
   return std::strtod(text.data(), nullptr);
 }
 

@@ -22,8 +22,9 @@ constexpr double chunk_ns = 40'000;
 
 std::atomic<bool> interrupted{false};
 
-// glibc's ordinary mutexes leave the atomic instructions out while a process has one thread: that is not the lock which
-// programs with workers get. The thread is never joined; it ends with the process.
+// glibc's ordinary mutexes leave the atomic instructions out while a process has one thread: that
+// is not the lock which programs with workers get. The thread is never joined; it ends with the
+// process.
 void start_sleeping_thread() {
   pthread_t thread{};
   auto sleep_for_ever = [](void*) -> void* {
@@ -53,7 +54,8 @@ class progress {
     if (now < next_) return;
     next_ = now + (terminal_ ? 300'000'000u : 10'000'000'000u);
     shown_ = true;
-    std::fprintf(stderr, terminal_ ? "\r\033[Kround %u of %u: %s" : "round %u of %u: %s\n", round + 1, rounds_, name.c_str());
+    std::fprintf(stderr, terminal_ ? "\r\033[Kround %u of %u: %s" : "round %u of %u: %s\n",
+                 round + 1, rounds_, name.c_str());
   }
   void setting_up(const std::string& name) {
     const auto now = now_ns();
@@ -74,7 +76,8 @@ class progress {
 std::uint64_t now_ns() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 bool was_interrupted() noexcept {
@@ -109,10 +112,12 @@ const operation& raw_reference() {
   return reference;
 }
 
-std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases, const run_options& options) {
+std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases,
+                                           const run_options& options) {
   struct sigaction on_interrupt {};
   on_interrupt.sa_handler = [](int) { interrupted = true; };
-  on_interrupt.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);  // a second one ends the process
+  // a second one ends the process
+  on_interrupt.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   ::sigaction(SIGINT, &on_interrupt, nullptr);
 
   progress shown(options.rounds);
@@ -138,7 +143,8 @@ std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases,
   for (unsigned round = 0; round < options.rounds; ++round) {
     std::shuffle(order.begin(), order.end(), random);
     for (const auto index : order) {
-      // Cases that are not measured each round are spread over the rounds, so that the dear ones do not meet in one.
+      // Cases that are not measured each round are spread over the rounds, so that the dear ones do
+      // not meet in one.
       if ((round + index) % std::min(cases[index].every, options.rounds) != 0) continue;
       if (!measure[index]) continue;
       if (interrupted) return results;

@@ -1,10 +1,11 @@
 // The paired harness: what a case is, and the one loop that measures all of them.
 //
-// A clock in a virtual machine drifts by tens of percent between one second and the next (frequency, neighbours), so a
-// figure taken now says nothing against one that was taken a minute ago. Therefore every case is measured against its
-// reference within the same millisecond, the cases take turns in random order, and what is compared is the ratio of
-// each such pair. Google Benchmark, which fits most work, runs one case to its end before the next: it cannot
-// interleave, nor pair.
+// A clock in a virtual machine drifts by tens of percent between one second and the next
+// (frequency, neighbours), so a figure taken now says nothing against one that was taken a minute
+// ago. Therefore every case is measured against its reference within the same millisecond, the
+// cases take turns in random order, and what is compared is the ratio of each such pair. Google
+// Benchmark, which fits most work, runs one case to its end before the next: it cannot interleave,
+// nor pair.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +28,14 @@ struct sample {
 using measurement = std::function<sample(random_source&)>;
 
 struct bench_case {
-  std::string name;                     // group/what
-  std::string reference;                // what it is compared with
-  unsigned every;                       // measured in each every-th round: 1 for microseconds, more for what takes longer
-  std::function<measurement()> set_up;  // throws what the machine lacks for it: memory, say
+  // group/what
+  std::string name;
+  // what it is compared with
+  std::string reference;
+  // measured in each every-th round: 1 for microseconds, more for what takes longer
+  unsigned every;
+  // throws what the machine lacks for it: memory, say
+  std::function<measurement()> set_up;
 };
 
 struct measured_case {
@@ -40,7 +45,8 @@ struct measured_case {
   std::string not_measured;  // why
 };
 
-// A loop of `count` operations, long enough for the clock and short enough that the machine does not change meanwhile.
+// A loop of `count` operations, long enough for the clock and short enough that the machine does
+// not change meanwhile.
 struct operation {
   std::function<void(std::size_t count)> run;
   std::size_t count;
@@ -49,7 +55,8 @@ struct operation {
 [[nodiscard]] operation calibrated(std::function<void(std::size_t count)> run);
 
 // Runs both, each after a warm-up, in random order.
-[[nodiscard]] sample measure_pair(const operation& subject, const operation& reference, random_source& random);
+[[nodiscard]] sample measure_pair(const operation& subject, const operation& reference,
+                                  random_source& random);
 
 // Lock and unlock of one raw mutex of the process: the reference of most cases.
 [[nodiscard]] const operation& raw_reference();
@@ -61,11 +68,14 @@ struct run_options {
   std::uint64_t seed = 0;
   int cpu = 0;
 };
-// Sets all cases up, then measures them in turns. SIGINT ends it early, with what has been measured so far.
-[[nodiscard]] std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases, const run_options& options);
+// Sets all cases up, then measures them in turns. SIGINT ends it early, with what has been measured
+// so far.
+[[nodiscard]] std::vector<measured_case> run_interleaved(const std::vector<bench_case>& cases,
+                                                         const run_options& options);
 [[nodiscard]] bool was_interrupted() noexcept;
 
-// The cases, by file. `cpu` is the one that the process is pinned to, `other_cpu` another one where there is one.
+// The cases, by file. `cpu` is the one that the process is pinned to, `other_cpu` another one where
+// there is one.
 struct machine_cpus {
   int cpu;
   int other_cpu;
@@ -80,7 +90,8 @@ struct machine_cpus {
 [[nodiscard]] std::vector<bench_case> companion_cases(machine_cpus cpus);
 [[nodiscard]] std::vector<bench_case> shared_cases(machine_cpus cpus);
 
-// What a fresh process does for the cases "attach/...": attaches, and writes the nanoseconds to its standard output.
+// What a fresh process does for the cases "attach/...": attaches, and writes the nanoseconds to its
+// standard output.
 [[nodiscard]] int attach_probe(const std::string& kind, const std::string& segment_name);
 
 }  // namespace outlive::testing

@@ -1,4 +1,5 @@
-// killtest_bench: how many crash states the kit judges in a second, and how long the showcase's repair takes.
+// killtest_bench: how many crash states the kit judges in a second, and how long the showcase's
+// repair takes.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -35,7 +36,8 @@ struct measured {
 };
 
 std::vector<bench_case> all_cases() {
-  explore_options owner_alone;  // no deaths of heirs, no real kills: states of the section, and nothing else
+  // no deaths of heirs, no real kills: states of the section, and nothing else
+  explore_options owner_alone;
   owner_alone.depth = 1;
   owner_alone.confirm = 0;
   owner_alone.sources = false;
@@ -70,8 +72,14 @@ int run(int rounds, bool json) {
     const measured found = measure(each, rounds);
     const double seconds = found.median();
     const auto states = static_cast<double>(found.states);
-    all.push_back({{"case", found.name}, {"states", found.states}, {"deaths", found.deaths}, {"seconds", seconds}, {"rounds", rounds}});
-    if (!json) std::printf("%-62s %8zu %8zu %10.1f %12.0f\n", found.name.c_str(), found.states, found.deaths, seconds * 1e3, states / seconds);
+    all.push_back({{"case", found.name},
+                   {"states", found.states},
+                   {"deaths", found.deaths},
+                   {"seconds", seconds},
+                   {"rounds", rounds}});
+    if (!json)
+      std::printf("%-62s %8zu %8zu %10.1f %12.0f\n", found.name.c_str(), found.states, found.deaths,
+                  seconds * 1e3, states / seconds);
   }
   if (json) std::printf("%s\n", all.dump().c_str());
   return 0;

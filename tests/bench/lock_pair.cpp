@@ -1,5 +1,5 @@
-// lock_pair KIND COUNT: COUNT times lock and unlock, nothing else. instruction_count_test.py runs it under callgrind
-// with two counts: the difference is what the pairs cost, to the instruction.
+// lock_pair KIND COUNT: COUNT times lock and unlock, nothing else. instruction_count_test.py runs
+// it under callgrind with two counts: the difference is what the pairs cost, to the instruction.
 #include <pthread.h>
 #include <sys/mman.h>
 

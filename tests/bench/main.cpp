@@ -22,19 +22,22 @@ namespace {
 
 constexpr const char* usage = R"(Usage: outlive_bench [OPTION...]
 
-Measures outlive beside the raw pthread mutex and other locks. All cases take turns, in random order; each is measured next to its
-reference, and the ratio is that of these pairs: the median, and the quartiles. Times are for one operation.
+Measures outlive beside the raw pthread mutex and other locks. All cases take turns, in random
+order; each is measured next to its reference, and the ratio is that of these pairs: the median,
+and the quartiles. Times are for one operation.
 
   --only PATTERN   the cases whose name contains PATTERN, or matches it as a shell pattern
   --rounds N       rounds (default 400); what takes long is not measured in each of them
   --seed N         order of the cases (default: random; it is printed)
   --cpu N          the CPU to measure on (default: the last one that the process may use)
   --json FILE      the results as JSON, too ("-": to standard output, instead of the table)
-  --check          compares with the project's targets, too; exit code 1 if one is not met or not measured
+  --check          compares with the project's targets, too; exit code 1 if one is not met or not
+                   measured
   --list           the names of the cases
   -h, --help       this text
 
-Exit code: 0 done, 1 a target was not met, 2 wrong usage, 3 something could not be measured, 130 interrupted.
+Exit code: 0 done, 1 a target was not met, 2 wrong usage, 3 something could not be measured,
+130 interrupted.
 )";
 
 struct arguments {
@@ -53,7 +56,8 @@ struct usage_error : std::runtime_error {
 std::uint64_t number(const std::string& option, const std::string& text) {
   char* end = nullptr;
   const auto value = std::strtoull(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || text[0] == '-') throw usage_error(option + " needs a number, not \"" + text + "\"");
+  if (text.empty() || *end != '\0' || text[0] == '-')
+    throw usage_error(option + " needs a number, not \"" + text + "\"");
   return value;
 }
 
@@ -92,7 +96,8 @@ arguments parse(int argc, char** argv) {
 }
 
 bool selected(const std::string& only, const std::string& name) {
-  return only.empty() || name.find(only) != std::string::npos || ::fnmatch(only.c_str(), name.c_str(), 0) == 0;
+  return only.empty() || name.find(only) != std::string::npos ||
+         ::fnmatch(only.c_str(), name.c_str(), 0) == 0;
 }
 
 // Those that fork come first: what the others map and allocate must not weigh on their children.
@@ -103,8 +108,9 @@ std::vector<bench_case> selected_cases(const arguments& asked) {
   }
   std::vector<bench_case> result;
   for (auto& group :
-       {recovery_cases({asked.run.cpu, other}), beside_cases(), contended_cases(), queue_cases(), companion_cases({asked.run.cpu, other}),
-        shared_cases({asked.run.cpu, other}), uncontended_cases(), million_cases(), directory_cases()}) {
+       {recovery_cases({asked.run.cpu, other}), beside_cases(), contended_cases(), queue_cases(),
+        companion_cases({asked.run.cpu, other}), shared_cases({asked.run.cpu, other}),
+        uncontended_cases(), million_cases(), directory_cases()}) {
     for (auto& one : group) {
       if (selected(asked.only, one.name)) result.push_back(one);
     }
@@ -131,16 +137,23 @@ int run(const arguments& asked) {
     std::cerr << "outlive_bench: not measured: " << one.name << ": " << one.not_measured << '\n';
   }
   const double others = foreign_load();
-  const auto targets = asked.check ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); }) : std::vector<target>();
+  const auto targets =
+      asked.check
+          ? targets_of(summaries, [&](const auto& name) { return selected(asked.only, name); })
+          : std::vector<target>();
 
   auto machine = surroundings();
   if (asked.json_file != "-") {
-    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux " << machine["kernel"].get<std::string>() << ", "
-              << machine["libc"].get<std::string>() << ", " << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed << ", "
-              << asked.run.rounds << " rounds\n\n";
+    std::cout << machine["cpu"].get<std::string>() << " (" << machine["cpus"] << " CPUs), Linux "
+              << machine["kernel"].get<std::string>() << ", " << machine["libc"].get<std::string>()
+              << ", " << machine["compiler"].get<std::string>() << "; seed " << asked.run.seed
+              << ", " << asked.run.rounds << " rounds\n\n";
     print_table(std::cout, summaries);
-    std::cout << "\nOther processes took " << static_cast<int>(others * 100 + 0.5) << " % of the CPUs.\n";
-    if (others > 0.1) std::cout << "That is much: take the times with care, and measure again when the machine is quiet.\n";
+    std::cout << "\nOther processes took " << static_cast<int>(others * 100 + 0.5)
+              << " % of the CPUs.\n";
+    if (others > 0.1)
+      std::cout << "That is much: take the times with care, and measure again when the machine is "
+                   "quiet.\n";
     if (asked.check) {
       std::cout << '\n';
       print_targets(std::cout, targets);
@@ -149,7 +162,10 @@ int run(const arguments& asked) {
   if (!asked.json_file.empty()) {
     auto json = as_json(summaries, targets);
     json["machine"] = std::move(machine);
-    json["run"] = {{"seed", asked.run.seed}, {"rounds", asked.run.rounds}, {"cpu", asked.run.cpu}, {"foreign_load", others}};
+    json["run"] = {{"seed", asked.run.seed},
+                   {"rounds", asked.run.rounds},
+                   {"cpu", asked.run.cpu},
+                   {"foreign_load", others}};
     if (asked.json_file == "-") {
       std::cout << json.dump(2) << '\n';
     } else {
@@ -171,7 +187,8 @@ int run(const arguments& asked) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 4 && std::string(argv[1]) == "--attach-probe") return outlive::testing::attach_probe(argv[2], argv[3]);
+    if (argc == 4 && std::string(argv[1]) == "--attach-probe")
+      return outlive::testing::attach_probe(argv[2], argv[3]);
     const auto asked = outlive::testing::parse(argc, argv);
     if (asked.help) {
       std::fputs(outlive::testing::usage, stdout);

@@ -1,5 +1,5 @@
-// A million locks, taken at random: the lines of both kinds are out of the caches, so that what counts is how many
-// lines a lock has.
+// A million locks, taken at random: the lines of both kinds are out of the caches, so that what
+// counts is how many lines a lock has.
 #include <array>
 #include <memory>
 #include <new>
@@ -16,7 +16,8 @@ namespace outlive::testing {
 namespace {
 
 constexpr std::size_t locks = 1'000'000;
-constexpr std::size_t picks = 2'000;  // in one sample: more lines than the first cache has, few enough for its turn
+// in one sample: more lines than the first cache has, few enough for its turn
+constexpr std::size_t picks = 2'000;
 
 struct alignas(64) raw_cell {
   pthread_mutex_t mutex;
@@ -27,18 +28,22 @@ struct mutex_array {
   mutex_array() {
     for (std::size_t i = 0; i < locks; ++i) ::new (at(i)) robust_mutex("bench");
   }
-  robust_mutex* at(std::size_t index) { return reinterpret_cast<robust_mutex*>(bytes.data()) + index; }
+  robust_mutex* at(std::size_t index) {
+    return reinterpret_cast<robust_mutex*>(bytes.data()) + index;
+  }
   alignas(64) std::array<unsigned char, locks * sizeof(robust_mutex)> bytes;
 };
 
 raw_cell* make_raw_cells() {
   auto* cells = static_cast<raw_cell*>(shared_cells(locks * sizeof(raw_cell)));
-  for (std::size_t i = 0; i < locks; ++i) init_raw_mutex(&(::new (cells + i) raw_cell)->mutex, raw_kind::robust);
+  for (std::size_t i = 0; i < locks; ++i)
+    init_raw_mutex(&(::new (cells + i) raw_cell)->mutex, raw_kind::robust);
   return cells;
 }
 
-// A generator of its own for each kind, from another seed: the second kind must not find lines which the first has
-// fetched (they are not the same lines, but their page tables and prefetchers would learn the sequence).
+// A generator of its own for each kind, from another seed: the second kind must not find lines
+// which the first has fetched (they are not the same lines, but their page tables and prefetchers
+// would learn the sequence).
 class random_index {
  public:
   explicit random_index(std::uint64_t seed) : state_(seed | 1) {}
@@ -51,7 +56,8 @@ class random_index {
   std::uint64_t state_;
 };
 
-// The next lock's number. `guarded` is a word in the last lock's line, and 0; the compiler does not know that.
+// The next lock's number. `guarded` is a word in the last lock's line, and 0; the compiler does not
+// know that.
 template <bool dependent>
 std::size_t pick(random_index& index, std::uint64_t guarded) {
   if constexpr (dependent) {
@@ -108,8 +114,10 @@ template <bool dependent>
 bench_case million_case(const std::string& name) {
   return {"million/" + name, "raw robust, 64-byte cells", 1, [] {
             return measurement([both = both_kinds()](random_source& random) {
-              const operation subject{mutex_walk<dependent>{both->mutexes, random_index(random())}, picks};
-              const operation reference{raw_walk<dependent>{both->cells, random_index(random())}, picks};
+              const operation subject{mutex_walk<dependent>{both->mutexes, random_index(random())},
+                                      picks};
+              const operation reference{raw_walk<dependent>{both->cells, random_index(random())},
+                                        picks};
               return measure_pair(subject, reference, random);
             });
           }};
@@ -118,7 +126,8 @@ bench_case million_case(const std::string& name) {
 }  // namespace
 
 std::vector<bench_case> million_cases() {
-  return {million_case<false>("robust_mutex at random"), million_case<true>("the same, each pick hangs on the last lock")};
+  return {million_case<false>("robust_mutex at random"),
+          million_case<true>("the same, each pick hangs on the last lock")};
 }
 
 }  // namespace outlive::testing

@@ -36,7 +36,8 @@ void init_raw_mutex(pthread_mutex_t* mutex, raw_kind kind) {
   ::pthread_mutexattr_init(&attributes);
   ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   if (kind != raw_kind::normal) ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  if (kind == raw_kind::robust_errorcheck) ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+  if (kind == raw_kind::robust_errorcheck)
+    ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
   const int rc = ::pthread_mutex_init(mutex, &attributes);
   ::pthread_mutexattr_destroy(&attributes);
   require(rc == 0, "pthread_mutex_init");

@@ -13,7 +13,8 @@ inline void require(bool condition, const char* what) {
   if (!condition) throw std::runtime_error(std::string("benchmark: ") + what);
 }
 
-// Zeroed memory that children of fork share, in cells of one cache line; it lasts as long as the process.
+// Zeroed memory that children of fork share, in cells of one cache line; it lasts as long as the
+// process.
 [[nodiscard]] void* shared_cells(std::size_t bytes);
 
 enum class raw_kind { robust, robust_errorcheck, normal };

@@ -42,7 +42,8 @@ char state_of(pid_t process) {
   std::string line;
   std::getline(stat, line);
   const auto end_of_name = line.rfind(')');
-  return end_of_name == std::string::npos || end_of_name + 2 >= line.size() ? '?' : line[end_of_name + 2];
+  return end_of_name == std::string::npos || end_of_name + 2 >= line.size() ? '?'
+                                                                            : line[end_of_name + 2];
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Children of the benchmark: forked, bound to their parent's life, woken and waited for through words in shared memory.
+// Children of the benchmark: forked, bound to their parent's life, woken and waited for through
+// words in shared memory.
 #pragma once
 
 #include <linux/futex.h>
@@ -26,7 +27,8 @@ void pin_to(int cpu);
 
 // Waits while the word is `value`. Throws after patience_ns.
 void wait_while(const shared_word& word, std::uint32_t value);
-// Waits for orders, as long as the parent likes; a child dies with its parent. Returns: the new value.
+// Waits for orders, as long as the parent likes; a child dies with its parent. Returns: the new
+// value.
 [[nodiscard]] std::uint32_t next_order(const shared_word& word, std::uint32_t value);
 void set_and_wake(shared_word& word, std::uint32_t value);
 

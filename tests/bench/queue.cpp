@@ -1,5 +1,7 @@
-// Jobs through a queue of a thousand slots, from one producer to some consumers in other processes: nanoseconds from one job to the next, until all are
-// done. Beside Boost.Interprocess's message_queue, which has the same room, the same bytes a job, and forgets what a killed consumer had.
+// Jobs through a queue of a thousand slots, from one producer to some consumers in other processes:
+// nanoseconds from one job to the next, until all are done. Beside Boost.Interprocess's
+// message_queue, which has the same room, the same bytes a job, and forgets what a killed consumer
+// had.
 #include <boost/interprocess/ipc/message_queue.hpp>
 
 #include <unistd.h>
@@ -36,7 +38,8 @@ using peer = boost::interprocess::message_queue;
 std::shared_ptr<peer> make_peer(const std::string& what) {
   const std::string name = "outlive-bench-" + std::to_string(::getpid()) + "-" + what;
   peer::remove(name.c_str());
-  auto made = std::make_shared<peer>(boost::interprocess::create_only, name.c_str(), room, sizeof(job));
+  auto made =
+      std::make_shared<peer>(boost::interprocess::create_only, name.c_str(), room, sizeof(job));
   peer::remove(name.c_str());
   return made;
 }
@@ -99,7 +102,8 @@ class contest_of_queues {
         reference_(make_peer(std::to_string(consumers))),
         shared_(::new (shared_cells(sizeof(contest))) contest) {
     for (unsigned i = 0; i < consumers; ++i) {
-      children_[i] = fork_child([this, i] { work(*shared_, subject_, *reference_, i, consumers_); });
+      children_[i] =
+          fork_child([this, i] { work(*shared_, subject_, *reference_, i, consumers_); });
     }
   }
   ~contest_of_queues() {
@@ -146,15 +150,18 @@ class contest_of_queues {
 };
 
 bench_case case_of(unsigned consumers) {
-  return {"queue/push, pop, done; " + std::to_string(consumers) + (consumers == 1 ? " consumer" : " consumers"), "Boost message_queue", 10, [=] {
-            return measurement([contest = std::make_shared<contest_of_queues>(consumers)](random_source& random) {
-              sample result{};
-              const bool reference_first = (random() & 1) != 0;
-              if (reference_first) result.reference_ns = contest->ns_per_job(boost_queue);
-              result.subject_ns = contest->ns_per_job(outlive_queue);
-              if (!reference_first) result.reference_ns = contest->ns_per_job(boost_queue);
-              return result;
-            });
+  return {"queue/push, pop, done; " + std::to_string(consumers) +
+              (consumers == 1 ? " consumer" : " consumers"),
+          "Boost message_queue", 10, [=] {
+            return measurement(
+                [contest = std::make_shared<contest_of_queues>(consumers)](random_source& random) {
+                  sample result{};
+                  const bool reference_first = (random() & 1) != 0;
+                  if (reference_first) result.reference_ns = contest->ns_per_job(boost_queue);
+                  result.subject_ns = contest->ns_per_job(outlive_queue);
+                  if (!reference_first) result.reference_ns = contest->ns_per_job(boost_queue);
+                  return result;
+                });
           }};
 }
 
@@ -177,7 +184,8 @@ bench_case case_alone() {
                 static_cast<void>(receive(*reference));
               }
             });
-            return measurement([=](random_source& random) { return measure_pair(ours, theirs, random); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, theirs, random); });
           }};
 }
 

@@ -1,6 +1,6 @@
-// Recovery: from the SIGKILL of a holder to the first instruction that the heir's program gets to run for it. With the
-// raw mutex that is the return of EOWNERDEAD, with outlive the call of the repair. Both go in turns through the same
-// processes.
+// Recovery: from the SIGKILL of a holder to the first instruction that the heir's program gets to
+// run for it. With the raw mutex that is the return of EOWNERDEAD, with outlive the call of the
+// repair. Both go in turns through the same processes.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -66,8 +66,8 @@ void inherit(death_scene& scene, robust_mutex& mutex) {
   require(scene.first_instruction != 0, "no repair ran");
 }
 
-// The director lives in a small process of its own: what the benchmark has mapped by then must not lengthen its
-// children's deaths.
+// The director lives in a small process of its own: what the benchmark has mapped by then must not
+// lengthen its children's deaths.
 class director {
  public:
   director(death_scene& scene, machine_cpus cpus)
@@ -106,7 +106,9 @@ class director {
   void be_holder(std::uint32_t number) {
     pin_to(cpus_.other_cpu);
     if (scene_.resident_bytes != 0) {
-      auto* bytes = static_cast<volatile char*>(::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      auto* bytes =
+          static_cast<volatile char*>(::mmap(nullptr, scene_.resident_bytes, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
       require(bytes != MAP_FAILED, "no memory for the holder");
       for (std::size_t i = 0; i < scene_.resident_bytes; i += 4096) bytes[i] = 1;
     }
@@ -150,14 +152,16 @@ void require_memory(std::size_t bytes) {
   std::ifstream info("/proc/meminfo");
   for (std::string line; std::getline(info, line);) {
     if (line.compare(0, 13, "MemAvailable:") != 0) continue;
-    require(std::stoull(line.substr(13)) * 1024 > bytes * 2, "needs twice as much free memory as the holder takes");
+    require(std::stoull(line.substr(13)) * 1024 > bytes * 2,
+            "needs twice as much free memory as the holder takes");
     return;
   }
 }
 
 class recovery_stage {
  public:
-  explicit recovery_stage(machine_cpus cpus) : scene_(::new (shared_cells(sizeof(death_scene))) death_scene) {
+  explicit recovery_stage(machine_cpus cpus)
+      : scene_(::new (shared_cells(sizeof(death_scene))) death_scene) {
     init_raw_mutex(&scene_->raw, raw_kind::robust);
     director_ = fork_child([this, cpus] { director(*scene_, cpus).serve(); });
   }
@@ -180,17 +184,22 @@ class recovery_stage {
   pid_t director_ = 0;
 };
 
-bench_case recovery_case(const std::string& name, machine_cpus cpus, unsigned every, bool heir_waits, std::size_t resident_bytes) {
-  return {"recovery/" + name, heir_waits ? "raw EOWNERDEAD" : "raw EOWNERDEAD, consistent", every, [=] {
+bench_case recovery_case(const std::string& name, machine_cpus cpus, unsigned every,
+                         bool heir_waits, std::size_t resident_bytes) {
+  return {"recovery/" + name, heir_waits ? "raw EOWNERDEAD" : "raw EOWNERDEAD, consistent", every,
+          [=] {
             require_memory(resident_bytes);
-            return measurement([=, stage = std::make_shared<recovery_stage>(cpus)](random_source& random) {
-              sample result{};
-              const bool reference_first = (random() & 1) != 0;
-              if (reference_first) result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
-              result.subject_ns = stage->ask(outlive_mutex, heir_waits, resident_bytes);
-              if (!reference_first) result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
-              return result;
-            });
+            return measurement(
+                [=, stage = std::make_shared<recovery_stage>(cpus)](random_source& random) {
+                  sample result{};
+                  const bool reference_first = (random() & 1) != 0;
+                  if (reference_first)
+                    result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
+                  result.subject_ns = stage->ask(outlive_mutex, heir_waits, resident_bytes);
+                  if (!reference_first)
+                    result.reference_ns = stage->ask(raw_mutex, heir_waits, resident_bytes);
+                  return result;
+                });
           }};
 }
 

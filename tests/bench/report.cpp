@@ -15,7 +15,12 @@ namespace {
 
 std::string number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, value < 10 ? "%.3f" : value < 100 ? "%.2f" : value < 1e6 ? "%.0f" : "%.3g", value);
+  std::snprintf(text, sizeof text,
+                value < 10    ? "%.3f"
+                : value < 100 ? "%.2f"
+                : value < 1e6 ? "%.0f"
+                              : "%.3g",
+                value);
   return text;
 }
 
@@ -32,7 +37,11 @@ std::string in_time_units(double ns) {
 }
 
 nlohmann::json as_json(const quartiles& values) {
-  return {{"min", values.min}, {"lower", values.lower}, {"median", values.median}, {"upper", values.upper}, {"max", values.max}};
+  return {{"min", values.min},
+          {"lower", values.lower},
+          {"median", values.median},
+          {"upper", values.upper},
+          {"max", values.max}};
 }
 
 }  // namespace
@@ -58,7 +67,8 @@ std::vector<summary> summaries_of(const std::vector<measured_case>& cases) {
       reference.push_back(pair.reference_ns);
       ratio.push_back(pair.subject_ns / pair.reference_ns);
     }
-    result.push_back({one.name, one.reference, one.samples.size(), quartiles_of(ns), quartiles_of(reference).median, quartiles_of(ratio)});
+    result.push_back({one.name, one.reference, one.samples.size(), quartiles_of(ns),
+                      quartiles_of(reference).median, quartiles_of(ratio)});
   }
   return result;
 }
@@ -66,7 +76,9 @@ std::vector<summary> summaries_of(const std::vector<measured_case>& cases) {
 void print_table(std::ostream& out, const std::vector<summary>& summaries) {
   std::size_t width = 4;
   for (const auto& one : summaries) width = std::max(width, one.name.size());
-  const auto column = [&](const std::string& text, int wide) { out << std::right << std::setw(wide) << text; };
+  const auto column = [&](const std::string& text, int wide) {
+    out << std::right << std::setw(wide) << text;
+  };
   out << std::left << std::setw(static_cast<int>(width)) << "case";
   column("median", 12);
   column("lower q.", 12);
@@ -79,7 +91,8 @@ void print_table(std::ostream& out, const std::vector<summary>& summaries) {
   out << "  reference\n";
   for (const auto& one : summaries) {
     out << std::left << std::setw(static_cast<int>(width)) << one.name;
-    for (const double ns : {one.ns.median, one.ns.lower, one.ns.upper, one.reference_ns}) column(in_time_units(ns), 12);
+    for (const double ns : {one.ns.median, one.ns.lower, one.ns.upper, one.reference_ns})
+      column(in_time_units(ns), 12);
     for (const double ratio : {one.ratio.median, one.ratio.lower, one.ratio.upper}) {
       char text[32];
       std::snprintf(text, sizeof text, ratio < 100 ? "%.3f" : "%.0f", ratio);
@@ -93,13 +106,17 @@ void print_table(std::ostream& out, const std::vector<summary>& summaries) {
 void print_targets(std::ostream& out, const std::vector<target>& targets) {
   std::size_t width = 6;
   for (const auto& one : targets) width = std::max(width, one.what.size());
-  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10) << "at most" << std::setw(12) << "measured"
+  out << std::left << std::setw(static_cast<int>(width)) << "target" << std::right << std::setw(10)
+      << "at most" << std::setw(12) << "measured"
       << "  met\n";
   for (const auto& one : targets) {
-    out << std::left << std::setw(static_cast<int>(width)) << one.what << std::right << std::setw(10) << number(one.limit) << std::setw(12)
+    out << std::left << std::setw(static_cast<int>(width)) << one.what << std::right
+        << std::setw(10) << number(one.limit) << std::setw(12)
         << (one.measured ? number(*one.measured) : "-") << "  ";
     out << (!one.measured ? "not measured" : one.met() ? "yes" : "NO");
-    if (one.aim && one.measured && one.met()) out << (*one.measured <= *one.aim ? ", and the aim of " : ", not the aim of ") << number(*one.aim);
+    if (one.aim && one.measured && one.met())
+      out << (*one.measured <= *one.aim ? ", and the aim of " : ", not the aim of ")
+          << number(*one.aim);
     out << '\n';
   }
 }

@@ -36,16 +36,19 @@ struct target {
   [[nodiscard]] bool met() const { return measured && *measured <= limit; }
 };
 // `measures` says whether the run was to measure a case.
-[[nodiscard]] std::vector<target> targets_of(const std::vector<summary>& summaries,
-                                             const std::function<bool(const std::string& case_name)>& measures);
+[[nodiscard]] std::vector<target> targets_of(
+    const std::vector<summary>& summaries,
+    const std::function<bool(const std::string& case_name)>& measures);
 
 // Where, with what and how quietly it was measured.
 [[nodiscard]] nlohmann::json surroundings();
-// The share of all CPUs that other processes took since the first call. Call it again when all children are waited for.
+// The share of all CPUs that other processes took since the first call. Call it again when all
+// children are waited for.
 [[nodiscard]] double foreign_load();
 
 void print_table(std::ostream& out, const std::vector<summary>& summaries);
 void print_targets(std::ostream& out, const std::vector<target>& targets);
-[[nodiscard]] nlohmann::json as_json(const std::vector<summary>& summaries, const std::vector<target>& targets);
+[[nodiscard]] nlohmann::json as_json(const std::vector<summary>& summaries,
+                                     const std::vector<target>& targets);
 
 }  // namespace outlive::testing

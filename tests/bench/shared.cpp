@@ -1,4 +1,5 @@
-// The shared mutex beside pthread's rwlock: readers alone and with another process that reads, and a writer among 64 threads. All process-shared.
+// The shared mutex beside pthread's rwlock: readers alone and with another process that reads, and
+// a writer among 64 threads. All process-shared.
 #include <pthread.h>
 
 #include <atomic>
@@ -44,7 +45,9 @@ pthread_rwlock_t* make_rwlock() {
 struct shared_lock {
   segment where;
   robust_shared_mutex* mutex;
-  explicit shared_lock(reader_marks form) : where(segment_with(form)), mutex(&where.find_or_construct<robust_shared_mutex>("mutex", "bench")) {}
+  explicit shared_lock(reader_marks form)
+      : where(segment_with(form)),
+        mutex(&where.find_or_construct<robust_shared_mutex>("mutex", "bench")) {}
 };
 
 void read_pairs(robust_shared_mutex& mutex, std::size_t count) {
@@ -65,9 +68,12 @@ bench_case reading(reader_marks form) {
   return {std::string("shared/read, ") + name_of(form), "pthread_rwlock_t", 1, [form] {
             auto subject = std::make_shared<shared_lock>(form);
             auto* const peer = make_rwlock();
-            const operation ours = calibrated([subject](std::size_t count) { read_pairs(*subject->mutex, count); });
-            const operation theirs = calibrated([peer](std::size_t count) { read_pairs(*peer, count); });
-            return measurement([=](random_source& random) { return measure_pair(ours, theirs, random); });
+            const operation ours =
+                calibrated([subject](std::size_t count) { read_pairs(*subject->mutex, count); });
+            const operation theirs =
+                calibrated([peer](std::size_t count) { read_pairs(*peer, count); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, theirs, random); });
           }};
 }
 
@@ -76,7 +82,8 @@ class second_reader {
  public:
   enum what : std::uint32_t { nothing, robust, rwlock };
 
-  second_reader(const shared_lock& subject, pthread_rwlock_t* peer, int cpu) : orders_(::new (shared_cells(sizeof(orders))) orders) {
+  second_reader(const shared_lock& subject, pthread_rwlock_t* peer, int cpu)
+      : orders_(::new (shared_cells(sizeof(orders))) orders) {
     child_ = fork_child([this, mutex = subject.mutex, peer, cpu] {
       pin_to(cpu);
       for (;;) {
@@ -109,11 +116,13 @@ class second_reader {
 };
 
 bench_case reading_by_two(reader_marks form, int other_cpu) {
-  return {std::string("shared/read while another process reads, ") + name_of(form), "pthread_rwlock_t", 4, [form, other_cpu] {
+  return {std::string("shared/read while another process reads, ") + name_of(form),
+          "pthread_rwlock_t", 4, [form, other_cpu] {
             auto subject = std::make_shared<shared_lock>(form);
             auto* const peer = make_rwlock();
             auto other = std::make_shared<second_reader>(*subject, peer, other_cpu);
-            const auto beside = [other](second_reader::what which, const std::function<void(std::size_t)>& run) {
+            const auto beside = [other](second_reader::what which,
+                                        const std::function<void(std::size_t)>& run) {
               return operation{[=](std::size_t count) {
                                  other->read(which);
                                  run(count);
@@ -121,9 +130,13 @@ bench_case reading_by_two(reader_marks form, int other_cpu) {
                                },
                                20'000};
             };
-            const operation ours = beside(second_reader::robust, [subject](std::size_t count) { read_pairs(*subject->mutex, count); });
-            const operation theirs = beside(second_reader::rwlock, [peer](std::size_t count) { read_pairs(*peer, count); });
-            return measurement([=](random_source& random) { return measure_pair(ours, theirs, random); });
+            const operation ours = beside(second_reader::robust, [subject](std::size_t count) {
+              read_pairs(*subject->mutex, count);
+            });
+            const operation theirs = beside(
+                second_reader::rwlock, [peer](std::size_t count) { read_pairs(*peer, count); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, theirs, random); });
           }};
 }
 
@@ -154,7 +167,8 @@ class attached_threads {
 };
 
 bench_case writing(reader_marks form) {
-  return {std::string("shared/write, 64 threads attached, ") + name_of(form), "raw robust", 1, [form] {
+  return {std::string("shared/write, 64 threads attached, ") + name_of(form), "raw robust", 1,
+          [form] {
             auto subject = std::make_shared<shared_lock>(form);
             auto others = std::make_shared<attached_threads>(*subject->mutex, 63);
             const operation ours = calibrated([subject, others](std::size_t count) {
@@ -163,7 +177,8 @@ bench_case writing(reader_marks form) {
                 subject->mutex->unlock();
               }
             });
-            return measurement([=](random_source& random) { return measure_pair(ours, raw_reference(), random); });
+            return measurement(
+                [=](random_source& random) { return measure_pair(ours, raw_reference(), random); });
           }};
 }
 

@@ -1,4 +1,5 @@
-// supervisor_bench: how soon a supervisor has recovered what a dead process held, and what it costs while nobody dies.
+// supervisor_bench: how soon a supervisor has recovered what a dead process held, and what it costs
+// while nobody dies.
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -41,7 +42,8 @@ struct shared_words {
   shared_word ready{0};
 };
 shared_words& make_words() {
-  void* const place = ::mmap(nullptr, sizeof(shared_words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const place = ::mmap(nullptr, sizeof(shared_words), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (place == MAP_FAILED) throw std::bad_alloc();
   return *new (place) shared_words;
 }
@@ -60,10 +62,12 @@ struct figure {
   double measured;
 };
 
-/// A process with as many threads, each with a record; with `holding`, each holds a mutex of its own.
+/// A process with as many threads, each with a record; with `holding`, each holds a mutex of its
+/// own.
 class crowd {
  public:
-  crowd(unsigned threads, std::function<void(unsigned)> act) : words_(make_words()), threads_(threads) {
+  crowd(unsigned threads, std::function<void(unsigned)> act)
+      : words_(make_words()), threads_(threads) {
     pid_ = fork_child([&] {
       std::vector<std::thread> all;
       for (unsigned i = 1; i < threads; ++i) all.emplace_back([&, i] { attend(act, i); });
@@ -86,7 +90,7 @@ class crowd {
   pid_t pid_ = -1;
 };
 
-// ---- from a death to the mutex's being free, beside the wake-up of a pidfd ---------------------------------------------
+// ---- from a death to the mutex's being free, beside the wake-up of a pidfd ---------------------
 
 class death_race {
  public:
@@ -98,11 +102,13 @@ class death_race {
     options.sweep = std::chrono::hours(1);
     options.reap_children = true;
     watch_ = std::make_unique<supervisor>(segment_, options);
-    watch_->on_death([this](const participant_death& death) { free_ = free_ || !death.recovered.empty(); });
+    watch_->on_death(
+        [this](const participant_death& death) { free_ = free_ || !death.recovered.empty(); });
     watch_->dispatch();
   }
 
-  /// Microseconds from before the kill to the pidfd's being readable; what the dead one held is recovered afterwards.
+  /// Microseconds from before the kill to the pidfd's being readable; what the dead one held is
+  /// recovered afterwards.
   double by_pidfd() {
     const pid_t victim = start_victim();
     const int handle = static_cast<int>(::syscall(SYS_pidfd_open, victim, 0));
@@ -140,7 +146,8 @@ class death_race {
       sleep_for_ever();
     }
     wait_until(words_.ready, 1);
-    while (watch_->watched() < 2) watch_->dispatch();  // it is known, as one that has run for a while is
+    // it is known, as one that has run for a while is
+    while (watch_->watched() < 2) watch_->dispatch();
     wait_until_asleep(victim);
     free_ = false;
     return victim;
@@ -168,13 +175,15 @@ figure race(unsigned threads, unsigned rounds) {
     const bool reference_first = i % 2 == 0;
     const double first = reference_first ? both.by_pidfd() : both.by_supervisor();
     const double second = reference_first ? both.by_supervisor() : both.by_pidfd();
-    if (i >= 3) ratios.push_back(reference_first ? second / first : first / second);  // the first rounds warm up
+    // the first rounds warm up
+    if (i >= 3) ratios.push_back(reference_first ? second / first : first / second);
   }
-  return {"death to free mutex, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + " attached, of the pidfd's wake-up", 2,
-          median(ratios)};
+  return {"death to free mutex, " + std::to_string(threads) +
+              (threads == 1 ? " thread" : " threads") + " attached, of the pidfd's wake-up",
+          2, median(ratios)};
 }
 
-// ---- sweeps -----------------------------------------------------------------------------------------------------------
+// ---- sweeps ------------------------------------------------------------------------------------
 
 std::vector<figure> sweep(unsigned rounds) {
   constexpr unsigned locks = 1'000'000;
@@ -185,8 +194,10 @@ std::vector<figure> sweep(unsigned rounds) {
   options.threads = threads + 16;
   segment where = segment::anonymous(options);
   std::vector<robust_mutex*> all;
-  for (unsigned i = 0; i < locks; ++i) all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
-  const crowd holders(threads, [&](unsigned number) { all[std::size_t{number} * (locks / threads)]->lock(); });
+  for (unsigned i = 0; i < locks; ++i)
+    all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
+  const crowd holders(
+      threads, [&](unsigned number) { all[std::size_t{number} * (locks / threads)]->lock(); });
 
   supervisor_options often;
   often.sweep = std::chrono::milliseconds(20);
@@ -212,19 +223,22 @@ std::vector<figure> sweep(unsigned rounds) {
   ::getrusage(RUSAGE_SELF, &before);
   {
     std::stop_source stop;
-    std::thread timer([&] { std::this_thread::sleep_for(std::chrono::seconds(2)), stop.request_stop(); });
+    std::thread timer(
+        [&] { std::this_thread::sleep_for(std::chrono::seconds(2)), stop.request_stop(); });
     resting.run(stop.get_token());
     timer.join();
   }
   ::getrusage(RUSAGE_SELF, &after);
   const auto us = [](const rusage& use) {
-    return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+    return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+           static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
   };
   return {{"sweep, a million mutexes, 256 threads that hold, ms", 1, median(ms)},
-          {"CPU of a supervisor at rest beside its sweeps, ms in 2 s", 1, (us(after) - us(before)) / 1e3}};
+          {"CPU of a supervisor at rest beside its sweeps, ms in 2 s", 1,
+           (us(after) - us(before)) / 1e3}};
 }
 
-// ---- many mutexes of one dead thread -----------------------------------------------------------------------------------
+// ---- many mutexes of one dead thread -----------------------------------------------------------
 
 figure many_held(unsigned rounds) {
   constexpr unsigned held = 1'899;  // with the liveness mutex the most that a thread may have
@@ -235,14 +249,16 @@ figure many_held(unsigned rounds) {
   segment where = segment::anonymous(options);
   const auto repair = on_owner_death(where, "bench", always_consistent);
   std::vector<robust_mutex*> all;
-  for (unsigned i = 0; i < held; ++i) all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
+  for (unsigned i = 0; i < held; ++i)
+    all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
   supervisor_options quiet;
   quiet.sweep = std::chrono::hours(1);
   quiet.reap_children = true;
   supervisor watch(where, quiet);
   std::vector<double> ms;
   watch.on_death([&](const participant_death& death) {
-    if (death.recovered.size() == held) ms.push_back(std::chrono::duration<double, std::milli>(death.recovery_time).count());
+    if (death.recovered.size() == held)
+      ms.push_back(std::chrono::duration<double, std::milli>(death.recovery_time).count());
   });
   watch.dispatch();
   for (unsigned i = 0; i < rounds; ++i) {
@@ -270,7 +286,9 @@ int run(bool json) {
     const bool good = each.measured <= each.limit;
     met = met && good;
     list.push_back({{"target", each.what}, {"at_most", each.limit}, {"measured", each.measured}});
-    if (!json) std::printf("%-72s %8.2f %10.3f  %s\n", each.what.c_str(), each.limit, each.measured, good ? "yes" : "NO");
+    if (!json)
+      std::printf("%-72s %8.2f %10.3f  %s\n", each.what.c_str(), each.limit, each.measured,
+                  good ? "yes" : "NO");
   }
   if (json) std::printf("%s\n", list.dump().c_str());
   return met ? 0 : 1;
@@ -282,7 +300,9 @@ int run(bool json) {
 int main(int argc, char** argv) {
   const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
   if (argc > 1 && !json) {
-    std::fputs("Usage: supervisor_bench [--json]\n\nMedians; exit code 1 when a target is not met.\n", stderr);
+    std::fputs(
+        "Usage: supervisor_bench [--json]\n\nMedians; exit code 1 when a target is not met.\n",
+        stderr);
     return 2;
   }
   try {

@@ -1,4 +1,5 @@
-// Lock and unlock by one thread, nobody else near: what a program pays for each critical section that goes well.
+// Lock and unlock by one thread, nobody else near: what a program pays for each critical section
+// that goes well.
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 
 #include <memory>
@@ -94,7 +95,9 @@ boost_pairs make_boost_pairs() {
 template <class MakePairs>
 bench_case pair_case(const std::string& name, MakePairs make) {
   return {"uncontended/" + name, "raw robust", 1, [make] {
-            return measurement([subject = calibrated(make())](random_source& random) { return measure_pair(subject, raw_reference(), random); });
+            return measurement([subject = calibrated(make())](random_source& random) {
+              return measure_pair(subject, raw_reference(), random);
+            });
           }};
 }
 
@@ -102,15 +105,24 @@ bench_case pair_case(const std::string& name, MakePairs make) {
 
 std::vector<bench_case> uncontended_cases() {
   std::vector<bench_case> cases;
-  cases.push_back(pair_case("raw robust (A/A)", [] { return raw_pairs{make_raw_mutex(raw_kind::robust)}; }));
-  cases.push_back(pair_case("raw robust errorcheck", [] { return raw_pairs{make_raw_mutex(raw_kind::robust_errorcheck)}; }));
-  cases.push_back(pair_case("raw normal", [] { return raw_pairs{make_raw_mutex(raw_kind::normal)}; }));
-  cases.push_back(pair_case("robust_mutex", [] { return mutex_pairs{&make_mutex("plain")}; }));
-  cases.push_back(pair_case("robust_mutex, error_code form", [] { return error_code_pairs{&make_mutex("error code")}; }));
-  cases.push_back(pair_case("robust_mutex, try_lock", [] { return try_lock_pairs{&make_mutex("try")}; }));
-  cases.push_back(pair_case("robust_mutex, holding another", [] { return mutex_pairs_holding{&make_mutex("outer"), {&make_mutex("inner")}}; }));
   cases.push_back(
-      pair_case("guarded<long>", [] { return guarded_pairs{&uncontended_segment().find_or_construct<guarded<long>>("value", "bench value", 0)}; }));
+      pair_case("raw robust (A/A)", [] { return raw_pairs{make_raw_mutex(raw_kind::robust)}; }));
+  cases.push_back(pair_case("raw robust errorcheck",
+                            [] { return raw_pairs{make_raw_mutex(raw_kind::robust_errorcheck)}; }));
+  cases.push_back(
+      pair_case("raw normal", [] { return raw_pairs{make_raw_mutex(raw_kind::normal)}; }));
+  cases.push_back(pair_case("robust_mutex", [] { return mutex_pairs{&make_mutex("plain")}; }));
+  cases.push_back(pair_case("robust_mutex, error_code form",
+                            [] { return error_code_pairs{&make_mutex("error code")}; }));
+  cases.push_back(
+      pair_case("robust_mutex, try_lock", [] { return try_lock_pairs{&make_mutex("try")}; }));
+  cases.push_back(pair_case("robust_mutex, holding another", [] {
+    return mutex_pairs_holding{&make_mutex("outer"), {&make_mutex("inner")}};
+  }));
+  cases.push_back(pair_case("guarded<long>", [] {
+    return guarded_pairs{
+        &uncontended_segment().find_or_construct<guarded<long>>("value", "bench value", 0)};
+  }));
   cases.push_back(pair_case("Boost interprocess_mutex", [] { return make_boost_pairs(); }));
   cases.push_back(pair_case("flock", [] { return flock_pairs(); }));
   cases.push_back(pair_case("fcntl OFD", [] { return ofd_pairs(); }));

@@ -1,4 +1,5 @@
-// Cases of every kind of end, for runner_test.py: most are meant to fail. Never run as a test by itself.
+// Cases of every kind of end, for runner_test.py: most are meant to fail. Never run as a test by
+// itself.
 #include <gtest/gtest.h>
 
 #include <csignal>

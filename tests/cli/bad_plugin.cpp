@@ -1,4 +1,5 @@
-// Libraries with repairs that the tool must refuse, or that fail: -DFAILS, -DTHROWS, -DNO_FUNCTION, -DOTHER_VERSION.
+// Libraries with repairs that the tool must refuse, or that fail: -DFAILS, -DTHROWS, -DNO_FUNCTION,
+// -DOTHER_VERSION.
 #if defined(NO_FUNCTION) || defined(OTHER_VERSION)
 extern "C" {
 extern const unsigned outlive_repairs_version;

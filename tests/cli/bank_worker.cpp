@@ -1,4 +1,5 @@
-// A worker for the tests of `outlive torture`: moves money between two accounts of a segment until it is killed.
+// A worker for the tests of `outlive torture`: moves money between two accounts of a segment until
+// it is killed.
 //
 //   bank_worker MODE SEGMENT
 //
@@ -68,13 +69,15 @@ outlive::repair_result roll_back(accounts& x, const outlive::owner_death&) {
 }
 
 outlive::repair_registration repair_of(std::string_view mode, const outlive::segment& segment) {
-  if (mode == "careless") return outlive::on_owner_death<accounts>(segment, "accounts", outlive::always_consistent);
+  if (mode == "careless")
+    return outlive::on_owner_death<accounts>(segment, "accounts", outlive::always_consistent);
   if (mode == "unable") return {};
   if (mode != "slow") return outlive::on_owner_death<accounts>(segment, "accounts", roll_back);
-  return outlive::on_owner_death<accounts>(segment, "accounts", [](accounts& x, const outlive::owner_death& death) {
-    for (int i = 0; i < 20'000; ++i) work_a_little();
-    return roll_back(x, death);
-  });
+  return outlive::on_owner_death<accounts>(segment, "accounts",
+                                           [](accounts& x, const outlive::owner_death& death) {
+                                             for (int i = 0; i < 20'000; ++i) work_a_little();
+                                             return roll_back(x, death);
+                                           });
 }
 
 void transfer_until_killed(outlive::guarded<accounts>& bank, bool crashing) {
@@ -113,7 +116,8 @@ int run(std::string_view mode, const char* name) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     second = std::thread([&] { transfer_until_killed(bank, false); });
   }
-  transfer_until_killed(bank, mode == "crash" && worker != nullptr && std::string_view(worker) == "0");
+  transfer_until_killed(bank,
+                        mode == "crash" && worker != nullptr && std::string_view(worker) == "0");
   std::fputs("bank_worker: ends as asked\n", stderr);
   return 0;
 }

@@ -1,7 +1,8 @@
 // A segment with shared mutexes, for tests of the tool:  readers_scene SEGMENT
 //
-// "prices" is held shared by this process and by a child, and was by another child that is dead. "stock" is held shared by this process, and a child, its
-// writer, waits for it to leave. Says "ready" when all is so, and ends, with its children, at the end of its stdin.
+// "prices" is held shared by this process and by a child, and was by another child that is dead.
+// "stock" is held shared by this process, and a child, its writer, waits for it to leave. Says
+// "ready" when all is so, and ends, with its children, at the end of its stdin.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,9 @@
-// A segment with one of everything that can become of a mutex, for tests of the tool:  scene SEGMENT
+// A segment with one of everything that can become of a mutex, for tests of the tool:
+//   scene SEGMENT
 //
-// "bank" is held by this process, and a child waits for it; the owner of "vault" died and the repair failed; that of "drawer" died, and nobody has
-// met that yet; "shelf" is free. Says "ready" when all is so, and ends, with its child, at the end of its stdin.
+// "bank" is held by this process, and a child waits for it; the owner of "vault" died and the
+// repair failed; that of "drawer" died, and nobody has met that yet; "shelf" is free. Says "ready"
+// when all is so, and ends, with its child, at the end of its stdin.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,7 +38,8 @@ bool somebody_waits(const outlive::segment& segment) {
 
 int run(const char* name) {
   auto segment = outlive::segment::create(name);
-  const auto repair = outlive::on_owner_death<long>(segment, "savings", [](long&, const outlive::owner_death&) { return outlive::failed; });
+  const auto repair = outlive::on_owner_death<long>(
+      segment, "savings", [](long&, const outlive::owner_death&) { return outlive::failed; });
   auto& bank = segment.find_or_construct<amount>("bank", "accounts");
   segment.find_or_construct<amount>("shelf", "accounts");
   die_holding(segment.find_or_construct<amount>("vault", "savings"));

@@ -1,13 +1,17 @@
-// A worker for the tests of the tool's commands, with the shelf of docs/examples/repairs_plugin.cpp.
+// A worker for the tests of the tool's commands, with the shelf of
+// docs/examples/repairs_plugin.cpp.
 //
 //   shelf_worker MODE SEGMENT
 //
-// MODE: hold   makes the segment, puts a box on the shelf without counting it, says "holding", and waits to be killed
+// MODE: hold   makes the segment, puts a box on the shelf without counting it, says "holding", and
+//              waits to be killed
 //       free   makes the segment, says "free", and waits to be killed
 //       wait   says "waiting" and locks
-//       cross  takes "screws", then "nails"; says "crossing" between them, and waits for somebody to have the second one before it locks it
+//       cross  takes "screws", then "nails"; says "crossing" between them, and waits for somebody
+//              to have the second one before it locks it
 //       crossback  the same the other way round
-//       check  exit code 0 if the shelf is free and right, 1 if it is wrong, 4 if it cannot be locked; prints the boxes
+//       check  exit code 0 if the shelf is free and right, 1 if it is wrong, 4 if it cannot be
+//              locked; prints the boxes
 #include <unistd.h>
 
 #include <cstdio>

@@ -1,4 +1,5 @@
-// Crashes where a recorder has it hard: with the dynamic loader's lock in hand, without the segment, in its own handler.
+// Crashes where a recorder has it hard: with the dynamic loader's lock in hand, without the
+// segment, in its own handler.
 #include <link.h>
 #include <sys/syscall.h>
 
@@ -55,8 +56,8 @@ TEST_F(bad_places, where_memory_cannot_be_read_by_system_call) {
 TEST_F(bad_places, crash_in_the_handler_is_noted_and_the_first_one_kills) {
   crash_in_child(SIGFPE, [] {
     forbid_call(SYS_process_vm_readv, EPERM);
-    // The stack pointer itself is wild: unwinding begins with a fault. It is one that an address may have: with another the
-    // processor itself may fault before the division does.
+    // The stack pointer itself is wild: unwinding begins with a fault. It is one that an address
+    // may have: with another the processor itself may fault before the division does.
     asm volatile(
         "mov $0x5a5a5a5a5a50, %%rbp\n"
         "mov $0x5a5a5a5a5a58, %%rsp\n"

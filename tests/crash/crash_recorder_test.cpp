@@ -1,4 +1,5 @@
-// Whoever crashes inside a mutex tells the heir: each signal, each kind of thread, the end of a stack, a crash in the handler.
+// Whoever crashes inside a mutex tells the heir: each signal, each kind of thread, the end of a
+// stack, a crash in the handler.
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -199,7 +200,8 @@ TEST_F(crash_recorder_test, process_without_a_segment_crashes_as_it_would_withou
 
 TEST_F(crash_recorder_test, overwritten_stack_costs_no_more_than_frames) {
   crash_in_child(SIGSEGV, [] {
-    // The frame of this function, and what is above it, is garbage; so is what the frame pointer says.
+    // The frame of this function, and what is above it, is garbage; so is what the frame pointer
+    // says.
     volatile char* const here = static_cast<volatile char*>(__builtin_frame_address(0));
     for (int i = -64; i < 2048; ++i) here[i] = 0x5a;
     store_to_null();

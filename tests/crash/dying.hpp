@@ -1,4 +1,5 @@
-// A segment with one mutex whose repair keeps what the owner's crash was, and ways to crash inside it.
+// A segment with one mutex whose repair keeps what the owner's crash was, and ways to crash inside
+// it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -36,7 +37,8 @@ namespace outlive::testing {
 
 [[gnu::noinline]] inline void touch_behind_the_end_of_a_file() {
   const int fd = ::memfd_create("short", 0);
-  auto* const memory = static_cast<volatile char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  auto* const memory =
+      static_cast<volatile char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
   memory[0] = 1;
 }
 
@@ -65,8 +67,9 @@ namespace outlive::testing {
 }
 
 inline bool names(const crash_report& crash, std::string_view function) {
-  return std::any_of(crash.frames.begin(), crash.frames.end(),
-                     [&](const stack_frame& each) { return each.function.find(function) != std::string::npos; });
+  return std::any_of(crash.frames.begin(), crash.frames.end(), [&](const stack_frame& each) {
+    return each.function.find(function) != std::string::npos;
+  });
 }
 
 inline std::string text_of(const crash_report& crash) {

@@ -18,8 +18,10 @@ const char* file_of(void* function) {
 TEST(exceptions, unwind_through_libgcc_after_a_recorder_was_made) {
   const crash_recorder recorder;
   ASSERT_EQ(crash_recorder::problem(), "");  // libunwind is loaded
-  EXPECT_NE(std::strstr(file_of(reinterpret_cast<void*>(&_Unwind_RaiseException)), "libgcc_s"), nullptr);
-  EXPECT_NE(std::strstr(file_of(dlsym(RTLD_DEFAULT, "_Unwind_RaiseException")), "libgcc_s"), nullptr);
+  EXPECT_NE(std::strstr(file_of(reinterpret_cast<void*>(&_Unwind_RaiseException)), "libgcc_s"),
+            nullptr);
+  EXPECT_NE(std::strstr(file_of(dlsym(RTLD_DEFAULT, "_Unwind_RaiseException")), "libgcc_s"),
+            nullptr);
   // As libstdc++ looks it up.
   void* const library = dlopen("libstdc++.so.6", RTLD_NOLOAD | RTLD_NOW);
   ASSERT_NE(library, nullptr);

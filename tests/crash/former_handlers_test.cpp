@@ -1,4 +1,5 @@
-// What was to happen at a signal before the recorder came, happens: handlers with their mask and arguments, ignoring, the default.
+// What was to happen at a signal before the recorder came, happens: handlers with their mask and
+// arguments, ignoring, the default.
 #include <setjmp.h>
 
 #include "crash/dying.hpp"

@@ -20,8 +20,9 @@ namespace {
 }
 
 bool has(const thread_stack& stack, std::string_view function) {
-  return std::any_of(stack.frames.begin(), stack.frames.end(),
-                     [&](const stack_frame& each) { return each.function.find(function) != std::string::npos; });
+  return std::any_of(stack.frames.begin(), stack.frames.end(), [&](const stack_frame& each) {
+    return each.function.find(function) != std::string::npos;
+  });
 }
 
 char state_of(pid_t tid) {
@@ -44,8 +45,10 @@ TEST(live_stack, names_the_functions_that_the_thread_is_in) {
   EXPECT_TRUE(has(stack, "wait_in_here")) << to_string(stack);
   EXPECT_TRUE(has(stack, "main")) << to_string(stack);
   for (const stack_frame& each : stack.frames) EXPECT_NE(each.address, 0U);
-  const auto here = std::find_if(stack.frames.begin(), stack.frames.end(),
-                                 [](const stack_frame& each) { return each.function.find("wait_in_here") != std::string::npos; });
+  const auto here =
+      std::find_if(stack.frames.begin(), stack.frames.end(), [](const stack_frame& each) {
+        return each.function.find("wait_in_here") != std::string::npos;
+      });
   EXPECT_NE(here->module.find("/live_stack_test"), std::string::npos);
   EXPECT_NE(here->offset, 0U);
   other.tell("go on");
@@ -66,7 +69,8 @@ TEST(live_stack, stopped_thread_stays_stopped) {
   const thread_stack stack = live_stack(other.pid());
   EXPECT_EQ(stack.problem, "");
   EXPECT_TRUE(has(stack, "wait_in_here")) << to_string(stack);
-  EXPECT_TRUE(within(default_timeout(), [&] { return state_of(other.pid()) == 'T'; })) << state_of(other.pid());
+  EXPECT_TRUE(within(default_timeout(), [&] { return state_of(other.pid()) == 'T'; }))
+      << state_of(other.pid());
   other.kill(SIGCONT);
   other.tell("go on");
   other.expect_exit(0);
@@ -105,7 +109,8 @@ TEST(live_stack, thread_that_is_gone_is_a_problem_and_no_error) {
 TEST(live_stack, own_thread_is_refused_in_words) {
   const thread_stack stack = live_stack(getpid());
   EXPECT_TRUE(stack.frames.empty());
-  EXPECT_EQ(stack.problem, "thread " + std::to_string(getpid()) + " is of this process, which cannot trace itself");
+  EXPECT_EQ(stack.problem, "thread " + std::to_string(getpid()) +
+                               " is of this process, which cannot trace itself");
 }
 
 TEST(live_stack, want_of_permission_is_told_in_words) {
@@ -115,7 +120,9 @@ TEST(live_stack, want_of_permission_is_told_in_words) {
     ASSERT_EQ(setresuid(65534, 65534, 65534), 0);
     const thread_stack stack = live_stack(other.pid());
     EXPECT_TRUE(stack.frames.empty());
-    EXPECT_EQ(stack.problem.find("no permission to trace thread " + std::to_string(other.pid())), 0U) << stack.problem;
+    EXPECT_EQ(stack.problem.find("no permission to trace thread " + std::to_string(other.pid())),
+              0U)
+        << stack.problem;
   });
   stranger.expect_exit(0);
   other.tell("go on");
@@ -127,7 +134,8 @@ TEST(live_stack, traced_thread_is_refused_in_words) {
   ASSERT_EQ(ptrace(PTRACE_SEIZE, other.pid(), nullptr, nullptr), 0);
   const thread_stack stack = live_stack(other.pid());
   EXPECT_TRUE(stack.frames.empty());
-  EXPECT_EQ(stack.problem, "thread " + std::to_string(other.pid()) + " is traced by process " + std::to_string(getpid()) + " already");
+  EXPECT_EQ(stack.problem, "thread " + std::to_string(other.pid()) + " is traced by process " +
+                               std::to_string(getpid()) + " already");
   other.tell("go on");
   other.expect_exit(0);
 }

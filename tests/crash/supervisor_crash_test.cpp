@@ -1,4 +1,5 @@
-// What a supervisor tells of a process that crashed, and of one that hangs, with the crash recorder's library.
+// What a supervisor tells of a process that crashed, and of one that hangs, with the crash
+// recorder's library.
 #include <outlive/live_stack.hpp>
 
 #include "crash/dying.hpp"
@@ -8,7 +9,8 @@ namespace outlive::testing {
 namespace {
 
 struct supervisor_crash_test : crash_test {
-  repair_registration repair = on_owner_death(seg, "class", [](const owner_death&) { return repaired; });
+  repair_registration repair =
+      on_owner_death(seg, "class", [](const owner_death&) { return repaired; });
 };
 
 TEST_F(supervisor_crash_test, death_is_told_with_signal_address_and_stack) {
@@ -59,7 +61,8 @@ TEST_F(supervisor_crash_test, owner_that_hangs_is_told_with_its_stack) {
   watch->on_hung(milliseconds(20), [&](const hung_owner& each) { hung.push_back(each); });
   ASSERT_TRUE(watch.until([&] { return !hung.empty(); }));
   EXPECT_EQ(hung[0].stack.problem, "");
-  EXPECT_NE(to_string(hung[0].stack).find("hold_in_here"), std::string::npos) << to_string(hung[0].stack);
+  EXPECT_NE(to_string(hung[0].stack).find("hold_in_here"), std::string::npos)
+      << to_string(hung[0].stack);
   owner.kill();
   owner.expect_killed();
 }

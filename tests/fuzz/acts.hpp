@@ -26,10 +26,13 @@ inline constexpr auto patience = 1ms;
 struct visitor {
   visitor(int fd, const expectations& facts) : seg(segment::from_fd(fd)), expected(facts) {
     for (const char* name : account_names) {
-      if (const auto found = facts.objects().find(name); found != facts.objects().end()) accounts.push_back(at(found->second.offset));
+      if (const auto found = facts.objects().find(name); found != facts.objects().end())
+        accounts.push_back(at(found->second.offset));
     }
   }
-  [[nodiscard]] const char* at(std::uint64_t offset) const { return static_cast<const char*>(seg.base()) + offset; }
+  [[nodiscard]] const char* at(std::uint64_t offset) const {
+    return static_cast<const char*>(seg.base()) + offset;
+  }
   void check_account(const pair& value) {
     const auto* const mutex = reinterpret_cast<const char*>(&value) - account::value_offset();
     if (std::find(accounts.begin(), accounts.end(), mutex) == accounts.end()) {
@@ -41,14 +44,16 @@ struct visitor {
   void check_place(const char* name, const void* found) const {
     const auto known = expected.objects().find(name);
     if (known == expected.objects().end() || !expected.holds_unless({})) return;
-    if (found != at(known->second.offset)) throw wrong{std::string(name) + " is found where another object is"};
+    if (found != at(known->second.offset))
+      throw wrong{std::string(name) + " is found where another object is"};
   }
   // Memory of an object that lives must not be given out again.
   void check_fresh(const void* block, std::size_t size) const {
     if (!expected.holds_unless({}) || expected.tells_a_state()) return;
     for (const auto& [name, place] : expected.objects()) {
       if (gone.contains(name)) continue;
-      if (at(place.offset) < static_cast<const char*>(block) + size && static_cast<const char*>(block) < at(place.offset + place.size))
+      if (at(place.offset) < static_cast<const char*>(block) + size &&
+          static_cast<const char*>(block) < at(place.offset + place.size))
         throw wrong{"the memory of " + name + " is given out a second time"};
     }
   }

@@ -48,31 +48,40 @@ struct tally {
   }
 };
 
-// The place in the library, without the numbers that differ from build to build: of one failure there are many cases.
+// The place in the library, without the numbers that differ from build to build: of one failure
+// there are many cases.
 std::string place_of(const verdict& found) {
   std::size_t begin = 0;
-  for (std::size_t end; (end = found.stack.find('\n', begin)) != std::string::npos; begin = end + 1) {
+  for (std::size_t end; (end = found.stack.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
     const std::string line = found.stack.substr(begin, end - begin);
     const std::size_t offset = line.find("(+0x");
-    if (offset != std::string::npos && line.find("fuzz") < offset && begin > 0) return line.substr(offset);
+    if (offset != std::string::npos && line.find("fuzz") < offset && begin > 0)
+      return line.substr(offset);
   }
   return {};
 }
 
-void keep(const fuzz_case& small, const verdict& found, const campaign_options& options, std::uint64_t number) {
+void keep(const fuzz_case& small, const verdict& found, const campaign_options& options,
+          std::uint64_t number) {
   std::filesystem::create_directories(options.into);
-  const std::string file = options.into + "/" + std::to_string(options.seed) + "-" + std::to_string(number) + ".case";
+  const std::string file =
+      options.into + "/" + std::to_string(options.seed) + "-" + std::to_string(number) + ".case";
   std::string stack;
-  for (std::size_t begin = 0, end; (end = found.stack.find('\n', begin)) != std::string::npos; begin = end + 1)
+  for (std::size_t begin = 0, end; (end = found.stack.find('\n', begin)) != std::string::npos;
+       begin = end + 1)
     stack += "#   " + found.stack.substr(begin, end - begin) + '\n';
-  std::ofstream(file) << "# " << found.failure << "\n# in: " << found.act << "\n# found by: tools/dev/fuzz --seed " << options.seed << " --number "
+  std::ofstream(file) << "# " << found.failure << "\n# in: " << found.act
+                      << "\n# found by: tools/dev/fuzz --seed " << options.seed << " --number "
                       << number << '\n'
                       << stack << small.text();
-  std::printf("FOUND %s\n  in: %s\n  tools/dev/fuzz --case %s\n", found.failure.c_str(), found.act.c_str(), file.c_str());
+  std::printf("FOUND %s\n  in: %s\n  tools/dev/fuzz --case %s\n", found.failure.c_str(),
+              found.act.c_str(), file.c_str());
   std::fflush(stdout);
 }
 
-void work(const world& with, const campaign_options& options, tally& shared, steady::time_point until) {
+void work(const world& with, const campaign_options& options, tally& shared,
+          steady::time_point until) {
   trial in(with);
   while (!shared.stop && steady::now() < until) {
     const std::uint64_t number = shared.next++;
@@ -96,17 +105,21 @@ void work(const world& with, const campaign_options& options, tally& shared, ste
 }
 
 void print_progress(const tally& shared, double seconds) {
-  std::printf("%8.0f s  %10lu cases  %7.0f a second  %6lu failed, of %u kinds  slowest: number %lu, %lu ms\n", seconds,
-              static_cast<unsigned long>(shared.done), static_cast<double>(shared.done) / std::max(seconds, 0.001),
-              static_cast<unsigned long>(shared.failures), shared.kinds.load(), static_cast<unsigned long>(shared.slowest),
-              static_cast<unsigned long>(shared.slowest_ms));
+  std::printf(
+      "%8.0f s  %10lu cases  %7.0f a second  %6lu failed, of %u kinds  slowest: number %lu, %lu "
+      "ms\n",
+      seconds, static_cast<unsigned long>(shared.done),
+      static_cast<double>(shared.done) / std::max(seconds, 0.001),
+      static_cast<unsigned long>(shared.failures), shared.kinds.load(),
+      static_cast<unsigned long>(shared.slowest), static_cast<unsigned long>(shared.slowest_ms));
   std::fflush(stdout);
 }
 
 }  // namespace
 
 fuzz_case shrink(trial& in, fuzz_case failing, const std::string& kind) {
-  // A hang is tried again with less patience than it was found with, but with more than any sound case needs.
+  // A hang is tried again with less patience than it was found with, but with more than any sound
+  // case needs.
   const bool hangs = kind.starts_with("has not ended");
   const auto still_fails = [&](const fuzz_case& smaller) {
     const verdict found = in.run(smaller, std::chrono::seconds(hangs ? 8 : 30));
@@ -125,8 +138,10 @@ fuzz_case shrink(trial& in, fuzz_case failing, const std::string& kind) {
 }
 
 unsigned run_campaign(const world& with, const campaign_options& options) {
-  void* const memory = ::mmap(nullptr, sizeof(tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for the workers");
+  void* const memory =
+      ::mmap(nullptr, sizeof(tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "memory for the workers");
   auto& shared = *::new (memory) tally;
   const auto began = steady::now();
   const auto until = options.time.count() == 0 ? steady::time_point::max() : began + options.time;

@@ -7,7 +7,8 @@ void add_companion_acts(act_table& made) {
   made["wait"] = [](visitor& on) {
     with<robust_condition_variable>(on, "ready", [&](robust_condition_variable& found) {
       with<account>(on, "free", [&](account& of) {
-        if (auto hold = of.try_lock_for(patience)) static_cast<void>(found.wait_for(hold, patience, [] { return false; }));
+        if (auto hold = of.try_lock_for(patience))
+          static_cast<void>(found.wait_for(hold, patience, [] { return false; }));
       });
     });
   };
@@ -17,7 +18,11 @@ void add_companion_acts(act_table& made) {
       found.notify_all();
     });
   };
-  made["push"] = [](visitor& on) { with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.try_push_for({7, "new"}, patience)); }); };
+  made["push"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) {
+      static_cast<void>(found.try_push_for({7, "new"}, patience));
+    });
+  };
   made["pop"] = [](visitor& on) {
     with<jobs>(on, "jobs", [](jobs& found) {
       if (auto got = found.try_pop_for(patience)) {
@@ -27,8 +32,12 @@ void add_companion_acts(act_table& made) {
       }
     });
   };
-  made["pop and give back"] = [](visitor& on) { with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.try_pop()); }); };
-  made["pop and keep"] = [](visitor& on) { with<jobs>(on, "jobs", [&](jobs& found) { on.leases.push_back(found.try_pop()); }); };
+  made["pop and give back"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.try_pop()); });
+  };
+  made["pop and keep"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [&](jobs& found) { on.leases.push_back(found.try_pop()); });
+  };
   made["dead letter"] = [](visitor& on) {
     with<jobs>(on, "jobs", [](jobs& found) {
       if (auto got = found.pop_dead_letter()) {
@@ -37,12 +46,21 @@ void add_companion_acts(act_table& made) {
       }
     });
   };
-  made["count jobs"] = [](visitor& on) { with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.counts()); }); };
-  made["permit"] = [](visitor& on) { with<permits>(on, "permits", [](permits& found) { static_cast<void>(found.try_acquire_for(patience)); }); };
-  made["permit and keep"] = [](visitor& on) {
-    with<permits>(on, "permits", [&](permits& found) { on.held_permits.push_back(found.try_acquire()); });
+  made["count jobs"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.counts()); });
   };
-  made["count permits"] = [](visitor& on) { with<permits>(on, "permits", [](permits& found) { static_cast<void>(found.count() + found.size()); }); };
+  made["permit"] = [](visitor& on) {
+    with<permits>(on, "permits",
+                  [](permits& found) { static_cast<void>(found.try_acquire_for(patience)); });
+  };
+  made["permit and keep"] = [](visitor& on) {
+    with<permits>(on, "permits",
+                  [&](permits& found) { on.held_permits.push_back(found.try_acquire()); });
+  };
+  made["count permits"] = [](visitor& on) {
+    with<permits>(on, "permits",
+                  [](permits& found) { static_cast<void>(found.count() + found.size()); });
+  };
 }
 
 }  // namespace outlive::fuzz

@@ -24,7 +24,8 @@ std::vector<std::uint64_t> records_of(const scene& from, pid_t tid) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t i = 0; i < from.layout().record_count; ++i) {
     std::uint32_t bearer = 0;
-    const std::uint64_t at = from.layout().records + i * from.layout().record_stride + offsetof(thread_record, tid);
+    const std::uint64_t at =
+        from.layout().records + i * from.layout().record_stride + offsetof(thread_record, tid);
     std::memcpy(&bearer, from.bytes().data() + at, sizeof bearer);
     if (bearer == static_cast<std::uint32_t>(tid)) found.push_back(i);
   }
@@ -33,9 +34,11 @@ std::vector<std::uint64_t> records_of(const scene& from, pid_t tid) {
 
 }  // namespace
 
-expectations::expectations(const fuzz_case& of, const scene& from, const field_table& fields) : scene_(of.scene) {
-  static constexpr std::string_view known[] = {"account", "held",  "unrepaired", "broken", "repairing", "orphan", "free",
-                                               "shelf",   "table", "prices",     "jobs",   "permits",   "ready",  "answer"};
+expectations::expectations(const fuzz_case& of, const scene& from, const field_table& fields)
+    : scene_(of.scene) {
+  static constexpr std::string_view known[] = {
+      "account", "held",  "unrepaired", "broken", "repairing", "orphan", "free",
+      "shelf",   "table", "prices",     "jobs",   "permits",   "ready",  "answer"};
   for (const std::string_view name : known) {
     const auto block = fields.offset_of("block(" + std::string(name) + ")");
     if (!block) continue;
@@ -44,11 +47,15 @@ expectations::expectations(const fuzz_case& of, const scene& from, const field_t
     objects_.emplace(name, extent{*block + sizeof(block_header), size});
   }
   for (const std::uint64_t index : records_of(from, from.bystander())) {
-    for (const char* each : {"record", "marks", "spilled"}) of_bystander_.push_back(each + ('[' + std::to_string(index) + ']'));
+    for (const char* each : {"record", "marks", "spilled"})
+      of_bystander_.push_back(each + ('[' + std::to_string(index) + ']'));
   }
   std::vector<change> lies;
-  std::copy_if(of.changes.begin(), of.changes.end(), std::back_inserter(lies), [](const change& each) { return each.verb != "seal"; });
-  if (lies.size() != 1 || lies[0].verb == "hole" || lies[0].verb == "size" || lies[0].verb == "swap") return;
+  std::copy_if(of.changes.begin(), of.changes.end(), std::back_inserter(lies),
+               [](const change& each) { return each.verb != "seal"; });
+  if (lies.size() != 1 || lies[0].verb == "hole" || lies[0].verb == "size" ||
+      lies[0].verb == "swap")
+    return;
   lie_ = lies[0].field;
   one_lie_ = fields.find(lie_).size <= 8;
 }
@@ -56,8 +63,11 @@ expectations::expectations(const fuzz_case& of, const scene& from, const field_t
 bool expectations::holds_unless(const std::vector<std::string>& about) const {
   if (!one_lie_) return false;
   // A header that was sealed anew says what it likes of itself.
-  if (lie_.starts_with("header.") && lie_ != "header.records_in_use" && lie_ != "header.name_count" && lie_ != "header.deaths") return false;
-  return std::none_of(about.begin(), about.end(), [&](const std::string& each) { return is_about(lie_, each); });
+  if (lie_.starts_with("header.") && lie_ != "header.records_in_use" &&
+      lie_ != "header.name_count" && lie_ != "header.deaths")
+    return false;
+  return std::none_of(about.begin(), about.end(),
+                      [&](const std::string& each) { return is_about(lie_, each); });
 }
 
 bool expectations::tells_a_state() const {

@@ -1,7 +1,8 @@
-// What must still be so in a damaged segment, when the damage is one wrong number: exclusion, repairs before locks, objects where they were.
+// What must still be so in a damaged segment, when the damage is one wrong number: exclusion,
+// repairs before locks, objects where they were.
 //
-// Several lies can agree, and a structure that is copied whole can be another valid one; then only the rules of every case are left. Nor is
-// anything expected of what the lie itself is about.
+// Several lies can agree, and a structure that is copied whole can be another valid one; then only
+// the rules of every case are left. Nor is anything expected of what the lie itself is about.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,11 @@ class expectations {
   };
   [[nodiscard]] const std::map<std::string, extent>& objects() const noexcept { return objects_; }
 
-  // Whether there is one lie alone, and it is not about any of these: names of fields, or their beginnings.
+  // Whether there is one lie alone, and it is not about any of these: names of fields, or their
+  // beginnings.
   [[nodiscard]] bool holds_unless(const std::vector<std::string>& about) const;
-  // Whether the lie is a block's state, or in the list of freed ones: then memory that lives may be called free.
+  // Whether the lie is a block's state, or in the list of freed ones: then memory that lives may be
+  // called free.
   [[nodiscard]] bool tells_a_state() const;
   // The same of an object that a living thread has in the scene "deaths", or dead ones had.
   [[nodiscard]] bool is_held_by_bystander(const std::string& object) const;

@@ -28,10 +28,13 @@ field field_table::find(const std::string& name) const {
   std::size_t end = 0;
   if (name.size() > 1 && name[0] == '@') {
     const std::uint64_t offset = std::stoull(name.substr(1), &end, 0);
-    const std::uint64_t size = name.size() > end + 2 ? std::stoull(name.substr(end + 2), nullptr, 0) : 0;
-    if (size > 0 && offset < total_ && size <= total_ - offset) return {name, offset, static_cast<std::uint32_t>(size)};
+    const std::uint64_t size =
+        name.size() > end + 2 ? std::stoull(name.substr(end + 2), nullptr, 0) : 0;
+    if (size > 0 && offset < total_ && size <= total_ - offset)
+      return {name, offset, static_cast<std::uint32_t>(size)};
   }
-  throw std::invalid_argument("scene " + scene_.name() + ": found no field " + name + ", expected one of --fields or @OFFSET:SIZE");
+  throw std::invalid_argument("scene " + scene_.name() + ": found no field " + name +
+                              ", expected one of --fields or @OFFSET:SIZE");
 }
 
 std::optional<std::uint64_t> field_table::offset_of(const std::string& name) const {
@@ -96,16 +99,19 @@ void field_table::add_header() {
   FUZZ_FIELD(constants, 0, segment_header, records_in_use);
   FUZZ_FIELD(constants, 0, segment_header, name_count);
   FUZZ_FIELD(constants, 0, segment_header, deaths);
-  add("internal_acquisitions", offsetof(segment_header, internal_acquisitions), sizeof(segment_header::internal_acquisitions));
+  add("internal_acquisitions", offsetof(segment_header, internal_acquisitions),
+      sizeof(segment_header::internal_acquisitions));
   FUZZ_FIELD(constants, 0, segment_header, rescuer);
   FUZZ_FIELD(constants, 0, segment_header, unlisted);
-  for (std::size_t i = 0; i < max_entrants; ++i) add(numbered("entrant", i), offsetof(segment_header, entrants) + i * 8, 8);
+  for (std::size_t i = 0; i < max_entrants; ++i)
+    add(numbered("entrant", i), offsetof(segment_header, entrants) + i * 8, 8);
   const std::uint64_t counts = offsetof(segment_header, directory_counts);
   const std::string directory = "counts";
   FUZZ_FIELD(directory, counts, directory_state, end);
   FUZZ_FIELD(directory, counts, directory_state, live);
   FUZZ_FIELD(directory, counts, directory_state, stale);
-  for (std::size_t i = 0; i < free_lists; ++i) add(numbered("freed", i), counts + offsetof(directory_state, freed) + i * 4, 4);
+  for (std::size_t i = 0; i < free_lists; ++i)
+    add(numbered("freed", i), counts + offsetof(directory_state, freed) + i * 4, 4);
 }
 
 void field_table::add_participants() {
@@ -166,9 +172,11 @@ void field_table::add_marks() {
   begin_group();
   for (std::uint64_t i = 0; i < 2 * at.record_count; ++i) {
     const bool spilled = i >= at.record_count;
-    const std::string line = numbered(spilled ? "spilled" : "marks", spilled ? i - at.record_count : i);
+    const std::string line =
+        numbered(spilled ? "spilled" : "marks", spilled ? i - at.record_count : i);
     const std::uint64_t place = at.marks + i * sizeof(mark_line);
-    for (std::uint64_t slot = 0; slot < mark_slots; ++slot) add(line + "." + numbered("at", slot), place + slot * 4, 4);
+    for (std::uint64_t slot = 0; slot < mark_slots; ++slot)
+      add(line + "." + numbered("at", slot), place + slot * 4, 4);
     add(line, place, sizeof(mark_line));
   }
 }
@@ -185,7 +193,8 @@ void field_table::add_crash_notes() {
     FUZZ_FIELD(name, at, crash_note, code);
     FUZZ_FIELD(name, at, crash_note, nested);
     FUZZ_FIELD(name, at, crash_note, count);
-    for (std::uint64_t f = 0; f < 3; ++f) add(name + "." + numbered("frame", f), at + offsetof(crash_note, frames) + f * 8, 8);
+    for (std::uint64_t f = 0; f < 3; ++f)
+      add(name + "." + numbered("frame", f), at + offsetof(crash_note, frames) + f * 8, 8);
     add(name, at, sizeof(crash_note));
   }
 }
@@ -234,9 +243,11 @@ void field_table::add_deaths() {
     FUZZ_FIELD(name, at, death_entry, crash.count);
     const std::uint64_t crash = at + offsetof(death_entry, crash);
     for (std::uint64_t f = 0; f < 3; ++f) {
-      add(name + "." + numbered("frame", f), crash + offsetof(logged_crash_bytes, frames) + f * 8, 8);
+      add(name + "." + numbered("frame", f), crash + offsetof(logged_crash_bytes, frames) + f * 8,
+          8);
       const std::string module = name + "." + numbered("module", f);
-      const std::uint64_t entry = crash + offsetof(logged_crash_bytes, modules) + f * sizeof(logged_module_bytes);
+      const std::uint64_t entry =
+          crash + offsetof(logged_crash_bytes, modules) + f * sizeof(logged_module_bytes);
       FUZZ_FIELD(module, entry, logged_module_bytes, path);
       FUZZ_FIELD(module, entry, logged_module_bytes, build_id_size);
     }

@@ -1,4 +1,5 @@
-// The fields of a scene's bytes, by name: what docs/format.md tells of them, so that a change hits a word and not any bytes.
+// The fields of a scene's bytes, by name: what docs/format.md tells of them, so that a change hits
+// a word and not any bytes.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ struct field {
   std::uint32_t size;  // 1 to 8: a number; more: text, or a whole structure
 };
 
-// All fields of a scene, in groups from which one is chosen with the same likelihood: there are thousands of marks, and three internal locks.
+// All fields of a scene, in groups from which one is chosen with the same likelihood: there are
+// thousands of marks, and three internal locks.
 class field_table {
  public:
   explicit field_table(const scene& of);

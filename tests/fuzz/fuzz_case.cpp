@@ -63,12 +63,14 @@ class changer {
     } else if (what.verb == "tear") {
       std::memmove(bytes_.data() + at.offset, bytes_.data() + other.offset, size / 2);
     } else if (what.verb == "swap") {
-      const std::vector<unsigned char> kept(bytes_.begin() + static_cast<std::ptrdiff_t>(at.offset),
-                                            bytes_.begin() + static_cast<std::ptrdiff_t>(at.offset + size));
+      const std::vector<unsigned char> kept(
+          bytes_.begin() + static_cast<std::ptrdiff_t>(at.offset),
+          bytes_.begin() + static_cast<std::ptrdiff_t>(at.offset + size));
       std::memmove(bytes_.data() + at.offset, bytes_.data() + other.offset, size);
       std::memcpy(bytes_.data() + other.offset, kept.data(), size);
     } else {
-      throw std::invalid_argument("found the change \"" + what.verb + "\", expected one of those in fuzz_case.hpp");
+      throw std::invalid_argument("found the change \"" + what.verb +
+                                  "\", expected one of those in fuzz_case.hpp");
     }
   }
   [[nodiscard]] const file_shape& shape() const noexcept { return shape_; }
@@ -78,7 +80,8 @@ class changer {
     if (text == "self") return static_cast<std::uint64_t>(::getpid());
     if (text == "bystander") return static_cast<std::uint64_t>(bystander_);
     if (text == "nobody") return 0x3ffffffe;
-    if (!text.empty() && text[0] == '-') return static_cast<std::uint64_t>(std::stoll(text, nullptr, 0));
+    if (!text.empty() && text[0] == '-')
+      return static_cast<std::uint64_t>(std::stoll(text, nullptr, 0));
     return std::stoull(text, nullptr, 0);
   }
 
@@ -123,7 +126,8 @@ fuzz_case fuzz_case::parse(const std::string& text) {
       made.changes.push_back(read);
     }
   }
-  if (made.scene.empty()) throw std::invalid_argument("found a case without a scene, expected a line \"scene NAME\"");
+  if (made.scene.empty())
+    throw std::invalid_argument("found a case without a scene, expected a line \"scene NAME\"");
   return made;
 }
 
@@ -137,11 +141,13 @@ fuzz_case fuzz_case::read(const std::string& file) {
 
 void seal_header(std::vector<unsigned char>& bytes) {
   using detail::segment_constants;
-  const std::uint64_t sum = detail::hash_bytes(bytes.data(), offsetof(segment_constants, checksum), detail::segment_magic);
+  const std::uint64_t sum = detail::hash_bytes(bytes.data(), offsetof(segment_constants, checksum),
+                                               detail::segment_magic);
   std::memcpy(bytes.data() + offsetof(segment_constants, checksum), &sum, sizeof sum);
 }
 
-file_shape make_changes(const std::vector<change>& changes, const field_table& fields, pid_t bystander, std::vector<unsigned char>& bytes) {
+file_shape make_changes(const std::vector<change>& changes, const field_table& fields,
+                        pid_t bystander, std::vector<unsigned char>& bytes) {
   changer all(fields, bystander, bytes);
   for (const change& each : changes) all.make(each);
   return all.shape();

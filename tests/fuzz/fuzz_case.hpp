@@ -1,4 +1,5 @@
-// A case: a scene, what is changed in its bytes, and what is then done with the segment. As text, a line each:
+// A case: a scene, what is changed in its bytes, and what is then done with the segment. As text, a
+// line each:
 //
 //   # why it was kept
 //   scene deaths
@@ -6,13 +7,14 @@
 //   flip record[2].liveness.kind 4
 //   do lock account
 //
-// Changes of fields (fields.hpp has the names; values are numbers, or self, bystander, nobody: the ids of the thread that runs the case, of a living
-// thread in the scene, of none):
+// Changes of fields (fields.hpp has the names; values are numbers, or self, bystander, nobody: the
+// ids of the thread that runs the case, of a living thread in the scene, of none):
 //
 //   set F VALUE      add F VALUE     flip F BIT      copy F G      swap F G
 //   tear F G         the lower half of G into that of F, as a store that was cut in two
 //   fill F BYTE      each byte of it
-//   size BYTES       the file's, at the end          hole F          its bytes are given back to the file system, at the end
+//   size BYTES       the file's, at the end
+//   hole F           its bytes are given back to the file system, at the end
 //   seal             the header's checksum fits what was changed before
 #pragma once
 
@@ -50,8 +52,10 @@ struct file_shape {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> holes;  // offset, bytes
 };
 
-// Makes the changes. `bytes` are the scene's, in a file with the inode that its header names. Throws std::invalid_argument.
-file_shape make_changes(const std::vector<change>& changes, const field_table& fields, pid_t bystander, std::vector<unsigned char>& bytes);
+// Makes the changes. `bytes` are the scene's, in a file with the inode that its header names.
+// Throws std::invalid_argument.
+file_shape make_changes(const std::vector<change>& changes, const field_table& fields,
+                        pid_t bystander, std::vector<unsigned char>& bytes);
 
 // The header's checksum as it should be.
 void seal_header(std::vector<unsigned char>& bytes);

@@ -5,7 +5,8 @@ namespace outlive::fuzz {
 
 void check_lock(const visitor& on, const std::string& name, const account& had) {
   if (name == "held") {
-    if (on.expected.is_held_by_bystander(name)) throw wrong{"held, which a living thread has, is had by a second one"};
+    if (on.expected.is_held_by_bystander(name))
+      throw wrong{"held, which a living thread has, is had by a second one"};
   } else if (name != "free" && on.expected.needs_repair(name) && !on.repaired_ones.contains(&had)) {
     throw wrong{name + " is had, and nothing has repaired it"};
   }
@@ -45,18 +46,27 @@ void add_lock_acts(act_table& made) {
       if (found.try_lock_for(patience)) found.unlock();
     });
   };
-  made["unlock shelf"] = [](visitor& on) { with<robust_mutex>(on, "shelf", [](robust_mutex& found) { found.unlock(); }); };
-  made["reset shelf"] = [](visitor& on) {
-    with<robust_mutex>(on, "shelf", [](robust_mutex& found) { static_cast<void>(reset(found, always_consistent)); });
+  made["unlock shelf"] = [](visitor& on) {
+    with<robust_mutex>(on, "shelf", [](robust_mutex& found) { found.unlock(); });
   };
-  made["write prices"] = [](visitor& on) { with<prices>(on, "prices", [](prices& found) { static_cast<void>(found.try_lock_for(patience)); }); };
+  made["reset shelf"] = [](visitor& on) {
+    with<robust_mutex>(on, "shelf", [](robust_mutex& found) {
+      static_cast<void>(reset(found, always_consistent));
+    });
+  };
+  made["write prices"] = [](visitor& on) {
+    with<prices>(on, "prices",
+                 [](prices& found) { static_cast<void>(found.try_lock_for(patience)); });
+  };
   made["read prices"] = [](visitor& on) {
-    with<prices>(on, "prices", [](prices& found) { static_cast<void>(found.try_lock_shared_for(patience)); });
+    with<prices>(on, "prices",
+                 [](prices& found) { static_cast<void>(found.try_lock_shared_for(patience)); });
   };
   made["write table"] = [](visitor& on) {
     with<robust_shared_mutex>(on, "table", [&](robust_shared_mutex& found) {
       if (!found.try_lock_for(patience)) return;
-      if (on.expected.is_held_by_bystander("table")) throw wrong{"table has a writer beside a reader"};
+      if (on.expected.is_held_by_bystander("table"))
+        throw wrong{"table has a writer beside a reader"};
       found.unlock();
     });
   };
@@ -69,10 +79,13 @@ void add_lock_acts(act_table& made) {
     });
   };
   made["unlock_shared table"] = [](visitor& on) {
-    with<robust_shared_mutex>(on, "table", [](robust_shared_mutex& found) { found.unlock_shared(); });
+    with<robust_shared_mutex>(on, "table",
+                              [](robust_shared_mutex& found) { found.unlock_shared(); });
   };
   made["reset prices"] = [](visitor& on) {
-    with<prices>(on, "prices", [](prices& found) { static_cast<void>(reset(found, [](pair&, const owner_death&) { return repaired; })); });
+    with<prices>(on, "prices", [](prices& found) {
+      static_cast<void>(reset(found, [](pair&, const owner_death&) { return repaired; }));
+    });
   };
 }
 

@@ -14,17 +14,21 @@ namespace outlive::fuzz {
 namespace {
 
 void register_repairs(visitor& on) {
-  on.registrations.push_back(on_owner_death<pair>(on.seg, "account", [&on](pair& value, const owner_death& death) {
-    on.check_account(value);
-    static_cast<void>(death.mutex_name());
-    static_cast<void>(to_string(death.owner()));
-    for (std::size_t i = 0; i < death.held_count(); ++i) static_cast<void>(death.held(i).acquired_at.module.size());
-    if (death.crash() != nullptr) static_cast<void>(to_report(*death.crash()));
-    value = {};
-    return repaired;
-  }));
-  on.registrations.push_back(on_owner_death(on.seg, "shelf", [](const owner_death&) { return repaired; }));
-  on.registrations.push_back(on_owner_death<pair, robust_shared_mutex>(on.seg, "prices", [](pair&, const owner_death&) { return repaired; }));
+  on.registrations.push_back(
+      on_owner_death<pair>(on.seg, "account", [&on](pair& value, const owner_death& death) {
+        on.check_account(value);
+        static_cast<void>(death.mutex_name());
+        static_cast<void>(to_string(death.owner()));
+        for (std::size_t i = 0; i < death.held_count(); ++i)
+          static_cast<void>(death.held(i).acquired_at.module.size());
+        if (death.crash() != nullptr) static_cast<void>(to_report(*death.crash()));
+        value = {};
+        return repaired;
+      }));
+  on.registrations.push_back(
+      on_owner_death(on.seg, "shelf", [](const owner_death&) { return repaired; }));
+  on.registrations.push_back(on_owner_death<pair, robust_shared_mutex>(
+      on.seg, "prices", [](pair&, const owner_death&) { return repaired; }));
   on.registrations.push_back(on_owner_death(on.seg, "table", always_consistent));
 }
 

@@ -1,4 +1,5 @@
-// The fuzzer of damaged segments. CONTRIBUTING.md says how it is used, docs/limits.md what it may find.
+// The fuzzer of damaged segments. CONTRIBUTING.md says how it is used, docs/limits.md what it may
+// find.
 #include <execinfo.h>
 #include <sys/wait.h>
 
@@ -20,7 +21,8 @@ using namespace outlive::fuzz;
 
 constexpr const char* help = R"(Usage: fuzz [OPTION...]
 
-Damages segments in random ways, each in a process of its own, and uses them: nothing but success or an error of outlive may come of it.
+Damages segments in random ways, each in a process of its own, and uses them: nothing but success
+or an error of outlive may come of it.
 
   --seconds N      for so long; 60 by default, 0: until it is interrupted
   --cases N        so many cases, whatever the time
@@ -32,7 +34,8 @@ Damages segments in random ways, each in a process of its own, and uses them: no
   --case FILE      replay one case, with the stack of its failure
   --number N       replay the random case of that number, with --seed
   --shrink         print the case of --case or --number with what is needed for its failure alone
-  --kept FOLDER    replay all cases of the folder, a line "PASS: fuzz.NAME" each, before the random ones
+  --kept FOLDER    replay all cases of the folder, a line "PASS: fuzz.NAME" each, before the
+                   random ones
 
   --fields SCENE   print the fields of a scene: fresh, deaths or crowded
   --operations     print what a case can do
@@ -68,7 +71,8 @@ arguments read(const std::vector<std::string>& words) {
     };
     const auto number = [&] {
       const std::string& text = value();
-      if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) refuse("found " + word + " " + text + ", expected a number");
+      if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos)
+        refuse("found " + word + " " + text + ", expected a number");
       return std::stoull(text);
     };
     if (word == "--seconds") {
@@ -112,21 +116,25 @@ arguments read(const std::vector<std::string>& words) {
 
 // The functions of a stack, by addr2line where there is one.
 void print_stack(const std::string& stack) {
-  for (std::size_t begin = 0, end; (end = stack.find('\n', begin)) != std::string::npos; begin = end + 1) {
+  for (std::size_t begin = 0, end; (end = stack.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
     const std::string line = stack.substr(begin, end - begin);
     const std::size_t open = line.find("(+");
     const std::size_t close = line.find(')', open);
     std::printf("  %s\n", line.c_str());
     if (open == std::string::npos || close == std::string::npos) continue;
     std::fflush(stdout);
-    const std::string command =
-        "addr2line -Cfpi -e '" + line.substr(0, open) + "' " + line.substr(open + 2, close - open - 2) + " 2>/dev/null | sed 's/^/      /'";
+    const std::string command = "addr2line -Cfpi -e '" + line.substr(0, open) + "' " +
+                                line.substr(open + 2, close - open - 2) +
+                                " 2>/dev/null | sed 's/^/      /'";
     if (std::system(command.c_str()) != 0) return;
   }
 }
 
 int replay(const world& with, const arguments& asked) {
-  fuzz_case which = asked.file.empty() ? make_case(with, asked.campaign.seed, static_cast<std::uint64_t>(asked.number)) : fuzz_case::read(asked.file);
+  fuzz_case which = asked.file.empty() ? make_case(with, asked.campaign.seed,
+                                                   static_cast<std::uint64_t>(asked.number))
+                                       : fuzz_case::read(asked.file);
   trial in(with);
   verdict found = in.run(which);
   if (asked.shrink && !found.good()) {
@@ -138,7 +146,8 @@ int replay(const world& with, const arguments& asked) {
     std::printf("ended well after %ld ms\n", static_cast<long>(found.took.count()));
     return 0;
   }
-  std::printf("%s, in: %s, after %ld ms\n", found.failure.c_str(), found.act.c_str(), static_cast<long>(found.took.count()));
+  std::printf("%s, in: %s, after %ld ms\n", found.failure.c_str(), found.act.c_str(),
+              static_cast<long>(found.took.count()));
   print_stack(found.stack);
   return 1;
 }
@@ -159,7 +168,8 @@ int replay_kept(const world& with, const std::string& folder) {
     if (found.good()) {
       std::printf("PASS: fuzz.%s\n", name.c_str());
     } else {
-      std::printf("FAIL: fuzz.%s: %s, in: %s\n", name.c_str(), found.failure.c_str(), found.act.c_str());
+      std::printf("FAIL: fuzz.%s: %s, in: %s\n", name.c_str(), found.failure.c_str(),
+                  found.act.c_str());
       ++failed;
     }
   }
@@ -171,16 +181,19 @@ int test_itself(const world& with) {
   trial in(with);
   int missed = 0;
   for (const std::string& each : all_failures()) {
-    const fuzz_case whole = fuzz_case::parse("scene deaths\nset record[0].note 5\ndo find\ndo " + each + "\ndo find\n");
+    const fuzz_case whole =
+        fuzz_case::parse("scene deaths\nset record[0].note 5\ndo find\ndo " + each + "\ndo find\n");
     const bool hangs = each == "hang";
     const verdict found = in.run(whole, std::chrono::seconds(hangs ? 1 : 30));
     const fuzz_case small = hangs ? whole : shrink(in, whole, found.kind());
-    const bool well = !found.good() && found.act == each && (hangs || (small.changes.empty() && small.acts == std::vector{each}));
+    const bool well = !found.good() && found.act == each &&
+                      (hangs || (small.changes.empty() && small.acts == std::vector{each}));
     if (!well) ++missed;
     std::string name = each;
     std::replace_if(
         name.begin(), name.end(), [](char c) { return c == ' ' || c == '\''; }, '_');
-    std::printf("%s: fuzz.finds_%s%s\n", well ? "PASS" : "FAIL", name.c_str(), well ? "" : (": " + found.failure).c_str());
+    std::printf("%s: fuzz.finds_%s%s\n", well ? "PASS" : "FAIL", name.c_str(),
+                well ? "" : (": " + found.failure).c_str());
   }
   return missed;
 }
@@ -193,7 +206,9 @@ int run(const arguments& asked) {
   const world with;
   if (!asked.fields.empty()) {
     for (const auto& group : with.at(asked.fields).fields.groups()) {
-      for (const field& each : group) std::printf("%-40s %8lu %6u\n", each.name.c_str(), static_cast<unsigned long>(each.offset), each.size);
+      for (const field& each : group)
+        std::printf("%-40s %8lu %6u\n", each.name.c_str(), static_cast<unsigned long>(each.offset),
+                    each.size);
     }
     return 0;
   }

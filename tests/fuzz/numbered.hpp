@@ -6,7 +6,8 @@
 #include <string>
 
 // A member of a structure of the format, by its own name.
-#define FUZZ_FIELD(prefix, at, type, member) add((prefix) + "." #member, (at) + offsetof(type, member), sizeof(type::member))
+#define FUZZ_FIELD(prefix, at, type, member) \
+  add((prefix) + "." #member, (at) + offsetof(type, member), sizeof(type::member))
 
 namespace outlive::fuzz {
 

@@ -33,8 +33,12 @@ void add_object_acts(act_table& made) {
   };
   made["find wrong type"] = [](visitor& on) { static_cast<void>(on.seg.find<double>("answer")); };
   made["construct"] = [](visitor& on) { make<int>(on, "new " + std::to_string(on.made++), 77); };
-  made["construct account"] = [](visitor& on) { on.accounts.push_back(&on.seg.find_or_construct<account>("new account", "account").mutex()); };
-  made["construct class"] = [](visitor& on) { make<robust_mutex>(on, "new mutex", "new class " + std::to_string(on.made++)); };
+  made["construct account"] = [](visitor& on) {
+    on.accounts.push_back(&on.seg.find_or_construct<account>("new account", "account").mutex());
+  };
+  made["construct class"] = [](visitor& on) {
+    make<robust_mutex>(on, "new mutex", "new class " + std::to_string(on.made++));
+  };
   made["construct array"] = [](visitor& on) { make<bytes>(on, "new array", bytes{}); };
   made["construct queue"] = [](visitor& on) { make<jobs>(on, "new jobs"); };
   made["construct many"] = make_many;
@@ -44,11 +48,14 @@ void add_object_acts(act_table& made) {
   made["destroy account"] = [](visitor& on) { end<account>(on, "free"); };
   made["destroy held"] = [](visitor& on) {
     end<account>(on, "held");
-    if (on.gone.contains("held") && on.expected.is_held_by_bystander("held")) throw wrong{"held is destroyed, though a living thread has it"};
+    if (on.gone.contains("held") && on.expected.is_held_by_bystander("held"))
+      throw wrong{"held is destroyed, though a living thread has it"};
   };
   made["destroy shelf"] = [](visitor& on) { end<robust_mutex>(on, "shelf"); };
   made["for each"] = [](visitor& on) {
-    on.seg.for_each([](const segment::object_info& each) { static_cast<void>(std::string(each.name).append(each.type)); });
+    on.seg.for_each([](const segment::object_info& each) {
+      static_cast<void>(std::string(each.name).append(each.type));
+    });
   };
 }
 

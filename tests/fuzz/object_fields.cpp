@@ -27,7 +27,9 @@ void field_table::add_blocks() {
     const char* const text = block.name_length > inline_name_bytes ? nullptr : block.name;
     const bool live = block.state.load() == static_cast<std::uint32_t>(block_state::live);
     std::string name = numbered("line", line);
-    if (live) name = text != nullptr ? std::string(text, block.name_length) : "long." + std::to_string(block.name_length);
+    if (live)
+      name = text != nullptr ? std::string(text, block.name_length)
+                             : "long." + std::to_string(block.name_length);
     for (char& each : name) each = each == ' ' ? '_' : each;
     const std::string of_block = "block(" + name + ")";
     groups_.resize(object_group + 1);
@@ -77,7 +79,8 @@ void field_table::add_object(const std::string& name, std::uint64_t offset) {
     FUZZ_FIELD(name, offset, permit_pool_bytes, magic);
     FUZZ_FIELD(name, offset, permit_pool_bytes, permits);
     FUZZ_FIELD(name, offset, permit_pool_bytes, words);
-    for (std::uint64_t i = 0; i < 4; ++i) add(numbered("permit", i), offset + sizeof(permit_pool_bytes) + i * 8, 8);
+    for (std::uint64_t i = 0; i < 4; ++i)
+      add(numbered("permit", i), offset + sizeof(permit_pool_bytes) + i * 8, 8);
   }
   if (name == "jobs") add_queue(offset);
 }
@@ -94,7 +97,8 @@ void field_table::add_queue(std::uint64_t offset) {
   FUZZ_FIELD(name, offset, work_queue_bytes, tail);
   const std::uint64_t states = offset + sizeof(work_queue_bytes);
   const std::uint64_t slots = states + region_layout::round_up(jobs::capacity() * 8, cache_line);
-  const std::uint64_t slot_bytes = region_layout::round_up(sizeof(job) + max_job_tries * sizeof(job_try), cache_line);
+  const std::uint64_t slot_bytes =
+      region_layout::round_up(sizeof(job) + max_job_tries * sizeof(job_try), cache_line);
   for (std::uint64_t i = 0; i < jobs::capacity(); ++i) {
     add(numbered("job", i) + ".state", states + i * 8, 8);
     for (std::uint64_t h = 0; h < 2; ++h) {

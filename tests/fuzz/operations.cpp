@@ -33,11 +33,13 @@ const act_table& failures() {
 
 // Codes that the headers name beside those of outlive::errc.
 bool is_documented(const std::error_code& code) {
-  return code.category() == error_category() || code == std::errc::invalid_argument || code == std::errc::value_too_large;
+  return code.category() == error_category() || code == std::errc::invalid_argument ||
+         code == std::errc::value_too_large;
 }
 
 std::string describe(const std::system_error& error) {
-  return std::string("a std::system_error of category ") + error.code().category().name() + ": " + error.what();
+  return std::string("a std::system_error of category ") + error.code().category().name() + ": " +
+         error.what();
 }
 
 void run_one(visitor& on, const std::string& name, const act& does) {
@@ -71,7 +73,8 @@ const std::vector<std::string>& all_failures() {
   return names;
 }
 
-void run_operations(int fd, const expectations& expected, const std::vector<std::string>& names, void (*begins)(std::size_t)) {
+void run_operations(int fd, const expectations& expected, const std::vector<std::string>& names,
+                    void (*begins)(std::size_t)) {
   std::unique_ptr<visitor> on;
   try {
     on = std::make_unique<visitor>(fd, expected);
@@ -85,7 +88,8 @@ void run_operations(int fd, const expectations& expected, const std::vector<std:
     begins(i + 1);
     const bool of_failures = failures().contains(names[i]);
     const auto found = of_failures ? failures().find(names[i]) : acts().find(names[i]);
-    if (found == acts().end()) throw wrong{"found no operation \"" + names[i] + "\", expected one of --operations"};
+    if (found == acts().end())
+      throw wrong{"found no operation \"" + names[i] + "\", expected one of --operations"};
     run_one(*on, names[i], found->second);
   }
   begins(names.size() + 1);  // what ends with the visitor

@@ -1,4 +1,5 @@
-// What a case does with its segment: operations of the library by name, each of them bounded in time, and what may come of them.
+// What a case does with its segment: operations of the library by name, each of them bounded in
+// time, and what may come of them.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,8 @@
 
 namespace outlive::fuzz {
 
-// One that something is wrong with: an exception of a kind that no header promises, a repair that was called for other memory.
+// One that something is wrong with: an exception of a kind that no header promises, a repair that
+// was called for other memory.
 struct wrong {
   std::string what;
 };
@@ -19,8 +21,9 @@ const std::vector<std::string>& all_failures();
 
 class expectations;
 
-// Opens the segment behind the descriptor, and does these. `begins` is called with the number of each.
-// Throws wrong. An error of outlive is well.
-void run_operations(int fd, const expectations& expected, const std::vector<std::string>& acts, void (*begins)(std::size_t));
+// Opens the segment behind the descriptor, and does these. `begins` is called with the number of
+// each. Throws wrong. An error of outlive is well.
+void run_operations(int fd, const expectations& expected, const std::vector<std::string>& acts,
+                    void (*begins)(std::size_t));
 
 }  // namespace outlive::fuzz

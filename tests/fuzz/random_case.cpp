@@ -73,11 +73,14 @@ std::string leaf(const std::string& name) {
   return name.substr(dot == std::string::npos ? 0 : dot);
 }
 
-const field& other_field(dice& random, const field_table& fields, const std::vector<field>& group, const field& like) {
+const field& other_field(dice& random, const field_table& fields, const std::vector<field>& group,
+                         const field& like) {
   for (int i = 0; i < 20; ++i) {
     const auto& from = random.once_in(4) ? random.one_of(fields.groups()) : group;
     const field& other = random.one_of(from);
-    if (other.size == like.size && other.name != like.name && (i > 10 || leaf(other.name) == leaf(like.name))) return other;
+    if (other.size == like.size && other.name != like.name &&
+        (i > 10 || leaf(other.name) == leaf(like.name)))
+      return other;
   }
   return random.one_of(group);
 }
@@ -89,7 +92,16 @@ change random_change(dice& random, const world::place& place) {
   if (random.once_in(60)) return {"hole", at.name, {}};
   if (random.once_in(120)) {
     const std::uint64_t total = place.of.bytes().size();
-    const std::uint64_t sizes[] = {0, 1, 319, 4096, total / 2, total - 4096, total - 1, total + 1, total + 4096, random.below(2 * total)};
+    const std::uint64_t sizes[] = {0,
+                                   1,
+                                   319,
+                                   4096,
+                                   total / 2,
+                                   total - 4096,
+                                   total - 1,
+                                   total + 1,
+                                   total + 4096,
+                                   random.below(2 * total)};
     return {"size", std::to_string(random.one_of(sizes)), {}};
   }
   const bool number = at.size <= 8;
@@ -97,10 +109,15 @@ change random_change(dice& random, const world::place& place) {
     case 0: return {"copy", at.name, other_field(random, fields, group, at).name};
     case 1: return {"swap", at.name, other_field(random, fields, group, at).name};
     case 2: return {"tear", at.name, other_field(random, fields, group, at).name};
-    case 3: return {"fill", at.name, random.once_in(2) ? "0" : random.once_in(2) ? "0xff" : std::to_string(random.below(256))};
+    case 3:
+      return {"fill", at.name,
+              random.once_in(2)   ? "0"
+              : random.once_in(2) ? "0xff"
+                                  : std::to_string(random.below(256))};
     case 4: return {"flip", at.name, std::to_string(random.below(std::uint64_t{at.size} * 8))};
     case 5: {
-      static const char* const steps[] = {"1", "-1", "2", "64", "-64", "4096", "0x10000", "0x100000000"};
+      static const char* const steps[] = {"1",   "-1",   "2",       "64",
+                                          "-64", "4096", "0x10000", "0x100000000"};
       if (number) return {"add", at.name, random.one_of(steps)};
       return {"flip", at.name, std::to_string(random.below(std::uint64_t{at.size} * 8))};
     }
@@ -138,7 +155,8 @@ fuzz_case make_case(const world& with, std::uint64_t seed, std::uint64_t number)
   }
   if (header && !random.once_in(4)) made.changes.push_back({"seal", {}, {}});
   if (!random.once_in(5)) made.acts.emplace_back("register");
-  for (std::size_t i = 5 + random.below(12); i > 0; --i) made.acts.push_back(random.one_of(all_operations()));
+  for (std::size_t i = 5 + random.below(12); i > 0; --i)
+    made.acts.push_back(random.one_of(all_operations()));
   return made;
 }
 

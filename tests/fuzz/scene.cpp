@@ -31,7 +31,8 @@ using act = std::function<void()>;
   for (;;) ::pause();
 }
 
-// Runs `body` in a child, and waits for the child's end. One that does not end by itself is killed where it is.
+// Runs `body` in a child, and waits for the child's end. One that does not end by itself is killed
+// where it is.
 pid_t in_child(const act& body, bool killed) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -46,8 +47,10 @@ pid_t in_child(const act& body, bool killed) {
     ::_exit(0);
   }
   int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child) throw std::system_error(errno, std::generic_category(), "a scene's process");
-  if (killed ? !WIFSIGNALED(status) : status != 0) throw std::runtime_error("a process of a scene did not end as it should");
+  if (child < 0 || ::waitpid(child, &status, 0) != child)
+    throw std::system_error(errno, std::generic_category(), "a scene's process");
+  if (killed ? !WIFSIGNALED(status) : status != 0)
+    throw std::runtime_error("a process of a scene did not end as it should");
   return child;
 }
 pid_t victim(const act& body) {
@@ -101,7 +104,8 @@ void log_death(segment& in, const char* name) {
 void fill_queue(segment& in) {
   auto& queue = in.find_or_construct<jobs>("jobs", work_queue_options{job_tries});
   for (std::uint64_t i = 1; i <= 6; ++i) queue.push({i, "a job"});
-  for (int i = 0; i < 2; ++i) victim([&] { static_cast<void>(new lease<job>(queue.pop())); });  // the first job, twice: a dead letter
+  // the first job, twice: a dead letter
+  for (int i = 0; i < 2; ++i) victim([&] { static_cast<void>(new lease<job>(queue.pop())); });
   helper([&] { queue.pop().done(); });
   victim([&] { static_cast<void>(new lease<job>(queue.pop())); });
   static_cast<void>(new lease<job>(queue.pop()));  // a living worker's
@@ -124,7 +128,8 @@ void make_deaths(segment& in) {
   });
   victim([&] { static_cast<void>(new account::guard(account_of(in, "repairing").lock())); });
   victim([&] {
-    const auto mend = on_owner_death<pair>(in, "account", [](pair&, const owner_death&) -> repair_result { die(); });
+    const auto mend = on_owner_death<pair>(
+        in, "account", [](pair&, const owner_death&) -> repair_result { die(); });
     static_cast<void>(account_of(in, "repairing").lock());
   });
   fill_queue(in);
@@ -147,7 +152,8 @@ void make_deaths(segment& in) {
     static_cast<void>(new prices::guard(in.find<prices>("prices")->lock()));
     static_cast<void>(new account::guard(account_of(in, "orphan").lock()));
   });
-  std::memcpy(static_cast<void*>(&account_of(in, "orphan")), &dead, sizeof dead);  // the native mutex's word comes first
+  // the native mutex's word comes first
+  std::memcpy(static_cast<void*>(&account_of(in, "orphan")), &dead, sizeof dead);
   // Last: whoever makes an object now counts the directory anew.
   struct deadly {
     explicit deadly(int) { die(); }
@@ -160,7 +166,10 @@ void make_deaths(segment& in) {
 void make_crowded(segment& in) {
   const segment_options options = in.options();
   for (std::uint32_t i = 0; i < options.threads + 2; ++i) {
-    victim([&] { static_cast<void>(new account::guard(account_of(in, account_names[i % account_names.size()]).lock())); });
+    victim([&] {
+      static_cast<void>(
+          new account::guard(account_of(in, account_names[i % account_names.size()]).lock()));
+    });
   }
   const std::string prefix = "object ";
   try {
@@ -196,7 +205,8 @@ void make(const std::string& name, int into) {
   segment::unlink(unique);
   if (name == "fresh") make_objects(made);
   if (name == "deaths") make_deaths(made);
-  if (name == "crowded") helper([&] { make_crowded(made); });  // so that the maker has no record in it
+  // so that the maker has no record in it
+  if (name == "crowded") helper([&] { make_crowded(made); });
   if (::write(into, made.base(), made.size_bytes()) != static_cast<ssize_t>(made.size_bytes()))
     throw std::system_error(errno, std::generic_category(), "writing a scene");
   static_cast<void>(new segment(made));  // the mapping stays
@@ -207,7 +217,8 @@ void make(const std::string& name, int into) {
 scene::scene(std::string_view name) : name_(name) {
   const int file = ::memfd_create("scene", MFD_CLOEXEC);
   int said[2];
-  if (file < 0 || ::pipe(said) != 0) throw std::system_error(errno, std::generic_category(), "making a scene");
+  if (file < 0 || ::pipe(said) != 0)
+    throw std::system_error(errno, std::generic_category(), "making a scene");
   pid_ = ::fork();
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

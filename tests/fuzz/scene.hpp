@@ -1,4 +1,5 @@
-// Scenes: the bytes of sound segments that the library made itself, with victims that were killed, from which each case starts.
+// Scenes: the bytes of sound segments that the library made itself, with victims that were killed,
+// from which each case starts.
 #pragma once
 
 #include <sys/types.h>
@@ -14,9 +15,10 @@ namespace outlive::fuzz {
 
 class scene {
  public:
-  // "fresh": nothing has happened yet. "deaths": locks in every condition, a queue, permits, readers, a death log, a directory whose holder is
-  // dead. "crowded": all thread records and participants belong to the dead, and the directory is full.
-  // Forks a process that makes it, and stays for as long as this object lives, with what living threads have in the scene.
+  // "fresh": nothing has happened yet. "deaths": locks in every condition, a queue, permits,
+  // readers, a death log, a directory whose holder is dead. "crowded": all thread records and
+  // participants belong to the dead, and the directory is full. Forks a process that makes it, and
+  // stays for as long as this object lives, with what living threads have in the scene.
   explicit scene(std::string_view name);
   scene(const scene&) = delete;
   scene& operator=(const scene&) = delete;

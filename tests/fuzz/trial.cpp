@@ -47,7 +47,8 @@ board* the_board = nullptr;
 
 // The stack of a signal, and then its death by it. What backtrace() needs was loaded before.
 void tell_stack(int signal) {
-  the_board->frame_count = ::backtrace(the_board->frames, static_cast<int>(std::size(the_board->frames)));
+  the_board->frame_count =
+      ::backtrace(the_board->frames, static_cast<int>(std::size(the_board->frames)));
   ::signal(signal, SIG_DFL);
   ::raise(signal);
 }
@@ -61,7 +62,8 @@ void tell_stacks() {
   struct sigaction action {};
   action.sa_handler = tell_stack;
   action.sa_flags = SA_ONSTACK;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGXCPU, SIGQUIT, SIGTRAP}) ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGXCPU, SIGQUIT, SIGTRAP})
+    ::sigaction(signal, &action, nullptr);
 }
 
 rlim_t own_memory = 0;
@@ -93,14 +95,16 @@ void silence() {
   ::dup2(none, STDERR_FILENO);
 }
 
-// A word of an internal lock that names a living participant's thread is believed, as docs/limits.md says: one waits for that thread. It would be a
-// wait without an end for each such case, and none of them tells anything.
+// A word of an internal lock that names a living participant's thread is believed, as
+// docs/limits.md says: one waits for that thread. It would be a wait without an end for each such
+// case, and none of them tells anything.
 void leave_out_living_holders(const world::place& place, std::vector<unsigned char>& bytes) {
   for (const char* name : {"adoption.word", "directory.word", "names.word"}) {
     const std::uint64_t at = place.fields.find(name).offset;
     std::uint32_t word = 0;
     std::memcpy(&word, bytes.data() + at, sizeof word);
-    if ((word & detail::native_mutex::tid_mask) != static_cast<std::uint32_t>(place.of.bystander())) continue;
+    if ((word & detail::native_mutex::tid_mask) != static_cast<std::uint32_t>(place.of.bystander()))
+      continue;
     word &= ~detail::native_mutex::tid_mask;
     std::memcpy(bytes.data() + at, &word, sizeof word);
   }
@@ -116,17 +120,21 @@ std::string name_of_step(const fuzz_case& what, std::size_t step) {
 struct trial::report : board {};
 
 world::world() {
-  for (const std::string_view each : scene_names) places_.emplace(each, std::make_unique<place>(each));
+  for (const std::string_view each : scene_names)
+    places_.emplace(each, std::make_unique<place>(each));
 }
 
 const world::place& world::at(const std::string& name) const {
   const auto found = places_.find(name);
-  if (found == places_.end()) throw std::invalid_argument("found the scene \"" + name + "\", expected fresh, deaths or crowded");
+  if (found == places_.end())
+    throw std::invalid_argument("found the scene \"" + name +
+                                "\", expected fresh, deaths or crowded");
   return *found->second;
 }
 
 trial::trial(const world& with) : world_(with) {
-  void* const shared = ::mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const shared =
+      ::mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) fail("a report's memory");
   report_ = ::new (shared) report{};
   the_board = report_;
@@ -151,8 +159,8 @@ trial::sheet& trial::sheet_of(const std::string& scene) {
   return sheets_.emplace(scene, std::move(made)).first->second;
 }
 
-// Makes the file whole and its changes, in the child: "self" is its own id. The bytes are its parent's until they are changed: a copy of all of
-// them would cost more than the case.
+// Makes the file whole and its changes, in the child: "self" is its own id. The bytes are its
+// parent's until they are changed: a copy of all of them would cost more than the case.
 void trial::prepare_file(const fuzz_case& what, sheet& on) {
   const world::place& place = world_.at(what.scene);
   const int file = on.file;
@@ -161,11 +169,16 @@ void trial::prepare_file(const fuzz_case& what, sheet& on) {
   if (::fstat(file, &info) != 0) fail("fstat");
   const file_shape shape = make_changes(what.changes, place.fields, place.of.bystander(), bytes);
   leave_out_living_holders(place, bytes);
-  if (static_cast<std::uint64_t>(info.st_size) != bytes.size() && ::ftruncate(file, static_cast<off_t>(bytes.size())) != 0) fail("ftruncate");
-  if (::pwrite(file, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) fail("writing a case");
+  if (static_cast<std::uint64_t>(info.st_size) != bytes.size() &&
+      ::ftruncate(file, static_cast<off_t>(bytes.size())) != 0)
+    fail("ftruncate");
+  if (::pwrite(file, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    fail("writing a case");
   for (const auto& [offset, size] : shape.holes)
-    ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
-  if (shape.size != bytes.size() && ::ftruncate(file, static_cast<off_t>(shape.size)) != 0) fail("ftruncate");
+    ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                static_cast<off_t>(size));
+  if (shape.size != bytes.size() && ::ftruncate(file, static_cast<off_t>(shape.size)) != 0)
+    fail("ftruncate");
 }
 
 void trial::run_in_child(const fuzz_case& what, sheet& on) {
@@ -175,12 +188,14 @@ void trial::run_in_child(const fuzz_case& what, sheet& on) {
     silence();
     limit_itself();
     tell_stacks();
-    run_operations(on.file, expectations(what, place.of, place.fields), what.acts, [](std::size_t step) { the_board->step = step; });
+    run_operations(on.file, expectations(what, place.of, place.fields), what.acts,
+                   [](std::size_t step) { the_board->step = step; });
   } catch (const wrong& found) {
     std::snprintf(the_board->failure, sizeof the_board->failure, "%s", found.what.c_str());
     ::_exit(1);
   } catch (const std::exception& error) {
-    std::snprintf(the_board->failure, sizeof the_board->failure, "the case cannot be run: %s", error.what());
+    std::snprintf(the_board->failure, sizeof the_board->failure, "the case cannot be run: %s",
+                  error.what());
     ::_exit(2);
   }
   ::_exit(0);
@@ -223,7 +238,8 @@ verdict trial::run(const fuzz_case& what, std::chrono::seconds limit) {
   } else if (WIFSIGNALED(status)) {
     found.failure = std::string("killed by SIG") + ::sigabbrev_np(WTERMSIG(status));
   } else if (WEXITSTATUS(status) != 0) {
-    found.failure = report_->failure[0] != 0 ? report_->failure : "exit code " + std::to_string(WEXITSTATUS(status));
+    found.failure = report_->failure[0] != 0 ? report_->failure
+                                             : "exit code " + std::to_string(WEXITSTATUS(status));
   }
   found.took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began);
   found.act = name_of_step(what, report_->step);

@@ -38,7 +38,9 @@ struct verdict {
 
   [[nodiscard]] bool good() const noexcept { return failure.empty(); }
   // Failures of one kind: how it ended, and in which operation.
-  [[nodiscard]] std::string kind() const { return failure.substr(0, failure.find(':')) + " | " + act; }
+  [[nodiscard]] std::string kind() const {
+    return failure.substr(0, failure.find(':')) + " | " + act;
+  }
 };
 
 class trial {
@@ -49,7 +51,8 @@ class trial {
   trial& operator=(const trial&) = delete;
 
   // Runs the case. A child that has not ended after `limit` is asked for its stack, and killed.
-  [[nodiscard]] verdict run(const fuzz_case& what, std::chrono::seconds limit = std::chrono::seconds(30));
+  [[nodiscard]] verdict run(const fuzz_case& what,
+                            std::chrono::seconds limit = std::chrono::seconds(30));
 
  private:
   struct report;

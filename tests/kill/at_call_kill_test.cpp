@@ -1,7 +1,9 @@
-// Death around each pthread call that the library makes: entering, leaving, repairing, claiming, recovering, adopting.
+// Death around each pthread call that the library makes: entering, leaving, repairing, claiming,
+// recovering, adopting.
 //
-// The victim counts the calls on mutexes of the segment (trap.hpp), and dies before or after the n-th, for n = 0, 1, 2
-// ... until it survives. What a death at that place must cost is written down for each.
+// The victim counts the calls on mutexes of the segment (trap.hpp), and dies before or after the
+// n-th, for n = 0, 1, 2 ... until it survives. What a death at that place must cost is written down
+// for each.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -25,9 +27,11 @@ struct cost {
 };
 
 struct scenario {
-  std::function<void(const accounts&)> before = [](const accounts&) {};    // in the test
-  std::function<void(const accounts&)> approach = [](const accounts&) {};  // in the victim, undisturbed
-  std::function<void(const accounts&)> act;                                // in the victim, who dies somewhere in it
+  std::function<void(const accounts&)> before = [](const accounts&) {};  // in the test
+  // in the victim, undisturbed
+  std::function<void(const accounts&)> approach = [](const accounts&) {};
+  // in the victim, who dies somewhere in it
+  std::function<void(const accounts&)> act;
   std::map<std::string, cost> costs;
   unsigned deaths = 0;         // at how many places
   bool whole_segment = false;  // calls on any mutex of the segment count
@@ -45,8 +49,8 @@ std::string run_once(const scenario& plan, int n) {
     plan.approach(all);
     const auto* mutex = reinterpret_cast<const char*>(&all.mutex());
     const auto* base = static_cast<const char*>(all.where().base());
-    the_trap =
-        plan.whole_segment ? trap{base, base + all.where().size_bytes(), n, place.get()} : trap{mutex, mutex + sizeof(robust_mutex), n, place.get()};
+    the_trap = plan.whole_segment ? trap{base, base + all.where().size_bytes(), n, place.get()}
+                                  : trap{mutex, mutex + sizeof(robust_mutex), n, place.get()};
     plan.act(all);
     the_trap.left = -1;
     all.value().mend();
@@ -76,7 +80,8 @@ std::string run_once(const scenario& plan, int n) {
 
 void run(const scenario& plan) {
   unsigned deaths = 0;
-  while (!run_once(plan, static_cast<int>(deaths)).empty() && !::testing::Test::HasFailure()) ++deaths;
+  while (!run_once(plan, static_cast<int>(deaths)).empty() && !::testing::Test::HasFailure())
+    ++deaths;
   EXPECT_EQ(deaths, plan.deaths);
 }
 
@@ -105,16 +110,21 @@ TEST(at_call_kill_test, killed_while_leaving_there_is_nothing_to_repair) {
   });
 }
 
-TEST(at_call_kill_test, an_heir_killed_before_its_repair_leaves_it_to_the_next_and_after_it_does_not) {
+TEST(at_call_kill_test,
+     an_heir_killed_before_its_repair_leaves_it_to_the_next_and_after_it_does_not) {
   run({
       .before = [](const accounts& all) { kill_a_holder(all); },
       .act = [](const accounts& all) { all.mutex().lock(); },
-      .costs = {{"before trylock", {true, 1}}, {"after trylock", {true, 1}}, {"before consistent", {false, 1}}, {"after consistent", {false, 1}}},
+      .costs = {{"before trylock", {true, 1}},
+                {"after trylock", {true, 1}},
+                {"before consistent", {false, 1}},
+                {"after consistent", {false, 1}}},
       .deaths = 4,
   });
 }
 
-TEST(at_call_kill_test, a_recoverer_killed_before_its_repair_leaves_it_to_the_next_and_after_it_does_not) {
+TEST(at_call_kill_test,
+     a_recoverer_killed_before_its_repair_leaves_it_to_the_next_and_after_it_does_not) {
   run({
       .before = [](const accounts& all) { kill_a_holder(all); },
       .act = [](const accounts& all) { recover(const_cast<accounts&>(all).where()); },
@@ -152,8 +162,8 @@ TEST(at_call_kill_test, an_heir_whose_repair_fails_killed_anywhere_leaves_the_de
 }
 
 TEST(at_call_kill_test, an_adopter_killed_anywhere_leaves_the_orphan_to_the_next) {
-  // The victim's repair has run before the first "consistent" on the orphan; "consistent" on the adoption mutex comes
-  // in no run.
+  // The victim's repair has run before the first "consistent" on the orphan; "consistent" on the
+  // adoption mutex comes in no run.
   run({
       .before = orphan_it,
       .act = [](const accounts& all) { all.mutex().lock(); },

@@ -1,4 +1,5 @@
-// Waiters and notifiers are killed: nobody waits for them, and an owner's death is repaired before the predicate is asked.
+// Waiters and notifiers are killed: nobody waits for them, and an owner's death is repaired before
+// the predicate is asked.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -29,7 +30,9 @@ class condition_variable_kill_test : public ::testing::Test {
       parent.tell("woken");
     });
     made->wait_for("waits");
-    EXPECT_TRUE(within(default_timeout(), [&] { return task_state(made->pid()) == 'S' && all_[0].try_lock(); })) << all_.who_holds_what();
+    EXPECT_TRUE(within(default_timeout(), [&] {
+      return task_state(made->pid()) == 'S' && all_[0].try_lock();
+    })) << all_.who_holds_what();
     return made;
   }
   void say_go() {
@@ -40,7 +43,8 @@ class condition_variable_kill_test : public ::testing::Test {
 
   accounts all_;
   repair_registration repair_ = all_.mended_here();
-  robust_condition_variable& changed_ = all_.where().find_or_construct<robust_condition_variable>("changed");
+  robust_condition_variable& changed_ =
+      all_.where().find_or_construct<robust_condition_variable>("changed");
 };
 
 TEST_F(condition_variable_kill_test, a_killed_waiter_takes_nothing_with_it) {
@@ -80,7 +84,8 @@ TEST_F(condition_variable_kill_test, a_change_whose_author_died_before_the_notif
   lives->wait_for("woken");  // by its slice
 }
 
-TEST_F(condition_variable_kill_test, an_owner_that_dies_while_somebody_waits_is_repaired_before_the_predicate_is_asked) {
+TEST_F(condition_variable_kill_test,
+       an_owner_that_dies_while_somebody_waits_is_repaired_before_the_predicate_is_asked) {
   auto lives = waiter("lives");
   child owner("owner", [this](agent&) {
     all_.mutex().lock();
@@ -116,18 +121,21 @@ TEST_F(condition_variable_kill_test, a_waiter_that_cannot_have_the_mutex_again_o
   expect_survivor(all_, 0, true);
 }
 
-// Tokens go round among processes that are killed at random while they wait, notify and change: whoever lives goes on.
+// Tokens go round among processes that are killed at random while they wait, notify and change:
+// whoever lives goes on.
 TEST_F(condition_variable_kill_test, killed_at_random_nobody_waits_for_ever) {
   shared_counter turns;
   soak_plan plan = soak_of_a_companion();
   plan.work = [&](const soak_worker& me) {
     while (!me.stopping()) {
       auto x = all_[0].lock();
-      // Every player can go on as soon as it gets the mutex: its predicate is what the others change.
+      // Every player can go on as soon as it gets the mutex: its predicate is what the others
+      // change.
       const long before = x->a;
       changed_.wait_for(x, 20ms, [&] { return x->a != before; });
       x->a -= 1;
-      std::this_thread::yield();  // others run while it is torn, so that kills find it so, on a slow machine, too
+      // others run while it is torn, so that kills find it so, on a slow machine, too
+      std::this_thread::yield();
       x->b += 1;
       if (!x->whole()) me.parent.fail("let in to a torn account");
       x.unlock();

@@ -1,4 +1,5 @@
-// All the ways in which an owner can end, a process or only a thread: each is an owner death, and is repaired once.
+// All the ways in which an owner can end, a process or only a thread: each is an owner death, and
+// is repaired once.
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -69,7 +70,8 @@ TEST_P(kinds_of_death_kill_test, a_blocked_locker_repairs_once) {
   EXPECT_EQ(all_.repairs(), 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(every_kind, kinds_of_death_kill_test, ::testing::ValuesIn(all_deaths), [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(every_kind, kinds_of_death_kill_test, ::testing::ValuesIn(all_deaths),
+                         [](const auto& test) { return name_of(test.param); });
 
 // What ends the process may come from any of its threads; the owner is not the main one here.
 class process_death_kill_test : public ::testing::TestWithParam<death> {
@@ -94,7 +96,9 @@ TEST_P(process_death_kill_test, an_owner_that_is_not_the_main_thread_ends_the_pr
 }
 
 INSTANTIATE_TEST_SUITE_P(on_another_thread, process_death_kill_test,
-                         ::testing::Values(death::sigkill, death::exit_now, death::exit, death::abort, death::segfault, death::uncaught_exception),
+                         ::testing::Values(death::sigkill, death::exit_now, death::exit,
+                                           death::abort, death::segfault,
+                                           death::uncaught_exception),
                          [](const auto& test) { return name_of(test.param); });
 
 class death_kill_test : public ::testing::Test {

@@ -26,13 +26,14 @@ class heir_kill_test : public ::testing::Test {
   pid_t kill_an_heir(
       const accounts& all, const std::function<void(account&)>& in_repair = [](account&) {}) {
     child heir("heir", [&](agent&) {
-      const auto dying = on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
-        *report_ = death;
-        started_.add();
-        in_repair(x);
-        kill(getpid(), SIGKILL);
-        return repaired;
-      });
+      const auto dying = on_owner_death<account>(all.where(), "account",
+                                                 [&](account& x, const owner_death& death) {
+                                                   *report_ = death;
+                                                   started_.add();
+                                                   in_repair(x);
+                                                   kill(getpid(), SIGKILL);
+                                                   return repaired;
+                                                 });
       all.mutex().lock();
     });
     heir.expect_killed();
@@ -51,10 +52,11 @@ TEST_F(heir_kill_test, killed_while_repairing_the_next_heir_repairs_and_knows_bo
   EXPECT_EQ(report_->attempt, 1u);
   EXPECT_FALSE(report_->has_former_heir);
 
-  const auto repair = on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
-    *report_ = death;
-    return all.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
+        *report_ = death;
+        return all.mend(x, death);
+      });
   expect_survivor(all, 0, true);
   EXPECT_EQ(all.repairs(), 1u);
   EXPECT_EQ(report_->attempt, 2u);
@@ -73,10 +75,11 @@ TEST_F(heir_kill_test, killed_twice_the_third_attempt_repairs_and_knows_the_seco
   kill_an_heir(all);
   const pid_t second = kill_an_heir(all);
   EXPECT_EQ(report_->attempt, 2u);
-  const auto repair = on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
-    *report_ = death;
-    return all.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
+        *report_ = death;
+        return all.mend(x, death);
+      });
   expect_survivor(all, 0, true);
   EXPECT_EQ(all.repairs(), 1u);
   EXPECT_EQ(report_->attempt, 3u);
@@ -115,11 +118,12 @@ TEST_F(heir_kill_test, a_blocked_locker_takes_over_from_a_killed_heir) {
   accounts all;
   kill_a_holder(all);
   child heir("heir", [&](agent& parent) {
-    const auto stuck = on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
-      parent.tell("repairing");
-      parent.pause_forever();
-      return repaired;
-    });
+    const auto stuck =
+        on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+          parent.tell("repairing");
+          parent.pause_forever();
+          return repaired;
+        });
     all.mutex().lock();
   });
   heir.wait_for("repairing");
@@ -187,11 +191,12 @@ TEST_P(attempts_kill_test, recoverers_that_die_use_them_up_as_well) {
   kill_a_holder(all);
   for (unsigned n = 1; n <= GetParam(); ++n) {
     child recoverer("recoverer", [&](agent&) {
-      const auto dying = on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
-        started_.add();
-        kill(getpid(), SIGKILL);
-        return repaired;
-      });
+      const auto dying =
+          on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+            started_.add();
+            kill(getpid(), SIGKILL);
+            return repaired;
+          });
       recover(all.where());
     });
     recoverer.expect_killed();
@@ -209,7 +214,8 @@ TEST_P(attempts_kill_test, recoverers_that_die_use_them_up_as_well) {
   EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
 }
 
-INSTANTIATE_TEST_SUITE_P(limit, attempts_kill_test, ::testing::Values(1u, 3u, 63u), [](const auto& test) { return std::to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(limit, attempts_kill_test, ::testing::Values(1u, 3u, 63u),
+                         [](const auto& test) { return std::to_string(test.param); });
 
 TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   accounts all;
@@ -224,11 +230,12 @@ TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   std::vector<std::unique_ptr<child>> all_waiters;
   for (unsigned i = 0; i < waiters; ++i) {
     all_waiters.push_back(std::make_unique<child>("waiter " + std::to_string(i), [&](agent&) {
-      const auto dying = on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
-        started_.add();
-        kill(getpid(), SIGKILL);
-        return repaired;
-      });
+      const auto dying =
+          on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+            started_.add();
+            kill(getpid(), SIGKILL);
+            return repaired;
+          });
       waiting.add();
       std::error_code error;
       all.mutex().lock(error);
@@ -242,7 +249,8 @@ TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   }
   victim.kill();
   victim.expect_killed();
-  ASSERT_TRUE(refused.wait_equal(waiters - 3)) << refused.load() << " were refused\n" << all.who_holds_what();
+  ASSERT_TRUE(refused.wait_equal(waiters - 3)) << refused.load() << " were refused\n"
+                                               << all.who_holds_what();
   unsigned killed = 0;
   for (const auto& each : all_waiters) killed += each->wait().killed_by(SIGKILL);
   EXPECT_EQ(killed, 3u);

@@ -1,4 +1,5 @@
-// OUTLIVE_KILL_POINT: what each action does to a real process, and to whoever waits for what it held.
+// OUTLIVE_KILL_POINT: what each action does to a real process, and to whoever waits for what it
+// held.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -128,7 +129,8 @@ TEST(kill_point, pause_stops_the_process_until_it_is_continued) {
     ::_exit(7);
   });
   siginfo_t info{};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(victim.pid()), &info, WSTOPPED | WEXITED | WNOWAIT), 0);
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(victim.pid()), &info, WSTOPPED | WEXITED | WNOWAIT),
+            0);
   EXPECT_EQ(info.si_code, CLD_STOPPED);
   EXPECT_EQ(info.si_status, SIGSTOP);
   victim.kill(SIGCONT);
@@ -146,7 +148,8 @@ TEST(kill_point, print_tells_the_name_the_process_and_the_text) {
   arm_kill_points("");
   OUTLIVE_KILL_POINT("here");
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
-            "outlive: kill point here, process " + std::to_string(::getpid()) + ", thread " + std::to_string(::gettid()) + ": a text\n");
+            "outlive: kill point here, process " + std::to_string(::getpid()) + ", thread " +
+                std::to_string(::gettid()) + ": a text\n");
 }
 
 // How often a percentage applies, in the order of visits.
@@ -181,7 +184,7 @@ TEST(kill_point, a_malformed_text_changes_nothing_of_what_is_armed) {
   EXPECT_EQ(draws(1), "x");
 }
 
-// ---- the environment, in a process that is started anew ---------------------------------------------------------------
+// ---- the environment, in a process that is started anew ----------------------------------------
 
 // Run by the cases below, in another process.
 TEST(kill_point, from_the_environment) {
@@ -210,13 +213,15 @@ started start(const char* armed, const char* seed = nullptr, const char* by = "a
     ::setenv("OUTLIVE_TEST_ARMED_BY", by, 1);
     ::unsetenv("OUTLIVE_KILL_SEED");
     if (seed != nullptr) ::setenv("OUTLIVE_KILL_SEED", seed, 1);
-    ::execl("/proc/self/exe", "kill_point_kill_test", "--gtest_filter=kill_point.from_the_environment", nullptr);
+    ::execl("/proc/self/exe", "kill_point_kill_test",
+            "--gtest_filter=kill_point.from_the_environment", nullptr);
     ::_exit(127);
   });
   ::close(ends[1]);
   started made{other.wait(), {}};
   char text[4096];
-  for (ssize_t got = 0; (got = ::read(ends[0], text, sizeof text)) > 0;) made.told.append(text, static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = ::read(ends[0], text, sizeof text)) > 0;)
+    made.told.append(text, static_cast<std::size_t>(got));
   ::close(ends[0]);
   return made;
 }
@@ -232,14 +237,16 @@ TEST(kill_point, the_environment_has_no_effect_on_a_program_that_does_not_ask) {
   for (const char* const armed : {"here=kill", "here=bang", "here=50%throw"}) {
     const started found = start(armed, nullptr, "nobody");
     EXPECT_TRUE(found.ended.exited_with(0)) << found.ended.describe();
-    EXPECT_THAT(found.told, AllOf(HasSubstr("visits:................"), Not(HasSubstr("OUTLIVE_KILL"))));
+    EXPECT_THAT(found.told,
+                AllOf(HasSubstr("visits:................"), Not(HasSubstr("OUTLIVE_KILL"))));
   }
 }
 
 TEST(kill_point, a_malformed_environment_is_thrown_and_arms_nothing) {
   const started found = start("here=kill;there=bang");
   EXPECT_TRUE(found.ended.exited_with(0)) << found.ended.describe();
-  EXPECT_THAT(found.told, AllOf(HasSubstr("threw: OUTLIVE_KILL: \"here=kill;there=bang\", column 17: found \"bang\", expected one of off"),
+  EXPECT_THAT(found.told, AllOf(HasSubstr("threw: OUTLIVE_KILL: \"here=kill;there=bang\", column "
+                                          "17: found \"bang\", expected one of off"),
                                 HasSubstr("visits:................")));
 }
 
@@ -258,7 +265,8 @@ TEST(kill_point, a_seed_that_is_not_given_is_said_and_can_be_given) {
   const auto visits = [](const started& of) { return of.told.substr(of.told.find("visits:")); };
   EXPECT_EQ(visits(start("here=50%throw", seed.c_str())), visits(first));
   const started refused = start("here=50%throw", "seventeen");
-  EXPECT_THAT(refused.told, AllOf(HasSubstr("OUTLIVE_KILL_SEED: found \"seventeen\""), HasSubstr("visits:................")));
+  EXPECT_THAT(refused.told, AllOf(HasSubstr("OUTLIVE_KILL_SEED: found \"seventeen\""),
+                                  HasSubstr("visits:................")));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The owner holds several locks, and had given some back out of order: each that it held is repaired once, no other one
-// is.
+// The owner holds several locks, and had given some back out of order: each that it held is
+// repaired once, no other one is.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -90,7 +90,8 @@ TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   victim.expect_killed();
   const auto lines = recover(all_.where());
   ASSERT_EQ(lines.size(), all_.size());
-  for (const auto& line : lines) EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
+  for (const auto& line : lines)
+    EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
   EXPECT_EQ(all_.where().threads_in_use(), records);
   for (unsigned i = 0; i < all_.size(); ++i) {
     EXPECT_EQ(all_.repairs(i), 1u);
@@ -101,7 +102,8 @@ TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(held, many_locks_kill_test, ::testing::Values(1u, 2u, 64u), [](const auto& test) { return std::to_string(test.param); });
+INSTANTIATE_TEST_SUITE_P(held, many_locks_kill_test, ::testing::Values(1u, 2u, 64u),
+                         [](const auto& test) { return std::to_string(test.param); });
 
 }  // namespace
 }  // namespace outlive::testing

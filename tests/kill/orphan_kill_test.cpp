@@ -1,6 +1,6 @@
-// Orphans: the owner is dead, and the kernel has not marked the lock (eight kinds, support/orphans.hpp). A blocked
-// lock() adopts them within its slices, and recover() at once; each time the repair runs once, and in the end no
-// record is lost.
+// Orphans: the owner is dead, and the kernel has not marked the lock (eight kinds,
+// support/orphans.hpp). A blocked lock() adopts them within its slices, and recover() at once; each
+// time the repair runs once, and in the end no record is lost.
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 #include <unistd.h>
@@ -30,7 +30,8 @@ class orphan_kill_test : public ::testing::TestWithParam<orphan_kind> {
 
   orphan_hooks hooks() {
     return {.acquire = [this] { all_.lock_and_tear(); },
-            .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())), all_.where().size_bytes()}};
+            .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())),
+                       all_.where().size_bytes()}};
   }
 
   /// Leaves account 0 torn, and its mutex an orphan.
@@ -92,7 +93,8 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
     how.acquire = [&] {
       all_.lock_and_tear();
       locked.store(1);
-      waiting.wait_equal(8);  // they are on their way to sleep: deaths that come before are met all the same
+      // they are on their way to sleep: deaths that come before are met all the same
+      waiting.wait_equal(8);
     };
     die_leaving_orphans(GetParam(), how);
     (void)parent;
@@ -109,7 +111,8 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
     }));
   }
   expect_orphaned(owner, GetParam());
-  ASSERT_TRUE(entered.wait_equal(8)) << entered.load() << " of 8 entered\n" << all_.who_holds_what();
+  ASSERT_TRUE(entered.wait_equal(8)) << entered.load() << " of 8 entered\n"
+                                     << all_.who_holds_what();
   for (const auto& each : waiters) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), 1u);
   EXPECT_EQ(all_.repairs(), 1u);
@@ -117,11 +120,13 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-// A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan cannot be made
-// through outlive.
+// A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan
+// cannot be made through outlive.
 INSTANTIATE_TEST_SUITE_P(every_kind_but_raw_fork, orphan_kill_test,
-                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
-                                           orphan_kind::process_mrelease, orphan_kind::read_only, orphan_kind::damaged_list),
+                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped,
+                                           orphan_kind::exec_from_thread, orphan_kind::list_unset,
+                                           orphan_kind::process_mrelease, orphan_kind::read_only,
+                                           orphan_kind::damaged_list),
                          [](const auto& test) { return name_of(test.param); });
 
 class special_orphans_kill_test : public ::testing::Test {
@@ -147,9 +152,12 @@ TEST_F(special_orphans_kill_test, a_child_by_raw_clone_is_refused_before_it_can_
 }
 
 TEST_F(special_orphans_kill_test, a_word_that_no_record_stands_behind_is_adopted_without_a_repair) {
-  // Natively locked by a child by raw clone, with its parent's TID: both are dead, and nobody was inside in outlive's
-  // sense.
-  child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::raw_fork, {.acquire = [&] { pthread_mutex_lock(&native(all_)); }}); });
+  // Natively locked by a child by raw clone, with its parent's TID: both are dead, and nobody was
+  // inside in outlive's sense.
+  child owner("owner", [&](agent&) {
+    die_leaving_orphans(orphan_kind::raw_fork,
+                        {.acquire = [&] { pthread_mutex_lock(&native(all_)); }});
+  });
   expect_orphaned(owner, orphan_kind::raw_fork);
   ASSERT_NE(futex_word(native(all_)) & FUTEX_TID_MASK, 0u);
   expect_survivor(all_, 0, false);
@@ -173,8 +181,10 @@ TEST_F(special_orphans_kill_test, the_word_of_a_living_stranger_is_not_adopted) 
 }
 
 TEST_F(special_orphans_kill_test, exec_from_a_thread_orphans_while_the_process_lives_on) {
-  child owner("owner",
-              [&](agent&) { die_leaving_orphans(orphan_kind::exec_from_thread, {.acquire = [&] { all_.lock_and_tear(); }, .live_on = true}); });
+  child owner("owner", [&](agent&) {
+    die_leaving_orphans(orphan_kind::exec_from_thread,
+                        {.acquire = [&] { all_.lock_and_tear(); }, .live_on = true});
+  });
   expect_orphaned(owner, orphan_kind::exec_from_thread, true);
   EXPECT_FALSE(owner.ended());
   expect_survivor(all_, 0, true);
@@ -184,7 +194,8 @@ TEST_F(special_orphans_kill_test, exec_from_a_thread_orphans_while_the_process_l
   EXPECT_FALSE(owner.ended());
 }
 
-TEST_F(special_orphans_kill_test, below_2100_robust_mutexes_of_foreign_code_the_lock_is_lost_and_above_them_not) {
+TEST_F(special_orphans_kill_test,
+       below_2100_robust_mutexes_of_foreign_code_the_lock_is_lost_and_above_them_not) {
   foreign_locks foreign(2100);
   child owner("owner", [&](agent&) {
     all_.lock_and_tear(0);
@@ -222,10 +233,13 @@ TEST_F(special_orphans_kill_test, an_orphaned_liveness_mutex_alone_is_given_back
 }
 
 TEST_F(special_orphans_kill_test, an_orphaned_heir_is_followed_by_another) {
-  // The heir dies in its repair, and the kernel does not mark the lock: the second death is adopted as well.
+  // The heir dies in its repair, and the kernel does not mark the lock: the second death is adopted
+  // as well.
   kill_a_holder(all_);
   child heir("heir", [&](agent&) {
-    const auto dying = on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { die_leaving_orphans(orphan_kind::list_unset, {}); });
+    const auto dying = on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result {
+      die_leaving_orphans(orphan_kind::list_unset, {});
+    });
     all_.mutex().lock();
   });
   expect_orphaned(heir, orphan_kind::list_unset);

@@ -1,4 +1,5 @@
-// The owner is killed while it holds a lock: the next one repairs, whichever way it acquires, and only once.
+// The owner is killed while it holds a lock: the next one repairs, whichever way it acquires, and
+// only once.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -93,7 +94,8 @@ TEST_F(owner_kill_test, of_eight_waiters_one_repairs_and_all_get_the_lock) {
   }
   victim.kill();
   victim.expect_killed();
-  ASSERT_TRUE(entered.wait_equal(8)) << entered.load() << " of 8 entered\n" << all_.who_holds_what();
+  ASSERT_TRUE(entered.wait_equal(8)) << entered.load() << " of 8 entered\n"
+                                     << all_.who_holds_what();
   for (const auto& each : waiters) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), 1u);
   EXPECT_EQ(all_.repairs(), 1u);
@@ -105,8 +107,14 @@ TEST_F(owner_kill_test, every_way_to_acquire_inherits) {
       {"try_lock", [](robust_mutex& m) { return m.try_lock(); }},
       {"try_lock_for", [](robust_mutex& m) { return m.try_lock_for(default_timeout()); }},
       {"try_lock_for nothing", [](robust_mutex& m) { return m.try_lock_for(milliseconds(0)); }},
-      {"try_lock_until the past", [](robust_mutex& m) { return m.try_lock_until(std::chrono::steady_clock::now() - milliseconds(5)); }},
-      {"try_lock_until on another clock", [](robust_mutex& m) { return m.try_lock_until(std::chrono::system_clock::now() + default_timeout()); }},
+      {"try_lock_until the past",
+       [](robust_mutex& m) {
+         return m.try_lock_until(std::chrono::steady_clock::now() - milliseconds(5));
+       }},
+      {"try_lock_until on another clock",
+       [](robust_mutex& m) {
+         return m.try_lock_until(std::chrono::system_clock::now() + default_timeout());
+       }},
   };
   unsigned repairs = 0;
   for (const auto& [name, acquire] : ways) {
@@ -121,7 +129,8 @@ TEST_F(owner_kill_test, every_way_to_acquire_inherits) {
 }
 
 TEST_F(owner_kill_test, parent_and_child_either_dying) {
-  // A process in the middle: its own child holds, then it holds itself; both deaths are met by the test.
+  // A process in the middle: its own child holds, then it holds itself; both deaths are met by the
+  // test.
   shared_value<pid_t> leaf_pid;
   child middle("middle", [&](agent& parent) {
     child leaf("leaf", [&](agent& self) {
@@ -152,7 +161,8 @@ TEST_F(owner_kill_test, parent_and_child_either_dying) {
   middle.kill();
   middle.expect_killed();
   expect_survivor(all_, 0, true);
-  // The leaf's death once. The middle's once, by whoever came first; and once more if that was the heir, who was killed inside.
+  // The leaf's death once. The middle's once, by whoever came first; and once more if that was the
+  // heir, who was killed inside.
   EXPECT_GE(all_.repairs(), 2u);
   EXPECT_LE(all_.repairs(), 3u);
 }

@@ -1,4 +1,5 @@
-// Participants that died in their locks: their process slots, too, are found again by whoever comes.
+// Participants that died in their locks: their process slots, too, are found again by whoever
+// comes.
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
     child owner("owner", [&](agent&) {
       prctl(PR_SET_NAME, "owner");
       auto where = segment::open_or_create(name_, options);
-      auto& mine = where.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
+      auto& mine =
+          where.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
       mine.mutex().lock();
       mine.unguarded().tear();
       kill(getpid(), SIGKILL);
@@ -37,17 +39,19 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
     prctl(PR_SET_NAME, "newcomer");
     auto where = segment::open(name_);
     unsigned repairs = 0, unknown = 0, known = 0;
-    const auto repair = on_owner_death<account>(where, "account", [&](account& x, const owner_death& death) {
-      ++repairs;
-      x.mend();
-      EXPECT_TRUE(death.owner().known);
-      EXPECT_NE(death.owner().pid, getpid());
-      // What its process had told of itself is gone where this one has taken its slot; it must not be told of the
-      // wrong one.
-      unknown += death.owner().command_name == "unknown" && death.acquired_at().module == "unknown";
-      known += death.owner().command_name == "owner" && death.acquired_at().module != "unknown";
-      return repaired;
-    });
+    const auto repair =
+        on_owner_death<account>(where, "account", [&](account& x, const owner_death& death) {
+          ++repairs;
+          x.mend();
+          EXPECT_TRUE(death.owner().known);
+          EXPECT_NE(death.owner().pid, getpid());
+          // What its process had told of itself is gone where this one has taken its slot; it must
+          // not be told of the wrong one.
+          unknown +=
+              death.owner().command_name == "unknown" && death.acquired_at().module == "unknown";
+          known += death.owner().command_name == "owner" && death.acquired_at().module != "unknown";
+          return repaired;
+        });
     EXPECT_EQ(recover(where).size(), slots);
     EXPECT_EQ(repairs, slots);
     EXPECT_EQ(unknown, 1u);

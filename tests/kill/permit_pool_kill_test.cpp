@@ -95,7 +95,8 @@ TEST_F(permit_pool_kill_test, a_forked_child_has_none_of_its_parents) {
   EXPECT_EQ(pool_.count(), 2u);
 }
 
-// The record of a dead holder is used again by a living thread: the old permit must not count as that thread's.
+// The record of a dead holder is used again by a living thread: the old permit must not count as
+// that thread's.
 TEST_F(permit_pool_kill_test, a_record_that_is_used_again_does_not_hold_the_dead_ones_permit) {
   for (unsigned i = 0; i < 3 * small_segment().threads; ++i) {
     auto dead = holder(3);
@@ -107,9 +108,11 @@ TEST_F(permit_pool_kill_test, a_record_that_is_used_again_does_not_hold_the_dead
   EXPECT_EQ(all_that_there_are().size(), 2u);
 }
 
-/// As many seats as permits: who holds a permit sits down on the first that is free, and rises before it gives the permit back. One who holds a permit
-/// and finds all seats taken would be one too many. The dead do not rise, and neither kill(pid, 0) nor /proc tells when somebody dies: the kernel frees
-/// a permit early in a death, and the process can be seen until it is reaped. So who is to be killed is named before: then its seat is free.
+/// As many seats as permits: who holds a permit sits down on the first that is free, and rises
+/// before it gives the permit back. One who holds a permit and finds all seats taken would be one
+/// too many. The dead do not rise, and neither kill(pid, 0) nor /proc tells when somebody dies: the
+/// kernel frees a permit early in a death, and the process can be seen until it is reaped. So who
+/// is to be killed is named before: then its seat is free.
 class seats {
  public:
   static constexpr unsigned count = 3;

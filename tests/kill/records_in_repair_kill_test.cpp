@@ -1,5 +1,5 @@
-// Newcomers while all thread records belong to dead threads whose mutexes are being repaired: who tries
-// is refused in time, who waits gets a record once one is free.
+// Newcomers while all thread records belong to dead threads whose mutexes are being repaired: who
+// tries is refused in time, who waits gets a record once one is free.
 #include <outlive/outlive.hpp>
 
 #include <gtest/gtest.h>
@@ -28,7 +28,9 @@ class records_in_repair_kill_test : public ::testing::Test {
     options.threads = count;
     return segment::anonymous(options);
   }
-  robust_mutex& mutex(const char* name) { return seg_.find_or_construct<robust_mutex>(name, "class"); }
+  robust_mutex& mutex(const char* name) {
+    return seg_.find_or_construct<robust_mutex>(name, "class");
+  }
 
   void die_holding(const char* name) {
     robust_mutex& held = mutex(name);
@@ -142,7 +144,8 @@ TEST_F(records_in_repair_kill_test, a_cancellation_does_not_end_a_lock_that_wait
   patient.expect_exit(0);
 }
 
-TEST_F(records_in_repair_kill_test, a_spare_record_that_a_repair_kept_is_given_back_with_the_last_unlock) {
+TEST_F(records_in_repair_kill_test,
+       a_spare_record_that_a_repair_kept_is_given_back_with_the_last_unlock) {
   segment seg = with_records(1);
   auto& held = seg.find_or_construct<robust_mutex>("held", "held");
   auto& kept = seg.find_or_construct<robust_mutex>("kept", "kept");
@@ -152,7 +155,9 @@ TEST_F(records_in_repair_kill_test, a_spare_record_that_a_repair_kept_is_given_b
   });
   owner.expect_killed();
   const auto& bytes = *detail::segment_access::mapping_of(seg);
-  const auto has_bearer = [&](std::uint32_t index) { return detail::thread_records::is_held(bytes.record(index)); };
+  const auto has_bearer = [&](std::uint32_t index) {
+    return detail::thread_records::is_held(bytes.record(index));
+  };
   child keeper("keeper", [&](agent&) {
     const auto repair = on_owner_death(seg, "held", [&](const owner_death&) {
       EXPECT_TRUE(kept.try_lock());

@@ -1,5 +1,5 @@
-// Thread records and participants that the dead pin: whoever needs one recovers first, and nothing waits for itself
-// (rules U2 and U3).
+// Thread records and participants that the dead pin: whoever needs one recovers first, and nothing
+// waits for itself (rules U2 and U3).
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -26,16 +26,18 @@ class records_kill_test : public ::testing::Test {
     return options;
   }
 
-  /// The dead: `count` owners, each with an account of its own, all inside at the same time, then killed.
+  /// The dead: `count` owners, each with an account of its own, all inside at the same time, then
+  /// killed.
   std::vector<pid_t> pin(unsigned first, unsigned count) {
     std::vector<pid_t> pids;
     std::vector<std::unique_ptr<child>> owners;
     for (unsigned i = first; i < first + count; ++i) {
-      owners.push_back(std::make_unique<child>("owner " + std::to_string(i), [this, i](agent& parent) {
-        all_.lock_and_tear(i);
-        parent.tell("inside");
-        parent.pause_forever();
-      }));
+      owners.push_back(
+          std::make_unique<child>("owner " + std::to_string(i), [this, i](agent& parent) {
+            all_.lock_and_tear(i);
+            parent.tell("inside");
+            parent.pause_forever();
+          }));
       owners.back()->wait_for("inside");
     }
     for (const auto& each : owners) each->kill();
@@ -53,7 +55,8 @@ TEST_F(records_kill_test, all_pinned_by_dead_owners_the_next_thread_recovers_the
   const auto repair = all_.mended_here();
   pin(0, threads - 1);
   ASSERT_EQ(all_.where().threads_in_use(), threads) << "the records were to be pinned";
-  expect_survivor(all_, 0, false);  // repaired while the survivor looked for a record, before its lock()
+  // repaired while the survivor looked for a record, before its lock()
+  expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), threads - 1);
   for (unsigned i = 0; i < threads - 1; ++i) {
     EXPECT_EQ(all_.repairs(i), 1u);
@@ -68,7 +71,8 @@ TEST_F(records_kill_test, all_pinned_recover_works_in_a_process_without_a_record
   child supervisor("supervisor", [&](agent&) {
     const auto lines = recover(all_.where());
     EXPECT_EQ(lines.size(), threads - 1);
-    for (const auto& line : lines) EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
+    for (const auto& line : lines)
+      EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
     EXPECT_TRUE(recover(all_.where()).empty());
     auto x = all_[0].lock();
     EXPECT_FALSE(x.recovered());
@@ -81,7 +85,9 @@ TEST_F(records_kill_test, all_pinned_recover_works_in_a_process_without_a_record
 TEST_F(records_kill_test, all_pinned_by_orphans_the_next_thread_adopts_and_recovers_them) {
   const auto repair = all_.mended_here();
   for (unsigned i = 0; i < threads - 1; ++i) {
-    child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(i); }}); });
+    child owner("owner", [&](agent&) {
+      die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(i); }});
+    });
     expect_orphaned(owner, orphan_kind::list_unset);
   }
   ASSERT_EQ(all_.where().threads_in_use(), threads);
@@ -111,10 +117,11 @@ TEST_F(records_kill_test, pinned_and_without_a_repair_the_origins_are_forgotten_
   EXPECT_LE(all_.where().threads_in_use(), threads);
 
   shared_object<report_copy> report;
-  const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-    if (all_.index_of(death.mutex()) == 0) *report = death;
-    return all_.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        if (all_.index_of(death.mutex()) == 0) *report = death;
+        return all_.mend(x, death);
+      });
   for (unsigned i = 0; i < threads - 1; ++i) expect_survivor(all_, i, true);
   EXPECT_EQ(all_.repairs(), threads - 1);
   EXPECT_FALSE(report->owner.known);
@@ -134,15 +141,17 @@ TEST_F(records_kill_test, a_free_record_keeps_the_names_of_the_unrepaired) {
   pin(0, threads - 2);
   expect_refused(all_, 0, errc::owner_died_unrepaired);
   shared_object<report_copy> report;
-  const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-    *report = death;
-    return all_.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        *report = death;
+        return all_.mend(x, death);
+      });
   expect_survivor(all_, 0, true);
   EXPECT_TRUE(report->owner.known);
 }
 
-TEST_F(records_kill_test, when_all_belong_to_the_living_the_next_thread_is_refused_and_waits_for_none) {
+TEST_F(records_kill_test,
+       when_all_belong_to_the_living_the_next_thread_is_refused_and_waits_for_none) {
   std::vector<std::unique_ptr<child>> living;
   for (unsigned i = 1; i < threads; ++i) {
     living.push_back(std::make_unique<child>("living " + std::to_string(i), [this](agent& parent) {
@@ -162,7 +171,8 @@ TEST_F(records_kill_test, when_all_belong_to_the_living_the_next_thread_is_refus
 
 TEST_F(records_kill_test, both_spare_records_pinned_by_dead_recoverers_the_older_one_is_taken) {
   const std::vector<pid_t> owners = pin(0, threads - 1);
-  // Each of two recoverers dies in the repair of another account: then both spares are named by a lock.
+  // Each of two recoverers dies in the repair of another account: then both spares are named by a
+  // lock.
   const auto die_repairing = [&](unsigned index) {
     child recoverer("recoverer", [&](agent&) {
       const auto dying = on_owner_death(all_.mutex(index), [](const owner_death&) {
@@ -176,12 +186,14 @@ TEST_F(records_kill_test, both_spare_records_pinned_by_dead_recoverers_the_older
   };
   die_repairing(0);
   const pid_t second = die_repairing(1);
-  ASSERT_EQ(all_.where().threads_in_use(), threads + 2) << "both spares were to be pinned\n" << all_.who_holds_what();
+  ASSERT_EQ(all_.where().threads_in_use(), threads + 2) << "both spares were to be pinned\n"
+                                                        << all_.who_holds_what();
   shared_object<std::array<report_copy, threads>> reports;
-  const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-    (*reports)[all_.index_of(death.mutex())] = death;
-    return all_.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        (*reports)[all_.index_of(death.mutex())] = death;
+        return all_.mend(x, death);
+      });
   expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), threads - 1);
   for (unsigned i = 0; i < threads - 1; ++i) expect_usable(all_, i);
@@ -190,7 +202,8 @@ TEST_F(records_kill_test, both_spare_records_pinned_by_dead_recoverers_the_older
     EXPECT_EQ((*reports)[i].owner.pid, owners[i]);
   }
   ASSERT_TRUE((*reports)[0].has_former_heir);
-  EXPECT_FALSE((*reports)[0].former_heir.known) << "its record was the older spare, which the survivor used";
+  EXPECT_FALSE((*reports)[0].former_heir.known)
+      << "its record was the older spare, which the survivor used";
   ASSERT_TRUE((*reports)[1].has_former_heir);
   EXPECT_EQ((*reports)[1].former_heir.pid, second);
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();

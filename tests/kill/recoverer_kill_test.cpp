@@ -1,4 +1,5 @@
-// recover() after deaths, and a recoverer that is killed in the middle: the next one goes on where it stopped.
+// recover() after deaths, and a recoverer that is killed in the middle: the next one goes on where
+// it stopped.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -36,10 +37,12 @@ TEST_F(recoverer_kill_test, killed_at_any_repair_the_next_one_goes_on) {
     kill_the_owner_of_all();
     shared_counter started;
     child recoverer("recoverer", [&](agent&) {
-      const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-        if (started.add() == victim) kill(getpid(), SIGKILL);
-        return all_.mend(x, death);
-      });
+      const auto repair = on_owner_death<account>(all_.where(), "account",
+                                                  [&](account& x, const owner_death& death) {
+                                                    if (started.add() == victim)
+                                                      kill(getpid(), SIGKILL);
+                                                    return all_.mend(x, death);
+                                                  });
       recover(all_.where());
     });
     recoverer.expect_killed();
@@ -48,20 +51,22 @@ TEST_F(recoverer_kill_test, killed_at_any_repair_the_next_one_goes_on) {
 
     unsigned former_heirs = 0;
     {
-      const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-        if (death.former_heir() != nullptr) {
-          ++former_heirs;
-          EXPECT_EQ(death.former_heir()->pid, recoverer.pid());
-          EXPECT_EQ(death.attempt(), 2u);
-        } else {
-          EXPECT_EQ(death.attempt(), 1u);
-        }
-        return all_.mend(x, death);
-      });
+      const auto repair = on_owner_death<account>(
+          all_.where(), "account", [&](account& x, const owner_death& death) {
+            if (death.former_heir() != nullptr) {
+              ++former_heirs;
+              EXPECT_EQ(death.former_heir()->pid, recoverer.pid());
+              EXPECT_EQ(death.attempt(), 2u);
+            } else {
+              EXPECT_EQ(death.attempt(), 1u);
+            }
+            return all_.mend(x, death);
+          });
       const auto lines = recover(all_.where());
       EXPECT_GE(lines.size(), count - victim);
       for (const auto& line : lines) {
-        EXPECT_TRUE(line.outcome == recovery_outcome::repaired || line.outcome == recovery_outcome::nothing_to_repair)
+        EXPECT_TRUE(line.outcome == recovery_outcome::repaired ||
+                    line.outcome == recovery_outcome::nothing_to_repair)
             << line.mutex_name << ": " << to_string(line.outcome);
       }
     }
@@ -75,10 +80,11 @@ TEST_F(recoverer_kill_test, killed_at_any_repair_the_next_one_goes_on) {
 TEST_F(recoverer_kill_test, a_locker_goes_on_as_well) {
   kill_the_owner_of_all();
   child recoverer("recoverer", [&](agent&) {
-    const auto dying = on_owner_death<account>(all_.where(), "account", [&](account&, const owner_death&) {
-      kill(getpid(), SIGKILL);
-      return repaired;
-    });
+    const auto dying =
+        on_owner_death<account>(all_.where(), "account", [&](account&, const owner_death&) {
+          kill(getpid(), SIGKILL);
+          return repaired;
+        });
     recover(all_.where());
   });
   recoverer.expect_killed();
@@ -113,11 +119,12 @@ TEST_F(recoverer_kill_test, several_at_the_same_time_repair_each_account_once) {
 TEST_F(recoverer_kill_test, a_killed_owners_mutex_that_a_living_thread_has_by_now_is_left_to_it) {
   kill_a_holder(all_);
   child heir("heir", [&](agent& parent) {
-    const auto slow = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-      parent.tell("repairing");
-      parent.await("go on");
-      return all_.mend(x, death);
-    });
+    const auto slow =
+        on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+          parent.tell("repairing");
+          parent.await("go on");
+          return all_.mend(x, death);
+        });
     all_.mutex().lock();
     parent.tell("inside");
     parent.await("leave");

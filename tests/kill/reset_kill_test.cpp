@@ -10,7 +10,8 @@ namespace {
 class reset_kill_test : public ::testing::Test {
  protected:
   void fail_to_repair(unsigned times) {
-    const auto fails = on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
+    const auto fails =
+        on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
     std::error_code error;
     for (unsigned i = 0; i < times; ++i) all_.mutex().lock(error);
     EXPECT_EQ(error, errc::repair_failed);
@@ -39,7 +40,8 @@ TEST_F(reset_kill_test, with_all_attempts_used_up_it_is_not_recoverable_again) {
   expect_refused(all_, 0, errc::not_recoverable);
   EXPECT_EQ(all_.repairs(), 0u) << "a repair was tried on what no repair is allowed to mend";
   die_in_a_rebuild();
-  EXPECT_TRUE(reset(all_[0], [](account& x, const owner_death&) { return x = {}, repaired; })) << "not left by a second reset";
+  EXPECT_TRUE(reset(all_[0], [](account& x, const owner_death&) { return x = {}, repaired; }))
+      << "not left by a second reset";
   expect_usable(all_);
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }

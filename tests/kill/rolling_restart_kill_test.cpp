@@ -1,5 +1,6 @@
-// A rolling restart, as docs/guide/upgrading.md has it: workers of an old release are replaced one by one by those of a new one, which
-// puts a segment of its own in the place of the old one. Workers of both are killed at any moment; no counted work is lost.
+// A rolling restart, as docs/guide/upgrading.md has it: workers of an old release are replaced one
+// by one by those of a new one, which puts a segment of its own in the place of the old one.
+// Workers of both are killed at any moment; no counted work is lost.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -81,13 +82,15 @@ class rolling_restart : public ::testing::Test {
     return segment::replace(old, options_of_release(2), [&](segment& made) {
       auto from = old.find<guarded<ledger_1>>(name_1)->lock();
       from->moved = true;
-      made.find_or_construct<guarded<ledger_2>>(name_2, "ledger", ledger_2{from->total, from->total, from->total});
+      made.find_or_construct<guarded<ledger_2>>(name_2, "ledger",
+                                                ledger_2{from->total, from->total, from->total});
       filled_.add();
     });
   }
 
   void start(std::unique_ptr<child>& slot, int release) {
-    slot = std::make_unique<child>("worker of release " + std::to_string(release), [this, release](agent&) { release == 1 ? work_1() : work_2(); });
+    slot = std::make_unique<child>("worker of release " + std::to_string(release),
+                                   [this, release](agent&) { release == 1 ? work_1() : work_2(); });
   }
 
   test_name name_;
@@ -109,7 +112,8 @@ TEST_F(rolling_restart, under_kills_loses_no_work_and_leaves_one_segment) {
     while (!done_.wait_at_least(target, milliseconds(20))) {
       ASSERT_FALSE(end.passed()) << "no worker gets on, round " << round;
       for (auto& each : workers) {
-        if (!each->ended()) continue;  // it does when one of release 1 sees that its ledger has moved
+        // it does when one of release 1 sees that its ledger has moved
+        if (!each->ended()) continue;
         each->expect_exit();
         start(each, 2);
       }

@@ -24,7 +24,8 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
     overseers.push_back(std::make_unique<child>("overseer", [&](agent& parent) {
       watching watch(all_.where(), sweeping_often());
       watch->on_death([&](const participant_death& death) {
-        for (const auto& line : death.recovered) recovered.add(line.outcome == recovery_outcome::repaired ? 1 : 0);
+        for (const auto& line : death.recovered)
+          recovered.add(line.outcome == recovery_outcome::repaired ? 1 : 0);
       });
       parent.tell("watching");
       EXPECT_TRUE(watch.until([&] { return recovered.load() >= rounds; })) << recovered.load();
@@ -37,7 +38,8 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
     owner.wait_for("inside");
     owner.kill();
     owner.expect_killed();
-    ASSERT_TRUE(within(default_timeout(), [&] { return all_.repairs() == i + 1; })) << all_.who_holds_what();
+    ASSERT_TRUE(within(default_timeout(), [&] { return all_.repairs() == i + 1; }))
+        << all_.who_holds_what();
   }
   for (const auto& each : overseers) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), rounds);
@@ -45,15 +47,17 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-TEST_F(several_supervisors_kill_test, a_supervisor_that_is_killed_in_a_repair_leaves_it_to_the_next) {
+TEST_F(several_supervisors_kill_test,
+       a_supervisor_that_is_killed_in_a_repair_leaves_it_to_the_next) {
   repair_.reset();
   child owner("owner", all_.holder());
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
-    const auto dies = on_owner_death(all_.where(), "account", [&](const owner_death&) -> repair_result {
-      parent.tell("repairing");
-      parent.pause_forever();
-    });
+    const auto dies =
+        on_owner_death(all_.where(), "account", [&](const owner_death&) -> repair_result {
+          parent.tell("repairing");
+          parent.pause_forever();
+        });
     supervisor watch(all_.where());
     watch.run({});
   });

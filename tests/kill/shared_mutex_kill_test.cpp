@@ -1,4 +1,5 @@
-// Readers and writers of a shared mutex are killed: dead readers are in nobody's way, dead writers are owner deaths, and nobody reads half a change.
+// Readers and writers of a shared mutex are killed: dead readers are in nobody's way, dead writers
+// are owner deaths, and nobody reads half a change.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,7 +65,8 @@ TEST_P(shared_mutex_kill_test, a_dead_writers_heir_is_recover) {
   all_.expect_usable(1);
 }
 
-// It has changed nothing: who comes next opens the gate, and repairs nothing, while the reader is still inside.
+// It has changed nothing: who comes next opens the gate, and repairs nothing, while the reader is
+// still inside.
 TEST_P(shared_mutex_kill_test, a_writer_that_is_killed_while_it_waits_for_readers) {
   child reader("reader", all_.reader());
   reader.wait_for("inside");
@@ -150,28 +152,35 @@ TEST_P(shared_mutex_kill_test, a_forked_child_holds_nothing) {
 }
 
 TEST_P(shared_mutex_kill_test, without_membarrier) {
-  ASSERT_EQ(all_.where().options().readers, GetParam() == reader_marks::locked ? reader_marks::locked : reader_marks::membarrier)
+  ASSERT_EQ(all_.where().options().readers,
+            GetParam() == reader_marks::locked ? reader_marks::locked : reader_marks::membarrier)
       << "this kernel has no membarrier";
   child forbidden("forbidden", [&](agent&) {
     forbid_call(SYS_membarrier, EPERM);
-    EXPECT_EQ(segment::anonymous(small(reader_marks::automatic)).options().readers, reader_marks::locked);
+    EXPECT_EQ(segment::anonymous(small(reader_marks::automatic)).options().readers,
+              reader_marks::locked);
     try {
       static_cast<void>(segment::anonymous(small(reader_marks::membarrier)));
       ADD_FAILURE() << "a segment was made that needs membarrier";
     } catch (const std::system_error& error) {
       EXPECT_EQ(error.code(), errc::no_membarrier) << error.what();
     }
-    const std::error_code expected = GetParam() == reader_marks::locked ? std::error_code() : make_error_code(errc::no_membarrier);
+    const std::error_code expected = GetParam() == reader_marks::locked
+                                         ? std::error_code()
+                                         : make_error_code(errc::no_membarrier);
     std::error_code error;
     const auto write = all_.value().lock(error);
     EXPECT_EQ(error, expected);
   });
   forbidden.expect_exit(0);
-  // The parent had joined before the fork, so that the child's marks reach writers. One that starts anew has not.
+  // The parent had joined before the fork, so that the child's marks reach writers. One that starts
+  // anew has not.
   all_.expect_usable(0);
 }
 
-INSTANTIATE_TEST_SUITE_P(form, shared_mutex_kill_test, ::testing::Values(reader_marks::automatic, reader_marks::locked), name_of_form);
+INSTANTIATE_TEST_SUITE_P(form, shared_mutex_kill_test,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         name_of_form);
 
 }  // namespace
 }  // namespace outlive::testing

@@ -1,4 +1,5 @@
-// Readers and writers of shared mutexes under random kills, and readers whose death the kernel did not mark.
+// Readers and writers of shared mutexes under random kills, and readers whose death the kernel did
+// not mark.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -65,8 +66,13 @@ TEST_P(shared_mutex_random_kill_test, killed_at_random_nobody_reads_half_a_chang
     }
   };
   plan.progress = [&] { return reads.load() + writes.load(); };
-  plan.standing = [&] { return std::to_string(all_.readers()) + " readers, the gate is " + std::to_string(all_.gate()); };
-  plan.aim = [&](unsigned) { return all_.value().mutex().writers().lock_class() == "both" && all_.gate() != detail::gate_open; };
+  plan.standing = [&] {
+    return std::to_string(all_.readers()) + " readers, the gate is " + std::to_string(all_.gate());
+  };
+  plan.aim = [&](unsigned) {
+    return all_.value().mutex().writers().lock_class() == "both" &&
+           all_.gate() != detail::gate_open;
+  };
   const soak_result result = soak(plan);
   EXPECT_EQ(torn.load(), 0u) << result.describe();
   EXPECT_GT(reads.load(), 100u);
@@ -76,7 +82,9 @@ TEST_P(shared_mutex_random_kill_test, killed_at_random_nobody_reads_half_a_chang
   all_.expect_usable(all_.repairs());
 }
 
-INSTANTIATE_TEST_SUITE_P(form, shared_mutex_random_kill_test, ::testing::Values(reader_marks::automatic, reader_marks::locked), name_of_form);
+INSTANTIATE_TEST_SUITE_P(form, shared_mutex_random_kill_test,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         name_of_form);
 
 class orphaned_reader_kill_test : public ::testing::TestWithParam<orphan_kind> {
  protected:
@@ -88,20 +96,26 @@ class orphaned_reader_kill_test : public ::testing::TestWithParam<orphan_kind> {
 
 TEST_P(orphaned_reader_kill_test, does_not_keep_a_writer_out) {
   child reader("reader", [&](agent&) {
-    die_leaving_orphans(GetParam(), {.acquire = [&] { all_.value().mutex().lock_shared(); },
-                                     .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())), all_.where().size_bytes()}});
+    die_leaving_orphans(GetParam(),
+                        {.acquire = [&] { all_.value().mutex().lock_shared(); },
+                         .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())),
+                                    all_.where().size_bytes()}});
   });
   expect_orphaned(reader, GetParam());
   ASSERT_EQ(all_.readers(), 1u) << "no orphan";
-  ASSERT_TRUE(all_.value().try_lock_for(default_timeout())) << "the dead reader keeps the writer out";
+  ASSERT_TRUE(all_.value().try_lock_for(default_timeout()))
+      << "the dead reader keeps the writer out";
   recover(all_.where());
   EXPECT_EQ(all_.readers(), 0u);
 }
 
-// All but raw_fork: who was made by a raw clone has no robust list, and no record to mark itself in.
+// All but raw_fork: who was made by a raw clone has no robust list, and no record to mark itself
+// in.
 INSTANTIATE_TEST_SUITE_P(kind, orphaned_reader_kill_test,
-                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
-                                           orphan_kind::process_mrelease, orphan_kind::read_only, orphan_kind::damaged_list),
+                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped,
+                                           orphan_kind::exec_from_thread, orphan_kind::list_unset,
+                                           orphan_kind::process_mrelease, orphan_kind::read_only,
+                                           orphan_kind::damaged_list),
                          [](const auto& kind) { return name_of(kind.param); });
 
 }  // namespace

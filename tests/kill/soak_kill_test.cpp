@@ -19,8 +19,9 @@ namespace {
 constexpr unsigned workers = 8;
 constexpr unsigned stocks = 4;
 
-/// Units are moved between two shelves; `moves` counts the finished moves of each worker. A move writes a plan first,
-/// so that a repair can roll it forward, wherever it was cut off and however often the repair itself is.
+/// Units are moved between two shelves; `moves` counts the finished moves of each worker. A move
+/// writes a plan first, so that a repair can roll it forward, wherever it was cut off and however
+/// often the repair itself is.
 struct stock {
   std::uint64_t left = 1'000'000;
   std::uint64_t right = 0;
@@ -128,7 +129,8 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
   std::printf("%s\n", result.describe().c_str());
   // What the last deaths left behind.
   for (const auto& line : recover(where_)) {
-    EXPECT_TRUE(line.outcome == recovery_outcome::repaired || line.outcome == recovery_outcome::nothing_to_repair)
+    EXPECT_TRUE(line.outcome == recovery_outcome::repaired ||
+                line.outcome == recovery_outcome::nothing_to_repair)
         << line.mutex_name << ": " << to_string(line.outcome);
   }
   std::uint64_t moves = 0;
@@ -136,18 +138,22 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
     auto x = all_[i]->try_lock_for(default_timeout());
     ASSERT_TRUE(x) << "stock " << i;
     EXPECT_FALSE(x.recovered());
-    EXPECT_TRUE(x->whole()) << "stock " << i << ": " << x->left << " + " << x->right << ", " << x->moves << " moves";
+    EXPECT_TRUE(x->whole()) << "stock " << i << ": " << x->left << " + " << x->right << ", "
+                            << x->moves << " moves";
     moves += x->moves;
   }
-  // A killed worker may have finished two moves, or a repair for it, which it did not live to count.
+  // A killed worker may have finished two moves, or a repair for it, which it did not live to
+  // count.
   EXPECT_GE(moves, tally_->moves.load());
   EXPECT_LE(moves, tally_->moves.load() + 2 * result.kills);
   EXPECT_EQ(where_.threads_in_use(), 1u);
-  std::printf("%llu moves, %llu repairs started, %llu finished, %llu recovered() seen\n", static_cast<unsigned long long>(moves),
-              static_cast<unsigned long long>(tally_->repairs.load()), static_cast<unsigned long long>(tally_->finished.load()),
+  std::printf("%llu moves, %llu repairs started, %llu finished, %llu recovered() seen\n",
+              static_cast<unsigned long long>(moves),
+              static_cast<unsigned long long>(tally_->repairs.load()),
+              static_cast<unsigned long long>(tally_->finished.load()),
               static_cast<unsigned long long>(tally_->recovered.load()));
-  // A worker holds two locks at most, and a kill ends one worker: no more than two repairs for each kill can be due.
-  // And a soak in which none was due proves nothing.
+  // A worker holds two locks at most, and a kill ends one worker: no more than two repairs for each
+  // kill can be due. And a soak in which none was due proves nothing.
   EXPECT_GT(tally_->repairs.load(), 0u);
   EXPECT_LE(tally_->repairs.load(), 2 * result.kills);
   EXPECT_LE(tally_->finished.load(), tally_->repairs.load());

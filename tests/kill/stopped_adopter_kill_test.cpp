@@ -29,7 +29,9 @@ class stopped_adopter_kill_test : public ::testing::Test {
   pthread_mutex_t& native() { return reinterpret_cast<pthread_mutex_t&>(all_.mutex()); }
 
   pid_t leave_an_orphan() {
-    child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(); }}); });
+    child owner("owner", [&](agent&) {
+      die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(); }});
+    });
     expect_orphaned(owner, orphan_kind::list_unset);
     return static_cast<pid_t>(futex_word(native()) & FUTEX_TID_MASK);
   }
@@ -122,7 +124,8 @@ TEST_F(stopped_adopter_kill_test, a_supervisor_says_so_and_recovers_once_it_is_g
     EXPECT_EQ(watch.errors.size(), 1u) << "once";
     unsigned repaired = 0;
     for (const auto& each : watch.deaths) {
-      for (const auto& line : each.recovered) repaired += line.outcome == recovery_outcome::repaired;
+      for (const auto& line : each.recovered)
+        repaired += line.outcome == recovery_outcome::repaired;
     }
     EXPECT_EQ(repaired, 1u);
   });
@@ -136,7 +139,8 @@ TEST_F(stopped_adopter_kill_test, a_supervisor_says_so_and_recovers_once_it_is_g
 
 // The word has the caller's own id, a dead one's: EDEADLK. Before the caller has the adoption mutex
 // another adopts, and a third thread takes the mutex.
-TEST_F(stopped_adopter_kill_test, a_mutex_taken_by_another_meanwhile_is_waited_for_and_no_deadlock) {
+TEST_F(stopped_adopter_kill_test,
+       a_mutex_taken_by_another_meanwhile_is_waited_for_and_no_deadlock) {
   if (const auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
   const pid_t tid = leave_an_orphan();
   start_an_adopter();
@@ -158,7 +162,9 @@ TEST_F(stopped_adopter_kill_test, a_mutex_taken_by_another_meanwhile_is_waited_f
   adopter_->tell("leave");
   adopter_->expect_exit(0);
   // It goes on to wait, for the third.
-  EXPECT_TRUE(within(default_timeout(), [&] { return stranger.ended() || (futex_word(native()) & FUTEX_WAITERS) != 0; }));
+  EXPECT_TRUE(within(default_timeout(), [&] {
+    return stranger.ended() || (futex_word(native()) & FUTEX_WAITERS) != 0;
+  }));
   EXPECT_FALSE(stranger.ended());
   third.kill();
   third.expect_killed();
@@ -179,7 +185,8 @@ TEST_F(stopped_adopter_kill_test, an_adoption_mutex_that_is_none_is_damage) {
       static_cast<void>(all_.mutex().try_lock_for(milliseconds(1)));
       ADD_FAILURE() << "nothing was said";
     } catch (const std::system_error& failure) {
-      EXPECT_NE(std::string(failure.what()).find("adoption lock"), std::string::npos) << failure.what();
+      EXPECT_NE(std::string(failure.what()).find("adoption lock"), std::string::npos)
+          << failure.what();
     }
     const auto lines = recover(all_.where());
     ASSERT_EQ(lines.size(), 1u);
@@ -206,7 +213,8 @@ TEST_F(stopped_adopter_kill_test, tries_of_several_mutexes_in_turn_get_their_orp
   constexpr unsigned count = 4;
   const auto repair = on_owner_death(where, "turns", always_consistent);
   std::array<robust_mutex*, count> mutexes{};
-  for (unsigned i = 0; i < count; ++i) mutexes[i] = &where.find_or_construct<robust_mutex>("in turn " + std::to_string(i), "turns");
+  for (unsigned i = 0; i < count; ++i)
+    mutexes[i] = &where.find_or_construct<robust_mutex>("in turn " + std::to_string(i), "turns");
   child owner("owner", [&](agent&) {
     die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] {
                           for (robust_mutex* each : mutexes) each->lock();
@@ -233,10 +241,13 @@ TEST_F(stopped_adopter_kill_test, try_lock_and_try_lock_shared_alone_get_an_orph
   const auto repair = on_owner_death(where, "shared", always_consistent);
   auto& shared = where.find_or_construct<robust_shared_mutex>("shared", "shared");
   for (const bool writes : {true, false}) {
-    child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { shared.lock(); }}); });
+    child owner("owner", [&](agent&) {
+      die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { shared.lock(); }});
+    });
     expect_orphaned(owner, orphan_kind::list_unset);
     child poller("poller", [&](agent&) {
-      ASSERT_TRUE(within(default_timeout(), [&] { return writes ? shared.try_lock() : shared.try_lock_shared(); }));
+      ASSERT_TRUE(within(default_timeout(),
+                         [&] { return writes ? shared.try_lock() : shared.try_lock_shared(); }));
       writes ? shared.unlock() : shared.unlock_shared();
     });
     poller.expect_exit(0);

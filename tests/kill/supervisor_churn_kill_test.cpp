@@ -1,4 +1,5 @@
-// Ten thousand deaths in a row: a supervisor that runs for months must leave nothing of them behind.
+// Ten thousand deaths in a row: a supervisor that runs for months must leave nothing of them
+// behind.
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
-// What a supervisor reads was written by processes that died in the middle of it, or is damaged; and supervisors die at any moment themselves.
+// What a supervisor reads was written by processes that died in the middle of it, or is damaged;
+// and supervisors die at any moment themselves.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ class supervisor_damage_kill_test : public ::testing::Test {
   std::mt19937_64 dice_{seed_};
 };
 
-/// Anything may stand in the tables while it is watched: nothing is followed that leads outside, nobody is killed, and real deaths are still met.
+/// Anything may stand in the tables while it is watched: nothing is followed that leads outside,
+/// nobody is killed, and real deaths are still met.
 TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
   watching watch(all_.where(), sweeping_often());
   watch->on_hung(milliseconds(1), [](const hung_owner&) {});
@@ -33,7 +35,8 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
   bystander.wait_for("inside");
   for (int round = 0; round < 50; ++round) {
     // Only slots and records that nobody has: what the living stand on is theirs to lose.
-    for (std::uint32_t i = bytes().constants().participants / 2; i < bytes().constants().participants; ++i) {
+    for (std::uint32_t i = bytes().constants().participants / 2;
+         i < bytes().constants().participants; ++i) {
       auto* const slot = reinterpret_cast<char*>(&bytes().participant_at(i));
       for (std::size_t at = 0; at < sizeof(detail::participant); at += 8) {
         const std::uint64_t garbage = dice_();
@@ -46,9 +49,12 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
       record.pid.store(static_cast<std::uint32_t>(dice_() % 70'000));
       record.tid.store(static_cast<std::uint32_t>(dice_()));
       record.participant.store(static_cast<std::uint32_t>(dice_()));
-      for (std::uint32_t entry = 0; entry < bytes().constants().max_held; ++entry) bytes().held(i)[entry].place.store(dice_() % (2 * bytes().size()));
+      for (std::uint32_t entry = 0; entry < bytes().constants().max_held; ++entry)
+        bytes().held(i)[entry].place.store(dice_() % (2 * bytes().size()));
       auto* const word = reinterpret_cast<std::uint32_t*>(&record.liveness);
-      __atomic_store_n(word, round % 2 == 0 ? 0x40000000U : static_cast<std::uint32_t>(dice_()) & 0xbfffffffU, __ATOMIC_RELEASE);
+      __atomic_store_n(
+          word, round % 2 == 0 ? 0x40000000U : static_cast<std::uint32_t>(dice_()) & 0xbfffffffU,
+          __ATOMIC_RELEASE);
     }
     int looks = 0;
     watch.until([&] { return ++looks > 3; });
@@ -61,7 +67,8 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
   expect_usable(all_, 3);
 }
 
-/// Another version, as after a restart with a new library while it is watched: the mapping was judged when it was opened, and is used on.
+/// Another version, as after a restart with a new library while it is watched: the mapping was
+/// judged when it was opened, and is used on.
 TEST_F(supervisor_damage_kill_test, a_header_of_another_version_while_it_is_watched) {
   watching watch(all_.where(), sweeping_often());
   bytes().header().constants.version += 1;
@@ -102,7 +109,8 @@ TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lo
     ASSERT_TRUE(all_.value().whole()) << "round " << round;
     ASSERT_TRUE(all_.mutex().try_lock()) << "round " << round << '\n' << all_.who_holds_what();
     all_.mutex().unlock();
-    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "round " << round << '\n' << all_.who_holds_what();
+    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "round " << round << '\n'
+                                                 << all_.who_holds_what();
   }
 }
 

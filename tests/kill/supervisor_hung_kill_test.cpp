@@ -48,7 +48,8 @@ class supervisor_hung_kill_test : public ::testing::Test {
   std::vector<hung_owner> hung_;
 };
 
-TEST_F(supervisor_hung_kill_test, a_holder_that_does_not_let_go_is_told_once_with_all_that_is_known) {
+TEST_F(supervisor_hung_kill_test,
+       a_holder_that_does_not_let_go_is_told_once_with_all_that_is_known) {
   child owner("owner", holder());
   owner.wait_for("inside");
   child waiter("waiter", [&](agent&) { all_.mutex().lock(), all_.mutex().unlock(); });
@@ -56,7 +57,9 @@ TEST_F(supervisor_hung_kill_test, a_holder_that_does_not_let_go_is_told_once_wit
   owner.kill(SIGSTOP);
   ASSERT_TRUE(within(default_timeout(), [&] { return task_state(owner.pid()) == 'T'; }));
   supervisor_options options = sweeping_often();
-  options.stacks = [](pid_t tid) { return thread_stack{{stack_frame{static_cast<std::uint64_t>(tid), 0, "", "f", 0, ""}}, ""}; };
+  options.stacks = [](pid_t tid) {
+    return thread_stack{{stack_frame{static_cast<std::uint64_t>(tid), 0, "", "f", 0, ""}}, ""};
+  };
   watching watch(all_.where(), options);
   expect_hung(watch);
   const hung_owner& found = hung_.at(0);
@@ -64,7 +67,8 @@ TEST_F(supervisor_hung_kill_test, a_holder_that_does_not_let_go_is_told_once_wit
   EXPECT_EQ(found.who.tid, owner.pid());
   EXPECT_EQ(found.held.mutex, &all_.mutex());
   EXPECT_EQ(found.held.mutex_name, "account 0");
-  EXPECT_NE(found.held.module.find("supervisor_hung_kill_test"), std::string::npos) << found.held.module;
+  EXPECT_NE(found.held.module.find("supervisor_hung_kill_test"), std::string::npos)
+      << found.held.module;
   EXPECT_GE(found.at_least, milliseconds(20));
   EXPECT_EQ(found.condition, thread_condition::stopped) << to_string(found.condition);
   EXPECT_FALSE(found.repairing);
@@ -98,7 +102,9 @@ TEST_F(supervisor_hung_kill_test, kill_and_recover_ends_the_process_and_frees_th
   EXPECT_EQ(death->recovered[0].outcome, recovery_outcome::repaired);
   expect_usable(all_);
   ASSERT_TRUE(watch.until_dead(owner.pid())) << "on_death was not told";
-  EXPECT_EQ(std::count_if(watch.deaths.begin(), watch.deaths.end(), [&](const auto& each) { return each.pid == owner.pid(); }), 1);
+  EXPECT_EQ(std::count_if(watch.deaths.begin(), watch.deaths.end(),
+                          [&](const auto& each) { return each.pid == owner.pid(); }),
+            1);
   EXPECT_FALSE(watch->kill_and_recover(hung_[0])) << "it is dead already";
   owner.expect_killed();
 }
@@ -108,7 +114,8 @@ TEST_F(supervisor_hung_kill_test, kill_and_recover_works_in_the_callback) {
   owner.wait_for("inside");
   watching watch(all_.where(), sweeping_often());
   std::optional<participant_death> death;
-  watch->on_hung(milliseconds(20), [&](const hung_owner& found) { death = watch->kill_and_recover(found); });
+  watch->on_hung(milliseconds(20),
+                 [&](const hung_owner& found) { death = watch->kill_and_recover(found); });
   ASSERT_TRUE(watch.until([&] { return death.has_value(); }));
   ASSERT_TRUE(watch.until_dead(owner.pid()));
   owner.expect_killed();
@@ -132,13 +139,15 @@ TEST_F(supervisor_hung_kill_test, the_own_process_is_not_killed) {
   all_.mutex().lock();
   watching watch(all_.where(), sweeping_often());
   expect_hung(watch);
-  EXPECT_EQ(thrown::by([&] { watch->kill_and_recover(hung_.at(0)); }).code, std::errc::invalid_argument);
+  EXPECT_EQ(thrown::by([&] { watch->kill_and_recover(hung_.at(0)); }).code,
+            std::errc::invalid_argument);
   all_.mutex().unlock();
 }
 
 TEST_F(supervisor_hung_kill_test, a_threshold_that_is_not_positive_is_refused) {
   supervisor watch(all_.where());
-  EXPECT_EQ(thrown::by([&] { watch.on_hung(milliseconds(0), [](const hung_owner&) {}); }).code, std::errc::invalid_argument);
+  EXPECT_EQ(thrown::by([&] { watch.on_hung(milliseconds(0), [](const hung_owner&) {}); }).code,
+            std::errc::invalid_argument);
 }
 
 TEST_F(supervisor_hung_kill_test, an_heir_that_hangs_in_its_repair) {
@@ -179,12 +188,15 @@ TEST_F(supervisor_hung_kill_test, processes_that_wait_for_each_other_are_told_on
     for (unsigned i = 0; i < 3; ++i) {
       if (each.who.pid != ring[i]->pid()) continue;
       EXPECT_EQ(each.waits_for.mutex, &all_.mutex((i + 1) % 3));
-      EXPECT_NE(each.waits_for.module.find("supervisor_hung_kill_test"), std::string::npos) << each.waits_for.module;
+      EXPECT_NE(each.waits_for.module.find("supervisor_hung_kill_test"), std::string::npos)
+          << each.waits_for.module;
     }
   }
   for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(found[0].threads[i].waits_for.mutex_name,
-              "account " + std::to_string((all_.index_of(*found[0].threads[(i + 2) % 3].waits_for.mutex) + 1) % 3));
+    EXPECT_EQ(
+        found[0].threads[i].waits_for.mutex_name,
+        "account " + std::to_string(
+                         (all_.index_of(*found[0].threads[(i + 2) % 3].waits_for.mutex) + 1) % 3));
   }
   EXPECT_EQ(to_string(found[0]).find("deadlock of 3 threads: pid "), 0u) << to_string(found[0]);
   looks = 0;

@@ -42,13 +42,16 @@ TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
   EXPECT_EQ(death.recovered.size(), 5u);
   ASSERT_EQ(death.threads.size(), 1u);
   EXPECT_EQ(death.threads[0].in_hand.size(), 5u);
-  EXPECT_NE(to_string(death).find("was killed by SIGKILL: 5 mutexes recovered, 0 not"), std::string::npos) << to_string(death);
+  EXPECT_NE(to_string(death).find("was killed by SIGKILL: 5 mutexes recovered, 0 not"),
+            std::string::npos)
+      << to_string(death);
   for (unsigned i = 0; i < 5; ++i) expect_usable(all_, i);
   owner.expect_killed();
 }
 
-/// As after hazard A16: the mutex is free, one of its waiters dies, and another one sleeps. That one is no locker of ours, who would look up by
-/// itself. The kernel does not wake it either: it knows nothing of what the dying waiter was at.
+/// As after hazard A16: the mutex is free, one of its waiters dies, and another one sleeps. That
+/// one is no locker of ours, who would look up by itself. The kernel does not wake it either: it
+/// knows nothing of what the dying waiter was at.
 TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
   watching watch(all_.where());
   all_.mutex().lock();
@@ -64,8 +67,10 @@ TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
   all_.mutex().unlock();
   child sleeper("sleeper", [&](agent& parent) {
     parent.tell("ready");
-    const timespec limit{std::chrono::duration_cast<std::chrono::seconds>(default_timeout()).count(), 0};
-    const long rc = syscall(SYS_futex, &reinterpret_cast<pthread_mutex_t&>(all_.mutex()), FUTEX_WAIT, 0, &limit, nullptr, 0);
+    const timespec limit{
+        std::chrono::duration_cast<std::chrono::seconds>(default_timeout()).count(), 0};
+    const long rc = syscall(SYS_futex, &reinterpret_cast<pthread_mutex_t&>(all_.mutex()),
+                            FUTEX_WAIT, 0, &limit, nullptr, 0);
     EXPECT_EQ(rc, 0) << "not woken: errno " << errno;
   });
   sleeper.wait_for("ready");
@@ -80,11 +85,16 @@ TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
 
 TEST_F(supervisor_kill_test, an_orphan_is_found_and_recovered) {
   watching watch(all_.where(), sweeping_often());
-  for (const orphan_kind kind : {orphan_kind::list_unset, orphan_kind::damaged_list, orphan_kind::too_many_held}) {
+  for (const orphan_kind kind :
+       {orphan_kind::list_unset, orphan_kind::damaged_list, orphan_kind::too_many_held}) {
     watch.deaths.clear();
-    child owner("owner", [&](agent&) { die_leaving_orphans(kind, {.acquire = [&] { all_.lock_and_tear(1); }}); });
+    child owner("owner", [&](agent&) {
+      die_leaving_orphans(kind, {.acquire = [&] { all_.lock_and_tear(1); }});
+    });
     expect_orphaned(owner, kind);
-    ASSERT_TRUE(watch.until([&] { return !watch.deaths.empty() && !watch.deaths.back().recovered.empty(); })) << name_of(kind);
+    ASSERT_TRUE(watch.until([&] {
+      return !watch.deaths.empty() && !watch.deaths.back().recovered.empty();
+    })) << name_of(kind);
     EXPECT_TRUE(watch.deaths.back().recovered[0].adopted) << name_of(kind);
     expect_usable(all_, 1);
   }

@@ -1,4 +1,5 @@
-// A supervisor that the system refuses something: it says so, goes on without it, and misses nobody.
+// A supervisor that the system refuses something: it says so, goes on without it, and misses
+// nobody.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -58,7 +59,9 @@ TEST_F(supervisor_refused_kill_test, without_descriptors_of_processes_the_sweep_
     EXPECT_TRUE(watch.until_dead(zombie.pid()));
     EXPECT_TRUE(watch.until_dead(reaped.pid()));
     // A sweep may come while one of them is ending, and tell of its thread first.
-    EXPECT_EQ(std::count_if(watch.deaths.begin(), watch.deaths.end(), [](const auto& each) { return each.tid == 0; }), 2);
+    EXPECT_EQ(std::count_if(watch.deaths.begin(), watch.deaths.end(),
+                            [](const auto& each) { return each.tid == 0; }),
+              2);
     EXPECT_EQ(watch.errors.size(), 3u);
     EXPECT_NE(watch.errors.at(0).find("participant pid"), std::string::npos) << watch.errors[0];
   });
@@ -80,7 +83,8 @@ TEST_F(supervisor_refused_kill_test, a_recovery_that_cannot_begin_is_told_once_a
     std::size_t length = 0;
     ASSERT_EQ(syscall(SYS_get_robust_list, 0, &list, &length), 0);
     watching watch(all_.where(), sweeping_often());
-    ASSERT_EQ(syscall(SYS_set_robust_list, nullptr, length), 0);  // then this thread may have no record
+    // then this thread may have no record
+    ASSERT_EQ(syscall(SYS_set_robust_list, nullptr, length), 0);
     parent.tell("watching");
     EXPECT_TRUE(watch.until([&] { return !watch.errors.empty(); }));
     int looks = 0;

@@ -1,4 +1,5 @@
-// Owners that hang because something outside keeps them: what a supervisor says of their state, and what becomes of them when it kills.
+// Owners that hang because something outside keeps them: what a supervisor says of their state, and
+// what becomes of them when it kills.
 #include <gtest/gtest.h>
 #include <linux/sched.h>
 #include <sys/prctl.h>
@@ -44,7 +45,8 @@ class supervisor_states_kill_test : public ::testing::Test {
  protected:
   /// A supervisor, when it has told of the one owner that hangs.
   struct watched_owner {
-    explicit watched_owner(accounts& all, milliseconds patience = default_timeout()) : watch(all.where(), with_patience(patience)) {
+    explicit watched_owner(accounts& all, milliseconds patience = default_timeout())
+        : watch(all.where(), with_patience(patience)) {
       watch->on_hung(milliseconds(20), [this](const hung_owner& owner) { hung.push_back(owner); });
       EXPECT_TRUE(watch.until([&] { return !hung.empty(); }));
     }
@@ -82,7 +84,9 @@ class supervisor_states_kill_test : public ::testing::Test {
     EXPECT_EQ(seen.hung[0].condition, expected) << to_string(seen.hung[0].condition);
     const auto error = thrown::by([&] { seen.watch->kill_and_recover(seen.hung[0]); });
     EXPECT_EQ(error.code, std::errc::timed_out);
-    EXPECT_NE(error.messages.find("participant pid " + std::to_string(owner.pid()) + ": found it alive 50 ms after SIGKILL"), std::string::npos)
+    EXPECT_NE(error.messages.find("participant pid " + std::to_string(owner.pid()) +
+                                  ": found it alive 50 ms after SIGKILL"),
+              std::string::npos)
         << error.messages;
     EXPECT_FALSE(all_.mutex().try_lock()) << "what the living hold was recovered";
     release();
@@ -90,7 +94,8 @@ class supervisor_states_kill_test : public ::testing::Test {
     EXPECT_EQ(seen.watch.find(owner.pid())->signal, SIGKILL);
     // A sweep may come while it is ending, and tell of its thread first, with what that held.
     std::size_t recovered = 0;
-    for (const participant_death& each : seen.watch.deaths) recovered += each.pid == owner.pid() ? each.recovered.size() : 0;
+    for (const participant_death& each : seen.watch.deaths)
+      recovered += each.pid == owner.pid() ? each.recovered.size() : 0;
     EXPECT_EQ(recovered, 1u);
     owner.expect_killed();
     expect_usable(all_);
@@ -155,12 +160,14 @@ TEST_F(supervisor_states_kill_test, held_at_its_end_by_a_tracer_is_killed_late) 
   ASSERT_EQ(ptrace(PTRACE_SEIZE, owner.pid(), nullptr, PTRACE_O_TRACEEXIT), 0) << errno;
   expect_killed_late(owner, thread_condition::sleeping, [&] {
     int status = 0;
-    ASSERT_EQ(waitpid(owner.pid(), &status, WNOHANG), owner.pid()) << "not held at its end: the kernel lets killed processes pass";
+    ASSERT_EQ(waitpid(owner.pid(), &status, WNOHANG), owner.pid())
+        << "not held at its end: the kernel lets killed processes pass";
     ASSERT_EQ(ptrace(PTRACE_DETACH, owner.pid(), nullptr, nullptr), 0) << errno;
   });
 }
 
-/// The one wait in D that can be had at will: that of a parent until its child, made by vfork, has ended or called exec. SIGKILL ends this one.
+/// The one wait in D that can be had at will: that of a parent until its child, made by vfork, has
+/// ended or called exec. SIGKILL ends this one.
 TEST_F(supervisor_states_kill_test, uninterruptible) {
   child owner("owner", [&](agent& parent) {
     all_.lock_and_tear();
@@ -170,7 +177,8 @@ TEST_F(supervisor_states_kill_test, uninterruptible) {
     parent.pause_forever();
   });
   owner.wait_for("waited for");
-  ASSERT_TRUE(within(default_timeout(), [&] { return task_state(owner.pid()) == 'D'; })) << task_state(owner.pid());
+  ASSERT_TRUE(within(default_timeout(), [&] { return task_state(owner.pid()) == 'D'; }))
+      << task_state(owner.pid());
   expect_killable(owner, thread_condition::waiting_for_device);
 }
 
@@ -185,7 +193,8 @@ TEST_F(supervisor_states_kill_test, frozen_by_the_second_version_of_cgroups_is_k
   expect_killable(owner, thread_condition::frozen);
 }
 
-TEST_F(supervisor_states_kill_test, frozen_by_the_first_version_of_cgroups_is_killed_when_it_is_thawed) {
+TEST_F(supervisor_states_kill_test,
+       frozen_by_the_first_version_of_cgroups_is_killed_when_it_is_thawed) {
   child owner("owner", all_.holder());
   owner.wait_for("inside");
   std::string why_not;
@@ -196,8 +205,9 @@ TEST_F(supervisor_states_kill_test, frozen_by_the_first_version_of_cgroups_is_ki
   expect_killed_late(owner, thread_condition::frozen, [&] { cold->thaw(); });
 }
 
-/// A dump begins when all threads of the process have stopped: one that is frozen keeps it from that, so that the test need not be quick. Nothing is
-/// written, for children of tests have no room for a core.
+/// A dump begins when all threads of the process have stopped: one that is frozen keeps it from
+/// that, so that the test need not be quick. Nothing is written, for children of tests have no room
+/// for a core.
 TEST_F(supervisor_states_kill_test, dumping_core) {
   shared_value<pid_t> bystander;
   child owner("owner", [&](agent& parent) {

@@ -29,19 +29,25 @@ class tid_reuse_kill_test : public ::testing::Test {
     if (const auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
   }
 
-  /// A process that tears the account and leaves the mutex an orphan; returns the TID that stands in its word.
+  /// A process that tears the account and leaves the mutex an orphan; returns the TID that stands
+  /// in its word.
   pid_t leave_an_orphan(orphan_kind kind = orphan_kind::list_unset) {
-    child owner("owner", [&](agent&) { die_leaving_orphans(kind, {.acquire = [&] { all_.lock_and_tear(); }}); });
+    child owner("owner", [&](agent&) {
+      die_leaving_orphans(kind, {.acquire = [&] { all_.lock_and_tear(); }});
+    });
     expect_orphaned(owner, kind);
     const long began = ticks_now();
-    // The next one must not have the owner's start time; the clock of start times ticks every 10 ms.
+    // The next one must not have the owner's start time; the clock of start times ticks every 10
+    // ms.
     EXPECT_TRUE(within(default_timeout(), [&] { return ticks_now() > began; }));
-    const std::uint32_t tid = futex_word(reinterpret_cast<pthread_mutex_t&>(all_.mutex())) & FUTEX_TID_MASK;
+    const std::uint32_t tid =
+        futex_word(reinterpret_cast<pthread_mutex_t&>(all_.mutex())) & FUTEX_TID_MASK;
     EXPECT_NE(tid, 0u);
     return static_cast<pid_t>(tid);
   }
 
-  accounts all_{1, small_segment(), accounts::record::none};  // fork_with_tid is not for holders of robust mutexes
+  // fork_with_tid is not for holders of robust mutexes
+  accounts all_{1, small_segment(), accounts::record::none};
   repair_registration repair_ = all_.mended_here();
 };
 
@@ -172,7 +178,8 @@ TEST_F(tid_reuse_kill_test, a_stranger_that_waits_for_another_owner_is_told_noth
       },
       with_tid(dead));
   stranger.wait_for("inside");
-  EXPECT_FALSE(all_.mutex().try_lock_for(milliseconds(300))) << "a living holder with a dead owner's TID was taken for dead";
+  EXPECT_FALSE(all_.mutex().try_lock_for(milliseconds(300)))
+      << "a living holder with a dead owner's TID was taken for dead";
   stranger.tell("leave");
   stranger.expect_exit(0);
   EXPECT_EQ(all_.repairs(), 1u);

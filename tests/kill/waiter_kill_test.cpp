@@ -70,7 +70,8 @@ TEST_F(waiter_kill_test, eight_waiters_killed_and_eight_records_are_free_again) 
 }
 
 TEST_F(waiter_kill_test, records_of_killed_waiters_are_used_again) {
-  // As many rounds as there are records, and some: a record lost a round would end in too_many_threads.
+  // As many rounds as there are records, and some: a record lost a round would end in
+  // too_many_threads.
   child& owner = holder();
   for (unsigned round = 0; round < all_.where().options().threads / 4; ++round) {
     children some = waiters(6);
@@ -113,7 +114,8 @@ TEST_F(waiter_kill_test, owner_and_half_of_the_waiters_killed_together_one_of_th
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-/// With a priority above all others on one processor, whoever is woken there cannot run before the caller is done.
+/// With a priority above all others on one processor, whoever is woken there cannot run before the
+/// caller is done.
 class alone_on_processor {
  public:
   static bool available() {
@@ -136,9 +138,9 @@ class alone_on_processor {
   }
 };
 
-// Hazard A16: the unlocker wakes the first waiter and nobody else. If that one is killed before it runs, and a thread
-// that just came by has the lock (without the mark that somebody waits), its unlock wakes nobody: natively the second
-// waiter sleeps for ever on a free lock.
+// Hazard A16: the unlocker wakes the first waiter and nobody else. If that one is killed before it
+// runs, and a thread that just came by has the lock (without the mark that somebody waits), its
+// unlock wakes nobody: natively the second waiter sleeps for ever on a free lock.
 TEST_F(waiter_kill_test, a_woken_waiter_killed_and_a_barger_leave_the_second_waiter_not_asleep) {
   if (!alone_on_processor::available()) GTEST_SKIP() << "no real-time priority to be had here";
   for (int trial = 0; trial < 5; ++trial) {
@@ -179,8 +181,8 @@ TEST_F(waiter_kill_test, a_woken_waiter_killed_and_a_barger_leave_the_second_wai
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-// The kernel's side of that hazard, without outlive: the second waiter of a plain robust mutex is not woken. Where a
-// kernel does wake it, the test above proves less, and this one says so.
+// The kernel's side of that hazard, without outlive: the second waiter of a plain robust mutex is
+// not woken. Where a kernel does wake it, the test above proves less, and this one says so.
 TEST_F(waiter_kill_test, natively_the_second_waiter_would_sleep) {
   if (!alone_on_processor::available()) GTEST_SKIP() << "no real-time priority to be had here";
   foreign_locks native(1);

@@ -1,4 +1,5 @@
-// Producers and workers are killed: no job is lost, none is acknowledged twice, and who died is told.
+// Producers and workers are killed: no job is lost, none is acknowledged twice, and who died is
+// told.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -43,7 +44,8 @@ class work_queue_kill_test : public ::testing::Test {
     return dead->pid();
   }
   [[nodiscard]] detail::shared_u64& state(unsigned slot) {
-    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) + sizeof(detail::work_queue_bytes))[slot];
+    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) +
+                                                 sizeof(detail::work_queue_bytes))[slot];
   }
 
   segment where_ = segment::anonymous(small_segment());
@@ -121,8 +123,10 @@ TEST_F(work_queue_kill_test, a_new_job_has_no_history) {
     EXPECT_EQ(job.died_on_it().size(), 2u);
     job.done();
     one.push(round);
-    // Leased by a life that is over, which had not said who it was: nothing is known of it, and nothing may be told from the job before.
-    auto& state = *reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&one) + sizeof(detail::work_queue_bytes));
+    // Leased by a life that is over, which had not said who it was: nothing is known of it, and
+    // nothing may be told from the job before.
+    auto& state = *reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&one) +
+                                                         sizeof(detail::work_queue_bytes));
     state = detail::job_state(detail::job_kind::leased, 1, {1, 0x7777777}).word();
     auto again = one.pop();
     ASSERT_EQ(again.died_on_it().size(), 1u);
@@ -179,7 +183,8 @@ TEST_F(work_queue_kill_test, a_killed_sleeper_takes_nothing_with_it) {
 
 TEST_F(work_queue_kill_test, a_slot_that_a_dead_producer_fills_is_free) {
   // As it would be between the producer's two exchanges; tests/step stops it there really.
-  for (unsigned i = 0; i < 4; ++i) state(i) = detail::job_state(detail::job_kind::filling, 0, {1, 0x7777777}).word();
+  for (unsigned i = 0; i < 4; ++i)
+    state(i) = detail::job_state(detail::job_kind::filling, 0, {1, 0x7777777}).word();
   for (long i = 0; i < 4; ++i) EXPECT_TRUE(queue_.try_push(i));
   EXPECT_FALSE(queue_.try_push(4));
   expect_counts(4, 0, 0);
@@ -196,7 +201,9 @@ TEST_F(work_queue_kill_test, a_producer_that_waits_gets_the_slot_of_a_dead_one) 
   other.wait_for("has it");
   unsigned slot = 0;
   while (detail::job_state(state(slot)).kind() != detail::job_kind::leased) ++slot;
-  state(slot) = detail::job_state(detail::job_kind::filling, 0, detail::job_state(state(slot)).holder()).word();
+  state(slot) =
+      detail::job_state(detail::job_kind::filling, 0, detail::job_state(state(slot)).holder())
+          .word();
   child producer("producer", [this](agent& parent) {
     parent.tell("waits");
     queue_.push(4);
@@ -241,9 +248,11 @@ TEST_F(work_queue_kill_test, a_forked_child_has_none_of_its_parents_leases) {
   expect_counts(1, 0, 0);
 }
 
-// The record of a dead worker is used again by a living thread: the old lease must not count as that thread's.
+// The record of a dead worker is used again by a living thread: the old lease must not count as
+// that thread's.
 TEST_F(work_queue_kill_test, a_record_that_is_used_again_does_not_have_the_dead_ones_job) {
-  auto& often = where_.find_or_construct<work_queue<long, 2>>("often", work_queue_options{.max_tries = 8});
+  auto& often =
+      where_.find_or_construct<work_queue<long, 2>>("often", work_queue_options{.max_tries = 8});
   for (unsigned i = 0; i < 2 * small_segment().threads; ++i) {
     if (often.waiting() == 0) {
       while (auto letter = often.pop_dead_letter()) letter.retry();

@@ -1,4 +1,5 @@
-// The promise of a work queue, under random kills: every job whose push returned is acknowledged exactly once, or is a dead letter.
+// The promise of a work queue, under random kills: every job whose push returned is acknowledged
+// exactly once, or is a dead letter.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -21,11 +22,13 @@ struct job {
 constexpr unsigned producers = 3, most_jobs = 1u << 23, jobs_for_a_kill = 400;
 constexpr milliseconds a_while(100);  // until a worker looks whether it shall stop
 
-// What the processes of a run share beside the queue. A job goes through it in this order, so that whatever dies, each count says at most what is true.
+// What the processes of a run share beside the queue. A job goes through it in this order, so that
+// whatever dies, each count says at most what is true.
 struct ledger {
   std::atomic<std::uint32_t> next{0};
   std::array<std::atomic<std::uint8_t>, most_jobs> pushed{};  // its push returned
-  std::array<std::atomic<std::uint8_t>, most_jobs> begun{};   // done() was about to be called for it: so often
+  // done() was about to be called for it: so often
+  std::array<std::atomic<std::uint8_t>, most_jobs> begun{};
   std::array<std::atomic<std::uint8_t>, most_jobs> acknowledged{};
   std::atomic<std::uint32_t> torn{0};
   std::atomic<std::uint64_t> turns{0};
@@ -54,7 +57,8 @@ class work_queue_random_kill_test : public ::testing::Test {
     while (!me.stopping()) {
       auto one = queue_.try_pop_for(a_while);
       if (!one) {
-        if (auto letter = queue_.pop_dead_letter()) letter.retry();  // or they would take all slots in the end
+        // or they would take all slots in the end
+        if (auto letter = queue_.pop_dead_letter()) letter.retry();
         continue;
       }
       if (one->complement != ~one->id) ledger_->torn.fetch_add(1);
@@ -85,8 +89,8 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
   plan.work = [&](const soak_worker& me) { me.index < producers ? produce(me) : work(me); };
   plan.progress = [&] { return ledger_->turns.load(); };
   plan.standing = [&] {
-    return std::to_string(queue_.waiting()) + " jobs wait, " + std::to_string(queue_.leased()) + " are leased, " +
-           std::to_string(queue_.dead_letters()) + " are dead letters";
+    return std::to_string(queue_.waiting()) + " jobs wait, " + std::to_string(queue_.leased()) +
+           " are leased, " + std::to_string(queue_.dead_letters()) + " are dead letters";
   };
   plan.after_kill = [&](unsigned, pid_t) { allowed_.add(jobs_for_a_kill); };
   const soak_result result = soak(plan);
@@ -105,7 +109,8 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
   const std::uint32_t jobs = std::min(ledger_->next.load(), most_jobs);
   unsigned unsure = 0;
   for (std::uint32_t id = 0; id < jobs; ++id) {
-    const unsigned least = ledger_->acknowledged[id] + left[id], most = ledger_->begun[id] + left[id];
+    const unsigned least = ledger_->acknowledged[id] + left[id],
+                   most = ledger_->begun[id] + left[id];
     EXPECT_LE(ledger_->acknowledged[id], 1) << "job " << id << " was acknowledged twice";
     EXPECT_LE(least, 1u) << "job " << id << " was acknowledged, and is there";
     if (ledger_->pushed[id] != 0) {
@@ -113,7 +118,8 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
     }
     if (least == 0 && most != 0) ++unsure;
   }
-  // A worker that was killed around done() cannot tell whether it was: of these nothing is known, and they must be few.
+  // A worker that was killed around done() cannot tell whether it was: of these nothing is known,
+  // and they must be few.
   EXPECT_LE(unsure, result.kills);
   EXPECT_GT(jobs, result.kills);
 }

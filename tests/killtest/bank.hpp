@@ -21,8 +21,8 @@ struct bank {
   journal undo;
 };
 
-// Orders two stores of a thread that may be killed in between. Without it gcc makes one store of 16 bytes of two counters that lie side by side, and
-// nobody can be killed in the middle.
+// Orders two stores of a thread that may be killed in between. Without it gcc makes one store of 16
+// bytes of two counters that lie side by side, and nobody can be killed in the middle.
 inline void crash_barrier() noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
@@ -61,19 +61,25 @@ inline repair_result clear_flag_first(bank& of, const owner_death&) {
 }
 
 inline std::string sum_is_kept(const bank& of) {
-  return of.a + of.b == 1000 ? std::string() : "a + b is " + std::to_string(of.a + of.b) + ", not 1000";
+  return of.a + of.b == 1000 ? std::string()
+                             : "a + b is " + std::to_string(of.a + of.b) + ", not 1000";
 }
 
-inline scenario bank_scenario(repair_result (*repair)(bank&, const owner_death&), void (*move)(bank&, long) = &transfer) {
+inline scenario bank_scenario(repair_result (*repair)(bank&, const owner_death&),
+                              void (*move)(bank&, long) = &transfer) {
   scenario made;
   made.name = "bank";
-  made.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account")); };
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account"));
+  };
   made.repairs = [=](segment& seg) { return all_of(on_owner_death<bank>(seg, "account", repair)); };
   made.victim = [=](segment& seg) {
     auto held = seg.find<guarded<bank>>("accounts")->lock();
     move(*held, 1);
   };
-  made.invariant = [](segment& seg) { return sum_is_kept(*seg.find<guarded<bank>>("accounts")->lock()); };
+  made.invariant = [](segment& seg) {
+    return sum_is_kept(*seg.find<guarded<bank>>("accounts")->lock());
+  };
   return made;
 }
 

@@ -1,4 +1,5 @@
-// The companions by the kit: each store of the shared mutex, of permits and of the condition variable.
+// The companions by the kit: each store of the shared mutex, of permits and of the condition
+// variable.
 #include <outlive/killtest/gtest.hpp>
 
 #include <stop_token>
@@ -20,15 +21,19 @@ scenario of_shared_mutex(std::string name, reader_marks form, void (*victim)(sha
   scenario made;
   made.name = std::move(name) + (form == reader_marks::locked ? ", locked marks" : ", plain marks");
   made.options.readers = form;
-  made.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<shared_twins>("twins", "twins")); };
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<shared_twins>("twins", "twins"));
+  };
   made.repairs = [](segment& seg) {
-    return all_of(on_owner_death<twins, robust_shared_mutex>(seg, "twins", [](twins& x, const owner_death&) {
-      x.b = x.a;
-      return repaired;
-    }));
+    return all_of(
+        on_owner_death<twins, robust_shared_mutex>(seg, "twins", [](twins& x, const owner_death&) {
+          x.b = x.a;
+          return repaired;
+        }));
   };
   made.victim = [=](segment& seg) { victim(*seg.find<shared_twins>("twins")); };
-  // Both ways in are free, and the value is whole; a reader comes first, so that it may be the heir.
+  // Both ways in are free, and the value is whole; a reader comes first, so that it may be the
+  // heir.
   made.invariant = [](segment& seg) {
     auto& value = *seg.find<shared_twins>("twins");
     {
@@ -74,8 +79,11 @@ TEST_P(companions, a_shared_mutex_is_read_and_written_in_turns) {
                         inside());
 }
 
-INSTANTIATE_TEST_SUITE_P(form, companions, ::testing::Values(reader_marks::automatic, reader_marks::locked),
-                         [](const auto& form) { return form.param == reader_marks::locked ? "locked" : "automatic"; });
+INSTANTIATE_TEST_SUITE_P(form, companions,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         [](const auto& form) {
+                           return form.param == reader_marks::locked ? "locked" : "automatic";
+                         });
 
 using pool = permit_pool<8>;
 
@@ -110,12 +118,15 @@ TEST(condition_variable, is_waited_on_and_notified) {
     static_cast<void>(seg.find_or_construct<guarded<mailbox>>("box", "mailbox"));
     static_cast<void>(seg.find_or_construct<robust_condition_variable>("changed"));
   };
-  made.repairs = [](segment& seg) { return all_of(on_owner_death<mailbox>(seg, "mailbox", always_consistent)); };
+  made.repairs = [](segment& seg) {
+    return all_of(on_owner_death<mailbox>(seg, "mailbox", always_consistent));
+  };
   made.victim = [](segment& seg) {
     auto& box = *seg.find<guarded<mailbox>>("box");
     auto& changed = *seg.find<robust_condition_variable>("changed");
     auto x = box.lock();
-    // Stopped already, it marks the word and does not sleep: how often it would is no matter of stores. waits_step_test kills sleepers.
+    // Stopped already, it marks the word and does not sleep: how often it would is no matter of
+    // stores. waits_step_test kills sleepers.
     std::stop_source stop;
     stop.request_stop();
     static_cast<void>(changed.wait(x, stop.get_token(), [&] { return x->full; }));
@@ -132,8 +143,9 @@ TEST(condition_variable, is_waited_on_and_notified) {
     x.unlock();
     changed.notify_one();
     x.lock();
-    return changed.wait_for(x, std::chrono::seconds(10), [&] { return x->full; }) ? std::string()
-                                                                                  : std::string("the box is full, and the wait does not end");
+    return changed.wait_for(x, std::chrono::seconds(10), [&] { return x->full; })
+               ? std::string()
+               : std::string("the box is full, and the wait does not end");
   };
   EXPECT_SURVIVES_KILLS(made, inside());
 }

@@ -16,7 +16,8 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 bool was_skipped(const death_report& found, death_kind kind) {
-  return std::any_of(found.skipped.begin(), found.skipped.end(), [&](const skipped_kind& each) { return each.kind == kind; });
+  return std::any_of(found.skipped.begin(), found.skipped.end(),
+                     [&](const skipped_kind& each) { return each.kind == kind; });
 }
 
 TEST(death_kinds, a_correct_repair_holds_after_every_kind_of_death) {
@@ -24,7 +25,8 @@ TEST(death_kinds, a_correct_repair_holds_after_every_kind_of_death) {
   EXPECT_TRUE(found.ok()) << found;
   EXPECT_EQ(found.locks, 1U);
   for (const death_kind kind : all_death_kinds()) {
-    const auto tried = std::find_if(found.deaths.begin(), found.deaths.end(), [&](const tried_death& each) { return each.kind == kind; });
+    const auto tried = std::find_if(found.deaths.begin(), found.deaths.end(),
+                                    [&](const tried_death& each) { return each.kind == kind; });
     if (kind == death_kind::memory_limit && was_skipped(found, kind)) continue;
     ASSERT_NE(tried, found.deaths.end()) << to_string(kind);
     EXPECT_EQ(tried->mutex, "\"accounts\"");
@@ -35,7 +37,8 @@ TEST(death_kinds, a_correct_repair_holds_after_every_kind_of_death) {
 }
 
 TEST(death_kinds, what_is_skipped_is_said) {
-  const death_report found = try_death_kinds(bank_scenario(&undo_in_order), {{death_kind::memory_limit}});
+  const death_report found =
+      try_death_kinds(bank_scenario(&undo_in_order), {{death_kind::memory_limit}});
   if (found.deaths.empty()) {
     EXPECT_FALSE(found.ok()) << "nobody died";
     EXPECT_THAT(found.skipped, SizeIs(1));
@@ -46,8 +49,9 @@ TEST(death_kinds, what_is_skipped_is_said) {
   }
 }
 
-const death_options quick{{death_kind::sigkill, death_kind::segv, death_kind::abort, death_kind::exit_now, death_kind::exception,
-                           death_kind::thread_exit, death_kind::exec, death_kind::exec_from_thread}};
+const death_options quick{{death_kind::sigkill, death_kind::segv, death_kind::abort,
+                           death_kind::exit_now, death_kind::exception, death_kind::thread_exit,
+                           death_kind::exec, death_kind::exec_from_thread}};
 
 TEST(death_kinds, each_lock_is_died_with_once) {
   const death_report found = try_death_kinds(nested_scenario(true), quick);
@@ -56,7 +60,8 @@ TEST(death_kinds, each_lock_is_died_with_once) {
   ASSERT_THAT(found.deaths, SizeIs(2 * quick.kinds.size()));
   for (const tried_death& each : found.deaths) {
     EXPECT_EQ(each.mutex, each.lock == 1 ? "\"from\"" : "\"to\"");
-    EXPECT_EQ(each.recovered, each.lock) << "with the second lock it has both in hand; " << to_string(each.kind);
+    EXPECT_EQ(each.recovered, each.lock)
+        << "with the second lock it has both in hand; " << to_string(each.kind);
   }
 }
 
@@ -68,7 +73,8 @@ void debit_then_credit(bank& of, long amount) {
 }
 
 TEST(death_kinds, a_repair_that_does_nothing_fails_after_every_kind_of_death) {
-  const scenario broken = bank_scenario([](bank&, const owner_death&) { return repaired; }, &debit_then_credit);
+  const scenario broken =
+      bank_scenario([](bank&, const owner_death&) { return repaired; }, &debit_then_credit);
   const death_report found = try_death_kinds(broken, quick);
   EXPECT_FALSE(found.ok());
   EXPECT_EQ(found.failed(), quick.kinds.size()) << found;
@@ -80,7 +86,8 @@ TEST(death_kinds, a_repair_that_does_nothing_fails_after_every_kind_of_death) {
 }
 
 TEST(death_kinds, a_repair_that_crashes_is_told) {
-  const scenario broken = bank_scenario([](bank&, const owner_death&) -> repair_result { ::_exit(3); });
+  const scenario broken =
+      bank_scenario([](bank&, const owner_death&) -> repair_result { ::_exit(3); });
   const death_report found = try_death_kinds(broken, {{death_kind::sigkill}});
   ASSERT_THAT(found.deaths, SizeIs(1));
   EXPECT_EQ(found.deaths[0].result, verdict::repair_crashed) << found;

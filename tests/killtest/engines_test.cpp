@@ -41,17 +41,20 @@ report explore_by(engine which, const scenario& what, unsigned depth = 1) {
   return explore(what, how);
 }
 
-// ---- engines that let stores fault ------------------------------------------------------------------------------------
-// Page protection finds what single steps find; protection keys, what page protection finds. Not all of them what single steps find: where the keys
-// are emulated, a single step takes a hundred times as long.
+// ---- engines that let stores fault -------------------------------------------------------------
+// Page protection finds what single steps find; protection keys, what page protection finds. Not
+// all of them what single steps find: where the keys are emulated, a single step takes a hundred
+// times as long.
 class write_faults : public ::testing::TestWithParam<engine> {
  protected:
   void SetUp() override {
-    if (GetParam() == engine::protection_keys && !has_protection_keys()) GTEST_SKIP() << "this machine has no memory protection keys";
+    if (GetParam() == engine::protection_keys && !has_protection_keys())
+      GTEST_SKIP() << "this machine has no memory protection keys";
   }
 
   static void expect_the_same_states(const scenario& what, unsigned depth = 1) {
-    const engine other = GetParam() == engine::protection_keys ? engine::page_protection : engine::single_step;
+    const engine other =
+        GetParam() == engine::protection_keys ? engine::page_protection : engine::single_step;
     const report found = explore_by(GetParam(), what, depth);
     const report expected = explore_by(other, what, depth);
     EXPECT_EQ(found.used, GetParam());
@@ -65,12 +68,17 @@ class write_faults : public ::testing::TestWithParam<engine> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(by, write_faults, ::testing::Values(engine::page_protection, engine::protection_keys),
-                         [](const auto& each) { return each.param == engine::page_protection ? "page_protection" : "protection_keys"; });
+INSTANTIATE_TEST_SUITE_P(by, write_faults,
+                         ::testing::Values(engine::page_protection, engine::protection_keys),
+                         [](const auto& each) {
+                           return each.param == engine::page_protection ? "page_protection"
+                                                                        : "protection_keys";
+                         });
 
 TEST_P(write_faults, find_the_states_that_the_next_engine_finds) {
   using repair_of_bank = repair_result (*)(bank&, const owner_death&);
-  for (const auto& [repair, depth] : {std::pair<repair_of_bank, unsigned>{&undo_in_order, 1}, {&clear_flag_first, 2}}) {
+  for (const auto& [repair, depth] :
+       {std::pair<repair_of_bank, unsigned>{&undo_in_order, 1}, {&clear_flag_first, 2}}) {
     expect_the_same_states(bank_scenario(repair), depth);
   }
 }
@@ -82,17 +90,23 @@ struct two_pages {
 TEST_P(write_faults, see_a_store_across_two_pages_as_one) {
   scenario what;
   what.name = "stores across pages";
-  what.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<two_pages>>("pages", "pages")); };
+  what.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<two_pages>>("pages", "pages"));
+  };
   what.repairs = [](segment& seg) {
-    return all_of(on_owner_death<two_pages>(seg, "pages", [](two_pages&, const owner_death&) { return repaired; }));
+    return all_of(on_owner_death<two_pages>(
+        seg, "pages", [](two_pages&, const owner_death&) { return repaired; }));
   };
   what.victim = [](segment& seg) {
     auto held = seg.find<guarded<two_pages>>("pages")->lock();
-    unsigned char* const border = held->bytes + (4096 - reinterpret_cast<std::uintptr_t>(held->bytes) % 4096) % 4096;
+    unsigned char* const border =
+        held->bytes + (4096 - reinterpret_cast<std::uintptr_t>(held->bytes) % 4096) % 4096;
     unsigned char* const second = border == held->bytes ? border + 4096 : border;
     for (const int before : {4, 1, 7, 0, 8}) {
       const std::uint64_t word = 0x0101010101010101U * static_cast<unsigned>(before + 1);
-      asm volatile("movq %1, %0" : "=m"(*reinterpret_cast<unsigned char(*)[8]>(second - before)) : "r"(word));
+      asm volatile("movq %1, %0"
+                   : "=m"(*reinterpret_cast<unsigned char(*)[8]>(second - before))
+                   : "r"(word));
     }
   };
   expect_the_same_states(what);
@@ -134,7 +148,9 @@ TEST(engines, protection_keys_that_are_wanted_where_there_are_none_are_an_error)
   const report found = explore_by(engine::protection_keys, bank_scenario(&undo_in_order));
   if (has_protection_keys()) {
     EXPECT_TRUE(found.ok()) << found;
-    EXPECT_EQ(explore_by(engine::automatic, bank_scenario(&undo_in_order)).used, engine::protection_keys) << "the fastest one is preferred";
+    EXPECT_EQ(explore_by(engine::automatic, bank_scenario(&undo_in_order)).used,
+              engine::protection_keys)
+        << "the fastest one is preferred";
     return;
   }
   EXPECT_FALSE(found.ok()) << found;
@@ -143,7 +159,8 @@ TEST(engines, protection_keys_that_are_wanted_where_there_are_none_are_an_error)
 
 TEST(engines, the_same_states_have_the_same_hashes_in_each_run) {
   const scenario what = bank_scenario(&undo_in_order);
-  EXPECT_EQ(hashes_of(explore_by(engine::automatic, what)), hashes_of(explore_by(engine::automatic, what)));
+  EXPECT_EQ(hashes_of(explore_by(engine::automatic, what)),
+            hashes_of(explore_by(engine::automatic, what)));
 }
 
 TEST(engines, single_steps_are_taken_when_a_system_call_writes_into_the_segment) {
@@ -173,7 +190,8 @@ repair_result undo_by_system_call(bank& of, const owner_death&) {
   int ends[2];
   if (::pipe(ends) != 0) return failed;
   const long old[] = {of.undo.a, of.undo.b};
-  const bool done = ::write(ends[1], old, sizeof old) == sizeof old && ::read(ends[0], &of.a, sizeof of.a) == sizeof of.a &&
+  const bool done = ::write(ends[1], old, sizeof old) == sizeof old &&
+                    ::read(ends[0], &of.a, sizeof of.a) == sizeof of.a &&
                     ::read(ends[0], &of.b, sizeof of.b) == sizeof of.b;
   ::close(ends[0]);
   ::close(ends[1]);
@@ -187,15 +205,21 @@ TEST(engines, single_steps_are_taken_when_a_system_call_of_a_repair_writes_into_
   const report found = explore_by(engine::automatic, bank_scenario(&undo_by_system_call), 2);
   EXPECT_TRUE(found.ok()) << found;
   EXPECT_EQ(found.used, engine::single_step);
-  EXPECT_NE(found.engine_reason.find("an heir, run without a log, left other bytes"), std::string::npos) << found.engine_reason;
+  EXPECT_NE(found.engine_reason.find("an heir, run without a log, left other bytes"),
+            std::string::npos)
+      << found.engine_reason;
   EXPECT_TRUE(found.warnings.empty()) << found;
   const report forced = explore_by(engine::page_protection, bank_scenario(&undo_by_system_call), 2);
-  EXPECT_NE(forced.summary().find("warning: an heir, run without a log, left other bytes"), std::string::npos) << forced;
+  EXPECT_NE(forced.summary().find("warning: an heir, run without a log, left other bytes"),
+            std::string::npos)
+      << forced;
 }
 
 TEST(engines, a_victim_that_does_not_do_the_same_each_time_is_refused) {
   scenario other = bank_scenario(&undo_in_order);
-  other.victim = [](segment& seg) { seg.find<guarded<bank>>("accounts")->lock()->undo.b = ::getpid(); };
+  other.victim = [](segment& seg) {
+    seg.find<guarded<bank>>("accounts")->lock()->undo.b = ::getpid();
+  };
   const report found = explore_by(engine::automatic, other);
   EXPECT_FALSE(found.ok());
   EXPECT_NE(found.fault.find("does not do the same each time"), std::string::npos) << found;
@@ -247,7 +271,8 @@ TEST(engines, a_victim_that_hangs_is_given_up_within_the_limit_of_one_run) {
   const report found = explore(hangs, how);
   EXPECT_FALSE(found.ok());
   EXPECT_NE(found.fault.find("was not done in 2000 ms"), std::string::npos) << found;
-  EXPECT_LT(found.took, 5 * how.time_limit) << "neither page protection, with ten times the limit, nor single steps, with a hundred times, is tried";
+  EXPECT_LT(found.took, 5 * how.time_limit) << "neither page protection, with ten times the limit, "
+                                               "nor single steps, with a hundred times, is tried";
 }
 
 // The filter is the process's for ever.
@@ -260,12 +285,15 @@ TEST(engines, single_steps_that_are_wanted_where_ptrace_is_forbidden_are_an_erro
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const sock_fprog filter{4, code};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(2);
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+      ::_exit(2);
     const report found = explore_by(engine::single_step, bank_scenario(&undo_in_order));
     std::cerr << found;
     ::_exit(found.ok() ? 1 : 0);
   };
-  EXPECT_EXIT(explore_without_ptrace(), ::testing::ExitedWithCode(0), "could not be explored: ptrace is not allowed here");
+  EXPECT_EXIT(explore_without_ptrace(), ::testing::ExitedWithCode(0),
+              "could not be explored: ptrace is not allowed here");
 }
 
 TEST(engines, an_isolated_heir_comes_to_the_same_verdicts) {

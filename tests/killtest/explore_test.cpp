@@ -1,4 +1,5 @@
-// explore(): a repair that holds at each crash state, and repairs that do not, each of another kind.
+// explore(): a repair that holds at each crash state, and repairs that do not, each of another
+// kind.
 #include <outlive/killtest/gtest.hpp>
 
 #include <gmock/gmock.h>
@@ -29,7 +30,8 @@ TEST(explore, a_correct_repair_survives_all_deaths) {
   EXPECT_TRUE(found.cut.empty()) << found;
 }
 
-TEST(explore, a_repair_that_clears_the_journals_flag_before_it_has_restored_fails_only_when_its_heir_dies) {
+TEST(explore,
+     a_repair_that_clears_the_journals_flag_before_it_has_restored_fails_only_when_its_heir_dies) {
   const report found = explore(bank_scenario(&clear_flag_first));
   ASSERT_FALSE(found.ok());
   for (const crash_state& each : found.states) {
@@ -41,11 +43,12 @@ TEST(explore, a_repair_that_clears_the_journals_flag_before_it_has_restored_fail
   }
 }
 
-// ---- bounds -----------------------------------------------------------------------------------------------------------
+// ---- bounds ------------------------------------------------------------------------------------
 TEST(explore, what_a_bound_has_left_out_is_said) {
   explore_options how;
   how.depth = 1;
-  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(), HasSubstr("left out: deaths of heirs after 1 deaths in a row (depth)"));
+  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(),
+              HasSubstr("left out: deaths of heirs after 1 deaths in a row (depth)"));
   how = {};
   how.max_states = 5;
   const report few = explore(bank_scenario(&undo_in_order), how);
@@ -53,18 +56,21 @@ TEST(explore, what_a_bound_has_left_out_is_said) {
   EXPECT_THAT(few.summary(), HasSubstr("left out: what comes after 5 states (max_states)"));
   how = {};
   how.confirm = 1;
-  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(), HasSubstr("of the failing states (confirm)"));
+  EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(),
+              HasSubstr("of the failing states (confirm)"));
 }
 
-// ---- where the model is not the truth -----------------------------------------------------------------------------------
+// ---- where the model is not the truth ----------------------------------------------------------
 TEST(explore, a_victim_that_does_something_else_when_it_is_killed_for_real_is_told) {
-  void* const memory = ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   auto& runs = *static_cast<std::atomic<long>*>(memory);
   scenario counts = bank_scenario(&undo_in_order);
   counts.victim = [&](segment& seg) {
     const long run = ++runs;
-    seg.find<guarded<bank>>("accounts")->lock()->undo.b = run <= 2 ? 1 : run;  // the first two are logged, and compared with the log
+    // the first two are logged, and compared with the log
+    seg.find<guarded<bank>>("accounts")->lock()->undo.b = run <= 2 ? 1 : run;
   };
   explore_options how;
   how.depth = 1;
@@ -73,13 +79,16 @@ TEST(explore, a_victim_that_does_something_else_when_it_is_killed_for_real_is_to
   ASSERT_NE(found.first_failure(), nullptr) << found;
   EXPECT_EQ(found.first_failure()->result, verdict::model_differs) << found;
   EXPECT_FALSE(found.first_failure()->confirmed);
-  EXPECT_THAT(found.first_failure()->what, HasSubstr("a real SIGKILL left other bytes in \"accounts\""));
+  EXPECT_THAT(found.first_failure()->what,
+              HasSubstr("a real SIGKILL left other bytes in \"accounts\""));
 }
 
-/// A start time is told in ticks, so that storing it changes something in some runs and nothing in others; so may whatever the scenario ignores.
+/// A start time is told in ticks, so that storing it changes something in some runs and nothing in
+/// others; so may whatever the scenario ignores.
 TEST(explore, a_store_that_changes_something_in_some_runs_only) {
   using note = std::atomic<long>;
-  void* const memory = ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   auto& runs = *static_cast<std::atomic<long>*>(memory);
   scenario what = bank_scenario(&undo_in_order);
@@ -87,7 +96,9 @@ TEST(explore, a_store_that_changes_something_in_some_runs_only) {
     make(seg);
     seg.find_or_construct<note>("note") = 0;
   };
-  what.ignored = [](segment& seg) { return std::vector{std::as_bytes(std::span(seg.find<note>("note"), 1))}; };
+  what.ignored = [](segment& seg) {
+    return std::vector{std::as_bytes(std::span(seg.find<note>("note"), 1))};
+  };
   what.victim = [&runs, transfer_it = what.victim](segment& seg) {
     *seg.find<note>("note") = runs++ % 2;  // nothing in the run that is logged
     transfer_it(seg);
@@ -109,23 +120,30 @@ TEST(explore, a_verdict_that_depends_on_the_heirs_process_is_told) {
   const report found = explore(forgets, how);
   EXPECT_GT(found.failed(), 1U) << found;
   EXPECT_THAT(found.summary(),
-              HasSubstr("model differs from reality: after a real SIGKILL the heir came to \"invariant violated\" nobody was asked before"));
+              HasSubstr("model differs from reality: after a real SIGKILL the heir came to "
+                        "\"invariant violated\" nobody was asked before"));
 }
 
-// ---- what the report says of the source -------------------------------------------------------------------------------
+// ---- what the report says of the source --------------------------------------------------------
 bool is_line_of(const code_line& line, const std::string& function) {
   return line.file.ends_with("killtest/bank.hpp") && line.function.ends_with("::" + function);
 }
 
 TEST(explore, all_lines_of_the_functions_with_stores_are_told_and_no_stack_ends_in_the_kit) {
   const report found = explore(bank_scenario(&undo_in_order));
-  EXPECT_GE(std::count_if(found.code.begin(), found.code.end(), [](const code_line& each) { return is_line_of(each, "transfer"); }), 8);
-  EXPECT_GE(std::count_if(found.code.begin(), found.code.end(), [](const code_line& each) { return is_line_of(each, "undo_in_order"); }), 4)
+  EXPECT_GE(std::count_if(found.code.begin(), found.code.end(),
+                          [](const code_line& each) { return is_line_of(each, "transfer"); }),
+            8);
+  EXPECT_GE(std::count_if(found.code.begin(), found.code.end(),
+                          [](const code_line& each) { return is_line_of(each, "undo_in_order"); }),
+            4)
       << "the repair's, too";
   EXPECT_EQ(found.points_at.size(), found.stacks.size());
-  EXPECT_EQ(std::accumulate(found.points_at.begin(), found.points_at.end(), std::size_t{0}), found.points + found.nested_points);
+  EXPECT_EQ(std::accumulate(found.points_at.begin(), found.points_at.end(), std::size_t{0}),
+            found.points + found.nested_points);
   for (const std::vector<frame>& stack : found.stacks) {
-    for (const frame& each : stack) EXPECT_THAT(each.file, Not(HasSubstr("lib/killtest/"))) << to_string(stack);
+    for (const frame& each : stack)
+      EXPECT_THAT(each.file, Not(HasSubstr("lib/killtest/"))) << to_string(stack);
   }
 }
 

@@ -5,7 +5,8 @@
 
 namespace outlive::killtest::testing {
 
-/// Deaths in outlive's books count as states of their own, and so does a thread's first use of the segment.
+/// Deaths in outlive's books count as states of their own, and so does a thread's first use of the
+/// segment.
 inline explore_options inside() {
   explore_options how;
   how.own_books = true;

@@ -1,7 +1,10 @@
-// A segment of 64 MiB: what a crash state takes is the stores that differ, and no copy of the segment.
+// A segment of 64 MiB: what a crash state takes is the stores that differ, and no copy of the
+// segment.
 //
-// Whole copies are there a few times in all, however many states there are: the segment itself, the bytes that a new heir begins with, the victim's run
-// without a log, and one copy at a time for a real kill. That bounds the memory of the process that explores, and of each process that it forks.
+// Whole copies are there a few times in all, however many states there are: the segment itself, the
+// bytes that a new heir begins with, the victim's run without a log, and one copy at a time for a
+// real kill. That bounds the memory of the process that explores, and of each process that it
+// forks.
 #include <outlive/killtest/gtest.hpp>
 
 #include <sys/resource.h>
@@ -22,7 +25,8 @@ scenario large_bank() {
   what.options.size = large;
   what.make = [](segment& seg) {
     // Not all zeros, and the bank behind it: stores are far from the segment's books.
-    auto& before = seg.find_or_construct<guarded<std::array<unsigned char, 48 * mebibyte>>>("before", "before");
+    auto& before = seg.find_or_construct<guarded<std::array<unsigned char, 48 * mebibyte>>>(
+        "before", "before");
     before.unguarded()[47 * mebibyte] = 1;
     static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account"));
   };
@@ -52,7 +56,8 @@ TEST(large_segment, each_state_of_a_section_is_explored_and_memory_does_not_grow
     EXPECT_GT(found.confirmed, 0U) << found;
     EXPECT_GT(found.states.size(), 40U) << found;
     EXPECT_EQ(found.used == engine::single_step, which == engine::single_step) << found;
-    RecordProperty(std::string(to_string(found.used)) + ", MiB", static_cast<int>(peak_bytes() / mebibyte));
+    RecordProperty(std::string(to_string(found.used)) + ", MiB",
+                   static_cast<int>(peak_bytes() / mebibyte));
     EXPECT_LT(peak_bytes(), 6 * large) << "after " << found.states.size() << " states";
   }
 }

@@ -1,4 +1,5 @@
-// A table whose cells are all changed in one critical section, each after its old value was put into a journal: 2,000 stores.
+// A table whose cells are all changed in one critical section, each after its old value was put
+// into a journal: 2,000 stores.
 #pragma once
 
 #include <string>
@@ -11,13 +12,16 @@
 namespace outlive::killtest::testing {
 
 struct table {
-  static constexpr std::size_t cells = 664;  // three stores for each
-  std::size_t journalled = 0;                // so many of the old values count; 0: nothing is under way
+  // three stores for each
+  static constexpr std::size_t cells = 664;
+  // so many of the old values count; 0: nothing is under way
+  std::size_t journalled = 0;
   long cell[cells] = {};
   long old[cells] = {};
 
   table() noexcept {
-    for (std::size_t i = 0; i < cells; ++i) cell[i] = 1;  // so that each store into `old` changes something
+    // so that each store into `old` changes something
+    for (std::size_t i = 0; i < cells; ++i) cell[i] = 1;
   }
 };
 
@@ -57,18 +61,24 @@ inline repair_result roll_back_all_but_one(table& of, const owner_death&) {
 inline std::string all_cells_are_equal(const table& of) {
   for (std::size_t i = 1; i < table::cells; ++i) {
     if (of.cell[i] != of.cell[0])
-      return "cell " + std::to_string(i) + " is " + std::to_string(of.cell[i]) + ", and cell 0 " + std::to_string(of.cell[0]);
+      return "cell " + std::to_string(i) + " is " + std::to_string(of.cell[i]) + ", and cell 0 " +
+             std::to_string(of.cell[0]);
   }
   return of.journalled == 0 ? std::string() : "a change is still under way";
 }
 
-inline scenario long_section_scenario(repair_result (*repair)(table&, const owner_death&) = &roll_back) {
+inline scenario long_section_scenario(repair_result (*repair)(table&,
+                                                              const owner_death&) = &roll_back) {
   scenario made;
   made.name = "2,000 stores";
-  made.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<table>>("table", "table")); };
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<table>>("table", "table"));
+  };
   made.repairs = [=](segment& seg) { return all_of(on_owner_death<table>(seg, "table", repair)); };
   made.victim = [](segment& seg) { add_to_all(*seg.find<guarded<table>>("table")->lock(), 1); };
-  made.invariant = [](segment& seg) { return all_cells_are_equal(*seg.find<guarded<table>>("table")->lock()); };
+  made.invariant = [](segment& seg) {
+    return all_cells_are_equal(*seg.find<guarded<table>>("table")->lock());
+  };
   return made;
 }
 

@@ -21,7 +21,8 @@ TEST(long_section, a_repair_that_leaves_one_cell_of_664_out_is_found) {
   const report found = explore(long_section_scenario(&roll_back_all_but_one), how);
   ASSERT_NE(found.first_failure(), nullptr) << found;
   EXPECT_EQ(found.first_failure()->result, verdict::invariant_violated) << found;
-  EXPECT_GT(found.failed(), table::cells / 2) << "each death after the store to that cell, up to the end of the section";
+  EXPECT_GT(found.failed(), table::cells / 2)
+      << "each death after the store to that cell, up to the end of the section";
   EXPECT_TRUE(found.first_failure()->confirmed) << found;
 }
 

@@ -1,4 +1,5 @@
-// What the kit must find: each of these repairs or victims is wrong in one place, and right once that is mended.
+// What the kit must find: each of these repairs or victims is wrong in one place, and right once
+// that is mended.
 #include <outlive/killtest/gtest.hpp>
 
 #include <csignal>
@@ -11,10 +12,13 @@ namespace {
 
 /// A scenario around one guarded T, named "thing", of class "things".
 template <class T>
-scenario scenario_of(std::string name, repair_result (*repair)(T&, const owner_death&), void (*victim)(T&), std::string (*invariant)(const T&)) {
+scenario scenario_of(std::string name, repair_result (*repair)(T&, const owner_death&),
+                     void (*victim)(T&), std::string (*invariant)(const T&)) {
   scenario made;
   made.name = std::move(name);
-  made.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<T>>("thing", "things")); };
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<T>>("thing", "things"));
+  };
   made.repairs = [=](segment& seg) { return all_of(on_owner_death<T>(seg, "things", repair)); };
   made.victim = [=](segment& seg) { victim(*seg.find<guarded<T>>("thing")->lock()); };
   made.invariant = [=](segment& seg) { return invariant(*seg.find<guarded<T>>("thing")->lock()); };
@@ -32,7 +36,7 @@ void expect_only(const report& found, verdict expected) {
   }
 }
 
-// ---- an undo journal without crash barriers ---------------------------------------------------------------------------
+// ---- an undo journal without crash barriers ----------------------------------------------------
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
 [[gnu::noinline]] void transfer_without_barriers(bank& of, long amount) {
   of.undo.a = of.a;
@@ -44,14 +48,15 @@ void expect_only(const report& found, verdict expected) {
   of.undo.valid = 0;
 }
 
-// gcc may leave `valid = 1` where it is, or move it: nothing says that anybody can see it in between.
+// gcc may leave `valid = 1` where it is, or move it: nothing says that anybody can see it in
+// between.
 TEST(must_find, an_undo_journal_without_crash_barriers) {
   const report found = explore(bank_scenario(&undo_in_order, &transfer_without_barriers));
   expect_only(found, verdict::invariant_violated);
 }
 #endif
 
-// ---- two counters, and only one of them protected ---------------------------------------------------------------------
+// ---- two counters, and only one of them protected ----------------------------------------------
 struct counters {
   long a = 0;
   long b = 0;
@@ -64,7 +69,8 @@ void count_both(counters& of) {
 }
 
 std::string both_are_equal(const counters& of) {
-  return of.a == of.b ? std::string() : "a is " + std::to_string(of.a) + " and b is " + std::to_string(of.b);
+  return of.a == of.b ? std::string()
+                      : "a is " + std::to_string(of.a) + " and b is " + std::to_string(of.b);
 }
 
 TEST(must_find, two_counters_whose_second_add_is_unprotected) {
@@ -73,11 +79,13 @@ TEST(must_find, two_counters_whose_second_add_is_unprotected) {
     of.b = of.a;
     return repaired;
   };
-  expect_only(explore(scenario_of<counters>("counters", leave, &count_both, &both_are_equal)), verdict::invariant_violated);
-  EXPECT_SURVIVES_KILLS(scenario_of<counters>("counters, mended", follow, &count_both, &both_are_equal));
+  expect_only(explore(scenario_of<counters>("counters", leave, &count_both, &both_are_equal)),
+              verdict::invariant_violated);
+  EXPECT_SURVIVES_KILLS(
+      scenario_of<counters>("counters, mended", follow, &count_both, &both_are_equal));
 }
 
-// ---- a list whose node is linked before it is filled ------------------------------------------------------------------
+// ---- a list whose node is linked before it is filled -------------------------------------------
 struct list {
   struct node {
     std::uint32_t next;  // index + 1; 0: the end
@@ -111,17 +119,22 @@ repair_result recount(list& of, const owner_death&) {
 
 std::string all_nodes_are_filled(const list& of) {
   for (std::uint32_t at = of.head; at != 0; at = of.nodes[at - 1].next) {
-    if (of.nodes[at - 1].value != 7) return "node " + std::to_string(at - 1) + " is linked and not filled";
+    if (of.nodes[at - 1].value != 7)
+      return "node " + std::to_string(at - 1) + " is linked and not filled";
   }
-  return of.used == of.head ? std::string() : "the next node is " + std::to_string(of.used) + ", and the newest " + std::to_string(of.head);
+  return of.used == of.head ? std::string()
+                            : "the next node is " + std::to_string(of.used) + ", and the newest " +
+                                  std::to_string(of.head);
 }
 
 TEST(must_find, a_linked_list_whose_node_is_linked_before_it_is_filled) {
-  expect_only(explore(scenario_of<list>("list", &recount, &link_first, &all_nodes_are_filled)), verdict::invariant_violated);
-  EXPECT_SURVIVES_KILLS(scenario_of<list>("list, mended", &recount, &fill_first, &all_nodes_are_filled));
+  expect_only(explore(scenario_of<list>("list", &recount, &link_first, &all_nodes_are_filled)),
+              verdict::invariant_violated);
+  EXPECT_SURVIVES_KILLS(
+      scenario_of<list>("list, mended", &recount, &fill_first, &all_nodes_are_filled));
 }
 
-// ---- repairs that do not come back ------------------------------------------------------------------------------------
+// ---- repairs that do not come back -------------------------------------------------------------
 std::string anything_goes(const counters&) {
   return {};
 }
@@ -134,9 +147,12 @@ TEST(must_find, a_repair_that_loops_for_ever) {
   explore_options soon;
   soon.time_limit = std::chrono::milliseconds(300);
   soon.max_hung = 1;
-  const report found = explore(scenario_of<counters>("loop", loop, &count_both, &anything_goes), soon);
+  const report found =
+      explore(scenario_of<counters>("loop", loop, &count_both, &anything_goes), soon);
   expect_only(found, verdict::repair_hung);
-  EXPECT_NE(found.summary().find("left out: what comes after 1 states whose heir hung (max_hung)"), std::string::npos) << found;
+  EXPECT_NE(found.summary().find("left out: what comes after 1 states whose heir hung (max_hung)"),
+            std::string::npos)
+      << found;
 }
 
 TEST(must_find, a_repair_that_crashes) {
@@ -150,28 +166,34 @@ TEST(must_find, a_repair_that_crashes) {
 }
 
 TEST(must_find, a_repair_that_gives_up) {
-  const auto give_up = [](counters& of, const owner_death&) { return of.a == of.b ? repaired : failed; };
-  expect_only(explore(scenario_of<counters>("gives up", give_up, &count_both, &anything_goes)), verdict::repair_failed);
+  const auto give_up = [](counters& of, const owner_death&) {
+    return of.a == of.b ? repaired : failed;
+  };
+  expect_only(explore(scenario_of<counters>("gives up", give_up, &count_both, &anything_goes)),
+              verdict::repair_failed);
 }
 
-// ---- a lock that is never released ------------------------------------------------------------------------------------
+// ---- a lock that is never released -------------------------------------------------------------
 TEST(must_find, a_lock_that_is_taken_and_never_released) {
   scenario forgets = scenario_of<counters>(
-      "forgets", [](counters&, const owner_death&) { return repaired; }, &count_both, &anything_goes);
+      "forgets", [](counters&, const owner_death&) { return repaired; }, &count_both,
+      &anything_goes);
   forgets.victim = [](segment& seg) { seg.find<guarded<counters>>("thing")->mutex().lock(); };
   const report found = explore(forgets);
   expect_only(found, verdict::lock_never_released);
   EXPECT_NE(found.first_failure()->what.find("thing"), std::string::npos) << found;
 }
 
-// ---- an invariant that holds only when nothing is under way -----------------------------------------------------------
+// ---- an invariant that holds only when nothing is under way ------------------------------------
 TEST(must_find, an_invariant_that_is_true_only_when_no_transfer_is_under_way) {
   scenario unrepaired = bank_scenario(&undo_in_order);
-  unrepaired.repairs = [](segment& seg) { return all_of(on_owner_death(seg, "account", always_consistent)); };
+  unrepaired.repairs = [](segment& seg) {
+    return all_of(on_owner_death(seg, "account", always_consistent));
+  };
   expect_only(explore(unrepaired), verdict::invariant_violated);
 }
 
-// ---- a store of 256 bytes ---------------------------------------------------------------------------------------------
+// ---- a store of 256 bytes ----------------------------------------------------------------------
 struct two_halves {
   std::uint32_t current = 0;
   char text[2][256] = {};
@@ -186,20 +208,24 @@ const char* other_text() {
 std::string text_is_whole(const two_halves& of) {
   const char* const text = of.text[of.current % 2];
   for (std::size_t i = 1; i < sizeof of.text[0]; ++i) {
-    if (text[i] != text[0]) return "byte " + std::to_string(i) + " belongs to another text than byte 0";
+    if (text[i] != text[0])
+      return "byte " + std::to_string(i) + " belongs to another text than byte 0";
   }
   return {};
 }
 
 TEST(must_find, a_memcpy_of_256_bytes_that_is_torn) {
   const auto leave = [](two_halves&, const owner_death&) { return repaired; };
-  const auto in_place = [](two_halves& of) { std::memcpy(of.text[of.current % 2], other_text(), 256); };
+  const auto in_place = [](two_halves& of) {
+    std::memcpy(of.text[of.current % 2], other_text(), 256);
+  };
   const auto aside = [](two_halves& of) {
     std::memcpy(of.text[(of.current + 1) % 2], other_text(), 256);
     crash_barrier();
     of.current += 1;
   };
-  expect_only(explore(scenario_of<two_halves>("memcpy", leave, in_place, &text_is_whole)), verdict::invariant_violated);
+  expect_only(explore(scenario_of<two_halves>("memcpy", leave, in_place, &text_is_whole)),
+              verdict::invariant_violated);
   EXPECT_SURVIVES_KILLS(scenario_of<two_halves>("memcpy, mended", leave, aside, &text_is_whole));
 }
 

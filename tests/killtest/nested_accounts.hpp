@@ -1,4 +1,5 @@
-// Two accounts, each behind a lock of its own, and a transfer that holds both: the journal is in the first, and names the other.
+// Two accounts, each behind a lock of its own, and a transfer that holds both: the journal is in
+// the first, and names the other.
 #pragma once
 
 #include <string>
@@ -34,7 +35,8 @@ inline void transfer_between(segment& seg, long amount) {
   from->valid = 0;
 }
 
-// Whoever has the ledger's lock after its owner's death has the other account to himself, too: its lock is taken inside of the ledger's alone.
+// Whoever has the ledger's lock after its owner's death has the other account to himself, too: its
+// lock is taken inside of the ledger's alone.
 inline repair_result undo_both(segment& seg, ledger& of) {
   if (of.valid == 0) return repaired;
   seg.find<guarded<account>>("to")->unguarded().money = of.there;

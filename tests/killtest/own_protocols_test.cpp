@@ -1,7 +1,8 @@
-// outlive's own protocols, by the kit that its users have: each store of lock, unlock, claim, repair, recover and of the directory.
+// outlive's own protocols, by the kit that its users have: each store of lock, unlock, claim,
+// repair, recover and of the directory.
 //
-// Segment creation is not among them: it writes into a file that has no name yet, and not into the segment that the kit has. It is killed after each
-// instruction by tests/step.
+// Segment creation is not among them: it writes into a file that has no name yet, and not into the
+// segment that the kit has. It is killed after each instruction by tests/step.
 #include <outlive/killtest/gtest.hpp>
 
 #include <outlive/outlive.hpp>
@@ -15,8 +16,12 @@ namespace {
 scenario of_mutex(std::string name, void (*victim)(robust_mutex&)) {
   scenario made;
   made.name = std::move(name);
-  made.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<robust_mutex>("mutex", "class")); };
-  made.repairs = [](segment& seg) { return all_of(on_owner_death(seg, "class", always_consistent)); };
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<robust_mutex>("mutex", "class"));
+  };
+  made.repairs = [](segment& seg) {
+    return all_of(on_owner_death(seg, "class", always_consistent));
+  };
   made.victim = [=](segment& seg) { victim(*seg.find<robust_mutex>("mutex")); };
   // The mutex can be had, and so can a second one: nobody's record is in the way.
   made.invariant = [](segment& seg) {
@@ -59,7 +64,8 @@ TEST(own_protocols, try_lock_and_timed_lock) {
 TEST(own_protocols, nested_locks_released_out_of_order) {
   scenario nested = of_mutex("nested", nullptr);
   nested.make = [](segment& seg) {
-    for (const char* const name : {"mutex", "second", "third"}) static_cast<void>(seg.find_or_construct<robust_mutex>(name, "class"));
+    for (const char* const name : {"mutex", "second", "third"})
+      static_cast<void>(seg.find_or_construct<robust_mutex>(name, "class"));
   };
   nested.victim = [](segment& seg) {
     auto& first = *seg.find<robust_mutex>("mutex");
@@ -82,7 +88,9 @@ TEST(own_protocols, a_repair_that_fails_first) {
   });
   // By the attempt, which the segment counts: the first of a death fails.
   twice.repairs = [](segment& seg) {
-    return all_of(on_owner_death(seg, "class", [](const owner_death& death) { return death.attempt() == 1 ? failed : repaired; }));
+    return all_of(on_owner_death(seg, "class", [](const owner_death& death) {
+      return death.attempt() == 1 ? failed : repaired;
+    }));
   };
   explore_options how = inside();
   how.depth = 1;
@@ -102,7 +110,8 @@ scenario of_directory(std::string title, void (*victim)(segment&)) {
   scenario made;
   made.name = std::move(title);
   made.make = [](segment& seg) {
-    for (const char* const object : {"a", "b", "c"}) static_cast<void>(seg.find_or_construct<cell>(object));
+    for (const char* const object : {"a", "b", "c"})
+      static_cast<void>(seg.find_or_construct<cell>(object));
   };
   made.victim = [=](segment& seg) { victim(seg); };
   // Each object is there whole, or not at all; the directory works, and says the same in all ways.
@@ -113,18 +122,24 @@ scenario of_directory(std::string title, void (*victim)(segment&)) {
       ++seen;
       const cell* const found = seg.find<cell>(object.name);
       if (found == nullptr) wrong = std::string(object.name) + " is listed, and not found";
-      if (found != nullptr && found->value != 42) wrong = std::string(object.name) + " is half made";
+      if (found != nullptr && found->value != 42)
+        wrong = std::string(object.name) + " is half made";
     });
     if (!wrong.empty()) return wrong;
     std::size_t found = 0;
-    for (const char* const name : {"a", "b", "c", "new", "an object whose name does not fit into the header of its block"}) {
+    for (const char* const name :
+         {"a", "b", "c", "new", "an object whose name does not fit into the header of its block"}) {
       if (seg.find<cell>(name) != nullptr) ++found;
     }
-    if (found != seen) return std::to_string(found) + " objects are found, and " + std::to_string(seen) + " listed";
+    if (found != seen)
+      return std::to_string(found) + " objects are found, and " + std::to_string(seen) + " listed";
     for (const char* const name : {"new", "newer", "a"}) {
-      if (seg.find_or_construct<cell>(name).value != 42) return std::string(name) + " cannot be made";
+      if (seg.find_or_construct<cell>(name).value != 42)
+        return std::string(name) + " cannot be made";
     }
-    return seg.destroy<cell>("newer") && seg.find<cell>("newer") == nullptr ? std::string() : std::string("an object cannot be destroyed");
+    return seg.destroy<cell>("newer") && seg.find<cell>("newer") == nullptr
+               ? std::string()
+               : std::string("an object cannot be destroyed");
   };
   return made;
 }
@@ -134,7 +149,8 @@ TEST(own_protocols, directory_insert) {
       of_directory("insert",
                    [](segment& seg) {
                      static_cast<void>(seg.find_or_construct<cell>("new"));
-                     static_cast<void>(seg.find_or_construct<cell>("an object whose name does not fit into the header of its block"));
+                     static_cast<void>(seg.find_or_construct<cell>(
+                         "an object whose name does not fit into the header of its block"));
                    }),
       inside());
 }

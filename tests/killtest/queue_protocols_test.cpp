@@ -1,4 +1,5 @@
-// The work queue by the kill-test kit: a producer, a worker and their heirs die after each of their stores.
+// The work queue by the kill-test kit: a producer, a worker and their heirs die after each of their
+// stores.
 #include <outlive/killtest/gtest.hpp>
 
 #include <cstddef>
@@ -16,7 +17,8 @@ namespace {
 
 using queue = work_queue<long, 4>;
 
-/// Whatever the victim was about to do with jobs 1 and 3: each is there once or not at all, job 2 is, and so are all slots.
+/// Whatever the victim was about to do with jobs 1 and 3: each is there once or not at all, job 2
+/// is, and so are all slots.
 std::string each_job_once(queue& jobs) {
   std::map<long, int> seen;
   while (auto one = jobs.try_pop()) {
@@ -28,7 +30,8 @@ std::string each_job_once(queue& jobs) {
     letter.done();
   }
   for (const auto& [job, times] : seen) {
-    if (times != 1) return "job " + std::to_string(job) + " is there " + std::to_string(times) + " times";
+    if (times != 1)
+      return "job " + std::to_string(job) + " is there " + std::to_string(times) + " times";
     if (job < 1 || job > 3) return "a job that nobody pushed: " + std::to_string(job);
   }
   if (seen.count(2) != 1) return "job 2, which nobody touched, is lost";
@@ -50,13 +53,16 @@ scenario of_queue(std::string name, void (*victim)(queue&)) {
   };
   made.victim = [=](segment& seg) { victim(*seg.find<queue>("jobs")); };
   made.invariant = [](segment& seg) { return each_job_once(*seg.find<queue>("jobs")); };
-  // Who had the jobs, by process and start time, which no two runs have in common. Where it stands: docs/format.md.
+  // Who had the jobs, by process and start time, which no two runs have in common. Where it stands:
+  // docs/format.md.
   made.ignored = [](segment& seg) {
     constexpr std::size_t head = 320, states = 64, slot = 192, history = 8, history_bytes = 128;
     static_assert(sizeof(queue) == head + states + 4 * slot);
-    const auto* const bytes = reinterpret_cast<const std::byte*>(seg.find<queue>("jobs")) + head + states;
+    const auto* const bytes =
+        reinterpret_cast<const std::byte*>(seg.find<queue>("jobs")) + head + states;
     std::vector<std::span<const std::byte>> spans;
-    for (std::size_t i = 0; i < 4; ++i) spans.emplace_back(bytes + i * slot + history, history_bytes);
+    for (std::size_t i = 0; i < 4; ++i)
+      spans.emplace_back(bytes + i * slot + history, history_bytes);
     return spans;
   };
   return made;

@@ -24,7 +24,8 @@ using ::testing::HasSubstr;
 class folder {
  public:
   folder() {
-    if (::mkdtemp(path_.data()) == nullptr) throw std::system_error(errno, std::generic_category(), path_);
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), path_);
   }
   ~folder() { std::filesystem::remove_all(path_); }
   folder(const folder&) = delete;
@@ -53,8 +54,11 @@ std::string refusal(const scenario& what, const std::string& image) {
 TEST(replay, each_image_comes_to_the_verdict_of_its_state) {
   const folder images;
   scenario wrong = bank_scenario(&clear_flag_first);
-  // The thread that makes it has used the segment, and has a record in it: in the image there is another one in its place.
-  wrong.make = [](segment& seg) { static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account").lock()); };
+  // The thread that makes it has used the segment, and has a record in it: in the image there is
+  // another one in its place.
+  wrong.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account").lock());
+  };
   const report found = explore(wrong, with_images(images));
   std::size_t replays = 0;
   for (const crash_state& each : found.states) {
@@ -81,7 +85,8 @@ TEST(replay, the_repair_runs_in_the_calling_thread) {
   const report found = explore(bank_scenario(count), with_images(images));
   in_caller = 0;  // the heirs of explore() were other processes
   ASSERT_NE(found.first_failure(), nullptr) << found;
-  EXPECT_EQ(replay(bank_scenario(count), found.first_failure()->image).result, verdict::invariant_violated);
+  EXPECT_EQ(replay(bank_scenario(count), found.first_failure()->image).result,
+            verdict::invariant_violated);
   EXPECT_EQ(in_caller, 1);
 }
 
@@ -102,7 +107,8 @@ TEST(replay, what_is_no_image_is_refused_by_name) {
   const std::string text = images.path() + "/text";
   std::ofstream(text) << "no image";
   EXPECT_THAT(refusal(bank_scenario(&undo_in_order), text), HasSubstr(text + ": found 8 bytes"));
-  EXPECT_THAT(refusal(bank_scenario(&undo_in_order), images.path() + "/none"), HasSubstr("/none: the image could not be read"));
+  EXPECT_THAT(refusal(bank_scenario(&undo_in_order), images.path() + "/none"),
+              HasSubstr("/none: the image could not be read"));
   EXPECT_THAT(refusal(bank_scenario(&undo_in_order), images.path()), HasSubstr(images.path()));
 }
 

@@ -1,4 +1,5 @@
-// A program of scenarios, as users write one: the tests of its command line and of its report files run it.
+// A program of scenarios, as users write one: the tests of its command line and of its report files
+// run it.
 #include <outlive/killtest/main.hpp>
 
 #include "killtest/bank.hpp"

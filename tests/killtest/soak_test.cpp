@@ -29,7 +29,8 @@ TEST(soak, a_correct_repair_holds) {
   EXPECT_EQ(found.kills, 100U);
   EXPECT_GT(found.aimed, 0U);
   EXPECT_GT(found.while_holding, 0U) << found;
-  EXPECT_GE(found.repairs, found.while_holding) << "each one who died inside had heirs, and the last one of them repaired";
+  EXPECT_GE(found.repairs, found.while_holding)
+      << "each one who died inside had heirs, and the last one of them repaired";
   EXPECT_GT(found.rounds, 0U);
   EXPECT_NE(found.seed, 0U);
 }
@@ -48,7 +49,8 @@ void slow_debit_then_credit(bank& of, long amount) {
 }
 
 TEST(soak, a_repair_that_does_nothing_is_found) {
-  const scenario broken = bank_scenario([](bank&, const owner_death&) { return repaired; }, &slow_debit_then_credit);
+  const scenario broken =
+      bank_scenario([](bank&, const owner_death&) { return repaired; }, &slow_debit_then_credit);
   const soak_report found = soak(broken, kills(100));
   EXPECT_FALSE(found.ok());
   EXPECT_EQ(found.result, verdict::invariant_violated) << found;
@@ -57,13 +59,15 @@ TEST(soak, a_repair_that_does_nothing_is_found) {
 }
 
 TEST(soak, a_repair_that_ends_its_process_is_found) {
-  const soak_report found = soak(bank_scenario([](bank&, const owner_death&) -> repair_result { ::_exit(3); }), kills(1000));
+  const soak_report found = soak(
+      bank_scenario([](bank&, const owner_death&) -> repair_result { ::_exit(3); }), kills(1000));
   EXPECT_EQ(found.result, verdict::repair_crashed) << found;
   EXPECT_THAT(found.what, HasSubstr("exited with 3"));
 }
 
 TEST(soak, a_repair_that_fails_is_found) {
-  const soak_report found = soak(bank_scenario([](bank&, const owner_death&) { return failed; }), kills(1000));
+  const soak_report found =
+      soak(bank_scenario([](bank&, const owner_death&) { return failed; }), kills(1000));
   EXPECT_EQ(found.result, verdict::repair_failed) << found;
 }
 

@@ -1,4 +1,5 @@
-// What the kit keeps open is never 0 to 2, where a scenario's messages go: not even in a program that has closed these.
+// What the kit keeps open is never 0 to 2, where a scenario's messages go: not even in a program
+// that has closed these.
 #include <outlive/killtest/explore.hpp>
 
 #include <fcntl.h>
@@ -25,14 +26,16 @@ int standard_numbers_in_use() {
 }
 
 TEST(standard_numbers, are_used_neither_in_a_scenario_nor_after_it) {
-  void* const shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const shared =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(shared, MAP_FAILED);
   auto& seen = *::new (shared) std::atomic<int>(0);
   auto& heirs = *::new (static_cast<char*>(shared) + 64) std::atomic<int>(0);
   const pid_t pid = ::fork();
   if (pid == 0) {
     for (const int number : {0, 1, 2}) ::close(number);
-    scenario what = bank_scenario(&clear_flag_first);  // some states fail, so that functions are looked up, too
+    // some states fail, so that functions are looked up, too
+    scenario what = bank_scenario(&clear_flag_first);
     const auto right = what.invariant;
     what.invariant = [&, right](segment& seg) {
       ++heirs;

@@ -6,7 +6,8 @@
 namespace outlive::killtest::testing {
 namespace {
 
-/// `from` has the journal of a transfer between the two: whoever moves money holds both mutexes, and takes that of `from` first.
+/// `from` has the journal of a transfer between the two: whoever moves money holds both mutexes,
+/// and takes that of `from` first.
 struct account {
   long balance = 500;
   long undo_own = 0;
@@ -25,8 +26,11 @@ scenario two_accounts(repair_result (*repair)(account& from, account& to)) {
   };
   made.repairs = [=](segment& seg) {
     auto& to = *seg.find<guarded_account>("to");
-    return all_of(on_owner_death<account>(seg, "from", [=, &to](account& from, const owner_death&) { return repair(from, to.unguarded()); }),
-                  on_owner_death<account>(seg, "to", [](account&, const owner_death&) { return repaired; }));
+    return all_of(
+        on_owner_death<account>(
+            seg, "from",
+            [=, &to](account& from, const owner_death&) { return repair(from, to.unguarded()); }),
+        on_owner_death<account>(seg, "to", [](account&, const owner_death&) { return repaired; }));
   };
   made.victim = [](segment& seg) {
     auto from = seg.find<guarded_account>("from")->lock();

@@ -1,4 +1,5 @@
-// A program that is compiled without the optimiser, as tests/killtest/meson.build has it: the report says so.
+// A program that is compiled without the optimiser, as tests/killtest/meson.build has it: the
+// report says so.
 #include <outlive/killtest/gtest.hpp>
 
 #include <gmock/gmock.h>
@@ -22,14 +23,17 @@ TEST(unoptimised, code_is_told_by_a_warning_and_passes) {
   const report found = explore(bank_scenario(&undo_in_order), how);
   EXPECT_TRUE(found.ok()) << found;
   EXPECT_THAT(found.warnings, Contains(HasSubstr("built without -O")));
-  EXPECT_THAT(found.summary(), HasSubstr("warning: built without -O: a store that the optimiser moves is not seen"));
-  EXPECT_THAT(survives_kills(bank_scenario(&undo_in_order), how).message(), HasSubstr("built without -O"));
+  EXPECT_THAT(found.summary(),
+              HasSubstr("warning: built without -O: a store that the optimiser moves is not seen"));
+  EXPECT_THAT(survives_kills(bank_scenario(&undo_in_order), how).message(),
+              HasSubstr("built without -O"));
 }
 
 TEST(unoptimised, a_caller_that_says_that_it_is_optimised_is_believed) {
   explore_options how;
   how.depth = 1;
-  EXPECT_THAT(explore(bank_scenario(&undo_in_order), how, code_build::optimised).warnings, Not(Contains(HasSubstr("-O"))));
+  EXPECT_THAT(explore(bank_scenario(&undo_in_order), how, code_build::optimised).warnings,
+              Not(Contains(HasSubstr("-O"))));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The showcase's repair, killed at each store. It is built twice (docs/examples/meson.build): with -DBROKEN_REPAIR the showcase leaves out the heart of its
-// repair, and the kit must find that.
+// The showcase's repair, killed at each store. It is built twice (docs/examples/meson.build): with
+// -DBROKEN_REPAIR the showcase leaves out the heart of its repair, and the kit must find that.
 #include <outlive/killtest/gtest.hpp>
 
 #include <iostream>

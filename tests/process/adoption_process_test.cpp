@@ -1,5 +1,6 @@
-// The kernel did not mark a dead thread's liveness mutex, and its thread id is somebody else's by now: whether the mutex is an orphan is judged
-// by whose that thread is. Only a participant's thread can have one.
+// The kernel did not mark a dead thread's liveness mutex, and its thread id is somebody else's by
+// now: whether the mutex is an orphan is judged by whose that thread is. Only a participant's
+// thread can have one.
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 
@@ -17,10 +18,12 @@ namespace {
 struct adoption_process_test : ::testing::Test {
   segment seg = segment::anonymous(few_of_everything());
   detail::mapping& where = *detail::segment_access::mapping_of(seg);
-  pthread_mutex_t& liveness = where.record(1).liveness;  // free: nobody locks here but one child, which has record 0
+  // free: nobody locks here but one child, which has record 0
+  pthread_mutex_t& liveness = where.record(1).liveness;
 
   void pretend_that_it_is_held_by(pid_t tid) {
-    __atomic_store_n(reinterpret_cast<std::uint32_t*>(&liveness), static_cast<std::uint32_t>(tid), __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<std::uint32_t*>(&liveness), static_cast<std::uint32_t>(tid),
+                     __ATOMIC_RELEASE);
   }
 };
 

@@ -1,4 +1,5 @@
-// The death log: what stands in it, in which order, and what is left of it after more than 256 deaths.
+// The death log: what stands in it, in which order, and what is left of it after more than 256
+// deaths.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -51,7 +52,8 @@ TEST_F(death_log_process_test, tells_who_died_where_and_who_repaired) {
   EXPECT_EQ(death.mutex_name, "account 1");
   EXPECT_EQ(death.lock_class, "account");
   EXPECT_EQ(death.mutex_offset,
-            static_cast<std::uint64_t>(reinterpret_cast<const char*>(&all_.mutex(1)) - static_cast<const char*>(all_.where().base())));
+            static_cast<std::uint64_t>(reinterpret_cast<const char*>(&all_.mutex(1)) -
+                                       static_cast<const char*>(all_.where().base())));
   EXPECT_TRUE(death.owner.known);
   EXPECT_EQ(death.owner.pid, owner);
   EXPECT_EQ(death.owner.tid, owner);
@@ -76,11 +78,13 @@ TEST_F(death_log_process_test, each_meeting_is_an_entry_in_order_with_its_outcom
     expect_refused(all_, 0, errc::repair_failed);  // 2: failed
   }
   {
-    const auto throws = on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { throw std::runtime_error("no"); });
+    const auto throws = on_owner_death(
+        all_.mutex(), [](const owner_death&) -> repair_result { throw std::runtime_error("no"); });
     expect_refused(all_, 0, errc::repair_failed);  // 3: failed
   }
   child dying("dying heir", [&](agent&) {
-    const auto dies = on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { _exit(0); });
+    const auto dies =
+        on_owner_death(all_.mutex(), [](const owner_death&) -> repair_result { _exit(0); });
     all_.mutex().lock();  // 4: stays "repairing"
   });
   dying.expect_exit(0);
@@ -89,7 +93,8 @@ TEST_F(death_log_process_test, each_meeting_is_an_entry_in_order_with_its_outcom
   expect_refused(all_, 0, errc::not_recoverable);  // known already
   const auto log = death_log(all_.where());
   ASSERT_EQ(log.size(), 5u);
-  const death_outcome outcomes[] = {death_outcome::unrepaired, death_outcome::failed, death_outcome::failed, death_outcome::repairing,
+  const death_outcome outcomes[] = {death_outcome::unrepaired, death_outcome::failed,
+                                    death_outcome::failed, death_outcome::repairing,
                                     death_outcome::not_recoverable};
   const unsigned attempts[] = {0, 1, 2, 3, 0};
   for (std::size_t i = 0; i < log.size(); ++i) {

@@ -1,4 +1,5 @@
-// The descriptors that the library keeps: never 0 to 2, which a daemon has closed, and where its messages go.
+// The descriptors that the library keeps: never 0 to 2, which a daemon has closed, and where its
+// messages go.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/segment_view.hpp>
@@ -33,8 +34,8 @@
 namespace outlive::testing {
 namespace {
 
-/// Runs `act` in a child that has neither standard input, output nor error: none of
-/// the numbers may be in use while its result lives.
+/// Runs `act` in a child that has neither standard input, output nor error: none of the numbers may
+/// be in use while its result lives.
 template <class Act>
 void expect_standard_numbers_free(Act act, source_line at = source_line::here()) {
   child daemon("daemon", [&](agent&) {
@@ -91,9 +92,11 @@ TEST(descriptors, a_message_of_a_daemon_without_standard_error_does_not_get_into
   EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
 }
 
-/// Closes all, and lets a file of the program's own get the numbers up to `last`. Returns: that of the number `last`.
+/// Closes all, and lets a file of the program's own get the numbers up to `last`. Returns: that of
+/// the number `last`.
 int close_all_and_use(int last) {
-  if (::close_range(3, ~0U, 0) != 0) throw std::system_error(errno, std::generic_category(), "close_range");
+  if (::close_range(3, ~0U, 0) != 0)
+    throw std::system_error(errno, std::generic_category(), "close_range");
   int mine = -1;
   while (mine < last) {
     mine = ::memfd_create("mine", MFD_CLOEXEC);
@@ -114,7 +117,8 @@ struct file_state {
     changed = info.st_mtim;
   }
   bool operator==(const file_state& other) const {
-    return inode == other.inode && size == other.size && changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
+    return inode == other.inode && size == other.size && changed.tv_sec == other.changed.tv_sec &&
+           changed.tv_nsec == other.changed.tv_nsec;
   }
 };
 
@@ -130,7 +134,8 @@ TEST(descriptors, a_file_that_gets_the_segments_number_is_left_alone) {
     if (seg->fd() != -1) wrong |= 1;
     if (*seg->find<guarded<int>>("count")->lock() != 7) wrong |= 2;
     const segment_view view(*seg);
-    if (view.locks().size() != 1 || !view.has_name() || view.owner() != ::geteuid()) wrong |= 4;  // by the name
+    // by the name
+    if (view.locks().size() != 1 || !view.has_name() || view.owner() != ::geteuid()) wrong |= 4;
     // A child joins the segment, and announces that by the file's times.
     const pid_t forked = ::fork();
     if (forked == 0) {
@@ -214,7 +219,8 @@ std::vector<int> numbers_of(const std::string& kind, const std::vector<int>& bef
   std::vector<int> found;
   for (int number = 3; number < 1024; ++number) {
     char leads_to[64];
-    const ssize_t size = ::readlink(("/proc/self/fd/" + std::to_string(number)).c_str(), leads_to, sizeof leads_to);
+    const ssize_t size =
+        ::readlink(("/proc/self/fd/" + std::to_string(number)).c_str(), leads_to, sizeof leads_to);
     if (size <= 0 || std::string_view(leads_to, static_cast<std::size_t>(size)) != kind) continue;
     if (std::find(before.begin(), before.end(), number) == before.end()) found.push_back(number);
   }
@@ -245,7 +251,8 @@ TEST(descriptors, a_file_that_gets_the_number_of_a_processs_handle_tells_no_deat
     const auto look = [&] {
       ::fchmod(seg.fd(), 0600);  // what it looks at the processes for
       pollfd ready{watch->fd(), POLLIN, 0};
-      if (::poll(&ready, 1, static_cast<int>(default_timeout().count())) != 1) throw timed_out("something to look at");
+      if (::poll(&ready, 1, static_cast<int>(default_timeout().count())) != 1)
+        throw timed_out("something to look at");
       watch->dispatch();
     };
     look();
@@ -284,7 +291,10 @@ TEST(descriptors, a_pipe_that_gets_the_number_of_the_timer_is_not_read) {
     });
     keeper.wait_for("there");
     int ends[2];
-    int wrong = ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && ::write(ends[1], "x", 1) == 1 && !timers.empty() ? 0 : 1;
+    int wrong = ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && ::write(ends[1], "x", 1) == 1 &&
+                        !timers.empty()
+                    ? 0
+                    : 1;
     for (const int timer : timers) ::dup3(ends[0], timer, O_CLOEXEC);
     for (int i = 0; i < 3; ++i) {
       pollfd ready{watch.fd(), POLLIN, 0};

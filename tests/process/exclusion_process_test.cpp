@@ -1,4 +1,5 @@
-// Processes and threads beside each other: one inside at a time, and what a lock says to those who may not have it.
+// Processes and threads beside each other: one inside at a time, and what a lock says to those who
+// may not have it.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -48,7 +49,9 @@ TEST_F(exclusion_process_test, no_addition_is_lost) {
         while (!m.try_lock()) std::this_thread::yield();
       },
       [](robust_mutex& m) { ASSERT_TRUE(m.try_lock_for(std::chrono::minutes(1))); },
-      [](robust_mutex& m) { ASSERT_TRUE(m.try_lock_until(std::chrono::system_clock::now() + std::chrono::minutes(1))); },
+      [](robust_mutex& m) {
+        ASSERT_TRUE(m.try_lock_until(std::chrono::system_clock::now() + std::chrono::minutes(1)));
+      },
   };
   std::vector<std::unique_ptr<child>> processes;
   for (const auto& acquire : ways) {
@@ -66,7 +69,8 @@ TEST_F(exclusion_process_test, no_addition_is_lost) {
       second.join();
     }));
   }
-  for (const auto& each : processes) EXPECT_TRUE(each->wait(std::chrono::minutes(1)).exited_with(0));
+  for (const auto& each : processes)
+    EXPECT_TRUE(each->wait(std::chrono::minutes(1)).exited_with(0));
   EXPECT_EQ(all_.value().a, 500 + rounds * 8);
   EXPECT_EQ(all_.value().b, 500 - rounds * 8);
   EXPECT_EQ(all_.repairs(), 0u);
@@ -84,7 +88,8 @@ TEST_F(exclusion_process_test, two_locks_in_opposite_order_by_scoped_lock_do_not
       }
     }));
   }
-  for (const auto& each : processes) EXPECT_TRUE(each->wait(std::chrono::minutes(1)).exited_with(0)) << all_.who_holds_what();
+  for (const auto& each : processes)
+    EXPECT_TRUE(each->wait(std::chrono::minutes(1)).exited_with(0)) << all_.who_holds_what();
   EXPECT_EQ(all_.value(0).a, 500 + 4'000);
   EXPECT_EQ(all_.value(1).a, 500 - 4'000);
 }
@@ -103,7 +108,8 @@ TEST_F(exclusion_process_test, try_lock_of_a_held_mutex_is_false_and_no_error) {
 
 TEST_F(exclusion_process_test, a_timed_lock_waits_its_time_and_not_much_more) {
   const auto other = holder();
-  for (const auto wait : {milliseconds(0), milliseconds(30), milliseconds(400)}) {  // below and above a slice
+  for (const auto wait : {milliseconds(0), milliseconds(30), milliseconds(400)}) {
+    // below and above a slice
     const auto began = steady_clock::now();
     std::error_code error;
     EXPECT_FALSE(all_.mutex().try_lock_for(wait, error));
@@ -120,7 +126,10 @@ TEST_F(exclusion_process_test, deadlines_far_off_in_either_direction) {
   const std::vector<std::function<bool()>> past{
       [&] { return all_.mutex().try_lock_until(steady_clock::time_point::min(), error); },
       [&] { return all_.mutex().try_lock_until(steady_clock::time_point(), error); },
-      [&] { return all_.mutex().try_lock_until(steady_clock::now() - std::chrono::hours(1'000'000), error); },
+      [&] {
+        return all_.mutex().try_lock_until(steady_clock::now() - std::chrono::hours(1'000'000),
+                                           error);
+      },
       [&] { return all_.mutex().try_lock_until(std::chrono::system_clock::time_point(), error); },
       [&] { return all_.mutex().try_lock_for(std::chrono::nanoseconds::min(), error); },
       [&] { return all_.mutex().try_lock_for(std::chrono::hours(-1'000'000), error); },
@@ -133,7 +142,9 @@ TEST_F(exclusion_process_test, deadlines_far_off_in_either_direction) {
   shared_counter waiting, entered;
   const std::vector<std::function<bool(robust_mutex&)>> future{
       [](robust_mutex& m) { return m.try_lock_until(steady_clock::time_point::max()); },
-      [](robust_mutex& m) { return m.try_lock_until(std::chrono::system_clock::time_point::max()); },
+      [](robust_mutex& m) {
+        return m.try_lock_until(std::chrono::system_clock::time_point::max());
+      },
       [](robust_mutex& m) { return m.try_lock_for(std::chrono::hours::max()); },
       [](robust_mutex& m) { return m.try_lock_for(std::chrono::nanoseconds::max()); },
   };

@@ -39,7 +39,9 @@ TEST_F(fork_process_test, a_child_of_the_holder_holds_nothing) {
   forked.expect_exit(0);
   EXPECT_TRUE(held);
   EXPECT_FALSE(try_to_survive(all_, 1, default_timeout()).error);
-  child other("other", [&](agent&) { EXPECT_FALSE(all_.mutex().try_lock()) << "the child has given it away"; });
+  child other("other", [&](agent&) {
+    EXPECT_FALSE(all_.mutex().try_lock()) << "the child has given it away";
+  });
   other.expect_exit(0);
   held.unlock();
   expect_usable(all_);
@@ -56,7 +58,8 @@ TEST_F(fork_process_test, a_guard_that_ends_in_the_child_gives_nothing_back) {
 }
 
 TEST_F(fork_process_test, the_end_of_a_childs_child_is_no_owners_death) {
-  // Each of a line of children inherits what stands in its parent's memory, and ends; the first one still holds.
+  // Each of a line of children inherits what stands in its parent's memory, and ends; the first one
+  // still holds.
   const auto repair = all_.mended_here();
   all_.mutex(0).lock();
   child first("first", [&](agent&) {
@@ -91,10 +94,11 @@ TEST_F(fork_process_test, a_child_has_a_record_and_a_name_of_its_own) {
   });
   owner.expect_exit(0);
   report_copy report;
-  const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-    report = death;
-    return all_.mend(x, death);
-  });
+  const auto repair =
+      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        report = death;
+        return all_.mend(x, death);
+      });
   { auto x = all_[0].lock(); }
   EXPECT_EQ(report.owner.pid, owner.pid());
   EXPECT_EQ(report.owner.note, 0u) << "its parent's note";
@@ -113,7 +117,8 @@ void fork_in_the_middle(const accounts& all) {
     }
   });
   threads.emplace_back([&] {
-    while (!stop.load()) auto registration = on_owner_death(all.where(), "another class", always_consistent);
+    while (!stop.load())
+      auto registration = on_owner_death(all.where(), "another class", always_consistent);
   });
   threads.emplace_back([&] {
     while (!stop.load()) std::thread([&] { note(all.where(), 1); }).join();
@@ -140,8 +145,9 @@ void fork_in_the_middle(const accounts& all) {
 }
 
 TEST_F(fork_process_test, a_process_can_fork_while_its_threads_lock_register_and_repair) {
-  // Whatever a thread is in the middle of at the fork, the child's copy of the library must not be stuck in it. In a process of its own, because
-  // the library never lets go of what a thread had that ended with a lock in hand.
+  // Whatever a thread is in the middle of at the fork, the child's copy of the library must not be
+  // stuck in it. In a process of its own, because the library never lets go of what a thread had
+  // that ended with a lock in hand.
   child process("process", [&](agent&) { fork_in_the_middle(all_); });
   EXPECT_TRUE(process.wait(6 * default_timeout()).exited_with(0));
   const auto repair = on_owner_death(all_.mutex(2), always_consistent);

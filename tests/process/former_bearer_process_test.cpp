@@ -1,4 +1,5 @@
-// Thread ids come again: in a raw fork's child, in another thread of the same number. What a former bearer left proves nothing about the present one.
+// Thread ids come again: in a raw fork's child, in another thread of the same number. What a former
+// bearer left proves nothing about the present one.
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -24,7 +25,9 @@ namespace {
 struct former_bearer : ::testing::Test {
   segment seg = segment::anonymous();
 
-  detail::segment_header& header() { return *static_cast<detail::segment_header*>(const_cast<void*>(seg.base())); }
+  detail::segment_header& header() {
+    return *static_cast<detail::segment_header*>(const_cast<void*>(seg.base()));
+  }
 
   static void leave_in(detail::internal_lock& lock, std::uint32_t tid, std::uint64_t start_time) {
     std::memcpy(&lock.native, &tid, sizeof tid);  // glibc's lock word comes first
@@ -38,7 +41,8 @@ std::uint32_t my_tid() {
   return static_cast<std::uint32_t>(::syscall(SYS_gettid));
 }
 
-// A raw fork leaves libc the parent's thread id: pthread calls of the child would succeed on what its parent holds.
+// A raw fork leaves libc the parent's thread id: pthread calls of the child would succeed on what
+// its parent holds.
 TEST_F(former_bearer, the_end_of_a_raw_forks_child_gives_nothing_of_its_parent_back) {
   auto& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
   child parent("parent", [&](agent&) {
@@ -77,7 +81,8 @@ TEST_F(former_bearer, the_adoption_lock_with_this_threads_id_is_a_dead_ones) {
   EXPECT_EQ(seg.find_or_construct<int>("after", 2), 2);
 }
 
-// A living thread of a process that uses the segment bears the dead holder's id, and never comes to these locks.
+// A living thread of a process that uses the segment bears the dead holder's id, and never comes to
+// these locks.
 TEST_F(former_bearer, an_internal_lock_with_a_living_participants_thread_id_is_adopted) {
   seg.find_or_construct<int>("before", 1);
   child bearer("bearer", [&](agent& parent) {
@@ -109,7 +114,8 @@ TEST_F(former_bearer, an_internal_lock_with_a_living_participants_thread_id_is_a
 }
 
 std::uint64_t entrant_word(pid_t tid, std::uint64_t start_time) {
-  return start_time << 32 | static_cast<std::uint64_t>(detail::internal_kind::names) << 30 | static_cast<std::uint32_t>(tid);
+  return start_time << 32 | static_cast<std::uint64_t>(detail::internal_kind::names) << 30 |
+         static_cast<std::uint32_t>(tid);
 }
 
 TEST_F(former_bearer, places_of_dead_entrants_are_taken_over) {
@@ -121,7 +127,8 @@ TEST_F(former_bearer, places_of_dead_entrants_are_taken_over) {
   {
     const detail::entrant named(where, detail::internal_kind::names);
     EXPECT_TRUE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
-    EXPECT_FALSE(detail::entrants::may_be_inside(where, detail::internal_kind::directory, my_tid()));
+    EXPECT_FALSE(
+        detail::entrants::may_be_inside(where, detail::internal_kind::directory, my_tid()));
     EXPECT_TRUE(detail::entrants::are_complete(where));
   }
   EXPECT_FALSE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
@@ -138,7 +145,8 @@ TEST_F(former_bearer, more_entrants_than_places_are_counted) {
   EXPECT_EQ(seg.find_or_construct<int>("object", 1), 1);
 }
 
-// The holder stands between the native lock and the three stores that say who it is; until then they are a former owner's, who had its id.
+// The holder stands between the native lock and the three stores that say who it is; until then
+// they are a former owner's, who had its id.
 TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal_lock) {
   seg.find_or_construct<int>("before", 1);
   child dead("dead", [](agent&) {});
@@ -147,7 +155,8 @@ TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal
   child holder("holder", [&](agent& parent) {
     seg.find_or_construct<int>("holder is a participant", 1);
     detail::internal_lock& lock = header().directory;
-    const detail::entrant named(*detail::segment_access::mapping_of(seg), detail::internal_kind::directory);
+    const detail::entrant named(*detail::segment_access::mapping_of(seg),
+                                detail::internal_kind::directory);
     ASSERT_EQ(pthread_mutex_lock(&lock.native), 0);
     lock.owner_pid = dead_pid;
     lock.owner_start_time = 1;
@@ -162,7 +171,8 @@ TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal
     entered.store(1);
   });
   // Some slices of 250 ms: in each it judges the holder.
-  EXPECT_FALSE(entered.wait([](int now) { return now != 0; }, std::chrono::milliseconds(800))) << "two are inside";
+  EXPECT_FALSE(entered.wait([](int now) { return now != 0; }, std::chrono::milliseconds(800)))
+      << "two are inside";
   holder.kill();
   holder.expect_killed();
   EXPECT_TRUE(entered.wait_equal(1));

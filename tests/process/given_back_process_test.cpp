@@ -1,4 +1,5 @@
-// A segment in which a thread ended while it held a mutex: mapped until the kernel is done with the thread, and not for ever.
+// A segment in which a thread ended while it held a mutex: mapped until the kernel is done with the
+// thread, and not for ever.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -19,17 +20,22 @@
 namespace outlive::testing {
 namespace {
 
-// Which file this process may have mapped: by its inode, for the one that made it knows it by no path.
+// Which file this process may have mapped: by its inode, for the one that made it knows it by no
+// path.
 class mapped_segment {
  public:
   explicit mapped_segment(const segment& of) {
     struct stat info {};
-    if (::fstat(of.fd(), &info) != 0) throw std::system_error(errno, std::generic_category(), "fstat");
+    if (::fstat(of.fd(), &info) != 0)
+      throw std::system_error(errno, std::generic_category(), "fstat");
     device_ = info.st_dev;
     inode_ = info.st_ino;
   }
-  [[nodiscard]] bool is_there() const { return !detail::writable_mappings_of(device_, inode_).empty(); }
-  /// What can go goes where other mappings come: makes some until it has gone. The kernel may take its time with the thread's end.
+  [[nodiscard]] bool is_there() const {
+    return !detail::writable_mappings_of(device_, inode_).empty();
+  }
+  /// What can go goes where other mappings come: makes some until it has gone. The kernel may take
+  /// its time with the thread's end.
   [[nodiscard]] bool goes() const {
     const deadline end(default_timeout());
     while (is_there()) {
@@ -54,7 +60,9 @@ repair_registration register_repair(segment& seg) {
 }
 
 void end_inside(segment& seg) {
-  std::thread([&] { seg.find_or_construct<guarded<int>>("number", "number", 1).mutex().lock(); }).join();
+  std::thread([&] {
+    seg.find_or_construct<guarded<int>>("number", "number", 1).mutex().lock();
+  }).join();
 }
 
 TEST(given_back, a_segment_goes_once_what_the_thread_held_is_recovered) {

@@ -1,4 +1,5 @@
-// A supervisor kills by the handle of a process, and no other process that the handle's number leads to by now.
+// A supervisor kills by the handle of a process, and no other process that the handle's number
+// leads to by now.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/supervisor.hpp>
@@ -26,8 +27,11 @@ std::vector<int> handles_of_processes() {
   std::vector<int> found;
   for (int number = 3; number < 1024; ++number) {
     char leads_to[64];
-    const ssize_t size = ::readlink(("/proc/self/fd/" + std::to_string(number)).c_str(), leads_to, sizeof leads_to);
-    if (size > 0 && std::string_view(leads_to, static_cast<std::size_t>(size)) == "anon_inode:[pidfd]") found.push_back(number);
+    const ssize_t size =
+        ::readlink(("/proc/self/fd/" + std::to_string(number)).c_str(), leads_to, sizeof leads_to);
+    if (size > 0 &&
+        std::string_view(leads_to, static_cast<std::size_t>(size)) == "anon_inode:[pidfd]")
+      found.push_back(number);
   }
   return found;
 }

@@ -1,4 +1,5 @@
-// A fork while another thread of the process lists its modules, which it does under a lock of glibc's.
+// A fork while another thread of the process lists its modules, which it does under a lock of
+// glibc's.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@ struct lister {
   shared_value<int> step;
 };
 
-/// Stays in the list until the forking thread sleeps: in fork(), or else because it waits for this thread.
+/// Stays in the list until the forking thread sleeps: in fork(), or else because it waits for this
+/// thread.
 bool stay_in_the_list(const detail::loaded_module&, void* context) {
   auto& mine = *static_cast<lister*>(context);
   mine.step.store(1);
@@ -32,7 +34,8 @@ TEST(modules_fork, while_a_thread_lists_the_modules_leaves_a_child_that_can_lock
   inside.forker = gettid();
   std::thread listing([&] {
     detail::for_each_module(&stay_in_the_list, &inside);
-    // In the child, where nobody can join it, ThreadSanitizer would call a thread that had ended before the fork a leak.
+    // In the child, where nobody can join it, ThreadSanitizer would call a thread that had ended
+    // before the fork a leak.
     EXPECT_TRUE(inside.step.wait_equal(3));
   });
   EXPECT_TRUE(inside.step.wait_equal(1));

@@ -1,5 +1,6 @@
-// libc believes the kind of a mutex blindly: one changed bit, and it aborts the process or forgets the owner. So each kind is
-// looked at first. Here each of its bits is changed, and a process of its own does what may go wrong.
+// libc believes the kind of a mutex blindly: one changed bit, and it aborts the process or forgets
+// the owner. So each kind is looked at first. Here each of its bits is changed, and a process of
+// its own does what may go wrong.
 #include <outlive/outlive.hpp>
 #include <outlive/segment_view.hpp>
 
@@ -62,7 +63,8 @@ class changed_bit {
   void flip() const {
     constexpr std::size_t kind = 16;  // where glibc has it, on x86-64 and aarch64
     EXPECT_EQ(detail::native_mutex::is_intact(mutex_), intact_);
-    reinterpret_cast<unsigned char*>(&mutex_)[kind + bit_ / 8] ^= static_cast<unsigned char>(1U << bit_ % 8);
+    reinterpret_cast<unsigned char*>(&mutex_)[kind + bit_ / 8] ^=
+        static_cast<unsigned char>(1U << bit_ % 8);
     intact_ = !intact_;
     EXPECT_EQ(detail::native_mutex::is_intact(mutex_), intact_);
   }
@@ -118,7 +120,8 @@ class native_kind_process_test : public ::testing::TestWithParam<unsigned> {
   segment where_ = segment::anonymous(few_threads());
   robust_mutex& warm_ = where_.find_or_construct<robust_mutex>("warm", "class");
   robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "class");
-  robust_shared_mutex& shared_ = where_.find_or_construct<robust_shared_mutex>("shared", "shared class");
+  robust_shared_mutex& shared_ =
+      where_.find_or_construct<robust_shared_mutex>("shared", "shared class");
   repair_registration repair_ = on_owner_death(where_, "class", always_consistent);
   repair_registration shared_repair_ = on_owner_death(where_, "shared class", always_consistent);
 };
@@ -153,7 +156,8 @@ TEST_P(native_kind_process_test, of_a_free_shared_mutex) {
             0);
 }
 
-// It is released, so that no node of the thread's robust list is left in memory that may be unmapped, and what the thread has next is not lost.
+// It is released, so that no node of the thread's robust list is left in memory that may be
+// unmapped, and what the thread has next is not lost.
 TEST_P(native_kind_process_test, of_a_mutex_that_is_held) {
   EXPECT_TRUE(was_killed(in_a_child([&] {
     mutex_.lock();
@@ -170,7 +174,8 @@ TEST_P(native_kind_process_test, of_a_mutex_that_is_held) {
   })));
   EXPECT_EQ(recover(where_).size(), 1U);
   // The bits stay changed: they are put right here.
-  for (pthread_mutex_t* each : {&native_of(mutex_), &native_of(shared_)}) detail::native_mutex::put_right(*each);
+  for (pthread_mutex_t* each : {&native_of(mutex_), &native_of(shared_)})
+    detail::native_mutex::put_right(*each);
   expect_works(mutex_);
   expect_works(shared_);
   expect_works(warm_);
@@ -185,7 +190,8 @@ TEST_P(native_kind_process_test, of_a_dead_owners_mutex) {
                 const auto lines = recover(where_);
                 ASSERT_EQ(lines.size(), 1U);
                 EXPECT_EQ(lines[0].error, errc::damaged);
-                EXPECT_THROW(static_cast<void>(where_.destroy<robust_mutex>("mutex")), std::system_error);
+                EXPECT_THROW(static_cast<void>(where_.destroy<robust_mutex>("mutex")),
+                             std::system_error);
                 EXPECT_NE(segment_view(where_).problems().size(), 0U);
               }
               expect_works(mutex_);
@@ -219,13 +225,16 @@ TEST_P(native_kind_process_test, of_all_free_thread_records) {
   for (const bool spares_too : {false, true}) {
     std::vector<std::unique_ptr<changed_bit>> changed;
     const std::uint32_t end = spares_too ? bytes().record_count() : bytes().constants().threads;
-    for (std::uint32_t i = 1; i < end; ++i) changed.push_back(std::make_unique<changed_bit>(bytes().record(i).liveness, GetParam()));
+    for (std::uint32_t i = 1; i < end; ++i)
+      changed.push_back(std::make_unique<changed_bit>(bytes().record(i).liveness, GetParam()));
     EXPECT_EQ(in_a_child([&] {
                 const auto code_of = [](const auto& act) {
                   try {
                     act();
                   } catch (const std::system_error& error) {
-                    EXPECT_NE(std::string(error.what()).find("liveness mutex was overwritten"), std::string::npos) << error.what();
+                    EXPECT_NE(std::string(error.what()).find("liveness mutex was overwritten"),
+                              std::string::npos)
+                        << error.what();
                     return error.code();
                   }
                   return std::error_code();
@@ -233,7 +242,8 @@ TEST_P(native_kind_process_test, of_all_free_thread_records) {
                 EXPECT_EQ(code_of([&] { mutex_.lock(); }), errc::damaged);
                 EXPECT_EQ(code_of([&] { static_cast<void>(queue.pop()); }), errc::damaged);
                 EXPECT_EQ(code_of([&] { static_cast<void>(permits.acquire()); }), errc::damaged);
-                EXPECT_EQ(code_of([&] { static_cast<void>(recover(where_)); }), spares_too ? errc::damaged : std::error_code());
+                EXPECT_EQ(code_of([&] { static_cast<void>(recover(where_)); }),
+                          spares_too ? errc::damaged : std::error_code());
               }),
               0)
         << "spares too: " << spares_too;
@@ -244,18 +254,21 @@ TEST_P(native_kind_process_test, of_all_free_thread_records) {
 
 // Given back as it is, so that nothing of it stays in the thread's robust list.
 TEST_P(native_kind_process_test, of_a_thread_record_that_is_held) {
-  EXPECT_EQ(in_a_child([&] {
-              std::thread([&] {
-                expect_works(mutex_);
-                reinterpret_cast<unsigned char*>(&bytes().record(0).liveness)[16 + GetParam() / 8] ^=
-                    static_cast<unsigned char>(1U << GetParam() % 8);
-                expect_works(mutex_);
-              }).join();
-              EXPECT_EQ(detail::native_mutex::word(bytes().record(0).liveness) & detail::native_mutex::tid_mask, 0U);
-              std::thread([&] { expect_works(mutex_); }).join();
-              EXPECT_EQ(bytes().record(1).generation.load(), 1U);
-            }),
-            0);
+  EXPECT_EQ(
+      in_a_child([&] {
+        std::thread([&] {
+          expect_works(mutex_);
+          reinterpret_cast<unsigned char*>(&bytes().record(0).liveness)[16 + GetParam() / 8] ^=
+              static_cast<unsigned char>(1U << GetParam() % 8);
+          expect_works(mutex_);
+        }).join();
+        EXPECT_EQ(
+            detail::native_mutex::word(bytes().record(0).liveness) & detail::native_mutex::tid_mask,
+            0U);
+        std::thread([&] { expect_works(mutex_); }).join();
+        EXPECT_EQ(bytes().record(1).generation.load(), 1U);
+      }),
+      0);
 }
 
 // An orphan: the kernel did not mark the death.
@@ -268,7 +281,8 @@ TEST_P(native_kind_process_test, of_the_adoption_mutex_who_waits_for_an_orphan_i
   ASSERT_EQ(detail::native_mutex::word(native), dead);
   EXPECT_EQ(in_a_child([&] {
               pthread_mutex_t& adoption = bytes().header().adoption.native;
-              reinterpret_cast<unsigned char*>(&adoption)[16 + GetParam() / 8] ^= static_cast<unsigned char>(1U << GetParam() % 8);
+              reinterpret_cast<unsigned char*>(&adoption)[16 + GetParam() / 8] ^=
+                  static_cast<unsigned char>(1U << GetParam() % 8);
               std::error_code error;
               EXPECT_FALSE(mutex_.try_lock_for(10s, error));
               EXPECT_EQ(error, errc::damaged);
@@ -286,7 +300,8 @@ TEST_P(native_kind_process_test, of_the_directorys_and_the_names_mutex) {
             0);
   EXPECT_EQ(in_a_child([&] {
               const changed_bit changed(bytes().header().names.native, GetParam());
-              EXPECT_THROW(where_.find_or_construct<robust_mutex>("new", "new class"), std::system_error);
+              EXPECT_THROW(where_.find_or_construct<robust_mutex>("new", "new class"),
+                           std::system_error);
             }),
             0);
 }

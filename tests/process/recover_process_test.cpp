@@ -19,7 +19,8 @@ namespace {
 std::map<std::string, recovered_mutex> by_name(const std::vector<recovered_mutex>& lines) {
   std::map<std::string, recovered_mutex> result;
   for (const auto& line : lines) {
-    if (!result.emplace(line.mutex_name, line).second) ADD_FAILURE() << "two lines for " << line.mutex_name;
+    if (!result.emplace(line.mutex_name, line).second)
+      ADD_FAILURE() << "two lines for " << line.mutex_name;
   }
   return result;
 }
@@ -60,15 +61,18 @@ TEST_F(recover_process_test, with_nobody_dead_there_is_no_line) {
 
 TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
   const pid_t owner = leave_holding_all({0, 1, 2, 3});
-  // 0: by the class's repair; 1: its own fails; 2: used up before; 3: taken by a living thread that repairs it.
+  // 0: by the class's repair; 1: its own fails; 2: used up before; 3: taken by a living thread that
+  // repairs it.
   const auto by_class = all_.mended_here();
   const auto fails = on_owner_death(all_.mutex(1), [](const owner_death&) { return failed; });
   {
-    const auto three_times = on_owner_death(all_.mutex(2), [](const owner_death&) { return failed; });
+    const auto three_times =
+        on_owner_death(all_.mutex(2), [](const owner_death&) { return failed; });
     std::error_code error;
     for (int i = 0; i < 2; ++i) all_.mutex(2).lock(error);
   }
-  const auto throws = on_owner_death(all_.mutex(2), [](const owner_death&) -> repair_result { throw 1; });
+  const auto throws =
+      on_owner_death(all_.mutex(2), [](const owner_death&) -> repair_result { throw 1; });
   child heir("heir", [&](agent& parent) {
     const auto slow = on_owner_death(all_.mutex(3), [&](const owner_death&) {
       parent.tell("repairing");
@@ -94,7 +98,8 @@ TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
   EXPECT_FALSE(lines.at("account 0").error);
   EXPECT_EQ(lines.at("account 1").outcome, recovery_outcome::unrepaired);
   EXPECT_EQ(lines.at("account 1").error, errc::repair_failed);
-  EXPECT_EQ(lines.at("account 2").outcome, recovery_outcome::unrepaired) << "the last attempt failed just now";
+  EXPECT_EQ(lines.at("account 2").outcome, recovery_outcome::unrepaired)
+      << "the last attempt failed just now";
   EXPECT_EQ(lines.at("account 2").error, errc::repair_failed);
   EXPECT_EQ(lines.at("account 3").outcome, recovery_outcome::held_by_another);
   heir.tell("go on");
@@ -133,12 +138,14 @@ TEST_F(recover_process_test, without_a_repair_it_says_so_each_time_and_counts_no
       EXPECT_EQ(line.pid, owner);
     }
   }
-  const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-    EXPECT_EQ(death.attempt(), 1u);
-    EXPECT_EQ(death.owner().pid, owner);
-    return all_.mend(x, death);
-  });
-  for (const auto& [name, line] : by_name(recover(all_.where()))) EXPECT_EQ(line.outcome, recovery_outcome::repaired) << name;
+  const auto repair =
+      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        EXPECT_EQ(death.attempt(), 1u);
+        EXPECT_EQ(death.owner().pid, owner);
+        return all_.mend(x, death);
+      });
+  for (const auto& [name, line] : by_name(recover(all_.where())))
+    EXPECT_EQ(line.outcome, recovery_outcome::repaired) << name;
   EXPECT_EQ(all_.repairs(), 2u);
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
@@ -167,7 +174,8 @@ TEST_F(recover_process_test, of_a_dead_thread_of_a_living_process) {
       all_.lock_and_tear(0);
     }).join();
     all_.mutex(1).lock();
-    const auto lines = recover(all_.where(), getpid());  // by another thread of that process, which holds a mutex itself
+    // by another thread of that process, which holds a mutex itself
+    const auto lines = recover(all_.where(), getpid());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].mutex_name, "account 0");
     EXPECT_EQ(lines[0].pid, getpid());
@@ -230,7 +238,8 @@ TEST_F(recover_process_test, in_a_forked_child_works_on_its_own_account) {
 
 TEST_F(recover_process_test, a_repair_that_throws_or_forks_is_told_and_not_thrown) {
   leave_holding_all({0, 1});
-  const auto throws = on_owner_death(all_.mutex(0), [](const owner_death&) -> repair_result { throw std::runtime_error("no"); });
+  const auto throws = on_owner_death(
+      all_.mutex(0), [](const owner_death&) -> repair_result { throw std::runtime_error("no"); });
   child process("process", [&](agent&) {
     const pid_t self = getpid();
     const auto forks = on_owner_death(all_.mutex(1), [](const owner_death&) {

@@ -1,4 +1,5 @@
-// Ends of registrations at bad moments: in their own repair as the last that keeps the segment open, beside a running repair, over a fork.
+// Ends of registrations at bad moments: in their own repair as the last that keeps the segment
+// open, beside a running repair, over a fork.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -19,7 +20,8 @@ namespace {
 /// A mutex whose owner is dead, in a segment that the registration alone keeps open.
 class registration_ends_process_test : public ::testing::Test {
  protected:
-  /// What a callback owns. Its end is looked at: on which thread, and whether as a part of a repair.
+  /// What a callback owns. Its end is looked at: on which thread, and whether as a part of a
+  /// repair.
   class owned {
    public:
     explicit owned(registration_ends_process_test& test) : test_(test) {}
@@ -46,11 +48,13 @@ class registration_ends_process_test : public ::testing::Test {
   }
   /// The repair takes itself out; nothing else keeps the segment open.
   void register_the_last(repair_result result) {
-    registration_ = on_owner_death(*segment_, "class", [this, result, kept = std::make_shared<owned>(*this)](const owner_death&) {
-      registration_.reset();
-      EXPECT_EQ(ended_on_, 0) << "the callback has not returned yet";
-      return result;
-    });
+    registration_ =
+        on_owner_death(*segment_, "class",
+                       [this, result, kept = std::make_shared<owned>(*this)](const owner_death&) {
+                         registration_.reset();
+                         EXPECT_EQ(ended_on_, 0) << "the callback has not returned yet";
+                         return result;
+                       });
     leave_held();
     segment_.reset();
   }
@@ -68,7 +72,8 @@ class registration_ends_process_test : public ::testing::Test {
   bool ended_in_repair_ = false;
 };
 
-TEST_F(registration_ends_process_test, a_failing_repair_that_takes_out_the_last_one_leaves_a_thread_that_works) {
+TEST_F(registration_ends_process_test,
+       a_failing_repair_that_takes_out_the_last_one_leaves_a_thread_that_works) {
   register_the_last(failed);
   std::error_code error;
   mutex_->lock(error);
@@ -85,7 +90,8 @@ TEST_F(registration_ends_process_test, the_error_that_is_thrown_tells_of_a_mutex
   EXPECT_NE(error.messages.find("class"), std::string::npos) << error.messages;
 }
 
-TEST_F(registration_ends_process_test, a_repair_that_takes_out_the_last_one_and_succeeds_lets_its_heir_in) {
+TEST_F(registration_ends_process_test,
+       a_repair_that_takes_out_the_last_one_and_succeeds_lets_its_heir_in) {
   register_the_last(repaired);
   mutex_->lock();
   EXPECT_TRUE(mutex_->recovered());
@@ -97,13 +103,17 @@ TEST_F(registration_ends_process_test, a_repair_that_takes_out_the_last_one_and_
 
 TEST_F(registration_ends_process_test, what_a_repair_throws_may_own_the_last_one) {
   struct loot : std::runtime_error {
-    explicit loot(repair_registration&& from) : std::runtime_error("loot"), kept(std::make_shared<repair_registration>(std::move(from))) {}
+    explicit loot(repair_registration&& from)
+        : std::runtime_error("loot"),
+          kept(std::make_shared<repair_registration>(std::move(from))) {}
     std::shared_ptr<repair_registration> kept;
   };
-  registration_ = on_owner_death(*segment_, "class", [this, kept = std::make_shared<owned>(*this)](const owner_death&) -> repair_result {
-    *segment_ = segment::anonymous(small_segment());
-    throw loot(std::move(registration_));
-  });
+  registration_ = on_owner_death(
+      *segment_, "class",
+      [this, kept = std::make_shared<owned>(*this)](const owner_death&) -> repair_result {
+        *segment_ = segment::anonymous(small_segment());
+        throw loot(std::move(registration_));
+      });
   leave_held();
   auto& second = segment_->find_or_construct<robust_mutex>("second", "class");
   child owner("second owner", [&](agent&) {
@@ -118,21 +128,24 @@ TEST_F(registration_ends_process_test, what_a_repair_throws_may_own_the_last_one
   expect_end_in_the_repair();
 }
 
-TEST_F(registration_ends_process_test, its_callback_ends_on_the_thread_that_takes_it_out_of_a_running_repair) {
-  // Both threads on one processor, and the heir only when the other one rests: then the heir is stopped at once when it says that it is done.
+TEST_F(registration_ends_process_test,
+       its_callback_ends_on_the_thread_that_takes_it_out_of_a_running_repair) {
+  // Both threads on one processor, and the heir only when the other one rests: then the heir is
+  // stopped at once when it says that it is done.
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(static_cast<std::size_t>(sched_getcpu()), &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
   for (int round = 0; round < 30; ++round) {
     shared_value<std::uint32_t> inside, let_go;
-    std::optional<repair_registration> repair(on_owner_death(*segment_, "class", [&, kept = std::make_shared<owned>(*this)](const owner_death&) {
-      inside.store(1);
-      EXPECT_TRUE(let_go.wait_equal(1));
-      const sched_param none{};
-      EXPECT_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
-      return repaired;
-    }));
+    std::optional<repair_registration> repair(on_owner_death(
+        *segment_, "class", [&, kept = std::make_shared<owned>(*this)](const owner_death&) {
+          inside.store(1);
+          EXPECT_TRUE(let_go.wait_equal(1));
+          const sched_param none{};
+          EXPECT_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+          return repaired;
+        }));
     ended_on_ = 0;
     std::thread([&] { mutex_->lock(); }).join();  // as far as the mutex goes, its owner died
     std::thread heir([&] {
@@ -158,7 +171,8 @@ TEST_F(registration_ends_process_test, its_callback_ends_on_the_thread_that_take
   }
 }
 
-/// Starts a repair of mutex `index` in one thread, and the end of its registration in another; `between` runs while that waits.
+/// Starts a repair of mutex `index` in one thread, and the end of its registration in another;
+/// `between` runs while that waits.
 template <class Between>
 void end_beside_a_repair(const accounts& all, unsigned index, Between between) {
   shared_value<std::uint32_t> inside, let_go, taken_out;
@@ -193,13 +207,16 @@ void end_beside_a_repair(const accounts& all, unsigned index, Between between) {
   remover.join();
 }
 
-// ThreadSanitizer takes a thread of the child, whose stack had a thread of the parent, for that one, and ends the child: "dup thread with used id".
+// ThreadSanitizer takes a thread of the child, whose stack had a thread of the parent, for that
+// one, and ends the child: "dup thread with used id".
 #ifndef __SANITIZE_THREAD__
-TEST(registration_and_fork_process_test, a_child_of_a_process_where_one_waits_for_its_end_can_wait_for_others) {
+TEST(registration_and_fork_process_test,
+     a_child_of_a_process_where_one_waits_for_its_end_can_wait_for_others) {
   accounts all(2);
   end_beside_a_repair(all, 0, [&](repair_registration&) {
     child forked("forked", [&](agent&) {
-      for (int round = 0; round < 4; ++round) end_beside_a_repair(all, 1, [](repair_registration&) {});
+      for (int round = 0; round < 4; ++round)
+        end_beside_a_repair(all, 1, [](repair_registration&) {});
     });
     forked.expect_exit(0);
   });
@@ -207,19 +224,23 @@ TEST(registration_and_fork_process_test, a_child_of_a_process_where_one_waits_fo
 }
 #endif
 
-TEST(registration_and_fork_process_test, a_child_that_ends_an_inherited_one_again_takes_nobody_elses_out) {
+TEST(registration_and_fork_process_test,
+     a_child_that_ends_an_inherited_one_again_takes_nobody_elses_out) {
   accounts all;
   end_beside_a_repair(all, 0, [&](repair_registration& inherited) {
     child forked("forked", [&](agent&) {
       const auto own = on_owner_death(all.mutex(), always_consistent);
       inherited.reset();
-      EXPECT_EQ(thrown::by([&] { auto again = on_owner_death(all.mutex(), always_consistent); }).code, errc::already_registered);
+      EXPECT_EQ(
+          thrown::by([&] { auto again = on_owner_death(all.mutex(), always_consistent); }).code,
+          errc::already_registered);
     });
     forked.expect_exit(0);
   });
 }
 
-TEST(registration_and_fork_process_test, the_end_of_a_repair_that_forked_counts_for_none_of_the_childs) {
+TEST(registration_and_fork_process_test,
+     the_end_of_a_repair_that_forked_counts_for_none_of_the_childs) {
   accounts all(2);
   leave_holding(all, 0);
   leave_holding(all, 1);
@@ -261,7 +282,9 @@ TEST(registration_and_fork_process_test, the_end_of_a_repair_that_forked_counts_
         taken_out.store(1);
       });
       if (!remover_tid.wait([](pid_t tid) { return tid != 0; })) _exit(4);
-      if (!within(default_timeout(), [&] { return taken_out.load() != 0 || task_state(remover_tid.load()) == 'S'; })) _exit(5);
+      if (!within(default_timeout(),
+                  [&] { return taken_out.load() != 0 || task_state(remover_tid.load()) == 'S'; }))
+        _exit(5);
       let_go.store(1);
       second.join();
       remover.join();

@@ -63,12 +63,17 @@ TEST_F(registration_process_test, of_another_segment_is_not_asked) {
   EXPECT_EQ(ran_by_lock(), make_error_code(errc::owner_died_unrepaired).message());
 }
 
-TEST_F(registration_process_test, a_second_one_for_the_same_key_is_refused_until_the_first_is_gone) {
+TEST_F(registration_process_test,
+       a_second_one_for_the_same_key_is_refused_until_the_first_is_gone) {
   auto first = on_owner_death(all_.where(), "account", called("first"));
-  EXPECT_EQ(thrown::by([&] { auto again = on_owner_death(all_.where(), "account", called("second")); }).code, errc::already_registered);
+  EXPECT_EQ(thrown::by([&] {
+              auto again = on_owner_death(all_.where(), "account", called("second"));
+            }).code,
+            errc::already_registered);
   EXPECT_EQ(thrown::by([&] { auto again = all_.mended_here(); }).code, errc::already_registered);
   auto of_mutex = on_owner_death(all_.mutex(0), called("mutex"));
-  EXPECT_EQ(thrown::by([&] { auto again = on_owner_death(all_.mutex(0), called("again")); }).code, errc::already_registered);
+  EXPECT_EQ(thrown::by([&] { auto again = on_owner_death(all_.mutex(0), called("again")); }).code,
+            errc::already_registered);
   first.reset();
   const auto second = on_owner_death(all_.where(), "account", called("second"));
   leave_holding(all_, 1);
@@ -111,7 +116,8 @@ TEST_F(registration_process_test, always_consistent_lets_the_next_one_in_as_it_i
 }
 
 TEST_F(registration_process_test, a_forked_child_has_the_same_ones_and_its_changes_are_its_own) {
-  auto mine = std::make_unique<repair_registration>(on_owner_death(all_.where(), "account", called("inherited")));
+  auto mine = std::make_unique<repair_registration>(
+      on_owner_death(all_.where(), "account", called("inherited")));
   leave_holding(all_, 0);
   leave_holding(all_, 1);
   child process("process", [&](agent&) {
@@ -262,10 +268,15 @@ TEST_F(registration_process_test, two_repairs_of_a_class_run_at_the_same_time) {
 TEST_F(registration_process_test, a_mutex_in_ordinary_memory_gets_none) {
   alignas(64) char memory[sizeof(robust_mutex)] = {};
   const auto& no_mutex = *reinterpret_cast<const robust_mutex*>(memory);
-  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(no_mutex, called("none")); }).code, errc::not_in_segment);
-  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(all_.where(), "", called("none")); }).code, errc::invalid_name);
+  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(no_mutex, called("none")); }).code,
+            errc::not_in_segment);
+  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(all_.where(), "", called("none")); }).code,
+            errc::invalid_name);
   struct other {};
-  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death<other>(all_.where(), "account", always_consistent); }).code, errc::type_mismatch);
+  EXPECT_EQ(thrown::by([&] {
+              auto none = on_owner_death<other>(all_.where(), "account", always_consistent);
+            }).code,
+            errc::type_mismatch);
 }
 
 }  // namespace

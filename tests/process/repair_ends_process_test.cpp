@@ -18,11 +18,13 @@ namespace {
 
 class repair_ends_process_test : public ::testing::Test {
  protected:
-  repair_registration doing(const std::function<repair_result(account&, const owner_death&)>& what) {
-    return on_owner_death<account>(all_.where(), "account", [this, what](account& x, const owner_death& death) {
-      ++started_;
-      return what(x, death);
-    });
+  repair_registration doing(
+      const std::function<repair_result(account&, const owner_death&)>& what) {
+    return on_owner_death<account>(all_.where(), "account",
+                                   [this, what](account& x, const owner_death& death) {
+                                     ++started_;
+                                     return what(x, death);
+                                   });
   }
   /// After whatever the repair did: a process with a sound one gets the lock.
   void expect_the_next_one_repairs() {
@@ -76,7 +78,8 @@ TEST_F(repair_ends_process_test, that_forks_goes_on_in_the_parent_and_is_refused
   expect_usable(all_);
 }
 
-TEST_F(repair_ends_process_test, a_forked_childs_error_is_thrown_and_the_child_can_use_the_segment) {
+TEST_F(repair_ends_process_test,
+       a_forked_childs_error_is_thrown_and_the_child_can_use_the_segment) {
   leave_holding(all_);
   child heir("heir", [&](agent&) {
     const pid_t self = getpid();
@@ -109,7 +112,8 @@ TEST_F(repair_ends_process_test, a_forked_childs_error_is_thrown_and_the_child_c
   expect_usable(all_);
 }
 
-TEST_F(repair_ends_process_test, a_repair_that_forks_and_whose_parent_dies_is_repaired_by_the_next) {
+TEST_F(repair_ends_process_test,
+       a_repair_that_forks_and_whose_parent_dies_is_repaired_by_the_next) {
   leave_holding(all_);
   child heir("heir", [&](agent&) {
     const auto forks = doing([&](account&, const owner_death&) {
@@ -128,7 +132,8 @@ TEST_F(repair_ends_process_test, a_repair_that_forks_and_whose_parent_dies_is_re
   expect_the_next_one_repairs();
 }
 
-class ends_its_thread_test : public repair_ends_process_test, public ::testing::WithParamInterface<bool> {};
+class ends_its_thread_test : public repair_ends_process_test,
+                             public ::testing::WithParamInterface<bool> {};
 
 TEST_P(ends_its_thread_test, as_an_owners_death) {
   // By pthread_exit, or by a cancellation: the process lives on, and the next heir knows both.
@@ -150,10 +155,11 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
       ADD_FAILURE() << "lock() returned: " << error.message();
     });
     heir.join();
-    const auto repair = on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
-      *report = death;
-      return all_.mend(x, death);
-    });
+    const auto repair =
+        on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+          *report = death;
+          return all_.mend(x, death);
+        });
     auto x = all_[0].try_lock_for(default_timeout());
     ASSERT_TRUE(x) << all_.who_holds_what();
     EXPECT_TRUE(x.recovered());
@@ -170,7 +176,9 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
   EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
-INSTANTIATE_TEST_SUITE_P(by, ends_its_thread_test, ::testing::Bool(), [](const auto& test) { return test.param ? "cancellation" : "pthread_exit"; });
+INSTANTIATE_TEST_SUITE_P(by, ends_its_thread_test, ::testing::Bool(), [](const auto& test) {
+  return test.param ? "cancellation" : "pthread_exit";
+});
 
 }  // namespace
 }  // namespace outlive::testing

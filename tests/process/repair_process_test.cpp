@@ -19,11 +19,13 @@ bool has(const std::string& text, const std::string& part) {
 
 class repair_process_test : public ::testing::Test {
  protected:
-  repair_registration doing(const std::function<repair_result(account&, const owner_death&)>& what) {
-    return on_owner_death<account>(all_.where(), "account", [this, what](account& x, const owner_death& death) {
-      ++started_;
-      return what(x, death);
-    });
+  repair_registration doing(
+      const std::function<repair_result(account&, const owner_death&)>& what) {
+    return on_owner_death<account>(all_.where(), "account",
+                                   [this, what](account& x, const owner_death& death) {
+                                     ++started_;
+                                     return what(x, death);
+                                   });
   }
   /// After whatever the repair did: a process with a sound one gets the lock.
   void expect_the_next_one_repairs() {
@@ -50,7 +52,9 @@ TEST_F(repair_process_test, recovered_is_true_exactly_once) {
     auto y = all_[1].lock();
     EXPECT_FALSE(y.recovered());
     EXPECT_TRUE(x.recovered()) << "with another one held";
-    std::thread([&] { EXPECT_FALSE(all_.mutex().recovered()) << "by a thread that does not hold it"; }).join();
+    std::thread([&] {
+      EXPECT_FALSE(all_.mutex().recovered()) << "by a thread that does not hold it";
+    }).join();
     x.unlock();
     EXPECT_FALSE(x.recovered());
     EXPECT_FALSE(all_.mutex().recovered());
@@ -79,7 +83,9 @@ TEST_F(repair_process_test, that_fails_is_an_error_and_the_next_one_repairs) {
 TEST_F(repair_process_test, that_throws_is_nested_in_the_error) {
   leave_holding(all_);
   {
-    const auto throws = doing([](account&, const owner_death&) -> repair_result { throw std::runtime_error("the ledger is gone"); });
+    const auto throws = doing([](account&, const owner_death&) -> repair_result {
+      throw std::runtime_error("the ledger is gone");
+    });
     const thrown error = thrown::by([&] { all_.mutex().lock(); });
     EXPECT_EQ(error.code, errc::repair_failed);
     EXPECT_TRUE(has(error.messages, " <- the ledger is gone")) << error.messages;
@@ -104,7 +110,8 @@ TEST_F(repair_process_test, that_throws_something_else_is_nested_as_well) {
 TEST_F(repair_process_test, that_throws_does_not_throw_out_of_the_forms_with_an_error_code) {
   leave_holding(all_);
   {
-    const auto throws = doing([](account&, const owner_death&) -> repair_result { throw std::runtime_error("no"); });
+    const auto throws = doing(
+        [](account&, const owner_death&) -> repair_result { throw std::runtime_error("no"); });
     std::error_code error;
     EXPECT_NO_THROW(all_.mutex().lock(error));
     EXPECT_EQ(error, errc::repair_failed);

@@ -1,4 +1,5 @@
-// The report of an owner's death: each thing that it tells, against what the owner said of itself while it lived.
+// The report of an owner's death: each thing that it tells, against what the owner said of itself
+// while it lived.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -12,7 +13,8 @@
 #include "scenes/accounts.hpp"
 #include "scenes/report_copy.hpp"
 
-// Places that a report must find again by name. Each does something after the call, which would be a jump otherwise.
+// Places that a report must find again by name. Each does something after the call, which would be
+// a jump otherwise.
 extern "C" {
 [[gnu::noinline]] void outlive_test_acquires_the_victim_lock(outlive::robust_mutex& mutex) {
   mutex.lock();
@@ -23,7 +25,8 @@ extern "C" {
   asm volatile("" ::: "memory");
   return got;
 }
-[[gnu::noinline]] void outlive_test_acquires_by_a_guard(outlive::guarded<outlive::testing::account>& all) {
+[[gnu::noinline]] void outlive_test_acquires_by_a_guard(
+    outlive::guarded<outlive::testing::account>& all) {
   auto x = all.lock();
   _exit(static_cast<int>(x->a - 500));
 }
@@ -61,10 +64,11 @@ struct self_portrait {
 class report_process_test : public ::testing::Test {
  protected:
   repair_registration reporting() {
-    return on_owner_death<account>(all_.where(), "account", [this](account& x, const owner_death& death) {
-      *report_ = death;
-      return all_.mend(x, death);
-    });
+    return on_owner_death<account>(all_.where(), "account",
+                                   [this](account& x, const owner_death& death) {
+                                     *report_ = death;
+                                     return all_.mend(x, death);
+                                   });
   }
 
   /// An owner on a thread of its own, with names and a note, that holds three accounts.
@@ -94,20 +98,25 @@ class report_process_test : public ::testing::Test {
     EXPECT_NE(report.owner.tid, report.owner.pid) << "a second thread was to be the owner";
     EXPECT_EQ(report.owner.start_time, owner_->start_time);
     EXPECT_EQ(report.owner.note, 0x123456789abcdef0u);
-    EXPECT_EQ(report.owner.command_name.view(), "report_process_");  // the program's, cut at 15 bytes by the kernel
+    // the program's, cut at 15 bytes by the kernel
+    EXPECT_EQ(report.owner.command_name.view(), "report_process_");
     EXPECT_EQ(report.attempt, 1u);
     EXPECT_EQ(report.max_attempts, 3u);
     EXPECT_FALSE(report.has_former_heir);
     EXPECT_THAT(std::string(report.acquired_at.module.view()), EndsWith("/report_process_test"));
-    EXPECT_THAT(std::string(report.acquired_at.where.view()), HasSubstr("outlive_test_acquires_the_victim_lock"));
+    EXPECT_THAT(std::string(report.acquired_at.where.view()),
+                HasSubstr("outlive_test_acquires_the_victim_lock"));
     EXPECT_EQ(report.acquired_at.build_id_size, 20u);
-    EXPECT_LT(report.acquired_at.offset, report.acquired_at.address) << "the program is position-independent";
+    EXPECT_LT(report.acquired_at.offset, report.acquired_at.address)
+        << "the program is position-independent";
     ASSERT_EQ(report.held_count, 2u);
     EXPECT_FALSE(report.held_cut);
     EXPECT_EQ(report.held[0], &all_.mutex(1));
     EXPECT_EQ(report.held[1], &all_.mutex(2));
-    EXPECT_THAT(std::string(report.held_at[0].where.view()), HasSubstr("outlive_test_acquires_another_lock"));
-    EXPECT_THAT(std::string(report.held_at[1].where.view()), HasSubstr("outlive_test_acquires_a_third_lock"));
+    EXPECT_THAT(std::string(report.held_at[0].where.view()),
+                HasSubstr("outlive_test_acquires_another_lock"));
+    EXPECT_THAT(std::string(report.held_at[1].where.view()),
+                HasSubstr("outlive_test_acquires_a_third_lock"));
   }
 
   accounts all_{3};
@@ -128,7 +137,8 @@ TEST_F(report_process_test, names_the_caller_of_a_guards_lock) {
   owner.expect_exit(0);
   const auto repair = reporting();
   { auto x = all_[0].lock(); }
-  EXPECT_THAT(std::string(report_->acquired_at.where.view()), HasSubstr("outlive_test_acquires_by_a_guard"));
+  EXPECT_THAT(std::string(report_->acquired_at.where.view()),
+              HasSubstr("outlive_test_acquires_by_a_guard"));
 }
 
 TEST_F(report_process_test, tells_the_same_to_recover) {
@@ -158,8 +168,9 @@ TEST_F(report_process_test, names_the_thread_as_it_was_called_when_it_first_used
   const auto repair = reporting();
   all_.mutex(0).lock();
   EXPECT_EQ(report_->owner.thread_name.view(), "accountant");
-  EXPECT_EQ(report_->owner.as_text.view(), "pid " + std::to_string(owner_->pid) + " tid " + std::to_string(owner_->tid) +
-                                               " (report_process_/accountant) started " + std::to_string(owner_->start_time));
+  EXPECT_EQ(report_->owner.as_text.view(),
+            "pid " + std::to_string(owner_->pid) + " tid " + std::to_string(owner_->tid) +
+                " (report_process_/accountant) started " + std::to_string(owner_->start_time));
   all_.mutex(0).unlock();
 }
 
@@ -178,8 +189,9 @@ TEST_F(report_process_test, of_a_main_thread_tells_one_name_and_one_id) {
   EXPECT_EQ(report_->owner.note, 0u);
   EXPECT_EQ(report_->mutex_name.view(), "account 2");
   EXPECT_EQ(report_->held_count, 0u);
-  EXPECT_EQ(report_->owner.as_text.view(), "pid " + std::to_string(owner.pid()) + " tid " + std::to_string(owner.pid()) +
-                                               " (report_process_) started " + std::to_string(owner_->start_time));
+  EXPECT_EQ(report_->owner.as_text.view(),
+            "pid " + std::to_string(owner.pid()) + " tid " + std::to_string(owner.pid()) +
+                " (report_process_) started " + std::to_string(owner_->start_time));
 }
 
 TEST_F(report_process_test, tells_the_mutex_that_the_dead_was_waiting_for) {
@@ -190,7 +202,8 @@ TEST_F(report_process_test, tells_the_mutex_that_the_dead_was_waiting_for) {
     all_.mutex(1).lock();
   });
   owner.wait_for("inside");
-  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(owner.pid()); })) << all_.who_holds_what();
+  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(owner.pid()); }))
+      << all_.who_holds_what();
   owner.kill();
   owner.expect_killed();
   const auto repair = reporting();

@@ -16,7 +16,8 @@ class reset_process_test : public ::testing::Test {
   /// Dead owner, and as many failed repairs as are allowed.
   void use_up_all_attempts() {
     leave_holding(all_);
-    const auto fails = on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
+    const auto fails =
+        on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
     std::error_code error;
     for (unsigned i = 0; i < all_.where().options().attempts; ++i) all_.mutex().lock(error);
     EXPECT_EQ(error, errc::repair_failed);
@@ -100,9 +101,13 @@ TEST_F(reset_process_test, unrepaired_becomes_consistent) {
 
 TEST_F(reset_process_test, a_rebuild_that_fails_leaves_it_as_it_was) {
   use_up_all_attempts();
-  EXPECT_EQ(thrown::by([&] { reset(all_.mutex(), [](const owner_death&) { return failed; }); }).code, errc::repair_failed);
-  const thrown by_throw =
-      thrown::by([&] { reset(all_.mutex(), [](const owner_death&) -> repair_result { throw std::runtime_error("of the rebuild"); }); });
+  EXPECT_EQ(
+      thrown::by([&] { reset(all_.mutex(), [](const owner_death&) { return failed; }); }).code,
+      errc::repair_failed);
+  const thrown by_throw = thrown::by([&] {
+    reset(all_.mutex(),
+          [](const owner_death&) -> repair_result { throw std::runtime_error("of the rebuild"); });
+  });
   EXPECT_EQ(by_throw.code, errc::repair_failed);
   EXPECT_NE(by_throw.messages.find("account 0"), std::string::npos) << by_throw.messages;
   EXPECT_NE(by_throw.messages.find("of the rebuild"), std::string::npos) << by_throw.messages;
@@ -149,11 +154,16 @@ TEST_F(reset_process_test, waits_for_the_repair_of_another_but_not_for_ever) {
 }
 
 TEST_F(reset_process_test, misuse_is_told) {
-  EXPECT_EQ(thrown::by([&] { reset(all_.mutex(), repair_callback()); }).code, std::errc::invalid_argument);
+  EXPECT_EQ(thrown::by([&] { reset(all_.mutex(), repair_callback()); }).code,
+            std::errc::invalid_argument);
   alignas(64) char memory[64] = {};
-  EXPECT_EQ(thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(memory), always_consistent); }).code, errc::not_in_segment);
+  EXPECT_EQ(
+      thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(memory), always_consistent); }).code,
+      errc::not_in_segment);
   auto& outside = all_.where().find_or_construct<std::array<char, 64>>("no mutex");
-  EXPECT_EQ(thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(outside), always_consistent); }).code, errc::damaged);
+  EXPECT_EQ(
+      thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(outside), always_consistent); }).code,
+      errc::damaged);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Two copies of the library in one process, as two plug-ins that bundle it have them: each would take the other's threads for
-// dead or for strangers. This program has one copy in it, and loads another.
+// Two copies of the library in one process, as two plug-ins that bundle it have them: each would
+// take the other's threads for dead or for strangers. This program has one copy in it, and loads
+// another.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -20,7 +21,9 @@ class other_copy {
  public:
   [[nodiscard]] segment open(std::string_view name) const {
     using function = segment (*)(std::string_view, const segment_options&);
-    return call<function>("_ZN7outlive7segment4openESt17basic_string_viewIcSt11char_traitsIcEERKNS_15segment_optionsE")(name, {});
+    return call<function>(
+        "_ZN7outlive7segment4openESt17basic_string_viewIcSt11char_traitsIcEERKNS_15segment_"
+        "optionsE")(name, {});
   }
   [[nodiscard]] segment from_fd(int fd) const {
     using function = segment (*)(int, const segment_options&);
@@ -51,7 +54,9 @@ void expect_second_copy(Act act, std::initializer_list<std::string_view> words) 
   } catch (const std::system_error& error) {
     EXPECT_STREQ(error.code().category().name(), "outlive");
     EXPECT_EQ(error.code().value(), static_cast<int>(errc::second_copy)) << error.what();
-    for (const auto word : words) EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << word << " in: " << error.what();
+    for (const auto word : words)
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos)
+          << word << " in: " << error.what();
   }
 }
 
@@ -61,7 +66,8 @@ TEST(second_copy, is_refused_while_the_first_has_the_segment_open) {
   {
     segment mine = segment::create(name);
     expect_second_copy([&] { (void)other.open(name); },
-                       {name.quoted(), "another copy of outlive", "second_copy_process_test", "expected one copy alone, in ", "liboutlive.so"});
+                       {name.quoted(), "another copy of outlive", "second_copy_process_test",
+                        "expected one copy alone, in ", "liboutlive.so"});
     // Nothing of that came in the way of the first.
     ++*mine.find_or_construct<guarded<int>>("count", "count", 1).lock();
   }
@@ -87,7 +93,9 @@ TEST(second_copy, is_refused_in_a_forked_child_which_has_the_first_ones_mapping)
   const other_copy other;
   const test_name name;
   const segment mine = segment::create(name);
-  child("forked", [&](agent&) { expect_second_copy([&] { (void)other.open(name); }, {name.quoted()}); }).expect_exit();
+  child("forked", [&](agent&) {
+    expect_second_copy([&] { (void)other.open(name); }, {name.quoted()});
+  }).expect_exit();
 }
 
 TEST(second_copy, of_a_segment_that_this_copy_closed_and_opens_again_there_is_none) {

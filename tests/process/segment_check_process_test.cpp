@@ -1,4 +1,5 @@
-// segment_view::problems() while others are at work, and after they were killed in the midst of it: neither is a problem.
+// segment_view::problems() while others are at work, and after they were killed in the midst of it:
+// neither is a problem.
 #include <string>
 
 #include <outlive/guarded.hpp>

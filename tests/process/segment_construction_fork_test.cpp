@@ -1,4 +1,5 @@
-// A constructor or destructor that forks: the child leaves with an error and changes nothing; the parent goes on alone.
+// A constructor or destructor that forks: the child leaves with an error and changes nothing; the
+// parent goes on alone.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>
@@ -56,7 +57,9 @@ struct segment_construction_fork : ::testing::Test {
   segment seg = segment::anonymous();
   pid_t parent = getpid();
 
-  std::uint32_t live() const { return detail::segment_access::mapping_of(seg)->header().directory_counts.live.load(); }
+  std::uint32_t live() const {
+    return detail::segment_access::mapping_of(seg)->header().directory_counts.live.load();
+  }
   template <class Act>
   void call(Act act) const {
     int code = not_told;
@@ -65,7 +68,8 @@ struct segment_construction_fork : ::testing::Test {
     } catch (const std::system_error& error) {
       if (getpid() == parent) throw;
       const std::string_view text = error.what();
-      if (error.code() == errc::in_use && text.find("found the child of a fork") != text.npos) code = told;
+      if (error.code() == errc::in_use && text.find("found the child of a fork") != text.npos)
+        code = told;
     } catch (const int number) {
       if (number == 4711) code = told;
     }
@@ -74,7 +78,8 @@ struct segment_construction_fork : ::testing::Test {
   void expect_told(detail::block_state state) const {
     EXPECT_TRUE(WIFEXITED(forks::how));
     EXPECT_EQ(WEXITSTATUS(forks::how), told);
-    EXPECT_EQ(forks::state_then, static_cast<std::uint32_t>(state)) << "the child has finished what its parent began";
+    EXPECT_EQ(forks::state_then, static_cast<std::uint32_t>(state))
+        << "the child has finished what its parent began";
   }
 };
 

@@ -1,4 +1,5 @@
-// Several processes make a segment of one name at the same time: one makes it, the others wait for it and need no room of their own.
+// Several processes make a segment of one name at the same time: one makes it, the others wait for
+// it and need no room of their own.
 #include <outlive/segment.hpp>
 
 #include <fcntl.h>
@@ -70,7 +71,10 @@ TEST(segment_creators, several_at_once_need_room_for_one) {
     all.push_back(std::make_unique<child>("creator " + std::to_string(i), [&](agent&) {
       for (int round = 1; round <= rounds; ++round) {
         if (!started.wait_at_least(round)) throw timed_out("the start of a round");
-        EXPECT_EQ(segment::open_or_create(*names[static_cast<std::size_t>(round)], large_one()).options().size, large);
+        EXPECT_EQ(segment::open_or_create(*names[static_cast<std::size_t>(round)], large_one())
+                      .options()
+                      .size,
+                  large);
         finished.add();
       }
     }));
@@ -112,7 +116,9 @@ TEST(segment_creators, who_replaces_a_segment_waits_for_its_turn) {
   const segment old = segment::create(name, few_of_everything());
   creation_turn turn(segment_folder, hash_text(std::string(name)));
   ASSERT_TRUE(turn.try_take());
-  child replacer("replacer", [&](agent&) { EXPECT_TRUE(segment::replace(old, few_of_everything()).has_name()); });
+  child replacer("replacer", [&](agent&) {
+    EXPECT_TRUE(segment::replace(old, few_of_everything()).has_name());
+  });
   await_nap(replacer);
   EXPECT_TRUE(old.has_name());
   replacer.kill();
@@ -123,7 +129,8 @@ TEST(segment_creators, create_of_a_name_that_is_taken_needs_no_room) {
   REQUIRE_SHM(room_for_one);
   const test_name name;
   const segment made = segment::create(name, large_one());
-  expect_error(errc::already_exists, {name.quoted()}, [&] { (void)segment::create(name, large_one()); });
+  expect_error(errc::already_exists, {name.quoted()},
+               [&] { (void)segment::create(name, large_one()); });
 }
 
 TEST(segment_creators, a_turn_is_one_names_and_goes_to_one) {
@@ -203,7 +210,8 @@ TEST(segment_creators, a_forked_child_does_not_keep_the_turn_of_a_parent_that_is
     above.pause_forever();
   });
   parent.wait_for("forked");
-  EXPECT_FALSE(creation_turn(segment_folder, hash_text("one")).try_take()) << "the fork let go of the parent's turn";
+  EXPECT_FALSE(creation_turn(segment_folder, hash_text("one")).try_take())
+      << "the fork let go of the parent's turn";
   parent.kill();
   parent.expect_killed();
   EXPECT_TRUE(creation_turn(segment_folder, hash_text("one")).try_take());

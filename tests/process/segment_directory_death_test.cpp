@@ -1,4 +1,5 @@
-// Deaths inside of the directory: in a constructor, in a destructor, and anywhere else while it is held. The next one mends it.
+// Deaths inside of the directory: in a constructor, in a destructor, and anywhere else while it is
+// held. The next one mends it.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -65,9 +66,12 @@ struct segment_directory_death : ::testing::Test {
   }
 };
 
-TEST_F(segment_directory_death, a_constructor_that_is_killed_leaves_no_object_and_the_next_constructs) {
+TEST_F(segment_directory_death,
+       a_constructor_that_is_killed_leaves_no_object_and_the_next_constructs) {
   seg.find_or_construct<int>("before", 1);
-  child victim("victim", [&](agent& parent) { segment::open(name).find_or_construct<slow>("slow", &parent, begun, 1); });
+  child victim("victim", [&](agent& parent) {
+    segment::open(name).find_or_construct<slow>("slow", &parent, begun, 1);
+  });
   kill_at(victim, "constructing");
   EXPECT_EQ(seg.find<slow>("slow"), nullptr);
   seg.for_each([](const segment::object_info& each) { EXPECT_EQ(each.name, "before"); });
@@ -96,7 +100,9 @@ TEST_F(segment_directory_death, while_a_constructor_runs_others_wait_and_find_wh
 }
 
 TEST_F(segment_directory_death, one_who_waits_for_a_killed_constructor_goes_on) {
-  child victim("victim", [&](agent& parent) { segment::open(name).find_or_construct<slow>("slow", &parent, begun, 1); });
+  child victim("victim", [&](agent& parent) {
+    segment::open(name).find_or_construct<slow>("slow", &parent, begun, 1);
+  });
   victim.wait_for("constructing");
   child waiter("waiter", [&](agent& parent) {
     segment mine = segment::open(name);
@@ -113,10 +119,14 @@ TEST_F(segment_directory_death, one_who_waits_for_a_killed_constructor_goes_on) 
 
 TEST_F(segment_directory_death, killed_constructors_use_up_neither_places_nor_memory) {
   for (int i = 0; i < 40; ++i) {  // there are 16 places, and room for 32 such objects
-    child victim("victim", [&](agent& parent) { segment::open(name).find_or_construct<slow>("slow " + std::to_string(i), &parent, begun, 1); });
+    child victim("victim", [&](agent& parent) {
+      segment::open(name).find_or_construct<slow>("slow " + std::to_string(i), &parent, begun, 1);
+    });
     kill_at(victim, "constructing");
   }
-  for (int i = 0; i < 16; ++i) EXPECT_EQ(seg.find_or_construct<slow>("whole " + std::to_string(i), nullptr, begun, i).value, i);
+  for (int i = 0; i < 16; ++i)
+    EXPECT_EQ(seg.find_or_construct<slow>("whole " + std::to_string(i), nullptr, begun, i).value,
+              i);
 }
 
 TEST_F(segment_directory_death, a_destructor_that_is_killed_leaves_no_object) {
@@ -135,8 +145,9 @@ TEST_F(segment_directory_death, a_destructor_that_is_killed_leaves_no_object) {
   EXPECT_EQ(*seg.find<int>("before"), 1);
 }
 
-// Each worker makes, checks and destroys objects of its own names, and is killed anywhere. Objects that a worker has not destroyed stay,
-// with their bytes; the directory never holds a thing that nobody made.
+// Each worker makes, checks and destroys objects of its own names, and is killed anywhere. Objects
+// that a worker has not destroyed stay, with their bytes; the directory never holds a thing that
+// nobody made.
 TEST(segment_directory_kill, random_kills_leave_a_directory_that_is_whole) {
   const test_name name;
   segment_options options = few_of_everything();
@@ -156,16 +167,20 @@ TEST(segment_directory_kill, random_kills_leave_a_directory_that_is_whole) {
     segment mine = segment::open(name);
     while (!self.stopping()) {
       const auto number = random() % 8;
-      const std::string object = std::to_string(self.index) + "/" + std::to_string(number) + std::string(number % 2 * 30, 'x');
+      const std::string object = std::to_string(self.index) + "/" + std::to_string(number) +
+                                 std::string(number % 2 * 30, 'x');
       bytes pattern;
       pattern.fill(static_cast<unsigned char>(16 * self.index + number));
-      if (mine.find_or_construct<bytes>(object, pattern) != pattern) self.parent.fail(object + " has other bytes");
+      if (mine.find_or_construct<bytes>(object, pattern) != pattern)
+        self.parent.fail(object + " has other bytes");
       const bytes* const found = mine.find<bytes>(object);
       if (found == nullptr || *found != pattern) self.parent.fail(object + " is lost");
-      if (random() % 2 == 0 && !mine.destroy<bytes>(object)) self.parent.fail(object + " was not there to be destroyed");
+      if (random() % 2 == 0 && !mine.destroy<bytes>(object))
+        self.parent.fail(object + " was not there to be destroyed");
       const auto stays = random() % 8;
       const int* const other = mine.find<int>("stays " + std::to_string(stays));
-      if (other == nullptr || *other != static_cast<int>(stays)) self.parent.fail("what stays is lost");
+      if (other == nullptr || *other != static_cast<int>(stays))
+        self.parent.fail("what stays is lost");
     }
   };
   const soak_result result = soak(plan);
@@ -180,7 +195,8 @@ TEST(segment_directory_kill, random_kills_leave_a_directory_that_is_whole) {
     ++seen[object];
     if (each.size != sizeof(bytes)) return;
     const auto expected = static_cast<unsigned char>(16 * (object[0] - '0') + (object[2] - '0'));
-    for (const unsigned char each_byte : *static_cast<const bytes*>(each.address)) ASSERT_EQ(each_byte, expected) << object;
+    for (const unsigned char each_byte : *static_cast<const bytes*>(each.address))
+      ASSERT_EQ(each_byte, expected) << object;
     EXPECT_EQ(seg.find<bytes>(object), each.address);
   });
   for (const auto& [object, times] : seen) EXPECT_EQ(times, 1) << object;
@@ -192,7 +208,8 @@ TEST(segment_directory_kill, random_kills_leave_a_directory_that_is_whole) {
   EXPECT_LE(seen.size(), 8U + 1U + 3U * 8U);
   // No place was lost either: it can be filled to the last, and no further.
   std::size_t more = 0;
-  while (seen.size() + more < 64) seg.find_or_construct<char>("more " + std::to_string(more++), 'c');
+  while (seen.size() + more < 64)
+    seg.find_or_construct<char>("more " + std::to_string(more++), 'c');
   EXPECT_THROW(seg.find_or_construct<char>("one more", 'c'), std::system_error);
 }
 

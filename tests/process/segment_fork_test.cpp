@@ -52,7 +52,8 @@ TEST_F(segment_fork, a_child_has_a_record_of_its_own_and_gives_it_back) {
 TEST_F(segment_fork, a_child_does_not_hold_what_its_parent_holds) {
   mutex.lock();
   child("child", [&](agent&) {
-    expect_error(errc::not_owner, {"mutex \"mutex\" of class \"class\"", "does not hold the mutex"}, [&] { mutex.unlock(); });
+    expect_error(errc::not_owner, {"mutex \"mutex\" of class \"class\"", "does not hold the mutex"},
+                 [&] { mutex.unlock(); });
     std::error_code error;
     mutex.unlock(error);
     EXPECT_EQ(error, errc::not_owner);
@@ -166,7 +167,8 @@ TEST_F(segment_fork, a_fork_while_other_threads_use_everything_leaves_a_child_th
         EXPECT_EQ(lock_code(mutex), std::error_code());
         segment extra = segment::anonymous(few_of_everything());
         const auto kept = on_owner_death(extra, "class", always_consistent);
-        EXPECT_EQ(lock_code(extra.find_or_construct<robust_mutex>("mutex", "class")), std::error_code());
+        EXPECT_EQ(lock_code(extra.find_or_construct<robust_mutex>("mutex", "class")),
+                  std::error_code());
       }
     });
   }
@@ -175,7 +177,8 @@ TEST_F(segment_fork, a_fork_while_other_threads_use_everything_leaves_a_child_th
       // Its threads are gone in the child, and may have had any of the library's own locks.
       segment extra = segment::anonymous(few_of_everything());
       const auto kept = on_owner_death(extra, "class", always_consistent);
-      EXPECT_EQ(lock_code(extra.find_or_construct<robust_mutex>("mutex", "class")), std::error_code());
+      EXPECT_EQ(lock_code(extra.find_or_construct<robust_mutex>("mutex", "class")),
+                std::error_code());
       EXPECT_EQ(lock_code(other), std::error_code());
       EXPECT_TRUE(mutex.try_lock_for(default_timeout()));
       mutex.unlock();

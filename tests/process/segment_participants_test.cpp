@@ -1,4 +1,5 @@
-// Processes as participants: as many as the segment has room for, a clear word for one more, and room again once one has ended.
+// Processes as participants: as many as the segment has room for, a clear word for one more, and
+// room again once one has ended.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -13,7 +14,8 @@
 namespace outlive::testing {
 namespace {
 
-const std::string_view full[] = {"found all 2 participants in use", "expected a free one (segment_options::participants)"};
+const std::string_view full[] = {"found all 2 participants in use",
+                                 "expected a free one (segment_options::participants)"};
 
 struct segment_participants : ::testing::Test {
   test_name name;
@@ -34,8 +36,10 @@ struct segment_participants : ::testing::Test {
 TEST_F(segment_participants, one_too_many_is_told_so_and_leaves_nothing) {
   const auto second = attached("second");
   child("third", [&](agent&) {
-    expect_error(errc::too_many_participants, {name.quoted(), full[0], full[1]}, [&] { (void)segment::open(name); });
-    expect_error(errc::too_many_participants, {name.quoted()}, [&] { (void)segment::open_or_create(name); });
+    expect_error(errc::too_many_participants, {name.quoted(), full[0], full[1]},
+                 [&] { (void)segment::open(name); });
+    expect_error(errc::too_many_participants, {name.quoted()},
+                 [&] { (void)segment::open_or_create(name); });
   }).expect_exit();
   // Who is in stays in.
   EXPECT_EQ(*seg.find<guarded<int>>("count")->lock(), 1);
@@ -63,14 +67,17 @@ TEST_F(segment_participants, a_forked_child_needs_a_place_at_its_first_lock) {
   const auto second = attached("second");
   child("third", [&](agent&) {
     EXPECT_EQ(seg.find<guarded<int>>("count"), &count);  // looking takes none
-    expect_error(errc::too_many_participants, {name.quoted(), full[0]}, [&] { (void)count.lock(); });
+    expect_error(errc::too_many_participants, {name.quoted(), full[0]},
+                 [&] { (void)count.lock(); });
     std::error_code error;
     EXPECT_FALSE(count.lock(error));
     EXPECT_EQ(error, errc::too_many_participants);
     EXPECT_FALSE(count.try_lock(error));
     EXPECT_EQ(error, errc::too_many_participants);
-    expect_error(errc::too_many_participants, {name.quoted()}, [&] { seg.find_or_construct<int>("number", 1); });
-    expect_error(errc::too_many_participants, {name.quoted()}, [&] { seg.destroy<guarded<int>>("count"); });
+    expect_error(errc::too_many_participants, {name.quoted()},
+                 [&] { seg.find_or_construct<int>("number", 1); });
+    expect_error(errc::too_many_participants, {name.quoted()},
+                 [&] { seg.destroy<guarded<int>>("count"); });
   }).expect_exit();
   second->kill();
   second->expect_killed();

@@ -1,4 +1,5 @@
-// Several processes at the same segment at the same time: made once, constructed once, never seen half.
+// Several processes at the same segment at the same time: made once, constructed once, never seen
+// half.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 
@@ -65,7 +66,8 @@ TEST(segment_race, exactly_one_process_constructs_an_object) {
       200,
       [&](int round) {
         segment mine = segment::open(name);
-        if (mine.find_or_construct<counted>("object " + std::to_string(round), made).value != 4711) wrong.add();
+        if (mine.find_or_construct<counted>("object " + std::to_string(round), made).value != 4711)
+          wrong.add();
       },
       [&](int round) { EXPECT_EQ(made.load(), static_cast<std::uint64_t>(round)); });
   EXPECT_EQ(wrong.load(), 0U);
@@ -78,11 +80,13 @@ TEST(segment_race, all_find_the_object_at_the_same_place) {
       50,
       [&](int round) {
         segment mine = segment::open(name);
-        auto& count = mine.find_or_construct<guarded<std::uint64_t>>("count " + std::to_string(round), "count", 0U);
+        auto& count = mine.find_or_construct<guarded<std::uint64_t>>(
+            "count " + std::to_string(round), "count", 0U);
         ++*count.lock();
       },
       [&](int round) {
-        EXPECT_EQ(*seg.find<guarded<std::uint64_t>>("count " + std::to_string(round))->lock(), static_cast<std::uint64_t>(processes));
+        EXPECT_EQ(*seg.find<guarded<std::uint64_t>>("count " + std::to_string(round))->lock(),
+                  static_cast<std::uint64_t>(processes));
       });
 }
 
@@ -139,7 +143,8 @@ TEST(segment_race, nobody_opens_half_a_segment) {
   while ((opened < 300 || missing < 300) && !end.passed()) {
     try {
       const segment found = segment::open(name);
-      found.for_each([](const segment::object_info&) { ADD_FAILURE() << "an object that nobody made"; });
+      found.for_each(
+          [](const segment::object_info&) { ADD_FAILURE() << "an object that nobody made"; });
       ++opened;
     } catch (const std::system_error& error) {
       ASSERT_EQ(error.code(), errc::not_found) << error.what();

@@ -90,7 +90,9 @@ TEST(segment_name, a_supervisor_tells_once_that_it_is_lost) {
     ASSERT_EQ(told.size(), 1U);
     EXPECT_EQ(told[0].name, std::string(name));
     EXPECT_EQ(told[0].replaced, replaced);
-    EXPECT_NE(to_string(told[0]).find(replaced ? "leads to another segment" : "was taken away"), std::string::npos) << to_string(told[0]);
+    EXPECT_NE(to_string(told[0]).find(replaced ? "leads to another segment" : "was taken away"),
+              std::string::npos)
+        << to_string(told[0]);
   }
 }
 
@@ -98,7 +100,8 @@ TEST(segment_replace, the_name_leads_to_the_new_one_and_users_of_the_old_one_go_
   const test_name name;
   segment old = segment::create(name, few_of_everything());
   int& answer = old.find_or_construct<int>("answer", 42);
-  const segment fresh = segment::replace(name, few_of_everything(), [](segment& made) { made.find_or_construct<int>("answer", 43); });
+  const segment fresh = segment::replace(
+      name, few_of_everything(), [](segment& made) { made.find_or_construct<int>("answer", 43); });
   EXPECT_NE(fresh.base(), old.base());
   EXPECT_TRUE(fresh.has_name());
   EXPECT_FALSE(old.has_name());
@@ -134,7 +137,9 @@ TEST(segment_replace, what_more_may_write_is_replaced) {
 TEST(segment_replace, what_fill_throws_leaves_the_old_one_in_its_place) {
   const test_name name;
   const segment old = segment::create(name, few_of_everything());
-  EXPECT_THROW((void)segment::replace(name, few_of_everything(), [](segment&) { throw std::runtime_error("no"); }), std::runtime_error);
+  EXPECT_THROW((void)segment::replace(name, few_of_everything(),
+                                      [](segment&) { throw std::runtime_error("no"); }),
+               std::runtime_error);
   EXPECT_TRUE(old.has_name());
   EXPECT_FALSE(exists(second_path(name)));
 }
@@ -142,12 +147,14 @@ TEST(segment_replace, what_fill_throws_leaves_the_old_one_in_its_place) {
 TEST(segment_replace, what_is_no_regular_file_or_another_users_stays) {
   const test_name name;
   ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  expect_error(errc::damaged, {name.quoted(), "found a FIFO"}, [&] { (void)segment::replace(name, few_of_everything()); });
+  expect_error(errc::damaged, {name.quoted(), "found a FIFO"},
+               [&] { (void)segment::replace(name, few_of_everything()); });
   ASSERT_EQ(::unlink(name.path().c_str()), 0);
   const segment old = segment::create(name, few_of_everything());
   if (::geteuid() == 0) {  // only root can give a file away
     ASSERT_EQ(::chown(name.path().c_str(), 65'534, 65'534), 0);
-    expect_error(errc::wrong_owner, {name.quoted()}, [&] { (void)segment::replace(name, few_of_everything()); });
+    expect_error(errc::wrong_owner, {name.quoted()},
+                 [&] { (void)segment::replace(name, few_of_everything()); });
   }
   EXPECT_TRUE(old.has_name());
 }
@@ -156,10 +163,12 @@ TEST(segment_replace, of_a_segment_that_lost_its_name_gives_the_new_one) {
   const test_name name;
   const segment old = segment::create(name, few_of_everything());
   const segment first = segment::replace(old, few_of_everything());
-  const segment second = segment::replace(old, few_of_everything(), [](segment&) { ADD_FAILURE() << "filled again"; });
+  const segment second =
+      segment::replace(old, few_of_everything(), [](segment&) { ADD_FAILURE() << "filled again"; });
   EXPECT_EQ(first.base(), second.base());
   EXPECT_TRUE(first.has_name());
-  expect_error(errc::invalid_name, {}, [&] { (void)segment::replace(segment::anonymous(few_of_everything())); });
+  expect_error(errc::invalid_name, {},
+               [&] { (void)segment::replace(segment::anonymous(few_of_everything())); });
 }
 
 TEST(segment_replace, of_several_that_replace_one_segment_one_does) {
@@ -224,7 +233,9 @@ TEST(segment_replace, a_child_that_the_filling_forks_has_no_part_in_it) {
       EXPECT_EQ(::waitpid(forked, &status, 0), forked);
       EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
       EXPECT_TRUE(old.has_name()) << "the child has put the segment in place";
-      EXPECT_FALSE(detail::creation_turn(detail::segment_folder, detail::hash_text(std::string(name))).try_take());
+      EXPECT_FALSE(
+          detail::creation_turn(detail::segment_folder, detail::hash_text(std::string(name)))
+              .try_take());
     });
     if (forked == 0) ::_exit(2);
   } catch (const std::system_error& error) {

@@ -1,4 +1,5 @@
-// Whose segment it is: another user's is refused unless it is expected, and so is one of another PID namespace.
+// Whose segment it is: another user's is refused unless it is expected, and so is one of another
+// PID namespace.
 #include <outlive/guarded.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/segment_view.hpp>
@@ -21,7 +22,8 @@ namespace {
 constexpr uid_t stranger = 65'534;  // "nobody", everywhere
 
 void become(uid_t user) {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(user, user, user) != 0 ||
+      ::setresuid(user, user, user) != 0) {
     throw std::system_error(errno, std::generic_category(), "becoming another user");
   }
 }
@@ -37,10 +39,14 @@ TEST(segment_users, another_users_segment_is_refused) {
   const segment seg = segment::create(name, options);
   child("stranger", [&](agent&) {
     become(stranger);
-    expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 0", "expected uid 65534", "segment_options::expected_owners"},
+    expect_error(errc::wrong_owner,
+                 {name.quoted(), "found owner uid 0", "expected uid 65534",
+                  "segment_options::expected_owners"},
                  [&] { (void)segment::open(name, options); });
-    expect_error(errc::wrong_owner, {name.quoted()}, [&] { (void)segment::open_or_create(name, options); });
-    expect_error(errc::wrong_owner, {"file descriptor"}, [&] { (void)segment::from_fd(seg.fd(), options); });
+    expect_error(errc::wrong_owner, {name.quoted()},
+                 [&] { (void)segment::open_or_create(name, options); });
+    expect_error(errc::wrong_owner, {"file descriptor"},
+                 [&] { (void)segment::from_fd(seg.fd(), options); });
     // Root's, and meant so.
     segment_options of_root = options;
     of_root.expected_owners = {0};
@@ -60,7 +66,8 @@ TEST(segment_users, root_opens_a_workers_segment_if_told_whose_it_is) {
     EXPECT_EQ(*seg.find<guarded<int>>("count")->lock(), 8);
   });
   worker.wait_for("made");
-  expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 65534", "expected uid 0"}, [&] { (void)segment::open(name); });
+  expect_error(errc::wrong_owner, {name.quoted(), "found owner uid 65534", "expected uid 0"},
+               [&] { (void)segment::open(name); });
   segment_options options;
   options.expected_owners = {12'344, stranger};
   {
@@ -76,13 +83,15 @@ TEST(segment_users, root_opens_a_workers_segment_if_told_whose_it_is) {
   worker.expect_exit();
 }
 
-// Each names the other, and itself by being who it is: the same options work for both, whoever is the first.
+// Each names the other, and itself by being who it is: the same options work for both, whoever is
+// the first.
 TEST(segment_users, of_two_users_either_may_come_first) {
   REQUIRE_ROOT();
   constexpr uid_t other_stranger = 65'533;
   segment_options options;
   options.mode = 0666;
-  for (const auto& [first, second] : {std::pair{stranger, other_stranger}, std::pair{other_stranger, stranger}}) {
+  for (const auto& [first, second] :
+       {std::pair{stranger, other_stranger}, std::pair{other_stranger, stranger}}) {
     const test_name name;
     for (const uid_t user : {first, second, first}) {  // who made it comes again, too
       options.expected_owners = {user == stranger ? other_stranger : stranger};
@@ -104,9 +113,11 @@ TEST(segment_users, a_segment_without_permission_is_the_systems_error) {
   const segment seg = segment::create(name);
   child("stranger", [&](agent&) {
     become(stranger);
-    expect_error(std::make_error_code(std::errc::permission_denied), {name.quoted(), name.path()}, [&] { (void)segment::open(name); });
+    expect_error(std::make_error_code(std::errc::permission_denied), {name.quoted(), name.path()},
+                 [&] { (void)segment::open(name); });
     // /dev/shm is sticky: nor can it be taken away.
-    expect_error(std::make_error_code(std::errc::operation_not_permitted), {name.path()}, [&] { (void)segment::unlink(name); });
+    expect_error(std::make_error_code(std::errc::operation_not_permitted), {name.path()},
+                 [&] { (void)segment::unlink(name); });
   }).expect_exit();
 }
 
@@ -137,10 +148,14 @@ TEST(segment_users, a_segment_of_another_pid_namespace_is_refused) {
   const segment seg = segment::create(name);
   child("inside", [&](agent& parent) {
     run_in_pid_namespace(parent, [&] {
-      expect_error(errc::wrong_pid_namespace, {name.quoted(), "found PID namespace ", "expected this process's ", "thread ids"},
-                   [&] { (void)segment::open(name); });
-      expect_error(errc::wrong_pid_namespace, {name.quoted()}, [&] { (void)segment::open_or_create(name); });
-      expect_error(errc::wrong_pid_namespace, {"file descriptor"}, [&] { (void)segment::from_fd(seg.fd()); });
+      expect_error(
+          errc::wrong_pid_namespace,
+          {name.quoted(), "found PID namespace ", "expected this process's ", "thread ids"},
+          [&] { (void)segment::open(name); });
+      expect_error(errc::wrong_pid_namespace, {name.quoted()},
+                   [&] { (void)segment::open_or_create(name); });
+      expect_error(errc::wrong_pid_namespace, {"file descriptor"},
+                   [&] { (void)segment::from_fd(seg.fd()); });
     });
   }).expect_exit();
 }
@@ -154,7 +169,9 @@ TEST(segment_users, a_mapping_inherited_into_another_pid_namespace_is_refused_at
   mutex.unlock();
   child("inside", [&](agent& parent) {
     run_in_pid_namespace(parent, [&] {
-      expect_error(errc::wrong_pid_namespace, {name.quoted(), "found PID namespace ", "expected this process's "}, [&] { mutex.lock(); });
+      expect_error(errc::wrong_pid_namespace,
+                   {name.quoted(), "found PID namespace ", "expected this process's "},
+                   [&] { mutex.lock(); });
       std::error_code error;
       EXPECT_FALSE(mutex.try_lock(error));
       EXPECT_EQ(error, errc::wrong_pid_namespace);

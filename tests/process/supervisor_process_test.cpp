@@ -1,4 +1,5 @@
-// A supervisor: whom it finds, what it tells of a death, and how it gets on with callbacks and event loops. Nobody is killed here.
+// A supervisor: whom it finds, what it tells of a death, and how it gets on with callbacks and
+// event loops. Nobody is killed here.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pthread.h>
@@ -52,12 +53,14 @@ TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
   EXPECT_EQ(death.threads[0].in_hand[0].mutex, &all_.mutex(1));
   EXPECT_EQ(death.threads[0].in_hand[0].mutex_name, "account 1");
   EXPECT_EQ(death.threads[0].in_hand[0].lock_class, "account");
-  EXPECT_NE(death.threads[0].in_hand[0].module.find("supervisor_process_test"), std::string::npos) << death.threads[0].in_hand[0].module;
+  EXPECT_NE(death.threads[0].in_hand[0].module.find("supervisor_process_test"), std::string::npos)
+      << death.threads[0].in_hand[0].module;
   ASSERT_EQ(death.recovered.size(), 1u);
   EXPECT_EQ(death.recovered[0].outcome, recovery_outcome::repaired);
   EXPECT_EQ(death.recovered[0].mutex_name, "account 1");
   EXPECT_GT(death.recovery_time.count(), 0);
-  EXPECT_EQ(to_string(death), "pid " + std::to_string(owner.pid()) + " (" + death.command_name + ") exited with code 3: 1 mutex recovered, 0 not");
+  EXPECT_EQ(to_string(death), "pid " + std::to_string(owner.pid()) + " (" + death.command_name +
+                                  ") exited with code 3: 1 mutex recovered, 0 not");
   EXPECT_TRUE(all_.value(1).whole());
   EXPECT_EQ(watch->watched(), 0u);
   EXPECT_TRUE(watch.idle()) << "an ended process is still a source of events";
@@ -137,7 +140,8 @@ TEST_F(supervisor_process_test, an_orderly_end_is_told_with_nothing_in_hand) {
   EXPECT_EQ(watch.deaths.at(0).exit_code, 0);
   EXPECT_TRUE(watch.deaths.at(0).threads.empty());
   EXPECT_TRUE(watch.deaths.at(0).recovered.empty());
-  EXPECT_EQ(to_string(watch.deaths[0]).substr(to_string(watch.deaths[0]).find(')')), ") exited with code 0: it held nothing");
+  EXPECT_EQ(to_string(watch.deaths[0]).substr(to_string(watch.deaths[0]).find(')')),
+            ") exited with code 0: it held nothing");
   tidy.expect_exit(0);
   EXPECT_EQ(all_.repairs(), 0u);
 }
@@ -158,7 +162,8 @@ TEST_F(supervisor_process_test, status_of_a_child_is_taken_where_that_is_asked_f
 
 TEST_F(supervisor_process_test, a_repair_that_fails_is_told_and_tried_again_by_nobody) {
   repair_.reset();
-  const auto fails = on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
+  const auto fails =
+      on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
   watching watch(all_.where(), sweeping_often());
   const pid_t pid = leave_holding(all_, 0);
   ASSERT_TRUE(watch.until_dead(pid));
@@ -168,7 +173,9 @@ TEST_F(supervisor_process_test, a_repair_that_fails_is_told_and_tried_again_by_n
   watch.until([&] { return ++sweeps > 20; });
   EXPECT_EQ(watch.deaths.size(), 1u);
   const auto log = death_log(all_.where());
-  EXPECT_EQ(std::count_if(log.begin(), log.end(), [](const auto& each) { return each.outcome == death_outcome::failed; }), 1)
+  EXPECT_EQ(std::count_if(log.begin(), log.end(),
+                          [](const auto& each) { return each.outcome == death_outcome::failed; }),
+            1)
       << "sweeps use up the attempts that lockers have";
 }
 

@@ -1,4 +1,5 @@
-// Threads that come, go and are cancelled: their records are given back, and nothing of theirs is taken for a death.
+// Threads that come, go and are cancelled: their records are given back, and nothing of theirs is
+// taken for a death.
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -31,7 +32,8 @@ TEST_F(threads_process_test, many_more_than_there_are_records_one_after_the_othe
       auto x = all_[0].lock();
       EXPECT_FALSE(x.recovered());
     }).join();
-    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "after thread " << i << '\n' << all_.who_holds_what();
+    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "after thread " << i << '\n'
+                                                 << all_.who_holds_what();
   }
   EXPECT_EQ(all_.repairs(), 0u);
 }
@@ -77,7 +79,8 @@ struct late_locker {
 thread_local late_locker late;
 
 TEST_F(threads_process_test, a_thread_can_still_lock_in_its_last_destructors) {
-  for (const bool before : {true, false}) {  // first used before the library's destructor is registered, or after
+  for (const bool before : {true, false}) {
+    // first used before the library's destructor is registered, or after
     std::thread([&] {
       if (before) late.all = &all_;
       all_.mutex().lock();
@@ -96,7 +99,8 @@ TEST_F(threads_process_test, a_thread_can_still_lock_in_its_last_destructors) {
                                  where->mutex().lock();
                                  where->mutex().unlock();
                                  const auto left = reinterpret_cast<std::uintptr_t>(rounds) - 1;
-                                 if (left != 0) pthread_setspecific(key, reinterpret_cast<void*>(left));
+                                 if (left != 0)
+                                   pthread_setspecific(key, reinterpret_cast<void*>(left));
                                }),
             0);
   std::thread([] { pthread_setspecific(key, reinterpret_cast<void*>(3)); }).join();
@@ -145,7 +149,8 @@ void* cancelled_while_it_waits(void* argument) {
   return nullptr;
 }
 
-TEST_F(threads_process_test, a_cancellation_does_not_end_a_waiting_lock_which_looks_for_dead_owners) {
+TEST_F(threads_process_test,
+       a_cancellation_does_not_end_a_waiting_lock_which_looks_for_dead_owners) {
   all_.mutex().lock();
   waiter_in in{&all_};
   pthread_t thread;
@@ -172,7 +177,8 @@ void* stops_once_cancelled(void* argument) {
   return nullptr;
 }
 
-// The stop wakes run() by a write(), which is a cancellation point, out of a callback that cannot be unwound.
+// The stop wakes run() by a write(), which is a cancellation point, out of a callback that cannot
+// be unwound.
 TEST_F(threads_process_test, a_cancellation_does_not_end_a_request_to_stop_a_supervisor) {
   supervisor watch(all_.where());
   std::stop_source stop;

@@ -1,5 +1,5 @@
-// Processes without a repair: the death waits, no attempt is counted, and the one that repairs in the end knows who
-// died.
+// Processes without a repair: the death waits, no attempt is counted, and the one that repairs in
+// the end knows who died.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -19,17 +19,19 @@ namespace {
 class unrepaired_process_test : public ::testing::Test {
  protected:
   repair_registration reporting() {
-    return on_owner_death<account>(all_.where(), "account", [this](account& x, const owner_death& death) {
-      report_ = death;
-      return all_.mend(x, death);
-    });
+    return on_owner_death<account>(all_.where(), "account",
+                                   [this](account& x, const owner_death& death) {
+                                     report_ = death;
+                                     return all_.mend(x, death);
+                                   });
   }
 
   accounts all_{2};
   report_copy report_;
 };
 
-TEST_F(unrepaired_process_test, many_refusals_later_the_repair_is_the_first_attempt_and_names_the_dead) {
+TEST_F(unrepaired_process_test,
+       many_refusals_later_the_repair_is_the_first_attempt_and_names_the_dead) {
   const pid_t owner = leave_holding(all_);
   for (int i = 0; i < 10; ++i) expect_refused(all_, 0, errc::owner_died_unrepaired);
   EXPECT_FALSE(all_.value().whole());
@@ -52,10 +54,15 @@ TEST_F(unrepaired_process_test, every_way_to_acquire_is_refused_and_holds_nothin
   const std::vector<way> with_code{
       {"lock", [&](std::error_code& e) { return all_.mutex().lock(e), !e; }},
       {"try_lock", [&](std::error_code& e) { return all_.mutex().try_lock(e); }},
-      {"try_lock_for", [&](std::error_code& e) { return all_.mutex().try_lock_for(default_timeout(), e); }},
-      {"try_lock_until", [&](std::error_code& e) { return all_.mutex().try_lock_until(std::chrono::steady_clock::now(), e); }},
+      {"try_lock_for",
+       [&](std::error_code& e) { return all_.mutex().try_lock_for(default_timeout(), e); }},
+      {"try_lock_until",
+       [&](std::error_code& e) {
+         return all_.mutex().try_lock_until(std::chrono::steady_clock::now(), e);
+       }},
       {"guard lock", [&](std::error_code& e) { return static_cast<bool>(all_[0].lock(e)); }},
-      {"guard try_lock", [&](std::error_code& e) { return static_cast<bool>(all_[0].try_lock(e)); }},
+      {"guard try_lock",
+       [&](std::error_code& e) { return static_cast<bool>(all_[0].try_lock(e)); }},
   };
   for (const auto& [name, acquire] : with_code) {
     SCOPED_TRACE(name);
@@ -69,11 +76,13 @@ TEST_F(unrepaired_process_test, every_way_to_acquire_is_refused_and_holds_nothin
       {"lock", [&] { all_.mutex().lock(); }},
       {"try_lock", [&] { (void)all_.mutex().try_lock(); }},
       {"try_lock_for", [&] { (void)all_.mutex().try_lock_for(default_timeout()); }},
-      {"try_lock_until", [&] { (void)all_.mutex().try_lock_until(std::chrono::system_clock::now()); }},
+      {"try_lock_until",
+       [&] { (void)all_.mutex().try_lock_until(std::chrono::system_clock::now()); }},
       {"guard lock", [&] { auto x = all_[0].lock(); }},
       {"guard try_lock", [&] { auto x = all_[0].try_lock(); }},
       {"guard try_lock_for", [&] { auto x = all_[0].try_lock_for(milliseconds(1)); }},
-      {"guard try_lock_until", [&] { auto x = all_[0].try_lock_until(std::chrono::steady_clock::now()); }},
+      {"guard try_lock_until",
+       [&] { auto x = all_[0].try_lock_until(std::chrono::steady_clock::now()); }},
   };
   for (const auto& [name, acquire] : throwing) {
     SCOPED_TRACE(name);
@@ -136,7 +145,8 @@ TEST_F(unrepaired_process_test, waiters_with_and_without_a_repair_each_get_what_
   }
   ASSERT_TRUE(waiting.wait_equal(8));
   for (const auto& each : waiters) {
-    ASSERT_TRUE(within(default_timeout(), [&] { return is_dead(each->pid()) || task_state(each->pid()) == 'S'; }));
+    ASSERT_TRUE(within(default_timeout(),
+                       [&] { return is_dead(each->pid()) || task_state(each->pid()) == 'S'; }));
   }
   owner.tell("leave");
   owner.expect_exit(0);

@@ -1,5 +1,5 @@
-// A process that cannot see the others in /proc (hidepid) must not take a living owner for dead, and still finds a
-// dead one.
+// A process that cannot see the others in /proc (hidepid) must not take a living owner for dead,
+// and still finds a dead one.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -37,7 +37,8 @@ TEST_F(visibility_process_test, a_living_owner_of_another_user_is_not_judged_dea
   child blind("blind", [&](agent& parent) {
     hide_processes_of_others(nobody);
     EXPECT_EQ(task_state(owner.pid()), 0) << "the owner was to be hidden";
-    EXPECT_FALSE(all_.mutex().try_lock_for(milliseconds(600))) << "let in beside a living owner";  // longer than two slices
+    // longer than two slices
+    EXPECT_FALSE(all_.mutex().try_lock_for(milliseconds(600))) << "let in beside a living owner";
     EXPECT_TRUE(recover(all_.where()).empty());
     EXPECT_TRUE(recover(all_.where(), owner.pid()).empty());
     parent.tell("refused");
@@ -74,7 +75,9 @@ TEST_F(visibility_process_test, a_hidden_thread_is_not_judged_dead_either) {
 
 TEST_F(visibility_process_test, an_orphan_of_another_user_is_adopted) {
   // Its owner is gone, which the kernel says without /proc.
-  child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(); }}); });
+  child owner("owner", [&](agent&) {
+    die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { all_.lock_and_tear(); }});
+  });
   expect_orphaned(owner, orphan_kind::list_unset);
   child blind("blind", [&](agent& parent) {
     hide_processes_of_others(nobody);
@@ -96,7 +99,8 @@ TEST(foreign_proc, of_an_outer_pid_namespace_does_not_make_the_living_dead) {
       // Process 1 of the namespace lives; /proc/1 is another, that started at another time.
       EXPECT_EQ(detail::start_time_of(1), 0U);
       EXPECT_FALSE(detail::is_thread_dead(1, 1, 1));
-      EXPECT_TRUE(detail::is_thread_dead(1, getpid(), 1)) << "what the kernel says without /proc counts";
+      EXPECT_TRUE(detail::is_thread_dead(1, getpid(), 1))
+          << "what the kernel says without /proc counts";
     });
   });
   process.expect_exit(0);

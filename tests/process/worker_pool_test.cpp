@@ -35,7 +35,8 @@ TEST(shard, chunk_that_comes_again_is_turned_down) {
 
 TEST(text, chunks_together_have_the_words_of_the_whole) {
   std::string whole;
-  for (int i = 0; i < 20000; ++i) whole += "word_" + std::to_string(i % 777) + (i % 3 == 0 ? "\n" : ", ");
+  for (int i = 0; i < 20000; ++i)
+    whole += "word_" + std::to_string(i % 777) + (i % 3 == 0 ? "\n" : ", ");
   whole += std::string(10000, 'x');  // longer than a chunk
   word_counts sum;
   std::string joined;

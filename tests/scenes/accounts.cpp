@@ -30,8 +30,9 @@ void describe_mutex(std::ostream& out, const inner::lock_bytes& lock) {
   describe_task(out, word & inner::native_mutex::tid_mask);
   if ((word & inner::native_mutex::owner_died) != 0) out << " OWNER_DIED";
   if ((word & inner::native_mutex::waiters) != 0) out << " WAITERS";
-  out << ", holder record " << state.holder().index_plus_1 << '/' << state.holder().generation << " (index+1/generation), condition "
-      << static_cast<unsigned>(state.condition()) << ", attempts " << state.attempts() << ", origin " << state.origin().index_plus_1 << '/'
+  out << ", holder record " << state.holder().index_plus_1 << '/' << state.holder().generation
+      << " (index+1/generation), condition " << static_cast<unsigned>(state.condition())
+      << ", attempts " << state.attempts() << ", origin " << state.origin().index_plus_1 << '/'
       << state.origin().generation << '\n';
 }
 
@@ -46,7 +47,9 @@ pid_t run_victim(const accounts& all, unsigned index, bool by_signal, source_lin
   } else {
     victim.expect_exit(0, at);
   }
-  if (all.value(index).whole()) ADD_FAILURE_AT(at.file, at.line) << "the victim never was inside: account " << index << " is whole";
+  if (all.value(index).whole())
+    ADD_FAILURE_AT(at.file, at.line)
+        << "the victim never was inside: account " << index << " is whole";
   return victim.pid();
 }
 
@@ -62,10 +65,12 @@ segment_options small_segment() {
   return options;
 }
 
-accounts::accounts(unsigned count, const segment_options& options, record of_the_test) : where_(segment::anonymous(options)), count_(count) {
+accounts::accounts(unsigned count, const segment_options& options, record of_the_test)
+    : where_(segment::anonymous(options)), count_(count) {
   if (of_the_test == record::taken) note(where_, 0);
   for (unsigned i = 0; i < count; ++i) {
-    all_[i] = &where_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
+    all_[i] =
+        &where_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
   }
 }
 
@@ -83,7 +88,9 @@ repair_result accounts::mend(account& value, const owner_death& death) const {
 }
 
 repair_registration accounts::mended_here() const {
-  return on_owner_death<account>(where_, "account", [this](account& value, const owner_death& death) { return mend(value, death); });
+  return on_owner_death<account>(
+      where_, "account",
+      [this](account& value, const owner_death& death) { return mend(value, death); });
 }
 
 unsigned accounts::repairs() const {
@@ -109,7 +116,8 @@ bool accounts::has_waited(pid_t tid) const {
   const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
   for (std::uint32_t i = 0; i < mapped.record_count(); ++i) {
     const inner::thread_record& record = mapped.record(i);
-    if (record.tid.load() == static_cast<std::uint32_t>(tid) && record.waits.load() != 0) return true;
+    if (record.tid.load() == static_cast<std::uint32_t>(tid) && record.waits.load() != 0)
+      return true;
   }
   return false;
 }
@@ -119,7 +127,8 @@ std::string accounts::who_holds_what() const {
   std::ostringstream out;
   for (unsigned i = 0; i < count_; ++i) {
     const auto& lock = reinterpret_cast<const inner::lock_bytes&>(all_[i]->mutex());
-    const bool free = inner::native_mutex::word(lock.native) == 0 && lock.state.load() == inner::free_consistent;
+    const bool free =
+        inner::native_mutex::word(lock.native) == 0 && lock.state.load() == inner::free_consistent;
     if (free && count_ > 1) continue;
     out << "  account " << i << ": ";
     describe_mutex(out, lock);
@@ -166,14 +175,17 @@ survival try_to_survive(const accounts& all, unsigned index, milliseconds limit,
   try {
     survivor.wait_for("done", limit);
   } catch (const std::exception& failure) {
-    ADD_FAILURE_AT(at.file, at.line) << "lock() of account " << index << " did not return: " << failure.what() << '\n' << all.who_holds_what();
+    ADD_FAILURE_AT(at.file, at.line)
+        << "lock() of account " << index << " did not return: " << failure.what() << '\n'
+        << all.who_holds_what();
     return {};
   }
   survivor.expect_exit(0, at);
   survival how = report->how;
   how.returned = true;
   if (report->code != 0) {
-    how.error = report->ours ? make_error_code(static_cast<errc>(report->code)) : std::error_code(report->code, std::generic_category());
+    how.error = report->ours ? make_error_code(static_cast<errc>(report->code))
+                             : std::error_code(report->code, std::generic_category());
   }
   return how;
 }
@@ -182,21 +194,27 @@ void expect_survivor(const accounts& all, unsigned index, bool recovered, source
   const survival how = try_to_survive(all, index, default_timeout(), at);
   if (!how.returned) return;
   if (!how.acquired) {
-    ADD_FAILURE_AT(at.file, at.line) << "the survivor did not get account " << index << ": " << how.error.message() << '\n' << all.who_holds_what();
+    ADD_FAILURE_AT(at.file, at.line)
+        << "the survivor did not get account " << index << ": " << how.error.message() << '\n'
+        << all.who_holds_what();
     return;
   }
   if (how.recovered != recovered) {
-    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": recovered() said " << how.recovered << ", expected " << recovered;
+    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": recovered() said "
+                                     << how.recovered << ", expected " << recovered;
   }
-  if (!how.whole) ADD_FAILURE_AT(at.file, at.line) << "account " << index << " is torn, and the survivor was let in";
+  if (!how.whole)
+    ADD_FAILURE_AT(at.file, at.line)
+        << "account " << index << " is torn, and the survivor was let in";
 }
 
 void expect_refused(const accounts& all, unsigned index, errc error, source_line at) {
   const survival how = try_to_survive(all, index, default_timeout(), at);
   if (!how.returned) return;
   if (how.error != make_error_code(error)) {
-    ADD_FAILURE_AT(at.file, at.line) << "account " << index << ": expected \"" << make_error_code(error).message() << "\", found "
-                                     << (how.acquired ? "that the survivor got it" : how.error.message());
+    ADD_FAILURE_AT(at.file, at.line)
+        << "account " << index << ": expected \"" << make_error_code(error).message()
+        << "\", found " << (how.acquired ? "that the survivor got it" : how.error.message());
   }
 }
 

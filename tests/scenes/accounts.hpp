@@ -1,8 +1,9 @@
-// Accounts in a segment: what the tests of owner deaths protect, a repair that counts itself, and survivors.
+// Accounts in a segment: what the tests of owner deaths protect, a repair that counts itself, and
+// survivors.
 //
-// Invariant of an account: a + b == 1000. A victim tears it and dies; the repair mends it and counts, over all
-// processes, how often it ran. A survivor is a process of its own that takes the mutex with a plain lock(), and whose
-// wait is bounded by its parent.
+// Invariant of an account: a + b == 1000. A victim tears it and dies; the repair mends it and
+// counts, over all processes, how often it ran. A survivor is a process of its own that takes the
+// mutex with a plain lock(), and whose wait is bounded by its parent.
 #pragma once
 
 #include <array>
@@ -32,10 +33,11 @@ class accounts {
  public:
   static constexpr unsigned most = 64;
 
-  /// The test's own thread gets a record at once, so that later counts of records are stable; or none, where it must
-  /// hold no robust mutex.
+  /// The test's own thread gets a record at once, so that later counts of records are stable; or
+  /// none, where it must hold no robust mutex.
   enum class record { taken, none };
-  explicit accounts(unsigned count = 1, const segment_options& options = small_segment(), record of_the_test = record::taken);
+  explicit accounts(unsigned count = 1, const segment_options& options = small_segment(),
+                    record of_the_test = record::taken);
 
   unsigned size() const { return count_; }
   segment& where() { return where_; }
@@ -72,7 +74,8 @@ class accounts {
   shared_object<std::array<std::atomic<unsigned>, most>> started_;
 };
 
-/// A child that tears the account and dies of SIGKILL: returns when it is dead and reaped. Returns its pid.
+/// A child that tears the account and dies of SIGKILL: returns when it is dead and reaped. Returns
+/// its pid.
 pid_t kill_a_holder(const accounts& all, unsigned index = 0, source_line at = source_line::here());
 /// The same without a signal: the owner leaves by _exit.
 pid_t leave_holding(const accounts& all, unsigned index = 0, source_line at = source_line::here());
@@ -85,12 +88,15 @@ struct survival {
   bool whole = false;
   std::error_code error;
 };
-survival try_to_survive(const accounts& all, unsigned index, milliseconds limit = default_timeout(), source_line at = source_line::here());
+survival try_to_survive(const accounts& all, unsigned index, milliseconds limit = default_timeout(),
+                        source_line at = source_line::here());
 
 /// The survivor got the lock, `recovered` says whether by a repair, and the account is whole.
-void expect_survivor(const accounts& all, unsigned index, bool recovered, source_line at = source_line::here());
+void expect_survivor(const accounts& all, unsigned index, bool recovered,
+                     source_line at = source_line::here());
 /// The survivor was refused.
-void expect_refused(const accounts& all, unsigned index, errc error, source_line at = source_line::here());
+void expect_refused(const accounts& all, unsigned index, errc error,
+                    source_line at = source_line::here());
 /// The mutex is free and consistent: a process gets it, and no repair runs.
 void expect_usable(const accounts& all, unsigned index = 0, source_line at = source_line::here());
 

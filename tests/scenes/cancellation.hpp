@@ -17,8 +17,8 @@ extern "C" void __asan_handle_no_return();
 
 namespace outlive::testing {
 
-/// Ends the thread if it is cancelled. AddressSanitizer knows pthread_exit, but not that a cancellation leaves all frames,
-/// and would report the thread's end as a write to one of them.
+/// Ends the thread if it is cancelled. AddressSanitizer knows pthread_exit, but not that a
+/// cancellation leaves all frames, and would report the thread's end as a write to one of them.
 inline void end_if_cancelled() {
 #ifdef OUTLIVE_TEST_ASAN
   __asan_handle_no_return();

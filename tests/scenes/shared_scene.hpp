@@ -77,7 +77,8 @@ class shared_scene {
     victim.expect_killed();
   }
   void until_a_writer_waits_for_readers() {
-    ASSERT_TRUE(within(default_timeout(), [&] { return gate() == detail::gate_awaited; })) << "the gate is " << gate();
+    ASSERT_TRUE(within(default_timeout(), [&] { return gate() == detail::gate_awaited; }))
+        << "the gate is " << gate();
   }
   /// Both ways in are free, to a process of its own, too.
   void expect_usable(unsigned expected_repairs) {
@@ -87,7 +88,8 @@ class shared_scene {
     });
     other.expect_exit(0);
     ASSERT_TRUE(value_.try_lock_shared_for(default_timeout())) << "the gate is " << gate();
-    ASSERT_TRUE(value_.try_lock_for(default_timeout())) << readers() << " readers, the gate is " << gate();
+    ASSERT_TRUE(value_.try_lock_for(default_timeout()))
+        << readers() << " readers, the gate is " << gate();
     EXPECT_EQ(repairs(), expected_repairs);
     EXPECT_EQ(readers(), 0u);
     recover(where_);
@@ -98,11 +100,12 @@ class shared_scene {
   segment where_;
   shared_counter repairs_;
   shared_both& value_ = where_.find_or_construct<shared_both>("both", "both");
-  repair_registration repair_ = on_owner_death<both, robust_shared_mutex>(where_, "both", [this](both& x, const owner_death&) {
-    repairs_.add();
-    x.b = x.a;
-    return repaired;
-  });
+  repair_registration repair_ = on_owner_death<both, robust_shared_mutex>(
+      where_, "both", [this](both& x, const owner_death&) {
+        repairs_.add();
+        x.b = x.a;
+        return repaired;
+      });
 };
 
 inline std::string name_of_form(const ::testing::TestParamInfo<reader_marks>& form) {

@@ -1,7 +1,8 @@
-// A trap in pthread's calls: a thread dies, or does something else, before or after the n-th call on a mutex in some
-// memory.
+// A trap in pthread's calls: a thread dies, or does something else, before or after the n-th call
+// on a mutex in some memory.
 //
-// This program's functions go before libc's. To be included by one source of a program, for it defines them.
+// This program's functions go before libc's. To be included by one source of a program, for it
+// defines them.
 #pragma once
 
 #include <dlfcn.h>

@@ -28,7 +28,8 @@ inline supervisor_options sweeping_often() {
 
 class watching {
  public:
-  explicit watching(const segment& where, const supervisor_options& options = without_sweeps()) : watch_(where, options) {
+  explicit watching(const segment& where, const supervisor_options& options = without_sweeps())
+      : watch_(where, options) {
     watch_.on_death([this](const participant_death& death) { deaths.push_back(death); });
     watch_.on_error([this](const std::system_error& error) { errors.push_back(error.what()); });
     watch_.dispatch();  // who is attached by now
@@ -37,7 +38,8 @@ class watching {
   supervisor& operator*() { return watch_; }
   supervisor* operator->() { return &watch_; }
 
-  /// Dispatches whenever the descriptor says so, until the predicate holds (true) or the time is over.
+  /// Dispatches whenever the descriptor says so, until the predicate holds (true) or the time is
+  /// over.
   template <typename Predicate>
   bool until(Predicate predicate, milliseconds limit = default_timeout()) {
     const deadline end(limit);
@@ -52,7 +54,9 @@ class watching {
     return until([&] { return find(pid, tid) != nullptr; });
   }
   const participant_death* find(pid_t pid, pid_t tid = 0) const {
-    const auto at = std::find_if(deaths.begin(), deaths.end(), [&](const auto& each) { return each.pid == pid && each.tid == tid; });
+    const auto at = std::find_if(deaths.begin(), deaths.end(), [&](const auto& each) {
+      return each.pid == pid && each.tid == tid;
+    });
     return at == deaths.end() ? nullptr : &*at;
   }
   /// Whether there is nothing to do, as the descriptor says.

@@ -1,5 +1,5 @@
-// Killed in the claim of a thread record, at every instruction where that is affordable: with free ones about, while another comes and dies in between,
-// and when all belong to the dead.
+// Killed in the claim of a thread record, at every instruction where that is affordable: with free
+// ones about, while another comes and dies in between, and when all belong to the dead.
 #include <unistd.h>
 
 #include "records/participants.hpp"
@@ -11,7 +11,8 @@ using namespace outlive::testing;
 
 namespace {
 
-// Three records: the parent's and those of two owners who died in mutexes 0 and 1. Nobody else can have one but a spare.
+// Three records: the parent's and those of two owners who died in mutexes 0 and 1. Nobody else can
+// have one but a spare.
 segment_options crowded() {
   auto options = world::small();
   options.threads = 3;
@@ -42,8 +43,8 @@ TEST(claim_step, killed_at_every_instruction_of_a_claim_lock_and_unlock) {
   EXPECT_GT(w.counts().repairs, 0U);
 }
 
-// Everywhere in the victim's claim another process may claim the same record, enter a mutex and die. A claim that looks only once writes over its record,
-// and nobody can tell any more who died.
+// Everywhere in the victim's claim another process may claim the same record, enter a mutex and
+// die. A claim that looks only once writes over its record, and nobody can tell any more who died.
 TEST(claim_step, another_claims_enters_and_dies_at_every_instruction_of_a_claim) {
   OUTLIVE_NEEDS_TRACING();
   world w(2);
@@ -56,7 +57,8 @@ TEST(claim_step, another_claims_enters_and_dies_at_every_instruction_of_a_claim)
   EXPECT_EQ(w.counts().repairs, result.preempted) << "each of the dead was repaired";
 }
 
-TEST(claim_step, killed_at_every_state_of_a_claim_that_recovers_since_all_records_belong_to_the_dead) {
+TEST(claim_step,
+     killed_at_every_state_of_a_claim_that_recovers_since_all_records_belong_to_the_dead) {
   OUTLIVE_NEEDS_TRACING();
   world w(3, crowded());
   w.register_repair();
@@ -110,12 +112,14 @@ TEST(claim_step, killed_at_every_state_of_a_claim_that_takes_a_record_from_an_un
   std::size_t unknown = 0;
   plan.after = [&](const kill_point& point) {
     for (const std::size_t i : {0U, 1U}) {
-      const bool forgotten = w.state(i).condition() == detail::lock_condition::unrepaired && !w.state(i).origin();
+      const bool forgotten =
+          w.state(i).condition() == detail::lock_condition::unrepaired && !w.state(i).origin();
       EXPECT_TRUE(forgotten || point.died) << "no record was taken from mutex " << i;
       unknown += forgotten;
     }
     w.register_repair();
-    w.settle_after_newcomer(3);  // without a record for it: the same way, from wherever the victim left it
+    // without a record for it: the same way, from wherever the victim left it
+    w.settle_after_newcomer(3);
     w.drop_repair();
   };
   w.run(plan);

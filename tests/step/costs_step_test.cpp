@@ -1,4 +1,5 @@
-// What a call costs does not grow with what it does not touch: counted in instructions, beside few others and beside many.
+// What a call costs does not grow with what it does not touch: counted in instructions, beside few
+// others and beside many.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -24,7 +25,8 @@ struct cell {
 };
 
 // Instructions of the victim's section, run once in a child of each setup.
-std::size_t instructions_of(const std::string& name, const std::function<void()>& setup, const std::function<void(agent&)>& victim) {
+std::size_t instructions_of(const std::string& name, const std::function<void()>& setup,
+                            const std::function<void(agent&)>& victim) {
   sweep_plan plan;
   plan.name = name;
   plan.setup = setup;
@@ -45,11 +47,13 @@ segment_options roomy() {
 TEST(costs_step, an_object_beside_freed_blocks_of_another_length) {
   OUTLIVE_NEEDS_TRACING();
   std::unique_ptr<segment> where;
-  const std::string longer(100, 'l');  // its name takes lines of its own, so that no freed block fits
+  // its name takes lines of its own, so that no freed block fits
+  const std::string longer(100, 'l');
   const auto cost_beside = [&](std::size_t freed) {
     const auto setup = [&] {
       where = std::make_unique<segment>(segment::anonymous(roomy()));
-      for (std::size_t i = 0; i < 1'000; ++i) where->find_or_construct<cell>("n" + std::to_string(i));
+      for (std::size_t i = 0; i < 1'000; ++i)
+        where->find_or_construct<cell>("n" + std::to_string(i));
       for (std::size_t i = 0; i < freed; ++i) where->destroy<cell>("n" + std::to_string(i));
     };
     return instructions_of("construct beside " + std::to_string(freed), setup, [&](agent&) {
@@ -72,7 +76,8 @@ TEST(costs_step, a_process_that_joins_beside_living_ones) {
       where = std::make_unique<segment>(segment::anonymous(roomy()));
       // As many as are wanted, all of them alive: this process.
       const auto& mapped = *detail::segment_access::mapping_of(*where);
-      const std::uint64_t mine = std::uint64_t{static_cast<std::uint32_t>(getpid())} << 32 | (detail::start_time_of(getpid()) & 0xffffffff);
+      const std::uint64_t mine = std::uint64_t{static_cast<std::uint32_t>(getpid())} << 32 |
+                                 (detail::start_time_of(getpid()) & 0xffffffff);
       for (std::uint32_t i = 0; i < others; ++i) mapped.participant_at(i).identity.store(mine);
     };
     return instructions_of("join beside " + std::to_string(others), setup, [&](agent&) {
@@ -82,7 +87,8 @@ TEST(costs_step, a_process_that_joins_beside_living_ones) {
       section_end();
     });
   };
-  // A few instructions for each place in the table, but no question to the system: each takes a thousand.
+  // A few instructions for each place in the table, but no question to the system: each takes a
+  // thousand.
   EXPECT_LT(cost_beside(104), cost_beside(4) + 100 * 100);
 }
 
@@ -122,7 +128,8 @@ TEST(costs_step, a_look_for_a_mapping_beside_others) {
   std::vector<segment> all;
   std::vector<const void*> bases;
   const auto cost_beside = [&](std::size_t count) {
-    while (all.size() < count) bases.push_back(all.emplace_back(segment::anonymous(world::small())).base());
+    while (all.size() < count)
+      bases.push_back(all.emplace_back(segment::anonymous(world::small())).base());
     return instructions_of(
         "look beside " + std::to_string(count), [] {},
         [&](agent&) {

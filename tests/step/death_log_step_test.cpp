@@ -1,5 +1,6 @@
-// A writer of the death log is killed at each store, or stopped there while the ring goes round: all that is shown is whole, and no slot is
-// lost. (What several stopped writers do to each other is in the model, docs/model/deathlog.pml.)
+// A writer of the death log is killed at each store, or stopped there while the ring goes round:
+// all that is shown is whole, and no slot is lost. (What several stopped writers do to each other
+// is in the model, docs/model/deathlog.pml.)
 #include <csignal>
 
 #include <algorithm>
@@ -39,7 +40,8 @@ class death_log_step : public ::testing::Test {
 
   void log(detail::record_id mine, const detail::death_facts& death) {
     const std::uint64_t number = detail::log_death(where_, death, mine, death_outcome::repairing);
-    detail::log_outcome(where_, number, death_outcome::repaired, std::chrono::nanoseconds(death.attempt));
+    detail::log_outcome(where_, number, death_outcome::repaired,
+                        std::chrono::nanoseconds(death.attempt));
   }
 
   // The ring goes round once.
@@ -50,12 +52,16 @@ class death_log_step : public ::testing::Test {
 
   static bool is_whole(const logged_death& death) {
     const std::uint64_t mark = death.owner.note;
-    const bool ended = death.outcome == death_outcome::repaired && death.repair_time == std::chrono::nanoseconds(mark);
-    const bool begun = death.outcome == death_outcome::repairing && death.repair_time == std::chrono::nanoseconds(0);
+    const bool ended = death.outcome == death_outcome::repaired &&
+                       death.repair_time == std::chrono::nanoseconds(mark);
+    const bool begun = death.outcome == death_outcome::repairing &&
+                       death.repair_time == std::chrono::nanoseconds(0);
     const auto& frames = death.crash->frames;
-    return death.owner.start_time == mark && death.acquired_at_offset == mark && death.attempt == mark && death.crash->address == mark &&
+    return death.owner.start_time == mark && death.acquired_at_offset == mark &&
+           death.attempt == mark && death.crash->address == mark &&
            frames.size() == detail::logged_frames &&
-           std::all_of(frames.begin(), frames.end(), [&](const stack_frame& frame) { return frame.address == mark; }) &&
+           std::all_of(frames.begin(), frames.end(),
+                       [&](const stack_frame& frame) { return frame.address == mark; }) &&
            (ended || (begun && mark == of_victim));
   }
 
@@ -113,7 +119,8 @@ TEST_F(death_log_step, stopped_at_each_store_while_the_ring_goes_round_mixes_no_
   OUTLIVE_NEEDS_TRACING();
   sweep_plan made = plan("log a death, stopped while the ring goes round");
   made.meanwhile = [&](const kill_point&) { overtake(); };
-  // The victim's slot was passed over, and its number is behind those of the others: the last of them is not what it took.
+  // The victim's slot was passed over, and its number is behind those of the others: the last of
+  // them is not what it took.
   made.after = [&](const kill_point&) { expect_shown(ring - 1); };
   const auto result = sweep(made);
   EXPECT_GT(result.preempted, 25u) << result.describe();

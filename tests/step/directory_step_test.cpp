@@ -1,5 +1,6 @@
-// Killed in every state of an object's construction and destruction, and of the interning of a lock class. After each death the directory is sound:
-// the name is there with a whole object or not there at all, all other objects are intact, and the name can be constructed.
+// Killed in every state of an object's construction and destruction, and of the interning of a lock
+// class. After each death the directory is sound: the name is there with a whole object or not
+// there at all, all other objects are intact, and the name can be constructed.
 #include <unistd.h>
 
 #include <map>
@@ -35,7 +36,8 @@ class neighbours {
   // `in_question` may be there. Nothing else may have come or gone, by any way of looking.
   void expect_intact(const std::string& in_question) const {
     std::map<std::string, std::size_t> visited;
-    w_.shared().for_each([&](const segment::object_info& info) { ++visited[std::string(info.name)]; });
+    w_.shared().for_each(
+        [&](const segment::object_info& info) { ++visited[std::string(info.name)]; });
     for (std::uint64_t i = 0; i < 20; ++i) {
       const cell* const found = w_.shared().find<cell>(name(i));
       ASSERT_NE(found, nullptr) << name(i);
@@ -84,7 +86,8 @@ void construct(const char* title, const std::string& name, bool block_was_used) 
     w.shared().destroy<cell>(name);
   }
   std::size_t there = 0, absent = 0;
-  plan.setup = [&] { w.start_over(); };  // the dead keep their places among the threads at internal locks
+  // the dead keep their places among the threads at internal locks
+  plan.setup = [&] { w.start_over(); };
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
@@ -127,7 +130,9 @@ TEST(directory_step, killed_at_every_state_of_find_or_construct_in_fresh_memory)
   w.register_repair();
   const neighbours others(w);
   auto plan = w.plan("find_or_construct in fresh memory", 97);
-  const auto end_of_blocks = [&] { return static_cast<std::uint32_t>(w.mapped().header().directory_counts.end.load()); };
+  const auto end_of_blocks = [&] {
+    return static_cast<std::uint32_t>(w.mapped().header().directory_counts.end.load());
+  };
   const std::uint32_t before = end_of_blocks();
   plan.setup = [&] { w.start_over(); };
   plan.victim = [&](agent&) {

@@ -1,4 +1,5 @@
-// Killed in a process's first use of a segment: it joins as a participant, claims a thread record, and locks.
+// Killed in a process's first use of a segment: it joins as a participant, claims a thread record,
+// and locks.
 #include <unistd.h>
 
 #include "step/world.hpp"
@@ -9,7 +10,8 @@ using namespace outlive::testing;
 
 namespace {
 
-constexpr std::size_t prime = 211;  // some 30,000 instructions, most of them in the tables of loaded modules
+// some 30,000 instructions, most of them in the tables of loaded modules
+constexpr std::size_t prime = 211;
 
 }  // namespace
 

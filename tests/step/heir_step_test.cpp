@@ -1,4 +1,5 @@
-// The victim is the heir: killed after every instruction of what lock() does with a dead owner's mutex, and then once more by the next heir.
+// The victim is the heir: killed after every instruction of what lock() does with a dead owner's
+// mutex, and then once more by the next heir.
 #include <unistd.h>
 
 #include <system_error>
@@ -147,7 +148,8 @@ TEST(heir_step, killed_at_every_instruction_of_the_second_heir_after_one_died_re
   w.run(plan);
 }
 
-// The last attempt was used up: whoever comes is told so, and the mutex is never stuck. A test's own hand makes it usable again.
+// The last attempt was used up: whoever comes is told so, and the mutex is never stuck. A test's
+// own hand makes it usable again.
 TEST(heir_step, killed_at_every_instruction_of_an_heir_who_finds_the_attempts_used_up) {
   OUTLIVE_NEEDS_TRACING();
   auto options = world::small();
@@ -172,7 +174,8 @@ TEST(heir_step, killed_at_every_instruction_of_an_heir_who_finds_the_attempts_us
     std::error_code error;
     EXPECT_FALSE(w.lock(1).try_lock(error));
     EXPECT_EQ(error, errc::not_recoverable);
-    EXPECT_EQ(w.heir_was_told().repairs.load() + w.victim_was_told().repairs.load(), 0U) << "an attempt too many";
+    EXPECT_EQ(w.heir_was_told().repairs.load() + w.victim_was_told().repairs.load(), 0U)
+        << "an attempt too many";
     EXPECT_EQ(w.state(1).condition(), detail::lock_condition::not_recoverable);
     w.check_records(1);
     w.bytes(1).state.store(detail::free_consistent);

@@ -1,4 +1,5 @@
-// Killed after every instruction of lock, try_lock, timed lock and unlock, with nobody else about, with a holder and with a waiter.
+// Killed after every instruction of lock, try_lock, timed lock and unlock, with nobody else about,
+// with a holder and with a waiter.
 #include <unistd.h>
 
 #include <chrono>
@@ -15,7 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// inherit() compares each point. Here: that the sweep saw deaths that were owner deaths, and others.
+// inherit() compares each point. Here: that the sweep saw deaths that were owner deaths, and
+// others.
 void expect_both_kinds(world& w) {
   EXPECT_GT(w.counts().repairs, 0U);
   EXPECT_LT(w.counts().repairs, w.counts().points * w.locks());
@@ -101,13 +103,15 @@ TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_whose_holder_stays) 
   plan.victim = [&](agent&) {
     w.warm_up();
     section_begin();
-    const bool got = w.lock(1).mutex().try_lock_until(std::chrono::steady_clock::now() - 1s);  // the same way, without the sleep
+    // the same way, without the sleep
+    const bool got = w.lock(1).mutex().try_lock_until(std::chrono::steady_clock::now() - 1s);
     section_end();
     if (got) _exit(3);
   };
   plan.after = [&](const kill_point&) {
     // The dead waiter left nothing: the holder goes on, and gives back as if nobody had been there.
-    EXPECT_EQ(w.native_word(1) & detail::native_mutex::tid_mask, static_cast<std::uint32_t>(gettid()));
+    EXPECT_EQ(w.native_word(1) & detail::native_mutex::tid_mask,
+              static_cast<std::uint32_t>(gettid()));
     mine.unlock();
     w.settle();
     mine = w.lock(1).lock();
@@ -118,7 +122,8 @@ TEST(lock_step, killed_at_every_instruction_of_a_timed_lock_whose_holder_stays) 
 
 namespace {
 
-// The parent holds the mutex that the victim wants, and gives it back when the victim has slept for `sleep`.
+// The parent holds the mutex that the victim wants, and gives it back when the victim has slept for
+// `sleep`.
 void wait_for_the_holder(const char* name, std::chrono::milliseconds sleep, std::size_t stride) {
   world w(2);
   w.register_repair();
@@ -158,13 +163,15 @@ TEST(lock_step, killed_at_every_instruction_of_a_lock_whose_holder_gives_back) {
   wait_for_the_holder("lock, the holder gives back", 0ms, 1);
 }
 
-// The lock waits in slices of 250 ms, and between them clears glibc's pending entry and looks for an orphan.
+// The lock waits in slices of 250 ms, and between them clears glibc's pending entry and looks for
+// an orphan.
 TEST(lock_step, killed_at_every_state_of_a_lock_that_waits_longer_than_a_slice) {
   OUTLIVE_NEEDS_TRACING();
   wait_for_the_holder("lock, the holder gives back in the second slice", 300ms, 499);
 }
 
-// The waiter is the heir. It repairs exactly once for each death before the store that clears the holder, and never after it.
+// The waiter is the heir. It repairs exactly once for each death before the store that clears the
+// holder, and never after it.
 TEST(lock_step, killed_at_every_instruction_of_an_unlock_that_wakes_a_waiter) {
   OUTLIVE_NEEDS_TRACING();
   world w(1);
@@ -190,7 +197,8 @@ TEST(lock_step, killed_at_every_instruction_of_an_unlock_that_wakes_a_waiter) {
     w.i_am_the_victim();
     w.lock(0).mutex().lock();
     held.store(1);
-    while ((w.native_word(0) & detail::native_mutex::waiters) == 0) usleep(50);  // until the waiter is on its way into the kernel; the plan bounds it
+    // until the waiter is on its way into the kernel; the plan bounds it
+    while ((w.native_word(0) & detail::native_mutex::waiters) == 0) usleep(50);
     section_begin();
     w.lock(0).mutex().unlock();
     section_end();
@@ -200,7 +208,8 @@ TEST(lock_step, killed_at_every_instruction_of_an_unlock_that_wakes_a_waiter) {
     EXPECT_EQ(got.load(), 1U) << "the waiter never got the mutex";
     const std::uint32_t repairs = w.heir_was_told().repairs.load();
     repaired_by_waiter += repairs;
-    EXPECT_LE(repairs, cleared || !point.died ? 0U : 1U) << "a repair although the holder was cleared";
+    EXPECT_LE(repairs, cleared || !point.died ? 0U : 1U)
+        << "a repair although the holder was cleared";
     if (point.died && repairs == 0) cleared = true;
     if (repairs != 0) {
       EXPECT_EQ(w.heir_was_told().owner.load(), w.victim());

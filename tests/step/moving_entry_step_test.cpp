@@ -59,7 +59,8 @@ class moving_entry_step : public ::testing::Test {
     child other("who looks", [&](agent&) {
       const detail::held_entry* const held = bytes_.held(record_);
       const read_watch watch(held, moves * sizeof *held, [&](const void* word) {
-        if (orders_.load() < moves && word == &held[moves - 1 - orders_.load()].place) let_the_owner_unlock_one();
+        if (orders_.load() < moves && word == &held[moves - 1 - orders_.load()].place)
+          let_the_owner_unlock_one();
       });
       look();
     });
@@ -72,7 +73,8 @@ class moving_entry_step : public ::testing::Test {
   static constexpr unsigned moves = 4;
   std::array<robust_mutex*, moves> others_ = [this] {
     std::array<robust_mutex*, moves> all{};
-    for (unsigned i = 0; i < moves; ++i) all[i] = &where_.find_or_construct<robust_mutex>("other " + std::to_string(i), "plain");
+    for (unsigned i = 0; i < moves; ++i)
+      all[i] = &where_.find_or_construct<robust_mutex>("other " + std::to_string(i), "plain");
     return all;
   }();
   robust_mutex& kept_ = where_.find_or_construct<robust_mutex>("kept", "plain");
@@ -96,8 +98,11 @@ TEST_F(moving_entry_step, a_living_owner_with_a_dead_ones_id_is_not_robbed) {
   record.tid.store(static_cast<std::uint32_t>(owner_->pid()));
 
   auto& lock = reinterpret_cast<detail::lock_bytes&>(kept_);
-  look_while_it_moves([&] { EXPECT_EQ(detail::adopt_if_orphan(bytes_, lock, detail::no_wait), detail::adoption::none); });
-  EXPECT_EQ(detail::native_mutex::word(lock.native) & detail::native_mutex::tid_mask, static_cast<std::uint32_t>(owner_->pid()));
+  look_while_it_moves([&] {
+    EXPECT_EQ(detail::adopt_if_orphan(bytes_, lock, detail::no_wait), detail::adoption::none);
+  });
+  EXPECT_EQ(detail::native_mutex::word(lock.native) & detail::native_mutex::tid_mask,
+            static_cast<std::uint32_t>(owner_->pid()));
   while (orders_.load() < moves) let_the_owner_unlock_one();
   owner_->tell("leave");
   owner_->expect_exit(0);
@@ -109,7 +114,8 @@ TEST_F(moving_entry_step, a_mutex_that_is_held_all_the_time_is_seen_as_held_all_
     const auto at = [](std::chrono::seconds time) { return detail::hold_watch::time_point(time); };
     for (const auto time : {100s, 110s, 120s, 130s}) watch.sample(at(time));
     bool found = false;
-    for (const auto& each : watch.take_long_holds(30s, at(130s))) found = found || each.of.offset == bytes_.offset_of(&kept_);
+    for (const auto& each : watch.take_long_holds(30s, at(130s)))
+      found = found || each.of.offset == bytes_.offset_of(&kept_);
     EXPECT_TRUE(found);
     EXPECT_EQ(orders_.load(), moves);
   });

@@ -1,4 +1,5 @@
-// Killed after every instruction of push, pop, done, give_back and of taking over from the dead: no job is lost, none comes twice, no slot is lost.
+// Killed after every instruction of push, pop, done, give_back and of taking over from the dead: no
+// job is lost, none comes twice, no slot is lost.
 #include <unistd.h>
 
 #include <chrono>
@@ -29,11 +30,13 @@ class queue_step : public ::testing::Test {
   std::map<long, found> take_all() {
     std::map<long, found> all;
     while (auto one = queue_.try_pop()) {
-      EXPECT_TRUE(all.emplace(*one, found{one.tries(), one.died_on_it(), false}).second) << "job " << *one << " is there twice";
+      EXPECT_TRUE(all.emplace(*one, found{one.tries(), one.died_on_it(), false}).second)
+          << "job " << *one << " is there twice";
       one.done();
     }
     while (auto letter = queue_.pop_dead_letter()) {
-      EXPECT_TRUE(all.emplace(*letter, found{letter.tries(), letter.died_on_it(), true}).second) << "job " << *letter << " is there twice";
+      EXPECT_TRUE(all.emplace(*letter, found{letter.tries(), letter.died_on_it(), true}).second)
+          << "job " << *letter << " is there twice";
       letter.done();
     }
     EXPECT_EQ(queue_.waiting() + queue_.leased() + queue_.dead_letters(), 0u);
@@ -72,13 +75,15 @@ class queue_step : public ::testing::Test {
     const auto result = sweep(plan);
     EXPECT_GT(result.deaths, least);
     // docs/protocol.md quotes these rows.
-    std::printf("| %s | %zu | every instruction | %zu |\n", plan.name.c_str(), result.length, result.deaths);
+    std::printf("| %s | %zu | every instruction | %zu |\n", plan.name.c_str(), result.length,
+                result.deaths);
   }
 
   segment where_ = segment::anonymous(world::small());
   queue& queue_ = where_.find_or_construct<queue>("jobs");
   robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "plain");
-  const std::vector<char> empty_{reinterpret_cast<const char*>(&queue_), reinterpret_cast<const char*>(&queue_ + 1)};
+  const std::vector<char> empty_{reinterpret_cast<const char*>(&queue_),
+                                 reinterpret_cast<const char*>(&queue_ + 1)};
 };
 
 }  // namespace
@@ -98,7 +103,8 @@ TEST_F(queue_step, killed_at_every_instruction_of_push) {
   plan.after = [&](const kill_point& point) {
     const auto all = take_all();
     EXPECT_EQ(all.count(1) + all.count(2), 2u);
-    EXPECT_FALSE(was_there && point.died && all.count(3) == 0) << "published, and lost by a later death";
+    EXPECT_FALSE(was_there && point.died && all.count(3) == 0)
+        << "published, and lost by a later death";
     was_there = point.died && all.count(3) != 0;
     if (!point.died) {
       EXPECT_EQ(all.count(3), 1u);
@@ -131,10 +137,12 @@ TEST_F(queue_step, killed_at_every_instruction_of_pop_and_done) {
       EXPECT_TRUE(gone);
     }
     if (gone) return;
-    // Handed out again exactly if it had been handed out before; then by whom is known, wherever he died.
+    // Handed out again exactly if it had been handed out before; then by whom is known, wherever he
+    // died.
     ASSERT_LE(all[1].tries, 2u);
     EXPECT_EQ(all[1].died.size(), all[1].tries - 1);
-    for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known && dead.pid > 0 && dead.pid == dead.tid && dead.start_time != 0);
+    for (const job_holder& dead : all[1].died)
+      EXPECT_TRUE(dead.known && dead.pid > 0 && dead.pid == dead.tid && dead.start_time != 0);
   };
   run(plan, 50);
 }
@@ -246,7 +254,8 @@ TEST_F(queue_step, killed_at_every_instruction_of_trying_a_dead_letter_again) {
       EXPECT_FALSE(all[1].dead_letter);
     }
     EXPECT_EQ(all[1].tries, all[1].dead_letter ? 3u : 1u);
-    EXPECT_TRUE(all[1].dead_letter || all[1].died.empty()) << "a job that is tried again begins anew";
+    EXPECT_TRUE(all[1].dead_letter || all[1].died.empty())
+        << "a job that is tried again begins anew";
   };
   run(plan, 50);
 }

@@ -1,4 +1,5 @@
-// Killed after every instruction of recover() and of the adoption of orphans, by lock() and by recover().
+// Killed after every instruction of recover() and of the adoption of orphans, by lock() and by
+// recover().
 #include <unistd.h>
 
 #include <chrono>
@@ -44,7 +45,8 @@ TEST(recover_step, killed_at_every_instruction_of_recovering_a_dead_process_with
   EXPECT_GT(w.counts().repairs, 0U);
 }
 
-// The owner's robust list is lost: the kernel marks neither the mutex nor the record. A timed lock looks for an orphan at its deadline.
+// The owner's robust list is lost: the kernel marks neither the mutex nor the record. A timed lock
+// looks for an orphan at its deadline.
 TEST(recover_step, killed_at_every_instruction_of_a_lock_that_adopts_an_orphan) {
   OUTLIVE_NEEDS_TRACING();
   world w(2);

@@ -1,4 +1,5 @@
-// Killed in the creation of a named segment: there is a whole segment under the name or none, and nothing else in /dev/shm.
+// Killed in the creation of a named segment: there is a whole segment under the name or none, and
+// nothing else in /dev/shm.
 #include <unistd.h>
 
 #include <filesystem>
@@ -17,7 +18,8 @@ namespace {
 std::set<std::string> files_of_ours(const std::string& part) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
-    if (entry.path().filename().string().find(part) != std::string::npos) names.insert(entry.path().filename().string());
+    if (entry.path().filename().string().find(part) != std::string::npos)
+      names.insert(entry.path().filename().string());
   }
   return names;
 }
@@ -53,12 +55,15 @@ TEST(segment_step, killed_around_every_system_call_of_the_creation_of_a_segment)
     EXPECT_EQ(again.find<guarded_twins>("twins") != nullptr, !left.empty());
     EXPECT_TRUE(segment::unlink(name));
   };
-  // The file has no name until it is complete, so its bytes are nobody's yet: new states come from system calls alone.
+  // The file has no name until it is complete, so its bytes are nobody's yet: new states come from
+  // system calls alone.
   plan.watched = {std::as_bytes(std::span(&nothing, 1))};
   plan.stride = 199;
   const auto result = sweep(plan);
-  std::printf("| %s | %zu | %zu | - | - | - | - | - | - | - | - |\n", plan.name.c_str(), result.length, points);
-  std::printf("%s: %s, segment there %zu, absent %zu\n", plan.name.c_str(), result.describe().c_str(), there, absent);
+  std::printf("| %s | %zu | %zu | - | - | - | - | - | - | - | - |\n", plan.name.c_str(),
+              result.length, points);
+  std::printf("%s: %s, segment there %zu, absent %zu\n", plan.name.c_str(),
+              result.describe().c_str(), there, absent);
   EXPECT_GT(there, 0U);
   EXPECT_GT(absent, 0U);
 }
@@ -98,8 +103,10 @@ TEST(segment_step, killed_around_every_system_call_of_the_replacement_of_a_segme
   plan.stride = 199;
   const auto result = sweep(plan);
   segment::unlink(name);
-  std::printf("| %s | %zu | %zu | - | - | - | - | - | - | - | - |\n", plan.name.c_str(), result.length, points);
-  std::printf("%s: %s, the name led to the old one %zu times, to the new one %zu times\n", plan.name.c_str(), result.describe().c_str(), olds, news);
+  std::printf("| %s | %zu | %zu | - | - | - | - | - | - | - | - |\n", plan.name.c_str(),
+              result.length, points);
+  std::printf("%s: %s, the name led to the old one %zu times, to the new one %zu times\n",
+              plan.name.c_str(), result.describe().c_str(), olds, news);
   EXPECT_GT(olds, 0U);
   EXPECT_GT(news, 0U);
 }

@@ -1,5 +1,6 @@
-// Killed after every instruction of what readers and writers of a shared mutex do, in both forms of marks: afterwards both ways in are free, no repair is
-// missing, and none is made for a writer that had not come inside.
+// Killed after every instruction of what readers and writers of a shared mutex do, in both forms of
+// marks: afterwards both ways in are free, no repair is missing, and none is made for a writer that
+// had not come inside.
 #include <unistd.h>
 
 #include <chrono>
@@ -34,7 +35,9 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
     plan_.after = [this](const kill_point&) { expect_usable(); };
   }
 
-  detail::shared_lock_bytes& bytes() { return reinterpret_cast<detail::shared_lock_bytes&>(value_); }
+  detail::shared_lock_bytes& bytes() {
+    return reinterpret_cast<detail::shared_lock_bytes&>(value_);
+  }
   /// Whether the state names somebody: the next one must repair then, and must not otherwise.
   bool is_repair_due() {
     const detail::lock_state state(bytes().writers.state.load());
@@ -42,7 +45,8 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
   }
   void expect_usable() {
     const bool due = is_repair_due();
-    EXPECT_TRUE(!due || bytes().gate.load() != detail::gate_open) << "the gate is open, and the value is not consistent";
+    EXPECT_TRUE(!due || bytes().gate.load() != detail::gate_open)
+        << "the gate is open, and the value is not consistent";
     EXPECT_TRUE(due || value_.unguarded().a == value_.unguarded().b) << "a missed repair";
     const auto before = repairs_.load();
     if (write_first_) {
@@ -63,7 +67,8 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
     if (HasFailure() || IsSkipped()) return;
     const sweep_result result = sweep(plan_);
     EXPECT_GT(result.deaths, least) << result.describe();
-    std::printf("| %s, %s marks | %zu |\n", name, GetParam() == reader_marks::locked ? "locked" : "plain", result.deaths);
+    std::printf("| %s, %s marks | %zu |\n", name,
+                GetParam() == reader_marks::locked ? "locked" : "plain", result.deaths);
   }
   /// In the victim: its record is claimed, its process has joined.
   void warm_up() {
@@ -96,11 +101,12 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
   robust_shared_mutex& other_ = where_.find_or_construct<robust_shared_mutex>("other", "other");
   shared_twins& value_ = where_.find_or_construct<shared_twins>("twins", "twins");
   shared_counter repairs_;
-  repair_registration repair_ = on_owner_death<twins, robust_shared_mutex>(where_, "twins", [this](twins& x, const owner_death&) {
-    repairs_.add();
-    x.b = x.a;
-    return repaired;
-  });
+  repair_registration repair_ = on_owner_death<twins, robust_shared_mutex>(
+      where_, "twins", [this](twins& x, const owner_death&) {
+        repairs_.add();
+        x.b = x.a;
+        return repaired;
+      });
   bool write_first_ = false;
   unsigned living_ = 0;
   sweep_plan plan_;
@@ -132,10 +138,12 @@ TEST_P(shared_step, reading_twice_at_a_time) {
   run("lock_shared twice, unlock_shared twice", 200);
 }
 
-// The rest of a claim is first_use_step_test's and claim_step_test's: here the marks count, and the mutex.
+// The rest of a claim is first_use_step_test's and claim_step_test's: here the marks count, and the
+// mutex.
 TEST_P(shared_step, the_first_reading_of_a_thread) {
   const detail::mapping& mapped = *detail::segment_access::mapping_of(where_);
-  plan_.watched = {std::as_bytes(std::span(&mapped.mark_slots_of(0), 2 * mapped.record_count())), std::as_bytes(std::span(&value_, 1))};
+  plan_.watched = {std::as_bytes(std::span(&mapped.mark_slots_of(0), 2 * mapped.record_count())),
+                   std::as_bytes(std::span(&value_, 1))};
   plan_.stride = 1'000;
   plan_.victim = [&](agent&) {
     section_begin();
@@ -206,7 +214,8 @@ TEST_P(shared_step, a_writer_that_gives_up_beside_a_reader) {
     reader->expect_killed();
     expect_usable();
   };
-  plan_.watched = {std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+  plan_.watched = {
+      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
   plan_.stride = 20;
   run("try_lock_for and try_lock beside a reader", 50);
 }
@@ -224,7 +233,8 @@ TEST_P(shared_step, a_reader_that_leaves_while_a_writer_sleeps) {
   plan_.victim = [&](agent&) {
     value_.mutex().lock_shared();
     inside.store(1);
-    if (!within(default_timeout(), [&] { return bytes().gate.load() == detail::gate_awaited; })) _exit(3);
+    if (!within(default_timeout(), [&] { return bytes().gate.load() == detail::gate_awaited; }))
+      _exit(3);
     section_begin();
     value_.mutex().unlock_shared();
     section_end();
@@ -257,7 +267,8 @@ TEST_P(shared_step, a_reader_is_the_heir) {
     value_.mutex().unlock_shared();
     section_end();
   };
-  plan_.watched = {std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+  plan_.watched = {
+      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
   plan_.stride = 20;
   run("lock_shared as the heir", 100);
 }
@@ -270,10 +281,14 @@ TEST_P(shared_step, a_writer_is_the_heir) {
     write();
     section_end();
   };
-  plan_.watched = {std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+  plan_.watched = {
+      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
   plan_.stride = 20;
   run("lock as the heir", 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(form, shared_step, ::testing::Values(reader_marks::automatic, reader_marks::locked),
-                         [](const auto& form) { return form.param == reader_marks::locked ? "locked" : "automatic"; });
+INSTANTIATE_TEST_SUITE_P(form, shared_step,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         [](const auto& form) {
+                           return form.param == reader_marks::locked ? "locked" : "automatic";
+                         });

@@ -1,4 +1,5 @@
-// Killed after every instruction of a notification, a wait, and of acquiring and releasing a permit: nobody waits for ever, no permit is lost or doubled.
+// Killed after every instruction of a notification, a wait, and of acquiring and releasing a
+// permit: nobody waits for ever, no permit is lost or doubled.
 #include <unistd.h>
 
 #include <chrono>
@@ -23,7 +24,8 @@ class waits_step : public ::testing::Test {
  protected:
   segment where_ = segment::anonymous(world::small());
   guarded<signpost>& post_ = where_.find_or_construct<guarded<signpost>>("post", "signpost");
-  robust_condition_variable& changed_ = where_.find_or_construct<robust_condition_variable>("changed");
+  robust_condition_variable& changed_ =
+      where_.find_or_construct<robust_condition_variable>("changed");
   repair_registration repair_ = on_owner_death<signpost>(where_, "signpost", always_consistent);
 };
 
@@ -46,7 +48,8 @@ class permits_step : public ::testing::Test {
 
 }  // namespace
 
-// What the waiter waits for is true already, so whatever became of its wake-up, it goes on by itself.
+// What the waiter waits for is true already, so whatever became of its wake-up, it goes on by
+// itself.
 TEST_F(waits_step, killed_at_every_instruction_of_a_notification_with_a_sleeper) {
   OUTLIVE_NEEDS_TRACING();
   std::unique_ptr<child> sleeper;
@@ -60,7 +63,8 @@ TEST_F(waits_step, killed_at_every_instruction_of_a_notification_with_a_sleeper)
       changed_.wait(x, [&] { return x->go; });
     });
     sleeper->wait_for("has it");
-    ASSERT_TRUE(within(default_timeout(), [&] { return task_state(sleeper->pid()) == 'S' && post_.try_lock(); }));
+    ASSERT_TRUE(within(default_timeout(),
+                       [&] { return task_state(sleeper->pid()) == 'S' && post_.try_lock(); }));
   };
   plan.victim = [&](agent&) {
     post_.lock()->go = true;

@@ -45,9 +45,11 @@ segment_options world::small() {
   return options;
 }
 
-world::world(std::size_t locks, const segment_options& options) : segment_(segment::anonymous(options)), owners_(locks), heirs_(locks) {
+world::world(std::size_t locks, const segment_options& options)
+    : segment_(segment::anonymous(options)), owners_(locks), heirs_(locks) {
   for (std::size_t i = 0; i < locks; ++i) {
-    locks_.push_back(&segment_.find_or_construct<guarded_twins>("twins " + std::to_string(i), "twins"));
+    locks_.push_back(
+        &segment_.find_or_construct<guarded_twins>("twins " + std::to_string(i), "twins"));
   }
 }
 
@@ -75,21 +77,24 @@ void world::warm_up() {
 }
 
 void world::register_repair(repair_result in_victim) {
-  repair_ = on_owner_death<twins>(segment_, "twins", [this, in_victim](twins& value, const owner_death& death) {
-    const bool i_am_victim = gettid() == victim();
-    told& mine = i_am_victim ? shared_->victim_told : shared_->heir;
-    mine.owner.store(tid_of(death.owner()));
-    mine.former_heir.store(death.former_heir() == nullptr ? 0 : tid_of(*death.former_heir()));
-    mine.attempt.store(death.attempt());
-    mine.repairs.fetch_add(1);  // last: a victim that dies in here has been told all of it, or nothing
-    if (shared_->die_in_repair.load()) kill_self();
-    shared_->needless.fetch_add(value.a == value.b ? 1 : 0);
-    value.b = value.a;
-    return i_am_victim ? in_victim : repaired;
-  });
+  repair_ = on_owner_death<twins>(
+      segment_, "twins", [this, in_victim](twins& value, const owner_death& death) {
+        const bool i_am_victim = gettid() == victim();
+        told& mine = i_am_victim ? shared_->victim_told : shared_->heir;
+        mine.owner.store(tid_of(death.owner()));
+        mine.former_heir.store(death.former_heir() == nullptr ? 0 : tid_of(*death.former_heir()));
+        mine.attempt.store(death.attempt());
+        // last: a victim that dies in here has been told all of it, or nothing
+        mine.repairs.fetch_add(1);
+        if (shared_->die_in_repair.load()) kill_self();
+        shared_->needless.fetch_add(value.a == value.b ? 1 : 0);
+        value.b = value.a;
+        return i_am_victim ? in_victim : repaired;
+      });
 }
 
-void world::leave_owner_dead_in(const std::vector<std::size_t>& indexes, const std::function<void()>& end) {
+void world::leave_owner_dead_in(const std::vector<std::size_t>& indexes,
+                                const std::function<void()>& end) {
   child owner("owner", [&](agent&) {
     for (const std::size_t index : indexes) {
       lock(index).mutex().lock();
@@ -119,8 +124,10 @@ void world::leave_heir_dead_in(std::size_t index) {
 void world::forget_the_dead() {
   owners_.assign(locks(), {});
   heirs_.assign(locks(), {});
-  // A victim's way would depend on the places that the dead keep among the threads at internal locks.
-  for (detail::shared_u64& each : mapped().header().entrants) each.store(0, std::memory_order_relaxed);
+  // A victim's way would depend on the places that the dead keep among the threads at internal
+  // locks.
+  for (detail::shared_u64& each : mapped().header().entrants)
+    each.store(0, std::memory_order_relaxed);
   shared_->heir.forget();
   shared_->victim_told.forget();
 }
@@ -134,8 +141,14 @@ expectation world::expect_now(std::size_t index) const {
     case detail::lock_condition::consistent:
       if (!found.holder()) return {};
       return {true, names(owner) ? owner.tid : victim(), 0, 1};
-    case detail::lock_condition::repairing: return {true, owner.tid, names(heir) ? heir.tid : victim(), found.attempts() + 1};
-    case detail::lock_condition::unrepaired: return {true, !found.origin() ? -1 : owner.tid != 0 ? owner.tid : victim(), 0, found.attempts() + 1};
+    case detail::lock_condition::repairing:
+      return {true, owner.tid, names(heir) ? heir.tid : victim(), found.attempts() + 1};
+    case detail::lock_condition::unrepaired:
+      return {true,
+              !found.origin()  ? -1
+              : owner.tid != 0 ? owner.tid
+                               : victim(),
+              0, found.attempts() + 1};
     case detail::lock_condition::not_recoverable: break;
   }
   return {};
@@ -156,7 +169,8 @@ bool world::shows(std::uint32_t record, std::size_t index) const {
   return false;
 }
 
-// Some dead thread's record shows the mutex in hand. Entries that older victims left in their records do not count.
+// Some dead thread's record shows the mutex in hand. Entries that older victims left in their
+// records do not count.
 bool world::is_in_hand(std::size_t index) const {
   const detail::mapping& where = mapped();
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
@@ -171,28 +185,37 @@ void world::check_lawful(std::size_t index) {
   const std::uint32_t word = native_word(index);
   const bool died = (word & detail::native_mutex::owner_died) != 0;
   std::ostringstream seen;
-  seen << "mutex " << index << ": native word " << std::hex << word << ", state " << state(index).word() << ": ";
-  if ((word & detail::native_mutex::tid_mask) != 0) complain(tally_.stuck, seen.str() + "the kernel left it with an owner");
+  seen << "mutex " << index << ": native word " << std::hex << word << ", state "
+       << state(index).word() << ": ";
+  if ((word & detail::native_mutex::tid_mask) != 0)
+    complain(tally_.stuck, seen.str() + "the kernel left it with an owner");
   if (!state(index).is_valid()) complain(tally_.unlawful, seen.str() + "no state of the protocol");
-  if (state(index).holder() && !died) complain(tally_.unlawful, seen.str() + "it names a holder who did not have the native mutex");
+  if (state(index).holder() && !died)
+    complain(tally_.unlawful, seen.str() + "it names a holder who did not have the native mutex");
   if (const auto holder = state(index).holder(); holder && !shows(holder.index_plus_1 - 1, index)) {
-    complain(tally_.unlawful, seen.str() + "the record of the holder whom it names does not show it in hand");
+    complain(tally_.unlawful,
+             seen.str() + "the record of the holder whom it names does not show it in hand");
   }
-  if (died && !is_in_hand(index)) complain(tally_.unlawful, seen.str() + "its owner died with it, and no record shows it in hand");
+  if (died && !is_in_hand(index))
+    complain(tally_.unlawful,
+             seen.str() + "its owner died with it, and no record shows it in hand");
 }
 
 void world::compare(std::size_t index, const expectation& due, std::uint32_t repairs) {
   const std::string which = "mutex " + std::to_string(index) + ": ";
-  if (due.repair && repairs == 0) return complain(tally_.missed, which + "no repair, although the state named a dead thread");
-  if (!due.repair && repairs != 0) return complain(tally_.not_due, which + "a repair, although the state named nobody");
+  if (due.repair && repairs == 0)
+    return complain(tally_.missed, which + "no repair, although the state named a dead thread");
+  if (!due.repair && repairs != 0)
+    return complain(tally_.not_due, which + "a repair, although the state named nobody");
   if (repairs > 1) complain(tally_.not_due, which + "the repair ran more than once");
   if (!due.repair) return;
   const told& heard = shared_->heir;
   const expectation got{true, heard.owner.load(), heard.former_heir.load(), heard.attempt.load()};
-  if (got.owner == due.owner && got.former_heir == due.former_heir && got.attempt == due.attempt) return;
+  if (got.owner == due.owner && got.former_heir == due.former_heir && got.attempt == due.attempt)
+    return;
   std::ostringstream text;
-  text << which << "told owner " << got.owner << ", former heir " << got.former_heir << ", attempt " << got.attempt << "; it was " << due.owner
-       << ", " << due.former_heir << ", " << due.attempt;
+  text << which << "told owner " << got.owner << ", former heir " << got.former_heir << ", attempt "
+       << got.attempt << "; it was " << due.owner << ", " << due.former_heir << ", " << due.attempt;
   complain(tally_.wrong, text.str());
 }
 
@@ -200,7 +223,8 @@ void world::inherit(std::size_t index) {
   const expectation due = expect_now(index);
   shared_->heir.forget();
   // Without patience a lock takes what is free or an orphan; it waits for nothing but the living.
-  auto hold = lock(index).try_lock_until(std::chrono::steady_clock::now() - std::chrono::seconds(1));
+  auto hold =
+      lock(index).try_lock_until(std::chrono::steady_clock::now() - std::chrono::seconds(1));
   if (!hold) hold = lock(index).try_lock_for(patience);
   if (!hold) {
     complain(tally_.stuck, "mutex " + std::to_string(index) + " is stuck");
@@ -209,15 +233,20 @@ void world::inherit(std::size_t index) {
   const std::uint32_t repairs = shared_->heir.repairs.load();
   tally_.repairs += repairs;
   compare(index, due, repairs);
-  if (hold->a != hold->b) complain(tally_.missed, "mutex " + std::to_string(index) + ": torn, and not repaired");
-  if (hold.recovered() != due.repair) complain(tally_.wrong, "mutex " + std::to_string(index) + ": recovered() is wrong");
+  if (hold->a != hold->b)
+    complain(tally_.missed, "mutex " + std::to_string(index) + ": torn, and not repaired");
+  if (hold.recovered() != due.repair)
+    complain(tally_.wrong, "mutex " + std::to_string(index) + ": recovered() is wrong");
   hold.unlock();
-  if (state(index).word() != detail::free_consistent) complain(tally_.unlawful, "mutex " + std::to_string(index) + " is not free");
+  if (state(index).word() != detail::free_consistent)
+    complain(tally_.unlawful, "mutex " + std::to_string(index) + " is not free");
 }
 
 void world::check_records(std::uint32_t living) {
   const std::uint32_t taken = segment_.threads_in_use();
-  if (taken != living) complain(tally_.lost, std::to_string(taken) + " records taken, by " + std::to_string(living) + " living threads");
+  if (taken != living)
+    complain(tally_.lost, std::to_string(taken) + " records taken, by " + std::to_string(living) +
+                              " living threads");
 }
 
 void world::settle(std::uint32_t living) {

@@ -1,7 +1,10 @@
-// The small world of a step test: one segment, a few guarded values, a parent that is the heir after each kill point.
+// The small world of a step test: one segment, a few guarded values, a parent that is the heir
+// after each kill point.
 //
-// What is asked after every death, at every instruction: was the lock left as the protocol says; does the heir get it; does the repair run exactly if the
-// mutex named a dead thread when it died; are the dead named right, and the attempts; does the invariant hold; are all thread records free again.
+// What is asked after every death, at every instruction: was the lock left as the protocol says;
+// does the heir get it; does the repair run exactly if the mutex named a dead thread when it died;
+// are the dead named right, and the attempts; does the invariant hold; are all thread records free
+// again.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -55,7 +58,8 @@ struct dead_one {
   detail::record_id id;
 };
 
-// What the heir must find. Derived from the state at the victim's death and from what the test knows of the dead.
+// What the heir must find. Derived from the state at the victim's death and from what the test
+// knows of the dead.
 struct expectation {
   bool repair = false;
   pid_t owner = 0;
@@ -68,11 +72,16 @@ struct tally {
   std::size_t points = 0;
   std::size_t repairs = 0;  // by the heir
   std::size_t stuck = 0;
-  std::size_t missed = 0;    // no repair although one was due
-  std::size_t not_due = 0;   // a repair although the mutex named nobody
-  std::size_t lost = 0;      // records that stay taken
-  std::size_t wrong = 0;     // names and attempts
-  std::size_t unlawful = 0;  // the mutex or the held lists left in a state that the protocol does not know
+  // no repair although one was due
+  std::size_t missed = 0;
+  // a repair although the mutex named nobody
+  std::size_t not_due = 0;
+  // records that stay taken
+  std::size_t lost = 0;
+  // names and attempts
+  std::size_t wrong = 0;
+  // the mutex or the held lists left in a state that the protocol does not know
+  std::size_t unlawful = 0;
 };
 
 class world {
@@ -88,31 +97,40 @@ class world {
   [[nodiscard]] detail::lock_bytes& bytes(std::size_t index) const noexcept;
   [[nodiscard]] detail::lock_state state(std::size_t index) const noexcept;
   [[nodiscard]] std::uint32_t native_word(std::size_t index) const noexcept;
-  [[nodiscard]] detail::mapping& mapped() const noexcept { return *detail::segment_access::mapping_of(segment_); }
+  [[nodiscard]] detail::mapping& mapped() const noexcept {
+    return *detail::segment_access::mapping_of(segment_);
+  }
 
-  // A plan with a name, that looks at the whole segment and settles all mutexes after each point. Kill points: each instruction, or with a
-  // stride above 1 each new state of the segment and every stride-th instruction (OUTLIVE_STEP_EVERY=1 in the environment: each all the same).
+  // A plan with a name, that looks at the whole segment and settles all mutexes after each point.
+  // Kill points: each instruction, or with a stride above 1 each new state of the segment and every
+  // stride-th instruction (OUTLIVE_STEP_EVERY=1 in the environment: each all the same).
   [[nodiscard]] sweep_plan plan(const std::string& name, std::size_t stride = 1);
-  // For setup: the segment as it was when the sweep began, where a section's way depends on what earlier victims have left.
+  // For setup: the segment as it was when the sweep began, where a section's way depends on what
+  // earlier victims have left.
   void start_over();
-  // For setup: what `make` left of a fresh start. It is made once for many runs: those who died in it stay as dead in a copy.
+  // For setup: what `make` left of a fresh start. It is made once for many runs: those who died in
+  // it stay as dead in a copy.
   [[nodiscard]] std::function<void()> again_from(std::function<void()> make);
   // Runs it, prints the row, and fails on anything counted that must be 0.
   sweep_result run(const sweep_plan& plan);
 
-  // In the victim: says who is to be named, and makes the process known to the segment, so that the section starts with the fast path.
+  // In the victim: says who is to be named, and makes the process known to the segment, so that the
+  // section starts with the fast path.
   void i_am_the_victim() noexcept;
   void warm_up();
   [[nodiscard]] pid_t victim() const noexcept { return shared_->victim.load(); }
 
-  // Registers the repair of the twins in this process: levels both, remembers what it was told. Children inherit it.
+  // Registers the repair of the twins in this process: levels both, remembers what it was told.
+  // Children inherit it.
   void register_repair(repair_result in_victim = repaired);
   void drop_repair() { repair_.reset(); }
   [[nodiscard]] told& heir_was_told() noexcept { return shared_->heir; }
   [[nodiscard]] told& victim_was_told() noexcept { return shared_->victim_told; }
 
-  // Forks an owner that takes the mutexes, tears their values and dies by SIGKILL (or as `end` says). Remembers it for expectations.
-  void leave_owner_dead_in(const std::vector<std::size_t>& indexes, const std::function<void()>& end = nullptr);
+  // Forks an owner that takes the mutexes, tears their values and dies by SIGKILL (or as `end`
+  // says). Remembers it for expectations.
+  void leave_owner_dead_in(const std::vector<std::size_t>& indexes,
+                           const std::function<void()>& end = nullptr);
   // Forks an heir that dies in the repair of the mutex.
   void leave_heir_dead_in(std::size_t index);
   [[nodiscard]] dead_one& owner_of(std::size_t index) { return owners_[index]; }
@@ -120,14 +138,17 @@ class world {
   void forget_the_dead();
 
   [[nodiscard]] expectation expect_now(std::size_t index) const;
-  // The state of the mutex at the victim's death is one that the protocol knows. Not for orphans, which the kernel has left.
+  // The state of the mutex at the victim's death is one that the protocol knows. Not for orphans,
+  // which the kernel has left.
   void check_lawful(std::size_t index);
-  // The parent as the heir of one mutex: takes it in bounded time, compares with the expectation, gives it back.
+  // The parent as the heir of one mutex: takes it in bounded time, compares with the expectation,
+  // gives it back.
   void inherit(std::size_t index);
-  // check_lawful and inherit for all, then the records: none is taken but those of `living` threads.
+  // check_lawful and inherit for all, then the records: none is taken but those of `living`
+  // threads.
   void settle(std::uint32_t living = 1);
-  // The same, and before the parent a process comes, claims a record, uses a mutex that nobody tore, and goes. It must take no record that a mutex
-  // names.
+  // The same, and before the parent a process comes, claims a record, uses a mutex that nobody
+  // tore, and goes. It must take no record that a mutex names.
   void settle_after_newcomer(std::size_t index);
   void check_records(std::uint32_t living);
 
@@ -138,7 +159,9 @@ class world {
     std::atomic<pid_t> victim{0};
     std::atomic<bool> die_in_repair{false};
     std::atomic<std::uint32_t> needless{
-        0};  // repairs of data that was consistent: a death between the holder's store and the user's first, and the like
+        // repairs of data that was consistent: a death between the holder's store and the user's
+        // first, and the like
+        0};
     told heir;
     told victim_told;
   };

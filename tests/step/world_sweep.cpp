@@ -25,7 +25,8 @@ sweep_plan world::plan(const std::string& name, std::size_t stride) {
   return made;
 }
 
-// The recorded runs must find what all later ones find: what a dead victim leaves, and a parent that has been through everything once.
+// The recorded runs must find what all later ones find: what a dead victim leaves, and a parent
+// that has been through everything once.
 void world::prepare() {
   child first("first victim", [&](agent&) {
     warm_up();
@@ -61,7 +62,8 @@ void world::start_over() {
 }
 
 std::function<void()> world::again_from(std::function<void()> make) {
-  constexpr std::size_t runs = 1'000;  // then anew, long before the thread ids of the dead come back
+  // then anew, long before the thread ids of the dead come back
+  constexpr std::size_t runs = 1'000;
   return [this, make = std::move(make), made = image{}, used = std::size_t{0}]() mutable {
     if (used++ % runs == 0) {
       start_over();
@@ -72,7 +74,8 @@ std::function<void()> world::again_from(std::function<void()> make) {
   };
 }
 
-// One death before the recorded runs: what the parent's heap becomes by it decides the ways of malloc in all later victims.
+// One death before the recorded runs: what the parent's heap becomes by it decides the ways of
+// malloc in all later victims.
 void world::rehearse(const sweep_plan& plan) {
   plan.setup();
   child first("rehearsal", plan.victim);
@@ -95,8 +98,10 @@ sweep_result world::run(const sweep_plan& plan) {
 
 // docs/protocol.md quotes these rows.
 void world::print_row(const sweep_plan& plan, const sweep_result& result) const {
-  std::printf("| %s | %zu | %zu | %zu | %u | %zu | %zu | %zu | %zu | %zu | %zu |\n", plan.name.c_str(), result.length, tally_.points, tally_.repairs,
-              shared_->needless.load(), tally_.stuck, tally_.missed, tally_.not_due, tally_.lost, tally_.wrong, tally_.unlawful);
+  std::printf("| %s | %zu | %zu | %zu | %u | %zu | %zu | %zu | %zu | %zu | %zu |\n",
+              plan.name.c_str(), result.length, tally_.points, tally_.repairs,
+              shared_->needless.load(), tally_.stuck, tally_.missed, tally_.not_due, tally_.lost,
+              tally_.wrong, tally_.unlawful);
 }
 
 }  // namespace outlive::testing

@@ -1,8 +1,9 @@
 // Bounded waits, and values that processes share.
 //
-// Nothing in a test waits for ever: a wait has a deadline, and a deadline that passes is an error that says who waited
-// for what. A value that lives in an anonymous shared mapping (shared_value, shared_object) is inherited over fork, so
-// that a child can count its repairs and the parent can wait for the count without a sleep.
+// Nothing in a test waits for ever: a wait has a deadline, and a deadline that passes is an error
+// that says who waited for what. A value that lives in an anonymous shared mapping (shared_value,
+// shared_object) is inherited over fork, so that a child can count its repairs and the parent can
+// wait for the count without a sleep.
 #pragma once
 
 #include <sys/mman.h>
@@ -41,7 +42,8 @@ class deadline {
   std::chrono::steady_clock::time_point end_;
 };
 
-/// Rests the caller between two looks at a condition that nobody announces: first yields, then up to 1 ms.
+/// Rests the caller between two looks at a condition that nobody announces: first yields, then up
+/// to 1 ms.
 class backoff {
  public:
   void rest();
@@ -50,8 +52,9 @@ class backoff {
   unsigned rounds_ = 0;
 };
 
-/// Looks at `predicate` until it holds (true) or `span` has passed (its last value). For conditions without a wake-up
-/// of their own, such as the state letter in /proc; prefer shared_value::wait or a child's tokens.
+/// Looks at `predicate` until it holds (true) or `span` has passed (its last value). For conditions
+/// without a wake-up of their own, such as the state letter in /proc; prefer shared_value::wait or
+/// a child's tokens.
 template <typename Predicate>
 bool within(milliseconds span, Predicate predicate) {
   const deadline end(span);
@@ -67,13 +70,15 @@ bool within(milliseconds span, Predicate predicate) {
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, milliseconds span);
 void futex_wake_all(const std::atomic<std::uint32_t>& word);
 
-/// A T in an anonymous shared mapping, the same object for the parent and all children forked later.
+/// A T in an anonymous shared mapping, the same object for the parent and all children forked
+/// later.
 template <typename T>
 class shared_object {
  public:
   template <typename... Args>
   explicit shared_object(Args&&... args) {
-    void* place = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* place =
+        mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place == MAP_FAILED) throw std::bad_alloc();
     object_ = new (place) T(std::forward<Args>(args)...);
   }

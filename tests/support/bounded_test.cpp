@@ -58,8 +58,11 @@ TEST(leaks_test, an_open_file_and_a_mapping_are_seen_and_an_anonymous_one_is_not
 
   const holdings during = holdings::of(getpid());
   const std::string added = during.added_since(before);
-  EXPECT_NE(added.find("fd " + std::to_string(fd) + " -> /memfd:outlive.leaks_test"), std::string::npos) << added;
-  EXPECT_NE(added.find("1 more mapping(s) of /memfd:outlive.leaks_test"), std::string::npos) << added;
+  EXPECT_NE(added.find("fd " + std::to_string(fd) + " -> /memfd:outlive.leaks_test"),
+            std::string::npos)
+      << added;
+  EXPECT_NE(added.find("1 more mapping(s) of /memfd:outlive.leaks_test"), std::string::npos)
+      << added;
   EXPECT_EQ(during.open_files(), before.open_files() + 1);
   EXPECT_EQ(during.mappings_of("outlive.leaks_test"), 1u);
   EXPECT_GT(during.mappings(), 1u);
@@ -77,7 +80,8 @@ TEST(leaks_test, another_process_can_be_looked_at) {
   });
   const holdings mine = holdings::of(getpid());
   other.wait_for("open");
-  EXPECT_NE(holdings::of(other.pid()).added_since(mine).find("/memfd:outlive.other"), std::string::npos);
+  EXPECT_NE(holdings::of(other.pid()).added_since(mine).find("/memfd:outlive.other"),
+            std::string::npos);
   EXPECT_FALSE(is_dead(other.pid()));
   other.kill();
   other.wait();

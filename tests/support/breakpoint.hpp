@@ -26,7 +26,8 @@ long request(int what, pid_t pid, std::uintptr_t address, Data data) {
   return ptrace(static_cast<__ptrace_request>(what), pid, reinterpret_cast<void*>(address), data);
 }
 
-/// A debug register: the child stops before the instruction, and goes on from there without a step over it. A third of what an int3 takes.
+/// A debug register: the child stops before the instruction, and goes on from there without a step
+/// over it. A third of what an int3 takes.
 class debug_register {
  public:
   debug_register(pid_t pid, std::uintptr_t address) : pid_(pid) {
@@ -43,7 +44,8 @@ class debug_register {
 
  private:
   bool poke(std::size_t number, std::uintptr_t value) const {
-    return request(PTRACE_POKEUSER, pid_, offsetof(user, u_debugreg) + number * sizeof(unsigned long), value) == 0;
+    return request(PTRACE_POKEUSER, pid_,
+                   offsetof(user, u_debugreg) + number * sizeof(unsigned long), value) == 0;
   }
   pid_t pid_;
   bool set_ = false;
@@ -63,7 +65,8 @@ class breakpoint {
 
  private:
   void write(unsigned long word) {
-    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0) fail("cannot write code at " + describe_address(address_));
+    if (request(PTRACE_POKETEXT, pid_, address_, word) != 0)
+      fail("cannot write code at " + describe_address(address_));
   }
   pid_t pid_;
   std::uintptr_t address_;

@@ -47,7 +47,8 @@ message_pipe::message_pipe() {
 
 bool message_pipe::send(message::kind what, std::string_view text) const {
   std::array<char, PIPE_BUF> packet;
-  const auto length = static_cast<std::uint16_t>(std::min(text.size(), packet.size() - header_size));
+  const auto length =
+      static_cast<std::uint16_t>(std::min(text.size(), packet.size() - header_size));
   packet[0] = static_cast<char>(what);
   std::memcpy(&packet[1], &length, sizeof length);
   std::memcpy(&packet[header_size], text.data(), length);

@@ -1,7 +1,7 @@
 // The two pipes between a test and a child of it: short messages, never half of one.
 //
-// A message is written by one write() of at most PIPE_BUF bytes, so a writer that is killed leaves the whole message or
-// nothing, and messages of several threads do not mix.
+// A message is written by one write() of at most PIPE_BUF bytes, so a writer that is killed leaves
+// the whole message or nothing, and messages of several threads do not mix.
 #pragma once
 
 #include <deque>

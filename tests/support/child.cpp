@@ -30,7 +30,8 @@ class forwarder : public ::testing::EmptyTestEventListener {
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed()) return;
     std::ostringstream text;
-    text << (result.file_name() ? result.file_name() : "unknown file") << ':' << result.line_number() << ": " << result.message();
+    text << (result.file_name() ? result.file_name() : "unknown file") << ':'
+         << result.line_number() << ": " << result.message();
     parent_.fail(text.str());
   }
 
@@ -42,8 +43,8 @@ void run_body(const child::body& run, agent& parent) {
   try {
     run(parent);
   } catch (const abi::__forced_unwind&) {
-    // pthread_exit. On the main thread the unwinding must not go on: the frames above are copies of the parent's, and
-    // their destructors would tear down what belongs to the parent.
+    // pthread_exit. On the main thread the unwinding must not go on: the frames above are copies of
+    // the parent's, and their destructors would tear down what belongs to the parent.
     if (gettid() == getpid()) syscall(SYS_exit, 0);
     throw;
   } catch (const std::exception& error) {
@@ -57,7 +58,8 @@ void run_body(const child::body& run, agent& parent) {
 class kill_tally {
  public:
   ~kill_tally() {
-    if (process_ == getpid() && count_ != 0) std::printf("kills: %llu\n", static_cast<unsigned long long>(count_));
+    if (process_ == getpid() && count_ != 0)
+      std::printf("kills: %llu\n", static_cast<unsigned long long>(count_));
   }
   void add() {
     if (process_.exchange(getpid()) != getpid()) count_ = 0;
@@ -104,7 +106,8 @@ std::string exit_status::describe() const {
 }
 
 void agent::tell(std::string_view token) {
-  if (!to_parent_.send(message::kind::token, token)) throw std::runtime_error(name_ + ": the parent's pipe is closed");
+  if (!to_parent_.send(message::kind::token, token))
+    throw std::runtime_error(name_ + ": the parent's pipe is closed");
 }
 
 void agent::await(std::string_view token, milliseconds limit) {
@@ -113,8 +116,8 @@ void agent::await(std::string_view token, milliseconds limit) {
     while (auto got = from_parent_.receive()) arrived_.add(std::move(got->text));
     if (arrived_.take(token)) return;
     if (end.passed()) {
-      throw timed_out("child '" + name_ + "' waited " + std::to_string(limit.count()) + " ms for the parent's '" + std::string(token) + "'; " +
-                      arrived_.describe());
+      throw timed_out("child '" + name_ + "' waited " + std::to_string(limit.count()) +
+                      " ms for the parent's '" + std::string(token) + "'; " + arrived_.describe());
     }
     pollfd one{from_parent_.read_fd(), POLLIN, 0};
     poll(&one, 1, static_cast<int>(end.left().count()));
@@ -132,16 +135,20 @@ void agent::pause_forever() {
 
 child::child(std::string name, body run) : child(std::move(name), std::move(run), options{}) {}
 
-child::child(std::string name, body run, options how) : name_(std::move(name)), forked_by_(getpid()) {
-  // What stands in stdio's buffers would otherwise be printed twice by a child that leaves through exit().
+child::child(std::string name, body run, options how)
+    : name_(std::move(name)), forked_by_(getpid()) {
+  // What stands in stdio's buffers would otherwise be printed twice by a child that leaves through
+  // exit().
   std::fflush(nullptr);
   pid_ = how.fork ? how.fork() : ::fork();
   if (pid_ == 0) run_in_child(run, how, forked_by_);
-  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "cannot fork child '" + name_ + "'");
+  if (pid_ < 0)
+    throw std::system_error(errno, std::generic_category(), "cannot fork child '" + name_ + "'");
   // The read end of to_child_ stays open here as well: tell() to a dead child then is no SIGPIPE.
   to_parent_.close_write();
   pidfd_ = unique_fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (pidfd_.get() < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open of child '" + name_ + "'");
+  if (pidfd_.get() < 0)
+    throw std::system_error(errno, std::generic_category(), "pidfd_open of child '" + name_ + "'");
 }
 
 void child::run_in_child(const body& run, const options& how, pid_t parent) {
@@ -156,7 +163,8 @@ void child::run_in_child(const body& run, const options& how, pid_t parent) {
   agent self(to_parent_, to_child_, name_);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
   // Silenced, and kept reachable: it is nobody's leak if the child leaves through exit().
-  [[maybe_unused]] static ::testing::TestEventListener* const silenced = listeners.Release(listeners.default_result_printer());
+  [[maybe_unused]] static ::testing::TestEventListener* const silenced =
+      listeners.Release(listeners.default_result_printer());
   listeners.Append(new forwarder(self));
   if (how.second_thread) {
     std::thread second([&] { run_body(run, self); });
@@ -197,7 +205,8 @@ bool child::ended() const {
 void child::throw_unless_alive(const std::string& purpose) {
   if (reaped_ || readable(pidfd_.get())) {
     const exit_status how = wait();
-    throw std::runtime_error("child '" + name_ + "' ended (" + how.describe() + ") while the parent waited " + purpose + "; " + tokens_.describe());
+    throw std::runtime_error("child '" + name_ + "' ended (" + how.describe() +
+                             ") while the parent waited " + purpose + "; " + tokens_.describe());
   }
 }
 
@@ -211,13 +220,14 @@ void child::wait_for(std::string_view token, milliseconds limit) {
     if (was_over) throw_unless_alive(purpose);
     if (to_parent_.at_end()) {
       if (!within(milliseconds(100), [&] { return ended(); })) {
-        throw std::runtime_error("child '" + name_ + "' closed its pipe (exec?) while the parent waited " + purpose);
+        throw std::runtime_error("child '" + name_ +
+                                 "' closed its pipe (exec?) while the parent waited " + purpose);
       }
       continue;
     }
     if (end.passed()) {
-      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for child '" + name_ + "' to tell '" + std::string(token) + "'; " +
-                      tokens_.describe());
+      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for child '" +
+                      name_ + "' to tell '" + std::string(token) + "'; " + tokens_.describe());
     }
     pollfd both[] = {{to_parent_.read_fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     poll(both, 2, static_cast<int>(end.left().count()));
@@ -225,7 +235,8 @@ void child::wait_for(std::string_view token, milliseconds limit) {
 }
 
 void child::tell(std::string_view token) {
-  if (!to_child_.send(message::kind::token, token)) throw std::runtime_error("cannot write to child '" + name_ + "'");
+  if (!to_child_.send(message::kind::token, token))
+    throw std::runtime_error("cannot write to child '" + name_ + "'");
 }
 
 void child::wait_for_exec(milliseconds limit) {
@@ -234,7 +245,9 @@ void child::wait_for_exec(milliseconds limit) {
     drain();
     if (to_parent_.at_end() && !ended()) return;
     throw_unless_alive("for its exec");
-    if (end.passed()) throw timed_out("child '" + name_ + "' did not exec in " + std::to_string(limit.count()) + " ms");
+    if (end.passed())
+      throw timed_out("child '" + name_ + "' did not exec in " + std::to_string(limit.count()) +
+                      " ms");
     pollfd both[] = {{to_parent_.read_fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     poll(both, 2, static_cast<int>(end.left().count()));
   }
@@ -255,7 +268,8 @@ exit_status child::wait(milliseconds limit) {
       break;
     }
     if (end.passed()) {
-      throw timed_out("the parent waited " + std::to_string(limit.count()) + " ms for the end of child '" + name_ + "' (pid " + std::to_string(pid_) +
+      throw timed_out("the parent waited " + std::to_string(limit.count()) +
+                      " ms for the end of child '" + name_ + "' (pid " + std::to_string(pid_) +
                       ")");
     }
     // A full pipe must not keep the child from its end, hence the pipe beside the pidfd.
@@ -275,14 +289,16 @@ void child::note_reaped(int raw_status) {
 void child::expect_exit(int code, source_line at) {
   const exit_status how = wait();
   if (!how.exited_with(code)) {
-    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected exit " << code << ", found " << how.describe();
+    ADD_FAILURE_AT(at.file, at.line)
+        << "child '" << name_ << "': expected exit " << code << ", found " << how.describe();
   }
 }
 
 void child::expect_killed(int signal, source_line at) {
   const exit_status how = wait();
   if (!how.killed_by(signal)) {
-    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected its death by signal " << signal << ", found " << how.describe();
+    ADD_FAILURE_AT(at.file, at.line) << "child '" << name_ << "': expected its death by signal "
+                                     << signal << ", found " << how.describe();
   }
 }
 

@@ -1,4 +1,5 @@
-// A child process that a test holds on a string: forked, driven in lock-step over two pipes, and never left behind.
+// A child process that a test holds on a string: forked, driven in lock-step over two pipes, and
+// never left behind.
 //
 //   child owner("owner", [&](agent& parent) {
 //     m.lock();
@@ -9,10 +10,11 @@
 //   owner.kill();
 //   owner.expect_killed(SIGKILL);
 //
-// Every wait is bounded (default_timeout) and a wait that fails says who waited for what. Whatever goes wrong inside of
-// the child - a failed EXPECT or ASSERT, an exception - arrives as a failure of the parent's test. Children dump no
-// core (a waiter would sleep until the dump is written) and die with the thread that forked them. The destructor kills
-// and reaps this one process and no other.
+// Every wait is bounded (default_timeout) and a wait that fails says who waited for what. Whatever
+// goes wrong inside of the child - a failed EXPECT or ASSERT, an exception - arrives as a failure
+// of the parent's test. Children dump no core (a waiter would sleep until the dump is written) and
+// die with the thread that forked them. The destructor kills and reaps this one process and no
+// other.
 #pragma once
 
 #include <sys/types.h>
@@ -37,14 +39,17 @@ struct exit_status {
   std::string describe() const;
 };
 
-/// How many children of this process it has found killed by SIGKILL. Printed at its end, "kills: N".
+/// How many children of this process it has found killed by SIGKILL. Printed at its end, "kills:
+/// N".
 std::uint64_t kills_so_far();
 
 /// Where a check was written.
 struct source_line {
   const char* file;
   int line;
-  static source_line here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+  static source_line here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
 };
 
 /// The child's end of the string.
@@ -91,8 +96,9 @@ class child {
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
 
-  /// Waits until the child told this token; other tokens that arrive meanwhile are kept for later waits.
-  /// Throws timed_out, or runtime_error at once when the child has ended and can never tell it.
+  /// Waits until the child told this token; other tokens that arrive meanwhile are kept for later
+  /// waits. Throws timed_out, or runtime_error at once when the child has ended and can never tell
+  /// it.
   void wait_for(std::string_view token, milliseconds limit = default_timeout());
   void tell(std::string_view token);
   /// Waits until the child's program was replaced by exec, which closes the child's pipe.

@@ -87,7 +87,8 @@ TEST(child_test, a_wait_for_a_dead_child_ends_at_once_and_says_how_it_died) {
 
 TEST(child_test, waits_are_bounded_on_both_sides) {
   child silent("silent", [](agent& parent) { parent.pause_forever(); });
-  EXPECT_TRUE(has(thrown_by([&] { silent.wait_for("word", milliseconds(20)); }), "waited 20 ms for child 'silent'"));
+  EXPECT_TRUE(has(thrown_by([&] { silent.wait_for("word", milliseconds(20)); }),
+                  "waited 20 ms for child 'silent'"));
   EXPECT_THROW(silent.wait(milliseconds(20)), timed_out);
   child waiting("waiting", [](agent& parent) {
     const std::string text = thrown_by([&] { parent.await("go", milliseconds(20)); });
@@ -97,22 +98,32 @@ TEST(child_test, waits_are_bounded_on_both_sides) {
 }
 
 TEST(child_test, a_failed_expectation_in_the_child_fails_the_parent) {
-  // Forked outside of EXPECT_NONFATAL_FAILURE, which would swallow the failure in the child's copy of itself.
+  // Forked outside of EXPECT_NONFATAL_FAILURE, which would swallow the failure in the child's copy
+  // of itself.
   child other("other", [](agent&) { EXPECT_EQ(6 * 7, 54); });
   EXPECT_NONFATAL_FAILURE(EXPECT_TRUE(other.wait().exited_with(child::failed_exit_code)), "54");
 }
 
 TEST(child_test, an_assertion_on_a_second_thread_fails_the_parent) {
-  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) { ASSERT_TRUE(gettid() == getpid()) << "told"; }, {.second_thread = true}).wait(); }, "told");
+  EXPECT_NONFATAL_FAILURE(
+      {
+        child("other", [](agent&) { ASSERT_TRUE(gettid() == getpid()) << "told"; },
+              {.second_thread = true})
+            .wait();
+      },
+      "told");
 }
 
 TEST(child_test, an_exception_in_the_child_fails_the_parent) {
-  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) { throw std::runtime_error("no luck"); }).wait(); }, "no luck");
+  EXPECT_NONFATAL_FAILURE(
+      { child("other", [](agent&) { throw std::runtime_error("no luck"); }).wait(); }, "no luck");
 }
 
 TEST(child_test, an_unexpected_end_fails) {
-  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) { _exit(5); }).expect_exit(0); }, "found exit 5");
-  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) {}).expect_killed(SIGKILL); }, "found exit 0");
+  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) { _exit(5); }).expect_exit(0); },
+                          "found exit 5");
+  EXPECT_NONFATAL_FAILURE({ child("other", [](agent&) {}).expect_killed(SIGKILL); },
+                          "found exit 0");
 }
 
 TEST(child_test, children_dump_no_core_and_run_where_asked) {

@@ -90,7 +90,8 @@ void die(death kind) {
       if (!on_main_thread()) throw std::logic_error("death::exec is for the main thread");
       exec_other_program(true);
     case death::exec_from_thread:
-      if (on_main_thread()) throw std::logic_error("death::exec_from_thread is not for the main thread");
+      if (on_main_thread())
+        throw std::logic_error("death::exec_from_thread is not for the main thread");
       exec_other_program(true);
     case death::thread_exit: pthread_exit(nullptr);
     case death::thread_return: throw std::logic_error("death::thread_return needs run_then_die");

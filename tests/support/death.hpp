@@ -1,8 +1,8 @@
 // The ways in which an owner of a lock can end.
 //
-// Some end the process, some only a thread; an exec ends the program but not the process. Destructors run in none of
-// them except `exit`, `thread_exit` and `thread_return` (and there they would unlock): a victim must take its locks
-// with plain lock(), without a guard.
+// Some end the process, some only a thread; an exec ends the program but not the process.
+// Destructors run in none of them except `exit`, `thread_exit` and `thread_return` (and there they
+// would unlock): a victim must take its locks with plain lock(), without a guard.
 #pragma once
 
 #include <array>
@@ -19,22 +19,35 @@ enum class death {
   exit,      // with atexit handlers and static destructors
   abort,
   segfault,
-  exec,              // on the main thread: the process lives on as another program
-  exec_from_thread,  // the same on another thread: its TID vanishes and the robust list with it (an orphan, A23)
-  thread_exit,       // pthread_exit; the process lives on
-  thread_return,     // a thread's function returns; the process lives on
+  // on the main thread: the process lives on as another program
+  exec,
+  // the same on another thread: its TID vanishes and the robust list with it (an orphan, A23)
+  exec_from_thread,
+  // pthread_exit; the process lives on
+  thread_exit,
+  // a thread's function returns; the process lives on
+  thread_return,
   uncaught_exception,
 };
 
-inline constexpr std::array all_deaths{death::sigkill, death::exit_now,         death::exit,        death::abort,         death::segfault,
-                                       death::exec,    death::exec_from_thread, death::thread_exit, death::thread_return, death::uncaught_exception};
+inline constexpr std::array all_deaths{death::sigkill,
+                                       death::exit_now,
+                                       death::exit,
+                                       death::abort,
+                                       death::segfault,
+                                       death::exec,
+                                       death::exec_from_thread,
+                                       death::thread_exit,
+                                       death::thread_return,
+                                       death::uncaught_exception};
 
 /// "thread_exit"; also fit for the name of a parameterised test.
 std::string name_of(death kind);
 
 /// The process ends by itself, so that the parent can expect_end().
 constexpr bool ends_process(death kind) {
-  return kind != death::exec && kind != death::exec_from_thread && kind != death::thread_exit && kind != death::thread_return;
+  return kind != death::exec && kind != death::exec_from_thread && kind != death::thread_exit &&
+         kind != death::thread_return;
 }
 /// Another program runs in the process afterwards, until it is killed or 60 s are over.
 constexpr bool ends_in_exec(death kind) {
@@ -49,19 +62,22 @@ constexpr bool is_noticed(death kind) {
   return kind != death::exec_from_thread;
 }
 
-/// Dies on the spot. thread_return cannot be done from within (logic_error), exec_from_thread only on a thread that is
-/// not the main one, exec only on the main one.
+/// Dies on the spot. thread_return cannot be done from within (logic_error), exec_from_thread only
+/// on a thread that is not the main one, exec only on the main one.
 [[noreturn]] void die(death kind);
 
 /// Runs `before` (which takes the locks) on the thread that this kind needs, and dies there.
-/// Returns for the two thread kinds only, on the calling thread, as soon as the other thread is gone.
+/// Returns for the two thread kinds only, on the calling thread, as soon as the other thread is
+/// gone.
 void run_then_die(death kind, const std::function<void()>& before);
 
-/// Waits in the parent until the death that the child chose has happened, reaped where there is something to reap. A
-/// child whose death only ended a thread must tell "thread gone" after run_then_die.
+/// Waits in the parent until the death that the child chose has happened, reaped where there is
+/// something to reap. A child whose death only ended a thread must tell "thread gone" after
+/// run_then_die.
 void expect_end(child& victim, death kind, source_line at = source_line::here());
 
-/// Replaces the program by one that does nothing: /bin/true, or /bin/sleep 60 if the process shall live on.
+/// Replaces the program by one that does nothing: /bin/true, or /bin/sleep 60 if the process shall
+/// live on.
 [[noreturn]] void exec_other_program(bool live_on);
 
 /// Lets signals that sanitizers and tests handle kill the process as in a plain program.

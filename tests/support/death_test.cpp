@@ -29,8 +29,11 @@ TEST_P(death_test, happens_and_the_kernel_notices_unless_it_cannot) {
   expect_end(victim, kind);
   EXPECT_EQ(died.load(), 1u);
   EXPECT_EQ(victim.ended(), ends_process(kind));
-  // A death that ends in exec is announced by a closed pipe, a moment before the new program stands.
-  EXPECT_EQ(within(is_noticed(kind) ? default_timeout() : milliseconds(100), [&] { return lock.marked() == 1; }), is_noticed(kind));
+  // A death that ends in exec is announced by a closed pipe, a moment before the new program
+  // stands.
+  EXPECT_EQ(within(is_noticed(kind) ? default_timeout() : milliseconds(100),
+                   [&] { return lock.marked() == 1; }),
+            is_noticed(kind));
   EXPECT_EQ(lock.owned(), is_noticed(kind) ? 0u : 1u);
   if (ends_process(kind)) {
     EXPECT_TRUE(is_dead(victim.pid()));
@@ -41,7 +44,8 @@ TEST_P(death_test, happens_and_the_kernel_notices_unless_it_cannot) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(every_kind, death_test, ::testing::ValuesIn(all_deaths), [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(every_kind, death_test, ::testing::ValuesIn(all_deaths),
+                         [](const auto& test) { return name_of(test.param); });
 
 TEST(foreign_locks_test, the_kernel_marks_2048_and_loses_the_rest) {
   foreign_locks locks;

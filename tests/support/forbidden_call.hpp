@@ -3,7 +3,8 @@
 
 namespace outlive::testing {
 
-/// The system call (SYS_...) fails with `error` from now on, in the calling process and its children, for ever: to be called in a child.
+/// The system call (SYS_...) fails with `error` from now on, in the calling process and its
+/// children, for ever: to be called in a child.
 /// Throws std::system_error where no filter can be set.
 void forbid_call(long number, int error);
 

@@ -19,8 +19,8 @@ void check(int error, const char* what) {
 
 using lock_function = int (*)(pthread_mutex_t*);
 
-/// From the C library itself, past the interceptors of a sanitizer: ThreadSanitizer bears no thread with more than 64
-/// locks.
+/// From the C library itself, past the interceptors of a sanitizer: ThreadSanitizer bears no thread
+/// with more than 64 locks.
 lock_function unseen(const char* name) {
   void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
   void* found = libc ? dlsym(libc, name) : nullptr;
@@ -33,7 +33,8 @@ lock_function unseen(const char* name) {
 void init_robust(pthread_mutex_t* place) {
   pthread_mutexattr_t kind;
   check(pthread_mutexattr_init(&kind), "pthread_mutexattr_init");
-  check(pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
+  check(pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED),
+        "pthread_mutexattr_setpshared");
   check(pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
   check(pthread_mutex_init(place, &kind), "pthread_mutex_init");
   pthread_mutexattr_destroy(&kind);
@@ -57,12 +58,14 @@ foreign_locks::~foreign_locks() {
 void foreign_locks::lock_all() {
   const lock_function lock = unseen("pthread_mutex_lock");
   held_ = true;
-  for (std::size_t i = 0; i < count_; ++i) check(lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
+  for (std::size_t i = 0; i < count_; ++i)
+    check(lock(&mutexes_[i]), "pthread_mutex_lock of a foreign lock");
 }
 
 void foreign_locks::unlock_all() {
   const lock_function unlock = unseen("pthread_mutex_unlock");
-  for (std::size_t i = count_; i-- > 0;) check(unlock(&mutexes_[i]), "pthread_mutex_unlock of a foreign lock");
+  for (std::size_t i = count_; i-- > 0;)
+    check(unlock(&mutexes_[i]), "pthread_mutex_unlock of a foreign lock");
   held_ = false;
 }
 

@@ -18,7 +18,9 @@ namespace {
 void write(const std::string& path, std::string_view text) {
   std::ofstream file(path);
   file << text << std::flush;
-  if (!file) throw std::runtime_error(path + ": cannot write '" + std::string(text) + "': " + std::strerror(errno));
+  if (!file)
+    throw std::runtime_error(path + ": cannot write '" + std::string(text) +
+                             "': " + std::strerror(errno));
 }
 
 std::string read(const std::string& path) {
@@ -36,17 +38,24 @@ std::string own_folder(freezer::version of) {
     const auto at = line.find(mark);
     if (at == std::string::npos || (of == freezer::version::two && at != 0)) continue;
     const std::string path = line.substr(at + mark.size());
-    for (const char* const root : {"/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
+    for (const char* const root :
+         {"/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
       const bool is_first = std::string_view(root).ends_with("freezer");
-      if (is_first == (of == freezer::version::one) && access((root + path + "/cgroup.procs").c_str(), F_OK) == 0) return root + path;
+      if (is_first == (of == freezer::version::one) &&
+          access((root + path + "/cgroup.procs").c_str(), F_OK) == 0)
+        return root + path;
     }
   }
-  throw freezer::unavailable("no cgroup freezer of version " + std::to_string(static_cast<int>(of)) + " is mounted");
+  throw freezer::unavailable("no cgroup freezer of version " +
+                             std::to_string(static_cast<int>(of)) + " is mounted");
 }
 
 }  // namespace
 
-freezer::freezer(version of) : version_(of), parent_(own_folder(of)), folder_(parent_ + "/outlive-test." + std::to_string(getpid())) {
+freezer::freezer(version of)
+    : version_(of),
+      parent_(own_folder(of)),
+      folder_(parent_ + "/outlive-test." + std::to_string(getpid())) {
   if (mkdir(folder_.c_str(), 0700) != 0) throw unavailable(folder_ + ": " + std::strerror(errno));
 }
 
@@ -73,9 +82,11 @@ void freezer::freeze() const {
   const bool first = version_ == version::one;
   write(folder_ + (first ? "/freezer.state" : "/cgroup.freeze"), first ? "FROZEN" : "1");
   const auto is_frozen = [&] {
-    return first ? read(folder_ + "/freezer.state") == "FROZEN\n" : read(folder_ + "/cgroup.events").find("frozen 1") != std::string::npos;
+    return first ? read(folder_ + "/freezer.state") == "FROZEN\n"
+                 : read(folder_ + "/cgroup.events").find("frozen 1") != std::string::npos;
   };
-  if (!within(default_timeout(), is_frozen)) throw timed_out(folder_ + ": found it not frozen in time");
+  if (!within(default_timeout(), is_frozen))
+    throw timed_out(folder_ + ": found it not frozen in time");
 }
 
 void freezer::thaw() const {

@@ -1,4 +1,5 @@
-// A cgroup of a test's own that can be frozen: with whole processes in it, or (version 1) single threads.
+// A cgroup of a test's own that can be frozen: with whole processes in it, or (version 1) single
+// threads.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +20,8 @@ class freezer {
 
   /// Throws unavailable.
   explicit freezer(version of);
-  /// Thaws, and sends who is in it back. To be made after the children that are put into it: one that is frozen cannot be reaped.
+  /// Thaws, and sends who is in it back. To be made after the children that are put into it: one
+  /// that is frozen cannot be reaped.
   ~freezer();
   freezer(const freezer&) = delete;
   freezer& operator=(const freezer&) = delete;

@@ -84,7 +84,8 @@ std::string holdings::added_since(const holdings& before) const {
   std::ostringstream out;
   for (const auto& [fd, target] : files_) {
     const auto old = before.files_.find(fd);
-    if (old == before.files_.end() || old->second != target) out << "fd " << fd << " -> " << target << '\n';
+    if (old == before.files_.end() || old->second != target)
+      out << "fd " << fd << " -> " << target << '\n';
   }
   for (const auto& [path, count] : mapped_) {
     const auto old = before.mapped_.find(path);

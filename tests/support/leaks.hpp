@@ -14,7 +14,8 @@
 
 namespace outlive::testing {
 
-/// The state letter of /proc/PID/stat ('R', 'S', 'Z' ...), 0 if there is no such task. PID may be any thread's.
+/// The state letter of /proc/PID/stat ('R', 'S', 'Z' ...), 0 if there is no such task. PID may be
+/// any thread's.
 char task_state(pid_t pid);
 /// Gone, or a zombie that nobody has reaped yet.
 bool is_dead(pid_t pid);
@@ -30,8 +31,8 @@ class holdings {
   /// Mappings whose path contains this, e.g. "/dev/shm/outlive.bank" or "/memfd:".
   std::size_t mappings_of(std::string_view part_of_path) const;
 
-  /// Descriptors and named mappings that `before` does not have, one a line; empty if there are none. Anonymous
-  /// mappings are left out: allocators and thread stacks come and go.
+  /// Descriptors and named mappings that `before` does not have, one a line; empty if there are
+  /// none. Anonymous mappings are left out: allocators and thread stacks come and go.
   std::string added_since(const holdings& before) const;
 
  private:

@@ -26,7 +26,8 @@ void check(bool ok, const char* what) {
   }
   if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   kill(getpid(), WTERMSIG(status));
-  // Process 1 of the namespace survives its own signal; it tells the one above by a code that the shell uses, too.
+  // Process 1 of the namespace survives its own signal; it tells the one above by a code that the
+  // shell uses, too.
   _exit(128 + WTERMSIG(status));
 }
 
@@ -48,7 +49,8 @@ std::optional<std::string> probe(const char* what, const std::function<void()>& 
   int status = 0;
   waitpid(pid, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::nullopt;
-  return std::string(what) + ": " + (WIFEXITED(status) ? std::strerror(WEXITSTATUS(status)) : "the attempt was killed");
+  return std::string(what) + ": " +
+         (WIFEXITED(status) ? std::strerror(WEXITSTATUS(status)) : "the attempt was killed");
 }
 
 }  // namespace
@@ -79,16 +81,21 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
 }
 
 std::optional<std::string> mount_own_shm(const char* mount_options) {
-  if (::unshare(CLONE_NEWNS) != 0) return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::string("private mounts: ") + std::strerror(errno);
-  if (::mount("none", "/dev/shm", "tmpfs", 0, mount_options) != 0) return std::string("mounting a tmpfs: ") + std::strerror(errno);
+  if (::unshare(CLONE_NEWNS) != 0)
+    return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return std::string("private mounts: ") + std::strerror(errno);
+  if (::mount("none", "/dev/shm", "tmpfs", 0, mount_options) != 0)
+    return std::string("mounting a tmpfs: ") + std::strerror(errno);
   return std::nullopt;
 }
 
 void hide_processes_of_others(uid_t become) {
   check(unshare(CLONE_NEWNS) == 0, "unshare(CLONE_NEWNS)");
-  check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "making the mounts private");
-  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0, "mounting /proc with hidepid=2");
+  check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0,
+        "making the mounts private");
+  check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == 0,
+        "mounting /proc with hidepid=2");
   check(setgroups(0, nullptr) == 0, "setgroups");
   check(setresgid(become, become, become) == 0, "setresgid");
   check(setresuid(become, become, become) == 0, "setresuid");
@@ -98,7 +105,8 @@ void hide_processes_of_others(uid_t become) {
 }
 
 std::optional<std::string> pid_namespace_unavailable() {
-  static const auto reason = probe("unshare(CLONE_NEWPID)", [] { check(unshare(CLONE_NEWPID) == 0, "unshare(CLONE_NEWPID)"); });
+  static const auto reason = probe(
+      "unshare(CLONE_NEWPID)", [] { check(unshare(CLONE_NEWPID) == 0, "unshare(CLONE_NEWPID)"); });
   return reason;
 }
 

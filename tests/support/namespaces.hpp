@@ -18,14 +18,17 @@ std::optional<std::string> pid_namespace_unavailable();
 /// Why /proc cannot be mounted with hidepid=2 here.
 std::optional<std::string> hidepid_unavailable();
 
-/// Runs `body` as the second process of a new PID namespace and ends as it ended (same exit code or signal). The first
-/// one only waits: it could not be killed from inside of the namespace, not even by itself.
+/// Runs `body` as the second process of a new PID namespace and ends as it ended (same exit code or
+/// signal). The first one only waits: it could not be killed from inside of the namespace, not even
+/// by itself.
 [[noreturn]] void run_in_pid_namespace(agent& parent, const std::function<void()>& body);
 
-/// Gives the calling process a /dev/shm of its own, with these options of tmpfs. Returns: why it cannot.
+/// Gives the calling process a /dev/shm of its own, with these options of tmpfs. Returns: why it
+/// cannot.
 std::optional<std::string> mount_own_shm(const char* mount_options);
 
-/// From now on the process is this user and sees, in a mount namespace of its own, no other user's processes in /proc.
+/// From now on the process is this user and sees, in a mount namespace of its own, no other user's
+/// processes in /proc.
 void hide_processes_of_others(uid_t become);
 
 }  // namespace outlive::testing

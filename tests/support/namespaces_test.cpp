@@ -37,7 +37,8 @@ TEST_F(pid_namespace_test, the_body_has_another_namespace_and_a_small_pid) {
 
 TEST_F(pid_namespace_test, the_body_s_death_is_handed_out) {
   for (const death kind : {death::sigkill, death::abort}) {
-    child outer("outer", [kind](agent& parent) { run_in_pid_namespace(parent, [kind] { die(kind); }); });
+    child outer("outer",
+                [kind](agent& parent) { run_in_pid_namespace(parent, [kind] { die(kind); }); });
     expect_end(outer, kind);
   }
   child leaver("leaver", [](agent& parent) { run_in_pid_namespace(parent, [] { _exit(7); }); });
@@ -45,7 +46,9 @@ TEST_F(pid_namespace_test, the_body_s_death_is_handed_out) {
 }
 
 TEST_F(pid_namespace_test, failures_inside_reach_the_test) {
-  child outer("outer", [](agent& parent) { run_in_pid_namespace(parent, [] { throw std::runtime_error("lost in the namespace"); }); });
+  child outer("outer", [](agent& parent) {
+    run_in_pid_namespace(parent, [] { throw std::runtime_error("lost in the namespace"); });
+  });
   EXPECT_NONFATAL_FAILURE(outer.wait(), "lost in the namespace");
 }
 

@@ -36,7 +36,8 @@ constexpr std::size_t page_size = 4096;
   _exit(127);
 }
 
-/// A robust mutex of somebody else in a mapping of its own, locked last: the first that the kernel comes to.
+/// A robust mutex of somebody else in a mapping of its own, locked last: the first that the kernel
+/// comes to.
 pthread_mutex_t* lock_newest_foreign() {
   void* place = mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (place == MAP_FAILED) throw std::bad_alloc();
@@ -46,8 +47,8 @@ pthread_mutex_t* lock_newest_foreign() {
   return mutex;
 }
 
-/// Runs in a process of its own: holds the victim at the entrance of its exit, before the kernel walks its list, and
-/// takes away its private memory there, the list's head included.
+/// Runs in a process of its own: holds the victim at the entrance of its exit, before the kernel
+/// walks its list, and takes away its private memory there, the list's head included.
 [[noreturn]] void release_memory_of(pid_t process, pid_t thread) {
   alarm(30);
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
@@ -57,7 +58,8 @@ pthread_mutex_t* lock_newest_foreign() {
   kill(process, SIGKILL);
   int status = 0;
   if (waitpid(thread, &status, __WALL) != thread) helper_fails("waitpid of the victim");
-  if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8))) helper_fails("no stop at the victim's exit");
+  if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8)))
+    helper_fails("no stop at the victim's exit");
   // EAGAIN: not all of it could be taken at once.
   long rc;
   do {
@@ -83,7 +85,8 @@ pthread_mutex_t* lock_newest_foreign() {
 [[noreturn]] void die_after_raw_fork(const std::function<void()>& acquire) {
   if (!acquire) throw std::logic_error("raw_fork needs an acquire hook");
   const pid_t parent = getpid();
-  const auto pid = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  const auto pid =
+      static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
@@ -106,7 +109,9 @@ pthread_mutex_t* lock_newest_foreign() {
   }
   if (!hooks.acquire) throw std::logic_error("exec_from_thread is not for the main thread");
   pthread_t other;
-  const auto run = [](void* argument) -> void* { die_by_exec(*static_cast<const orphan_hooks*>(argument)); };
+  const auto run = [](void* argument) -> void* {
+    die_by_exec(*static_cast<const orphan_hooks*>(argument));
+  };
   orphan_hooks copy = hooks;
   if (const int error = pthread_create(&other, nullptr, run, &copy)) {
     throw std::system_error(error, std::generic_category(), "pthread_create");
@@ -156,12 +161,14 @@ void die_leaving_orphans(orphan_kind kind, const orphan_hooks& hooks) {
       kill_self();
     case orphan_kind::process_mrelease: die_with_memory_released();
     case orphan_kind::read_only:
-      if (hooks.region.empty() || mprotect(hooks.region.data(), hooks.region.size(), PROT_READ) != 0) {
+      if (hooks.region.empty() ||
+          mprotect(hooks.region.data(), hooks.region.size(), PROT_READ) != 0) {
         throw std::system_error(errno, std::generic_category(), "mprotect of the region");
       }
       kill_self();
     case orphan_kind::damaged_list:
-      lock_newest_foreign()->__data.__list.__next = reinterpret_cast<__pthread_internal_list*>(std::uintptr_t{0x10});
+      lock_newest_foreign()->__data.__list.__next =
+          reinterpret_cast<__pthread_internal_list*>(std::uintptr_t{0x10});
       kill_self();
     case orphan_kind::raw_fork:
     case orphan_kind::exec_from_thread: break;

@@ -1,7 +1,7 @@
 // The eight ways to lose a robust mutex: its owner is dead, and the kernel does not mark it.
 //
-// Each stays outside of the lock protocol itself (a healthy lock is never lost, wherever its owner is killed); rows of
-// the hazard table in brackets.
+// Each stays outside of the lock protocol itself (a healthy lock is never lost, wherever its owner
+// is killed); rows of the hazard table in brackets.
 #pragma once
 
 #include <array>
@@ -16,30 +16,40 @@
 namespace outlive::testing {
 
 enum class orphan_kind {
-  too_many_held,     // foreign code acquired 2,100 robust mutexes after ours; the kernel walks 2,048 (A1)
-  unmapped,          // a foreign mutex, newer than ours, was unmapped while held: the walk faults on it (A3)
-  exec_from_thread,  // exec on a thread that is not the main one: its TID vanishes with its list (A23)
-  list_unset,        // set_robust_list(NULL) before death (A31)
-  process_mrelease,  // killed, and its memory taken away before it has walked its list (A54)
-  raw_fork,          // a child by clone without glibc: it locks with its parent's TID and has no list (A27)
-  read_only,         // our own mapping is read-only at death: the kernel cannot mark the lock (A8)
-  damaged_list,      // a stray write to the list pointers of a foreign mutex, newer than ours (A12)
+  // foreign code acquired 2,100 robust mutexes after ours; the kernel walks 2,048 (A1)
+  too_many_held,
+  // a foreign mutex, newer than ours, was unmapped while held: the walk faults on it (A3)
+  unmapped,
+  // exec on a thread that is not the main one: its TID vanishes with its list (A23)
+  exec_from_thread,
+  // set_robust_list(NULL) before death (A31)
+  list_unset,
+  // killed, and its memory taken away before it has walked its list (A54)
+  process_mrelease,
+  // a child by clone without glibc: it locks with its parent's TID and has no list (A27)
+  raw_fork,
+  // our own mapping is read-only at death: the kernel cannot mark the lock (A8)
+  read_only,
+  // a stray write to the list pointers of a foreign mutex, newer than ours (A12)
+  damaged_list,
 };
 
-inline constexpr std::array all_orphan_kinds{orphan_kind::too_many_held, orphan_kind::unmapped,         orphan_kind::exec_from_thread,
-                                             orphan_kind::list_unset,    orphan_kind::process_mrelease, orphan_kind::raw_fork,
-                                             orphan_kind::read_only,     orphan_kind::damaged_list};
+inline constexpr std::array all_orphan_kinds{
+    orphan_kind::too_many_held, orphan_kind::unmapped,         orphan_kind::exec_from_thread,
+    orphan_kind::list_unset,    orphan_kind::process_mrelease, orphan_kind::raw_fork,
+    orphan_kind::read_only,     orphan_kind::damaged_list};
 
 std::string name_of(orphan_kind kind);
 
 struct orphan_hooks {
-  /// Takes the locks that are to be lost, on the thread and in the process that this kind needs. May be left out where
-  /// the calling thread holds them already - not for raw_fork, and exec_from_thread then has to be called on the second
-  /// thread.
+  /// Takes the locks that are to be lost, on the thread and in the process that this kind needs.
+  /// May be left out where the calling thread holds them already - not for raw_fork, and
+  /// exec_from_thread then has to be called on the second thread.
   std::function<void()> acquire = nullptr;
   /// The whole mapping that the locks lie in, page-aligned; for read_only.
   std::span<std::byte> region = {};
-  /// exec_from_thread: the process lives on as another program (up to 60 s, or until it is killed) instead of ending.
+  /// exec_from_thread: the process lives on as another program (up to 60 s, or until it is killed)
+  /// instead of ending.
   bool live_on = false;
 };
 
@@ -49,7 +59,9 @@ std::optional<std::string> orphan_unavailable(orphan_kind kind);
 /// To be called in a child.
 [[noreturn]] void die_leaving_orphans(orphan_kind kind, const orphan_hooks& hooks);
 
-/// In the parent: waits until the owner is dead. With live_on it is not the process that is dead but the thread.
-void expect_orphaned(child& owner, orphan_kind kind, bool live_on = false, source_line at = source_line::here());
+/// In the parent: waits until the owner is dead. With live_on it is not the process that is dead
+/// but the thread.
+void expect_orphaned(child& owner, orphan_kind kind, bool live_on = false,
+                     source_line at = source_line::here());
 
 }  // namespace outlive::testing

@@ -41,13 +41,16 @@ class orphans_test : public ::testing::TestWithParam<orphan_kind> {
 
 TEST_P(orphans_test, the_owner_is_dead_and_the_lock_not_marked) {
   child owner("owner", [&](agent&) {
-    die_leaving_orphans(GetParam(), {.acquire = [&] { ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0); }, .region = memory_->bytes});
+    die_leaving_orphans(GetParam(),
+                        {.acquire = [&] { ASSERT_EQ(pthread_mutex_lock(&memory_->lock()), 0); },
+                         .region = memory_->bytes});
   });
   expect_orphaned(owner, GetParam());
   check_that_it_is_lost(owner.pid());
 }
 
-INSTANTIATE_TEST_SUITE_P(every_kind, orphans_test, ::testing::ValuesIn(all_orphan_kinds), [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(every_kind, orphans_test, ::testing::ValuesIn(all_orphan_kinds),
+                         [](const auto& test) { return name_of(test.param); });
 
 /// All kinds but raw_fork, where the owner is a process that does not exist yet.
 class orphans_held_before_test : public orphans_test {};
@@ -64,13 +67,18 @@ TEST_P(orphans_held_before_test, a_caller_that_holds_its_locks_already_loses_the
 }
 
 INSTANTIATE_TEST_SUITE_P(every_kind_but_raw_fork, orphans_held_before_test,
-                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped, orphan_kind::exec_from_thread, orphan_kind::list_unset,
-                                           orphan_kind::process_mrelease, orphan_kind::read_only, orphan_kind::damaged_list),
+                         ::testing::Values(orphan_kind::too_many_held, orphan_kind::unmapped,
+                                           orphan_kind::exec_from_thread, orphan_kind::list_unset,
+                                           orphan_kind::process_mrelease, orphan_kind::read_only,
+                                           orphan_kind::damaged_list),
                          [](const auto& test) { return name_of(test.param); });
 
 TEST(orphans_exec_test, the_process_can_live_on_while_the_owner_is_gone) {
   foreign_locks lock(1);
-  child owner("owner", [&](agent&) { die_leaving_orphans(orphan_kind::exec_from_thread, {.acquire = [&] { lock.lock_all(); }, .live_on = true}); });
+  child owner("owner", [&](agent&) {
+    die_leaving_orphans(orphan_kind::exec_from_thread,
+                        {.acquire = [&] { lock.lock_all(); }, .live_on = true});
+  });
   expect_orphaned(owner, orphan_kind::exec_from_thread, true);
   EXPECT_FALSE(is_dead(owner.pid()));
   const auto tid = static_cast<pid_t>(futex_word(lock[0]) & FUTEX_TID_MASK);

@@ -27,7 +27,8 @@ constexpr std::uintptr_t page = 4096;
 struct read_watch_handlers {
   static void on_fault(int, siginfo_t* info, void* context) {
     active->at_ = reinterpret_cast<std::uintptr_t>(info->si_addr);
-    if (active->at_ < active->begin_ / page * page || active->at_ >= (active->end_ + page - 1) / page * page) {
+    if (active->at_ < active->begin_ / page * page ||
+        active->at_ >= (active->end_ + page - 1) / page * page) {
       std::signal(SIGSEGV, SIG_DFL);  // not ours: it comes again, and ends the process
       return;
     }
@@ -37,12 +38,15 @@ struct read_watch_handlers {
   static void on_trap(int, siginfo_t*, void* context) {
     static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~trap_flag;
     active->protect(PROT_NONE);
-    if (active->at_ >= active->begin_ && active->at_ < active->end_) active->after_(reinterpret_cast<const void*>(active->at_));
+    if (active->at_ >= active->begin_ && active->at_ < active->end_)
+      active->after_(reinterpret_cast<const void*>(active->at_));
   }
 };
 
 read_watch::read_watch(const void* begin, std::size_t size, hook after)
-    : begin_(reinterpret_cast<std::uintptr_t>(begin)), end_(begin_ + size), after_(std::move(after)) {
+    : begin_(reinterpret_cast<std::uintptr_t>(begin)),
+      end_(begin_ + size),
+      after_(std::move(after)) {
   active = this;
   struct sigaction how {};
   how.sa_flags = SA_SIGINFO;

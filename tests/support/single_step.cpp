@@ -16,8 +16,9 @@
 namespace outlive::testing {
 namespace {
 
-/// Tracer and victim on one CPU: a stop then costs half. And ahead of all others there, where that is permitted (root): each of the
-/// millions of stops is a hand-over, and beside a program that computes each would wait for that one's time slice to end.
+/// Tracer and victim on one CPU: a stop then costs half. And ahead of all others there, where that
+/// is permitted (root): each of the millions of stops is a hand-over, and beside a program that
+/// computes each would wait for that one's time slice to end.
 class pinned {
  public:
   pinned() {
@@ -42,10 +43,14 @@ class pinned {
   bool is_ahead_ = false;
 };
 
-/// What survivors can see of a victim: the watched bytes, and the robust list, which the kernel walks at its death.
+/// What survivors can see of a victim: the watched bytes, and the robust list, which the kernel
+/// walks at its death.
 class visible_state {
  public:
-  visible_state(const std::vector<std::span<const std::byte>>& watched, const tracee& traced) : watched_(watched), traced_(traced) { is_new(); }
+  visible_state(const std::vector<std::span<const std::byte>>& watched, const tracee& traced)
+      : watched_(watched), traced_(traced) {
+    is_new();
+  }
 
   bool is_new() {
     bool differs = false;
@@ -53,7 +58,8 @@ class visible_state {
     for (std::size_t i = 0; i < watched_.size(); ++i) {
       auto& copy = copies_[i];
       const auto now = watched_[i];
-      if (copy.size() == now.size() && std::memcmp(copy.data(), now.data(), now.size()) == 0) continue;
+      if (copy.size() == now.size() && std::memcmp(copy.data(), now.data(), now.size()) == 0)
+        continue;
       copy.assign(now.begin(), now.end());
       differs = true;
     }
@@ -81,8 +87,11 @@ class sweeper {
     record();
     // A section whose length varies goes on after the recorded length until a victim survives.
     const std::size_t end = 2 * route_.length() + 1000;
-    for (std::size_t i = plan_.first; i <= plan_.last; i = route_.next(i, plan_.first, plan_.stride)) {
-      if (i > end) throw std::runtime_error(plan_.name + ": no victim survives, the section has no stable length");
+    for (std::size_t i = plan_.first; i <= plan_.last;
+         i = route_.next(i, plan_.first, plan_.stride)) {
+      if (i > end)
+        throw std::runtime_error(plan_.name +
+                                 ": no victim survives, the section has no stable length");
       const bool survived = !stop_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
@@ -90,7 +99,8 @@ class sweeper {
       if (survived && (!route_.has(i) || survivors_in_a_row_ == 3)) break;
       if (!survived && route_.sleeps_at(i)) stop_at(i, true);
       if (failing_points_ >= plan_.stop_after_failures) {
-        ADD_FAILURE() << plan_.name << ": given up after " << failing_points_ << " failing kill points";
+        ADD_FAILURE() << plan_.name << ": given up after " << failing_points_
+                      << " failing kill points";
         break;
       }
     }
@@ -119,12 +129,14 @@ class sweeper {
   outcome finish(child& process, tracee& traced) {
     traced.let_go();
     const exit_status how = process.wait(plan_.limit);
-    if (!how.exited_with(0)) throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
+    if (!how.exited_with(0))
+      throw std::runtime_error(plan_.name + ": the survivor did not exit well: " + how.describe());
     return outcome::survived;
   }
 
   [[noreturn]] void ended_by_itself(child& process, std::size_t index, std::uintptr_t pc) {
-    throw std::runtime_error(plan_.name + ": the victim ended by itself (" + process.wait().describe() + ") after " + std::to_string(index) +
+    throw std::runtime_error(plan_.name + ": the victim ended by itself (" +
+                             process.wait().describe() + ") after " + std::to_string(index) +
                              " instructions, at " + describe_address(pc));
   }
 
@@ -181,7 +193,8 @@ class sweeper {
       jump = route.from != 0;
       if (!jump) break;
       got = with_victim([&](child& c, tracee& t) { return drive_by_waypoint(c, t, route, point); });
-      if (got == outcome::diverged && route_.is_in_clock(index)) return true;  // another way through the clock's code, and dead in it all the same
+      // another way through the clock's code, and dead in it all the same
+      if (got == outcome::diverged && route_.is_in_clock(index)) return true;
       ++jumps_;
       result_.diverged += got == outcome::diverged;
     }
@@ -200,7 +213,8 @@ class sweeper {
     return got != outcome::survived;
   }
 
-  outcome drive_by_waypoint(child& process, tracee& traced, const sweep_path::route& route, kill_point& point) {
+  outcome drive_by_waypoint(child& process, tracee& traced, const sweep_path::route& route,
+                            kill_point& point) {
     for (const auto& [pc, hits] : {route.anchor, route.waypoint, route.near_by}) {
       if (hits == 0) continue;
       const auto got = traced.run_to(pc, hits);
@@ -221,12 +235,14 @@ class sweeper {
     for (std::size_t i = from; i < point.index; ++i) {
       const auto got = traced.step();
       if (got == tracee::stop::ended) ended_by_itself(process, i, route_.has(i) ? route_.pc(i) : 0);
-      if (got == tracee::stop::at_marker) return from == 0 ? finish(process, traced) : abandon(traced);
+      if (got == tracee::stop::at_marker)
+        return from == 0 ? finish(process, traced) : abandon(traced);
     }
     const auto here = traced.where();
     if (from != 0 && !route_.is_at(point.index, here, base_)) return abandon(traced);
     point.pc = here.pc;
-    // The recorded run slept here; this one may find that what it would wait for has happened already.
+    // The recorded run slept here; this one may find that what it would wait for has happened
+    // already.
     if (point.asleep) point.asleep = traced.step(true) == tracee::stop::asleep;
     if (plan_.meanwhile) {
       plan_.meanwhile(point);
@@ -238,7 +254,8 @@ class sweeper {
     return outcome::died;
   }
 
-  /// The victim is elsewhere. It dies there, which is as good a kill point, and whatever it leaves is dealt with before the next run.
+  /// The victim is elsewhere. It dies there, which is as good a kill point, and whatever it leaves
+  /// is dealt with before the next run.
   outcome abandon(tracee& traced) {
     const kill_point elsewhere{0, true, false, traced.where().pc};
     traced.kill();
@@ -257,7 +274,8 @@ class sweeper {
   }
 
   void judge() {
-    if (result_.deaths + result_.preempted == 0) ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
+    if (result_.deaths + result_.preempted == 0)
+      ADD_FAILURE() << plan_.name << ": no victim was killed: " << result_.describe();
     const bool to_the_end = plan_.last == std::numeric_limits<std::size_t>::max();
     if (to_the_end && !result_.last_survived && failing_points_ < plan_.stop_after_failures) {
       ADD_FAILURE() << plan_.name << ": the last victim did not survive: " << result_.describe();

@@ -5,25 +5,29 @@
 //     .name = "unlock",
 //     .setup = [&] { fresh state, in the parent },
 //     .victim = [&](agent&) { m.lock(); section_begin(); m.unlock(); section_end(); },
-//     .after = [&](const kill_point& point) { what must hold now: fork an heir with bounded waits ... },
+//     .after = [&](const kill_point& point) { what must hold now: fork an heir, waits bounded },
 //   });
 //
-// For i = 0, 1, 2 ... a fresh child runs natively to section_begin(), executes i instructions, and is SIGKILLed and
-// reaped: when `after` runs, the kernel has finished with the dead owner. A child that gets past section_end()
-// survives and runs to its end. The section is run twice to its end first (`after` sees survivors) and its path
-// is recorded. Later runs go to a waypoint of that path at native speed, by a breakpoint, and step only the rest, so
-// that a sweep does not cost the square of its length; a run that turns out to be elsewhere is repeated by plain
-// stepping; where it stood is a kill point, too. An instruction in which the recorded run slept (a blocking system call) is a kill point twice: before it
-// and asleep inside of it.
+// For i = 0, 1, 2 ... a fresh child runs natively to section_begin(), executes i instructions, and
+// is SIGKILLed and reaped: when `after` runs, the kernel has finished with the dead owner. A child
+// that gets past section_end() survives and runs to its end. The section is run twice to its end
+// first (`after` sees survivors) and its path is recorded. Later runs go to a waypoint of that path
+// at native speed, by a breakpoint, and step only the rest, so that a sweep does not cost the
+// square of its length; a run that turns out to be elsewhere is repeated by plain stepping; where
+// it stood is a kill point, too. An instruction in which the recorded run slept (a blocking system
+// call) is a kill point twice: before it and asleep inside of it.
 //
-// A long section has few states that anybody can tell apart once the victim is dead. Given `watched`, the recorded run looks at these bytes (the
-// segment) and at the victim's robust list after each step; kill points are then the first instruction of each new state, the one after each
+// A long section has few states that anybody can tell apart once the victim is dead. Given
+// `watched`, the recorded run looks at these bytes (the segment) and at the victim's robust list
+// after each step; kill points are then the first instruction of each new state, the one after each
 // system call, and every stride-th of all.
 //
-// Instead of a kill, `meanwhile` lets others work while the victim stands at the point; then the victim goes on and must end well.
+// Instead of a kill, `meanwhile` lets others work while the victim stands at the point; then the
+// victim goes on and must end well.
 //
-// A sweep fails the test unless at least one victim died and the last one survived. The victim is traced on its
-// calling thread only; other processes (a holder, a waiter) may live beside it and are set up in `setup`.
+// A sweep fails the test unless at least one victim died and the last one survived. The victim is
+// traced on its calling thread only; other processes (a holder, a waiter) may live beside it and
+// are set up in `setup`.
 #pragma once
 
 #include <cstddef>
@@ -65,8 +69,8 @@ struct sweep_plan {
   std::function<void()> setup;
   std::function<void(agent&)> victim;
   std::function<void(const kill_point&)> after;
-  /// Called every few milliseconds while a victim sleeps before its kill point; lets the thing happen that it waits
-  /// for.
+  /// Called every few milliseconds while a victim sleeps before its kill point; lets the thing
+  /// happen that it waits for.
   std::function<void()> unblock = nullptr;
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();

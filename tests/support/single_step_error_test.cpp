@@ -58,8 +58,11 @@ TEST_F(single_step_error_test, a_victim_that_crashes_by_itself_is_an_error_that_
     });
     FAIL() << "no error";
   } catch (const std::runtime_error& error) {
-    EXPECT_NE(std::string(error.what()).find("killed by signal 4"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("support_single_step_error_test+0x"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("killed by signal 4"), std::string::npos)
+        << error.what();
+    EXPECT_NE(std::string(error.what()).find("support_single_step_error_test+0x"),
+              std::string::npos)
+        << error.what();
   }
 }
 

@@ -42,7 +42,8 @@ TEST_F(single_step_test, a_victim_is_killed_after_each_instruction) {
           [&](const kill_point& point) {
             seen.push_back(*stores);
             died.push_back(point.died);
-            EXPECT_EQ(point.index, point.died ? seen.size() - 3 : *stores + (seen.size() > 2 ? 1 : 0));
+            EXPECT_EQ(point.index,
+                      point.died ? seen.size() - 3 : *stores + (seen.size() > 2 ? 1 : 0));
           },
   });
   EXPECT_EQ(seen, (std::vector<std::uint64_t>{10, 10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10}));
@@ -109,11 +110,15 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
 void stores_far_apart(volatile std::uint64_t* word, int rounds) {
   section_begin();
   for (int i = 0; i < rounds; ++i) asm volatile("");
-  asm volatile(".rept 10\n\tincq (%0)\n\t.rept 50\n\tnop\n\t.endr\n\t.endr" : : "r"(word) : "memory");
+  asm volatile(".rept 10\n\tincq (%0)\n\t.rept 50\n\tnop\n\t.endr\n\t.endr"
+               :
+               : "r"(word)
+               : "memory");
   section_end();
 }
 
-TEST_F(single_step_test, with_watched_bytes_each_state_is_a_kill_point_and_a_loop_of_other_length_leads_not_astray) {
+TEST_F(single_step_test,
+       with_watched_bytes_each_state_is_a_kill_point_and_a_loop_of_other_length_leads_not_astray) {
   shared_object<std::uint64_t> stores{0u};
   std::set<std::uint64_t> seen;
   int runs = 0;
@@ -151,7 +156,8 @@ TEST_F(single_step_test, a_state_is_new_when_only_the_robust_list_has_changed) {
           },
       .after =
           [&](const kill_point& point) {
-            if (point.died && pthread_mutex_lock(&lock[0]) == EOWNERDEAD) pthread_mutex_consistent(&lock[0]);
+            if (point.died && pthread_mutex_lock(&lock[0]) == EOWNERDEAD)
+              pthread_mutex_consistent(&lock[0]);
             if (point.died) pthread_mutex_unlock(&lock[0]);
           },
       .stride = 1000,

@@ -23,10 +23,12 @@ std::uint64_t choose_seed(std::uint64_t wanted) {
 
 class driver {
  public:
-  explicit driver(const soak_plan& plan) : plan_(plan), workers_(plan.workers), lives_(plan.workers, 0) {
+  explicit driver(const soak_plan& plan)
+      : plan_(plan), workers_(plan.workers), lives_(plan.workers, 0) {
     result_.seed = choose_seed(plan.seed);
     random_.seed(result_.seed);
-    std::printf("soak seed: OUTLIVE_SOAK_SEED=%llu\n", static_cast<unsigned long long>(result_.seed));
+    std::printf("soak seed: OUTLIVE_SOAK_SEED=%llu\n",
+                static_cast<unsigned long long>(result_.seed));
   }
 
   soak_result run() {
@@ -43,7 +45,8 @@ class driver {
     for (const auto& worker : workers_) {
       if (worker) worker->expect_exit(0);
     }
-    result_.elapsed = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
+    result_.elapsed =
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
     if (result_.kills == 0) ADD_FAILURE() << "a soak that killed nobody";
     return result_;
   }
@@ -53,15 +56,17 @@ class driver {
     const std::uint64_t life = lives_[index]++;
     const std::uint64_t seed = random_();
     workers_[index].reset();
-    workers_[index] = std::make_unique<child>("worker " + std::to_string(index), [=, this](agent& parent) {
-      plan_.work(soak_worker{index, life, seed, parent, stop_});
-    });
+    workers_[index] =
+        std::make_unique<child>("worker " + std::to_string(index), [=, this](agent& parent) {
+          plan_.work(soak_worker{index, life, seed, parent, stop_});
+        });
   }
 
   void pause_at_random() {
     const auto span = std::chrono::nanoseconds(plan_.longest_pause);
     if (span.count() <= 0) return;
-    const auto nanoseconds = static_cast<long>(random_() % static_cast<std::uint64_t>(span.count()));
+    const auto nanoseconds =
+        static_cast<long>(random_() % static_cast<std::uint64_t>(span.count()));
     const timespec pause{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
     nanosleep(&pause, nullptr);
   }
@@ -76,7 +81,8 @@ class driver {
   bool goes_on() {
     if (!plan_.progress) return true;
     if (!within(default_timeout(), [&] { return plan_.progress() != seen_; })) {
-      ADD_FAILURE() << "after " << result_.kills << " kills nobody goes on" << (plan_.standing ? ": " + plan_.standing() : std::string());
+      ADD_FAILURE() << "after " << result_.kills << " kills nobody goes on"
+                    << (plan_.standing ? ": " + plan_.standing() : std::string());
       return false;
     }
     seen_ = plan_.progress();
@@ -132,7 +138,8 @@ class driver {
 
 std::string soak_result::describe() const {
   std::ostringstream out;
-  out << kills << " kills in " << elapsed.count() << " ms (" << aimed << " aimed, " << missed << " aims missed), seed " << seed;
+  out << kills << " kills in " << elapsed.count() << " ms (" << aimed << " aimed, " << missed
+      << " aims missed), seed " << seed;
   return out.str();
 }
 

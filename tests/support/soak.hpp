@@ -1,9 +1,11 @@
-// Workers under random kills: what no exhaustive sweep sees (several processes, waiters, real timing).
+// Workers under random kills: what no exhaustive sweep sees (several processes, waiters, real
+// timing).
 //
-// Workers are killed at random times, or, for `aimed_share` of the kills, at the moment when `aim` says so (it looks at
-// shared memory, e.g. whether this worker holds a lock), and are forked anew. At the end the living are asked to stop
-// and must exit well, so that sums can be checked. The seed is printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims
-// and the pauses, but not how the processes are scheduled: the same seed tries again, it does not replay.
+// Workers are killed at random times, or, for `aimed_share` of the kills, at the moment when `aim`
+// says so (it looks at shared memory, e.g. whether this worker holds a lock), and are forked anew.
+// At the end the living are asked to stop and must exit well, so that sums can be checked. The seed
+// is printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims and the pauses, but not how the
+// processes are scheduled: the same seed tries again, it does not replay.
 #pragma once
 
 #include <sys/types.h>
@@ -42,7 +44,8 @@ struct soak_plan {
   std::function<bool(unsigned index)> aim = nullptr;
   double aimed_share = 0.5;
   milliseconds aim_limit{20};
-  /// Counts what the workers do. Between two kills it must change, within the limit of all waits; else the soak fails, with what `standing` says.
+  /// Counts what the workers do. Between two kills it must change, within the limit of all waits;
+  /// else the soak fails, with what `standing` says.
   std::function<std::uint64_t()> progress = nullptr;
   std::function<std::string()> standing = nullptr;
   /// In the parent, right before the victim is killed.

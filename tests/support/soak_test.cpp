@@ -20,7 +20,8 @@ TEST(soak_test, workers_are_killed_and_replaced_and_the_last_ones_leave_in_peace
       .work =
           [&](const soak_worker& self) {
             starts.add();
-            while (!self.stopping()) self.stop.wait([](std::uint32_t stop) { return stop != 0; }, milliseconds(100));
+            while (!self.stopping())
+              self.stop.wait([](std::uint32_t stop) { return stop != 0; }, milliseconds(100));
             goodbyes.add();
           },
       .duration = default_timeout(),
@@ -116,7 +117,9 @@ TEST(soak_test, a_worker_that_ends_by_itself_fails_the_soak) {
 }
 
 TEST(soak_test, a_soak_without_a_kill_fails) {
-  EXPECT_NONFATAL_FAILURE(soak({.workers = 1, .work = [](const soak_worker&) {}, .duration = milliseconds(0)}), "killed nobody");
+  EXPECT_NONFATAL_FAILURE(
+      soak({.workers = 1, .work = [](const soak_worker&) {}, .duration = milliseconds(0)}),
+      "killed nobody");
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // The way of the recorded run of a sweep, and how later runs get to a point of it at native speed.
 //
-// Counting each visit of an address from the start goes astray as soon as a loop's length varies (a number of /proc with one more digit). So a
-// run goes by way of an anchor: the last place before the point where the recorded run was only once; visits count from there. A second run is
-// recorded to find addresses that are not visited equally often each time (the clock's code, mostly): nobody stops there.
+// Counting each visit of an address from the start goes astray as soon as a loop's length varies (a
+// number of /proc with one more digit). So a run goes by way of an anchor: the last place before
+// the point where the recorded run was only once; visits count from there. A second run is recorded
+// to find addresses that are not visited equally often each time (the clock's code, mostly): nobody
+// stops there.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +20,14 @@ namespace outlive::testing {
 
 class sweep_path {
  public:
-  /// A place to stop at: the `hits`-th time that the instruction is about to be executed. 0 hits: no stop.
+  /// A place to stop at: the `hits`-th time that the instruction is about to be executed. 0 hits:
+  /// no stop.
   struct stop {
     std::uintptr_t pc = 0;
     std::size_t hits = 0;
   };
-  /// First the anchor, then the waypoint, then a place near by that need not be steady, then single steps from `from` on.
+  /// First the anchor, then the waypoint, then a place near by that need not be steady, then single
+  /// steps from `from` on.
   struct route {
     stop anchor;
     stop waypoint;
@@ -32,8 +36,8 @@ class sweep_path {
     std::size_t cost = 0;  // in stops, to be compared with plain stepping
   };
 
-  /// Where the recorded run stands now. Stack pointers are kept relative to the first one: victims are forked from different depths
-  /// of the parent's stack.
+  /// Where the recorded run stands now. Stack pointers are kept relative to the first one: victims
+  /// are forked from different depths of the parent's stack.
   void add(tracee::position here);
   /// The run slept in the instruction it was about to execute.
   void slept() {
@@ -48,7 +52,8 @@ class sweep_path {
   /// How often a second run came by each address.
   using visit_counts = std::unordered_map<std::uintptr_t, std::size_t>;
   void compare_with(const visit_counts& second_run);
-  /// A later run did not come by there as recorded (malloc goes other ways when the parent's heap has changed): no stop from now on.
+  /// A later run did not come by there as recorded (malloc goes other ways when the parent's heap
+  /// has changed): no stop from now on.
   void distrust(std::uintptr_t address) {
     unsteady_.insert(address);
     lost_.insert(address);
@@ -70,7 +75,8 @@ class sweep_path {
   route to(std::size_t index) const;
 
  private:
-  /// Shortens the steps through a loop whose length varies from run to run: from where it begins, its turns can be counted all the same.
+  /// Shortens the steps through a loop whose length varies from run to run: from where it begins,
+  /// its turns can be counted all the same.
   void count_turns(route& best, std::size_t index) const;
   /// How often a run that stands at `anchor` comes by pc(index) until it is at `index`.
   std::size_t visits(std::size_t index, std::size_t anchor) const;

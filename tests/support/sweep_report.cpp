@@ -8,7 +8,8 @@ namespace outlive::testing {
 
 std::string kill_point::describe() const {
   std::ostringstream out;
-  out << (died ? "kill point " : "survivor, point ") << index << ": " << (asleep ? "asleep in " : "") << describe_address(pc);
+  out << (died ? "kill point " : "survivor, point ") << index << ": "
+      << (asleep ? "asleep in " : "") << describe_address(pc);
   return out.str();
 }
 
@@ -17,8 +18,9 @@ std::string sweep_result::describe() const {
   out << length << " instructions, ";
   if (states != 0) out << states << " visible states, ";
   if (preempted != 0) out << preempted << " points of interruption, ";
-  out << deaths << " kill points (" << asleep << " asleep in a system call, " << accelerated << " by a breakpoint), " << diverged
-      << " runs repeated, the last victim " << (last_survived ? "survived" : "did not survive");
+  out << deaths << " kill points (" << asleep << " asleep in a system call, " << accelerated
+      << " by a breakpoint), " << diverged << " runs repeated, the last victim "
+      << (last_survived ? "survived" : "did not survive");
   return out.str();
 }
 

@@ -26,11 +26,13 @@ struct robust_head {
 pid_t fork_with_tid(pid_t tid) {
   int* kept_tid = nullptr;
   if (prctl(PR_GET_TID_ADDRESS, &kept_tid, 0, 0, 0) != 0) return -1;
-  if (kept_tid == nullptr || *kept_tid != gettid()) throw std::logic_error("the C library keeps its TID elsewhere");
+  if (kept_tid == nullptr || *kept_tid != gettid())
+    throw std::logic_error("the C library keeps its TID elsewhere");
   robust_head* head = nullptr;
   std::size_t length = 0;
   if (syscall(SYS_get_robust_list, 0, &head, &length) != 0) return -1;
-  if (head->next != head) throw std::logic_error("fork_with_tid by a thread that holds robust mutexes");
+  if (head->next != head)
+    throw std::logic_error("fork_with_tid by a thread that holds robust mutexes");
 
   clone_args how{};
   how.flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;

@@ -28,7 +28,8 @@ constexpr milliseconds slice{5};
   asm volatile("");
 }
 
-/// Some virtual machines accept what is written into a debug register, and never stop there. Asked of a child, once.
+/// Some virtual machines accept what is written into a debug register, and never stop there. Asked
+/// of a child, once.
 bool debug_registers_stop() {
   static const bool answer = [] {
     const pid_t pid = fork();
@@ -41,7 +42,8 @@ bool debug_registers_stop() {
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, __WALL) != pid) fail("cannot ask for debug registers");
     const debug_register here(pid, reinterpret_cast<std::uintptr_t>(&debugged_function));
-    if (here && request(PTRACE_CONT, pid, 0, 0UL) == 0 && waitpid(pid, &status, __WALL) != pid) fail("cannot ask for debug registers");
+    if (here && request(PTRACE_CONT, pid, 0, 0UL) == 0 && waitpid(pid, &status, __WALL) != pid)
+      fail("cannot ask for debug registers");
     const bool stops = here && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
     if (WIFSTOPPED(status)) {
       ::kill(pid, SIGKILL);
@@ -103,7 +105,8 @@ tracee::stop tracee::resume(int what, bool stop_asleep) {
   if (what != 0) {
     const int signal = pending_signal_;
     pending_signal_ = 0;
-    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0) fail("cannot resume the traced child");
+    if (request(what, pid, 0, static_cast<unsigned long>(signal)) != 0)
+      fail("cannot resume the traced child");
   }
   for (;;) {
     int status = 0;
@@ -127,10 +130,13 @@ void tracee::run_to_marker() {
   const bool first_stop = std::exchange(fresh_, false);
   stop got = resume(first_stop ? 0 : PTRACE_CONT, false);
   const auto kill_with_me = static_cast<unsigned long>(PTRACE_O_EXITKILL);
-  if (first_stop && got != stop::ended && request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0) fail("PTRACE_SETOPTIONS");
+  if (first_stop && got != stop::ended &&
+      request(PTRACE_SETOPTIONS, process_.pid(), 0, kill_with_me) != 0)
+    fail("PTRACE_SETOPTIONS");
   while (got != stop::at_marker && got != stop::ended) got = resume(PTRACE_CONT, false);
   if (got == stop::ended) {
-    throw std::runtime_error("child '" + process_.name() + "' ended before the marker: " + process_.wait().describe());
+    throw std::runtime_error("child '" + process_.name() +
+                             "' ended before the marker: " + process_.wait().describe());
   }
 }
 
@@ -145,7 +151,8 @@ tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
     for (;;) {
       const stop got = resume(PTRACE_CONT, false);
       if (got == stop::ended || got == stop::at_marker) return got;
-      if (pending_signal_ == 0 && where().pc == address && ++hit == hits) return stop::at_breakpoint;
+      if (pending_signal_ == 0 && where().pc == address && ++hit == hits)
+        return stop::at_breakpoint;
     }
   }
   return run_to_int3(address, hits);
@@ -184,7 +191,8 @@ Value read_from(pid_t pid, std::uintptr_t address) {
   Value value{};
   const iovec here{&value, sizeof value};
   const iovec there{reinterpret_cast<void*>(address), sizeof value};
-  if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value)) fail("cannot read the child's memory");
+  if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof value))
+    fail("cannot read the child's memory");
   return value;
 }
 
@@ -193,8 +201,11 @@ Value read_from(pid_t pid, std::uintptr_t address) {
 tracee::robust_list_words tracee::robust_list() const {
   void* head = nullptr;
   std::size_t size = 0;
-  if (syscall(SYS_get_robust_list, process_.pid(), &head, &size) != 0) fail("get_robust_list of the child");
-  return head == nullptr ? robust_list_words{} : read_from<robust_list_words>(process_.pid(), reinterpret_cast<std::uintptr_t>(head));
+  if (syscall(SYS_get_robust_list, process_.pid(), &head, &size) != 0)
+    fail("get_robust_list of the child");
+  return head == nullptr
+             ? robust_list_words{}
+             : read_from<robust_list_words>(process_.pid(), reinterpret_cast<std::uintptr_t>(head));
 }
 
 bool tracee::at_system_call() const {
@@ -203,7 +214,8 @@ bool tracee::at_system_call() const {
 }
 
 void tracee::set_pc(std::uintptr_t pc) {
-  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0) fail("cannot set the pc");
+  if (request(PTRACE_POKEUSER, process_.pid(), offsetof(user_regs_struct, rip), pc) != 0)
+    fail("cannot set the pc");
 }
 
 void tracee::kill() {
@@ -213,14 +225,16 @@ void tracee::kill() {
 }
 
 void tracee::let_go() {
-  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0) fail("PTRACE_DETACH");
+  if (request(PTRACE_DETACH, process_.pid(), 0, static_cast<unsigned long>(pending_signal_)) != 0)
+    fail("PTRACE_DETACH");
   gone_ = true;
 }
 
 std::optional<std::string> tracing_unavailable() {
   static const std::optional<std::string> reason = []() -> std::optional<std::string> {
     try {
-      // The failure must not become one of the test: hence exit codes, not exceptions, in the child.
+      // The failure must not become one of the test: hence exit codes, not exceptions, in the
+      // child.
       child probe("ptrace probe", [](agent&) {
         if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
         asm volatile("int3\n\tnop\n\tnop" ::: "memory");
@@ -247,7 +261,8 @@ tracee::blocked_sigchld::blocked_sigchld() = default;
 tracee::blocked_sigchld::~blocked_sigchld() = default;
 void tracee::blocked_sigchld::await(milliseconds) const {}
 void tracee::trace_me() {}
-tracee::tracee(child& process, std::function<void()>, milliseconds limit) : process_(process), limit_(limit) {}
+tracee::tracee(child& process, std::function<void()>, milliseconds limit)
+    : process_(process), limit_(limit) {}
 tracee::~tracee() = default;
 void tracee::run_to_marker() {}
 tracee::stop tracee::step(bool) {

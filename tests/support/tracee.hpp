@@ -1,7 +1,7 @@
 // One traced child: run it to a marker, step it, run it to a breakpoint, kill it. x86-64 only.
 //
-// Markers are int3 instructions in the traced code itself. A breakpoint is a debug register, or is written into the child's private copy of
-// the code: neither the parent nor other children see it.
+// Markers are int3 instructions in the traced code itself. A breakpoint is a debug register, or is
+// written into the child's private copy of the code: neither the parent nor other children see it.
 #pragma once
 
 #include <signal.h>
@@ -34,8 +34,8 @@ class tracee {
   /// To be called by the child, before any marker.
   static void trace_me();
 
-  /// `process` runs trace_me and later reaches a marker. While the child sleeps in a system call `on_sleep` is called
-  /// every few milliseconds, so that a test can let it go on.
+  /// `process` runs trace_me and later reaches a marker. While the child sleeps in a system call
+  /// `on_sleep` is called every few milliseconds, so that a test can let it go on.
   tracee(child& process, std::function<void()> on_sleep, milliseconds limit);
   ~tracee();
   tracee(const tracee&) = delete;
@@ -43,10 +43,12 @@ class tracee {
 
   /// At native speed to the next marker; throws if the child ends first.
   void run_to_marker();
-  /// One instruction. asleep only if `stop_asleep`: the child then still sleeps inside of that instruction.
+  /// One instruction. asleep only if `stop_asleep`: the child then still sleeps inside of that
+  /// instruction.
   stop step(bool stop_asleep = false);
   bool slept_in_last_step() const { return slept_; }
-  /// At native speed to the `hits`-th time that the instruction at `address` is about to be executed.
+  /// At native speed to the `hits`-th time that the instruction at `address` is about to be
+  /// executed.
   stop run_to(std::uintptr_t address, std::size_t hits);
   position where() const;
   /// Head, offset and pending entry of the child's robust list, as the kernel would find them now.
@@ -64,7 +66,8 @@ class tracee {
   stop judge(int status);
   void set_pc(std::uintptr_t pc);
 
-  /// SIGCHLD stays pending in the tracer until sigtimedwait fetches it: what makes a waitpid with a time limit.
+  /// SIGCHLD stays pending in the tracer until sigtimedwait fetches it: what makes a waitpid with a
+  /// time limit.
   class blocked_sigchld {
    public:
     blocked_sigchld();

@@ -13,7 +13,8 @@ namespace {
 
 std::string readable_name(const char* symbol) {
   int error = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(symbol, nullptr, nullptr, &error), std::free);
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(symbol, nullptr, nullptr, &error), std::free);
   return error == 0 && name ? name.get() : symbol;
 }
 
@@ -28,9 +29,11 @@ std::string describe_address(std::uintptr_t address) {
     return out.str();
   }
   const char* slash = std::strrchr(info.dli_fname, '/');
-  out << (slash ? slash + 1 : info.dli_fname) << '+' << address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  out << (slash ? slash + 1 : info.dli_fname) << '+'
+      << address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   if (info.dli_sname) {
-    out << " (" << readable_name(info.dli_sname) << '+' << address - reinterpret_cast<std::uintptr_t>(info.dli_saddr) << ')';
+    out << " (" << readable_name(info.dli_sname) << '+'
+        << address - reinterpret_cast<std::uintptr_t>(info.dli_saddr) << ')';
   }
   return out.str();
 }

@@ -6,8 +6,8 @@
 
 namespace outlive::testing {
 
-/// "liboutlive.so.0+0x4a10 (pthread_mutex_lock+0x20)": module + offset is what addr2line wants; the nearest dynamic
-/// symbol follows where there is one.
+/// "liboutlive.so.0+0x4a10 (pthread_mutex_lock+0x20)": module + offset is what addr2line wants; the
+/// nearest dynamic symbol follows where there is one.
 std::string describe_address(std::uintptr_t address);
 
 }  // namespace outlive::testing

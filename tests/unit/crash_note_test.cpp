@@ -1,4 +1,5 @@
-// Crash notes: an heir and the death log tell what a dying thread had noted, and nothing that is not of its death.
+// Crash notes: an heir and the death log tell what a dying thread had noted, and nothing that is
+// not of its death.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -49,7 +50,8 @@ struct crash_note : ::testing::Test {
   detail::crash_note& note_of_first_record() {
     const auto* const constants = static_cast<const detail::segment_constants*>(seg.base());
     char* const base = static_cast<char*>(const_cast<void*>(seg.base()));
-    return *reinterpret_cast<detail::crash_note*>(base + detail::region_layout::of(*constants).crashes);
+    return *reinterpret_cast<detail::crash_note*>(base +
+                                                  detail::region_layout::of(*constants).crashes);
   }
 };
 

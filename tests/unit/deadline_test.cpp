@@ -1,5 +1,5 @@
-// Deadlines of every timed function: as far away as the types allow, of any unit, and on clocks that
-// are set, or run at another speed than steady_clock.
+// Deadlines of every timed function: as far away as the types allow, of any unit, and on clocks
+// that are set, or run at another speed than steady_clock.
 #include <outlive/deadline.hpp>
 #include <outlive/outlive.hpp>
 
@@ -26,7 +26,9 @@ struct slow_clock {
   using period = duration::period;
   using time_point = std::chrono::time_point<slow_clock>;
   static constexpr bool is_steady = true;
-  static time_point now() noexcept { return time_point(steady_clock::now().time_since_epoch() / 2); }
+  static time_point now() noexcept {
+    return time_point(steady_clock::now().time_since_epoch() / 2);
+  }
 };
 
 // Stands still until it is set.
@@ -57,7 +59,8 @@ TEST(deadline, what_does_not_fit_is_for_ever) {
 TEST(deadline, what_is_long_ago_is_over) {
   EXPECT_TRUE(deadline::after(hours::min()).is_over());
   EXPECT_TRUE(deadline::after(duration<double>(-1e300)).is_over());
-  EXPECT_TRUE(deadline::after(duration<double>(std::numeric_limits<double>::quiet_NaN())).is_over());
+  EXPECT_TRUE(
+      deadline::after(duration<double>(std::numeric_limits<double>::quiet_NaN())).is_over());
   EXPECT_TRUE(deadline::at(steady_clock::time_point::min()).is_over());
   const auto begin = sys_seconds::min();
   EXPECT_TRUE(deadline::at(begin).is_over());
@@ -81,8 +84,8 @@ TEST(deadline, it_is_exact_to_the_nanosecond_and_rounded_up) {
   EXPECT_EQ(deadline::at(soon).left(), 1ns);
 }
 
-// Each timed function with an object that it must wait for. Calls act(name, wait, let_go): wait(point)
-// is the timed function, let_go() makes what it waits for available.
+// Each timed function with an object that it must wait for. Calls act(name, wait, let_go):
+// wait(point) is the timed function, let_go() makes what it waits for available.
 struct deadline_forms : ::testing::Test {
   segment seg = segment::anonymous();
 
@@ -166,7 +169,8 @@ struct deadline_forms : ::testing::Test {
     auto& pool = seg.find_or_construct<permit_pool<4>>("permits", 1u);
     permit taken = pool.acquire();
     act(
-        "permit_pool", [&](const auto& point) { return bool(pool.try_acquire_until(point)); }, [&] { taken.release(); });
+        "permit_pool", [&](const auto& point) { return bool(pool.try_acquire_until(point)); },
+        [&] { taken.release(); });
   }
 
   template <class Act>
@@ -207,7 +211,8 @@ struct deadline_forms : ::testing::Test {
 
 // wait(point) waits until end(), and says then whether it acquired. finally() ends it in any case.
 template <class Wait, class End, class Finally, class Point>
-void expect_waits(const char* what, Wait wait, const Point& point, End end, bool acquires, Finally finally) {
+void expect_waits(const char* what, Wait wait, const Point& point, End end, bool acquires,
+                  Finally finally) {
   shared_value<int> done;
   std::thread waiter([&] { done.store(wait(point) ? 1 : 2); });
   EXPECT_FALSE(done.wait([](int now) { return now != 0; }, testing::milliseconds(20))) << what;
@@ -223,15 +228,21 @@ void expect_acquired(const char* what, Wait wait, const Point& point, LetGo let_
 }
 
 TEST_F(deadline_forms, deadlines_in_the_year_2400_are_waited_for) {
-  for_each_form([](const char* what, auto wait, auto let_go) { expect_acquired(what, wait, sys_days(year(2400) / 1 / 1), let_go); });
+  for_each_form([](const char* what, auto wait, auto let_go) {
+    expect_acquired(what, wait, sys_days(year(2400) / 1 / 1), let_go);
+  });
 }
 
 TEST_F(deadline_forms, the_largest_number_of_seconds_is_waited_for) {
-  for_each_form([](const char* what, auto wait, auto let_go) { expect_acquired(what, wait, sys_seconds::max(), let_go); });
+  for_each_form([](const char* what, auto wait, auto let_go) {
+    expect_acquired(what, wait, sys_seconds::max(), let_go);
+  });
 }
 
 TEST_F(deadline_forms, the_largest_number_of_hours_of_steady_clock_is_waited_for) {
-  for_each_form([](const char* what, auto wait, auto let_go) { expect_acquired(what, wait, time_point<steady_clock, hours>(hours::max()), let_go); });
+  for_each_form([](const char* what, auto wait, auto let_go) {
+    expect_acquired(what, wait, time_point<steady_clock, hours>(hours::max()), let_go);
+  });
 }
 
 TEST_F(deadline_forms, a_clock_slower_than_steady_clock_is_waited_for) {

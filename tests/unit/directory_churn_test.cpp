@@ -1,4 +1,5 @@
-// Names that come and go for ever: the index keeps empty slots, so that a miss stays short, and look-ups meanwhile miss nothing that is there.
+// Names that come and go for ever: the index keeps empty slots, so that a miss stays short, and
+// look-ups meanwhile miss nothing that is there.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>
@@ -47,14 +48,17 @@ class population {
   long next_ = 0;
 };
 
-// Slots that a look-up reads when the name is not there: from the first of a bucket to the first empty one.
+// Slots that a look-up reads when the name is not there: from the first of a bucket to the first
+// empty one.
 std::vector<std::size_t> lengths_of_misses(const segment& seg) {
   const auto mapped = detail::segment_access::mapping_of(seg);
   const std::size_t slots = mapped->layout().index_slots;
   std::vector<std::size_t> lengths;
   for (std::size_t bucket = 0; bucket < slots; bucket += detail::slots_in_bucket) {
     std::size_t length = 1;
-    while (length <= slots && mapped->index()[(bucket + length - 1) % slots].load() != detail::slot_empty) ++length;
+    while (length <= slots &&
+           mapped->index()[(bucket + length - 1) % slots].load() != detail::slot_empty)
+      ++length;
     lengths.push_back(length);
   }
   return lengths;
@@ -79,7 +83,8 @@ TEST(directory_churn, misses_stay_short) {
   EXPECT_EQ(seg.find<thing>("never there"), nullptr);
 }
 
-// Small indexes, in which runs go over the end: nothing is lost, and nothing is left removed once all have gone.
+// Small indexes, in which runs go over the end: nothing is lost, and nothing is left removed once
+// all have gone.
 TEST(directory_churn, in_a_small_index_nothing_is_lost_and_nothing_left) {
   for (std::uint32_t capacity = 1; capacity <= 16; ++capacity) {
     segment_options options = few_of_everything();
@@ -88,7 +93,8 @@ TEST(directory_churn, in_a_small_index_nothing_is_lost_and_nothing_left) {
     population names(seg, capacity);
     for (int i = 0; i < 2000; ++i) {
       names.replace_one();
-      for (const std::string& each : names.names()) ASSERT_NE(seg.find<thing>(each), nullptr) << each << " of " << capacity;
+      for (const std::string& each : names.names())
+        ASSERT_NE(seg.find<thing>(each), nullptr) << each << " of " << capacity;
     }
     for (const std::string& each : names.names()) EXPECT_TRUE(seg.destroy<thing>(each));
     for (const std::size_t length : lengths_of_misses(seg)) EXPECT_EQ(length, 1U);

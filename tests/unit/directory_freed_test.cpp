@@ -1,4 +1,5 @@
-// Freed blocks: they are used again, the shortest first that fits, and damage to their lists costs none of them.
+// Freed blocks: they are used again, the shortest first that fits, and damage to their lists costs
+// none of them.
 #include <outlive/segment.hpp>
 #include <outlive/segment_view.hpp>
 
@@ -41,24 +42,32 @@ struct directory_freed : ::testing::Test {
     return options;
   }
 
-  detail::block_header& block_of(const thing& object) { return *(reinterpret_cast<detail::block_header*>(const_cast<thing*>(&object)) - 1); }
+  detail::block_header& block_of(const thing& object) {
+    return *(reinterpret_cast<detail::block_header*>(const_cast<thing*>(&object)) - 1);
+  }
   // Of the object's block, which begins a line before it.
   std::uint32_t line_of(const auto& object) {
     const auto& where = *detail::segment_access::mapping_of(seg);
-    return static_cast<std::uint32_t>((where.offset_of(&object) - where.layout().objects) / detail::cache_line - 1);
+    return static_cast<std::uint32_t>(
+        (where.offset_of(&object) - where.layout().objects) / detail::cache_line - 1);
   }
-  detail::directory_state& counts() { return static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->directory_counts; }
+  detail::directory_state& counts() {
+    return static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->directory_counts;
+  }
 
   // All of the segment's memory is in freed blocks of one kind but for what one more takes.
   std::vector<thing*> fill_and_free() {
     std::vector<thing*> made;
-    for (std::size_t i = 0; i < 31; ++i) made.push_back(&seg.find_or_construct<thing>(short_name(i)));
+    for (std::size_t i = 0; i < 31; ++i)
+      made.push_back(&seg.find_or_construct<thing>(short_name(i)));
     for (std::size_t i = 0; i < 31; ++i) EXPECT_TRUE(seg.destroy<thing>(short_name(i)));
     return made;
   }
   void expect_all_usable() {
-    for (std::size_t i = 0; i < 31; ++i) ASSERT_NO_THROW(seg.find_or_construct<thing>(short_name(i))) << i;
-    for (const segment_problem& each : segment_view::open(name).problems()) ADD_FAILURE() << each.object << ": " << each.found;
+    for (std::size_t i = 0; i < 31; ++i)
+      ASSERT_NO_THROW(seg.find_or_construct<thing>(short_name(i))) << i;
+    for (const segment_problem& each : segment_view::open(name).problems())
+      ADD_FAILURE() << each.object << ": " << each.found;
   }
 
   test_name name;
@@ -73,8 +82,10 @@ TEST_F(directory_freed, all_blocks_are_used_again) {
 
 TEST_F(directory_freed, the_shortest_that_fits_is_taken) {
   std::vector<thing*> made;
-  for (const std::size_t lines : {3U, 1U, 0U, 2U}) made.push_back(&seg.find_or_construct<thing>(name_of_lines(lines, "a")));
-  for (const std::size_t lines : {3U, 1U, 0U, 2U}) EXPECT_TRUE(seg.destroy<thing>(name_of_lines(lines, "a")));
+  for (const std::size_t lines : {3U, 1U, 0U, 2U})
+    made.push_back(&seg.find_or_construct<thing>(name_of_lines(lines, "a")));
+  for (const std::size_t lines : {3U, 1U, 0U, 2U})
+    EXPECT_TRUE(seg.destroy<thing>(name_of_lines(lines, "a")));
   EXPECT_EQ(segment_view::open(name).problems().size(), 0U);
   EXPECT_EQ(&seg.find_or_construct<thing>("b"), made[2]);
   EXPECT_EQ(&seg.find_or_construct<thing>("c"), made[1]);
@@ -84,12 +95,15 @@ TEST_F(directory_freed, the_shortest_that_fits_is_taken) {
 
 TEST_F(directory_freed, lists_of_several_kinds_keep_all_blocks) {
   std::vector<thing*> made;
-  const auto name_at = [](std::size_t i) { return name_of_lines(i % 4, ("n" + std::to_string(i)).c_str()); };
+  const auto name_at = [](std::size_t i) {
+    return name_of_lines(i % 4, ("n" + std::to_string(i)).c_str());
+  };
   std::size_t blocks = 0;
   for (; blocks < 12; ++blocks) made.push_back(&seg.find_or_construct<thing>(name_at(blocks)));
   const std::uint64_t end = counts().end.load();
   for (int round = 0; round < 5; ++round) {
-    for (std::size_t i = 0; i < blocks; ++i) EXPECT_TRUE(seg.destroy<thing>(name_at(i * 5 % blocks)));
+    for (std::size_t i = 0; i < blocks; ++i)
+      EXPECT_TRUE(seg.destroy<thing>(name_at(i * 5 % blocks)));
     for (std::size_t i = 0; i < blocks; ++i) seg.find_or_construct<thing>(name_at(i * 7 % blocks));
   }
   EXPECT_EQ(counts().end.load(), end);
@@ -131,7 +145,8 @@ TEST_F(directory_freed, a_ring_of_kinds_ends) {
 
 TEST_F(directory_freed, a_link_to_a_block_of_another_type_is_not_followed) {
   std::vector<thing*> things;
-  for (std::size_t i = 0; i < 3; ++i) things.push_back(&seg.find_or_construct<thing>(short_name(i)));
+  for (std::size_t i = 0; i < 3; ++i)
+    things.push_back(&seg.find_or_construct<thing>(short_name(i)));
   auto& other = seg.find_or_construct<other_thing>("other");
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(seg.destroy<thing>(short_name(i)));
   EXPECT_TRUE(seg.destroy<other_thing>("other"));

@@ -1,4 +1,5 @@
-// Objects whose size in lines does not fit into 32 bits: no segment holds them, and none may seem to.
+// Objects whose size in lines does not fit into 32 bits: no segment holds them, and none may seem
+// to.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>

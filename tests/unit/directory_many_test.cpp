@@ -22,7 +22,8 @@ TEST(directory_many, a_hundred_thousand_names) {
   options.directory_capacity = count;
   options.size = std::size_t{count} * 128;
   segment seg = segment::anonymous(options);
-  for (std::uint32_t i = 0; i < count; ++i) seg.find_or_construct<std::uint32_t>("object " + std::to_string(i), i);
+  for (std::uint32_t i = 0; i < count; ++i)
+    seg.find_or_construct<std::uint32_t>("object " + std::to_string(i), i);
   std::size_t wrong = 0;
   const auto value_of = [&](std::uint32_t i) {
     const auto* const found = seg.find<std::uint32_t>("object " + std::to_string(i));
@@ -34,10 +35,14 @@ TEST(directory_many, a_hundred_thousand_names) {
   EXPECT_EQ(wrong, 0U);
   EXPECT_THROW(seg.find_or_construct<std::uint32_t>("one more", 0U), std::system_error);
   // Every third goes, and comes back as another.
-  for (std::uint32_t i = 0; i < count; i += 3) wrong += seg.destroy<std::uint32_t>("object " + std::to_string(i)) ? 0U : 1U;
-  for (std::uint32_t i = 0; i < count; ++i) wrong += value_of(i) != (i % 3 == 0 ? ~0U : i) ? 1U : 0U;
-  for (std::uint32_t i = 0; i < count; i += 3) seg.find_or_construct<std::uint32_t>("object " + std::to_string(i), i + 1);
-  for (std::uint32_t i = 0; i < count; ++i) wrong += value_of(i) != (i % 3 == 0 ? i + 1 : i) ? 1U : 0U;
+  for (std::uint32_t i = 0; i < count; i += 3)
+    wrong += seg.destroy<std::uint32_t>("object " + std::to_string(i)) ? 0U : 1U;
+  for (std::uint32_t i = 0; i < count; ++i)
+    wrong += value_of(i) != (i % 3 == 0 ? ~0U : i) ? 1U : 0U;
+  for (std::uint32_t i = 0; i < count; i += 3)
+    seg.find_or_construct<std::uint32_t>("object " + std::to_string(i), i + 1);
+  for (std::uint32_t i = 0; i < count; ++i)
+    wrong += value_of(i) != (i % 3 == 0 ? i + 1 : i) ? 1U : 0U;
   EXPECT_EQ(wrong, 0U);
   std::size_t seen = 0;
   seg.for_each([&](const segment::object_info&) { ++seen; });
@@ -91,7 +96,8 @@ class model {
       ASSERT_NE(known, known_.end());
       ASSERT_EQ(each.size, known->second.first);
       const auto* const bytes = static_cast<const unsigned char*>(each.address);
-      for (std::size_t i = 0; i < each.size; ++i) ASSERT_EQ(bytes[i], known->second.second) << each.name;
+      for (std::size_t i = 0; i < each.size; ++i)
+        ASSERT_EQ(bytes[i], known->second.second) << each.name;
     });
     EXPECT_EQ(seen, known_.size());
   }
@@ -115,7 +121,8 @@ TEST(directory_many, random_changes_agree_with_a_model) {
   for (int step = 0; step < 20'000 && !::testing::Test::HasFailure(); ++step) {
     const auto number = random() % 60;
     // Every fourth name is long, so that it stands behind its object.
-    const std::string name = "n" + std::to_string(number) + std::string(number % 4 == 0 ? 40 + number : 0, 'x');
+    const std::string name =
+        "n" + std::to_string(number) + std::string(number % 4 == 0 ? 40 + number : 0, 'x');
     const auto value = static_cast<unsigned char>(random());
     switch (random() % 6) {
       case 0: objects.make<1>(name, value); break;
@@ -130,7 +137,8 @@ TEST(directory_many, random_changes_agree_with_a_model) {
   objects.check();
 }
 
-// Look-ups take no lock: what others make and destroy around it must neither hide an object nor look like damage.
+// Look-ups take no lock: what others make and destroy around it must neither hide an object nor
+// look like damage.
 TEST(directory_many, a_look_up_is_not_disturbed_by_others_changes) {
   segment_options options = few_of_everything();
   options.directory_capacity = 16;

@@ -1,4 +1,5 @@
-// What a refused or failed call must not do: use up a name, wait for another's constructor, need memory once a destructor has run.
+// What a refused or failed call must not do: use up a name, wait for another's constructor, need
+// memory once a destructor has run.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>
@@ -46,8 +47,10 @@ TEST(directory_refusals, a_refused_type_uses_no_name_up) {
   segment seg = segment::anonymous(options);
   seg.find_or_construct<int>("a", 1);
   const std::uint32_t before = names_in(seg);
-  expect_error(errc::type_mismatch, {"object \"a\""}, [&] { seg.find_or_construct<long>("a", 1L); });
-  expect_error(errc::directory_full, {"object \"b\""}, [&] { seg.find_or_construct<char>("b", 'c'); });
+  expect_error(errc::type_mismatch, {"object \"a\""},
+               [&] { seg.find_or_construct<long>("a", 1L); });
+  expect_error(errc::directory_full, {"object \"b\""},
+               [&] { seg.find_or_construct<char>("b", 'c'); });
   EXPECT_EQ(names_in(seg), before);
 }
 
@@ -66,7 +69,8 @@ TEST(directory_refusals, an_object_that_is_there_waits_for_no_constructor) {
   EXPECT_TRUE(begun.wait_equal(1));
   shared_value<int> done;
   std::thread user([&] {
-    for (int i = 0; i < 1000; ++i) EXPECT_EQ(seg.find_or_construct<int>("o" + std::to_string(i), -1), i);
+    for (int i = 0; i < 1000; ++i)
+      EXPECT_EQ(seg.find_or_construct<int>("o" + std::to_string(i), -1), i);
     done.store(1);
   });
   EXPECT_TRUE(done.wait_equal(1)) << "it waits for the constructor of another object";

@@ -69,7 +69,8 @@ TEST(directory, a_look_up_makes_no_system_call) {
 
 TEST(directory, names_of_all_lengths_are_kept_apart) {
   segment seg = segment::anonymous();
-  for (std::size_t length = 1; length <= 255; ++length) seg.find_or_construct<std::size_t>(std::string(length, 'n'), length);
+  for (std::size_t length = 1; length <= 255; ++length)
+    seg.find_or_construct<std::size_t>(std::string(length, 'n'), length);
   for (std::size_t length = 1; length <= 255; ++length) {
     const auto* const found = seg.find<std::size_t>(std::string(length, 'n'));
     ASSERT_NE(found, nullptr) << length;
@@ -85,14 +86,17 @@ TEST(directory, names_out_of_bounds_are_refused) {
   const test_name name;
   segment seg = segment::create(name);
   const auto refused = [&](const std::string& object, const std::string& found) {
-    expect_error(errc::invalid_name, {name.quoted(), "object \"" + object.substr(0, 80) + '"', found, "expected 1 to 255 without a zero byte"},
+    expect_error(errc::invalid_name,
+                 {name.quoted(), "object \"" + object.substr(0, 80) + '"', found,
+                  "expected 1 to 255 without a zero byte"},
                  [&] { seg.find_or_construct<int>(object, 1); });
   };
   refused("", "a name of 0 bytes");
   refused(std::string(256, 'n'), "a name of 256 bytes");
   refused(std::string(70'000, 'n'), "a name of 70000 bytes");
   // what() would end at a zero byte.
-  expect_error(errc::invalid_name, {name.quoted(), "object \"a\\0b\"", "expected 1 to 255 without a zero byte"},
+  expect_error(errc::invalid_name,
+               {name.quoted(), "object \"a\\0b\"", "expected 1 to 255 without a zero byte"},
                [&] { seg.find_or_construct<int>(std::string("a\0b", 3), 1); });
   EXPECT_EQ(seg.find<int>(""), nullptr);
   EXPECT_FALSE(seg.destroy<int>(""));
@@ -139,10 +143,12 @@ TEST(directory, objects_are_aligned_and_do_not_overlap) {
 TEST(directory, a_constructor_that_throws_leaves_nothing) {
   segment seg = segment::anonymous(few_of_everything());
   // More often than there are places and memory.
-  for (int i = 0; i < 1000; ++i) EXPECT_THROW(seg.find_or_construct<thrower>("thrower", true), std::runtime_error);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_THROW(seg.find_or_construct<thrower>("thrower", true), std::runtime_error);
   EXPECT_EQ(seg.find<thrower>("thrower"), nullptr);
   seg.for_each([](const segment::object_info& each) { ADD_FAILURE() << each.name; });
-  for (int i = 0; i < 16; ++i) EXPECT_EQ(seg.find_or_construct<thrower>("thrower" + std::to_string(i), false).value, 1);
+  for (int i = 0; i < 16; ++i)
+    EXPECT_EQ(seg.find_or_construct<thrower>("thrower" + std::to_string(i), false).value, 1);
 }
 
 TEST(directory, a_constructor_that_uses_the_directory_is_told_so) {
@@ -151,7 +157,8 @@ TEST(directory, a_constructor_that_uses_the_directory_is_told_so) {
   };
   const test_name name;
   segment seg = segment::create(name);
-  expect_error(errc::deadlock, {name.quoted(), "directory", "constructor"}, [&] { seg.find_or_construct<nested>("outer", seg); });
+  expect_error(errc::deadlock, {name.quoted(), "directory", "constructor"},
+               [&] { seg.find_or_construct<nested>("outer", seg); });
   EXPECT_EQ(seg.find<nested>("outer"), nullptr);
   EXPECT_EQ(seg.find_or_construct<int>("inner", 2), 2);
 }
@@ -171,13 +178,16 @@ TEST(directory, destroy_runs_the_destructor_and_frees_the_name) {
 TEST(directory, memory_is_used_again_for_the_same_type_and_no_other) {
   segment seg = segment::anonymous();
   std::set<const void*> locks;
-  for (int i = 0; i < 8; ++i) locks.insert(&seg.find_or_construct<robust_mutex>("lock" + std::to_string(i), "class"));
+  for (int i = 0; i < 8; ++i)
+    locks.insert(&seg.find_or_construct<robust_mutex>("lock" + std::to_string(i), "class"));
   for (int i = 0; i < 8; ++i) EXPECT_TRUE(seg.destroy<robust_mutex>("lock" + std::to_string(i)));
   using as_big = std::array<std::uint64_t, 8>;
   static_assert(sizeof(as_big) == sizeof(robust_mutex));
-  for (int i = 0; i < 8; ++i) EXPECT_EQ(locks.count(&seg.find_or_construct<as_big>("other" + std::to_string(i))), 0U);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(locks.count(&seg.find_or_construct<as_big>("other" + std::to_string(i))), 0U);
   std::set<const void*> again;
-  for (int i = 0; i < 8; ++i) again.insert(&seg.find_or_construct<robust_mutex>("anew" + std::to_string(i), "class"));
+  for (int i = 0; i < 8; ++i)
+    again.insert(&seg.find_or_construct<robust_mutex>("anew" + std::to_string(i), "class"));
   EXPECT_EQ(again, locks);
 }
 
@@ -198,9 +208,11 @@ TEST(directory, a_held_mutex_is_not_destroyed) {
   auto& account = seg.find_or_construct<guarded<int>>("account", "account", 5);
   bare.lock();
   auto hold = account.lock();
-  expect_error(errc::in_use, {name.quoted(), "object \"bare\"", "found its mutex held", "expected it free"},
+  expect_error(errc::in_use,
+               {name.quoted(), "object \"bare\"", "found its mutex held", "expected it free"},
                [&] { seg.destroy<robust_mutex>("bare"); });
-  expect_error(errc::in_use, {name.quoted(), "object \"account\""}, [&] { seg.destroy<guarded<int>>("account"); });
+  expect_error(errc::in_use, {name.quoted(), "object \"account\""},
+               [&] { seg.destroy<guarded<int>>("account"); });
   EXPECT_EQ(*hold, 5);
   bare.unlock();
   hold.unlock();
@@ -214,7 +226,9 @@ TEST(directory, full_it_refuses_and_names_the_limit) {
   const test_name name;
   segment seg = segment::create(name, few_of_everything());
   for (int i = 0; i < 16; ++i) seg.find_or_construct<char>(std::to_string(i), 'c');
-  expect_error(errc::directory_full, {name.quoted(), "object \"one more\"", "found all 16 objects in use", "segment_options::directory_capacity"},
+  expect_error(errc::directory_full,
+               {name.quoted(), "object \"one more\"", "found all 16 objects in use",
+                "segment_options::directory_capacity"},
                [&] { seg.find_or_construct<char>("one more", 'c'); });
   // What is there is found, and one that goes makes room for one.
   EXPECT_EQ(seg.find_or_construct<char>("7", 'x'), 'c');
@@ -232,7 +246,10 @@ TEST(directory, out_of_memory_it_refuses_and_names_the_size) {
   const auto fill = [&] {
     for (; made < 1000; ++made) seg.find_or_construct<std::size_t>(std::to_string(made), made);
   };
-  expect_error(errc::no_space, {name.quoted(), "object \"32\"", "found 0 bytes left", "expected 128", "segment_options::size"}, fill);
+  expect_error(errc::no_space,
+               {name.quoted(), "object \"32\"", "found 0 bytes left", "expected 128",
+                "segment_options::size"},
+               fill);
   EXPECT_EQ(made, 32U);  // two lines each
   for (std::size_t i = 0; i < made; ++i) EXPECT_EQ(*seg.find<std::size_t>(std::to_string(i)), i);
   EXPECT_TRUE(seg.destroy<std::size_t>("5"));
@@ -245,8 +262,10 @@ TEST(directory, an_object_larger_than_the_segment_is_refused) {
   struct huge {
     char bytes[1 << 20];
   };
-  expect_error(errc::no_space, {"anonymous segment", "object \"huge\"", "found 4096 bytes left", "expected 1048640"},
-               [&] { seg.find_or_construct<huge>("huge"); });
+  expect_error(
+      errc::no_space,
+      {"anonymous segment", "object \"huge\"", "found 4096 bytes left", "expected 1048640"},
+      [&] { seg.find_or_construct<huge>("huge"); });
   EXPECT_EQ(seg.find_or_construct<int>("small", 1), 1);
 }
 
@@ -268,7 +287,9 @@ TEST(directory, for_each_shows_every_object_as_it_is) {
     seg.find_or_construct<char>("made within", 'c');  // it holds no lock
   });
   EXPECT_EQ(seen, (std::set<std::string>{"number", long_name}));
-  EXPECT_THROW(seg.for_each([](const segment::object_info&) { throw std::runtime_error("enough"); }), std::runtime_error);
+  EXPECT_THROW(
+      seg.for_each([](const segment::object_info&) { throw std::runtime_error("enough"); }),
+      std::runtime_error);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Walks over the objects without a lock, while others come and go in the same memory: whole names, no damage that is not there.
+// Walks over the objects without a lock, while others come and go in the same memory: whole names,
+// no damage that is not there.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>
@@ -98,7 +99,8 @@ TEST(directory_walk, a_damaged_name_is_told) {
   int& object = seg.find_or_construct<int>("name", 1);
   auto& block = reinterpret_cast<detail::block_header*>(&object)[-1];
   block.name[0] ^= 1;
-  expect_error(errc::damaged, {"no sound block at line 0"}, [&] { seg.for_each([](const segment::object_info&) {}); });
+  expect_error(errc::damaged, {"no sound block at line 0"},
+               [&] { seg.for_each([](const segment::object_info&) {}); });
   block.name[0] ^= 1;
   EXPECT_NO_THROW(seg.for_each([](const segment::object_info&) {}));
 }

@@ -1,4 +1,5 @@
-// A kernel, or an emulator, that cannot wipe memory on fork: an error that says so, at each attempt, and no end of the process.
+// A kernel, or an emulator, that cannot wipe memory on fork: an error that says so, at each
+// attempt, and no end of the process.
 #include <outlive/segment.hpp>
 
 #include <sys/mman.h>
@@ -34,7 +35,8 @@ TEST(epoch_refused, is_an_error_and_works_as_soon_as_the_kernel_does) {
       FAIL() << "made without a way to notice a fork";
     } catch (const std::system_error& error) {
       EXPECT_EQ(error.code(), std::errc::invalid_argument);
-      EXPECT_NE(std::string(error.what()).find("MADV_WIPEONFORK"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("MADV_WIPEONFORK"), std::string::npos)
+          << error.what();
     }
   }
   refuses = false;

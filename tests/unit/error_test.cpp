@@ -1,4 +1,5 @@
-// Error codes: each has a text of its own, compares as an error code should, and goes with the thrown form.
+// Error codes: each has a text of its own, compares as an error code should, and goes with the
+//   thrown form.
 #include <outlive/error.hpp>
 
 #include <gtest/gtest.h>
@@ -26,7 +27,9 @@ TEST(error, every_code_has_a_text_of_its_own) {
 
 TEST(error, other_codes_are_unknown_and_do_no_harm) {
   for (const int code : {0, last + 1, -1, 1 << 30}) {
-    EXPECT_EQ(std::error_code(code, outlive::error_category()).message(), "unknown error of outlive") << code;
+    EXPECT_EQ(std::error_code(code, outlive::error_category()).message(),
+              "unknown error of outlive")
+        << code;
   }
 }
 
@@ -42,7 +45,8 @@ TEST(error, codes_convert_and_compare) {
 TEST(error, they_are_not_the_systems_errors) {
   EXPECT_FALSE(std::error_code(errc::not_found) == std::errc::no_such_file_or_directory);
   for (int code = first; code <= last; ++code) {
-    EXPECT_NE(std::error_code(code, outlive::error_category()), std::error_code(code, std::generic_category()));
+    EXPECT_NE(std::error_code(code, outlive::error_category()),
+              std::error_code(code, std::generic_category()));
   }
 }
 

@@ -24,7 +24,8 @@ struct format_death_log : ::testing::Test {
 
   detail::death_entry* ring() {
     const auto at = detail::region_layout::of(segment_file(name.path()).constants());
-    return reinterpret_cast<detail::death_entry*>(static_cast<char*>(const_cast<void*>(seg.base())) + at.deaths);
+    return reinterpret_cast<detail::death_entry*>(
+        static_cast<char*>(const_cast<void*>(seg.base())) + at.deaths);
   }
   void one_death() {
     die_holding(mutex);
@@ -89,7 +90,9 @@ TEST_F(format_death_log, noise_is_read_without_harm) {
     // Plausible numbers, so that the noise behind them is looked at.
     for (std::uint64_t i = 0; i < 256; ++i) {
       ring()[i].number.store(i + 1);
-      ring()[i].result.store(detail::death_result(i + 1, static_cast<std::uint32_t>(1 + random() % 5), random()).word());
+      ring()[i].result.store(
+          detail::death_result(i + 1, static_cast<std::uint32_t>(1 + random() % 5), random())
+              .word());
     }
     EXPECT_EQ(death_log(seg).size(), 256U);
   }
@@ -98,12 +101,15 @@ TEST_F(format_death_log, noise_is_read_without_harm) {
 TEST_F(format_death_log, a_count_of_deaths_that_was_overwritten_does_not_hide_them) {
   one_death();
   auto& header = *static_cast<detail::segment_header*>(const_cast<void*>(seg.base()));
-  for (const std::uint64_t count : {std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63}) {
+  for (const std::uint64_t count :
+       {std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63}) {
     header.deaths.store(count);
     EXPECT_EQ(death_log(seg).size(), 1U);
   }
   // The next deaths are logged, whatever the count was.
-  for (const std::uint64_t count : {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63, std::uint64_t{0}, std::uint64_t{1} << 39}) {
+  for (const std::uint64_t count :
+       {~std::uint64_t{0}, ~std::uint64_t{0} - 1, std::uint64_t{1} << 63, std::uint64_t{0},
+        std::uint64_t{1} << 39}) {
     SCOPED_TRACE(count);
     header.deaths.store(count);
     std::set<std::chrono::system_clock::time_point> before;
@@ -117,7 +123,8 @@ TEST_F(format_death_log, a_count_of_deaths_that_was_overwritten_does_not_hide_th
 }
 
 // Each slot then has a later number than those that are given out again.
-TEST_F(format_death_log, a_count_of_deaths_that_began_again_after_some_rounds_does_not_hide_the_next) {
+TEST_F(format_death_log,
+       a_count_of_deaths_that_began_again_after_some_rounds_does_not_hide_the_next) {
   for (int i = 0; i < 600; ++i) one_death();
   static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->deaths.store(0);
   one_death();

@@ -1,4 +1,5 @@
-// The bytes of a segment, read as docs/format.md describes them and without the library's own structs: another program must be able to.
+// The bytes of a segment, read as docs/format.md describes them and without the library's own
+// structs: another program must be able to.
 #include <outlive/guarded.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
@@ -31,7 +32,9 @@ class bytes {
   }
   std::uint32_t u32(std::size_t offset) const { return at<std::uint32_t>(offset); }
   std::uint64_t u64(std::size_t offset) const { return at<std::uint64_t>(offset); }
-  std::string text(std::size_t offset, std::size_t size) const { return std::string(reinterpret_cast<const char*>(all_.data()) + offset, size); }
+  std::string text(std::size_t offset, std::size_t size) const {
+    return std::string(reinterpret_cast<const char*>(all_.data()) + offset, size);
+  }
   std::size_t size() const { return all_.size(); }
 
  private:
@@ -66,7 +69,8 @@ TEST_F(format, the_header_says_what_the_segment_is) {
   EXPECT_EQ(at.u64(24), at.size());
   EXPECT_EQ(at.u64(32), 4096U);
   const std::uint32_t numbers[] = {16, 2, 2, 4, 3, 9, 0600};
-  for (std::size_t i = 0; i < std::size(numbers); ++i) EXPECT_EQ(at.u32(64 + 4 * i), numbers[i]) << i;
+  for (std::size_t i = 0; i < std::size(numbers); ++i)
+    EXPECT_EQ(at.u32(64 + 4 * i), numbers[i]) << i;
   struct stat info {};
   ASSERT_EQ(stat(name.path().c_str(), &info), 0);
   EXPECT_EQ(at.u64(96), info.st_ino);
@@ -87,7 +91,8 @@ TEST_F(format, the_boot_id_is_the_machines) {
   std::string hex;
   for (const char each : file().text(48, 16)) {
     char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(static_cast<unsigned char>(each)));
+    std::snprintf(digits, sizeof digits, "%02x",
+                  static_cast<unsigned>(static_cast<unsigned char>(each)));
     hex += digits;
   }
   text.erase(std::remove(text.begin(), text.end(), '-'), text.end());
@@ -112,7 +117,8 @@ TEST_F(format, a_fresh_segment_counts_nothing) {
 
 TEST_F(format, a_mutex_is_a_native_one_a_state_a_class_and_a_magic) {
   auto& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
-  const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(&mutex) - static_cast<const char*>(seg.base()));
+  const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(&mutex) -
+                                               static_cast<const char*>(seg.base()));
 #if defined(__x86_64__)
   constexpr std::size_t state = 40;
 #else
@@ -145,7 +151,8 @@ TEST_F(format, a_name_tells_the_measures_of_what_is_guarded) {
   EXPECT_EQ(at.text(names + 192 + 40, 5), "class");
   EXPECT_EQ(at.at<std::uint16_t>(names + 192 + 38), 1U);
   EXPECT_EQ(at.u64(names + 8), at.u64(names + 192 + 8));  // guards the same
-  EXPECT_EQ(at.u64(names + 16), sizeof(short));           // of the innermost value, of what is guarded
+  // of the innermost value, of what is guarded
+  EXPECT_EQ(at.u64(names + 16), sizeof(short));
   EXPECT_EQ(at.u64(names + 192 + 16), 5 * sizeof(short));
   for (const std::size_t entry : {names, names + 192}) {
     EXPECT_EQ(at.u32(entry + 24), 64U);
@@ -161,7 +168,8 @@ TEST_F(format, a_thread_record_names_its_thread) {
   mutex.unlock();
   const bytes at = file();
   EXPECT_EQ(at.u32(512), 0xfffe0001U);
-  EXPECT_EQ(at.u32(records) & 0x3fffffffU, static_cast<std::uint32_t>(gettid()));  // the liveness mutex
+  // the liveness mutex
+  EXPECT_EQ(at.u32(records) & 0x3fffffffU, static_cast<std::uint32_t>(gettid()));
   EXPECT_EQ(at.u64(records + 48), 1U);
   EXPECT_EQ(at.u32(records + 56), static_cast<std::uint32_t>(gettid()));
   EXPECT_EQ(at.u32(records + 60), static_cast<std::uint32_t>(getpid()));
@@ -175,7 +183,8 @@ TEST_F(format, a_participant_names_its_process) {
   const std::size_t modules = at.u32(4096 + 24);
   ASSERT_GT(modules, 1U);
   std::string program(4096, '\0');
-  program.resize(static_cast<std::size_t>(::readlink("/proc/self/exe", program.data(), program.size())));
+  program.resize(
+      static_cast<std::size_t>(::readlink("/proc/self/exe", program.data(), program.size())));
   bool found = false;
   for (std::size_t i = 0; i < modules; ++i) {
     const std::size_t entry = 4096 + 64 + 48 * i;
@@ -191,7 +200,8 @@ TEST_F(format, blocks_follow_each_other_and_the_index_leads_to_them) {
   seg.find_or_construct<int>("number", 7);
   seg.find_or_construct<std::array<char, 100>>(long_name);
   const bytes at = file();
-  EXPECT_EQ(at.u64(576), (~std::uint64_t{6} << 32 & 0xffffffff'00000000U) | 6U);  // 1 + 1, and 1 + 2 + 1 for the name
+  // 1 + 1, and 1 + 2 + 1 for the name
+  EXPECT_EQ(at.u64(576), (~std::uint64_t{6} << 32 & 0xffffffff'00000000U) | 6U);
   EXPECT_EQ(at.u32(584), 2U);
   struct block {
     std::size_t line;

@@ -1,4 +1,5 @@
-// guarded<T>: the value is reached through its lock alone, and a guard gives back what it has, once.
+// guarded<T>: the value is reached through its lock alone, and a guard gives back what it has,
+// once.
 #include <outlive/guarded.hpp>
 
 #include <gtest/gtest.h>
@@ -148,7 +149,10 @@ TEST_F(guarded_test, a_guard_of_another_thread_gives_nothing_back) {
 
 TEST_F(guarded_test, unlock_by_another_thread_is_told) {
   auto x = accounts.lock();
-  elsewhere([&] { expect_error(errc::not_owner, {name.quoted(), "mutex \"accounts\" of class \"account\""}, [&] { x.unlock(); }); });
+  elsewhere([&] {
+    expect_error(errc::not_owner, {name.quoted(), "mutex \"accounts\" of class \"account\""},
+                 [&] { x.unlock(); });
+  });
   accounts.mutex().unlock();
 }
 

@@ -1,4 +1,5 @@
-// The limit of mutexes in one thread's hand, over all segments: 1,900, because the kernel marks 2,048 of a dying thread's.
+// The limit of mutexes in one thread's hand, over all segments: 1,900, because the kernel marks
+// 2,048 of a dying thread's.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -22,7 +23,8 @@ segment make(std::uint32_t max_held) {
 
 std::vector<robust_mutex*> mutexes_in(segment& where, int count) {
   std::vector<robust_mutex*> all;
-  for (int i = 0; i < count; ++i) all.push_back(&where.find_or_construct<robust_mutex>("m" + std::to_string(i), "m"));
+  for (int i = 0; i < count; ++i)
+    all.push_back(&where.find_or_construct<robust_mutex>("m" + std::to_string(i), "m"));
   return all;
 }
 
@@ -39,8 +41,9 @@ std::size_t take(const std::vector<robust_mutex*>& all, std::error_code& refusal
 
 }  // namespace
 
-// Attaching to one more segment takes one of the 1,900 away, so that the thread may already hold more than its limit elsewhere. The
-// limit was compared for equality, which then never came: entries went over the end of the record.
+// Attaching to one more segment takes one of the 1,900 away, so that the thread may already hold
+// more than its limit elsewhere. The limit was compared for equality, which then never came:
+// entries went over the end of the record.
 TEST(held_limit, holds_when_another_segment_lowers_it_below_what_is_held) {
   segment first = make(1'000);
   segment second = make(1'000);
@@ -66,15 +69,17 @@ TEST(held_limit, holds_when_another_segment_lowers_it_below_what_is_held) {
   in_third[0]->unlock();
 }
 
-// A class remembers size and alignment of what it guards, not the name alone: a program in which the type has grown must not repair with it
-// what an older program made.
+// A class remembers size and alignment of what it guards, not the name alone: a program in which
+// the type has grown must not repair with it what an older program made.
 TEST(lock_class, refuses_the_repair_of_a_type_of_the_same_name_that_has_grown) {
   segment where = make(8);
   where.find_or_construct<guarded<long>>("x", "count");
   detail::guarded_type grown = detail::guarded_type_of<long>();
-  grown.hash = detail::hash_of_type(grown.name, sizeof(long) * 2, alignof(long), {sizeof(long) * 2, alignof(long), 0});
+  grown.hash = detail::hash_of_type(grown.name, sizeof(long) * 2, alignof(long),
+                                    {sizeof(long) * 2, alignof(long), 0});
   try {
-    const auto repair = detail::on_guarded_owner_death(where, "count", grown, [](void*, const owner_death&) { return repaired; });
+    const auto repair = detail::on_guarded_owner_death(
+        where, "count", grown, [](void*, const owner_death&) { return repaired; });
     FAIL() << "registered";
   } catch (const std::system_error& error) {
     EXPECT_EQ(error.code(), errc::type_mismatch) << error.what();

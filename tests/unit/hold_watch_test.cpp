@@ -19,13 +19,16 @@ using detail::hold_watch;
 class hold_watch_test : public ::testing::Test {
  protected:
   hold_watch_test() {
-    for (const char* const name : {"a", "b", "c"}) mutexes_.push_back(&where_.find_or_construct<robust_mutex>(name, "class"));
+    for (const char* const name : {"a", "b", "c"})
+      mutexes_.push_back(&where_.find_or_construct<robust_mutex>(name, "class"));
   }
   void sample_at(std::chrono::seconds time) {
     now_ = hold_watch::time_point(time);
     watch_.sample(now_);
   }
-  std::vector<detail::long_hold> older_than(std::chrono::seconds age) { return watch_.take_long_holds(age, now_); }
+  std::vector<detail::long_hold> older_than(std::chrono::seconds age) {
+    return watch_.take_long_holds(age, now_);
+  }
   std::uint64_t offset_of(const robust_mutex* mutex) const { return mapping_->offset_of(mutex); }
 
   segment where_ = segment::anonymous();

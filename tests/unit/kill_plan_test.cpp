@@ -35,7 +35,9 @@ std::string refusal_of(const std::string& text) {
   }
 }
 
-std::vector<std::optional<kill_action>> actions(const kill_plan& plan, const char* point, int visits, std::uint32_t (*draw)() noexcept = &half) {
+std::vector<std::optional<kill_action>> actions(const kill_plan& plan, const char* point,
+                                                int visits,
+                                                std::uint32_t (*draw)() noexcept = &half) {
   std::vector<std::optional<kill_action>> done;
   for (int i = 0; i < visits; ++i) {
     const kill_step* const step = plan.step_at(point, draw);
@@ -47,7 +49,8 @@ std::vector<std::optional<kill_action>> actions(const kill_plan& plan, const cha
 TEST(kill_plan, counted_steps_follow_one_another_and_then_nothing_is_done) {
   const kill_plan plan("after-debit=3*off->1*kill");
   EXPECT_THAT(actions(plan, "after-debit", 6),
-              ElementsAre(kill_action::off, kill_action::off, kill_action::off, kill_action::kill, std::nullopt, std::nullopt));
+              ElementsAre(kill_action::off, kill_action::off, kill_action::off, kill_action::kill,
+                          std::nullopt, std::nullopt));
 }
 
 TEST(kill_plan, a_point_of_another_name_is_left_alone) {
@@ -92,12 +95,16 @@ TEST(kill_plan, an_empty_text_arms_nothing) {
 }
 
 TEST(kill_plan, what_is_malformed_is_refused_and_says_where_what_was_found_and_what_was_expected) {
-  EXPECT_THAT(refusal_of("after-debit"), AllOf(HasSubstr("column 1"), HasSubstr("found \"after-debit\""), HasSubstr("expected NAME=ACTION")));
-  EXPECT_THAT(refusal_of("a=off;b=kil"), AllOf(HasSubstr("column 9"), HasSubstr("found \"kil\""), HasSubstr("one of off, kill, segv")));
+  EXPECT_THAT(refusal_of("after-debit"),
+              AllOf(HasSubstr("column 1"), HasSubstr("found \"after-debit\""),
+                    HasSubstr("expected NAME=ACTION")));
+  EXPECT_THAT(refusal_of("a=off;b=kil"), AllOf(HasSubstr("column 9"), HasSubstr("found \"kil\""),
+                                               HasSubstr("one of off, kill, segv")));
   EXPECT_THAT(refusal_of("=kill"), HasSubstr("name of a kill point"));
   EXPECT_THAT(refusal_of("a="), HasSubstr("one of off"));
   EXPECT_THAT(refusal_of("a=kill->"), HasSubstr("one of off"));
-  EXPECT_THAT(refusal_of("a=x*kill"), AllOf(HasSubstr("column 3"), HasSubstr("found \"x\""), HasSubstr("before \"*\"")));
+  EXPECT_THAT(refusal_of("a=x*kill"),
+              AllOf(HasSubstr("column 3"), HasSubstr("found \"x\""), HasSubstr("before \"*\"")));
   EXPECT_THAT(refusal_of("a=-1*kill"), HasSubstr("before \"*\""));
   EXPECT_THAT(refusal_of("a=101%kill"), HasSubstr("from 0 to 100"));
   EXPECT_THAT(refusal_of("a=nan%kill"), HasSubstr("from 0 to 100"));

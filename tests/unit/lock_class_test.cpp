@@ -1,4 +1,5 @@
-// A lock class that is another one than the mutex was made with leads to no repair: that would write over something else.
+// A lock class that is another one than the mutex was made with leads to no repair: that would
+// write over something else.
 #include <outlive/outlive.hpp>
 
 #include <gtest/gtest.h>
@@ -50,18 +51,23 @@ struct lock_class_test : ::testing::Test {
     ++right_repairs;
     return repaired;
   });
-  repair_registration wrong = on_owner_death<ledger>(seg, "ledger", [this](ledger&, const owner_death&) {
-    ++wrong_repairs;
-    return repaired;
-  });
+  repair_registration wrong =
+      on_owner_death<ledger>(seg, "ledger", [this](ledger&, const owner_death&) {
+        ++wrong_repairs;
+        return repaired;
+      });
   repair_registration also_wrong = on_owner_death(seg, "bare", [this](const owner_death&) {
     ++wrong_repairs;
     return repaired;
   });
 
   detail::mapping& where() { return *detail::segment_access::mapping_of(seg); }
-  static detail::lock_bytes& bytes_of(robust_mutex& mutex) { return reinterpret_cast<detail::lock_bytes&>(mutex); }
-  detail::name_entry& entry_of(robust_mutex& mutex) { return where().name_at(*detail::lock_class_of(where(), bytes_of(mutex))); }
+  static detail::lock_bytes& bytes_of(robust_mutex& mutex) {
+    return reinterpret_cast<detail::lock_bytes&>(mutex);
+  }
+  detail::name_entry& entry_of(robust_mutex& mutex) {
+    return where().name_at(*detail::lock_class_of(where(), bytes_of(mutex)));
+  }
 
   /// Its owner dies, the word or byte is changed by `damage`, and comes back by `undo`.
   template <class Damage, class Undo>
@@ -92,7 +98,8 @@ TEST_F(lock_class_test, the_word_of_another_mutex_is_damage) {
   const std::uint32_t own = word;
   for (robust_mutex* other : {&book.mutex(), &bare}) {
     expect_no_repair(
-        account.mutex(), [&] { word = bytes_of(*other).lock_class; }, [&] { word = own; }, other == &bare ? "bare" : "book");
+        account.mutex(), [&] { word = bytes_of(*other).lock_class; }, [&] { word = own; },
+        other == &bare ? "bare" : "book");
   }
 }
 
@@ -102,10 +109,12 @@ TEST_F(lock_class_test, the_word_of_another_mutex_of_the_same_object_is_damage) 
   std::uint32_t& word = bytes_of(both.account.mutex()).lock_class;
   const std::uint32_t own = word;
   expect_no_repair(
-      both.account.mutex(), [&] { word = bytes_of(both.bare).lock_class; }, [&] { word = own; }, "bare");
+      both.account.mutex(), [&] { word = bytes_of(both.bare).lock_class; }, [&] { word = own; },
+      "bare");
 }
 
-// The word fits, as after a stray write that happens to have the check: the object says what its mutex guards.
+// The word fits, as after a stray write that happens to have the check: the object says what its
+// mutex guards.
 TEST_F(lock_class_test, a_class_that_guards_another_type_is_damage) {
   std::uint32_t& word = bytes_of(account.mutex()).lock_class;
   const std::uint32_t own = word;
@@ -113,7 +122,8 @@ TEST_F(lock_class_test, a_class_that_guards_another_type_is_damage) {
   for (robust_mutex* other : {&book.mutex(), &bare}) {
     const std::uint32_t index = *detail::lock_class_of(where(), bytes_of(*other));
     expect_no_repair(
-        account.mutex(), [&] { word = detail::pack_lock_class(index, offset); }, [&] { word = own; }, other == &bare ? "bare" : "book");
+        account.mutex(), [&] { word = detail::pack_lock_class(index, offset); },
+        [&] { word = own; }, other == &bare ? "bare" : "book");
   }
 }
 
@@ -129,7 +139,8 @@ TEST_F(lock_class_test, a_changed_entry_of_the_class_is_damage) {
   expect_no_repair(account.mutex(), flip_text, flip_text, "text");
 }
 
-// In a struct of the user's, where the type does not say what each mutex guards: the value must lie within the object.
+// In a struct of the user's, where the type does not say what each mutex guards: the value must lie
+// within the object.
 TEST_F(lock_class_test, a_value_beyond_the_object_is_damage) {
   auto& both = seg.find_or_construct<pair_of_banks>("both");
   std::uint32_t& word = bytes_of(both.second.mutex()).lock_class;
@@ -137,13 +148,16 @@ TEST_F(lock_class_test, a_value_beyond_the_object_is_damage) {
   const std::uint32_t ledger_class = *detail::lock_class_of(where(), bytes_of(book.mutex()));
   const std::uint64_t offset = where().offset_of(&both.second);
   expect_no_repair(
-      both.second.mutex(), [&] { word = detail::pack_lock_class(ledger_class, offset); }, [&] { word = own; }, "second of two");
+      both.second.mutex(), [&] { word = detail::pack_lock_class(ledger_class, offset); },
+      [&] { word = own; }, "second of two");
 }
 
 TEST_F(lock_class_test, mutexes_that_lie_near_have_different_words) {
   for (const std::uint64_t from : {0U, 65'530U}) {
     for (std::uint64_t line = 1; line < 65'536; ++line) {
-      ASSERT_NE(detail::pack_lock_class(3, (from + line) * 64), detail::pack_lock_class(3, from * 64)) << line;
+      ASSERT_NE(detail::pack_lock_class(3, (from + line) * 64),
+                detail::pack_lock_class(3, from * 64))
+          << line;
     }
   }
 }

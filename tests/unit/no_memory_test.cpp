@@ -1,4 +1,5 @@
-// No memory left: lock() says so, or needs none, and leaves nothing behind. Each allocation on the way fails once.
+// No memory left: lock() says so, or needs none, and leaves nothing behind. Each allocation on the
+// way fails once.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

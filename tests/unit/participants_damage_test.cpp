@@ -1,4 +1,5 @@
-// A participant's bytes changed after the process has joined: what a thread finds when it claims a record and lists the modules anew.
+// A participant's bytes changed after the process has joined: what a thread finds when it claims a
+// record and lists the modules anew.
 #include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 
@@ -30,7 +31,8 @@ struct participants_damage : ::testing::Test {
       const std::vector<char> after(reinterpret_cast<const char*>(&mapped->participant_at(1)),
                                     reinterpret_cast<const char*>(&mapped->participant_at(1) + 1));
       elsewhere([&] { EXPECT_EQ(lock_code(lock), std::error_code()); });
-      EXPECT_EQ(std::memcmp(after.data(), &mapped->participant_at(1), after.size()), 0) << "the next participant was written to";
+      EXPECT_EQ(std::memcmp(after.data(), &mapped->participant_at(1), after.size()), 0)
+          << "the next participant was written to";
     }).expect_exit();
   }
 };
@@ -38,7 +40,8 @@ struct participants_damage : ::testing::Test {
 TEST_F(participants_damage, a_count_of_modules_out_of_bounds_is_not_believed) {
   for (const std::uint32_t count : {65U, 66U, 1000U, 0x7fffffffU, 0xffffffffU}) {
     expect_harmless("module_count " + std::to_string(count), [&](participant& each) {
-      std::memset(each.modules, 0, sizeof each.modules);  // none is known, so that all are listed again
+      // none is known, so that all are listed again
+      std::memset(each.modules, 0, sizeof each.modules);
       each.module_count.store(count);
     });
   }
@@ -53,14 +56,17 @@ TEST_F(participants_damage, a_length_of_strings_out_of_bounds_is_not_believed) {
   }
 }
 
-// Every byte before the strings. The mutex may not be had where the identity is another's, but nothing crashes and nothing else is written.
+// Every byte before the strings. The mutex may not be had where the identity is another's, but
+// nothing crashes and nothing else is written.
 TEST_F(participants_damage, any_byte_may_change_after_the_process_has_joined) {
   for (const int mask : {0xff, 0x01, 0x80}) {
     child("process", [&](agent&) {
       segment own = segment::anonymous(few_of_everything());
       auto& lock = own.find_or_construct<robust_mutex>("mutex", "class");
-      auto* const bytes = reinterpret_cast<unsigned char*>(&detail::segment_access::mapping_of(own)->participant_at(0));
-      for (std::size_t at = 0; at < offsetof(participant, modules) + 8 * sizeof(detail::module_entry); ++at) {
+      auto* const bytes = reinterpret_cast<unsigned char*>(
+          &detail::segment_access::mapping_of(own)->participant_at(0));
+      for (std::size_t at = 0;
+           at < offsetof(participant, modules) + 8 * sizeof(detail::module_entry); ++at) {
         bytes[at] = static_cast<unsigned char>(bytes[at] ^ mask);
         elsewhere([&] { EXPECT_EQ(lock_code(lock), std::error_code()) << "byte " << at; });
         bytes[at] = static_cast<unsigned char>(bytes[at] ^ mask);

@@ -1,4 +1,5 @@
-// Thread records and participants: one for each living thread that locks, given back at its end, and a clear word when there is none left.
+// Thread records and participants: one for each living thread that locks, given back at its end,
+// and a clear word when there is none left.
 #include <outlive/note.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>
@@ -93,7 +94,9 @@ TEST_F(participants_test, more_threads_than_records_are_told_so) {
   EXPECT_EQ(seg.threads_in_use(), 2U);
   const auto refused = [&](const std::function<void()>& act) {
     expect_error(errc::too_many_threads,
-                 {name.quoted(), "found all 2 thread records in use, 2 by living threads", "expected a free one (segment_options::threads)"}, act);
+                 {name.quoted(), "found all 2 thread records in use, 2 by living threads",
+                  "expected a free one (segment_options::threads)"},
+                 act);
   };
   elsewhere([&] { refused([&] { mutex.lock(); }); });
   elsewhere([&] { refused([&] { (void)mutex.try_lock(); }); });
@@ -111,10 +114,15 @@ TEST(participants, the_default_is_room_for_256_threads) {
   auto& mutex = seg.find_or_construct<robust_mutex>("mutex", "class");
   crowd all(mutex, 256);
   EXPECT_EQ(seg.threads_in_use(), 256U);
-  elsewhere([&] { expect_error(errc::too_many_threads, {"found all 256 thread records in use", "expected a free one"}, [&] { mutex.lock(); }); });
+  elsewhere([&] {
+    expect_error(errc::too_many_threads,
+                 {"found all 256 thread records in use", "expected a free one"},
+                 [&] { mutex.lock(); });
+  });
 }
 
-// A thread that found no record has looked for dead ones by means of a spare record, of which there are two.
+// A thread that found no record has looked for dead ones by means of a spare record, of which there
+// are two.
 TEST_F(participants_test, a_refused_thread_keeps_no_spare_record) {
   crowd both(mutex, 2);
   shared_value<int> refused;
@@ -147,16 +155,22 @@ TEST_F(participants_test, a_refused_thread_can_lock_once_a_record_is_free) {
 TEST_F(participants_test, threads_that_died_holding_free_their_records_once_repaired) {
   const auto repair = on_owner_death(seg, "class", always_consistent);
   // Far more deaths than records: each newcomer that finds none recovers them.
-  for (int i = 0; i < 20; ++i) die_holding(seg.find_or_construct<robust_mutex>("m" + std::to_string(i % 8), "class"));
-  for (int i = 0; i < 8; ++i) elsewhere([&] { EXPECT_EQ(lock_code(*seg.find<robust_mutex>("m" + std::to_string(i))), std::error_code()); });
+  for (int i = 0; i < 20; ++i)
+    die_holding(seg.find_or_construct<robust_mutex>("m" + std::to_string(i % 8), "class"));
+  for (int i = 0; i < 8; ++i)
+    elsewhere([&] {
+      EXPECT_EQ(lock_code(*seg.find<robust_mutex>("m" + std::to_string(i))), std::error_code());
+    });
   EXPECT_EQ(seg.threads_in_use(), 0U);
 }
 
 TEST_F(participants_test, unrepaired_mutexes_do_not_keep_newcomers_out) {
   // No repair here: the dead stay named by what they held, until a newcomer needs a record.
-  for (int i = 0; i < 4; ++i) die_holding(seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "class"));
+  for (int i = 0; i < 4; ++i)
+    die_holding(seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "class"));
   elsewhere([&] { EXPECT_EQ(lock_code(mutex), std::error_code()); });
-  elsewhere([&] { EXPECT_EQ(lock_code(*seg.find<robust_mutex>("m0")), errc::owner_died_unrepaired); });
+  elsewhere(
+      [&] { EXPECT_EQ(lock_code(*seg.find<robust_mutex>("m0")), errc::owner_died_unrepaired); });
 }
 
 TEST_F(participants_test, closing_gives_the_callers_record_back) {
@@ -189,7 +203,8 @@ TEST_F(participants_test, a_lock_in_a_destructor_of_the_thread_works_and_leaves_
   }
 }
 
-// pthread keys are destroyed after thread_local objects, in rounds: a user's may lock after the library's own has run.
+// pthread keys are destroyed after thread_local objects, in rounds: a user's may lock after the
+// library's own has run.
 TEST_F(participants_test, a_lock_in_a_pthread_keys_destructor_works_and_leaves_nothing) {
   static robust_mutex* locked_at_end = nullptr;
   static int rounds = 0;

@@ -1,4 +1,5 @@
-// The condition variable among the threads of one process: what the standard promises, and what it refuses.
+// The condition variable among the threads of one process: what the standard promises, and what it
+// refuses.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -28,7 +29,8 @@ struct mailbox {
 
 class robust_condition_variable_test : public ::testing::Test {
  protected:
-  /// A thread that waits for the box to be full. Returns when it sleeps, or is about to: its mutex is free.
+  /// A thread that waits for the box to be full. Returns when it sleeps, or is about to: its mutex
+  /// is free.
   std::thread receiver() {
     std::thread made([this] {
       auto x = box_.lock();
@@ -36,7 +38,9 @@ class robust_condition_variable_test : public ::testing::Test {
       EXPECT_TRUE(ready_.wait_for(x, patience, [&] { return x->full; }));
       ++woken_;
     });
-    EXPECT_TRUE(within(testing::default_timeout(), [this, before = waiting_.load()] { return waiting_.load() > before || waiting_.load() > 0; }));
+    EXPECT_TRUE(within(testing::default_timeout(), [this, before = waiting_.load()] {
+      return waiting_.load() > before || waiting_.load() > 0;
+    }));
     return made;
   }
   void fill() {
@@ -123,9 +127,12 @@ TEST_F(robust_condition_variable_test, a_deadline_that_passes_gives_what_the_pre
   EXPECT_FALSE(ready_.wait_for(x, 0ms, [&] { return x->full; }));
   EXPECT_FALSE(ready_.wait_for(x, -1h, [&] { return x->full; }));
   EXPECT_FALSE(ready_.wait_until(x, std::chrono::steady_clock::now(), [&] { return x->full; }));
-  EXPECT_FALSE(ready_.wait_until(x, std::chrono::system_clock::now() + 1ms, [&] { return x->full; }));
-  EXPECT_FALSE(ready_.wait_until(x, std::chrono::system_clock::time_point::min(), [&] { return x->full; }));
-  EXPECT_FALSE(ready_.wait_until(x, std::stop_token(), std::chrono::system_clock::time_point::min(), [&] { return x->full; }));
+  EXPECT_FALSE(
+      ready_.wait_until(x, std::chrono::system_clock::now() + 1ms, [&] { return x->full; }));
+  EXPECT_FALSE(
+      ready_.wait_until(x, std::chrono::system_clock::time_point::min(), [&] { return x->full; }));
+  EXPECT_FALSE(ready_.wait_until(x, std::stop_token(), std::chrono::system_clock::time_point::min(),
+                                 [&] { return x->full; }));
   x->full = true;
   EXPECT_TRUE(ready_.wait_for(x, -1h, [&] { return x->full; }));
 }
@@ -135,7 +142,8 @@ TEST_F(robust_condition_variable_test, durations_that_no_clock_can_add) {
     auto x = box_.lock();
     EXPECT_TRUE(ready_.wait_for(x, std::chrono::hours::max(), [&] { return x->full; }));
     x->full = false;
-    EXPECT_TRUE(ready_.wait_for(x, std::chrono::duration<double>(1e300), [&] { return x->letters == 1; }));
+    EXPECT_TRUE(
+        ready_.wait_for(x, std::chrono::duration<double>(1e300), [&] { return x->letters == 1; }));
   });
   fill();
   ready_.notify_one();
@@ -215,7 +223,8 @@ TEST_F(robust_condition_variable_test, one_in_ordinary_memory_cannot_be_made) {
   }
 }
 
-TEST_F(robust_condition_variable_test, zeroed_memory_is_refused_by_a_wait_and_ignored_by_a_notification) {
+TEST_F(robust_condition_variable_test,
+       zeroed_memory_is_refused_by_a_wait_and_ignored_by_a_notification) {
   std::memset(static_cast<void*>(&ready_), 0, sizeof ready_);
   ready_.notify_one();
   ready_.notify_all();

@@ -75,12 +75,15 @@ TEST_F(robust_mutex_registration, repairs_of_other_classes_and_segments_do_not_r
 
 TEST_F(robust_mutex_registration, a_second_registration_is_refused_and_the_first_stays) {
   const auto first = on_owner_death(seg, "class", counting());
-  expect_error(errc::already_registered, {name.quoted(), "lock class \"class\"", "found a repair of this process", "expected none"},
-               [&] { (void)on_owner_death(seg, "class", counting(failed)); });
+  expect_error(
+      errc::already_registered,
+      {name.quoted(), "lock class \"class\"", "found a repair of this process", "expected none"},
+      [&] { (void)on_owner_death(seg, "class", counting(failed)); });
   const segment again = segment::open(name);
   EXPECT_THROW((void)on_owner_death(again, "class", counting(failed)), std::system_error);
   const auto own = on_owner_death(mutex, counting());
-  expect_error(errc::already_registered, {name.quoted(), "mutex at offset "}, [&] { (void)on_owner_death(mutex, counting(failed)); });
+  expect_error(errc::already_registered, {name.quoted(), "mutex at offset "},
+               [&] { (void)on_owner_death(mutex, counting(failed)); });
   die_holding(mutex);
   EXPECT_EQ(lock_code(mutex), std::error_code());
   EXPECT_EQ(runs, 1);
@@ -113,12 +116,13 @@ TEST_F(robust_mutex_registration, registrations_move_and_end) {
 
 TEST_F(robust_mutex_registration, the_end_of_a_registration_waits_for_its_running_repair) {
   shared_value<int> step;
-  auto kept = std::make_unique<repair_registration>(on_owner_death(seg, "class", [&](const owner_death&) {
-    step.store(1);
-    step.wait_equal(2);
-    runs = 1;
-    return repaired;
-  }));
+  auto kept =
+      std::make_unique<repair_registration>(on_owner_death(seg, "class", [&](const owner_death&) {
+        step.store(1);
+        step.wait_equal(2);
+        runs = 1;
+        return repaired;
+      }));
   die_holding(mutex);
   std::thread heir([&] { EXPECT_EQ(lock_code(mutex), std::error_code()); });
   ASSERT_TRUE(step.wait_equal(1));
@@ -150,7 +154,8 @@ TEST_F(robust_mutex_registration, a_repair_may_end_its_own_registration) {
 
 TEST_F(robust_mutex_registration, memory_without_a_mutex_has_no_repair) {
   alignas(64) char bytes[64] = {};
-  expect_error(errc::not_in_segment, {"on_owner_death", "ordinary memory", "expected one in a segment"},
+  expect_error(errc::not_in_segment,
+               {"on_owner_death", "ordinary memory", "expected one in a segment"},
                [&] { (void)on_owner_death(reinterpret_cast<robust_mutex&>(bytes), counting()); });
   auto& zeros = seg.find_or_construct<std::array<char, 64>>("zeros");
   zeros.fill(0);

@@ -1,4 +1,5 @@
-// After an owner's death, within one process: the repair, what it is told, and what a process without one gets.
+// After an owner's death, within one process: the repair, what it is told, and what a process
+//   without one gets.
 #include <outlive/death_log.hpp>
 #include <outlive/note.hpp>
 #include <outlive/recover.hpp>
@@ -55,7 +56,10 @@ TEST_F(robust_mutex_repair, every_way_to_acquire_repairs) {
       [&] { EXPECT_TRUE(mutex.try_lock()); },
       [&] { EXPECT_TRUE(mutex.try_lock(error)); },
       [&] { EXPECT_TRUE(mutex.try_lock_for(std::chrono::seconds(1))); },
-      [&] { EXPECT_TRUE(mutex.try_lock_until(std::chrono::system_clock::now() + std::chrono::seconds(1), error)); },
+      [&] {
+        EXPECT_TRUE(mutex.try_lock_until(std::chrono::system_clock::now() + std::chrono::seconds(1),
+                                         error));
+      },
   };
   int expected = 0;
   for (const auto& acquire : ways) {
@@ -74,7 +78,9 @@ TEST_F(robust_mutex_repair, every_way_to_acquire_repairs) {
 TEST_F(robust_mutex_repair, without_a_repair_the_mutex_is_refused_until_there_is_one) {
   die_holding(mutex);
   for (int i = 0; i < 5; ++i) {  // more often than there are attempts
-    expect_error(errc::owner_died_unrepaired, {described(), "the owner died, and this process has no repair"}, [&] { mutex.lock(); });
+    expect_error(errc::owner_died_unrepaired,
+                 {described(), "the owner died, and this process has no repair"},
+                 [&] { mutex.lock(); });
     EXPECT_EQ(lock_code(mutex), errc::owner_died_unrepaired);
     expect_error(errc::owner_died_unrepaired, {described()}, [&] { (void)mutex.try_lock(); });
   }
@@ -96,7 +102,8 @@ TEST_F(robust_mutex_repair, a_repair_that_fails_or_throws_uses_attempts_up) {
     return failed;
   });
   die_holding(mutex);
-  expect_error(errc::repair_failed, {described(), "the owner died, and the repair failed"}, [&] { mutex.lock(); });
+  expect_error(errc::repair_failed, {described(), "the owner died, and the repair failed"},
+               [&] { mutex.lock(); });
   try {
     mutex.lock();
     ADD_FAILURE() << "locked";
@@ -135,7 +142,8 @@ TEST_F(robust_mutex_repair, the_report_tells_who_died_and_what_it_noted) {
     EXPECT_EQ(death.held_count(), 1U);
     EXPECT_FALSE(death.held_cut());
     EXPECT_EQ(death.held(0).mutex, &other);
-    EXPECT_NE(death.acquired_at().where().find("robust_mutex_repair_test"), std::string::npos) << death.acquired_at().where();
+    EXPECT_NE(death.acquired_at().where().find("robust_mutex_repair_test"), std::string::npos)
+        << death.acquired_at().where();
     return repaired;
   });
   note(seg, 1);  // this thread's is its own
@@ -144,7 +152,9 @@ TEST_F(robust_mutex_repair, the_report_tells_who_died_and_what_it_noted) {
     pthread_setname_np(pthread_self(), "a victim");
     other.lock();
     mutex.lock();
-    note(seg, 4711);  // after the lock, which would otherwise be left by a jump: its return address would be the caller's
+    // after the lock, which would otherwise be left by a jump: its return address would be the
+    // caller's
+    note(seg, 4711);
   });
   EXPECT_EQ(lock_code(mutex), std::error_code());
   EXPECT_EQ(runs, 1);
@@ -164,7 +174,8 @@ TEST_F(robust_mutex_repair, lock_in_a_repair_is_refused_and_try_lock_works) {
   auto& other = seg.find_or_construct<robust_mutex>("other", "class");
   const auto kept = on_owner_death(seg, "class", [&](const owner_death&) {
     ++runs;
-    expect_error(errc::in_repair, {name.quoted(), "mutex \"other\"", "not allowed inside a repair"}, [&] { other.lock(); });
+    expect_error(errc::in_repair, {name.quoted(), "mutex \"other\"", "not allowed inside a repair"},
+                 [&] { other.lock(); });
     expect_error(errc::in_repair, {described()}, [&] { mutex.lock(); });
     expect_error(errc::in_repair, {name.quoted(), "recover()"}, [&] { (void)recover(seg); });
     expect_error(errc::not_owner, {described()}, [&] { mutex.unlock(); });

@@ -1,4 +1,5 @@
-// A robust mutex as a mutex: exclusion, the standard's ways to lock, in both forms of each function.
+// A robust mutex as a mutex: exclusion, the standard's ways to lock, in both forms of each
+// function.
 #include <outlive/robust_mutex.hpp>
 
 #include <gtest/gtest.h>
@@ -126,7 +127,8 @@ TEST_F(robust_mutex_test, a_condition_variable_of_this_process_can_wait_with_it)
 
 TEST_F(robust_mutex_test, locks_are_given_back_in_any_order) {
   std::vector<robust_mutex*> all;
-  for (int i = 0; i < 20; ++i) all.push_back(&seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "class"));
+  for (int i = 0; i < 20; ++i)
+    all.push_back(&seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "class"));
   for (auto* each : all) each->lock();
   for (const std::size_t i : {10U, 0U, 19U, 5U}) all[i]->unlock();
   all[5]->lock();

@@ -1,4 +1,5 @@
-// Timed locks: on any clock, never early, not much late, and an error or the mutex as lock() would give it.
+// Timed locks: on any clock, never early, not much late, and an error or the mutex as lock() would
+// give it.
 #include <outlive/robust_mutex.hpp>
 
 #include <linux/futex.h>
@@ -22,7 +23,8 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-// Generous: the machine may be busy. What matters is that a wait does not end early, nor only at another slice of 250 ms.
+// Generous: the machine may be busy. What matters is that a wait does not end early, nor only at
+// another slice of 250 ms.
 constexpr auto late = 5s;
 
 struct robust_mutex_timed : ::testing::Test {
@@ -64,7 +66,8 @@ TEST_F(robust_mutex_timed, a_held_mutex_is_waited_for_that_long) {
     std::error_code error = errc::damaged;
     expect_timeout(span, [&] { return mutex.try_lock_for(span, error); });
     EXPECT_FALSE(error) << error.message();
-    expect_timeout(span - 1ms, [&] { return mutex.try_lock_until(system_clock::now() + span, error); });
+    expect_timeout(span - 1ms,
+                   [&] { return mutex.try_lock_until(system_clock::now() + span, error); });
     EXPECT_FALSE(error) << error.message();
   }
 }
@@ -147,7 +150,8 @@ TEST_F(robust_mutex_timed, a_dead_owner_is_met_within_the_time) {
 TEST_F(robust_mutex_timed, a_period_as_fine_as_picoseconds_is_not_for_ever) {
   const holder other(mutex);
   elsewhere([&] {
-    expect_timeout(1us, [&] { return mutex.try_lock_for(std::chrono::duration<long, std::pico>(1'000'000)); });
+    expect_timeout(
+        1us, [&] { return mutex.try_lock_for(std::chrono::duration<long, std::pico>(1'000'000)); });
     EXPECT_FALSE(mutex.try_lock_for(std::chrono::duration<long, std::femto>(1)));
   });
 }
@@ -157,7 +161,8 @@ TEST_F(robust_mutex_timed, a_period_as_fine_as_picoseconds_is_not_for_ever) {
 const void* pending_entry() {
   robust_list_head* head = nullptr;
   std::size_t length = 0;
-  if (::syscall(SYS_get_robust_list, 0, &head, &length) != 0 || head == nullptr) throw std::runtime_error("no robust list");
+  if (::syscall(SYS_get_robust_list, 0, &head, &length) != 0 || head == nullptr)
+    throw std::runtime_error("no robust list");
   return head->list_op_pending;
 }
 
@@ -167,7 +172,8 @@ TEST_F(robust_mutex_timed, after_a_timeout_no_pending_entry_is_left) {
     auto& native = reinterpret_cast<detail::lock_bytes&>(mutex).native;
     timespec past{0, 1};
     ASSERT_EQ(::pthread_mutex_clocklock(&native, CLOCK_MONOTONIC, &past), ETIMEDOUT);
-    ASSERT_NE(pending_entry(), nullptr) << "glibc clears it by itself: hazard A14 is history, and so is clear_pending()";
+    ASSERT_NE(pending_entry(), nullptr)
+        << "glibc clears it by itself: hazard A14 is history, and so is clear_pending()";
     EXPECT_FALSE(mutex.try_lock_for(1ms));
     EXPECT_EQ(pending_entry(), nullptr);
   });

@@ -33,11 +33,18 @@ inline segment_options with(reader_marks form) {
 
 class robust_shared_mutex_fixture : public ::testing::TestWithParam<reader_marks> {
  protected:
-  robust_shared_mutex& make(const std::string& name) { return where_.find_or_construct<robust_shared_mutex>(name, "shared"); }
+  robust_shared_mutex& make(const std::string& name) {
+    return where_.find_or_construct<robust_shared_mutex>(name, "shared");
+  }
   detail::mapping& bytes() { return *detail::segment_access::mapping_of(where_); }
-  std::uint32_t id_of(const robust_shared_mutex& mutex) { return detail::mark_id(bytes().offset_of(&mutex)); }
-  std::uint32_t readers_of(const robust_shared_mutex& mutex) { return detail::count_readers(bytes(), id_of(mutex)); }
-  /// What try_lock() and try_lock_shared() say in a thread of its own, which gives back what it got.
+  std::uint32_t id_of(const robust_shared_mutex& mutex) {
+    return detail::mark_id(bytes().offset_of(&mutex));
+  }
+  std::uint32_t readers_of(const robust_shared_mutex& mutex) {
+    return detail::count_readers(bytes(), id_of(mutex));
+  }
+  /// What try_lock() and try_lock_shared() say in a thread of its own, which gives back what it
+  /// got.
   bool others_can_lock() {
     bool can = false;
     std::thread([&] {

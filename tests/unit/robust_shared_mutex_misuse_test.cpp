@@ -1,4 +1,5 @@
-// The shared mutex where it is not used as it should be, and at the ends of threads, segments and room.
+// The shared mutex where it is not used as it should be, and at the ends of threads, segments and
+// room.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,7 +30,8 @@ TEST_P(robust_shared_mutex_misuse_test, many_mutexes_whose_marks_share_a_slot) {
   std::vector<robust_shared_mutex*> same;
   for (int i = 0; same.size() < 18; ++i) {
     robust_shared_mutex& each = make("mutex " + std::to_string(i));
-    if (id_of(each) % detail::mark_slots == id_of(mutex_) % detail::mark_slots) same.push_back(&each);
+    if (id_of(each) % detail::mark_slots == id_of(mutex_) % detail::mark_slots)
+      same.push_back(&each);
   }
   // One in the slot and 16 beside it.
   for (std::size_t i = 0; i < 17; ++i) same[i]->lock_shared();
@@ -85,7 +87,8 @@ TEST_P(robust_shared_mutex_misuse_test, who_would_wait_for_itself_is_refused) {
       errc::deadlock, [&] { mutex_.lock(); }, "lock() of a reader");
   EXPECT_FALSE(mutex_.try_lock());
   expect_error(
-      errc::deadlock, [&] { static_cast<void>(mutex_.try_lock_for(1h)); }, "try_lock_for() of a reader");
+      errc::deadlock, [&] { static_cast<void>(mutex_.try_lock_for(1h)); },
+      "try_lock_for() of a reader");
   mutex_.unlock_shared();
   EXPECT_TRUE(others_can_lock());
 }
@@ -111,7 +114,8 @@ TEST_P(robust_shared_mutex_misuse_test, what_is_not_held_is_not_given_back) {
   mutex_.unlock();
 }
 
-// Which records a writer looks at for readers is counted in the header: a stray write there must hide none.
+// Which records a writer looks at for readers is counted in the header: a stray write there must
+// hide none.
 TEST_P(robust_shared_mutex_misuse_test, a_damaged_count_of_records_hides_no_reader) {
   mutex_.lock_shared();
   detail::shared_u32& count = bytes().header().records_in_use;
@@ -133,7 +137,8 @@ TEST_P(robust_shared_mutex_misuse_test, a_damaged_count_of_records_hides_no_read
 TEST_P(robust_shared_mutex_misuse_test, outside_of_a_segment_and_after_its_end) {
   alignas(64) std::array<std::byte, sizeof(robust_shared_mutex)> memory{};
   expect_error(
-      errc::not_in_segment, [&] { ::new (memory.data()) robust_shared_mutex("shared"); }, "the constructor");
+      errc::not_in_segment, [&] { ::new (memory.data()) robust_shared_mutex("shared"); },
+      "the constructor");
   auto& stray = reinterpret_cast<robust_shared_mutex&>(memory);
   expect_error(
       errc::not_in_segment, [&] { stray.lock(); }, "lock()");
@@ -184,7 +189,8 @@ TEST_P(robust_shared_mutex_misuse_test, a_repair_that_uses_up_the_room_for_marks
   std::vector<robust_shared_mutex*> same;
   for (int i = 0; same.size() < 17; ++i) {
     robust_shared_mutex& each = make("mutex " + std::to_string(i));
-    if (id_of(each) % detail::mark_slots == id_of(mutex_) % detail::mark_slots) same.push_back(&each);
+    if (id_of(each) % detail::mark_slots == id_of(mutex_) % detail::mark_slots)
+      same.push_back(&each);
   }
   std::thread([&] { mutex_.lock(); }).join();
   const auto repair = on_owner_death(mutex_, [&](const owner_death&) {
@@ -222,12 +228,15 @@ TEST_P(robust_shared_mutex_misuse_test, in_a_repair_only_tried) {
 }
 
 TEST_P(robust_shared_mutex_misuse_test, a_class_belongs_to_one_kind_of_mutex) {
-  const auto repair = on_owner_death<int, robust_shared_mutex>(where_, "int", [](int& x, const owner_death&) {
-    x = 7;
-    return repaired;
-  });
+  const auto repair =
+      on_owner_death<int, robust_shared_mutex>(where_, "int", [](int& x, const owner_death&) {
+        x = 7;
+        return repaired;
+      });
   expect_error(
-      errc::type_mismatch, [&] { static_cast<void>(where_.find_or_construct<guarded<int>>("plain", "int", 1)); }, "a plain one of that class");
+      errc::type_mismatch,
+      [&] { static_cast<void>(where_.find_or_construct<guarded<int>>("plain", "int", 1)); },
+      "a plain one of that class");
   auto& value = where_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
   std::thread([&] {
     value.mutex().lock();
@@ -240,18 +249,23 @@ TEST_P(robust_shared_mutex_misuse_test, not_recoverable_and_reset) {
   auto& value = where_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
   std::thread([&] { value.mutex().lock(); }).join();
   expect_error(
-      errc::owner_died_unrepaired, [&] { static_cast<void>(value.lock_shared()); }, "a reader without a repair");
+      errc::owner_died_unrepaired, [&] { static_cast<void>(value.lock_shared()); },
+      "a reader without a repair");
   expect_error(
-      errc::owner_died_unrepaired, [&] { static_cast<void>(value.lock()); }, "a writer without a repair");
+      errc::owner_died_unrepaired, [&] { static_cast<void>(value.lock()); },
+      "a writer without a repair");
   {
-    const auto repair = on_owner_death<int, robust_shared_mutex>(where_, "int", [](int&, const owner_death&) { return failed; });
+    const auto repair = on_owner_death<int, robust_shared_mutex>(
+        where_, "int", [](int&, const owner_death&) { return failed; });
     for (unsigned i = 0; i < where_.options().attempts; ++i) {
       expect_error(
-          errc::repair_failed, [&] { static_cast<void>(value.lock_shared()); }, "a reader whose repair fails");
+          errc::repair_failed, [&] { static_cast<void>(value.lock_shared()); },
+          "a reader whose repair fails");
     }
   }
   expect_error(
-      errc::not_recoverable, [&] { static_cast<void>(value.lock_shared()); }, "a reader after the last attempt");
+      errc::not_recoverable, [&] { static_cast<void>(value.lock_shared()); },
+      "a reader after the last attempt");
   EXPECT_TRUE(reset(value, [](int& x, const owner_death&) {
     x = 1;
     return repaired;
@@ -260,7 +274,9 @@ TEST_P(robust_shared_mutex_misuse_test, not_recoverable_and_reset) {
   EXPECT_EQ(*value.lock(), 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(form, robust_shared_mutex_misuse_test, ::testing::Values(reader_marks::automatic, reader_marks::locked), name_of_form);
+INSTANTIATE_TEST_SUITE_P(form, robust_shared_mutex_misuse_test,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         name_of_form);
 
 }  // namespace
 }  // namespace outlive::testing

@@ -1,4 +1,5 @@
-// The shared mutex among the threads of one process, in both forms in which readers mark themselves.
+// The shared mutex among the threads of one process, in both forms in which readers mark
+// themselves.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -190,7 +191,9 @@ TEST_P(robust_shared_mutex_test, a_guard_to_read) {
   EXPECT_TRUE(value.try_lock_shared_for(1ms));
 }
 
-INSTANTIATE_TEST_SUITE_P(form, robust_shared_mutex_test, ::testing::Values(reader_marks::automatic, reader_marks::locked), name_of_form);
+INSTANTIATE_TEST_SUITE_P(form, robust_shared_mutex_test,
+                         ::testing::Values(reader_marks::automatic, reader_marks::locked),
+                         name_of_form);
 
 }  // namespace
 }  // namespace outlive::testing

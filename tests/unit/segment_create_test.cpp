@@ -29,14 +29,16 @@ TEST(segment_create, an_object_made_by_one_handle_is_found_by_another) {
 
 TEST(segment_create, missing_segment_is_not_found) {
   const test_name name;
-  expect_error(errc::not_found, {name.quoted(), "found no " + name.path(), "expected a segment"}, [&] { (void)segment::open(name); });
+  expect_error(errc::not_found, {name.quoted(), "found no " + name.path(), "expected a segment"},
+               [&] { (void)segment::open(name); });
 }
 
 TEST(segment_create, existing_segment_is_refused_and_left_as_it_is) {
   const test_name name;
   segment made = segment::create(name);
   made.find_or_construct<int>("answer", 42);
-  expect_error(errc::already_exists, {name.quoted(), "found " + name.path(), "expected no segment"}, [&] { (void)segment::create(name); });
+  expect_error(errc::already_exists, {name.quoted(), "found " + name.path(), "expected no segment"},
+               [&] { (void)segment::create(name); });
   EXPECT_EQ(*segment::open(name).find<int>("answer"), 42);
 }
 
@@ -62,15 +64,17 @@ TEST(segment_create, names_out_of_bounds_are_refused_by_every_function) {
   const struct {
     std::string name;
     std::string found;
-  } bad[] = {{"", "an empty name"},    {std::string(201, 'n'), "too long"}, {"a/b", "a slash"},
-             {"../escape", "a slash"}, {with_zero, "a zero byte"},          {std::string(100'000, 'n'), "too long"}};
+  } bad[] = {{"", "an empty name"},      {std::string(201, 'n'), "too long"},
+             {"a/b", "a slash"},         {"../escape", "a slash"},
+             {with_zero, "a zero byte"}, {std::string(100'000, 'n'), "too long"}};
   for (const auto& each : bad) {
     // Not a structured binding, which a lambda cannot capture in clang 14.
     const std::string& name = each.name;
     const std::string& found = each.found;
     const std::string head = name == with_zero ? std::string("a\\0") : name.substr(0, 80);
     const auto refused = [&](const std::function<void()>& act) {
-      expect_error(errc::invalid_name, {"segment \"" + head, found, "expected 1 to 200 bytes"}, act);
+      expect_error(errc::invalid_name, {"segment \"" + head, found, "expected 1 to 200 bytes"},
+                   act);
     };
     refused([&] { (void)segment::create(name); });
     refused([&] { (void)segment::open(name); });
@@ -103,10 +107,14 @@ TEST(segment_create, options_out_of_range_are_named_with_their_range) {
     std::string expected;
   } bad[] = {
       {"size", [](segment_options& o) { o.size = 0; }, "0", "1 to 137438953472"},
-      {"size", [](segment_options& o) { o.size = (std::size_t{1} << 37) + 1; }, "137438953473", "1 to 137438953472"},
-      {"size", [](segment_options& o) { o.size = ~std::size_t{0}; }, "18446744073709551615", "1 to 137438953472"},
-      {"directory_capacity", [](segment_options& o) { o.directory_capacity = 0; }, "0", "1 to 268435456"},
-      {"directory_capacity", [](segment_options& o) { o.directory_capacity = 268435457; }, "268435457", "1 to 268435456"},
+      {"size", [](segment_options& o) { o.size = (std::size_t{1} << 37) + 1; }, "137438953473",
+       "1 to 137438953472"},
+      {"size", [](segment_options& o) { o.size = ~std::size_t{0}; }, "18446744073709551615",
+       "1 to 137438953472"},
+      {"directory_capacity", [](segment_options& o) { o.directory_capacity = 0; }, "0",
+       "1 to 268435456"},
+      {"directory_capacity", [](segment_options& o) { o.directory_capacity = 268435457; },
+       "268435457", "1 to 268435456"},
       {"threads", [](segment_options& o) { o.threads = 0; }, "0", "1 to 65000"},
       {"threads", [](segment_options& o) { o.threads = 65001; }, "65001", "1 to 65000"},
       {"participants", [](segment_options& o) { o.participants = 0; }, "0", "1 to 65000"},
@@ -123,8 +131,10 @@ TEST(segment_create, options_out_of_range_are_named_with_their_range) {
     segment_options options;
     set(options);
     const std::string head = std::string("segment_options::") + option + " is " + found;
-    expect_error(std::make_error_code(std::errc::invalid_argument), {head, "expected " + expected}, [&] { (void)segment::create(name, options); });
-    expect_error(std::make_error_code(std::errc::invalid_argument), {head}, [&] { (void)segment::anonymous(options); });
+    expect_error(std::make_error_code(std::errc::invalid_argument), {head, "expected " + expected},
+                 [&] { (void)segment::create(name, options); });
+    expect_error(std::make_error_code(std::errc::invalid_argument), {head},
+                 [&] { (void)segment::anonymous(options); });
     EXPECT_FALSE(exists(name.path()));
   }
 }

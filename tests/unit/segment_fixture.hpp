@@ -1,4 +1,5 @@
-// What tests of segments share: names of their own, the bytes of a segment's file, and checks of an error's code and message.
+// What tests of segments share: names of their own, the bytes of a segment's file, and checks of an
+// error's code and message.
 #pragma once
 
 #include <fcntl.h>
@@ -31,7 +32,10 @@ namespace outlive::testing {
 /// A segment name that no other test has. The segment is gone when this ends, whoever made it.
 class test_name {
  public:
-  test_name() : text_("test-" + std::to_string(getpid()) + "-" + std::to_string(next())), owner_(getpid()) { segment::unlink(text_); }
+  test_name()
+      : text_("test-" + std::to_string(getpid()) + "-" + std::to_string(next())), owner_(getpid()) {
+    segment::unlink(text_);
+  }
   ~test_name() {
     if (getpid() == owner_) ::unlink(path().c_str());
   }
@@ -65,9 +69,10 @@ inline segment_options few_of_everything() {
   return options;
 }
 
-/// The error that `act` throws must have this code, and all of these words in its message. Each message of outlive says what was found and what was expected.
-inline void expect_error(std::error_code code, std::initializer_list<std::string_view> words, const std::function<void()>& act,
-                         source_line at = source_line::here()) {
+/// The error that `act` throws must have this code, and all of these words in its message. Each
+/// message of outlive says what was found and what was expected.
+inline void expect_error(std::error_code code, std::initializer_list<std::string_view> words,
+                         const std::function<void()>& act, source_line at = source_line::here()) {
   const ::testing::ScopedTrace trace(at.file, at.line, "expect_error");
   try {
     act();
@@ -75,11 +80,14 @@ inline void expect_error(std::error_code code, std::initializer_list<std::string
     EXPECT_EQ(error.code(), code) << error.what();
     const std::string_view message = error.what();
     for (const std::string_view word : words) {
-      EXPECT_NE(message.find(word), std::string_view::npos) << "no '" << word << "' in: " << message;
+      EXPECT_NE(message.find(word), std::string_view::npos)
+          << "no '" << word << "' in: " << message;
     }
     if (code.category() == error_category()) {
-      EXPECT_NE(message.find(" found "), std::string_view::npos) << "does not say what was found: " << message;
-      EXPECT_NE(message.find(" expected "), std::string_view::npos) << "does not say what was expected: " << message;
+      EXPECT_NE(message.find(" found "), std::string_view::npos)
+          << "does not say what was found: " << message;
+      EXPECT_NE(message.find(" expected "), std::string_view::npos)
+          << "does not say what was expected: " << message;
     }
     return;
   } catch (const std::exception& other) {
@@ -90,10 +98,12 @@ inline void expect_error(std::error_code code, std::initializer_list<std::string
 }
 
 /// Runs `act` in a child that the kernel kills at any system call but its end.
-inline void expect_no_system_call(const std::function<void()>& act, source_line at = source_line::here()) {
+inline void expect_no_system_call(const std::function<void()>& act,
+                                  source_line at = source_line::here()) {
   child strict("strict", [&](agent&) {
     act();  // once ahead: a first use claims a thread record, and memory
-    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) throw std::system_error(errno, std::generic_category(), "seccomp");
+    if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+      throw std::system_error(errno, std::generic_category(), "seccomp");
     for (int i = 0; i < 100; ++i) act();
     ::syscall(SYS_exit, 7);
   });
@@ -103,7 +113,8 @@ inline void expect_no_system_call(const std::function<void()>& act, source_line 
 /// The bytes of a segment's file, to be damaged.
 class segment_file {
  public:
-  explicit segment_file(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDWR | O_CLOEXEC)) {
+  explicit segment_file(const std::string& path)
+      : path_(path), fd_(::open(path.c_str(), O_RDWR | O_CLOEXEC)) {
     if (fd_ < 0) throw std::system_error(errno, std::generic_category(), path);
   }
   ~segment_file() { ::close(fd_); }
@@ -118,10 +129,13 @@ class segment_file {
   }
   std::vector<unsigned char> read() const {
     std::vector<unsigned char> bytes(size());
-    if (::pread(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) check(-1);
+    if (::pread(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+      check(-1);
     return bytes;
   }
-  void write(const std::vector<unsigned char>& bytes, std::size_t at = 0) const { write(bytes.data(), bytes.size(), at); }
+  void write(const std::vector<unsigned char>& bytes, std::size_t at = 0) const {
+    write(bytes.data(), bytes.size(), at);
+  }
   void write(const void* bytes, std::size_t size, std::size_t at) const {
     if (::pwrite(fd_, bytes, size, static_cast<off_t>(at)) != static_cast<ssize_t>(size)) check(-1);
   }
@@ -134,7 +148,8 @@ class segment_file {
   }
   /// Writes constants as a maker of segments would: with a checksum that fits.
   void write(detail::segment_constants constants) const {
-    constants.checksum = detail::hash_bytes(&constants, offsetof(detail::segment_constants, checksum), detail::segment_magic);
+    constants.checksum = detail::hash_bytes(
+        &constants, offsetof(detail::segment_constants, checksum), detail::segment_magic);
     write(&constants, sizeof constants, 0);
   }
   /// Makes a whole segment of its own out of a copy.

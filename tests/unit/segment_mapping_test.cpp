@@ -1,4 +1,5 @@
-// One mapping of a segment per process: it does not move, stays as long as a thread needs it, and then goes.
+// One mapping of a segment per process: it does not move, stays as long as a thread needs it, and
+// then goes.
 #include <outlive/segment.hpp>
 
 #include <sys/stat.h>
@@ -147,7 +148,8 @@ TEST(segment_mapping, a_thousand_rounds_leave_nothing) {
   const auto before = holdings::of(getpid());
   EXPECT_EQ(before.added_since(at_first), "");
   EXPECT_EQ(before.open_files(), at_first.open_files());
-  // The heap has the memory that it needs by now: AddressSanitizer's maps some for each size of block that it meets.
+  // The heap has the memory that it needs by now: AddressSanitizer's maps some for each size of
+  // block that it meets.
   a_thousand_rounds();
   const auto after = holdings::of(getpid());
   EXPECT_EQ(after.added_since(before), "");

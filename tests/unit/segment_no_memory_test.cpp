@@ -1,4 +1,5 @@
-// No memory while a segment is made: each allocation on the way fails once, and none leaves a mapping behind.
+// No memory while a segment is made: each allocation on the way fails once, and none leaves a
+// mapping behind.
 #include <outlive/segment.hpp>
 
 #include <gtest/gtest.h>
@@ -49,7 +50,8 @@ TEST(segment_no_memory, leaves_no_mapping_behind) {
       allocations_left = -1;
       ++failures;
     }
-    ASSERT_EQ(holdings::of(getpid()).mappings_of("memfd:outlive"), before) << "after " << allocations;
+    ASSERT_EQ(holdings::of(getpid()).mappings_of("memfd:outlive"), before)
+        << "after " << allocations;
     if (made) break;
   }
   EXPECT_GT(failures, 0);

@@ -1,7 +1,8 @@
 // A segment with a few of everything, and the question what a user of a damaged copy of it meets.
 //
-// For each step there are two good answers: an error of outlive, or the right thing. To lose an object, to show one that is
-// not there, to hand memory out twice, or to run another class's repair is neither.
+// For each step there are two good answers: an error of outlive, or the right thing. To lose an
+// object, to show one that is not there, to hand memory out twice, or to run another class's repair
+// is neither.
 #pragma once
 
 #include <array>
@@ -81,13 +82,16 @@ class sample_segment {
         act();
       } catch (const std::system_error& error) {
         if (error.code().category() != error_category()) blame(what + " throws " + error.what());
-        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos) blame(what + " has no good message: " + error.what());
+        if (std::string_view(error.what()).find(" expected ") == std::string_view::npos)
+          blame(what + " has no good message: " + error.what());
         verdict.refused = true;
       } catch (const std::exception& error) {
         blame(what + " throws " + error.what());
       }
     }
-    void blame(const std::string& what) { verdict.wrong += (verdict.wrong.empty() ? "" : "; ") + what; }
+    void blame(const std::string& what) {
+      verdict.wrong += (verdict.wrong.empty() ? "" : "; ") + what;
+    }
     void require(bool good, const std::string& what) {
       if (!good) blame(what);
     }
@@ -109,7 +113,8 @@ class sample_segment {
     return name;
   }
 
-  /// Names of the same bucket of the index, so that look-ups of the later ones pass the earlier ones' slots.
+  /// Names of the same bucket of the index, so that look-ups of the later ones pass the earlier
+  /// ones' slots.
   std::array<std::string, 3> neighbours() const {
     std::array<std::string, 3> found;
     std::size_t count = 0;
@@ -136,10 +141,11 @@ class sample_segment {
     // A removed slot in the midst of a run, and freed blocks on two lists.
     in.destroy<int>(first);
     in.destroy<sample_array>("removed array");
-    objects_ = {{"answer", typeid(int).name()},        {second, typeid(int).name()},
-                {third, typeid(int).name()},           {"seventeen bytes..", typeid(sample_array).name()},
-                {long_name(), typeid(long).name()},    {"account", typeid(sample_guarded).name()},
-                {"shelf", typeid(robust_mutex).name()}};
+    objects_ = {
+        {"answer", typeid(int).name()},        {second, typeid(int).name()},
+        {third, typeid(int).name()},           {"seventeen bytes..", typeid(sample_array).name()},
+        {long_name(), typeid(long).name()},    {"account", typeid(sample_guarded).name()},
+        {"shelf", typeid(robust_mutex).name()}};
     const auto& header = *reinterpret_cast<const detail::segment_header*>(in.base());
     name_count_ = header.name_count.load() & 0xffff;  // its complement stands above
     end_ = layout_.objects + (header.directory_counts.end.load() & 0xffffffff) * detail::cache_line;
@@ -148,10 +154,12 @@ class sample_segment {
     absent_ = {first, "removed array", "never there"};
   }
 
-  /// As if its owner had died, and a process without a repair had met it: the next lock() runs the repair of its class.
+  /// As if its owner had died, and a process without a repair had met it: the next lock() runs the
+  /// repair of its class.
   template <class Lock>
   static void leave_unrepaired(const segment&, Lock& lock) {
-    reinterpret_cast<detail::lock_bytes&>(lock).state.store(detail::lock_state(0, detail::lock_condition::unrepaired, 0, {}).word());
+    reinterpret_cast<detail::lock_bytes&>(lock).state.store(
+        detail::lock_state(0, detail::lock_condition::unrepaired, 0, {}).word());
   }
 
   template <class T, class Good>
@@ -167,16 +175,19 @@ class sample_segment {
     if (!on.destroyed_answer) look_at<int>(on, "answer", [](int v) { return v == 42; });
     look_at<int>(on, second_, [](int v) { return v == 2; });
     look_at<int>(on, third_, [](int v) { return v == 3; });
-    look_at<sample_array>(on, "seventeen bytes..", [](const sample_array& v) { return v == pattern(); });
+    look_at<sample_array>(on, "seventeen bytes..",
+                          [](const sample_array& v) { return v == pattern(); });
     look_at<long>(on, long_name(), [](long v) { return v == 255; });
     for (const std::string& name : absent_) {
-      on.step("find of what is absent", [&] { on.require(on.seg[0].find<int>(name) == nullptr, name + " is invented"); });
+      on.step("find of what is absent",
+              [&] { on.require(on.seg[0].find<int>(name) == nullptr, name + " is invented"); });
     }
     on.step("for_each", [&] {
       std::map<std::string, std::string> seen;
       std::size_t count = 0;
       on.seg[0].for_each([&](const segment::object_info& each) {
-        if (each.name == "new" || each.name == "new kind") return;  // left by make_and_remove(), where it was refused
+        // left by make_and_remove(), where it was refused
+        if (each.name == "new" || each.name == "new kind") return;
         seen[std::string(each.name)] = each.type;
         ++count;
       });
@@ -186,7 +197,9 @@ class sample_segment {
       for (const auto& [name, type] : expected) {
         on.require(seen.count(name) == 1, "for_each leaves out " + name.substr(0, 20));
         // A type's name can be unknown where the table of names is damaged, but never another's.
-        if (seen.count(name) == 1) on.require(seen[name] == type || seen[name] == "unknown", name.substr(0, 20) + " has another type");
+        if (seen.count(name) == 1)
+          on.require(seen[name] == type || seen[name] == "unknown",
+                     name.substr(0, 20) + " has another type");
         if (seen[name] == "unknown") on.verdict.refused = true;
       }
       on.require(seen.size() == expected.size(), "for_each shows something more");
@@ -199,11 +212,12 @@ class sample_segment {
     repair_registration alphas;
     repair_registration betas;
     on.step("registration", [&] {
-      alphas = on_owner_death<sample_pair>(on.seg[0], "alpha", [&](sample_pair& pair, const owner_death&) {
-        on.require(pair.a == 500 && pair.b == 500, "the repair got another pair");
-        ++alpha;
-        return repaired;
-      });
+      alphas = on_owner_death<sample_pair>(
+          on.seg[0], "alpha", [&](sample_pair& pair, const owner_death&) {
+            on.require(pair.a == 500 && pair.b == 500, "the repair got another pair");
+            ++alpha;
+            return repaired;
+          });
     });
     on.step("registration", [&] {
       betas = on_owner_death(on.seg[0], "beta", [&](const owner_death&) {
@@ -227,7 +241,8 @@ class sample_segment {
     on.require(alpha <= 1 && beta <= 1, "a repair ran twice");
   }
 
-  static void lock_one(visit& on, robust_mutex& mutex, bool registered, const std::string& lock_class) {
+  static void lock_one(visit& on, robust_mutex& mutex, bool registered,
+                       const std::string& lock_class) {
     const auto told = mutex.lock_class();
     on.require(told == lock_class || told == "unknown", "a lock is of class " + std::string(told));
     if (told == "unknown") on.verdict.refused = true;
@@ -235,7 +250,8 @@ class sample_segment {
     mutex.lock(error);
     on.note(error, "lock of class " + lock_class);
     if (error) {
-      on.require(!registered || error != errc::owner_died_unrepaired, "a repair was registered, and is not found");
+      on.require(!registered || error != errc::owner_died_unrepaired,
+                 "a repair was registered, and is not found");
       return;
     }
     on.require(registered, "a lock was had without a repair");
@@ -250,7 +266,9 @@ class sample_segment {
       bool fresh = true;
       seg.for_each([&](const segment::object_info& each) {
         const auto* const at = static_cast<const char*>(each.address);
-        if (each.name != "new" && each.name != "new kind" && begin < at + each.size && at < begin + size) fresh = false;
+        if (each.name != "new" && each.name != "new kind" && begin < at + each.size &&
+            at < begin + size)
+          fresh = false;
       });
       return fresh;
     };
@@ -258,7 +276,8 @@ class sample_segment {
       int& made = seg.find_or_construct<int>("new", 77);
       on.require(made == 77 && seg.find<int>("new") == &made, "a new int is not found");
       on.require(is_fresh(&made, sizeof made), "memory was given out twice");
-      on.require(seg.destroy<int>("new") && seg.find<int>("new") == nullptr, "a new int does not go");
+      on.require(seg.destroy<int>("new") && seg.find<int>("new") == nullptr,
+                 "a new int does not go");
     });
     on.step("making another type", [&] {
       struct kind {
@@ -269,7 +288,9 @@ class sample_segment {
       on.require(is_fresh(&made, sizeof made), "memory was given out twice");
       on.require(seg.destroy<kind>("new kind"), "a new kind does not go");
     });
-    on.step("finding by find_or_construct", [&] { on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time"); });
+    on.step("finding by find_or_construct", [&] {
+      on.require(seg.find_or_construct<int>(third_, 99) == 3, "an object was made a second time");
+    });
     on.step("destroying", [&] {
       on.require(seg.destroy<int>("answer"), "answer is lost");
       on.destroyed_answer = true;

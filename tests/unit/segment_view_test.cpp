@@ -25,7 +25,9 @@ struct pair_of_longs {
 };
 struct many {
   char before[100];
-  guarded<pair_of_longs> locks[3]{guarded<pair_of_longs>("account"), guarded<pair_of_longs>("account"), guarded<pair_of_longs>("account")};
+  guarded<pair_of_longs> locks[3]{guarded<pair_of_longs>("account"),
+                                  guarded<pair_of_longs>("account"),
+                                  guarded<pair_of_longs>("account")};
 };
 
 }  // namespace
@@ -90,7 +92,8 @@ TEST_F(segment_view_test, a_process_without_a_segment_sees_the_holder_and_what_i
   EXPECT_FALSE(me.waiting_for);
   ASSERT_EQ(me.in_hand.size(), 1U);
   EXPECT_TRUE(me.in_hand[0].held);
-  EXPECT_NE(me.in_hand[0].module.find("segment_view_test"), std::string::npos) << me.in_hand[0].module;
+  EXPECT_NE(me.in_hand[0].module.find("segment_view_test"), std::string::npos)
+      << me.in_hand[0].module;
   EXPECT_NE(me.in_hand[0].module_offset, 0U);
 
   const auto locks = view.locks();
@@ -118,7 +121,9 @@ TEST_F(segment_view_test, locks_inside_of_an_object_are_told_by_their_place_in_i
   ASSERT_EQ(locks.size(), 3U);
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(locks[i].object, "many");
-    EXPECT_EQ(locks[i].offset_in_object, static_cast<std::uint64_t>(reinterpret_cast<char*>(&x.locks[i]) - reinterpret_cast<char*>(&x)));
+    EXPECT_EQ(locks[i].offset_in_object,
+              static_cast<std::uint64_t>(reinterpret_cast<char*>(&x.locks[i]) -
+                                         reinterpret_cast<char*>(&x)));
     EXPECT_EQ(locks[i].holder.has_value(), i == 1);
     const viewed_lock one = view.lock_at(locks[i].offset);
     EXPECT_EQ(one.object, "many");
@@ -129,7 +134,9 @@ TEST_F(segment_view_test, locks_inside_of_an_object_are_told_by_their_place_in_i
 
 TEST_F(segment_view_test, no_lock_at_an_offset_is_damaged) {
   const segment_view view(seg_);
-  for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{seg_.size_bytes()}, ~std::uint64_t{0}, ~std::uint64_t{63}}) {
+  for (const std::uint64_t offset :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{seg_.size_bytes()}, ~std::uint64_t{0},
+        ~std::uint64_t{63}}) {
     EXPECT_EQ(view.lock_at(offset).condition, viewed_condition::damaged) << offset;
     EXPECT_EQ(view.lock_at(offset).object, "unknown");
   }
@@ -214,7 +221,8 @@ TEST_F(segment_view_test, a_file_that_was_cut_is_refused) {
   const segment_file file(name_.path());
   const auto whole = file.read();
   file.resize(whole.size() - 4096);
-  expect_error(errc::damaged, {name_.quoted(), std::to_string(whole.size() - 4096)}, [&] { (void)view.locks(); });
+  expect_error(errc::damaged, {name_.quoted(), std::to_string(whole.size() - 4096)},
+               [&] { (void)view.locks(); });
   expect_error(errc::damaged, {name_.quoted()}, [&] { (void)view.threads(); });
   file.resize(whole.size());
   file.write(whole);
@@ -229,7 +237,8 @@ TEST(segment_view_refusals, are_those_of_open) {
   auto constants = file.constants();
   constants.version = 3;
   file.write(constants);
-  expect_error(errc::version_mismatch, {name.quoted(), "version 3"}, [&] { (void)segment_view::open(name); });
+  expect_error(errc::version_mismatch, {name.quoted(), "version 3"},
+               [&] { (void)segment_view::open(name); });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Copies of shared bytes: structs by words, names by bytes, texts by both. All that was written comes through, and nothing beside it changes.
+// Copies of shared bytes: structs by words, names by bytes, texts by both. All that was written
+// comes through, and nothing beside it changes.
 #include "format/shared_copy.hpp"
 
 #include <gtest/gtest.h>

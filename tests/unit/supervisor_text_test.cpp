@@ -41,10 +41,12 @@ TEST(supervisor_text, death_tells_how_it_ended_and_what_became_of_its_mutexes) {
   told.recovered[0].outcome = recovery_outcome::repaired;
   told.recovered[1].outcome = recovery_outcome::nothing_to_repair;
   told.recovered[2].outcome = recovery_outcome::not_recoverable;
-  EXPECT_EQ(to_string(told), "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes recovered, 1 not");
+  EXPECT_EQ(to_string(told),
+            "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes recovered, 1 not");
   told = death();
   told.tid = 12;
-  EXPECT_EQ(to_string(told), "pid 11 (worker) tid 12 ended without giving its record back: it held nothing");
+  EXPECT_EQ(to_string(told),
+            "pid 11 (worker) tid 12 ended without giving its record back: it held nothing");
 }
 
 TEST(supervisor_text, hung_owner_tells_for_how_long_in_which_state_and_who_waits) {
@@ -53,11 +55,14 @@ TEST(supervisor_text, hung_owner_tells_for_how_long_in_which_state_and_who_waits
   owner.held = mutex("screws");
   owner.at_least = std::chrono::milliseconds(2'040);
   owner.condition = outlive::thread_condition::stopped;
-  EXPECT_EQ(to_string(owner), "pid 11 tid 12 (worker) has held \"screws\" of class \"shelf\" for at least 2.0 s: stopped, nobody waits");
+  EXPECT_EQ(to_string(owner),
+            "pid 11 tid 12 (worker) has held \"screws\" of class \"shelf\" for at least 2.0 s: "
+            "stopped, nobody waits");
   owner.repairing = true;
   owner.waiters.resize(1);
   EXPECT_EQ(to_string(owner),
-            "pid 11 tid 12 (worker) has held \"screws\" of class \"shelf\" for at least 2.0 s to repair it: stopped, 1 thread waits");
+            "pid 11 tid 12 (worker) has held \"screws\" of class \"shelf\" for at least 2.0 s to "
+            "repair it: stopped, 1 thread waits");
   owner.waiters.resize(2);
   EXPECT_NE(to_string(owner).find(", 2 threads wait"), std::string::npos) << to_string(owner);
 }
@@ -67,7 +72,8 @@ TEST(supervisor_text, deadlock_tells_who_waits_for_whom) {
   found.threads.push_back({thread(11, 11), mutex("a"), {}});
   found.threads.push_back({thread(21, 22), mutex("b"), {}});
   EXPECT_EQ(to_string(found),
-            "deadlock of 2 threads: pid 11 tid 11 (worker) waits for \"a\" of class \"shelf\", held by pid 21 tid 22 (worker), which waits for \"b\" "
+            "deadlock of 2 threads: pid 11 tid 11 (worker) waits for \"a\" of class \"shelf\", "
+            "held by pid 21 tid 22 (worker), which waits for \"b\" "
             "of class \"shelf\", held by pid 11 tid 11 (worker)");
 }
 

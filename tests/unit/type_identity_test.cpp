@@ -1,5 +1,5 @@
-// What an object's type is known by: T itself, not only what wraps it. Types of one name and another layout, as two releases have them, are made here by
-// hand: a program has only one.
+// What an object's type is known by: T itself, not only what wraps it. Types of one name and
+// another layout, as two releases have them, are made here by hand: a program has only one.
 #include <outlive/outlive.hpp>
 
 #include <gtest/gtest.h>
@@ -60,15 +60,19 @@ struct type_identity : ::testing::Test {
   void* find(const std::string& object, const detail::object_type& type) {
     return detail::directory::find(*detail::segment_access::mapping_of(seg), object, type);
   }
-  void expect_refused(const std::string& object, const detail::object_type& type, const std::string& found, const std::string& expected) {
-    const auto what = {std::string_view(found), std::string_view(expected), std::string_view("another release")};
+  void expect_refused(const std::string& object, const detail::object_type& type,
+                      const std::string& found, const std::string& expected) {
+    const auto what = {std::string_view(found), std::string_view(expected),
+                       std::string_view("another release")};
     expect_error(errc::type_mismatch, what, [&] { static_cast<void>(find(object, type)); });
     expect_error(errc::type_mismatch, what, [&] {
       detail::directory::find_or_construct(
-          *detail::segment_access::mapping_of(seg), object, type, [](void*, void*) { FAIL() << "constructed"; }, nullptr);
+          *detail::segment_access::mapping_of(seg), object, type,
+          [](void*, void*) { FAIL() << "constructed"; }, nullptr);
     });
     expect_error(errc::type_mismatch, what, [&] {
-      detail::directory::destroy(*detail::segment_access::mapping_of(seg), object, type, [](void*, void*) { FAIL() << "destroyed"; });
+      detail::directory::destroy(*detail::segment_access::mapping_of(seg), object, type,
+                                 [](void*, void*) { FAIL() << "destroyed"; });
     });
   }
 };
@@ -78,8 +82,10 @@ TEST_F(type_identity, a_guarded_type_that_has_grown_is_refused_though_its_object
   seg.find_or_construct<guarded<bank>>("bank", "bank");
   other_release<guarded<bank>> next;
   next.value.size = 24;
-  expect_refused("bank", next.type(), "bank, outlive::robust_mutex> of 128 bytes with values of 16 bytes, aligned to 8, version 0",
-                 "bank, outlive::robust_mutex> of 128 bytes with values of 24 bytes, aligned to 8, version 0");
+  expect_refused(
+      "bank", next.type(),
+      "bank, outlive::robust_mutex> of 128 bytes with values of 16 bytes, aligned to 8, version 0",
+      "bank, outlive::robust_mutex> of 128 bytes with values of 24 bytes, aligned to 8, version 0");
   EXPECT_NE(seg.find<guarded<bank>>("bank"), nullptr);
 }
 
@@ -97,7 +103,8 @@ TEST_F(type_identity, the_version_of_a_plain_object_is_compared) {
   seg.find_or_construct<versioned>("plain");
   other_release<versioned> later;
   later.value.version = 8;
-  expect_refused("plain", later.type(), "versioned of 4 bytes, aligned to 4, version 7", "versioned of 4 bytes, aligned to 4, version 8");
+  expect_refused("plain", later.type(), "versioned of 4 bytes, aligned to 4, version 7",
+                 "versioned of 4 bytes, aligned to 4, version 8");
 }
 
 TEST_F(type_identity, what_wraps_a_type_has_its_size_alignment_and_version) {
@@ -144,8 +151,12 @@ TEST_F(type_identity, a_class_that_guards_another_version_is_refused_with_both) 
   later.version = 8;
   later.hash ^= 2;
   expect_error(errc::type_mismatch,
-               {"lock class \"class\"", "another guarded type of 4 bytes, aligned to 4, version 7", "versioned of 4 bytes, aligned to 4, version 8"},
-               [&] { static_cast<void>(detail::on_guarded_owner_death(seg, "class", later, [](void*, const owner_death&) { return repaired; })); });
+               {"lock class \"class\"", "another guarded type of 4 bytes, aligned to 4, version 7",
+                "versioned of 4 bytes, aligned to 4, version 8"},
+               [&] {
+                 static_cast<void>(detail::on_guarded_owner_death(
+                     seg, "class", later, [](void*, const owner_death&) { return repaired; }));
+               });
 }
 
 struct with_a_vector {

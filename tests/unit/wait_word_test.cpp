@@ -1,5 +1,5 @@
-// Notifications wake sleepers by themselves. Waiters of the library look again after each slice, and would hide a wake-up that never comes: the sleepers
-// here do not.
+// Notifications wake sleepers by themselves. Waiters of the library look again after each slice,
+// and would hide a wake-up that never comes: the sleepers here do not.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,7 +24,8 @@ using testing::within;
 
 class wait_word_test : public ::testing::Test {
  protected:
-  /// A thread that sleeps on the word until somebody wakes it, and no shorter than the case may take. Returns when it is asleep.
+  /// A thread that sleeps on the word until somebody wakes it, and no shorter than the case may
+  /// take. Returns when it is asleep.
   void sleep_on(detail::shared_u32& word) {
     std::atomic<pid_t> tid{0};
     sleepers_.emplace_back([&word, &tid, this] {
@@ -33,18 +34,21 @@ class wait_word_test : public ::testing::Test {
       detail::futex_wait(word, seen, 1h);
       ++woken_;
     });
-    ASSERT_TRUE(within(testing::default_timeout(), [&] { return tid != 0 && testing::task_state(tid) == 'S'; }));
+    ASSERT_TRUE(within(testing::default_timeout(),
+                       [&] { return tid != 0 && testing::task_state(tid) == 'S'; }));
   }
   /// Fails, and lets the sleepers go, where they were not woken.
   void expect_woken(int count, detail::shared_u32& word) {
-    EXPECT_TRUE(within(testing::default_timeout(), [&] { return woken_ >= count; })) << woken_ << " of " << count << " were woken";
+    EXPECT_TRUE(within(testing::default_timeout(), [&] { return woken_ >= count; }))
+        << woken_ << " of " << count << " were woken";
     word.fetch_add(2);
     detail::futex_wake(word, 1000);
     for (auto& each : sleepers_) each.join();
   }
 
   segment where_ = segment::anonymous();
-  robust_condition_variable& changed_ = where_.find_or_construct<robust_condition_variable>("changed");
+  robust_condition_variable& changed_ =
+      where_.find_or_construct<robust_condition_variable>("changed");
   permit_pool<8>& pool_ = where_.find_or_construct<permit_pool<8>>("pool", 1u);
   // Both begin with the word.
   detail::shared_u32& of_condition_ = reinterpret_cast<detail::shared_u32&>(changed_);
@@ -78,7 +82,8 @@ TEST_F(wait_word_test, a_permit_that_is_given_back_wakes_a_sleeper) {
   expect_woken(1, of_pool_);
 }
 
-// Whoever changes what is waited for between a look and the mark sees no mark: so the look that counts comes after it.
+// Whoever changes what is waited for between a look and the mark sees no mark: so the look that
+// counts comes after it.
 TEST_F(wait_word_test, a_waiter_looks_once_it_has_marked_the_word) {
   int looks = 0;
   const auto look = [&](bool) {

@@ -1,4 +1,5 @@
-// Work queues under misuse and damage: other threads, repairs, ordinary memory, bytes that no queue wrote.
+// Work queues under misuse and damage: other threads, repairs, ordinary memory, bytes that no queue
+// wrote.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -32,9 +33,12 @@ void expect_error(errc code, Function function, const char* what) {
 
 class work_queue_misuse_test : public ::testing::Test {
  protected:
-  [[nodiscard]] detail::work_queue_bytes& head() { return reinterpret_cast<detail::work_queue_bytes&>(queue_); }
+  [[nodiscard]] detail::work_queue_bytes& head() {
+    return reinterpret_cast<detail::work_queue_bytes&>(queue_);
+  }
   [[nodiscard]] detail::shared_u64& state(unsigned slot) {
-    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) + sizeof(detail::work_queue_bytes))[slot];
+    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) +
+                                                 sizeof(detail::work_queue_bytes))[slot];
   }
   void expect_usable() {
     ASSERT_TRUE(queue_.try_push(1));
@@ -93,15 +97,19 @@ TEST_F(work_queue_misuse_test, refusals) {
   expect_error(
       errc::not_in_segment, [&] { new (memory) queue_of_four; }, "ordinary memory");
   for (const std::uint32_t tries : {0u, 9u}) {
-    EXPECT_THROW(where_.find_or_construct<queue_of_four>("bad", work_queue_options{.max_tries = tries}), std::system_error);
+    EXPECT_THROW(
+        where_.find_or_construct<queue_of_four>("bad", work_queue_options{.max_tries = tries}),
+        std::system_error);
   }
   EXPECT_EQ(where_.find<queue_of_four>("bad"), nullptr);
-  EXPECT_THROW(static_cast<void>((where_.find<work_queue<long, 5>>("jobs"))), std::system_error) << "another capacity is another type";
+  EXPECT_THROW(static_cast<void>((where_.find<work_queue<long, 5>>("jobs"))), std::system_error)
+      << "another capacity is another type";
 }
 
 TEST_F(work_queue_misuse_test, a_damaged_head_is_refused_by_all) {
-  for (const auto damage : {&detail::work_queue_bytes::magic, &detail::work_queue_bytes::capacity, &detail::work_queue_bytes::max_tries,
-                            &detail::work_queue_bytes::job_bytes}) {
+  for (const auto damage :
+       {&detail::work_queue_bytes::magic, &detail::work_queue_bytes::capacity,
+        &detail::work_queue_bytes::max_tries, &detail::work_queue_bytes::job_bytes}) {
     for (const std::uint32_t value : {0u, 77u}) {
       const std::uint32_t before = head().*damage;
       head().*damage = value;
@@ -159,12 +167,14 @@ TEST_F(work_queue_misuse_test, a_slot_with_a_state_that_no_queue_wrote_is_left_a
 }
 
 TEST_F(work_queue_misuse_test, hints_may_say_anything) {
-  for (const std::uint64_t head_hint :
-       {std::uint64_t{0}, std::uint64_t{3}, std::uint64_t{7} << 32, ~std::uint64_t{0}, std::uint64_t{0xffffffff} << 32}) {
-    for (const std::uint64_t tail_hint : {std::uint64_t{0}, std::uint64_t{4}, std::uint64_t{7} << 32 | 2, ~std::uint64_t{0}}) {
+  for (const std::uint64_t head_hint : {std::uint64_t{0}, std::uint64_t{3}, std::uint64_t{7} << 32,
+                                        ~std::uint64_t{0}, std::uint64_t{0xffffffff} << 32}) {
+    for (const std::uint64_t tail_hint :
+         {std::uint64_t{0}, std::uint64_t{4}, std::uint64_t{7} << 32 | 2, ~std::uint64_t{0}}) {
       head().head = head_hint;
       head().tail = tail_hint;
-      for (long i = 0; i < 4; ++i) ASSERT_TRUE(queue_.try_push(i)) << std::hex << head_hint << ' ' << tail_hint;
+      for (long i = 0; i < 4; ++i)
+        ASSERT_TRUE(queue_.try_push(i)) << std::hex << head_hint << ' ' << tail_hint;
       ASSERT_FALSE(queue_.try_push(9));
       for (int i = 0; i < 4; ++i) {
         auto one = queue_.try_pop();
@@ -179,7 +189,8 @@ TEST_F(work_queue_misuse_test, hints_may_say_anything) {
 TEST_F(work_queue_misuse_test, words_of_lives_that_are_over_are_of_the_dead) {
   queue_.push(1);
   queue_.push(2);
-  state(0) = job_state(job_kind::leased, 1, {1, 0x7777777}).word();   // a life that record 0 has not had
+  // a life that record 0 has not had
+  state(0) = job_state(job_kind::leased, 1, {1, 0x7777777}).word();
   state(1) = job_state(job_kind::leased, 3, {1, 0x7777777}).word();   // the last try
   state(2) = job_state(job_kind::filling, 0, {1, 0x7777777}).word();  // of a push that never ended
   state(3) = job_state(job_kind::examined, 3, {1, 0x7777777}).word();
@@ -195,7 +206,8 @@ TEST_F(work_queue_misuse_test, words_of_lives_that_are_over_are_of_the_dead) {
   EXPECT_TRUE(first && second);
 }
 
-// A job must be read to be lost: the lease that a dying process had forged to look like another thread's.
+// A job must be read to be lost: the lease that a dying process had forged to look like another
+// thread's.
 TEST_F(work_queue_misuse_test, done_does_not_end_what_is_another_ones_by_now) {
   queue_.push(1);
   auto mine = queue_.pop();

@@ -242,7 +242,8 @@ TEST_F(work_queue_test, a_record_with_a_lease_is_not_given_back) {
 template <class T, std::uint32_t Capacity>
 void fill_and_empty(const char* name) {
   auto where = segment::anonymous();
-  auto& queue = where.find_or_construct<work_queue<T, Capacity>>(name, work_queue_options{.max_tries = 8});
+  auto& queue =
+      where.find_or_construct<work_queue<T, Capacity>>(name, work_queue_options{.max_tries = 8});
   for (std::uint32_t i = 0; i < Capacity; ++i) {
     T value{};
     std::memset(static_cast<void*>(&value), static_cast<int>(i + 1), sizeof value);

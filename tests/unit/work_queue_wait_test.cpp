@@ -1,4 +1,5 @@
-// Waits for jobs and for room: who waits is woken, by the change itself, and many at once lose nothing.
+// Waits for jobs and for room: who waits is woken, by the change itself, and many at once lose
+// nothing.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,13 +28,16 @@ using queue_of_two = work_queue<long, 2>;
 
 class work_queue_wait_test : public ::testing::Test {
  protected:
-  [[nodiscard]] detail::work_queue_bytes& head() { return reinterpret_cast<detail::work_queue_bytes&>(queue_); }
+  [[nodiscard]] detail::work_queue_bytes& head() {
+    return reinterpret_cast<detail::work_queue_bytes&>(queue_);
+  }
   void make_dead_letter() {
     queue_.push(1);
     for (int i = 0; i < 3; ++i) queue_.pop().give_back();
   }
 
-  /// Waiters of the library look again after each slice, and would hide a wake-up that never comes. This one does not: it sleeps until it is woken.
+  /// Waiters of the library look again after each slice, and would hide a wake-up that never comes.
+  /// This one does not: it sleeps until it is woken.
   void expect_wakes(detail::shared_u32& word, const std::function<void()>& change) {
     std::atomic<pid_t> tid{0};
     std::atomic<bool> woken{false};
@@ -43,7 +47,8 @@ class work_queue_wait_test : public ::testing::Test {
       detail::futex_wait(word, seen, 1h);
       woken = true;
     });
-    EXPECT_TRUE(within(testing::default_timeout(), [&] { return tid != 0 && testing::task_state(tid) == 'S'; }));
+    EXPECT_TRUE(within(testing::default_timeout(),
+                       [&] { return tid != 0 && testing::task_state(tid) == 'S'; }));
     change();
     EXPECT_TRUE(within(testing::default_timeout(), [&] { return woken.load(); }));
     word.fetch_add(2);
@@ -90,10 +95,13 @@ TEST_F(work_queue_wait_test, a_request_to_stop_wakes_a_consumer) {
     waits = true;
     EXPECT_FALSE(queue_.pop(stop.get_token()));
   });
-  EXPECT_TRUE(within(testing::default_timeout(), [&] { return waits && (head().not_empty & detail::wait_word::maybe_waiters) != 0; }));
+  EXPECT_TRUE(within(testing::default_timeout(), [&] {
+    return waits && (head().not_empty & detail::wait_word::maybe_waiters) != 0;
+  }));
   const std::uint32_t before = head().not_empty;
   stop.request_stop();
-  EXPECT_NE(head().not_empty.load(), before) << "whoever had marked it, and not slept yet, would sleep for a slice";
+  EXPECT_NE(head().not_empty.load(), before)
+      << "whoever had marked it, and not slept yet, would sleep for a slice";
   worker.join();
 }
 
@@ -125,12 +133,14 @@ TEST_F(work_queue_wait_test, consumers_and_producers_that_wait_for_each_other_lo
     });
   }
   for (int p = 0; p < producers; ++p) threads[static_cast<std::size_t>(p)].join();
-  queue_.push(-1);  // each consumer ends with it in hand, and so gives it back to the next: three tries
+  // each consumer ends with it in hand, and so gives it back to the next: three tries
+  queue_.push(-1);
   for (std::size_t i = producers; i < threads.size(); ++i) threads[i].join();
   for (const auto& each : acknowledged) ASSERT_EQ(each, 1);
 }
 
-// One producer and one consumer, which runs into the end of the queue again and again: what is pushed behind its back while it looks must not come first.
+// One producer and one consumer, which runs into the end of the queue again and again: what is
+// pushed behind its back while it looks must not come first.
 TEST_F(work_queue_wait_test, order_holds_while_the_queue_runs_empty_and_full) {
   auto& queue = where_.find_or_construct<work_queue<long, 7>>("seven");
   constexpr long jobs = 20'000;

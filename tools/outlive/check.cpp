@@ -1,4 +1,5 @@
-// outlive check: whether the bytes of a segment are such as the library writes. docs/man/outlive-check.1.scd
+// outlive check: whether the bytes of a segment are such as the library writes.
+// docs/man/outlive-check.1.scd
 #include <memory>
 
 #include <fmt/format.h>
@@ -20,7 +21,8 @@ std::vector<column> check_columns() {
   return all;
 }
 
-// An error's message is made of the same three parts: "OBJECT: found SOMETHING, expected SOMETHING".
+// An error's message is made of the same three parts: "OBJECT: found SOMETHING, expected
+// SOMETHING".
 outlive::segment_problem problem_in(const std::system_error& error) {
   std::string_view text = error.what();
   outlive::segment_problem told{std::string(text), "", ""};
@@ -47,7 +49,8 @@ std::vector<outlive::segment_problem> problems_of(const std::string& segment) {
 
 int check_command(const std::string& segment, const table_settings& wanted) {
   table lines(check_columns());
-  for (const auto& each : problems_of(segment)) lines.add({each.object, cell(each.found).in(tone::bad), each.expected});
+  for (const auto& each : problems_of(segment))
+    lines.add({each.object, cell(each.found).in(tone::bad), each.expected});
   if (wanted.json || !lines.empty())
     write_result(lines.rendered(wanted, terminal::of_stdout()));
   else
@@ -58,7 +61,8 @@ int check_command(const std::string& segment, const table_settings& wanted) {
 }  // namespace
 
 void add_check(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("check", "Check every byte of a segment against the format; changes nothing");
+  CLI::App& command = *tool.add_subcommand(
+      "check", "Check every byte of a segment against the format; changes nothing");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
   looks::add_segment_argument(command, *segment);

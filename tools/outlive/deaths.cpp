@@ -50,7 +50,9 @@ cell known(const outlive::logged_thread& thread, std::int64_t value) {
 }
 
 std::string named(const outlive::logged_thread& thread) {
-  return thread.known ? looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name) : std::string();
+  return thread.known
+             ? looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name)
+             : std::string();
 }
 
 cell hex(std::uint64_t value) {
@@ -60,7 +62,8 @@ cell hex(std::uint64_t value) {
 std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lines& sources) {
   std::vector<std::string> lines;
   // The first is the instruction that crashed, the others are return addresses.
-  for (const auto& frame : crash.frames) lines.push_back(sources.describe_call(frame.module, frame.offset + (lines.empty() ? 1 : 0)));
+  for (const auto& frame : crash.frames)
+    lines.push_back(sources.describe_call(frame.module, frame.offset + (lines.empty() ? 1 : 0)));
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].empty() || crash.frames[i].offset == 0) lines[i] = to_string(crash.frames[i]);
   }
@@ -69,7 +72,8 @@ std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lin
 
 cell crash_cell(const outlive::logged_death& death, source_lines& sources) {
   if (!death.crash) return "";
-  return {to_string(*death.crash), nlohmann::json{{"signal", to_string(*death.crash)}, {"stack", stack_of(*death.crash, sources)}}};
+  return {to_string(*death.crash), nlohmann::json{{"signal", to_string(*death.crash)},
+                                                  {"stack", stack_of(*death.crash, sources)}}};
 }
 
 cell time_cell(const outlive::logged_death& death) {
@@ -84,7 +88,8 @@ std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source
     if (!death.crash) continue;
     text += fmt::format("\ndeath {}: {}\n", death.number, printable(to_string(*death.crash)));
     const auto stack = stack_of(*death.crash, sources);
-    for (std::size_t i = 0; i < stack.size(); ++i) text += fmt::format("  #{} {}\n", i, printable(stack[i]));
+    for (std::size_t i = 0; i < stack.size(); ++i)
+      text += fmt::format("  #{} {}\n", i, printable(stack[i]));
   }
   return text;
 }
@@ -119,14 +124,16 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
   // With -o, or for a program, the lines are all that is asked for; in JSON they have the stacks.
   if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
   write_result(text);
-  if (deaths.empty() && !wanted.json) fmt::print(stderr, "segment \"{}\": no owner death was met\n", printable(segment));
+  if (deaths.empty() && !wanted.json)
+    fmt::print(stderr, "segment \"{}\": no owner death was met\n", printable(segment));
   return fine;
 }
 
 }  // namespace
 
 void add_deaths(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("deaths", "Tell who died while holding a mutex of a segment, and how it was repaired");
+  CLI::App& command = *tool.add_subcommand(
+      "deaths", "Tell who died while holding a mutex of a segment, and how it was repaired");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
   looks::add_segment_argument(command, *segment);

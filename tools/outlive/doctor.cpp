@@ -1,4 +1,5 @@
-// outlive doctor: does this machine keep the promises that the library stands on? docs/man/outlive-doctor.1.scd
+// outlive doctor: does this machine keep the promises that the library stands on?
+// docs/man/outlive-doctor.1.scd
 #include <algorithm>
 #include <memory>
 
@@ -13,7 +14,8 @@ namespace commands {
 namespace {
 
 std::vector<column> doctor_columns() {
-  std::vector<column> all{{"check", "CHECK"}, {"verdict", "VERDICT"}, {"found", "FOUND"}, {"meaning", "MEANING"}};
+  std::vector<column> all{
+      {"check", "CHECK"}, {"verdict", "VERDICT"}, {"found", "FOUND"}, {"meaning", "MEANING"}};
   for (column& each : all) each.wraps = true;
   return all;
 }
@@ -30,16 +32,20 @@ cell cell_of(doctor::verdict verdict) {
 int doctor_command(const table_settings& wanted) {
   const auto findings = doctor::all_findings();
   table lines(doctor_columns());
-  for (const auto& each : findings) lines.add({each.check, cell_of(each.is), each.found, each.meaning});
+  for (const auto& each : findings)
+    lines.add({each.check, cell_of(each.is), each.found, each.meaning});
   write_result(lines.rendered(wanted, terminal::of_stdout()));
-  const bool failed = std::any_of(findings.begin(), findings.end(), [](const doctor::finding& each) { return each.is == doctor::verdict::fail; });
+  const bool failed =
+      std::any_of(findings.begin(), findings.end(),
+                  [](const doctor::finding& each) { return each.is == doctor::verdict::fail; });
   return failed ? something_wrong : fine;
 }
 
 }  // namespace
 
 void add_doctor(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("doctor", "Check whether this machine keeps the promises that robust mutexes stand on");
+  CLI::App& command = *tool.add_subcommand(
+      "doctor", "Check whether this machine keeps the promises that robust mutexes stand on");
   const auto wanted = std::make_shared<table_settings>();
   add_table_options(command, *wanted, doctor_columns());
   command.callback([wanted, &exit_code] { exit_code = doctor_command(*wanted); });

@@ -23,16 +23,21 @@ double nanoseconds_of(std::string_view unit) {
 std::chrono::nanoseconds parse_duration(std::string_view text) {
   constexpr double longest = 1000 * 3600e9;
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   const double unit = nanoseconds_of(text.substr(static_cast<std::size_t>(end - text.data())));
   const bool unit_is_needless = number == 0 && end == text.data() + text.size();
-  if (error != std::errc{} || !(unit > 0 || unit_is_needless) || !std::isfinite(number) || number < 0 || number * unit > longest) {
-    throw std::invalid_argument("found '" + std::string(text) + "', expected a number and us, ms, s, m or h, up to 1000h, such as 30s");
+  if (error != std::errc{} || !(unit > 0 || unit_is_needless) || !std::isfinite(number) ||
+      number < 0 || number * unit > longest) {
+    throw std::invalid_argument(
+        "found '" + std::string(text) +
+        "', expected a number and us, ms, s, m or h, up to 1000h, such as 30s");
   }
   return std::chrono::nanoseconds(static_cast<std::int64_t>(number * unit));
 }
 
-CLI::Option* add_duration_option(CLI::App& command, const char* name, std::chrono::nanoseconds& value, const char* help) {
+CLI::Option* add_duration_option(CLI::App& command, const char* name,
+                                 std::chrono::nanoseconds& value, const char* help) {
   const auto parse = [&value](const std::string& text) {
     try {
       value = parse_duration(text);

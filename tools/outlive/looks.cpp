@@ -19,14 +19,17 @@ const std::string folder = "/dev/shm", prefix = "outlive.";
 }
 
 void add_segment_argument(CLI::App& command, std::string& into) {
-  command.add_option("segment", into, "Name of the segment, as `outlive ls` tells it")->required()->type_name("SEGMENT");
+  command.add_option("segment", into, "Name of the segment, as `outlive ls` tells it")
+      ->required()
+      ->type_name("SEGMENT");
 }
 
 std::vector<std::string> segment_names() {
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.size() > prefix.size()) found.push_back(name.substr(prefix.size()));
+    if (name.starts_with(prefix) && name.size() > prefix.size())
+      found.push_back(name.substr(prefix.size()));
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -36,7 +39,8 @@ outlive::segment_view open(const std::string& name) {
   outlive::segment_options options;
   options.mode = 0777;
   struct stat info {};
-  if (::lstat((folder + '/' + prefix + name).c_str(), &info) == 0) options.expected_owners = {info.st_uid};
+  if (::lstat((folder + '/' + prefix + name).c_str(), &info) == 0)
+    options.expected_owners = {info.st_uid};
   return outlive::segment_view::open(name, options);
 }
 
@@ -54,16 +58,20 @@ std::string user_name(std::uint32_t uid) {
 }
 
 cell time_cell(std::chrono::system_clock::time_point when) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
   const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
   std::tm local{}, utc{};
   // A damaged entry can name a year that no calendar has.
-  if (ms < 0 || ::localtime_r(&seconds, &local) == nullptr || ::gmtime_r(&seconds, &utc) == nullptr) return cell::none();
-  return {fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", local, ms % 1000), fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", utc, ms % 1000)};
+  if (ms < 0 || ::localtime_r(&seconds, &local) == nullptr || ::gmtime_r(&seconds, &utc) == nullptr)
+    return cell::none();
+  return {fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", local, ms % 1000),
+          fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", utc, ms % 1000)};
 }
 
 std::string mutex_name(const outlive::viewed_lock& lock) {
-  return lock.offset_in_object == 0 ? lock.object : fmt::format("{}+0x{:x}", lock.object, lock.offset_in_object);
+  return lock.offset_in_object == 0 ? lock.object
+                                    : fmt::format("{}+0x{:x}", lock.object, lock.offset_in_object);
 }
 
 std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::string_view thread) {
@@ -71,7 +79,8 @@ std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::str
   return fmt::format("{}/{} {}/{}", pid, tid, command, thread);
 }
 
-void long_holds::look(const std::vector<outlive::viewed_thread>& threads, std::chrono::steady_clock::time_point now) {
+void long_holds::look(const std::vector<outlive::viewed_thread>& threads,
+                      std::chrono::steady_clock::time_point now) {
   std::map<key, std::chrono::steady_clock::time_point> seen;
   for (const auto& thread : threads) {
     for (const auto& hold : thread.in_hand) {
@@ -85,7 +94,8 @@ void long_holds::look(const std::vector<outlive::viewed_thread>& threads, std::c
   now_ = now;
 }
 
-std::optional<std::chrono::nanoseconds> long_holds::held_for(const outlive::viewed_thread& by, std::uint64_t mutex) const {
+std::optional<std::chrono::nanoseconds> long_holds::held_for(const outlive::viewed_thread& by,
+                                                             std::uint64_t mutex) const {
   const auto found = since_.find({by.record, by.generation, by.acquisitions, mutex});
   if (found == since_.end() || found->second == now_) return std::nullopt;
   return now_ - found->second;

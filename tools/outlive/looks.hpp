@@ -1,4 +1,5 @@
-// What the commands that look at a segment share: how they open it, and how they name what they see.
+// What the commands that look at a segment share: how they open it, and how they name what they
+// see.
 #pragma once
 
 #include <chrono>
@@ -26,7 +27,8 @@ void add_segment_argument(CLI::App& command, std::string& into);
 // Returns: the names of all files in /dev/shm that are called like segments, sorted.
 [[nodiscard]] std::vector<std::string> segment_names();
 
-// Opens a segment of any user: a view writes nothing, and believes nothing. Errors: as outlive::segment_view::open().
+// Opens a segment of any user: a view writes nothing, and believes nothing. Errors: as
+// outlive::segment_view::open().
 [[nodiscard]] outlive::segment_view open(const std::string& name);
 
 // Returns: "1.0M", for people.
@@ -38,16 +40,20 @@ void add_segment_argument(CLI::App& command, std::string& into);
 // Returns: "bank", or "bank+0x40" for a mutex that is not the first thing in its object.
 [[nodiscard]] std::string mutex_name(const outlive::viewed_lock& lock);
 // Returns: "4711 worker", or "4711/4712 worker/count" for another thread than the first.
-[[nodiscard]] std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::string_view thread);
+[[nodiscard]] std::string thread_name(pid_t pid, pid_t tid, std::string_view command,
+                                      std::string_view thread);
 
 // Which mutexes each thread was seen to hold without a pause between two looks.
 //
-// A thread holds a mutex "at least so long" if it had it in hand at both, and took none in between: its count of acquisitions says so. One that
-// took another mutex meanwhile may have given the first one back and taken it again, and is not counted.
+// A thread holds a mutex "at least so long" if it had it in hand at both, and took none in between:
+// its count of acquisitions says so. One that took another mutex meanwhile may have given the first
+// one back and taken it again, and is not counted.
 class long_holds {
  public:
-  void look(const std::vector<outlive::viewed_thread>& threads, std::chrono::steady_clock::time_point now);
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> held_for(const outlive::viewed_thread& by, std::uint64_t mutex) const;
+  void look(const std::vector<outlive::viewed_thread>& threads,
+            std::chrono::steady_clock::time_point now);
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> held_for(const outlive::viewed_thread& by,
+                                                                 std::uint64_t mutex) const;
 
  private:
   struct key {

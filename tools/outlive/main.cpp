@@ -17,19 +17,24 @@
 
 namespace {
 
-// A service may be started without them. The tool's own files would get their numbers then, and its messages would be written into those. What stands
-// there instead is open for the other direction, so that a result that nobody gets is still an error.
+// A service may be started without them. The tool's own files would get their numbers then, and its
+// messages would be written into those. What stands there instead is open for the other direction,
+// so that a result that nobody gets is still an error.
 void occupy_closed_standard_files() {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(number, F_GETFD) < 0) ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (::fcntl(number, F_GETFD) < 0)
+      ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 
 int tell(const CLI::App& tool, const std::exception& error) {
   const auto chosen = tool.get_subcommands();
-  fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(), error.what());
+  fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(),
+             error.what());
   const auto* const system = dynamic_cast<const std::system_error*>(&error);
-  return system != nullptr && system->code() == outlive::errc::invalid_name ? commands::wrong_usage : commands::system_error;
+  return system != nullptr && system->code() == outlive::errc::invalid_name
+             ? commands::wrong_usage
+             : commands::system_error;
 }
 
 std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
@@ -38,7 +43,9 @@ std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
   const std::string name = chosen.empty() ? "outlive" : "outlive " + chosen[0]->get_name();
   // Of a word that is no command, CLI11 says only that a command is missing.
   const bool is_no_command = chosen.empty() && !unknown.empty() && !unknown[0].starts_with('-');
-  const std::string text = is_no_command ? fmt::format("found '{}', expected a command", printable(unknown[0])) : printable(error.what());
+  const std::string text =
+      is_no_command ? fmt::format("found '{}', expected a command", printable(unknown[0]))
+                    : printable(error.what());
   return fmt::format("{}: {}\n{} --help tells more.\n", name, text, name);
 }
 
@@ -73,7 +80,8 @@ int main(int argc, char** argv) {
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return tool.exit(error) == 0 ? commands::fine : commands::wrong_usage;  // --help and --version come this way, too
+    // --help and --version come this way, too
+    return tool.exit(error) == 0 ? commands::fine : commands::wrong_usage;
   } catch (const std::exception& error) {
     return tell(tool, error);
   }

@@ -20,7 +20,8 @@ namespace {
 
 template <class Lines>
 void add_living_and_dead(metrics::text& to, const Lines& lines) {
-  const auto alive = std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
+  const auto alive =
+      std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
   to.add(static_cast<double>(alive), {{"state", "alive"}});
   to.add(static_cast<double>(lines.size()) - static_cast<double>(alive), {{"state", "dead"}});
 }
@@ -35,60 +36,83 @@ void add_locks(metrics::text& to, const show::look& seen) {
 void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
   using outlive::death_outcome;
   for (const auto outcome :
-       {death_outcome::repairing, death_outcome::repaired, death_outcome::failed, death_outcome::unrepaired, death_outcome::not_recoverable}) {
-    const auto count = std::count_if(deaths.begin(), deaths.end(), [&](const auto& each) { return each.outcome == outcome; });
+       {death_outcome::repairing, death_outcome::repaired, death_outcome::failed,
+        death_outcome::unrepaired, death_outcome::not_recoverable}) {
+    const auto count = std::count_if(deaths.begin(), deaths.end(),
+                                     [&](const auto& each) { return each.outcome == outcome; });
     to.add(static_cast<double>(count), {{"outcome", to_string(outcome)}});
   }
 }
 
-// Of the log, which forgets: these go down when an old death makes room. So they are gauges, and not a histogram, whose falls Prometheus takes for a restart.
+// Of the log, which forgets: these go down when an old death makes room. So they are gauges, and
+// not a histogram, whose falls Prometheus takes for a restart.
 void add_repair_times(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
-  constexpr std::array<std::pair<double, std::string_view>, 7> limits{
-      {{1e-5, "1e-05"}, {1e-4, "0.0001"}, {1e-3, "0.001"}, {1e-2, "0.01"}, {1e-1, "0.1"}, {1, "1.0"}, {10, "10.0"}}};
+  constexpr std::array<std::pair<double, std::string_view>, 7> limits{{{1e-5, "1e-05"},
+                                                                       {1e-4, "0.0001"},
+                                                                       {1e-3, "0.001"},
+                                                                       {1e-2, "0.01"},
+                                                                       {1e-1, "0.1"},
+                                                                       {1, "1.0"},
+                                                                       {10, "10.0"}}};
   std::vector<double> times;
   for (const auto& death : deaths) {
-    if (death.repair_time.count() != 0) times.push_back(std::chrono::duration<double>(death.repair_time).count());
+    if (death.repair_time.count() != 0)
+      times.push_back(std::chrono::duration<double>(death.repair_time).count());
   }
-  to.begin("outlive_death_log_repairs", "gauge", "Repairs in the death log that ended, and took at most so many seconds.");
+  to.begin("outlive_death_log_repairs", "gauge",
+           "Repairs in the death log that ended, and took at most so many seconds.");
   for (const auto& [seconds, text] : limits) {
-    const auto count = std::count_if(times.begin(), times.end(), [limit = seconds](double each) { return each <= limit; });
+    const auto count = std::count_if(times.begin(), times.end(),
+                                     [limit = seconds](double each) { return each <= limit; });
     to.add(static_cast<double>(count), {{"up_to_seconds", text}});
   }
   to.add(static_cast<double>(times.size()), {{"up_to_seconds", "+Inf"}});
-  to.begin("outlive_death_log_repair_seconds", "gauge", "How long the repairs in the death log took, all together.");
+  to.begin("outlive_death_log_repair_seconds", "gauge",
+           "How long the repairs in the death log took, all together.");
   to.add(std::accumulate(times.begin(), times.end(), 0.0));
-  to.begin("outlive_death_log_longest_repair_seconds", "gauge", "How long the longest repair in the death log took.");
+  to.begin("outlive_death_log_longest_repair_seconds", "gauge",
+           "How long the longest repair in the death log took.");
   to.add(times.empty() ? 0 : *std::max_element(times.begin(), times.end()));
 }
 
 // Threads that live, and had the same mutex at both looks without a pause.
 double hung(const show::look& seen) {
-  return static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [&](const auto& thread) {
-    return thread.alive && std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
-                                       [&](const auto& hold) { return seen.holds.held_for(thread, hold.mutex_offset).has_value(); });
-  }));
+  return static_cast<double>(
+      std::count_if(seen.threads.begin(), seen.threads.end(), [&](const auto& thread) {
+        return thread.alive &&
+               std::any_of(thread.in_hand.begin(), thread.in_hand.end(), [&](const auto& hold) {
+                 return seen.holds.held_for(thread, hold.mutex_offset).has_value();
+               });
+      }));
 }
 
 std::string figures_of(const show::look& seen, const std::vector<outlive::logged_death>& deaths) {
   metrics::text text({{"segment", seen.name}});
   text.begin("outlive_segment_bytes", "gauge", "Size of the segment.");
   text.add(static_cast<double>(seen.size));
-  text.begin("outlive_participants", "gauge", "Processes attached to the segment; dead ones, whose place nobody has needed yet, apart.");
+  text.begin(
+      "outlive_participants", "gauge",
+      "Processes attached to the segment; dead ones, whose place nobody has needed yet, apart.");
   add_living_and_dead(text, seen.participants);
-  text.begin("outlive_threads", "gauge", "Threads with a record; dead ones are those that some mutex still names.");
+  text.begin("outlive_threads", "gauge",
+             "Threads with a record; dead ones are those that some mutex still names.");
   add_living_and_dead(text, seen.threads);
   text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
-  text.add(
-      static_cast<double>(std::count_if(seen.threads.begin(), seen.threads.end(), [](const auto& each) { return each.waiting_for.has_value(); })));
-  text.begin("outlive_hung_threads", "gauge", "Threads that held the same mutex, and took no other, over the time of the sample.");
+  text.add(static_cast<double>(
+      std::count_if(seen.threads.begin(), seen.threads.end(),
+                    [](const auto& each) { return each.waiting_for.has_value(); })));
+  text.begin("outlive_hung_threads", "gauge",
+             "Threads that held the same mutex, and took no other, over the time of the sample.");
   text.add(hung(seen));
   text.begin("outlive_objects", "gauge", "Objects in the directory.");
   text.add(seen.objects);
   text.begin("outlive_locks", "gauge", "Mutexes by state.");
   add_locks(text, seen);
-  text.begin("outlive_owner_deaths_total", "counter", "Owner deaths that were met since the segment was made.");
+  text.begin("outlive_owner_deaths_total", "counter",
+             "Owner deaths that were met since the segment was made.");
   text.add(static_cast<double>(seen.deaths));
-  text.begin("outlive_death_log_entries", "gauge", "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
+  text.begin("outlive_death_log_entries", "gauge",
+             "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
   add_log(text, deaths);
   add_repair_times(text, deaths);
   return text.all();
@@ -107,11 +131,13 @@ int metrics_command(const std::string& segment, std::chrono::nanoseconds sample)
 }  // namespace
 
 void add_metrics(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("metrics", "Print a segment's figures in the text format of Prometheus");
+  CLI::App& command =
+      *tool.add_subcommand("metrics", "Print a segment's figures in the text format of Prometheus");
   const auto segment = std::make_shared<std::string>();
   const auto sample = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
   looks::add_segment_argument(command, *segment);
-  add_duration_option(command, "--sample", *sample, "Who holds a mutex for so long counts as hung [1s]");
+  add_duration_option(command, "--sample", *sample,
+                      "Who holds a mutex for so long counts as hung [1s]");
   command.callback([=, &exit_code] { exit_code = metrics_command(*segment, *sample); });
 }
 

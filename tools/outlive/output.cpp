@@ -21,15 +21,21 @@ std::size_t character_at(std::string_view text) noexcept {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead < 0x20 || lead == 0x7f) return 0;
   if (lead < 0x80) return 1;
-  const std::size_t size = lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
+  const std::size_t size = lead >= 0xf0 && lead < 0xf5 ? 4
+                           : lead >= 0xe0              ? 3
+                           : lead >= 0xc2              ? 2
+                                                       : 0;
   if (lead >= 0xf5 || size == 0 || text.size() < size) return 0;
   for (std::size_t i = 1; i < size; ++i) {
     if (!is_continuation(text[i])) return 0;
   }
   const auto second = static_cast<unsigned char>(text[1]);
-  if (lead == 0xc2 && second < 0xa0) return 0;                       // C1: control characters of eight bits
-  if (lead == 0xe0 && second < 0xa0) return 0;                       // longer than need be
-  if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;  // direction marks and odd spaces among them
+  // C1: control characters of eight bits
+  if (lead == 0xc2 && second < 0xa0) return 0;
+  // longer than need be
+  if (lead == 0xe0 && second < 0xa0) return 0;
+  // direction marks and odd spaces among them
+  if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;
   return size;
 }
 
@@ -101,7 +107,8 @@ terminal terminal::of_stdout() noexcept {
   found.is_one = ::isatty(STDOUT_FILENO) != 0;
   if (!found.is_one) return found;
   const char* const kind = std::getenv("TERM");
-  found.colours = !is_set("NO_COLOR") && kind != nullptr && std::string_view(kind) != "dumb" && *kind != 0;
+  found.colours =
+      !is_set("NO_COLOR") && kind != nullptr && std::string_view(kind) != "dumb" && *kind != 0;
   winsize size{};
   if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
     if (size.ws_col != 0) found.width = size.ws_col;
@@ -120,6 +127,7 @@ std::string coloured(std::string_view text, tone which, const terminal& on) {
 }
 
 void write_result(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return;
   throw std::system_error(errno, std::generic_category(), "writing the result");
 }

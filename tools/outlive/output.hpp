@@ -6,16 +6,19 @@
 #include <string_view>
 #include <vector>
 
-// Returns: the text with whatever could move a terminal's cursor, or forge a line, as \xNN: names come from memory that others write.
+// Returns: the text with whatever could move a terminal's cursor, or forge a line, as \xNN: names
+//   come from memory that others write.
 [[nodiscard]] std::string printable(std::string_view text);
 // Returns: how many cells of a terminal the text takes; UTF-8, each character one cell.
 [[nodiscard]] std::size_t width_of(std::string_view text) noexcept;
-// Returns: the first cells of the text, at most `width`, with ~ as the last where something was cut.
+// Returns: the first cells of the text, at most `width`, with ~ as the last where something was
+//   cut.
 [[nodiscard]] std::string cut_to(std::string_view text, std::size_t width);
 // Returns: the last cells of the text, with ~ as the first: of a path the end tells more.
 [[nodiscard]] std::string cut_front_to(std::string_view text, std::size_t width);
 
-// Returns: the text in lines of at most `width` cells, broken at spaces where there are any; at least one line. Requires: width is not 0.
+// Returns: the text in lines of at most `width` cells, broken at spaces where there are any; at
+//   least one line. Requires: width is not 0.
 [[nodiscard]] std::vector<std::string> wrapped_to(std::string_view text, std::size_t width);
 
 // What stdout is. Without a terminal there are no colours, and nothing is cut.
@@ -30,5 +33,6 @@ struct terminal {
 enum class tone { plain, dim, good, warning, bad };
 [[nodiscard]] std::string coloured(std::string_view text, tone which, const terminal& on);
 
-// Writes the result, at once. Errors: std::system_error when it cannot be written: half a result must not look like a whole one.
+// Writes the result, at once. Errors: std::system_error when it cannot be written: half a result
+// must not look like a whole one.
 void write_result(std::string_view text);

@@ -30,7 +30,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // Between vfork and exec: the memory is the parent's.
-[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent, volatile int& error) {
+[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent,
+                         volatile int& error) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // the parent died before the line above
@@ -54,7 +55,8 @@ signals::signals() {
 
 void signals::wait(std::chrono::nanoseconds timeout) {
   const sigset_t set = watched();
-  timespec limit{static_cast<time_t>(timeout.count() / 1'000'000'000), static_cast<long>(timeout.count() % 1'000'000'000)};
+  timespec limit{static_cast<time_t>(timeout.count() / 1'000'000'000),
+                 static_cast<long>(timeout.count() % 1'000'000'000)};
   if (timeout.count() < 0) limit = {};
   int got = 0;
   while ((got = sigtimedwait(&set, nullptr, &limit)) > 0) {
@@ -71,7 +73,8 @@ void signals::wait(std::chrono::nanoseconds timeout) {
 void signals::pause(std::chrono::nanoseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
   const int asked = asked_;
-  for (auto now = end - time; now < end && asked_ == asked; now = std::chrono::steady_clock::now()) wait(end - now);
+  for (auto now = end - time; now < end && asked_ == asked; now = std::chrono::steady_clock::now())
+    wait(end - now);
 }
 
 bool signals::take_child_changed() noexcept {
@@ -84,16 +87,18 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment;
   for (char** each = environ; *each != nullptr; ++each) {
-    const bool replaced = std::any_of(variables.begin(), variables.end(), [&](const std::string& variable) {
-      return std::strncmp(*each, variable.c_str(), variable.find('=') + 1) == 0;
-    });
+    const bool replaced =
+        std::any_of(variables.begin(), variables.end(), [&](const std::string& variable) {
+          return std::strncmp(*each, variable.c_str(), variable.find('=') + 1) == 0;
+        });
     if (!replaced) environment.emplace_back(*each);
   }
   environment.insert(environment.end(), variables.begin(), variables.end());
-  const std::vector<char*> argument_pointers = pointers(arguments), environment_pointers = pointers(environment);
+  const std::vector<char*> argument_pointers = pointers(arguments),
+                           environment_pointers = pointers(environment);
 
-  // Not fork: this returns when the program runs. A child that were stopped before it has asked to die with its parent would stay for ever if
-  // the parent was killed then.
+  // Not fork: this returns when the program runs. A child that were stopped before it has asked to
+  // die with its parent would stay for ever if the parent was killed then.
   const pid_t parent = getpid();
   volatile int error = 0;
   const pid_t child = vfork();
@@ -101,12 +106,14 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   if (child < 0) error = errno;
   if (error == 0) return child;
   if (child > 0) waitpid(child, nullptr, 0);
-  throw std::system_error(error, std::generic_category(), fmt::format("cannot start '{}'", command.front()));
+  throw std::system_error(error, std::generic_category(),
+                          fmt::format("cannot start '{}'", command.front()));
 }
 
 bool has_ended(pid_t pid) noexcept {
   siginfo_t info{};
-  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid;
 }
 
 int bury(pid_t pid) noexcept {
@@ -120,5 +127,6 @@ int bury(pid_t pid) noexcept {
 std::string status_text(int status) {
   if (WIFEXITED(status)) return fmt::format("exit code {}", WEXITSTATUS(status));
   const char* const name = sigabbrev_np(WTERMSIG(status));
-  return name != nullptr ? fmt::format("killed by SIG{}", name) : fmt::format("killed by signal {}", WTERMSIG(status));
+  return name != nullptr ? fmt::format("killed by SIG{}", name)
+                         : fmt::format("killed by signal {}", WTERMSIG(status));
 }

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-// The signals that end the tool, and SIGCHLD, are blocked for good and fetched here: no handler interrupts anything.
+// The signals that end the tool, and SIGCHLD, are blocked for good and fetched here: no handler
+// interrupts anything.
 class signals {
  public:
   signals();
@@ -30,15 +31,18 @@ class signals {
   bool child_changed_ = true;
 };
 
-// Starts a program, found along PATH, in a process group of its own, which dies with the tool. Its input is empty and its output goes to our
-// stderr, for stdout carries the result. `variables` are added to the environment, each "NAME=value".
+// Starts a program, found along PATH, in a process group of its own, which dies with the tool. Its
+// input is empty and its output goes to our stderr, for stdout carries the result. `variables` are
+// added to the environment, each "NAME=value".
 // Errors: std::system_error if it cannot be started.
 // Blocks: until the program runs.
-[[nodiscard]] pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables);
+[[nodiscard]] pid_t start(const std::vector<std::string>& command,
+                          const std::vector<std::string>& variables);
 
 // Returns: whether the child has ended; it stays a zombie, so that its ids are not used again.
 [[nodiscard]] bool has_ended(pid_t pid) noexcept;
-// Ends what is left in the process group of a child that has ended, and takes the child's status. Requires: has_ended(pid).
+// Ends what is left in the process group of a child that has ended, and takes the child's status.
+// Requires: has_ended(pid).
 [[nodiscard]] int bury(pid_t pid) noexcept;
 
 // "exit code 3", "killed by SIGSEGV"

@@ -1,4 +1,5 @@
-// outlive recover: does what the next lockers would do, at once, with the repairs of a library. docs/man/outlive-recover.1.scd
+// outlive recover: does what the next lockers would do, at once, with the repairs of a library.
+// docs/man/outlive-recover.1.scd
 #include <outlive/recover.hpp>
 
 #include <algorithm>
@@ -59,7 +60,8 @@ tone tone_of(outlive::recovery_outcome outcome) {
 // Headings alone would leave it to the reader to understand.
 void write_lines(const recover_settings& wanted, const table& lines) {
   write_result(lines.rendered(wanted.output, terminal::of_stdout()));
-  if (lines.empty() && !wanted.output.json) fmt::print(stderr, "segment \"{}\": nothing is to be recovered\n", printable(wanted.segment));
+  if (lines.empty() && !wanted.output.json)
+    fmt::print(stderr, "segment \"{}\": nothing is to be recovered\n", printable(wanted.segment));
 }
 
 int look_only(const recover_settings& wanted) {
@@ -68,10 +70,13 @@ int look_only(const recover_settings& wanted) {
   const auto left = mutexes::left_by_the_dead(view);
   const auto threads = view.threads();
   for (const auto& each : left) {
-    const auto dead = std::find_if(threads.begin(), threads.end(), [&](const outlive::viewed_thread& by) { return by.record == each.holder; });
+    const auto dead =
+        std::find_if(threads.begin(), threads.end(),
+                     [&](const outlive::viewed_thread& by) { return by.record == each.holder; });
     const bool is_known = dead != threads.end();
-    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset), id(is_known ? dead->pid : 0),
-               id(is_known ? dead->tid : each.holder_tid), cell("would be recovered (" + show::state_of(each) + ")"), cell("")});
+    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset),
+               id(is_known ? dead->pid : 0), id(is_known ? dead->tid : each.holder_tid),
+               cell("would be recovered (" + show::state_of(each) + ")"), cell("")});
   }
   write_lines(wanted, lines);
   return left.empty() ? fine : something_wrong;
@@ -84,14 +89,18 @@ int recover_command(const recover_settings& wanted) {
   const auto done = outlive::recover(segment);
   table lines(recover_columns());
   for (const auto& each : done) {
-    const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(each.mutex) - static_cast<const char*>(segment.base()));
-    lines.add({each.mutex_name, each.lock_class, offset(at), id(each.pid), id(each.tid), cell(to_string(each.outcome)).in(tone_of(each.outcome)),
+    const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(each.mutex) -
+                                               static_cast<const char*>(segment.base()));
+    lines.add({each.mutex_name, each.lock_class, offset(at), id(each.pid), id(each.tid),
+               cell(to_string(each.outcome)).in(tone_of(each.outcome)),
                cell(each.error ? each.error.message() : std::string())});
   }
   write_lines(wanted, lines);
-  const bool all_well = std::all_of(done.begin(), done.end(), [](const outlive::recovered_mutex& each) {
-    return each.outcome != outlive::recovery_outcome::unrepaired && each.outcome != outlive::recovery_outcome::not_recoverable;
-  });
+  const bool all_well =
+      std::all_of(done.begin(), done.end(), [](const outlive::recovered_mutex& each) {
+        return each.outcome != outlive::recovery_outcome::unrepaired &&
+               each.outcome != outlive::recovery_outcome::not_recoverable;
+      });
   return all_well ? fine : something_wrong;
 }
 

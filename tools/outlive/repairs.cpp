@@ -21,33 +21,44 @@ std::string path_of(const std::string& file) {
 void* symbol(void* library, const std::string& file, const char* name) {
   void* const found = ::dlsym(library, name);
   if (found != nullptr) return found;
-  throw std::runtime_error(fmt::format("{}: found no {} in it, expected a library built with <outlive/repairs_plugin.hpp>", file, name));
+  throw std::runtime_error(fmt::format(
+      "{}: found no {} in it, expected a library built with <outlive/repairs_plugin.hpp>", file,
+      name));
 }
 
 }  // namespace
 
 void add_option(CLI::App& command, std::string& file) {
-  command.add_option("--repairs", file, "Shared library with the repairs (outlive/repairs_plugin.hpp)")->type_name("FILE.so");
+  command
+      .add_option("--repairs", file, "Shared library with the repairs (outlive/repairs_plugin.hpp)")
+      ->type_name("FILE.so");
 }
 
 std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where, const std::string& file) {
   auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{where, {}, {}});
   if (file.empty()) return plugin;
-  void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: the repairs are in it
+  // never closed: the repairs are in it
+  void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
-    throw std::runtime_error(fmt::format("{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
-  const unsigned version = *static_cast<const unsigned*>(symbol(library, file, "outlive_repairs_version"));
+    throw std::runtime_error(fmt::format(
+        "{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
+  const unsigned version =
+      *static_cast<const unsigned*>(symbol(library, file, "outlive_repairs_version"));
   if (version != outlive::repairs_plugin_version) {
     throw std::runtime_error(
-        fmt::format("{}: found version {} of the interface, expected {}: build it anew", file, version, outlive::repairs_plugin_version));
+        fmt::format("{}: found version {} of the interface, expected {}: build it anew", file,
+                    version, outlive::repairs_plugin_version));
   }
-  const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(symbol(library, file, "outlive_register_repairs"));
+  const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(
+      symbol(library, file, "outlive_register_repairs"));
   try {
     add(*plugin);
   } catch (const std::exception& error) {
-    throw std::runtime_error(fmt::format("{}: outlive_register_repairs() threw: {}", file, error.what()));
+    throw std::runtime_error(
+        fmt::format("{}: outlive_register_repairs() threw: {}", file, error.what()));
   } catch (...) {
-    throw std::runtime_error(fmt::format("{}: outlive_register_repairs() threw something that is no std::exception", file));
+    throw std::runtime_error(fmt::format(
+        "{}: outlive_register_repairs() threw something that is no std::exception", file));
   }
   return plugin;
 }

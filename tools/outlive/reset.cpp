@@ -1,4 +1,5 @@
-// outlive reset: makes the data of a mutex anew that no repair mends, and the mutex consistent. docs/man/outlive-reset.1.scd
+// outlive reset: makes the data of a mutex anew that no repair mends, and the mutex consistent.
+// docs/man/outlive-reset.1.scd
 #include <outlive/reset.hpp>
 
 #include <algorithm>
@@ -27,49 +28,65 @@ struct reset_settings {
   bool dry_run = false;
 };
 
-// What makes the data anew: the library's rebuild for the class, or nothing at all if the user says that the data is good.
-outlive::repair_callback rebuild_for(const outlive::repairs_plugin& plugin, const std::string& lock_class, bool as_it_is) {
+// What makes the data anew: the library's rebuild for the class, or nothing at all if the user says
+// that the data is good.
+outlive::repair_callback rebuild_for(const outlive::repairs_plugin& plugin,
+                                     const std::string& lock_class, bool as_it_is) {
   if (as_it_is) return outlive::always_consistent;
-  const auto found = std::find_if(plugin.rebuilds.begin(), plugin.rebuilds.end(),
-                                  [&](const outlive::repairs_plugin::rebuild& each) { return each.lock_class == lock_class; });
+  const auto found = std::find_if(
+      plugin.rebuilds.begin(), plugin.rebuilds.end(),
+      [&](const outlive::repairs_plugin::rebuild& each) { return each.lock_class == lock_class; });
   return found != plugin.rebuilds.end() ? found->run : outlive::repair_callback();
 }
 
 outlive::robust_mutex& mutex_at(outlive::segment& segment, std::uint64_t offset) {
   char* const base = const_cast<char*>(static_cast<const char*>(segment.base()));
-  return *reinterpret_cast<outlive::robust_mutex*>(base + offset);  // judged by the view, and once more by reset()
+  // judged by the view, and once more by reset()
+  return *reinterpret_cast<outlive::robust_mutex*>(base + offset);
 }
 
 int reset_command(const reset_settings& wanted) {
   const auto view = looks::open(wanted.segment);
   const auto found = mutexes::find(view, wanted.mutex);
-  const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex), printable(wanted.segment));
+  const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex),
+                                        printable(wanted.segment));
   if (!found) {
-    fmt::print(stderr, "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive show --all` tells\n", mutex);
+    fmt::print(stderr,
+               "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive "
+               "show --all` tells\n",
+               mutex);
     return something_wrong;
   }
   const std::string state = show::state_of(*found);
   if (wanted.dry_run) {
-    const bool consistent = found->condition == outlive::viewed_condition::consistent && !found->holder_died;
-    write_result(fmt::format("{}: {}: {}\n", mutex, state, consistent ? "would be left alone" : "would be reset"));
+    const bool consistent =
+        found->condition == outlive::viewed_condition::consistent && !found->holder_died;
+    write_result(fmt::format("{}: {}: {}\n", mutex, state,
+                             consistent ? "would be left alone" : "would be reset"));
     return fine;
   }
   outlive::segment segment = repairs::open_segment(wanted.segment);
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
   if (!rebuild) {
-    const std::string where = wanted.repairs.empty() ? "no --repairs" : fmt::format("none in {}", printable(wanted.repairs));
-    fmt::print(stderr, "outlive reset: {}: found {}, expected a rebuild for lock class \"{}\" in a library, or --as-it-is\n", mutex, where,
-               printable(found->lock_class));
+    const std::string where = wanted.repairs.empty()
+                                  ? "no --repairs"
+                                  : fmt::format("none in {}", printable(wanted.repairs));
+    fmt::print(stderr,
+               "outlive reset: {}: found {}, expected a rebuild for lock class \"{}\" in a "
+               "library, or --as-it-is\n",
+               mutex, where, printable(found->lock_class));
     return something_wrong;
   }
   try {
     const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
-    write_result(
-        fmt::format("{}: {}\n", mutex, done ? fmt::format("was found as \"{}\", is consistent now", state) : "is consistent, and was left alone"));
+    write_result(fmt::format("{}: {}\n", mutex,
+                             done ? fmt::format("was found as \"{}\", is consistent now", state)
+                                  : "is consistent, and was left alone"));
     return fine;
   } catch (const std::system_error& error) {
-    if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use) throw;
+    if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use)
+      throw;
     fmt::print(stderr, "outlive reset: {}\n", error.what());
     return something_wrong;
   }
@@ -78,12 +95,20 @@ int reset_command(const reset_settings& wanted) {
 }  // namespace
 
 void add_reset(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("reset", "Make the data of a mutex anew that is not recoverable");
+  CLI::App& command =
+      *tool.add_subcommand("reset", "Make the data of a mutex anew that is not recoverable");
   const auto wanted = std::make_shared<reset_settings>();
   looks::add_segment_argument(command, wanted->segment);
-  command.add_option("mutex", wanted->mutex, "Its name, or its offset in the segment, as `outlive show` tells them")->required()->type_name("LOCK");
+  command
+      .add_option("mutex", wanted->mutex,
+                  "Its name, or its offset in the segment, as `outlive show` tells them")
+      ->required()
+      ->type_name("LOCK");
   repairs::add_option(command, wanted->repairs);
-  command.add_flag("--as-it-is", wanted->as_it_is, "Rebuild nothing: the data was looked at, and is good")->excludes("--repairs");
+  command
+      .add_flag("--as-it-is", wanted->as_it_is,
+                "Rebuild nothing: the data was looked at, and is good")
+      ->excludes("--repairs");
   command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
   command.callback([wanted, &exit_code] { exit_code = reset_command(*wanted); });
 }

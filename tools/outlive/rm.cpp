@@ -20,16 +20,22 @@ struct rm_settings {
   bool dry_run = false;
 };
 
-// Why the segment should stay; empty if nothing speaks against its end. A name that nobody has is an error.
+// Why the segment should stay; empty if nothing speaks against its end. A name that nobody has is
+// an error.
 std::string reason_to_keep(const std::string& segment) {
   try {
     std::string users;
     for (const auto& each : looks::open(segment).participants()) {
-      if (each.alive) users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid, printable(each.command_name));
+      if (each.alive)
+        users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid,
+                             printable(each.command_name));
     }
-    return users.empty() ? users : "segment \"" + segment + "\": found it in use by " + users + ", expected nobody";
+    return users.empty()
+               ? users
+               : "segment \"" + segment + "\": found it in use by " + users + ", expected nobody";
   } catch (const std::system_error& error) {
-    if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name) throw;
+    if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name)
+      throw;
     return fmt::format("{}; who uses it cannot be told", error.what());
   }
 }
@@ -45,7 +51,9 @@ int rm_command(const rm_settings& wanted) {
     return fine;
   }
   if (outlive::segment::unlink(wanted.segment)) return fine;
-  throw std::system_error(outlive::errc::not_found, "segment \"" + wanted.segment + "\": found that it has gone meanwhile, expected a segment");
+  throw std::system_error(
+      outlive::errc::not_found,
+      "segment \"" + wanted.segment + "\": found that it has gone meanwhile, expected a segment");
 }
 
 }  // namespace

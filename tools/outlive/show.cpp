@@ -1,4 +1,5 @@
-// outlive show: who is attached to a segment, and who holds which mutex. docs/man/outlive-show.1.scd
+// outlive show: who is attached to a segment, and who holds which mutex.
+// docs/man/outlive-show.1.scd
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -26,13 +27,17 @@ struct show_settings {
 std::string as_text(const show_settings& wanted, const show::look& seen) {
   const terminal on = terminal::of_stdout();
   // With -o only the mutexes are asked for: the other tables have other columns.
-  if (!wanted.output.columns.empty()) return show::lock_table(seen, wanted.all).as_text(wanted.output, on);
-  std::string text = show::heading(seen) + '\n' + show::participant_table(seen).as_text(wanted.output, on) + '\n' +
+  if (!wanted.output.columns.empty())
+    return show::lock_table(seen, wanted.all).as_text(wanted.output, on);
+  std::string text = show::heading(seen) + '\n' +
+                     show::participant_table(seen).as_text(wanted.output, on) + '\n' +
                      show::thread_table(seen).as_text(wanted.output, on);
   const table locks = show::lock_table(seen, wanted.all);
   if (!locks.empty()) text += '\n' + locks.as_text(wanted.output, on);
   const std::size_t free = show::plainly_free(seen);
-  if (!wanted.all && free != 0) text += fmt::format("\n{} of {} mutexes {} free\n", free, seen.locks.size(), free == 1 ? "is" : "are");
+  if (!wanted.all && free != 0)
+    text += fmt::format("\n{} of {} mutexes {} free\n", free, seen.locks.size(),
+                        free == 1 ? "is" : "are");
   return text;
 }
 
@@ -59,11 +64,13 @@ int show_command(const show_settings& wanted) {
 }  // namespace
 
 void add_show(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("show", "Show who is attached to a segment, and who holds which mutex");
+  CLI::App& command =
+      *tool.add_subcommand("show", "Show who is attached to a segment, and who holds which mutex");
   const auto wanted = std::make_shared<show_settings>();
   looks::add_segment_argument(command, wanted->segment);
   command.add_flag("-a,--all", wanted->all, "Free mutexes, too");
-  add_duration_option(command, "--sample", wanted->sample, "Time between the two looks that tell how long a mutex is held [200ms]");
+  add_duration_option(command, "--sample", wanted->sample,
+                      "Time between the two looks that tell how long a mutex is held [200ms]");
   add_table_options(command, wanted->output, show::lock_columns());
   command.callback([wanted, &exit_code] { exit_code = show_command(*wanted); });
 }

@@ -1,4 +1,5 @@
-// Code of other processes as functions and source lines: by debugging information where it is to be had, else by the symbol table.
+// Code of other processes as functions and source lines: by debugging information where it is to be
+// had, else by the symbol table.
 #pragma once
 
 #include <cstdint>
@@ -23,21 +24,29 @@ class source_lines {
   source_lines(const source_lines&) = delete;
   source_lines& operator=(const source_lines&) = delete;
 
-  // Returns: where the instruction at `offset` of the file `module` comes from; nothing if the file cannot be read any more, or has another
-  //   build id (raw bytes; empty: not compared). For a return address give the offset of a byte of the call: one less.
+  // Returns: where the instruction at `offset` of the file `module` comes from; nothing if the file
+  //   cannot be read any more, or has another build id (raw bytes; empty: not compared). For a
+  //   return address give the offset of a byte of the call: one less.
   // Reads files; the network is not asked.
-  [[nodiscard]] source_place find(std::string_view module, std::uint64_t offset, std::string_view build_id = {});
+  [[nodiscard]] source_place find(std::string_view module, std::uint64_t offset,
+                                  std::string_view build_id = {});
 
-  // Returns: "transfer (bank.cpp:41)", "transfer (/usr/bin/bank+0x12f0)" or "/usr/bin/bank+0x12f0", for a return address; empty for none at all.
-  [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset, std::string_view build_id = {});
+  // Returns: "transfer (bank.cpp:41)", "transfer (/usr/bin/bank+0x12f0)" or "/usr/bin/bank+0x12f0",
+  //   for a return address; empty for none at all.
+  [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset,
+                                          std::string_view build_id = {});
 
-  // Returns: "transfer at /src/bank.cpp:41", or what to_string() tells of the frame. All frames but the innermost are return addresses.
-  [[nodiscard]] std::string describe_frame(const outlive::stack_frame& frame, bool is_return_address);
+  // Returns: "transfer at /src/bank.cpp:41", or what to_string() tells of the frame. All frames but
+  //   the innermost are return addresses.
+  [[nodiscard]] std::string describe_frame(const outlive::stack_frame& frame,
+                                           bool is_return_address);
 
  private:
   struct opened;
-  [[nodiscard]] std::string look_call_up(std::string_view module, std::uint64_t return_offset, std::string_view build_id);
+  [[nodiscard]] std::string look_call_up(std::string_view module, std::uint64_t return_offset,
+                                         std::string_view build_id);
   opened& open(const std::string& module);
   std::map<std::string, std::unique_ptr<opened>> files_;
-  std::map<std::tuple<std::string, std::uint64_t, std::string>, std::string> calls_;  // described before: thousands of mutexes are taken at one place
+  // described before: thousands of mutexes are taken at one place
+  std::map<std::tuple<std::string, std::uint64_t, std::string>, std::string> calls_;
 };

@@ -71,7 +71,8 @@ bool concerns(const outlive::viewed_thread& thread, std::uint64_t mutex) {
 }
 
 // Those whose stacks are asked for; nothing: there is no such process and no such mutex.
-std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& view, const std::string& of) {
+std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& view,
+                                                const std::string& of) {
   std::vector<shown_thread> all;
   names by(view);
   const auto mutex = of.empty() ? std::nullopt : mutexes::find(view, of);
@@ -92,8 +93,10 @@ std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& vie
 }
 
 std::string heading(const shown_thread& shown) {
-  std::string text = looks::thread_name(shown.thread.pid, shown.thread.tid, shown.thread.command_name, shown.thread.thread_name);
-  for (std::size_t i = 0; i < shown.holds.size(); ++i) text += (i == 0 ? ", holds " : ", ") + shown.holds[i];
+  std::string text = looks::thread_name(shown.thread.pid, shown.thread.tid,
+                                        shown.thread.command_name, shown.thread.thread_name);
+  for (std::size_t i = 0; i < shown.holds.size(); ++i)
+    text += (i == 0 ? ", holds " : ", ") + shown.holds[i];
   if (!shown.waits_for.empty()) text += ", waits for " + shown.waits_for;
   return printable(text);
 }
@@ -105,7 +108,8 @@ std::string as_text(const std::vector<shown_thread>& all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
     if (!each.stack.problem.empty()) text += "  no stack: " + printable(each.stack.problem) + "\n";
     for (std::size_t i = 0; i < each.stack.frames.size(); ++i) {
-      text += fmt::format("  #{:<2} {}\n", i, printable(sources.describe_frame(each.stack.frames[i], i > 0)));
+      text += fmt::format("  #{:<2} {}\n", i,
+                          printable(sources.describe_frame(each.stack.frames[i], i > 0)));
     }
   }
   return text;
@@ -118,7 +122,10 @@ nlohmann::ordered_json as_json(const std::vector<shown_thread>& all) {
     auto frames = nlohmann::ordered_json::array();
     for (std::size_t i = 0; i < each.stack.frames.size(); ++i) {
       const auto& frame = each.stack.frames[i];
-      const auto place = frame.module.empty() ? source_place() : sources.find(frame.module, frame.offset - (i > 0 ? 1 : 0), frame.build_id);
+      const auto place =
+          frame.module.empty()
+              ? source_place()
+              : sources.find(frame.module, frame.offset - (i > 0 ? 1 : 0), frame.build_id);
       frames.push_back({{"address", frame.address},
                         {"module", cell(frame.module).value},
                         {"module_offset", frame.offset},
@@ -144,7 +151,8 @@ int stack_command(const stack_settings& wanted) {
   auto all = chosen(view, wanted.of);
   if (!all) {
     fmt::print(stderr,
-               "outlive stack: segment \"{}\": found neither a mutex nor an attached process \"{}\", expected one that `outlive show` tells\n",
+               "outlive stack: segment \"{}\": found neither a mutex nor an attached process "
+               "\"{}\", expected one that `outlive show` tells\n",
                printable(wanted.segment), printable(wanted.of));
     return something_wrong;
   }
@@ -155,17 +163,20 @@ int stack_command(const stack_settings& wanted) {
   }
   write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
   if (all->empty() && !wanted.output.json)
-    fmt::print(stderr, "segment \"{}\": nobody has {} in hand, and nobody waits\n", printable(wanted.segment), wanted.of.empty() ? "a mutex" : "it");
+    fmt::print(stderr, "segment \"{}\": nobody has {} in hand, and nobody waits\n",
+               printable(wanted.segment), wanted.of.empty() ? "a mutex" : "it");
   return complete ? fine : something_wrong;
 }
 
 }  // namespace
 
 void add_stack(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("stack", "Show the stacks of who holds a mutex of a segment, or waits for one");
+  CLI::App& command = *tool.add_subcommand(
+      "stack", "Show the stacks of who holds a mutex of a segment, or waits for one");
   const auto wanted = std::make_shared<stack_settings>();
   looks::add_segment_argument(command, wanted->segment);
-  command.add_option("of", wanted->of, "A mutex, or the id of a process: its threads alone")->type_name("LOCK|PID");
+  command.add_option("of", wanted->of, "A mutex, or the id of a process: its threads alone")
+      ->type_name("LOCK|PID");
   add_json_option(command, wanted->output);
   command.callback([wanted, &exit_code] { exit_code = stack_command(*wanted); });
 }

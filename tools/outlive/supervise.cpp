@@ -1,5 +1,5 @@
-// outlive supervise: watches a segment, recovers at once what the dead held, and logs it; keeps workers running if asked to.
-// docs/man/outlive-supervise.1.scd
+// outlive supervise: watches a segment, recovers at once what the dead held, and logs it; keeps
+// workers running if asked to. docs/man/outlive-supervise.1.scd
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -65,7 +65,8 @@ class signal_descriptor {
   [[nodiscard]] bool asked_to_end() const noexcept {
     bool asked = false;
     signalfd_siginfo one{};
-    while (::read(fd_, &one, sizeof one) == static_cast<ssize_t>(sizeof one)) asked = asked || one.ssi_signo != SIGCHLD;
+    while (::read(fd_, &one, sizeof one) == static_cast<ssize_t>(sizeof one))
+      asked = asked || one.ssi_signo != SIGCHLD;
     return asked;
   }
 
@@ -74,15 +75,19 @@ class signal_descriptor {
 };
 
 // How long to poll: until a start or a word to the watchdog is due.
-int milliseconds_until(std::optional<clock::time_point> start, std::optional<clock::time_point> watchdog) {
+int milliseconds_until(std::optional<clock::time_point> start,
+                       std::optional<clock::time_point> watchdog) {
   if (!start && !watchdog) return -1;
   const auto next = start && watchdog ? std::min(*start, *watchdog) : start ? *start : *watchdog;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock::now()).count();
   return static_cast<int>(std::clamp<long>(left, 0, 3'600'000));
 }
 
-// The workers may be the ones that make the segment. Nothing: the command was asked to end before there was one.
-std::optional<outlive::segment> open_when_there(const supervise_settings& wanted, supervise::worker_pool& workers, const signal_descriptor& signals) {
+// The workers may be the ones that make the segment. Nothing: the command was asked to end before
+// there was one.
+std::optional<outlive::segment> open_when_there(const supervise_settings& wanted,
+                                                supervise::worker_pool& workers,
+                                                const signal_descriptor& signals) {
   constexpr std::chrono::milliseconds slice(20);
   const auto give_up = clock::now() + patience;
   while (!signals.asked_to_end()) {
@@ -90,7 +95,9 @@ std::optional<outlive::segment> open_when_there(const supervise_settings& wanted
     try {
       return repairs::open_segment(wanted.segment);
     } catch (const std::system_error& error) {
-      if (wanted.respawn == 0 || error.code() != outlive::errc::not_found || clock::now() >= give_up) throw;
+      if (wanted.respawn == 0 || error.code() != outlive::errc::not_found ||
+          clock::now() >= give_up)
+        throw;
     }
     std::this_thread::sleep_for(slice);
   }
@@ -112,9 +119,12 @@ void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted)
   watch.on_death([](const outlive::participant_death& death) { supervise::log(death); });
   watch.on_deadlock([](const outlive::deadlock& found) { supervise::log(found); });
   watch.on_name_lost([](const outlive::lost_name& lost) { supervise::log(lost); });
-  watch.on_error([](const std::system_error& error) { fmt::print(stderr, "outlive supervise: {}\n", printable(error.what())); });
+  watch.on_error([](const std::system_error& error) {
+    fmt::print(stderr, "outlive supervise: {}\n", printable(error.what()));
+  });
   if (wanted.hung.count() == 0) return;
-  watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung), [](const outlive::hung_owner& owner) { supervise::log(owner); });
+  watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung),
+                [](const outlive::hung_owner& owner) { supervise::log(owner); });
 }
 
 // Whoever opens that name from now on gets another segment, or none.
@@ -123,10 +133,12 @@ bool is_over(const outlive::segment_view& view, const outlive::supervisor& watch
 }
 
 // Returns: the exit code.
-int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& watch, supervise::worker_pool& workers,
-                        const signal_descriptor& signals, const supervise::service_manager& manager) {
+int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& watch,
+                        supervise::worker_pool& workers, const signal_descriptor& signals,
+                        const supervise::service_manager& manager) {
   const outlive::segment_view view(segment);
-  // Half the time that the manager allows, and only from this loop: if it stands still, the manager is to know.
+  // Half the time that the manager allows, and only from this loop: if it stands still, the manager
+  // is to know.
   std::optional<clock::time_point> next_word;
   if (manager.watchdog()) next_word = clock::now();
   for (;;) {
@@ -136,13 +148,17 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
     }
     workers.tend([&] { watch.dispatch(); });
     pollfd ready[] = {{signals.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}};
-    if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_word)) < 0 && errno != EINTR) {
+    if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_word)) < 0 &&
+        errno != EINTR) {
       throw std::system_error(errno, std::generic_category(), "poll");
     }
     if (ready[1].revents != 0) watch.dispatch();
     if (signals.asked_to_end()) return fine;
     if (is_over(view, watch)) {
-      fmt::print(stderr, "outlive supervise: segment \"{}\": found that it has no name any more, and that nobody uses it\n", view.name());
+      fmt::print(stderr,
+                 "outlive supervise: segment \"{}\": found that it has no name any more, and that "
+                 "nobody uses it\n",
+                 view.name());
       return something_wrong;
     }
   }
@@ -172,19 +188,30 @@ int supervise_command(const supervise_settings& wanted) {
 }  // namespace
 
 void add_supervise(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("supervise", "Watch a segment, and recover at once what the dead held");
+  CLI::App& command =
+      *tool.add_subcommand("supervise", "Watch a segment, and recover at once what the dead held");
   const auto wanted = std::make_shared<supervise_settings>();
   looks::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
-  add_duration_option(command, "--hung", wanted->hung, "Tell, too, who does not let go of a mutex for so long, such as 30s");
-  auto* const respawn = command.add_option("--respawn", wanted->respawn, "Keep N copies of a program running: --respawn N -- PROGRAM [ARGS...]")
-                            ->type_name("N")
-                            ->check(CLI::Range(1, 1024));
-  command.add_option("command", wanted->command, "The program, and its arguments")->type_name("-- PROGRAM [ARGS...]")->needs(respawn);
+  add_duration_option(command, "--hung", wanted->hung,
+                      "Tell, too, who does not let go of a mutex for so long, such as 30s");
+  auto* const respawn =
+      command
+          .add_option("--respawn", wanted->respawn,
+                      "Keep N copies of a program running: --respawn N -- PROGRAM [ARGS...]")
+          ->type_name("N")
+          ->check(CLI::Range(1, 1024));
+  command.add_option("command", wanted->command, "The program, and its arguments")
+      ->type_name("-- PROGRAM [ARGS...]")
+      ->needs(respawn);
   command.callback([wanted, &exit_code] {
-    const bool too_short = wanted->hung.count() != 0 && wanted->hung < std::chrono::milliseconds(10);
-    if (too_short) throw CLI::ValidationError("--hung", "found less than 10ms, expected a time that several looks fit into");
-    if (wanted->respawn != 0 && wanted->command.empty()) throw CLI::ValidationError("--respawn", "expected a program behind --");
+    const bool too_short =
+        wanted->hung.count() != 0 && wanted->hung < std::chrono::milliseconds(10);
+    if (too_short)
+      throw CLI::ValidationError(
+          "--hung", "found less than 10ms, expected a time that several looks fit into");
+    if (wanted->respawn != 0 && wanted->command.empty())
+      throw CLI::ValidationError("--respawn", "expected a program behind --");
     exit_code = supervise_command(*wanted);
   });
 }

@@ -24,7 +24,8 @@ std::vector<std::string> fitted(const std::string& text, const column& in, std::
   return {in.keep_end ? cut_front_to(text, width) : cut_to(text, width)};
 }
 
-void append(std::string& line, const column& in, const std::string& shown, std::size_t width, tone colour, const terminal& on, bool is_last) {
+void append(std::string& line, const column& in, const std::string& shown, std::size_t width,
+            tone colour, const terminal& on, bool is_last) {
   const std::string fill(width - std::min(width, width_of(shown)), ' ');
   if (in.side == align::right) line += fill;
   line += coloured(shown, colour, on);
@@ -33,9 +34,12 @@ void append(std::string& line, const column& in, const std::string& shown, std::
 
 }  // namespace
 
-cell::cell(std::string_view of) : cell(of.empty() ? "-" : std::string(of), of.empty() ? nlohmann::json() : nlohmann::json(of)) {}
+cell::cell(std::string_view of)
+    : cell(of.empty() ? "-" : std::string(of), of.empty() ? nlohmann::json() : nlohmann::json(of)) {
+}
 
-cell::cell(std::string shown, nlohmann::json meant, tone in) : text(printable(shown)), value(std::move(meant)), colour(in) {}
+cell::cell(std::string shown, nlohmann::json meant, tone in)
+    : text(printable(shown)), value(std::move(meant)), colour(in) {}
 
 void add_json_option(CLI::App& command, table_settings& into) {
   command.add_flag("--json", into.json, "The result as JSON");
@@ -48,11 +52,15 @@ void add_table_options(CLI::App& command, table_settings& into, const std::vecto
   const auto parse = [&into, known](const std::string& text) {
     into.columns = CLI::detail::split(text, ',');
     for (const std::string& wanted : into.columns) {
-      const bool is_there = std::any_of(known.begin(), known.end(), [&](const column& each) { return each.key == wanted; });
-      if (!is_there) throw CLI::ValidationError("-o", fmt::format("found column '{}', expected some of {}", printable(wanted), joined(known)));
+      const bool is_there = std::any_of(known.begin(), known.end(),
+                                        [&](const column& each) { return each.key == wanted; });
+      if (!is_there)
+        throw CLI::ValidationError("-o", fmt::format("found column '{}', expected some of {}",
+                                                     printable(wanted), joined(known)));
     }
   };
-  command.add_option_function<std::string>("-o,--output", parse, "Columns: " + joined(known))->type_name("COLUMNS");
+  command.add_option_function<std::string>("-o,--output", parse, "Columns: " + joined(known))
+      ->type_name("COLUMNS");
 }
 
 void table::add(std::vector<cell> row) {
@@ -62,7 +70,8 @@ void table::add(std::vector<cell> row) {
 std::vector<std::size_t> table::shown(const table_settings& wanted) const {
   std::vector<std::size_t> found;
   for (const std::string& key : wanted.columns) {
-    const auto at = std::find_if(columns_.begin(), columns_.end(), [&](const column& each) { return each.key == key; });
+    const auto at = std::find_if(columns_.begin(), columns_.end(),
+                                 [&](const column& each) { return each.key == key; });
     if (at != columns_.end()) found.push_back(static_cast<std::size_t>(at - columns_.begin()));
   }
   for (std::size_t i = 0; wanted.columns.empty() && i < columns_.size(); ++i) {
@@ -71,7 +80,8 @@ std::vector<std::size_t> table::shown(const table_settings& wanted) const {
   return found;
 }
 
-std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bool headings, const terminal& on) const {
+std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bool headings,
+                                       const terminal& on) const {
   std::vector<std::size_t> found;
   std::size_t total = 0;
   for (const std::size_t each : shown) {
@@ -80,14 +90,16 @@ std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bo
     found.push_back(most);
     total += most + gap;
   }
-  // The widest text gives way, one cell at a time, first where it goes on in the next line. Numbers that are cut would be other numbers.
+  // The widest text gives way, one cell at a time, first where it goes on in the next line. Numbers
+  // that are cut would be other numbers.
   for (const bool by_wrapping : {true, false}) {
     const std::size_t least = by_wrapping ? least_to_wrap : least_of_column;
     while (on.is_one && total > on.width + gap) {
       std::size_t widest = found.size();
       for (std::size_t i = 0; i < found.size(); ++i) {
         const column& each = columns_[shown[i]];
-        if (each.side == align::right || found[i] <= least || (by_wrapping && !each.wraps)) continue;
+        if (each.side == align::right || found[i] <= least || (by_wrapping && !each.wraps))
+          continue;
         if (widest == found.size() || found[i] > found[widest]) widest = i;
       }
       if (widest == found.size()) break;
@@ -121,16 +133,19 @@ std::string table::as_text(const table_settings& wanted, const terminal& on) con
       std::string line;
       for (std::size_t i = 0; i < count; ++i) {
         const std::string shown = part < cells[i].size() ? cells[i][part] : std::string();
-        append(line, columns_[columns[i]], shown, width[i], tone_of(columns[i]), on, i + 1 == count);
+        append(line, columns_[columns[i]], shown, width[i], tone_of(columns[i]), on,
+               i + 1 == count);
       }
       all += line + '\n';
     }
   };
   if (wanted.headings) {
-    add_line([&](std::size_t i) { return columns_[i].heading; }, [](std::size_t) { return tone::dim; });
+    add_line([&](std::size_t i) { return columns_[i].heading; },
+             [](std::size_t) { return tone::dim; });
   }
   for (const auto& row : rows_) {
-    add_line([&](std::size_t i) { return row[i].text; }, [&](std::size_t i) { return row[i].colour; });
+    add_line([&](std::size_t i) { return row[i].text; },
+             [&](std::size_t i) { return row[i].colour; });
   }
   return all;
 }

@@ -20,10 +20,14 @@ enum class align { left, right };
 struct column {
   std::string key;  // for -o, and in JSON: snake_case, and never changed
   std::string heading;
-  align side = align::left;  // numbers: right
-  bool by_default = true;    // false: only with -o, and in JSON
-  bool keep_end = false;     // where it must be cut, its begin goes
-  bool wraps = false;        // it is not cut, but goes on in the next line: text that is of no use without its end
+  // numbers: right
+  align side = align::left;
+  // false: only with -o, and in JSON
+  bool by_default = true;
+  // where it must be cut, its begin goes
+  bool keep_end = false;
+  // it is not cut, but goes on in the next line: text that is of no use without its end
+  bool wraps = false;
 };
 
 // One value, as text and for JSON.
@@ -74,7 +78,8 @@ class table {
 
  private:
   [[nodiscard]] std::vector<std::size_t> shown(const table_settings& wanted) const;
-  [[nodiscard]] std::vector<std::size_t> widths(const std::vector<std::size_t>& shown, bool headings, const terminal& on) const;
+  [[nodiscard]] std::vector<std::size_t> widths(const std::vector<std::size_t>& shown,
+                                                bool headings, const terminal& on) const;
   std::vector<column> columns_;
   std::vector<std::vector<cell>> rows_;
 };

@@ -38,13 +38,17 @@ int top_command(const std::string& segment, std::chrono::nanoseconds every) {
 }  // namespace
 
 void add_top(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("top", "Show live who takes and holds a segment's mutexes");
+  CLI::App& command =
+      *tool.add_subcommand("top", "Show live who takes and holds a segment's mutexes");
   const auto segment = std::make_shared<std::string>();
   const auto every = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
   looks::add_segment_argument(command, *segment);
   add_duration_option(command, "--every", *every, "Time between two looks, at least 50ms [1s]");
   command.footer("Keys: q quits, p shows processes instead of threads, space looks at once.");
-  command.callback([=, &exit_code] { exit_code = top_command(*segment, std::max<std::chrono::nanoseconds>(*every, std::chrono::milliseconds(50))); });
+  command.callback([=, &exit_code] {
+    exit_code = top_command(
+        *segment, std::max<std::chrono::nanoseconds>(*every, std::chrono::milliseconds(50)));
+  });
 }
 
 }  // namespace commands

@@ -1,4 +1,5 @@
-// outlive torture: kills copies of a program that uses outlive, again and again, and looks whether the rest goes on. docs/man/outlive-torture.1.scd
+// outlive torture: kills copies of a program that uses outlive, again and again, and looks whether
+// the rest goes on. docs/man/outlive-torture.1.scd
 #include <memory>
 #include <random>
 
@@ -19,7 +20,8 @@ namespace {
 int torture_command(const torture::settings& wanted) {
   signals incoming;
   const torture::figures counted = torture::run(wanted, incoming);
-  write_result(wanted.json ? torture::as_json(wanted, counted) + "\n" : torture::as_text(wanted, counted));
+  write_result(wanted.json ? torture::as_json(wanted, counted) + "\n"
+                           : torture::as_text(wanted, counted));
   if (counted.interrupted != 0) return 128 + counted.interrupted;
   return counted.problems.empty() ? fine : something_wrong;
 }
@@ -27,20 +29,36 @@ int torture_command(const torture::settings& wanted) {
 }  // namespace
 
 void add_torture(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("torture", "Kill copies of a program that uses outlive, restart them, and check what they leave");
+  CLI::App& command = *tool.add_subcommand(
+      "torture",
+      "Kill copies of a program that uses outlive, restart them, and check what they leave");
   const auto wanted = std::make_shared<torture::settings>();
-  command.add_option("--segment", wanted->segment, "Segment that the workers share; they may make it")->required();
-  command.add_option("--workers", wanted->workers, "Copies that run at one time")->check(CLI::Range(1, 1024))->capture_default_str();
-  add_duration_option(command, "--for", wanted->duration, "How long to kill, such as 30s")->required();
+  command
+      .add_option("--segment", wanted->segment, "Segment that the workers share; they may make it")
+      ->required();
+  command.add_option("--workers", wanted->workers, "Copies that run at one time")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  add_duration_option(command, "--for", wanted->duration, "How long to kill, such as 30s")
+      ->required();
   add_duration_option(command, "--every", wanted->every, "Mean time between two kills [5ms]");
   command.add_flag("--aim", wanted->aim, "Kill workers that hold a mutex");
-  const CLI::Option* const seed = command.add_option("--seed", wanted->seed, "Who is killed, and when; random if not given");
-  command.add_option("--check", wanted->check, "Command for /bin/sh at the end; its exit code is 0 if all is well")->type_name("CMD");
-  add_duration_option(command, "--check-limit", wanted->check_limit, "A check that runs longer has failed [60s]");
-  add_duration_option(command, "--start-limit", wanted->start_limit, "How long the segment is waited for [10s]");
-  add_duration_option(command, "--grace", wanted->grace, "At the end, from SIGTERM to SIGKILL [2s]");
+  const CLI::Option* const seed =
+      command.add_option("--seed", wanted->seed, "Who is killed, and when; random if not given");
+  command
+      .add_option("--check", wanted->check,
+                  "Command for /bin/sh at the end; its exit code is 0 if all is well")
+      ->type_name("CMD");
+  add_duration_option(command, "--check-limit", wanted->check_limit,
+                      "A check that runs longer has failed [60s]");
+  add_duration_option(command, "--start-limit", wanted->start_limit,
+                      "How long the segment is waited for [10s]");
+  add_duration_option(command, "--grace", wanted->grace,
+                      "At the end, from SIGTERM to SIGKILL [2s]");
   command.add_flag("--json", wanted->json, "The result as one line of JSON");
-  command.add_option("program", wanted->command, "After --: the worker and its arguments")->required()->type_name("PROGRAM ARGS...");
+  command.add_option("program", wanted->command, "After --: the worker and its arguments")
+      ->required()
+      ->type_name("PROGRAM ARGS...");
 
   command.callback([wanted, seed, &exit_code] {
     if (seed->count() == 0) wanted->seed = std::random_device{}();

@@ -99,7 +99,8 @@ figures parent::run() {
   feed();
   for (unsigned number = 1; number <= wishes_.workers; ++number) start(number);
   while (figures_.kills < wishes_.kills) {
-    wait_a_moment(std::chrono::microseconds(dice_() % std::chrono::microseconds(longest_pause).count()));
+    wait_a_moment(
+        std::chrono::microseconds(dice_() % std::chrono::microseconds(longest_pause).count()));
     kill_somebody();
   }
   finish();
@@ -107,7 +108,8 @@ figures parent::run() {
 }
 
 void parent::start(unsigned number) {
-  // Not in the child: killed before it came to that, it would seem to have died at what its forerunner died at.
+  // Not in the child: killed before it came to that, it would seem to have died at what its
+  // forerunner died at.
   all_.seat_of(number).now = activity::counting;
   const pid_t self = ::getpid();
   const pid_t pid = ::fork();
@@ -119,29 +121,33 @@ void parent::start(unsigned number) {
   pids_[number] = pid;
 }
 
-// ---- jobs -------------------------------------------------------------------------------------------------------------
+// ---- jobs --------------------------------------------------------------------------------------
 
-// One pass after the other: a shard keeps of each chunk the last pass that it has, and turns earlier ones down.
+// One pass after the other: a shard keeps of each chunk the last pass that it has, and turns
+// earlier ones down.
 void parent::feed() {
   ++figures_.passes;
-  for (std::uint32_t chunk = 0; chunk < chunks_.size(); ++chunk) all_.jobs->push({chunk, figures_.passes});
+  for (std::uint32_t chunk = 0; chunk < chunks_.size(); ++chunk)
+    all_.jobs->push({chunk, figures_.passes});
 }
 
-// A chunk whose workers died again and again is tried on: it was we who killed them, and not the chunk.
+// A chunk whose workers died again and again is tried on: it was we who killed them, and not the
+// chunk.
 bool parent::pass_is_done() {
   while (auto letter = all_.jobs->pop_dead_letter()) letter.retry();
   const auto jobs = all_.jobs->counts();
   return jobs.waiting == 0 && jobs.leased == 0;
 }
 
-// ---- killing ----------------------------------------------------------------------------------------------------------
+// ---- killing -----------------------------------------------------------------------------------
 
 void parent::kill_somebody() {
   std::vector<casualty> dead;
   dead.push_back(shoot(choose_victim()));
   if (figures_.kills < wishes_.kills && dice_() % 2 == 0) {
     // Whoever inherits a lock now is in its repair; and the repair must stand that, too.
-    if (const auto heir = watch_for(activity::repairing, longest_watch_of_heirs)) dead.push_back(shoot(*heir));
+    if (const auto heir = watch_for(activity::repairing, longest_watch_of_heirs))
+      dead.push_back(shoot(*heir));
   }
   for (casualty& one : dead) bury(one);
   read_repair_lines();
@@ -170,19 +176,22 @@ std::optional<unsigned> parent::watch_for(activity wanted, std::chrono::microsec
 
 parent::casualty parent::shoot(unsigned number) {
   const casualty victim{number, pids_[number], clock::now()};
-  if (::kill(victim.pid, SIGKILL) == -1) throw std::system_error(errno, std::generic_category(), "kill");
+  if (::kill(victim.pid, SIGKILL) == -1)
+    throw std::system_error(errno, std::generic_category(), "kill");
   pids_[number] = 0;  // so that it is not shot again; bury() waits for it
   ++figures_.kills;
   return victim;
 }
 
-// What the worker was really at shows only now: between the look at its seat and the kill it went on.
+// What the worker was really at shows only now: between the look at its seat and the kill it went
+// on.
 void parent::bury(casualty& dead) {
   wait_for_end(dead.pid);
   watch_.dispatch();  // the supervisor recovers what it held
   const int status = wait_for(dead.pid);
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-    throw std::runtime_error("worker " + std::to_string(dead.number) + " " + how_it_ended(status) + " before it was killed");
+    throw std::runtime_error("worker " + std::to_string(dead.number) + " " + how_it_ended(status) +
+                             " before it was killed");
   }
   dead.last = all_.seat_of(dead.number).now;
   if (dead.last == activity::merging) {
@@ -193,12 +202,14 @@ void parent::bury(casualty& dead) {
   casualties_[dead.pid] = dead;
 }
 
-// ---- recovery ---------------------------------------------------------------------------------------------------------
+// ---- recovery ----------------------------------------------------------------------------------
 
 void parent::check(const outlive::participant_death& death) {
   for (const auto& found : death.recovered) {
-    if (found.outcome == outlive::recovery_outcome::unrepaired || found.outcome == outlive::recovery_outcome::not_recoverable) {
-      throw std::runtime_error(found.mutex_name + " of worker " + std::to_string(found.pid) + " is " + std::string(to_string(found.outcome)) + ": " +
+    if (found.outcome == outlive::recovery_outcome::unrepaired ||
+        found.outcome == outlive::recovery_outcome::not_recoverable) {
+      throw std::runtime_error(found.mutex_name + " of worker " + std::to_string(found.pid) +
+                               " is " + std::string(to_string(found.outcome)) + ": " +
                                found.error.message());
     }
   }
@@ -210,7 +221,8 @@ void parent::read_repair_lines() {
     const std::uint64_t written = table->repairs();
     const std::uint64_t kept = std::min<std::uint64_t>(written - lines_read_[i], shard::kept_lines);
     figures_.repairs += written - lines_read_[i];
-    for (std::uint64_t number = written - kept; number < written; ++number) note_repair(table->line(number));
+    for (std::uint64_t number = written - kept; number < written; ++number)
+      note_repair(table->line(number));
     lines_read_[i] = written;
   }
 }
@@ -220,17 +232,19 @@ void parent::note_repair(const repair_line& line) {
   if (line.how == mended::rolled_forward) ++figures_.rolled_forward;
   const auto owner = casualties_.find(line.dead_owner);
   if (owner == casualties_.end()) return;
-  figures_.recovery_times.push_back(std::chrono::nanoseconds(line.ended_ns) - owner->second.killed_at.time_since_epoch());
+  figures_.recovery_times.push_back(std::chrono::nanoseconds(line.ended_ns) -
+                                    owner->second.killed_at.time_since_epoch());
   if (owner->second.last == activity::merging) --figures_.unanswered;
   casualties_.erase(owner);
 }
 
-// ---- waiting ----------------------------------------------------------------------------------------------------------
+// ---- waiting -----------------------------------------------------------------------------------
 
 void parent::wait_a_moment(std::chrono::microseconds moment) {
   const auto end = clock::now() + moment;
   for (auto now = clock::now(); now < end; now = clock::now()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min<clock::duration>(end - now, longest_break));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        std::min<clock::duration>(end - now, longest_break));
     pollfd due{watch_.fd(), POLLIN, 0};
     if (::poll(&due, 1, static_cast<int>(left.count())) == 1) watch_.dispatch();
     if (pass_is_done()) feed();
@@ -248,7 +262,8 @@ bool parent::look_after(bool may_end) {
     int status = 0;
     if (pids_[number] != 0 && ::waitpid(pids_[number], &status, WNOHANG) == pids_[number]) {
       pids_[number] = 0;
-      if (status != 0 || !may_end) throw std::runtime_error("worker " + std::to_string(number) + " " + how_it_ended(status));
+      if (status != 0 || !may_end)
+        throw std::runtime_error("worker " + std::to_string(number) + " " + how_it_ended(status));
     }
     some_run = some_run || pids_[number] != 0;
   }

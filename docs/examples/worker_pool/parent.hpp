@@ -1,7 +1,8 @@
 // The parent: feeds the workers, kills them, and starts another one after each death.
 //
-// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held. That is not needed for the table: a worker that
-// comes to the lock first repairs it just as well, and often does. And nothing at all is to be done for the dead worker's job, which comes again.
+// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held.
+// That is not needed for the table: a worker that comes to the lock first repairs it just as well,
+// and often does. And nothing at all is to be done for the dead worker's job, which comes again.
 #pragma once
 
 #include <sys/types.h>
@@ -47,7 +48,8 @@ class parent {
   parent(const parent&) = delete;
   parent& operator=(const parent&) = delete;
 
-  // Errors: interrupted; std::runtime_error for a worker that fails by itself, a repair that fails, a pool that stalls.
+  // Errors: interrupted; std::runtime_error for a worker that fails by itself, a repair that fails,
+  //   a pool that stalls.
   figures run();
 
  private:

@@ -38,8 +38,9 @@ void progress::tell(std::uint64_t kills, std::uint64_t holding, std::uint64_t ch
   std::fprintf(stderr,
                terminal_ ? "\r%llu of %llu kills, %llu of them holding a lock; %llu chunks merged  "
                          : "%llu of %llu kills, %llu of them holding a lock; %llu chunks merged\n",
-               static_cast<unsigned long long>(kills), static_cast<unsigned long long>(kills_wanted_), static_cast<unsigned long long>(holding),
-               static_cast<unsigned long long>(chunks));
+               static_cast<unsigned long long>(kills),
+               static_cast<unsigned long long>(kills_wanted_),
+               static_cast<unsigned long long>(holding), static_cast<unsigned long long>(chunks));
 }
 
 }  // namespace pool

@@ -1,4 +1,5 @@
-// The progress line: rewritten in place on a terminal, once a second elsewhere. And the watch on a pool that stalls.
+// The progress line: rewritten in place on a terminal, once a second elsewhere. And the watch on a
+// pool that stalls.
 #pragma once
 
 #include <chrono>

@@ -17,8 +17,10 @@ struct difference {
   std::uint64_t found;
 };
 
-// Returns: the words that do not stand in the table exactly once with `passes` times their plain count, by the alphabet.
-[[nodiscard]] std::vector<difference> compare(shared& all, const word_counts& plain, std::uint32_t passes);
+// Returns: the words that do not stand in the table exactly once with `passes` times their plain
+//   count, by the alphabet.
+[[nodiscard]] std::vector<difference> compare(shared& all, const word_counts& plain,
+                                              std::uint32_t passes);
 
 struct summary {
   const options& wishes;

@@ -1,7 +1,8 @@
-// What the pool shares: one segment, and in it the queue of jobs, the shards of the table and a seat for each worker.
+// What the pool shares: one segment, and in it the queue of jobs, the shards of the table and a
+// seat for each worker.
 //
-// The parent makes it before it forks. The workers inherit the mapping, the addresses and the registered repairs, so that
-// each of them, and the parent, can be the heir of any other.
+// The parent makes it before it forks. The workers inherit the mapping, the addresses and the
+// registered repairs, so that each of them, and the parent, can be the heir of any other.
 #pragma once
 
 #include <array>
@@ -20,7 +21,8 @@
 
 namespace pool {
 
-// A job: a chunk of the text, to be counted for the pass of that number, which counts from 1. A worker that gets `no_chunk` ends.
+// A job: a chunk of the text, to be counted for the pass of that number, which counts from 1. A
+// worker that gets `no_chunk` ends.
 struct task {
   std::uint32_t chunk;
   std::uint32_t pass;
@@ -28,12 +30,17 @@ struct task {
 inline constexpr std::uint32_t no_chunk = 0xffffffff;
 
 enum class activity : std::uint32_t {
-  counting,   // or anything else: no shard is in danger
-  merging,    // stored after the shard's lock was taken, cleared before it is given back: who dies with it holds a shard
-  repairing,  // stored and cleared inside the repair
+  // or anything else: no shard is in danger
+  counting,
+  // stored after the shard's lock was taken, cleared before it is given back: who dies with it
+  // holds a shard
+  merging,
+  // stored and cleared inside the repair
+  repairing,
 };
 
-// What one worker tells the parent. Written by the worker alone; no lock, for nothing but kills and figures hang on it.
+// What one worker tells the parent. Written by the worker alone; no lock, for nothing but kills and
+// figures hang on it.
 struct alignas(64) seat {
   std::atomic<activity> now{activity::counting};
   std::atomic<std::uint64_t> chunks{0};  // finished by all workers that sat here
@@ -47,8 +54,9 @@ class shared {
   shared& operator=(const shared&) = delete;
 
   outlive::segment segment;
-  // It only steers the workers. That each chunk is counted exactly once in each pass is the shards' promise (table.hpp, INV-2): a job that comes again
-  // because its worker died after it had merged costs time, and changes nothing.
+  // It only steers the workers. That each chunk is counted exactly once in each pass is the shards'
+  // promise (table.hpp, INV-2): a job that comes again because its worker died after it had merged
+  // costs time, and changes nothing.
   outlive::work_queue<task, max_chunks>* jobs;
   std::vector<outlive::guarded<shard>*> shards;
 

@@ -14,14 +14,15 @@ namespace {
 constexpr std::size_t least_shards = 8;
 constexpr std::size_t most_shards = 4096;
 
-std::uint64_t hash(std::string_view word) noexcept {  // FNV-1a: equal in all processes, which std::hash does not promise
+std::uint64_t hash(std::string_view word) noexcept {
+  // FNV-1a: equal in all processes, which std::hash does not promise
   std::uint64_t value = 0xcbf29ce484222325u;
   for (const char c : word) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return value ^ (value >> 32);
 }
 
-// The text first, then the length that makes it a word of the table. The other way round a kill would leave a word that
-// no text has, and no repair could tell it from a true one.
+// The text first, then the length that makes it a word of the table. The other way round a kill
+// would leave a word that no text has, and no repair could tell it from a true one.
 void put_word(slot& where, std::string_view word) noexcept {
   std::memcpy(where.text, word.data(), word.size());
   crash_barrier();  // text before length
@@ -40,7 +41,8 @@ slot* shard::find_or_free(std::string_view word) noexcept {
 }
 
 void shard::merge(std::uint32_t chunk, std::uint32_t pass, const std::vector<counted_word>& words) {
-  if (merged_in_[chunk] >= pass) return;  // by a worker that died before the chunk was complete in all shards (INV-2)
+  // by a worker that died before the chunk was complete in all shards (INV-2)
+  if (merged_in_[chunk] >= pass) return;
 
   phase_ = phase::filling;
   crash_barrier();  // "filling" before the first store into the journal
@@ -52,13 +54,15 @@ void shard::merge(std::uint32_t chunk, std::uint32_t pass, const std::vector<cou
   forget_journal();
 }
 
-void shard::fill_journal(std::uint32_t chunk, std::uint32_t pass, const std::vector<counted_word>& words) {
+void shard::fill_journal(std::uint32_t chunk, std::uint32_t pass,
+                         const std::vector<counted_word>& words) {
   journal_chunk_ = chunk;
   journal_pass_ = pass;
   journal_size_ = 0;
   for (const auto& [word, count] : words) {
     const slot* now = find_or_free(word);
-    if (now == nullptr || journal_size_ == slot_count) throw std::length_error("a shard of the table is full");
+    if (now == nullptr || journal_size_ == slot_count)
+      throw std::length_error("a shard of the table is full");
     slot& entry = journal_[journal_size_++];
     entry.count = (now->length != 0 ? now->count : 0) + count;  // the sum, not the summand (INV-1)
     put_word(entry, word);
@@ -75,7 +79,9 @@ void shard::apply_journal() noexcept {
 }
 
 void shard::forget_journal() noexcept {
-  crash_barrier();  // all that the journal was kept for before the word that forgets it: slots, mark (INV-2), repair line
+  // all that the journal was kept for before the word that forgets it: slots, mark (INV-2), repair
+  // line
+  crash_barrier();
   phase_ = phase::idle;
 }
 
@@ -83,7 +89,8 @@ outlive::repair_result shard::repair(const outlive::owner_death& death) {
   mended how = mended::nothing_to_do;
   if (phase_ == phase::filling) how = mended::rolled_back;
   if (phase_ == phase::applying) how = mended::rolled_forward;
-#ifndef BROKEN_REPAIR  // the test of this program builds it a second time without this line: then the counts must differ
+// The test of this program builds it a second time without this line: then the counts must differ.
+#ifndef BROKEN_REPAIR
   if (phase_ == phase::applying) apply_journal();
 #endif
   write_line(death.owner(), how);
@@ -91,14 +98,16 @@ outlive::repair_result shard::repair(const outlive::owner_death& death) {
   return outlive::repaired;
 }
 
-// An heir that is killed after this leaves the same death to the next one, who finds that the line is there.
+// An heir that is killed after this leaves the same death to the next one, who finds that the line
+// is there.
 void shard::write_line(const outlive::dead_thread& owner, mended how) noexcept {
   if (repairs_ > 0 && owner.known) {
     const repair_line& last = line(repairs_ - 1);
     if (last.dead_owner == owner.pid && last.owner_started == owner.start_time) return;
   }
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  lines_[repairs_ % kept_lines] = {owner.pid, how, owner.start_time, std::chrono::nanoseconds(now).count()};
+  lines_[repairs_ % kept_lines] = {owner.pid, how, owner.start_time,
+                                   std::chrono::nanoseconds(now).count()};
   crash_barrier();  // the line before the number that publishes it
   ++repairs_;
 }

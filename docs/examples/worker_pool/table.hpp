@@ -1,18 +1,21 @@
 // The shared table: words and their counts, in shards. A shard is what one lock guards.
 //
-// To merge a chunk into a shard takes many stores, and the worker can be killed between any two of them. Hence a journal,
-// written ahead:
+// To merge a chunk into a shard takes many stores, and the worker can be killed between any two of
+// them. Hence a journal, written ahead:
 //
-//   phase      what the bytes mean                                            a repair
-//   ---------  -------------------------------------------------------------  ----------------------------------------------
-//   idle       the slots are right; the journal is empty                      has nothing to do
-//   filling    the slots are right; the journal is half written               rolls back: forgets the journal
-//   applying   the journal is complete; some slots are as it says, some not   rolls forward: applies the whole journal
+//   phase     what the bytes mean                              a repair
+//   --------  -----------------------------------------------  -------------------------------
+//   idle      the slots are right; the journal is empty        has nothing to do
+//   filling   the slots are right; the journal is half written rolls back: forgets the journal
+//   applying  the journal is complete; some slots are as it    rolls forward: applies the whole
+//             says, some not                                   journal
 //
-// INV-1  The journal tells the counts that the slots shall have in the end, not what is to be added. So it can be applied
-//        twice, and an heir that is killed while it applies leaves no more than the next heir can finish.
-// INV-2  merged_in[c] becomes the pass before the journal is idle again. So "chunk c of pass p is in this shard" and the
-//        counts say the same after every repair, and a chunk that is handed out again is not counted again.
+// INV-1  The journal tells the counts that the slots shall have in the end, not what is to be
+//        added. So it can be applied twice, and an heir that is killed while it applies leaves no
+//        more than the next heir can finish.
+// INV-2  merged_in[c] becomes the pass before the journal is idle again. So "chunk c of pass p is
+//        in this shard" and the counts say the same after every repair, and a chunk that is handed
+//        out again is not counted again.
 //
 // The order of stores matters; crash_barrier.hpp says what keeps it.
 #pragma once
@@ -62,7 +65,8 @@ class shard {
   static constexpr std::size_t slot_count = 4096;
   static constexpr std::size_t kept_lines = 64;
 
-  // Adds the words of a chunk, unless they have been added in this pass. Requires: the lock; room for all words.
+  // Adds the words of a chunk, unless they have been added in this pass. Requires: the lock; room
+  // for all words.
   void merge(std::uint32_t chunk, std::uint32_t pass, const std::vector<counted_word>& words);
   // Makes the shard right again after its owner died. Requires: the lock.
   outlive::repair_result repair(const outlive::owner_death& death);
@@ -71,10 +75,13 @@ class shard {
   [[nodiscard]] const std::array<slot, slot_count>& slots() const noexcept { return slots_; }
   [[nodiscard]] std::uint64_t repairs() const noexcept { return repairs_; }
   // Requires: it is one of the last kept_lines. Numbers start with 0.
-  [[nodiscard]] const repair_line& line(std::uint64_t number) const noexcept { return lines_[number % kept_lines]; }
+  [[nodiscard]] const repair_line& line(std::uint64_t number) const noexcept {
+    return lines_[number % kept_lines];
+  }
 
  private:
-  void fill_journal(std::uint32_t chunk, std::uint32_t pass, const std::vector<counted_word>& words);
+  void fill_journal(std::uint32_t chunk, std::uint32_t pass,
+                    const std::vector<counted_word>& words);
   void apply_journal() noexcept;
   void forget_journal() noexcept;
   void write_line(const outlive::dead_thread& owner, mended how) noexcept;
@@ -84,9 +91,11 @@ class shard {
   std::uint32_t journal_chunk_ = 0;
   std::uint32_t journal_pass_ = 0;
   std::uint32_t journal_size_ = 0;
-  std::array<slot, slot_count> journal_{};             // the slots as they shall be
-  std::array<std::uint32_t, max_chunks> merged_in_{};  // by chunk: the last pass that is in the slots
-  std::array<slot, slot_count> slots_{};               // open addressing, linear probing; no word is ever removed
+  std::array<slot, slot_count> journal_{};  // the slots as they shall be
+  // by chunk: the last pass that is in the slots
+  std::array<std::uint32_t, max_chunks> merged_in_{};
+  // open addressing, linear probing; no word is ever removed
+  std::array<slot, slot_count> slots_{};
   std::uint64_t repairs_ = 0;
   std::array<repair_line, kept_lines> lines_{};
 };
@@ -94,7 +103,8 @@ class shard {
 // Which of `shards` shards (a power of two) a word belongs to.
 [[nodiscard]] std::size_t shard_of(std::string_view word, std::size_t shards) noexcept;
 
-// Returns: how many shards hold all these words and stay a quarter free; nothing if it were too many.
+// Returns: how many shards hold all these words and stay a quarter free; nothing if it were too
+//   many.
 [[nodiscard]] std::optional<std::size_t> shards_for(const word_counts& words);
 
 }  // namespace pool

@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 
 bool in_word(char byte) noexcept {
   const auto c = static_cast<unsigned char>(byte);
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c >= 0x80;
 }
 
 bool hidden(const fs::path& path) {
@@ -27,7 +28,8 @@ void append_file(text& all, const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (file) all.bytes.append(std::istreambuf_iterator<char>(file), {});
   if (!file || file.bad()) {
-    throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(), "cannot read " + path.string());
+    throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(),
+                            "cannot read " + path.string());
   }
   all.bytes += '\n';
   ++all.files;

@@ -1,4 +1,5 @@
-// The text that is counted: all files in one string, cut into chunks; and the plain count, which knows nothing of chunks.
+// The text that is counted: all files in one string, cut into chunks; and the plain count, which
+// knows nothing of chunks.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,8 @@
 
 namespace pool {
 
-// Longer words are cut to it, in the plain count too: a slot of the shared table has room for so many bytes.
+// Longer words are cut to it, in the plain count too: a slot of the shared table has room for so
+// many bytes.
 inline constexpr std::size_t longest_word = 47;
 // The shared table has a word of memory for each chunk; larger texts get larger chunks, not more.
 inline constexpr std::size_t max_chunks = 1024;
@@ -30,7 +32,8 @@ struct text {
 
 using word_counts = std::unordered_map<std::string_view, std::uint64_t>;
 
-// A word is a run of letters, digits, '_' and bytes of UTF-8 sequences. The keys point into `piece`.
+// A word is a run of letters, digits, '_' and bytes of UTF-8 sequences. The keys point into
+// `piece`.
 [[nodiscard]] word_counts count_words(std::string_view piece);
 
 }  // namespace pool

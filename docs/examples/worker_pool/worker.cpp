@@ -17,8 +17,9 @@ words_by_shard sort_out(const word_counts& words, std::size_t shards) {
   return result;
 }
 
-// One shard after the other, each under its own lock. A worker that dies between two shards has merged the chunk into some
-// of them; the chunk is handed out again, and those shards turn it down (table.hpp, INV-2).
+// One shard after the other, each under its own lock. A worker that dies between two shards has
+// merged the chunk into some of them; the chunk is handed out again, and those shards turn it down
+// (table.hpp, INV-2).
 void merge(shared& all, task at, const words_by_shard& words) {
   const std::size_t shards = all.shards.size();
   for (std::size_t i = 0; i < shards; ++i) {

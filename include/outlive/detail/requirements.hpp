@@ -1,7 +1,8 @@
-// What a program must be compiled with to use outlive. Every public header includes this file first, so that a program that cannot use the
-// library gets one error instead of a page of them.
+// What a program must be compiled with to use outlive. Every public header includes this file
+// first, so that a program that cannot use the library gets one error instead of a page of them.
 //
-// The compiler goes on after an #error. Only a file that is missing ends the compilation: hence the second line of each refusal.
+// The compiler goes on after an #error. Only a file that is missing ends the compilation: hence the
+// second line of each refusal.
 #pragma once
 
 #if __cplusplus < 202002L
@@ -17,7 +18,8 @@
 
 #include <version>  // says which standard library this is
 
-// Strings, vectors and functions of the standard library are passed to liboutlive and come back from it.
+// Strings, vectors and functions of the standard library are passed to liboutlive and come back
+// from it.
 #ifndef __GLIBCXX__
 #error "outlive needs libstdc++: compile without -stdlib=libc++"
 #include <outlive/see_the_error_above>
@@ -25,10 +27,11 @@
 
 #include <outlive/export.hpp>
 
-// The layout of these classes depends on two macros, which must have the same value in the program and in the library. A function's
-// mangled name shows neither what it returns nor what a struct contains, so a program of another layout would link, and crash. So each file
-// of the program refers to a symbol that is named after its layout, and the library defines the one that is named after its own:
-// a program of another layout gets an error of the linker that names this symbol.
+// The layout of these classes depends on two macros, which must have the same value in the program
+// and in the library. A function's mangled name shows neither what it returns nor what a struct
+// contains, so a program of another layout would link, and crash. So each file of the program
+// refers to a symbol that is named after its layout, and the library defines the one that is named
+// after its own: a program of another layout gets an error of the linker that names this symbol.
 #if defined(_GLIBCXX_DEBUG) && _GLIBCXX_USE_CXX11_ABI
 #define OUTLIVE_DETAIL_LAYOUT liboutlive_compiled_with_GLIBCXX_DEBUG
 #elif defined(_GLIBCXX_DEBUG)
@@ -39,7 +42,8 @@
 #define OUTLIVE_DETAIL_LAYOUT liboutlive_compiled_with_GLIBCXX_USE_CXX11_ABI_0
 #endif
 
-// "used" keeps the reference although nothing reads it, "retain" keeps it from the linker's --gc-sections.
+// "used" keeps the reference although nothing reads it, "retain" keeps it from the linker's
+// --gc-sections.
 #if __has_attribute(retain)
 #define OUTLIVE_DETAIL_KEPT __attribute__((used, retain))
 #else

@@ -9,7 +9,9 @@
 
 namespace outlive::killtest {
 
-[[nodiscard]] inline ::testing::AssertionResult survives_kills(const scenario& what, const explore_options& how = {}, code_build built = this_build) {
+[[nodiscard]] inline ::testing::AssertionResult survives_kills(const scenario& what,
+                                                               const explore_options& how = {},
+                                                               code_build built = this_build) {
   const report found = explore(what, how, built);
   if (found.ok()) return ::testing::AssertionSuccess() << found.summary();
   return ::testing::AssertionFailure() << found.summary();

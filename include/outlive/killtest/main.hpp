@@ -1,6 +1,8 @@
 // run: the main() of a program of scenarios.
 //
-//   int main(int argc, char** argv) { return outlive::killtest::run(argc, argv, {transfer_scenario(), queue_scenario()}); }
+//   int main(int argc, char** argv) {
+//     return outlive::killtest::run(argc, argv, {transfer_scenario(), queue_scenario()});
+//   }
 //
 //   PROGRAM [SCENARIO...]   explores these, or all of them, and prints a summary of each
 //     --list                names of the scenarios
@@ -21,10 +23,13 @@
 
 namespace outlive::killtest {
 
-// Returns: what main() returns. 0: every state came out well. 1: some state failed. 2: none failed, but something could not be run: a wrong command
-//   line, a scenario that could not be explored or in which nothing was killed, a file that could not be written.
-// Throws: nothing. Writes to stdout, and errors to stderr; in colour only on a terminal, and not where NO_COLOR is set.
+// Returns: what main() returns. 0: every state came out well. 1: some state failed. 2: none failed,
+//   but something could not be run: a wrong command line, a scenario that could not be explored or
+//   in which nothing was killed, a file that could not be written.
+// Throws: nothing. Writes to stdout, and errors to stderr; in colour only on a terminal, and not
+//   where NO_COLOR is set.
 // Blocks: until all is explored.
-[[nodiscard]] OUTLIVE_API int run(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built = this_build) noexcept;
+[[nodiscard]] OUTLIVE_API int run(int argc, char** argv, const std::vector<scenario>& scenarios,
+                                  code_build built = this_build) noexcept;
 
 }  // namespace outlive::killtest

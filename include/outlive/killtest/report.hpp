@@ -26,8 +26,10 @@ enum class verdict {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
 
 enum class engine {
-  automatic,        // protection keys, or page protection where there are none; single steps where system calls of the victim write into the segment
-  protection_keys,  // each store faults, by a memory protection key (PKU): no system call for a store
+  // Protection keys, or page protection where there are none; single steps where system calls of
+  // the victim write into the segment.
+  automatic,
+  protection_keys,  // each store faults, by a memory protection key (PKU): no system call a store
   page_protection,  // each store faults, by mprotect()
   single_step,      // ptrace: every instruction, and a comparison of the segment
 };
@@ -50,15 +52,18 @@ struct code_line {
 
 // One death on the way to a crash state.
 struct death {
-  std::size_t store = 0;     // how many stores to the segment the victim, or heir, had made; 0: none
-  bool before_next = false;  // right before its next store; what it did in between was on the kernel's list of robust locks
-  std::size_t stack = 0;     // index into report::stacks: where its last store was made
+  std::size_t store = 0;  // how many stores to the segment the victim, or heir, had made; 0: none
+  // Right before its next store: what it did in between was on the kernel's list of robust locks.
+  bool before_next = false;
+  std::size_t stack = 0;  // index into report::stacks: where its last store was made
 };
 
 // One distinct state that a death can leave.
 struct crash_state {
-  std::uint64_t hash = 0;     // of the segment's bytes, thread ids and list pointers left out: the same in each run
-  std::vector<death> deaths;  // the victim's; then those of heirs, in their repairs; empty when the victim came to its end
+  // Of the segment's bytes, without thread ids and list pointers: the same in each run.
+  std::uint64_t hash = 0;
+  // The victim's; then those of heirs, in their repairs. Empty when the victim came to its end.
+  std::vector<death> deaths;
   verdict result = verdict::ok;
   std::string what;        // what is wrong, in words
   bool confirmed = false;  // a real SIGKILL left these bytes, and the heir came to this verdict
@@ -70,18 +75,22 @@ struct report {
   engine used = engine::automatic;
   std::string engine_reason;        // why that one
   std::size_t stores = 0;           // that the victim made
-  std::size_t points = 0;           // deaths that were looked at: after each store, for each list of robust locks
-  std::size_t nested_points = 0;    // of heirs, in their repairs
+  std::size_t points = 0;           // deaths: after each store, for each list of robust locks
+  std::size_t nested_points = 0;    // deaths of heirs, in their repairs
   std::size_t repairs = 0;          // how often a repair ran
   std::size_t confirmed = 0;        // states that a real SIGKILL confirmed
   std::vector<crash_state> states;  // distinct ones
   std::vector<std::vector<frame>> stacks;
-  std::vector<std::size_t> points_at;  // by stack: how many of the points, of heirs too, were there; each left one of `states`
-  std::vector<code_line> code;         // of the functions in the stacks, by file and line, each once; empty without debugging information
-  std::vector<std::string> cut;        // what was left out, and which option says so
+  // By stack: how many of the points, heirs' included, were there. Each left one of `states`.
+  std::vector<std::size_t> points_at;
+  // Of the functions in the stacks, by file and line, each once. Empty without debugging
+  // information.
+  std::vector<code_line> code;
+  std::vector<std::string> cut;  // what was left out, and which option says so
   std::vector<std::string> warnings;
-  std::string command;  // of a program whose main() is run(): what explores this scenario again; empty otherwise
-  std::string fault;    // why nothing could be explored; empty otherwise
+  // The command that explores this scenario again, if main() is run(); empty otherwise.
+  std::string command;
+  std::string fault;  // why nothing could be explored; empty otherwise
   std::chrono::nanoseconds took{0};
 
   // True when something was killed, and all came out well.
@@ -89,7 +98,8 @@ struct report {
   [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;
   // The first failing state, or nullptr.
   [[nodiscard]] OUTLIVE_API const crash_state* first_failure() const noexcept;
-  // What a person reads: counts, and of each kind of failure the first one, with where it was killed.
+  // What a person reads: counts, and of each kind of failure the first one, with where it was
+  // killed.
   [[nodiscard]] OUTLIVE_API std::string summary() const;
 };
 

@@ -1,10 +1,12 @@
-// soak: workers that run the victim of a scenario again and again, and are killed at random: what explore() does not see.
+// soak: workers that run the victim of a scenario again and again, and are killed at random: what
+// explore() does not see.
 //
-// That is several processes at once: waiters, heirs that are killed while others wait for them, real timing. explore() comes to every state of one
-// victim, and a soak to few of them, so it is no replacement: a bug that is a few instructions wide escapes it.
+// That is several processes at once: waiters, heirs that are killed while others wait for them,
+// real timing. explore() comes to every state of one victim, and a soak to few of them, so it is no
+// replacement: a bug that is a few instructions wide escapes it.
 //
-// The workers are the heirs of each other. One that is dead is replaced. At the end the living finish what they do, what is left of the dead is
-// recovered, and the invariant is asked.
+// The workers are the heirs of each other. One that is dead is replaced. At the end the living
+// finish what they do, what is left of the dead is recovered, and the invariant is asked.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -28,15 +30,18 @@ struct soak_options {
   std::chrono::milliseconds time{2000};
   std::uint64_t max_kills = std::numeric_limits<std::uint64_t>::max();
 
-  // The share of the kills that come when the worker is seen to hold a lock; the others come at any time.
+  // The share of the kills that come when the worker is seen to hold a lock; the others come at any
+  // time.
   double aim = 0.5;
   // Between two kills: 0 to this, at random.
   std::chrono::microseconds longest_pause{2000};
 
-  // 0: a random one. It chooses who is killed and when; how the processes are scheduled, it does not: the same seed tries again, and replays nothing.
+  // 0: a random one. It chooses who is killed and when; how the processes are scheduled, it does
+  // not: the same seed tries again, and replays nothing.
   std::uint64_t seed = 0;
 
-  // How long a worker may take to come to its end once it is asked to, and the last heir for what is left.
+  // How long a worker may take to come to its end once it is asked to, and the last heir for what
+  // is left.
   std::chrono::milliseconds time_limit{2000};
 };
 
@@ -44,13 +49,14 @@ struct soak_report {
   std::string scenario;
   std::uint64_t seed = 0;
   std::uint64_t kills = 0;
-  std::uint64_t aimed = 0;          // of them: when the worker was seen to hold a lock
-  std::uint64_t while_holding = 0;  // of them: the dead had a lock, says the death log of the segment
+  std::uint64_t aimed = 0;          // kills when the worker was seen to hold a lock
+  std::uint64_t while_holding = 0;  // kills whose victim had a lock, by the segment's death log
   std::uint64_t repairs = 0;        // that succeeded
   std::uint64_t rounds = 0;         // how often a victim came to its end
   verdict result = verdict::ok;
-  std::string what;   // what is wrong, in words
-  std::string fault;  // why it says nothing: nobody was killed, or nobody while holding a lock; empty otherwise
+  std::string what;  // what is wrong, in words
+  // Why it says nothing: nobody was killed, or nobody while holding a lock; empty otherwise.
+  std::string fault;
   std::chrono::nanoseconds took{0};
 
   [[nodiscard]] OUTLIVE_API bool ok() const noexcept;
@@ -58,13 +64,15 @@ struct soak_report {
 };
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const soak_report& what);
 
-// Requires: the victim can be run again and again, by several processes at once. `workers` fit into the scenario's options: a thread record and a
-//   participant each, and some for those that are dead and not yet recovered.
-// Returns: the report. A worker that ends without being killed, or does not end when it should, ends the soak: that is the verdict.
-// Throws: what `make` throws; std::invalid_argument for no workers, an aim that is not from 0 to 1, or a pause below 0; std::system_error when
-//   processes or memory cannot be had.
-// Blocks: for the time given, and then until the workers and the last heir are done, each within the limit.
-// Prints the seed on stderr when it begins.
+// Requires: the victim can be run again and again, by several processes at once. `workers` fit into
+//   the scenario's options: a thread record and a participant each, and some for those that are
+//   dead and not yet recovered.
+// Returns: the report. A worker that ends without being killed, or does not end when it should,
+//   ends the soak: that is the verdict.
+// Throws: what `make` throws; std::invalid_argument for no workers, an aim that is not from 0 to 1,
+//   or a pause below 0; std::system_error when processes or memory cannot be had.
+// Blocks: for the time given, and then until the workers and the last heir are done, each within
+// the limit. Prints the seed on stderr when it begins.
 [[nodiscard]] OUTLIVE_API soak_report soak(const scenario& what, const soak_options& how = {});
 
 }  // namespace outlive::killtest

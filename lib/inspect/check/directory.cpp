@@ -19,7 +19,8 @@ std::string block_at(std::uint32_t line) {
   return "block at line " + std::to_string(line);
 }
 
-// Counts and index fit the blocks only while nobody is at work on them, and nobody died at that work: then the next holder counts anew.
+// Counts and index fit the blocks only while nobody is at work on them, and nobody died at that
+// work: then the next holder counts anew.
 bool is_at_rest(const mapping& where) noexcept {
   const segment_header& header = where.header();
   return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 &&
@@ -30,7 +31,9 @@ struct lines_by_state {
   std::vector<std::uint32_t> live, freed;  // in order
   std::vector<std::string> unfinished;
 
-  static bool has(const std::vector<std::uint32_t>& in, std::uint32_t line) { return std::binary_search(in.begin(), in.end(), line); }
+  static bool has(const std::vector<std::uint32_t>& in, std::uint32_t line) {
+    return std::binary_search(in.begin(), in.end(), line);
+  }
 };
 
 void check_block(problem_list& found, const mapping& where, const seen_block& block) {
@@ -38,10 +41,12 @@ void check_block(problem_list& found, const mapping& where, const seen_block& bl
   found.zero(&header.reserved, sizeof header.reserved, block_at(block.line), "reserved bytes");
   if (block.state == block_state::freed) return;
   if (!block.name_is_sound)
-    return found.add(block_at(block.line), "a name or a type that does not fit its check", "an object's name of 1 to 255 bytes");
+    return found.add(block_at(block.line), "a name or a type that does not fit its check",
+                     "an object's name of 1 to 255 bytes");
   if (header.name_length == 0) found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
   const std::uint32_t type = __atomic_load_n(&header.type_name, __ATOMIC_RELAXED);
-  if (!is_name(where, type, name_kind::object_type)) found.add(block_at(block.line), "type " + std::to_string(type), "one of the names");
+  if (!is_name(where, type, name_kind::object_type))
+    found.add(block_at(block.line), "type " + std::to_string(type), "one of the names");
 }
 
 void check_slots(problem_list& found, const mapping& where, const lines_by_state& blocks) {
@@ -49,41 +54,58 @@ void check_slots(problem_list& found, const mapping& where, const lines_by_state
   for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
     const auto slot = index::look_at(where, at);
     const std::string object = "slot " + std::to_string(at) + " of the directory's index";
-    if (slot.what == index::slot_kind::damaged) found.add(object, hex(where.index()[at].load(std::memory_order_relaxed)), "a slot whose check fits");
+    if (slot.what == index::slot_kind::damaged)
+      found.add(object, hex(where.index()[at].load(std::memory_order_relaxed)),
+                "a slot whose check fits");
     if (slot.what != index::slot_kind::used) continue;
     ++used;
-    if (!lines_by_state::has(blocks.live, slot.line)) found.add(object, "line " + std::to_string(slot.line), "the line of a live object");
+    if (!lines_by_state::has(blocks.live, slot.line))
+      found.add(object, "line " + std::to_string(slot.line), "the line of a live object");
   }
   if (used != blocks.live.size())
-    found.add("directory", std::to_string(used) + " slots in use", "one for each of " + std::to_string(blocks.live.size()) + " objects");
+    found.add("directory", std::to_string(used) + " slots in use",
+              "one for each of " + std::to_string(blocks.live.size()) + " objects");
 }
 
-void check_names_lead_to_blocks(problem_list& found, const mapping& where, const lines_by_state& blocks) {
+void check_names_lead_to_blocks(problem_list& found, const mapping& where,
+                                const lines_by_state& blocks) {
   blocks::name_copy name;
   for (const std::uint32_t line : blocks.live) {
     try {
-      if (!blocks::load_live_name(where, line, name) || index::leads_to(where, index::key(name.text()), line)) continue;
-      found.add(block_at(line), "no slot that leads to it", "one, for its name \"" + std::string(name.text()) + '"');
+      if (!blocks::load_live_name(where, line, name) ||
+          index::leads_to(where, index::key(name.text()), line))
+        continue;
+      found.add(block_at(line), "no slot that leads to it",
+                "one, for its name \"" + std::string(name.text()) + '"');
     } catch (const std::system_error&) {
       // A slot on the way, or the name, is damaged: told where it was found.
     }
   }
 }
 
-// Walks one list of freed blocks: from kind to kind, and through each kind. False: something was found, and told.
-bool check_list(problem_list& found, const mapping& where, const lines_by_state& blocks, std::size_t list, std::size_t& listed) {
-  const auto load = [](const std::uint32_t& link) { return __atomic_load_n(&link, __ATOMIC_RELAXED); };
+// Walks one list of freed blocks: from kind to kind, and through each kind. False: something was
+// found, and told.
+bool check_list(problem_list& found, const mapping& where, const lines_by_state& blocks,
+                std::size_t list, std::size_t& listed) {
+  const auto load = [](const std::uint32_t& link) {
+    return __atomic_load_n(&link, __ATOMIC_RELAXED);
+  };
   const std::string object = "list " + std::to_string(list) + " of freed blocks";
   std::uint32_t first = load(where.header().directory_counts.freed[list]);
   while (first != 0 && listed <= blocks.freed.size()) {
     for (std::uint32_t next = first; next != 0 && listed <= blocks.freed.size(); ++listed) {
       const std::uint32_t line = next - 1;
-      if (!lines_by_state::has(blocks.freed, line)) return found.add(object, "line " + std::to_string(line), "a freed block"), false;
+      if (!lines_by_state::has(blocks.freed, line))
+        return found.add(object, "line " + std::to_string(line), "a freed block"), false;
       const block_header& block = blocks::at(where, line);
       const block_header& of_kind = blocks::at(where, first - 1);
-      if (block.type % free_lists != list) return found.add(object, block_at(line), "a block of another type"), false;
-      if (block.type != of_kind.type || block.size != of_kind.size || block.lines != of_kind.lines) {
-        return found.add(object, block_at(line), "a block like the first of its kind, " + block_at(first - 1)), false;
+      if (block.type % free_lists != list)
+        return found.add(object, block_at(line), "a block of another type"), false;
+      if (block.type != of_kind.type || block.size != of_kind.size ||
+          block.lines != of_kind.lines) {
+        return found.add(object, block_at(line),
+                         "a block like the first of its kind, " + block_at(first - 1)),
+               false;
       }
       next = load(block.next_freed);
     }
@@ -98,7 +120,8 @@ void check_freed(problem_list& found, const mapping& where, const lines_by_state
     if (!check_list(found, where, blocks, list, listed)) return;
   }
   if (listed != blocks.freed.size()) {
-    found.add("directory", std::to_string(listed) + " freed blocks on its lists", "each of " + std::to_string(blocks.freed.size()) + " once");
+    found.add("directory", std::to_string(listed) + " freed blocks on its lists",
+              "each of " + std::to_string(blocks.freed.size()) + " once");
   }
 }
 
@@ -107,8 +130,10 @@ void check_freed(problem_list& found, const mapping& where, const lines_by_state
 void check_directory(problem_list& found, const mapping& where) {
   const bool at_rest = is_at_rest(where);
   const directory_state& counts = where.header().directory_counts;
-  found.at_most(counts.stale.load(std::memory_order_relaxed), 1, "directory", "mark that it must be counted");
-  found.at_most(counts.live.load(std::memory_order_relaxed), where.constants().directory_capacity, "directory", "objects");
+  found.at_most(counts.stale.load(std::memory_order_relaxed), 1, "directory",
+                "mark that it must be counted");
+  found.at_most(counts.live.load(std::memory_order_relaxed), where.constants().directory_capacity,
+                "directory", "objects");
   lines_by_state blocks;
   problem_list of_blocks;
   const walk_end walked = walk_blocks(where, [&](const seen_block& block) {
@@ -118,24 +143,30 @@ void check_directory(problem_list& found, const mapping& where) {
     else if (block.state == block_state::freed)
       blocks.freed.push_back(block.line);
     else
-      of_blocks.add(block_at(block.line), "an object that is being made or ended", "that nobody does so: the directory's mutex is free");
+      of_blocks.add(block_at(block.line), "an object that is being made or ended",
+                    "that nobody does so: the directory's mutex is free");
   });
   if (!walked.end_is_sound) {
     const std::uint64_t end = counts.end.load(std::memory_order_relaxed);
-    return found.add("directory", "the end of its blocks " + hex(end), "a line within the objects, and its complement above it");
+    return found.add("directory", "the end of its blocks " + hex(end),
+                     "a line within the objects, and its complement above it");
   }
   if (walked.damaged_lines != 0) {
-    return found.add(block_at(walked.first_damaged), std::to_string(walked.damaged_lines) + " lines that are no block", "a block whose check fits");
+    return found.add(block_at(walked.first_damaged),
+                     std::to_string(walked.damaged_lines) + " lines that are no block",
+                     "a block whose check fits");
   }
   const std::uint32_t live = counts.live.load(std::memory_order_relaxed);
   if (live != blocks.live.size()) {
-    of_blocks.add("directory", "a count of " + std::to_string(live) + " objects", std::to_string(blocks.live.size()) + ", as there are");
+    of_blocks.add("directory", "a count of " + std::to_string(live) + " objects",
+                  std::to_string(blocks.live.size()) + ", as there are");
   }
   check_slots(of_blocks, where, blocks);
   check_names_lead_to_blocks(of_blocks, where, blocks);
   check_freed(of_blocks, where, blocks);
   if (!at_rest || !is_at_rest(where)) return;
-  for (segment_problem& each : of_blocks.all()) found.add(std::move(each.object), std::move(each.found), std::move(each.expected));
+  for (segment_problem& each : of_blocks.all())
+    found.add(std::move(each.object), std::move(each.found), std::move(each.expected));
 }
 
 }  // namespace outlive::detail

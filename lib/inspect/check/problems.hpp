@@ -1,5 +1,6 @@
-// The check of a segment's bytes against docs/format.md, in parts. Each part only reads, follows no offset that it has not judged, ends, and tells
-// what it finds; a state that others are just leaving may be among that: segment_view::problems() looks again.
+// The check of a segment's bytes against docs/format.md, in parts. Each part only reads, follows no
+// offset that it has not judged, ends, and tells what it finds; a state that others are just
+// leaving may be among that: segment_view::problems() looks again.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +21,12 @@ class problem_list {
   static constexpr std::size_t most = 1000;
 
   void add(std::string object, std::string found, std::string expected) {
-    if (all_.size() < most) all_.push_back({std::move(object), std::move(found), std::move(expected)});
+    if (all_.size() < most)
+      all_.push_back({std::move(object), std::move(found), std::move(expected)});
   }
   // The commonest: a number that is beyond what it may be.
-  void at_most(std::uint64_t found, std::uint64_t limit, const std::string& object, const char* what);
+  void at_most(std::uint64_t found, std::uint64_t limit, const std::string& object,
+               const char* what);
   // What the format reserves is zero.
   void zero(const void* begin, std::size_t size, const std::string& object, const char* what);
 
@@ -43,7 +46,8 @@ class problem_list {
 void check_header(problem_list& found, const mapping& where);
 void check_names(problem_list& found, const mapping& where);
 void check_participants(problem_list& found, const mapping& where);
-void check_records(problem_list& found, const mapping& where);  // thread records, marks, crash notes
+// thread records, marks, crash notes
+void check_records(problem_list& found, const mapping& where);
 void check_deaths(problem_list& found, const mapping& where);
 void check_directory(problem_list& found, const mapping& where);  // blocks, freed lists, index
 void check_locks(problem_list& found, const mapping& where);

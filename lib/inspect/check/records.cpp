@@ -14,15 +14,19 @@ namespace {
 
 constexpr std::size_t build_id_bytes = sizeof(module_entry::build_id);
 
-void check_modules(problem_list& found, const participant& process, std::uint32_t string_bytes, const std::string& object) {
+void check_modules(problem_list& found, const participant& process, std::uint32_t string_bytes,
+                   const std::string& object) {
   const std::uint32_t count = process.module_count.load(std::memory_order_acquire);
   found.at_most(count, max_modules, object, "modules");
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(count, max_modules); ++i) {
     const module_entry& module = process.modules[i];
     const std::string name = object + ", module " + std::to_string(i);
-    if (module.begin >= module.end) found.add(name, "addresses " + hex(module.begin) + " to " + hex(module.end), "a range");
-    if (module.path >= string_bytes || !is_terminated(process.strings + module.path, string_bytes - module.path)) {
-      found.add(name, "a path at " + std::to_string(module.path), "one within the " + std::to_string(string_bytes) + " bytes of strings");
+    if (module.begin >= module.end)
+      found.add(name, "addresses " + hex(module.begin) + " to " + hex(module.end), "a range");
+    if (module.path >= string_bytes ||
+        !is_terminated(process.strings + module.path, string_bytes - module.path)) {
+      found.add(name, "a path at " + std::to_string(module.path),
+                "one within the " + std::to_string(string_bytes) + " bytes of strings");
     }
     found.at_most(module.build_id_size, build_id_bytes, name, "bytes of build id");
     found.zero(&module.reserved, sizeof module.reserved, name, "reserved byte");
@@ -36,7 +40,8 @@ void check_participant(problem_list& found, const mapping& where, std::uint32_t 
   found.zero(process.reserved, sizeof process.reserved, object, "reserved bytes");
   found.at_most(process.modules_cut, 1, object, "mark of more modules");
   found.at_most(process.string_bytes, sizeof process.strings, object, "bytes of strings");
-  if (!is_terminated(process.command, sizeof process.command)) found.add(object, "a command's name without an end", "at most 15 bytes");
+  if (!is_terminated(process.command, sizeof process.command))
+    found.add(object, "a command's name without an end", "at most 15 bytes");
   if (identity == 0) {
     if (process.module_count.load(std::memory_order_relaxed) != 0)
       found.add(object, "modules, and no process", "none in a slot that was never taken");
@@ -44,43 +49,54 @@ void check_participant(problem_list& found, const mapping& where, std::uint32_t 
   }
   const std::uint64_t pid = identity >> 32;
   if (pid == 0 || pid > 0x3fffffff) found.add(object, "pid " + std::to_string(pid), "a process's");
-  check_modules(found, process, std::min<std::uint32_t>(process.string_bytes, sizeof process.strings), object);
+  check_modules(found, process,
+                std::min<std::uint32_t>(process.string_bytes, sizeof process.strings), object);
   // One that died before it had described itself leaves what the former one had told.
   if (!participants::is_alive(identity)) return;
   if ((process.start_time & 0xffffffff) != (identity & 0xffffffff)) {
-    found.add(object, "start time " + std::to_string(process.start_time), "that of its identity, " + std::to_string(identity & 0xffffffff));
+    found.add(object, "start time " + std::to_string(process.start_time),
+              "that of its identity, " + std::to_string(identity & 0xffffffff));
   }
   if (process.pid_namespace != where.constants().pid_namespace) {
-    found.add(object, "PID namespace " + std::to_string(process.pid_namespace), "the segment's, " + std::to_string(where.constants().pid_namespace));
+    found.add(object, "PID namespace " + std::to_string(process.pid_namespace),
+              "the segment's, " + std::to_string(where.constants().pid_namespace));
   }
 }
 
-void check_held(problem_list& found, const mapping& where, std::uint32_t index, bool alive, const std::string& object) {
+void check_held(problem_list& found, const mapping& where, std::uint32_t index, bool alive,
+                const std::string& object) {
   const held_entry* const held = where.held(index);
   for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
     if (place == 0) continue;
     const std::uint64_t offset = place & held_offset_mask;
-    const bool is_place =
-        (place & ~held_offset_mask & ~held_recovered) == 0 && offset >= where.layout().objects && offset <= where.size() - cache_line;
+    const bool is_place = (place & ~held_offset_mask & ~held_recovered) == 0 &&
+                          offset >= where.layout().objects && offset <= where.size() - cache_line;
     if (!is_place) {
-      found.add(object + ", entry " + std::to_string(i), hex(place), "a mutex's place among the objects");
-    } else if (alive && where.lock_at(offset).lock == nullptr && held[i].place.load(std::memory_order_acquire) == place) {
-      found.add(object + ", entry " + std::to_string(i), hex(place) + ", where no mutex lies", "a mutex, which the thread has in hand");
+      found.add(object + ", entry " + std::to_string(i), hex(place),
+                "a mutex's place among the objects");
+    } else if (alive && where.lock_at(offset).lock == nullptr &&
+               held[i].place.load(std::memory_order_acquire) == place) {
+      found.add(object + ", entry " + std::to_string(i), hex(place) + ", where no mutex lies",
+                "a mutex, which the thread has in hand");
     }
   }
 }
 
-void check_living(problem_list& found, const mapping& where, const thread_record& record, const std::string& object) {
+void check_living(problem_list& found, const mapping& where, const thread_record& record,
+                  const std::string& object) {
   const auto pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
   const std::uint32_t process = record.participant.load(std::memory_order_relaxed);
-  if (!participants::is_process_of(where, process, pid, record.start_time.load(std::memory_order_relaxed))) {
-    found.add(object, "participant " + std::to_string(process), "the one of its process, pid " + std::to_string(pid));
+  if (!participants::is_process_of(where, process, pid,
+                                   record.start_time.load(std::memory_order_relaxed))) {
+    found.add(object, "participant " + std::to_string(process),
+              "the one of its process, pid " + std::to_string(pid));
   }
 }
 
 // The words of the crash note count only for the life that it names.
-void check_crash(problem_list& found, const mapping& where, std::uint32_t index, std::uint64_t generation) {
+void check_crash(problem_list& found, const mapping& where, std::uint32_t index,
+                 std::uint64_t generation) {
   const crash_note& note = where.crash_at(index);
   const std::string object = "crash note " + std::to_string(index);
   found.zero(note.reserved, sizeof note.reserved, object, "reserved bytes");
@@ -97,18 +113,23 @@ void check_crash(problem_list& found, const mapping& where, std::uint32_t index,
 void check_record(problem_list& found, const mapping& where, std::uint32_t index) {
   const thread_record& record = where.record(index);
   const std::string object = "thread record " + std::to_string(index);
-  if (!native_mutex::is_intact(record.liveness)) found.add(object, "a liveness mutex of another kind", "the one that create() made");
+  if (!native_mutex::is_intact(record.liveness))
+    found.add(object, "a liveness mutex of another kind", "the one that create() made");
   const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
   if (generation >> 48 != 0) found.add(object, "generation " + hex(generation), "at most 48 bits");
   found.zero(&record.reserved, sizeof record.reserved, object, "reserved bytes");
   found.zero(&record.spare, sizeof record.spare, object, "spare bytes");
-  if (!is_terminated(record.name, sizeof record.name)) found.add(object, "a name without an end", "at most 15 bytes");
-  found.at_most(record.participant.load(std::memory_order_relaxed), where.constants().participants - 1, object, "participant");
+  if (!is_terminated(record.name, sizeof record.name))
+    found.add(object, "a name without an end", "at most 15 bytes");
+  found.at_most(record.participant.load(std::memory_order_relaxed),
+                where.constants().participants - 1, object, "participant");
   const std::uint32_t in_use = records_in_use(where);
   if (generation != 0 && index >= in_use)
-    found.add(object, "generation " + hex(generation), "0: the header counts " + std::to_string(in_use) + " records in use");
+    found.add(object, "generation " + hex(generation),
+              "0: the header counts " + std::to_string(in_use) + " records in use");
   const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
-  const bool alive = bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) && !thread_records::is_dead(record);
+  const bool alive = bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) &&
+                     !thread_records::is_dead(record);
   if (alive) check_living(found, where, record, object);
   check_held(found, where, index, alive, object);
   check_crash(found, where, index, generation);
@@ -117,13 +138,15 @@ void check_record(problem_list& found, const mapping& where, std::uint32_t index
 }  // namespace
 
 void check_participants(problem_list& found, const mapping& where) {
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i) check_participant(found, where, i);
+  for (std::uint32_t i = 0; i < where.constants().participants; ++i)
+    check_participant(found, where, i);
 }
 
 void check_records(problem_list& found, const mapping& where) {
   for (std::uint32_t i = 0; i < where.record_count(); ++i) {
     check_record(found, where, i);
-    found.zero(where.base() + where.layout().marks + i * marks_bytes, marks_bytes, "marks of thread record " + std::to_string(i), "reserved bytes");
+    found.zero(where.base() + where.layout().marks + i * marks_bytes, marks_bytes,
+               "marks of thread record " + std::to_string(i), "reserved bytes");
   }
 }
 

@@ -24,7 +24,10 @@ namespace {
 
 class death_trial {
  public:
-  death_trial(const scenario& what, const death_options& how, segment& seg) : what_(what), how_(how), seg_(seg) { report_.scenario = what.name; }
+  death_trial(const scenario& what, const death_options& how, segment& seg)
+      : what_(what), how_(how), seg_(seg) {
+    report_.scenario = what.name;
+  }
 
   death_report run() {
     const auto began = std::chrono::steady_clock::now();
@@ -84,7 +87,8 @@ class death_trial {
     made.marked = (word & FUTEX_OWNER_DIED) != 0;
     if (!victim.fault().empty() || (word & ~FUTEX_WAITERS) == 0) {
       made.result = verdict::model_differs;
-      made.what = "the victim did not die where it should: " + (victim.fault().empty() ? "nobody has mutex " + made.mutex : victim.fault());
+      made.what = "the victim did not die where it should: " +
+                  (victim.fault().empty() ? "nobody has mutex " + made.mutex : victim.fault());
       return made;
     }
     heirs fresh(what_, seg_, true, how_.time_limit);

@@ -23,13 +23,17 @@ std::string_view to_string(death_kind which) noexcept {
 }
 
 std::vector<death_kind> all_death_kinds() {
-  return {death_kind::sigkill,   death_kind::segv,        death_kind::abort, death_kind::exit_now,
-          death_kind::exception, death_kind::thread_exit, death_kind::exec,  death_kind::exec_from_thread,
+  return {death_kind::sigkill,   death_kind::segv,
+          death_kind::abort,     death_kind::exit_now,
+          death_kind::exception, death_kind::thread_exit,
+          death_kind::exec,      death_kind::exec_from_thread,
           death_kind::cpu_limit, death_kind::memory_limit};
 }
 
 std::size_t death_report::failed() const noexcept {
-  return static_cast<std::size_t>(std::count_if(deaths.begin(), deaths.end(), [](const tried_death& each) { return each.result != verdict::ok; }));
+  return static_cast<std::size_t>(
+      std::count_if(deaths.begin(), deaths.end(),
+                    [](const tried_death& each) { return each.result != verdict::ok; }));
 }
 
 bool death_report::ok() const noexcept {
@@ -52,7 +56,8 @@ std::string counts(const death_report& of) {
   std::string text;
   for (const auto& [kind, count] : kinds) {
     text += "  " + std::string(to_string(kind)) + ": " + std::to_string(count.deaths);
-    if (count.adopted != 0) text += ", " + std::to_string(count.adopted) + " not marked by the kernel, and adopted";
+    if (count.adopted != 0)
+      text += ", " + std::to_string(count.adopted) + " not marked by the kernel, and adopted";
     text += '\n';
   }
   return text;
@@ -63,14 +68,18 @@ std::string counts(const death_report& of) {
 std::string death_report::summary() const {
   std::string text = scenario + ": ";
   if (!fault.empty()) return text + "nobody could die: " + fault + '\n';
-  text += std::to_string(deaths.size()) + " deaths with " + std::to_string(locks) + " locks in hand; " + std::to_string(failed()) + " failed (" +
-          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms)\n" + counts(*this);
+  text += std::to_string(deaths.size()) + " deaths with " + std::to_string(locks) +
+          " locks in hand; " + std::to_string(failed()) + " failed (" +
+          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
+          " ms)\n" + counts(*this);
   for (const tried_death& each : deaths) {
     if (each.result == verdict::ok) continue;
-    text += "\n  " + std::string(to_string(each.result)) + ": " + each.what + "\n    died by " + std::string(to_string(each.kind)) + " with lock " +
-            std::to_string(each.lock) + ", mutex " + each.mutex + '\n';
+    text += "\n  " + std::string(to_string(each.result)) + ": " + each.what + "\n    died by " +
+            std::string(to_string(each.kind)) + " with lock " + std::to_string(each.lock) +
+            ", mutex " + each.mutex + '\n';
   }
-  for (const skipped_kind& each : skipped) text += "  skipped: " + std::string(to_string(each.kind)) + ": " + each.why + '\n';
+  for (const skipped_kind& each : skipped)
+    text += "  skipped: " + std::string(to_string(each.kind)) + ": " + each.why + '\n';
   return text;
 }
 

@@ -36,7 +36,8 @@ struct pipe_ends {
 
   pipe_ends() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+      throw std::system_error(errno, std::generic_category(), "pipe2");
     read = above_standard(ends[0]);
     write = above_standard(ends[1]);
     if (read >= 0 && write >= 0) return;
@@ -59,7 +60,7 @@ struct pipe_ends {
   }
 };
 
-// ---- in the process that dies -----------------------------------------------------------------------------------------
+// ---- in the process that dies ------------------------------------------------------------------
 
 struct plan_of_death {
   death_kind kind;
@@ -77,11 +78,13 @@ void leave_the_handler() {
 }
 
 bool on_second_thread(death_kind kind) noexcept {
-  return kind == death_kind::exception || kind == death_kind::thread_exit || kind == death_kind::exec_from_thread;
+  return kind == death_kind::exception || kind == death_kind::thread_exit ||
+         kind == death_kind::exec_from_thread;
 }
 
 bool lives_on(death_kind kind) noexcept {
-  return kind == death_kind::thread_exit || kind == death_kind::exec || kind == death_kind::exec_from_thread;
+  return kind == death_kind::thread_exit || kind == death_kind::exec ||
+         kind == death_kind::exec_from_thread;
 }
 
 [[noreturn]] void become_another_program(int input) {
@@ -159,7 +162,7 @@ void run_on_second_thread(plan_of_death& plan, int tell) {
   }
 }
 
-// ---- in the process that waits ----------------------------------------------------------------------------------------
+// ---- in the process that waits -----------------------------------------------------------------
 
 std::string why_not(death_kind kind, const process_end& ended, const char* failure) {
   if (ended.threw()) return std::string("it threw: ") + failure;
@@ -188,8 +191,10 @@ bool is_another_program(pid_t pid) {
   char ours[4096];
   char others[sizeof ours];
   const ssize_t mine = ::readlink("/proc/self/exe", ours, sizeof ours);
-  const ssize_t its = ::readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), others, sizeof others);
-  return mine > 0 && its > 0 && (mine != its || std::memcmp(ours, others, static_cast<std::size_t>(mine)) != 0);
+  const ssize_t its =
+      ::readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), others, sizeof others);
+  return mine > 0 && its > 0 &&
+         (mine != its || std::memcmp(ours, others, static_cast<std::size_t>(mine)) != 0);
 }
 
 // After the pipe has told something: whether the process goes on, as its kind of death has it.
@@ -203,9 +208,11 @@ bool has_survived_its_thread(death_kind kind, pid_t pid, int tell) {
 bool tells_in_time(int fd, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
     pollfd end{fd, POLLIN, 0};
-    const int ready = ::poll(&end, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
+    const int ready = ::poll(
+        &end, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
     if (ready >= 0) return ready > 0;
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
   }
@@ -213,10 +220,12 @@ bool tells_in_time(int fd, std::chrono::milliseconds limit) {
 
 }  // namespace
 
-victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what, std::size_t stores, const memory_group* group,
+victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what,
+                           std::size_t stores, const memory_group* group,
                            std::chrono::milliseconds limit) {
   pipe_ends hold;
-  pipe_ends tell;  // closed by the death: of the process, by exec, or by the main thread when the other one is gone
+  // closed by the death: of the process, by exec, or by the main thread when the other one is gone
+  pipe_ends tell;
   shared_text failure;
   pid_ = start_process(
       [&] {

@@ -15,9 +15,10 @@ namespace outlive::killtest::detail {
 
 class victim_death {
  public:
-  // Starts it, on a copy of the segment, and waits until it is dead. `group` only for death_kind::memory_limit. Throws std::system_error.
-  victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what, std::size_t stores, const memory_group* group,
-               std::chrono::milliseconds limit);
+  // Starts it, on a copy of the segment, and waits until it is dead. `group` only for
+  // death_kind::memory_limit. Throws std::system_error.
+  victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what,
+               std::size_t stores, const memory_group* group, std::chrono::milliseconds limit);
   // Ends what lives on of the process.
   ~victim_death();
   victim_death(const victim_death&) = delete;

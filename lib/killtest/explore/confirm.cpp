@@ -1,4 +1,5 @@
-// Real kills: each failing state, and a sample of the others, once more with a SIGKILL at the same store.
+// Real kills: each failing state, and a sample of the others, once more with a SIGKILL at the same
+// store.
 #include <algorithm>
 #include <random>
 
@@ -17,7 +18,8 @@ void explorer::confirm_some() {
   std::mt19937_64 random(how_.seed);
   std::shuffle(passing.begin(), passing.end(), random);
   if (failing.size() > how_.confirm) {
-    cut("real kills for " + std::to_string(failing.size() - how_.confirm) + " of the failing states (confirm)");
+    cut("real kills for " + std::to_string(failing.size() - how_.confirm) +
+        " of the failing states (confirm)");
     failing.resize(how_.confirm);
   }
   if (passing.size() > how_.confirm) passing.resize(how_.confirm);
@@ -38,10 +40,12 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   const segment_copy copy(seg_);
   for (const log_position& each : deaths) {
     const bool is_victim = &each == &deaths.front();
-    const act what = is_victim ? act_of_victim(what_, how_, seg_) : act_of_heir(what_, seg_, world_->mutexes());
+    const act what =
+        is_victim ? act_of_victim(what_, how_, seg_) : act_of_heir(what_, seg_, world_->mutexes());
     const std::string fault = recorder_.kill_at(what, copy, each);
     if (!fault.empty()) {
-      return differs("killed for real, the " + std::string(is_victim ? "victim" : "heir") + " was not where it should die: " + fault);
+      return differs("killed for real, the " + std::string(is_victim ? "victim" : "heir") +
+                     " was not where it should die: " + fault);
     }
   }
   world_->seek(deaths);
@@ -51,7 +55,8 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   heirs fresh(what_, seg_, true, how_.time_limit);
   const judgement found = fresh.ask_about(copy.fd(), world_->mutexes());
   if (found.result != state.result) {
-    return differs("after a real SIGKILL the heir came to \"" + std::string(to_string(found.result)) + "\" " + found.what);
+    return differs("after a real SIGKILL the heir came to \"" +
+                   std::string(to_string(found.result)) + "\" " + found.what);
   }
   state.confirmed = true;
   ++report_.confirmed;

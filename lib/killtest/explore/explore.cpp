@@ -8,7 +8,8 @@ report explore(const scenario& what, const explore_options& how, code_build buil
   segment seg = segment::anonymous(what.options);
   if (what.make) what.make(seg);
   report found = detail::explorer(what, how, seg).run();
-  if (built == code_build::not_optimised) found.warnings.push_back("built without -O: a store that the optimiser moves is not seen");
+  if (built == code_build::not_optimised)
+    found.warnings.push_back("built without -O: a store that the optimiser moves is not seen");
   return found;
 }
 

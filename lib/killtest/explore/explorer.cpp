@@ -16,9 +16,13 @@ constexpr unsigned max_compared_heirs = 16;
 }  // namespace
 
 explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
-    : what_(what), how_(how), seg_(seg), heirs_(what, seg, how.isolate, how.time_limit), recorder_(seg, how.time_limit) {}
+    : what_(what),
+      how_(how),
+      seg_(seg),
+      heirs_(what, seg, how.isolate, how.time_limit),
+      recorder_(seg, how.time_limit) {}
 
-// ---- logs -------------------------------------------------------------------------------------------------------------
+// ---- logs --------------------------------------------------------------------------------------
 
 std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
   if (const char* const why = recorder_.choose(which)) {
@@ -37,17 +41,20 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
   return made;
 }
 
-// A system call that writes into the segment fails where the segment is write-protected; the victim may throw then, or go another way.
+// A system call that writes into the segment fails where the segment is write-protected; the victim
+// may throw then, or go another way.
 std::shared_ptr<const recording> explorer::record_victim() {
   const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
-  // One that does not come to its end without a log would use up the far longer limit of each engine. Single steps alone tell where it was.
+  // One that does not come to its end without a log would use up the far longer limit of each
+  // engine. Single steps alone tell where it was.
   if (how_.with != engine::single_step && !plain.fault().empty()) {
     report_.fault = plain.fault();
     return nullptr;
   }
   auto made = record_victim_by(how_.with);
   if (made == nullptr) return made;
-  report_.engine_reason = how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
+  report_.engine_reason =
+      how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
   std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
   if (differs.empty()) return made;
   if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
@@ -61,7 +68,8 @@ std::shared_ptr<const recording> explorer::record_victim() {
 }
 
 // Empty: the log comes to the same bytes, from the state that these deaths left.
-std::string explorer::difference_to(const plain_run& plain, death_chain deaths, const std::shared_ptr<const recording>& log) {
+std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
+                                    const std::shared_ptr<const recording>& log) {
   if (!plain.fault().empty()) return plain.fault();
   deaths.push_back({log, log->stores.size(), 0, false});
   world_->seek(deaths);
@@ -69,7 +77,8 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths, 
   deaths.pop_back();
   world_->seek(deaths);
   if (!offset) return {};
-  return (deaths.empty() ? "the victim" : "an heir") + std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
+  return (deaths.empty() ? "the victim" : "an heir") +
+         std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
          ": it does not do the same each time, or makes system calls that write into the segment";
 }
 
@@ -78,14 +87,19 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   const held_locks& before = victim->held[victim->held_at_start];
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
     if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
-    if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) == world_->mutexes().end()) continue;
+    if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) ==
+        world_->mutexes().end())
+      continue;
     // Nobody died: there is no store to tell, and no kill to confirm.
-    add_state({}, 0, {verdict::lock_never_released, "the victim has come to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
+    add_state(
+        {}, 0,
+        {verdict::lock_never_released,
+         "the victim has come to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
     return;
   }
 }
 
-// ---- the search -------------------------------------------------------------------------------------------------------
+// ---- the search --------------------------------------------------------------------------------
 
 bool explorer::is_over() {
   if (over_) return true;
@@ -101,12 +115,14 @@ bool explorer::is_over() {
 }
 
 void explorer::cut(const std::string& what) {
-  if (std::find(report_.cut.begin(), report_.cut.end(), what) == report_.cut.end()) report_.cut.push_back(what);
+  if (std::find(report_.cut.begin(), report_.cut.end(), what) == report_.cut.end())
+    report_.cut.push_back(what);
 }
 
 void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
   world_->learn_locks(*log);
-  if (world_->mutexes().size() > heirs::max_mutexes) cut("whether mutexes after the first " + std::to_string(heirs::max_mutexes) + " can be had");
+  if (world_->mutexes().size() > heirs::max_mutexes)
+    cut("whether mutexes after the first " + std::to_string(heirs::max_mutexes) + " can be had");
   death_chain deaths = before;
   deaths.emplace_back();
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
@@ -116,8 +132,10 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
     look_at(deaths);
   };
   for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {
-    const std::uint32_t after = stores == log->setup ? log->held_at_start : log->stores[stores - 1].held_after;
-    const std::uint32_t next = stores == log->stores.size() ? log->held_at_end : log->stores[stores].held_before;
+    const std::uint32_t after =
+        stores == log->setup ? log->held_at_start : log->stores[stores - 1].held_after;
+    const std::uint32_t next =
+        stores == log->stores.size() ? log->held_at_end : log->stores[stores].held_before;
     look(stores, after, false);
     if (next != after && !is_over()) look(stores, next, true);
   }
@@ -125,7 +143,8 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
 
 void explorer::look_at(const death_chain& deaths) {
   world_->seek(deaths);
-  const std::uint64_t hash = deaths.size() == 1 || how_.own_books ? world_->fine() : world_->coarse();
+  const std::uint64_t hash =
+      deaths.size() == 1 || how_.own_books ? world_->fine() : world_->coarse();
   if (!seen_.insert(hash).second) return;
   if (deaths.size() == 1) seen_.insert(world_->coarse());
   const judgement found = heirs_.ask(world_->mutexes());
@@ -136,7 +155,8 @@ void explorer::look_at(const death_chain& deaths) {
     world_->seek({});
     heirs_.start();
   }
-  if (found.result == verdict::ok && found.recovered != 0) to_nest_.push_back(report_.states.size() - 1);
+  if (found.result == verdict::ok && found.recovered != 0)
+    to_nest_.push_back(report_.states.size() - 1);
   show_progress();
 }
 
@@ -158,18 +178,24 @@ void explorer::record_heir_after(const death_chain& after) {
   std::string fault;
   const auto log = record_heir(after, fault);
   if (!fault.empty()) {
-    if (std::find(report_.warnings.begin(), report_.warnings.end(), fault) == report_.warnings.end()) report_.warnings.push_back(fault);
+    if (std::find(report_.warnings.begin(), report_.warnings.end(), fault) ==
+        report_.warnings.end())
+      report_.warnings.push_back(fault);
     return;
   }
   explore_log(after, log);
 }
 
-// A repair may make system calls that write into the segment, too. That is found out with the first heirs: it takes a process for each.
-std::shared_ptr<const recording> explorer::record_heir(const death_chain& after, std::string& fault) {
+// A repair may make system calls that write into the segment, too. That is found out with the first
+// heirs: it takes a process for each.
+std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
+                                                       std::string& fault) {
   const act heir = act_of_heir(what_, seg_, world_->mutexes());
   auto log = recorder_.record(heir, fault);
   if (!fault.empty()) fault = "an heir, logged: " + fault;
-  if (!fault.empty() || recorder_.chosen() == engine::single_step || compared_heirs_ == max_compared_heirs) return log;
+  if (!fault.empty() || recorder_.chosen() == engine::single_step ||
+      compared_heirs_ == max_compared_heirs)
+    return log;
   ++compared_heirs_;
   const plain_run plain(seg_, heir, "an heir", how_.time_limit);
   const std::string differs = difference_to(plain, after, log);

@@ -32,9 +32,11 @@ class explorer {
  private:
   [[nodiscard]] std::shared_ptr<const recording> record_victim();
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
-  [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths, const std::shared_ptr<const recording>& log);
+  [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
+                                          const std::shared_ptr<const recording>& log);
   void record_heir_after(const death_chain& after);
-  [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after, std::string& fault);
+  [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
+                                                             std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
 
   // All deaths in the log's tested part, after those of `before`.

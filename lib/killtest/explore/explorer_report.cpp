@@ -68,11 +68,13 @@ void explorer::end_progress() {
 void explorer::show_progress() {
   using namespace std::chrono;
   const auto now = steady_clock::now();
-  if (now - began_ < seconds(2) || now - shown_ < milliseconds(200) || ::isatty(STDERR_FILENO) == 0) return;
+  if (now - began_ < seconds(2) || now - shown_ < milliseconds(200) || ::isatty(STDERR_FILENO) == 0)
+    return;
   shown_ = now;
   line_shown_ = true;
-  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to look into", what_.name.c_str(), report_.points + report_.nested_points,
-               report_.states.size(), report_.failed(), to_nest_.size());
+  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to look into",
+               what_.name.c_str(), report_.points + report_.nested_points, report_.states.size(),
+               report_.failed(), to_nest_.size());
 }
 
 }  // namespace outlive::killtest::detail

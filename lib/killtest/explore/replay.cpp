@@ -31,7 +31,9 @@ using outlive::detail::region_layout;
 using outlive::detail::segment_constants;
 
 std::string read_image(const std::string& path) {
-  const auto refuse_with = [&](std::error_code why) { throw std::system_error(why, path + ": the image could not be read"); };
+  const auto refuse_with = [&](std::error_code why) {
+    throw std::system_error(why, path + ": the image could not be read");
+  };
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error) refuse_with(error);
@@ -43,33 +45,42 @@ std::string read_image(const std::string& path) {
   return bytes;
 }
 
-[[noreturn]] void refuse(const std::string& path, const std::string& found, const std::string& expected) {
+[[noreturn]] void refuse(const std::string& path, const std::string& found,
+                         const std::string& expected) {
   throw std::system_error(errc::damaged, path + ": found " + found + ", expected " + expected);
 }
 
 // The segment's regions must lie at the same places.
 void check(const std::string& path, const std::string& image, const segment_constants& own) {
   if (image.size() < sizeof(segment_constants))
-    refuse(path, std::to_string(image.size()) + " bytes", "an image of " + std::to_string(own.total_size));
+    refuse(path, std::to_string(image.size()) + " bytes",
+           "an image of " + std::to_string(own.total_size));
   segment_constants other;
   std::memcpy(&other, image.data(), sizeof other);
   if (other.magic != own.magic) refuse(path, "no segment of outlive", "an image of a crash state");
   if (other.version != own.version) {
-    refuse(path, "format version " + std::to_string(other.version), "version " + std::to_string(own.version));
+    refuse(path, "format version " + std::to_string(other.version),
+           "version " + std::to_string(own.version));
   }
-  const bool same = other.abi == own.abi && other.object_bytes == own.object_bytes && other.directory_capacity == own.directory_capacity &&
-                    other.threads == own.threads && other.participants == own.participants && other.max_held == own.max_held &&
-                    other.lock_classes == own.lock_classes;
+  const bool same = other.abi == own.abi && other.object_bytes == own.object_bytes &&
+                    other.directory_capacity == own.directory_capacity &&
+                    other.threads == own.threads && other.participants == own.participants &&
+                    other.max_held == own.max_held && other.lock_classes == own.lock_classes;
   if (!same || image.size() != own.total_size) {
-    refuse(path, "an image of a segment with " + std::to_string(image.size()) + " bytes and other options",
-           std::to_string(own.total_size) + " bytes, as scenario::options says: it is of another scenario");
+    refuse(
+        path,
+        "an image of a segment with " + std::to_string(image.size()) + " bytes and other options",
+        std::to_string(own.total_size) +
+            " bytes, as scenario::options says: it is of another scenario");
   }
   if (std::memcmp(other.boot_id, own.boot_id, sizeof own.boot_id) != 0) {
-    refuse(path, "an image of another boot of the machine", "one of this boot: the thread ids in it may be those of living threads");
+    refuse(path, "an image of another boot of the machine",
+           "one of this boot: the thread ids in it may be those of living threads");
   }
 }
 
-// In a thread of its own: the heir must have no record in the segment yet, for the image has other threads in their places.
+// In a thread of its own: the heir must have no record in the segment yet, for the image has other
+// threads in their places.
 void make_objects(const scenario& what, segment& seg) {
   if (!what.make) return;
   std::exception_ptr failure;
@@ -83,25 +94,30 @@ void make_objects(const scenario& what, segment& seg) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// All but the constants, by which the segment knows its own file, and this process's own entry among the participants.
+// All but the constants, by which the segment knows its own file, and this process's own entry
+// among the participants.
 void take_bytes(segment& seg, const std::string& image, const region_layout& at) {
   char* const base = base_of(seg);
   std::uint64_t mine = at.participants;
   while (mine + sizeof(participant) < at.records &&
-         reinterpret_cast<const participant*>(base + mine)->identity.load() >> 32 != static_cast<std::uint64_t>(::getpid())) {
+         reinterpret_cast<const participant*>(base + mine)->identity.load() >> 32 !=
+             static_cast<std::uint64_t>(::getpid())) {
     mine += sizeof(participant);
   }
   const std::string own(base + mine, sizeof(participant));
-  std::memcpy(base + sizeof(segment_constants), image.data() + sizeof(segment_constants), image.size() - sizeof(segment_constants));
+  std::memcpy(base + sizeof(segment_constants), image.data() + sizeof(segment_constants),
+              image.size() - sizeof(segment_constants));
   std::memcpy(base + mine, own.data(), own.size());
 }
 
 // An image does not say which mutexes its dead had in hand: each that there is will be tried.
 std::vector<std::uint64_t> all_mutexes(const segment& seg, const region_layout& at) {
   std::vector<std::uint64_t> found;
-  for (std::uint64_t offset = at.objects; offset + sizeof(lock_bytes) <= at.total; offset += sizeof(lock_bytes)) {
+  for (std::uint64_t offset = at.objects; offset + sizeof(lock_bytes) <= at.total;
+       offset += sizeof(lock_bytes)) {
     const auto* const lock = reinterpret_cast<const lock_bytes*>(base_of(seg) + offset);
-    if (lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic) found.push_back(offset);
+    if (lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic)
+      found.push_back(offset);
   }
   return found;
 }

@@ -25,7 +25,9 @@ std::vector<repair_registration> join(const scenario& what, segment& seg) {
 
 act act_of_victim(const scenario& what, const explore_options& how, segment& seg) {
   act made;
-  made.set_up = [&] { return how.from_first_use ? std::vector<repair_registration>() : join(what, seg); };
+  made.set_up = [&] {
+    return how.from_first_use ? std::vector<repair_registration>() : join(what, seg);
+  };
   made.tested = [&] { what.victim(seg); };
   return made;
 }
@@ -41,7 +43,8 @@ void log_differences(store_log& log, const segment& seg, const std::vector<byte_
   constexpr std::size_t chunk = 256;  // of a page: what has changed in it is logged as one
   const std::size_t size = seg.size_bytes();
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, seg.fd(), 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "the segment, to compare it");
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "the segment, to compare it");
   const auto* const before = static_cast<const std::byte*>(memory);
   const auto* const after = reinterpret_cast<const std::byte*>(base_of(seg));
   for (const byte_range& part : where) {

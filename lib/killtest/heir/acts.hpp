@@ -21,10 +21,11 @@ struct act {
 
 [[nodiscard]] act act_of_victim(const scenario& what, const explore_options& how, segment& seg);
 // `mutexes` must stay.
-[[nodiscard]] act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint64_t>& mutexes);
+[[nodiscard]] act act_of_heir(const scenario& what, segment& seg,
+                              const std::vector<std::uint64_t>& mutexes);
 
-// Logs what the calling process has changed in its view of the segment, as against the segment's file, in these parts: the set-up, whose single stores
-// do not count.
+// Logs what the calling process has changed in its view of the segment, as against the segment's
+// file, in these parts: the set-up, whose single stores do not count.
 void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where);
 
 }  // namespace outlive::killtest::detail

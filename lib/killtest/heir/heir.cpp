@@ -23,7 +23,8 @@ namespace outlive::killtest::detail {
 namespace {
 
 robust_mutex& mutex_at(const segment& seg, std::uint64_t offset) {
-  return *reinterpret_cast<robust_mutex*>(static_cast<char*>(const_cast<void*>(seg.base())) + offset);
+  return *reinterpret_cast<robust_mutex*>(static_cast<char*>(const_cast<void*>(seg.base())) +
+                                          offset);
 }
 
 }  // namespace
@@ -34,7 +35,8 @@ std::string name_of(const segment& seg, std::uint64_t offset) {
   try {
     seg.for_each([&](const segment::object_info& object) {
       const auto* const begin = static_cast<const char*>(object.address);
-      if (address >= begin && address < begin + object.size) found = '"' + std::string(object.name) + '"';
+      if (address >= begin && address < begin + object.size)
+        found = '"' + std::string(object.name) + '"';
     });
   } catch (const std::system_error&) {
   }
@@ -53,7 +55,8 @@ judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
     if (each.outcome == recovery_outcome::repaired) ++made.repaired;
     if (!each.error || made.result != verdict::ok) continue;
     made.result = verdict::repair_failed;
-    made.what = "mutex \"" + each.mutex_name + "\" of class \"" + each.lock_class + "\": " + each.error.message();
+    made.what = "mutex \"" + each.mutex_name + "\" of class \"" + each.lock_class +
+                "\": " + each.error.message();
   }
   if (made.result != verdict::ok) return made;
   for (const std::uint64_t offset : mutexes) {
@@ -67,7 +70,8 @@ judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
       continue;
     }
     made.result = error ? verdict::repair_failed : verdict::lock_never_released;
-    made.what = "mutex " + name_of(seg, offset) + (error ? ": " + error.message() : " is held, and its holder is gone");
+    made.what = "mutex " + name_of(seg, offset) +
+                (error ? ": " + error.message() : " is held, and its holder is gone");
     return made;
   }
   return made;
@@ -91,7 +95,7 @@ judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_
   return made;
 }
 
-// ---- heirs ------------------------------------------------------------------------------------------------------------
+// ---- heirs -------------------------------------------------------------------------------------
 
 struct heirs::shared {
   std::atomic<std::uint32_t> asked;     // number of the question
@@ -112,9 +116,11 @@ std::string hung_text(std::chrono::milliseconds limit) {
 }
 
 // Waits while `word` is `is`. Returns: false when the time was over.
-bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t is, std::chrono::milliseconds limit) noexcept {
+bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t is,
+                std::chrono::milliseconds limit) noexcept {
   if (word.load(std::memory_order_acquire) != is) return true;
-  const timespec time{static_cast<time_t>(limit.count() / 1000), static_cast<long>(limit.count() % 1000) * 1'000'000};
+  const timespec time{static_cast<time_t>(limit.count() / 1000),
+                      static_cast<long>(limit.count() % 1000) * 1'000'000};
   ::syscall(SYS_futex, &word, FUTEX_WAIT, is, &time, nullptr, 0);
   return word.load(std::memory_order_acquire) != is;
 }
@@ -127,7 +133,11 @@ void store_and_wake(std::atomic<std::uint32_t>& word, std::uint32_t value) noexc
 }  // namespace
 
 heirs::heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit)
-    : what_(what), seg_(seg), isolate_(isolate), limit_(limit), shared_(static_cast<shared*>(map_shared(sizeof(shared)))) {}
+    : what_(what),
+      seg_(seg),
+      isolate_(isolate),
+      limit_(limit),
+      shared_(static_cast<shared*>(map_shared(sizeof(shared)))) {}
 
 heirs::~heirs() {
   end();
@@ -158,18 +168,21 @@ void heirs::start() {
   shared_->failure[0] = 0;
   pid_ = start_process([this] { serve(); }, shared_->failure);
   const judgement begun = wait_for_answer(0);
-  if (pid_ == 0) throw std::runtime_error("no heir could be started: " + begun.what + " " + shared_->failure);
+  if (pid_ == 0)
+    throw std::runtime_error("no heir could be started: " + begun.what + " " + shared_->failure);
 }
 
 void heirs::serve() {
-  note(seg_, 0);  // takes a thread record, where all see it; so does the name of a lock class that is new
+  // takes a thread record, where all see it; so does the name of a lock class that is new
+  note(seg_, 0);
   const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
   private_view view(seg_);
   std::uint32_t number = 0;
   for (;;) {
     store_and_wake(shared_->answered, number);
     while (shared_->asked.load(std::memory_order_acquire) == number) {
-      if (!wait_while(shared_->asked, number, std::chrono::seconds(1)) && ::getppid() == 1) ::_exit(1);
+      if (!wait_while(shared_->asked, number, std::chrono::seconds(1)) && ::getppid() == 1)
+        ::_exit(1);
     }
     number = shared_->asked.load(std::memory_order_acquire);
     view.reset();
@@ -186,7 +199,8 @@ void heirs::answer() {
 }
 
 judgement heirs::read() const {
-  return {static_cast<verdict>(shared_->result), shared_->what, shared_->recovered, shared_->repaired};
+  return {static_cast<verdict>(shared_->result), shared_->what, shared_->recovered,
+          shared_->repaired};
 }
 
 // Until the heir has answered, has ended, or its time is over; it is gone in both latter cases.
@@ -229,7 +243,8 @@ judgement heirs::ask_a_fresh_one(int fd) {
   const pid_t pid = start_process(
       [&] {
         take_private_view(seg_, fd);
-        const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+        const auto registered =
+            what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
         answer();
       },
       shared_->failure);

@@ -19,10 +19,12 @@ struct judgement {
   std::uint32_t repaired = 0;
 };
 
-// Recovers everything, in the calling process; then takes and gives back each of the mutexes (offsets). The invariant is not asked.
+// Recovers everything, in the calling process; then takes and gives back each of the mutexes
+// (offsets). The invariant is not asked.
 [[nodiscard]] judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes);
 // The same, and the invariant.
-[[nodiscard]] judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes);
+[[nodiscard]] judgement judge(const scenario& what, segment& seg,
+                              std::span<const std::uint64_t> mutexes);
 
 // What a message calls the object at this offset: its name in quotes, or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
@@ -34,16 +36,20 @@ class heirs {
  public:
   static constexpr std::size_t max_mutexes = 4096;  // more are not tried
 
-  // With `isolate`, each state gets a process of its own. `limit`: for one judgement. Throws std::system_error.
+  // With `isolate`, each state gets a process of its own. `limit`: for one judgement. Throws
+  // std::system_error.
   heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
   ~heirs();
   heirs(const heirs&) = delete;
   heirs& operator=(const heirs&) = delete;
 
-  // Starts one, which takes a thread record. Requires: there is none; the segment is in the state without any death. Blocks: within the limit.
-  // Throws std::system_error; std::runtime_error, which says why, when the heir does not come so far.
+  // Starts one, which takes a thread record. Requires: there is none; the segment is in the state
+  // without any death. Blocks: within the limit.
+  // Throws std::system_error; std::runtime_error, which says why, when the heir does not come so
+  //   far.
   void start();
-  // What an heir makes of the state that stands in the segment, and of these mutexes (offsets). Requires: start() after one that is gone.
+  // What an heir makes of the state that stands in the segment, and of these mutexes (offsets).
+  // Requires: start() after one that is gone.
   [[nodiscard]] judgement ask(std::span<const std::uint64_t> mutexes);
   // The same about another file's bytes, in a process of its own.
   [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);

@@ -34,7 +34,8 @@ bool write_setting(const std::string& path, std::string_view text) noexcept {
   return written;
 }
 
-// Folders of the group in which the calling process is, as version 1 and version 2 mount them; a container may see its own as the root.
+// Folders of the group in which the calling process is, as version 1 and version 2 mount them; a
+// container may see its own as the root.
 std::vector<std::string> own_groups() {
   std::vector<std::string> found;
   std::ifstream lines("/proc/self/cgroup");
@@ -62,7 +63,8 @@ bool set_limit(const std::string& group, std::string& why) {
     return false;
   }
   // Where there is swap, it must not help. A machine without has no such files.
-  write_setting(group + (is_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"), is_v2 ? "0" : limit);
+  write_setting(group + (is_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"),
+                is_v2 ? "0" : limit);
   return true;
 }
 
@@ -73,7 +75,8 @@ std::unique_ptr<memory_group> memory_group::make(std::string& why) {
   why = "no memory cgroup is mounted";
   for (const std::string& parent : own_groups()) {
     if (::access(parent.c_str(), F_OK) != 0) continue;
-    const std::string path = parent + "/outlive-killtest-" + std::to_string(::getpid()) + '-' + std::to_string(made++);
+    const std::string path =
+        parent + "/outlive-killtest-" + std::to_string(::getpid()) + '-' + std::to_string(made++);
     if (::mkdir(path.c_str(), 0755) != 0) {
       why = failed("mkdir " + path);
       continue;
@@ -90,7 +93,8 @@ memory_group::~memory_group() {
 
 void memory_group::die_in_it(int code) const noexcept {
   if (!write_setting(members_, "0")) ::_exit(code);
-  void* const memory = ::mmap(nullptr, taken_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const memory = ::mmap(nullptr, taken_bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) ::_exit(code);
   std::memset(memory, 1, taken_bytes);
   ::_exit(code);

@@ -1,4 +1,5 @@
-// memory_group: a memory cgroup with a small limit, made below that of the calling process, in which a process can die of too much memory.
+// memory_group: a memory cgroup with a small limit, made below that of the calling process, in
+// which a process can die of too much memory.
 #pragma once
 
 #include <memory>
@@ -14,11 +15,13 @@ class memory_group {
   memory_group(const memory_group&) = delete;
   memory_group& operator=(const memory_group&) = delete;
 
-  // Moves the calling process into the group, and takes memory until it is killed. Ends it with `code` if nobody kills it.
+  // Moves the calling process into the group, and takes memory until it is killed. Ends it with
+  // `code` if nobody kills it.
   [[noreturn]] void die_in_it(int code) const noexcept;
 
  private:
-  explicit memory_group(std::string path) : path_(std::move(path)), members_(path_ + "/cgroup.procs") {}
+  explicit memory_group(std::string path)
+      : path_(std::move(path)), members_(path_ + "/cgroup.procs") {}
   std::string path_;
   std::string members_;
 };

@@ -25,8 +25,8 @@ namespace {
 
 constexpr int threw_code = 113;
 
-// A program that is linked to the kit is there to be killed. In this file, which every engine needs: the linker takes it out of a static
-// library, too.
+// A program that is linked to the kit is there to be killed. In this file, which every engine
+// needs: the linker takes it out of a static library, too.
 const bool kill_points_armed = outlive::detail::arm_kill_points_at_load();
 
 void write_failure(char* into, const char* text) noexcept {
@@ -72,7 +72,9 @@ int process_end::signal() const noexcept {
 
 std::string to_string(const process_end& end) {
   if (!end.in_time) return "was not done in time";
-  if (end.signalled()) return "ended by signal " + std::to_string(end.signal()) + " (" + ::strsignal(end.signal()) + ")";
+  if (end.signalled())
+    return "ended by signal " + std::to_string(end.signal()) + " (" + ::strsignal(end.signal()) +
+           ")";
   return "exited with " + std::to_string(WEXITSTATUS(end.status));
 }
 
@@ -98,8 +100,10 @@ process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   int ready = 0;
   do {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    ready = ::poll(&ended, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    ready = ::poll(&ended, 1,
+                   static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
   } while (ready < 0 && errno == EINTR);
   ::close(fd);
   end.in_time = ready > 0;
@@ -117,8 +121,10 @@ void die_after(std::chrono::milliseconds limit) {
   timer_t timer{};
   // A time of 0 would switch the timer off.
   const auto count = std::max<std::chrono::milliseconds::rep>(limit.count(), 1);
-  const itimerspec once{{}, {static_cast<time_t>(count / 1000), static_cast<long>(count % 1000) * 1'000'000}};
-  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || ::timer_settime(timer, 0, &once, nullptr) != 0) {
+  const itimerspec once{
+      {}, {static_cast<time_t>(count / 1000), static_cast<long>(count % 1000) * 1'000'000}};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 ||
+      ::timer_settime(timer, 0, &once, nullptr) != 0) {
     throw std::system_error(errno, std::generic_category(), "a timer for the process's life");
   }
 }
@@ -146,8 +152,10 @@ int above_standard(int fd) noexcept {
 }
 
 void* map_shared(std::size_t size) {
-  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "shared memory");
+  void* const memory =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "shared memory");
   return memory;
 }
 

@@ -22,8 +22,10 @@ struct process_end {
 // "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time".
 [[nodiscard]] std::string to_string(const process_end& end);
 
-// Forks, and runs `act` in the child, which dies with its parent, writes no core dump, and ends without running anybody's exit handlers. What `act`
-// throws ends it, and is written into `failure`, if that is not nullptr: memory of failure_bytes that both share. Throws std::system_error.
+// Forks, and runs `act` in the child, which dies with its parent, writes no core dump, and ends
+// without running anybody's exit handlers. What `act` throws ends it, and is written into
+// `failure`, if that is not nullptr: memory of failure_bytes that both share. Throws
+// std::system_error.
 inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& act, char* failure = nullptr);
 // Until it has ended; it is killed when the limit is over. Throws std::system_error.
@@ -31,12 +33,14 @@ inline constexpr std::size_t failure_bytes = 1024;
 // Whether it has ended; then `end` tells how. Throws std::system_error.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
 
-// From now on the calling process has so long to live: then it gets a SIGKILL, asleep or stopped. So whoever waits for it waits for no longer, where a
-// wait with a limit is not to be had: that for a traced process to stop. Throws std::system_error.
+// From now on the calling process has so long to live: then it gets a SIGKILL, asleep or stopped.
+// So whoever waits for it waits for no longer, where a wait with a limit is not to be had: that for
+// a traced process to stop. Throws std::system_error.
 void die_after(std::chrono::milliseconds limit);
 
-// The calling thread, and what it forks, stays on one CPU meanwhile. Two processes that take turns wake each other several times faster there than
-// from one CPU to the other, and do not disturb anybody by spinning.
+// The calling thread, and what it forks, stays on one CPU meanwhile. Two processes that take turns
+// wake each other several times faster there than from one CPU to the other, and do not disturb
+// anybody by spinning.
 class on_one_cpu {
  public:
   on_one_cpu() noexcept;
@@ -49,8 +53,10 @@ class on_one_cpu {
   bool pinned_ = false;
 };
 
-// A descriptor that is kept must not be 0 to 2: where a program has closed its standard error, its messages would go into the file behind it.
-// Returns: `fd`, or one above those in its place, closed on exec; -1, with errno, if `fd` is negative or there is none.
+// A descriptor that is kept must not be 0 to 2: where a program has closed its standard error, its
+// messages would go into the file behind it.
+// Returns: `fd`, or one above those in its place, closed on exec; -1, with errno, if `fd` is
+//   negative or there is none.
 [[nodiscard]] int above_standard(int fd) noexcept;
 
 // Memory that this process shares with those that it forks, zeroed. Throws std::system_error.

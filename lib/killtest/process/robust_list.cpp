@@ -13,15 +13,19 @@ namespace outlive::killtest::detail {
 robust_list::robust_list(int tid) {
   void* head = nullptr;
   std::size_t length = 0;
-  const int error = ::syscall(SYS_get_robust_list, tid, &head, &length) != 0 ? errno : head == nullptr ? ENODATA : 0;
+  const int error = ::syscall(SYS_get_robust_list, tid, &head, &length) != 0 ? errno
+                    : head == nullptr                                        ? ENODATA
+                                                                             : 0;
   if (error != 0) {
     const std::string who = tid == 0 ? "the calling thread" : "thread " + std::to_string(tid);
-    throw std::system_error(error, std::generic_category(), "get_robust_list: the list of robust mutexes of " + who);
+    throw std::system_error(error, std::generic_category(),
+                            "get_robust_list: the list of robust mutexes of " + who);
   }
   head_ = head;
 }
 
-std::size_t robust_list::offsets(const char* base, std::size_t size, std::uint64_t* into) const noexcept {
+std::size_t robust_list::offsets(const char* base, std::size_t size,
+                                 std::uint64_t* into) const noexcept {
   const auto here = [](const void* at, auto& value) {
     std::memcpy(&value, at, sizeof value);
     return true;

@@ -13,8 +13,9 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// libunwind exports _Unwind_RaiseException and its relatives, too: whoever links it sends the C++ exceptions of the whole program through it. So it
-// is loaded with RTLD_LOCAL, where nobody else's symbols are looked up, and a few functions of it are taken by name.
+// libunwind exports _Unwind_RaiseException and its relatives, too: whoever links it sends the C++
+// exceptions of the whole program through it. So it is loaded with RTLD_LOCAL, where nobody else's
+// symbols are looked up, and a few functions of it are taken by name.
 struct unwinder {
   decltype(&unw_init_local2) init = nullptr;
   decltype(&unw_step) step = nullptr;
@@ -33,8 +34,10 @@ unwinder load() noexcept {
   made.step = reinterpret_cast<decltype(made.step)>(::dlsym(library, NAME_OF(unw_step)));
   made.get = reinterpret_cast<decltype(made.get)>(::dlsym(library, NAME_OF(unw_get_reg)));
   made.fast = reinterpret_cast<decltype(made.fast)>(::dlsym(library, "unw_backtrace"));
-  const auto set_policy = reinterpret_cast<decltype(&unw_set_caching_policy)>(::dlsym(library, NAME_OF(unw_set_caching_policy)));
-  auto* const space = reinterpret_cast<unw_addr_space_t*>(::dlsym(library, NAME_OF(unw_local_addr_space)));
+  const auto set_policy = reinterpret_cast<decltype(&unw_set_caching_policy)>(
+      ::dlsym(library, NAME_OF(unw_set_caching_policy)));
+  auto* const space =
+      reinterpret_cast<unw_addr_space_t*>(::dlsym(library, NAME_OF(unw_local_addr_space)));
   if (made.init == nullptr || made.step == nullptr || made.get == nullptr) return {};
   if (set_policy != nullptr && space != nullptr) set_policy(*space, UNW_CACHE_PER_THREAD);
   return made;
@@ -54,15 +57,17 @@ std::uintptr_t instruction_of(void* context) noexcept {
 #endif
 }
 
-// From the handler's own frames on, which the cursor below need not see; but it remembers how each return address is unwound, and makes no system
-// call, while the cursor masks signals at each step. 0: the interrupted instruction was not among the frames.
+// From the handler's own frames on, which the cursor below need not see; but it remembers how each
+// return address is unwound, and makes no system call, while the cursor masks signals at each step.
+// 0: the interrupted instruction was not among the frames.
 std::size_t unwind_fast(const unwinder& by, std::uintptr_t (&addresses)[max_frames]) noexcept {
   constexpr std::size_t frames_of_handler = 8;
   void* frames[max_frames + frames_of_handler];
   const int got = by.fast == nullptr ? 0 : by.fast(frames, static_cast<int>(std::size(frames)));
   const auto all = std::span(frames, static_cast<std::size_t>(std::max(got, 0)));
   const auto interrupted = std::find(all.begin(), all.end(), reinterpret_cast<void*>(addresses[0]));
-  const auto count = std::min<std::size_t>(static_cast<std::size_t>(all.end() - interrupted), max_frames);
+  const auto count =
+      std::min<std::size_t>(static_cast<std::size_t>(all.end() - interrupted), max_frames);
   std::transform(interrupted, interrupted + static_cast<std::ptrdiff_t>(count), addresses,
                  [](void* each) { return reinterpret_cast<std::uintptr_t>(each); });
   return count;
@@ -81,7 +86,9 @@ std::size_t unwind(void* context, std::uintptr_t (&addresses)[max_frames]) noexc
   addresses[0] = instruction_of(context);
   if (const std::size_t count = unwind_fast(by, addresses)) return count;
   unw_cursor_t cursor;
-  if (by.init == nullptr || by.init(&cursor, static_cast<unw_context_t*>(context), UNW_INIT_SIGNAL_FRAME) != 0) return 1;
+  if (by.init == nullptr ||
+      by.init(&cursor, static_cast<unw_context_t*>(context), UNW_INIT_SIGNAL_FRAME) != 0)
+    return 1;
   std::size_t count = 1;
   while (count < max_frames && by.step(&cursor) > 0) {
     unw_word_t address = 0;

@@ -11,7 +11,8 @@ inline constexpr std::size_t max_frames = 32;
 // Loads what unwinding needs, so that a handler allocates nothing.
 void prepare_unwind();
 
-// `context`: the third argument of the handler. The interrupted instruction first, then return addresses. Async-signal-safe.
+// `context`: the third argument of the handler. The interrupted instruction first, then return
+// addresses. Async-signal-safe.
 // Returns: how many.
 std::size_t unwind(void* context, std::uintptr_t (&addresses)[max_frames]) noexcept;
 

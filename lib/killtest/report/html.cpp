@@ -21,7 +21,8 @@ const char head[] = R"(<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 )";
 
-const char legend[] = R"(<p class="legend"><span class="l-hit">kill point, all states repaired</span>
+const char legend[] =
+    R"(<p class="legend"><span class="l-hit">kill point, all states repaired</span>
 <span class="l-fails">kill point, a state failed</span><span class="l-never">never a kill point</span></p>
 <p class="quiet">A line's states are those that a death at it left, or in what it called; where several deaths came in a row, the last one counts.
 A click on a line tells at which stacks, and what the invariant said. Lines that do not store to the segment are never a kill point.</p>
@@ -29,12 +30,15 @@ A click on a line tells at which stacks, and what the invariant said. Lines that
 
 std::string html_lines(std::span<const report> reports) {
   const auto files = source_files_of(reports);
-  if (files.empty()) return "<p>No source line is known: the program has no debugging information (compile it with -g).</p>\n";
+  if (files.empty())
+    return "<p>No source line is known: the program has no debugging information (compile it with "
+           "-g).</p>\n";
   // The program's own files first, and of those the ones with failures.
   std::vector<const std::pair<const std::string, source_file>*> order;
   for (const auto& each : files) order.push_back(&each);
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return std::pair(a->second.is_outlives, b->second.failed()) < std::pair(b->second.is_outlives, a->second.failed());
+    return std::pair(a->second.is_outlives, b->second.failed()) <
+           std::pair(b->second.is_outlives, a->second.failed());
   });
   std::string text = legend;
   for (const auto* each : order) text += html_file(each->first, each->second, reports.size() > 1);
@@ -44,10 +48,13 @@ std::string html_lines(std::span<const report> reports) {
 }  // namespace
 
 void write_html(std::span<const report> reports, const std::string& path) {
-  const auto survived = static_cast<std::size_t>(std::count_if(reports.begin(), reports.end(), [](const report& each) { return each.ok(); }));
-  const std::string title = std::to_string(survived) + " of " + counted(reports.size(), "scenario") + " survived all kills";
+  const auto survived = static_cast<std::size_t>(
+      std::count_if(reports.begin(), reports.end(), [](const report& each) { return each.ok(); }));
+  const std::string title = std::to_string(survived) + " of " +
+                            counted(reports.size(), "scenario") + " survived all kills";
   std::string text = head;
-  text += "<title>" + title + "</title>\n<style>" + html_style + "</style>\n</head>\n<body>\n<header><h1>" + title + "</h1></header>\n<main>\n";
+  text += "<title>" + title + "</title>\n<style>" + html_style +
+          "</style>\n</head>\n<body>\n<header><h1>" + title + "</h1></header>\n<main>\n";
   for (const report& each : reports) text += html_scenario(each);
   text += "<h2>By source line</h2>\n" + html_lines(reports) + "</main>\n</body>\n</html>\n";
   write_file(path, text);

@@ -13,14 +13,20 @@ namespace {
 
 std::string html_stack(const std::vector<frame>& stack) {
   std::string text = "<ol class=\"stack\">";
-  for (const frame& each : stack) text += "<li>" + escaped(place(each)) + " in " + escaped(each.function.empty() ? "?" : each.function) + "()</li>";
+  for (const frame& each : stack)
+    text += "<li>" + escaped(place(each)) + " in " +
+            escaped(each.function.empty() ? "?" : each.function) + "()</li>";
   return text + "</ol>";
 }
 
 std::string html_death(const report& in, const death& at, bool is_victims) {
-  std::string text = std::string("<div class=\"death\">") + (is_victims ? "killed " : "then its heir was killed ");
-  text += at.store == 0 ? "before its first store" : "after store " + std::to_string(at.store) + (at.before_next ? ", before the next" : "");
-  if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty()) text += ", at" + html_stack(in.stacks[at.stack]);
+  std::string text =
+      std::string("<div class=\"death\">") + (is_victims ? "killed " : "then its heir was killed ");
+  text += at.store == 0 ? "before its first store"
+                        : "after store " + std::to_string(at.store) +
+                              (at.before_next ? ", before the next" : "");
+  if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty())
+    text += ", at" + html_stack(in.stacks[at.stack]);
   return text + "</div>";
 }
 
@@ -30,18 +36,25 @@ std::string figure(const char* name, const std::string& value) {
 
 std::string html_figures(const report& of) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(of.took).count();
-  return "<dl class=\"figures\">" + figure("crash states", std::to_string(of.states.size())) + figure("failed", std::to_string(of.failed())) +
-         figure("deaths", std::to_string(of.points)) + figure("deaths of heirs", std::to_string(of.nested_points)) +
-         figure("stores", std::to_string(of.stores)) + figure("repairs", std::to_string(of.repairs)) +
-         figure("confirmed by real kills", std::to_string(of.confirmed)) + figure("engine", std::string(to_string(of.used))) +
+  return "<dl class=\"figures\">" + figure("crash states", std::to_string(of.states.size())) +
+         figure("failed", std::to_string(of.failed())) +
+         figure("deaths", std::to_string(of.points)) +
+         figure("deaths of heirs", std::to_string(of.nested_points)) +
+         figure("stores", std::to_string(of.stores)) +
+         figure("repairs", std::to_string(of.repairs)) +
+         figure("confirmed by real kills", std::to_string(of.confirmed)) +
+         figure("engine", std::string(to_string(of.used))) +
          figure("took", std::to_string(ms) + " ms") + "</dl>";
 }
 
 std::string html_failure(const report& in, const crash_state& state, std::size_t count) {
-  std::string text = "<details class=\"failure\"><summary><strong>" + escaped(to_string(state.result)) + ":</strong> " + escaped(state.what);
-  text += " <span class=\"quiet\">(" + counted(count, "crash state") + ")</span></summary>" + html_deaths(in, state);
+  std::string text = "<details class=\"failure\"><summary><strong>" +
+                     escaped(to_string(state.result)) + ":</strong> " + escaped(state.what);
+  text += " <span class=\"quiet\">(" + counted(count, "crash state") + ")</span></summary>" +
+          html_deaths(in, state);
   if (state.confirmed) text += "<p class=\"quiet\">confirmed by a real SIGKILL</p>";
-  if (!state.image.empty()) text += "<p class=\"quiet\">its image: <code>" + escaped(state.image) + "</code></p>";
+  if (!state.image.empty())
+    text += "<p class=\"quiet\">its image: <code>" + escaped(state.image) + "</code></p>";
   return text + "</details>";
 }
 
@@ -57,7 +70,9 @@ std::string html_failures(const report& of) {
   std::string text;
   std::size_t told = 0;
   for (const auto& [key, kind] : kinds) {
-    if (told++ == max_kinds) return text + "<p>and " + counted(kinds.size() - max_kinds, "other kind") + " of failures</p>";
+    if (told++ == max_kinds)
+      return text + "<p>and " + counted(kinds.size() - max_kinds, "other kind") +
+             " of failures</p>";
     text += html_failure(of, *kind.first, kind.second);
   }
   return text;
@@ -67,12 +82,15 @@ std::string html_failures(const report& of) {
 
 std::string html_deaths(const report& in, const crash_state& state) {
   std::string text;
-  for (std::size_t i = 0; i < state.deaths.size(); ++i) text += html_death(in, state.deaths[i], i == 0);
+  for (std::size_t i = 0; i < state.deaths.size(); ++i)
+    text += html_death(in, state.deaths[i], i == 0);
   return text;
 }
 
 std::vector<like_states> grouped(const std::vector<state_at>& states) {
-  std::map<std::tuple<const report*, verdict, std::string_view, std::vector<std::size_t>>, std::size_t> known;
+  std::map<std::tuple<const report*, verdict, std::string_view, std::vector<std::size_t>>,
+           std::size_t>
+      known;
   std::vector<like_states> made;
   for (const state_at& each : states) {
     const bool failed = each.state->result != verdict::ok;
@@ -81,24 +99,34 @@ std::vector<like_states> grouped(const std::vector<state_at>& states) {
     for (const death& at : each.state->deaths) {
       if (failed || &at == &each.state->deaths.back()) stacks.push_back(at.stack);
     }
-    const auto [entry, is_new] = known.try_emplace({each.in, each.state->result, each.state->what, std::move(stacks)}, made.size());
+    const auto [entry, is_new] = known.try_emplace(
+        {each.in, each.state->result, each.state->what, std::move(stacks)}, made.size());
     if (is_new) made.push_back({each, 0});
     ++made[entry->second].count;
   }
-  std::stable_partition(made.begin(), made.end(), [](const like_states& each) { return each.first.state->result != verdict::ok; });
+  std::stable_partition(made.begin(), made.end(), [](const like_states& each) {
+    return each.first.state->result != verdict::ok;
+  });
   return made;
 }
 
 std::string html_scenario(const report& of) {
   const bool explored = of.fault.empty() && !of.states.empty();
   const char* const kind = of.ok() ? "ok" : explored ? "failed" : "broken";
-  const std::string badge = of.ok() ? "ok" : explored ? std::to_string(of.failed()) + " failed" : "could not be explored";
-  std::string text = std::string("<article class=\"scenario\" data-outcome=\"") + kind + "\"><header><h3>" + escaped(of.scenario) +
-                     "</h3><span class=\"badge " + kind + "\">" + badge + "</span></header>";
-  if (!explored) return text + "<p>" + escaped(of.fault.empty() ? "nothing was killed" : of.fault) + "</p></article>\n";
+  const std::string badge = of.ok()    ? "ok"
+                            : explored ? std::to_string(of.failed()) + " failed"
+                                       : "could not be explored";
+  std::string text = std::string("<article class=\"scenario\" data-outcome=\"") + kind +
+                     "\"><header><h3>" + escaped(of.scenario) + "</h3><span class=\"badge " + kind +
+                     "\">" + badge + "</span></header>";
+  if (!explored)
+    return text + "<p>" + escaped(of.fault.empty() ? "nothing was killed" : of.fault) +
+           "</p></article>\n";
   text += html_figures(of) + html_failures(of);
-  for (const std::string& each : of.cut) text += "<p class=\"quiet\">left out: " + escaped(each) + "</p>";
-  for (const std::string& each : of.warnings) text += "<p class=\"quiet\">warning: " + escaped(each) + "</p>";
+  for (const std::string& each : of.cut)
+    text += "<p class=\"quiet\">left out: " + escaped(each) + "</p>";
+  for (const std::string& each : of.warnings)
+    text += "<p class=\"quiet\">warning: " + escaped(each) + "</p>";
   return text + "</article>\n";
 }
 

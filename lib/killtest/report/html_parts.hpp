@@ -23,6 +23,7 @@ struct like_states {
 [[nodiscard]] std::vector<like_states> grouped(const std::vector<state_at>& states);
 
 [[nodiscard]] std::string html_scenario(const report& of);
-[[nodiscard]] std::string html_file(const std::string& path, const source_file& file, bool with_scenario);
+[[nodiscard]] std::string html_file(const std::string& path, const source_file& file,
+                                    bool with_scenario);
 
 }  // namespace outlive::killtest::detail

@@ -1,4 +1,5 @@
-// A source file of the HTML page: a row for each line, from the first that has code to the last, but for long gaps.
+// A source file of the HTML page: a row for each line, from the first that has code to the last,
+// but for long gaps.
 #include "killtest/report/html_parts.hpp"
 #include "killtest/report/report_text.hpp"
 
@@ -6,8 +7,10 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr unsigned max_gap = 6;         // lines without code that are shown between those that have some
-constexpr std::size_t max_groups = 12;  // of states, of a line
+// lines without code that are shown between those that have some
+constexpr unsigned max_gap = 6;
+// of states, of a line
+constexpr std::size_t max_groups = 12;
 
 std::string text_of(const source_file& file, unsigned number) {
   if (number == 0 || number > file.text.size()) return {};
@@ -21,7 +24,8 @@ std::string number_and(unsigned number) {
 std::string html_group(const like_states& group, bool with_scenario) {
   const report& in = *group.first.in;
   const crash_state& state = *group.first.state;
-  std::string text = "<p>" + counted(group.count, "crash state") + ": <strong>" + escaped(to_string(state.result)) + "</strong>";
+  std::string text = "<p>" + counted(group.count, "crash state") + ": <strong>" +
+                     escaped(to_string(state.result)) + "</strong>";
   if (!state.what.empty()) text += ": " + escaped(state.what);
   if (with_scenario) text += " <span class=\"quiet\">(" + escaped(in.scenario) + ")</span>";
   text += "</p>";
@@ -29,30 +33,42 @@ std::string html_group(const like_states& group, bool with_scenario) {
   crash_state last;
   last.deaths.push_back(state.deaths.back());
   const std::string death = html_deaths(in, last);
-  return text + (state.deaths.size() == 1 ? death : "<p class=\"quiet\">an heir was killed, in its repair</p>" + death);
+  return text + (state.deaths.size() == 1
+                     ? death
+                     : "<p class=\"quiet\">an heir was killed, in its repair</p>" + death);
 }
 
 std::string html_why(const source_line& line, bool with_scenario) {
-  std::string text = "<div class=\"why\"><p class=\"quiet\">" + counted(line.points, "death") + " here, or in what is called here; ";
-  text += line.states.empty() ? "the states that they left had been left elsewhere" : counted(line.states.size(), "new crash state");
+  std::string text = "<div class=\"why\"><p class=\"quiet\">" + counted(line.points, "death") +
+                     " here, or in what is called here; ";
+  text += line.states.empty() ? "the states that they left had been left elsewhere"
+                              : counted(line.states.size(), "new crash state");
   text += "</p>";
   const std::vector<like_states> groups = grouped(line.states);
-  for (std::size_t i = 0; i < groups.size() && i < max_groups; ++i) text += html_group(groups[i], with_scenario);
-  if (groups.size() > max_groups) text += "<p>and " + counted(groups.size() - max_groups, "other kind") + " of states</p>";
+  for (std::size_t i = 0; i < groups.size() && i < max_groups; ++i)
+    text += html_group(groups[i], with_scenario);
+  if (groups.size() > max_groups)
+    text += "<p>and " + counted(groups.size() - max_groups, "other kind") + " of states</p>";
   return text + "</div>";
 }
 
-std::string html_row(const source_file& file, unsigned number, const source_line* line, bool with_scenario) {
+std::string html_row(const source_file& file, unsigned number, const source_line* line,
+                     bool with_scenario) {
   const std::string shown = "<span class=\"text\">" + text_of(file, number) + "</span>";
-  if (line == nullptr) return "<div class=\"row source\">" + number_and(number) + "<span></span><span></span>" + shown + "</div>\n";
-  const std::string where = " data-line=\"" + std::to_string(number) + "\" title=\"" + escaped(line->function) + "\"";
+  if (line == nullptr)
+    return "<div class=\"row source\">" + number_and(number) + "<span></span><span></span>" +
+           shown + "</div>\n";
+  const std::string where =
+      " data-line=\"" + std::to_string(number) + "\" title=\"" + escaped(line->function) + "\"";
   if (line->points == 0) {
-    return "<div class=\"row source never\"" + where + ">" + number_and(number) + "<span class=\"mark\">never</span>" + shown + "</div>\n";
+    return "<div class=\"row source never\"" + where + ">" + number_and(number) +
+           "<span class=\"mark\">never</span>" + shown + "</div>\n";
   }
   const std::string kind = line->failed != 0 ? "fails" : "hit";
   const std::string failed = line->failed != 0 ? std::to_string(line->failed) : "";
-  return "<details class=\"row source " + kind + "\"" + where + "><summary>" + number_and(number) + "<span class=\"states\">" +
-         std::to_string(line->states.size()) + "</span><span class=\"bad\">" + failed + "</span>" + shown + "</summary>" +
+  return "<details class=\"row source " + kind + "\"" + where + "><summary>" + number_and(number) +
+         "<span class=\"states\">" + std::to_string(line->states.size()) +
+         "</span><span class=\"bad\">" + failed + "</span>" + shown + "</summary>" +
          html_why(*line, with_scenario) + "</details>\n";
 }
 
@@ -62,9 +78,11 @@ std::string html_rows(const source_file& file, bool with_scenario) {
   unsigned last = 0;
   for (const auto& [number, line] : file.lines) {
     if (last != 0 && number - last > max_gap + 1) {
-      text += "<div class=\"gap\">" + counted(number - last - 1, "line") + " without code of these functions</div>\n";
+      text += "<div class=\"gap\">" + counted(number - last - 1, "line") +
+              " without code of these functions</div>\n";
     } else if (last != 0 && !file.text.empty()) {
-      for (unsigned between = last + 1; between < number; ++between) text += html_row(file, between, nullptr, with_scenario);
+      for (unsigned between = last + 1; between < number; ++between)
+        text += html_row(file, between, nullptr, with_scenario);
     }
     text += html_row(file, number, &line, with_scenario);
     last = number;
@@ -77,11 +95,17 @@ std::string html_rows(const source_file& file, bool with_scenario) {
 std::string html_file(const std::string& path, const source_file& file, bool with_scenario) {
   std::size_t hit = 0;
   for (const auto& [number, line] : file.lines) hit += line.points != 0 ? 1 : 0;
-  std::string text = std::string("<details class=\"file\"") + (file.is_outlives ? "" : " open") + " data-file=\"" + escaped(last_part(path)) +
-                     "\"><summary><code>" + escaped(path) + "</code> <span class=\"quiet\">" + std::to_string(hit) + " of " +
-                     counted(file.lines.size(), "line") + " were kill points</span></summary>\n";
-  if (file.text.empty()) text += "<p class=\"quiet why\">The source is not there: its lines are shown by number.</p>";
-  text += "<div class=\"heads\"><span>line</span><span>states</span><span>failed</span><span>source</span></div>\n";
+  std::string text = std::string("<details class=\"file\"") + (file.is_outlives ? "" : " open") +
+                     " data-file=\"" + escaped(last_part(path)) + "\"><summary><code>" +
+                     escaped(path) + "</code> <span class=\"quiet\">" + std::to_string(hit) +
+                     " of " + counted(file.lines.size(), "line") +
+                     " were kill points</span></summary>\n";
+  if (file.text.empty())
+    text += "<p class=\"quiet why\">The source is not there: its lines are shown by number.</p>";
+  text +=
+      "<div "
+      "class=\"heads\"><span>line</span><span>states</span><span>failed</span><span>source</span></"
+      "div>\n";
   return text + html_rows(file, with_scenario) + "</details>\n";
 }
 

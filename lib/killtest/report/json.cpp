@@ -25,8 +25,9 @@ json to_json(const report& in, const death& of) {
 json to_json(const report& in, const crash_state& of) {
   json deaths = json::array();
   for (const death& each : of.deaths) deaths.push_back(to_json(in, each));
-  return {{"hash", hex(of.hash)}, {"verdict", to_string(of.result)}, {"what", of.what}, {"confirmed", of.confirmed}, {"image", of.image},
-          {"deaths", deaths}};
+  return {{"hash", hex(of.hash)}, {"verdict", to_string(of.result)},
+          {"what", of.what},      {"confirmed", of.confirmed},
+          {"image", of.image},    {"deaths", deaths}};
 }
 
 json to_json(const report& of) {

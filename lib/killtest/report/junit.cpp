@@ -1,4 +1,5 @@
-// JUnit's XML, as CI servers read it: <testsuites>, <testsuite>, <testcase>, and in it <error> or <failure>.
+// JUnit's XML, as CI servers read it: <testsuites>, <testsuite>, <testcase>, and in it <error> or
+// <failure>.
 #include <outlive/killtest/files.hpp>
 
 #include <chrono>
@@ -29,12 +30,15 @@ bool did_not_run(const report& of) {
 std::string outcome(const report& of) {
   if (did_not_run(of)) {
     const std::string why = of.fault.empty() ? "nothing was killed" : of.fault;
-    return "    <error" + attribute("type", "not explored") + attribute("message", why) + ">" + escaped(of.summary()) + "</error>\n";
+    return "    <error" + attribute("type", "not explored") + attribute("message", why) + ">" +
+           escaped(of.summary()) + "</error>\n";
   }
   const crash_state* const first = of.first_failure();
   if (first == nullptr) return "    <system-out>" + escaped(of.summary()) + "</system-out>\n";
   const std::string kind(to_string(first->result));
-  return "    <failure" + attribute("type", kind) + attribute("message", kind + ": " + first->what) + ">" + escaped(of.summary()) + "</failure>\n";
+  return "    <failure" + attribute("type", kind) +
+         attribute("message", kind + ": " + first->what) + ">" + escaped(of.summary()) +
+         "</failure>\n";
 }
 
 }  // namespace
@@ -51,13 +55,17 @@ void write_junit(std::span<const report> reports, const std::string& path) {
     } else if (!each.ok()) {
       ++failures;
     }
-    cases += "   <testcase" + attribute("classname", "killtest") + attribute("name", each.scenario) + attribute("time", seconds(each.took)) + ">\n" +
+    cases += "   <testcase" + attribute("classname", "killtest") +
+             attribute("name", each.scenario) + attribute("time", seconds(each.took)) + ">\n" +
              outcome(each) + "   </testcase>\n";
   }
-  const std::string counts = attribute("tests", std::to_string(reports.size())) + attribute("failures", std::to_string(failures)) +
-                             attribute("errors", std::to_string(errors)) + attribute("time", seconds(took));
-  write_file(path, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites" + counts + ">\n  <testsuite name=\"killtest\" skipped=\"0\"" + counts +
-                       ">\n" + cases + "  </testsuite>\n</testsuites>\n");
+  const std::string counts = attribute("tests", std::to_string(reports.size())) +
+                             attribute("failures", std::to_string(failures)) +
+                             attribute("errors", std::to_string(errors)) +
+                             attribute("time", seconds(took));
+  write_file(path, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites" + counts +
+                       ">\n  <testsuite name=\"killtest\" skipped=\"0\"" + counts + ">\n" + cases +
+                       "  </testsuite>\n</testsuites>\n");
 }
 
 }  // namespace outlive::killtest

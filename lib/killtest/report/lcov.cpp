@@ -25,20 +25,24 @@ std::string record(const std::string& path, const source_file& file) {
   std::size_t found = 0;
   std::size_t hit = 0;
   for (const auto& [number, line] : file.lines) {
-    if (number > file.text.size()) continue;  // the file has changed since it was compiled, and genhtml would stop here
+    // the file has changed since it was compiled, and genhtml would stop here
+    if (number > file.text.size()) continue;
     lines += "DA:" + std::to_string(number) + ',' + std::to_string(line.points) + '\n';
     ++found;
     if (line.points != 0) ++hit;
     if (line.function.empty()) continue;
-    function_count& function = functions.try_emplace(line.function, function_count{number, 0}).first->second;
+    function_count& function =
+        functions.try_emplace(line.function, function_count{number, 0}).first->second;
     function.points = std::max(function.points, line.points);
   }
   std::size_t reached = 0;
   for (const auto& [name, function] : functions) {
-    text += "FN:" + std::to_string(function.first_line) + ',' + name + "\nFNDA:" + std::to_string(function.points) + ',' + name + '\n';
+    text += "FN:" + std::to_string(function.first_line) + ',' + name +
+            "\nFNDA:" + std::to_string(function.points) + ',' + name + '\n';
     if (function.points != 0) ++reached;
   }
-  text += "FNF:" + std::to_string(functions.size()) + "\nFNH:" + std::to_string(reached) + '\n' + lines;
+  text +=
+      "FNF:" + std::to_string(functions.size()) + "\nFNH:" + std::to_string(reached) + '\n' + lines;
   return text + "LF:" + std::to_string(found) + "\nLH:" + std::to_string(hit) + "\nend_of_record\n";
 }
 

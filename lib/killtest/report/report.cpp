@@ -36,7 +36,8 @@ std::string_view to_string(engine which) noexcept {
 namespace {
 
 bool is_inside_of_outlive(const frame& at) noexcept {
-  return at.function.starts_with("outlive::detail::") || at.function.starts_with("outlive::(anonymous");
+  return at.function.starts_with("outlive::detail::") ||
+         at.function.starts_with("outlive::(anonymous");
 }
 
 std::string function(const frame& at) {
@@ -44,24 +45,31 @@ std::string function(const frame& at) {
 }
 
 std::string describe(const report& in, const death& at) {
-  std::string text = at.store == 0 ? "before its first store" : "after store " + std::to_string(at.store);
+  std::string text =
+      at.store == 0 ? "before its first store" : "after store " + std::to_string(at.store);
   if (at.store != 0 && at.before_next) text += ", before the next";
-  if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty()) text += ", at " + to_string(in.stacks[at.stack]);
+  if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty())
+    text += ", at " + to_string(in.stacks[at.stack]);
   return text;
 }
 
 // What a person can type, or, where the program has a main() of its own, write into it.
 std::string reproduce(const report& in, const crash_state& state) {
   if (state.result == verdict::lock_never_released) return {};  // nobody died
-  if (state.image.empty()) return in.command.empty() ? "" : "    for an image of it: " + in.command + " --images .\n";
-  if (in.command.empty()) return "    reproduce: outlive::killtest::replay(SCENARIO, \"" + state.image + "\")\n";
-  return "    reproduce: " + in.command + " --replay " + detail::quoted_for_shell(state.image) + '\n';
+  if (state.image.empty())
+    return in.command.empty() ? "" : "    for an image of it: " + in.command + " --images .\n";
+  if (in.command.empty())
+    return "    reproduce: outlive::killtest::replay(SCENARIO, \"" + state.image + "\")\n";
+  return "    reproduce: " + in.command + " --replay " + detail::quoted_for_shell(state.image) +
+         '\n';
 }
 
-void append_failure(std::string& text, const report& in, const crash_state& state, std::size_t more) {
+void append_failure(std::string& text, const report& in, const crash_state& state,
+                    std::size_t more) {
   text += "\n  " + std::string(to_string(state.result)) + ": " + state.what + '\n';
   for (std::size_t i = 0; i < state.deaths.size(); ++i) {
-    text += std::string("    ") + (i == 0 ? "killed " : "then its heir was killed ") + describe(in, state.deaths[i]) + '\n';
+    text += std::string("    ") + (i == 0 ? "killed " : "then its heir was killed ") +
+            describe(in, state.deaths[i]) + '\n';
   }
   if (state.confirmed) text += "    confirmed by a real SIGKILL\n";
   text += reproduce(in, state);
@@ -74,7 +82,8 @@ std::string to_string(const std::vector<frame>& stack) {
   if (stack.empty()) return "?";
   std::string text = place(stack.front()) + " in " + function(stack.front());
   for (std::size_t i = 1; i < stack.size(); ++i) {
-    // gcc splits functions in two; and how outlive calls a repair is of no interest to whoever wrote it.
+    // gcc splits functions in two; and how outlive calls a repair is of no interest to whoever
+    // wrote it.
     if (stack[i].function == stack[i - 1].function || is_inside_of_outlive(stack[i])) continue;
     text += " <- " + function(stack[i]) + " " + place(stack[i]);
   }
@@ -82,7 +91,9 @@ std::string to_string(const std::vector<frame>& stack) {
 }
 
 std::size_t report::failed() const noexcept {
-  return static_cast<std::size_t>(std::count_if(states.begin(), states.end(), [](const crash_state& each) { return each.result != verdict::ok; }));
+  return static_cast<std::size_t>(
+      std::count_if(states.begin(), states.end(),
+                    [](const crash_state& each) { return each.result != verdict::ok; }));
 }
 
 bool report::ok() const noexcept {
@@ -90,17 +101,22 @@ bool report::ok() const noexcept {
 }
 
 const crash_state* report::first_failure() const noexcept {
-  const auto found = std::find_if(states.begin(), states.end(), [](const crash_state& each) { return each.result != verdict::ok; });
+  const auto found = std::find_if(states.begin(), states.end(), [](const crash_state& each) {
+    return each.result != verdict::ok;
+  });
   return found == states.end() ? nullptr : &*found;
 }
 
 std::string report::summary() const {
   std::string text = scenario + ": ";
   if (!fault.empty()) return text + "could not be explored: " + fault + '\n';
-  text += std::to_string(states.size()) + " crash states of " + std::to_string(points) + " deaths after " + std::to_string(stores) + " stores, and " +
-          std::to_string(nested_points) + " deaths of heirs; repaired " + std::to_string(repairs) + " times; " + std::to_string(confirmed) +
-          " confirmed by real kills; " + std::to_string(failed()) + " failed (" +
-          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, " + std::string(to_string(used)) + ")\n";
+  text += std::to_string(states.size()) + " crash states of " + std::to_string(points) +
+          " deaths after " + std::to_string(stores) + " stores, and " +
+          std::to_string(nested_points) + " deaths of heirs; repaired " + std::to_string(repairs) +
+          " times; " + std::to_string(confirmed) + " confirmed by real kills; " +
+          std::to_string(failed()) + " failed (" +
+          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
+          " ms, " + std::string(to_string(used)) + ")\n";
   std::map<std::pair<verdict, std::string>, std::pair<const crash_state*, std::size_t>> kinds;
   for (const crash_state& each : states) {
     if (each.result == verdict::ok) continue;
@@ -120,7 +136,8 @@ std::string report::summary() const {
     }
     append_failure(text, *this, *kind.first, kind.second);
   }
-  if (used == engine::single_step && !engine_reason.empty()) text += "  single steps: " + engine_reason + '\n';
+  if (used == engine::single_step && !engine_reason.empty())
+    text += "  single steps: " + engine_reason + '\n';
   for (const std::string& each : cut) text += "  left out: " + each + '\n';
   for (const std::string& each : warnings) text += "  warning: " + each + '\n';
   return text;

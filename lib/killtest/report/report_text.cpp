@@ -37,7 +37,8 @@ void write_file(const std::string& path, std::string_view text) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
   if (file.flush()) return;
-  throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(), path + ": the report could not be written");
+  throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(),
+                          path + ": the report could not be written");
 }
 
 std::string counted(std::size_t count, std::string_view what) {
@@ -62,7 +63,8 @@ std::string place(const frame& at) {
 }
 
 std::string quoted_for_shell(const std::string& word) {
-  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
   if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
   std::string made = "'";
   for (const char each : word) made += each == '\'' ? std::string("'\\''") : std::string(1, each);

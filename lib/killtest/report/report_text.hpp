@@ -10,7 +10,8 @@
 
 namespace outlive::killtest::detail {
 
-// As text of XML and HTML, in attributes, too. What XML cannot hold at all (control characters) becomes a question mark.
+// As text of XML and HTML, in attributes, too. What XML cannot hold at all (control characters)
+// becomes a question mark.
 [[nodiscard]] std::string escaped(std::string_view text);
 
 // Throws std::system_error, which names the file.

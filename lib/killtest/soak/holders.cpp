@@ -20,21 +20,28 @@ holders::holders(const segment& seg) : base_(static_cast<const char*>(seg.base()
 
 bool holders::is_inside(pid_t pid) const noexcept {
   for (std::uint64_t i = 0; i < at_.record_count; ++i) {
-    const auto* const record = reinterpret_cast<const thread_record*>(base_ + at_.records + i * at_.record_stride);
-    if (record->pid.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(pid) && has_lock(i)) return true;
+    const auto* const record =
+        reinterpret_cast<const thread_record*>(base_ + at_.records + i * at_.record_stride);
+    if (record->pid.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(pid) &&
+        has_lock(i))
+      return true;
   }
   return false;
 }
 
-// A held entry alone says that the thread has the lock or wants it; the lock's state says whether it is inside.
+// A held entry alone says that the thread has the lock or wants it; the lock's state says whether
+// it is inside.
 bool holders::has_lock(std::uint64_t record) const noexcept {
-  const auto* const held = reinterpret_cast<const held_entry*>(base_ + at_.records + record * at_.record_stride + sizeof(thread_record));
+  const auto* const held = reinterpret_cast<const held_entry*>(
+      base_ + at_.records + record * at_.record_stride + sizeof(thread_record));
   // Downwards, as records/held_walk.hpp says: an entry that moves meanwhile moves down.
   for (std::uint32_t i = max_held_; i-- > 0;) {
-    const std::uint64_t offset = held[i].place.load(std::memory_order_acquire) & outlive::detail::held_offset_mask;
+    const std::uint64_t offset =
+        held[i].place.load(std::memory_order_acquire) & outlive::detail::held_offset_mask;
     if (offset < at_.objects || offset + sizeof(lock_bytes) > at_.total) continue;
     const auto* const lock = reinterpret_cast<const lock_bytes*>(base_ + offset);
-    if (lock_state(lock->state.load(std::memory_order_relaxed)).holder().index_plus_1 == record + 1) return true;
+    if (lock_state(lock->state.load(std::memory_order_relaxed)).holder().index_plus_1 == record + 1)
+      return true;
   }
   return false;
 }

@@ -1,4 +1,5 @@
-// holders: who holds a lock, and who died with one: what a soak wants to know, read from the segment.
+// holders: who holds a lock, and who died with one: what a soak wants to know, read from the
+// segment.
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +15,8 @@
 
 namespace outlive::killtest::detail {
 
-// Whether a thread of the process is inside of a robust mutex now. Takes no lock; it may be over when the answer is there.
+// Whether a thread of the process is inside of a robust mutex now. Takes no lock; it may be over
+// when the answer is there.
 class holders {
  public:
   explicit holders(const segment& seg);
@@ -28,7 +30,8 @@ class holders {
   std::uint32_t max_held_;
 };
 
-// Counts what the death log tells. The log keeps 256 deaths, so it is to be read before more have come.
+// Counts what the death log tells. The log keeps 256 deaths, so it is to be read before more have
+// come.
 class death_counter {
  public:
   explicit death_counter(const segment& seg) : seg_(seg) {}

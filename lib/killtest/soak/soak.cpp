@@ -28,7 +28,8 @@ namespace detail {
 namespace {
 
 constexpr auto aim_limit = std::chrono::milliseconds(20);  // then one is killed as it is
-constexpr std::uint64_t kills_between_readings = 8;        // of the death log: far fewer deaths than it keeps
+// of the death log: far fewer deaths than it keeps
+constexpr std::uint64_t kills_between_readings = 8;
 
 // Shared by all processes of a soak.
 struct soak_memory {
@@ -63,7 +64,9 @@ class soaker {
   soak_report run() {
     const auto began = std::chrono::steady_clock::now();
     for (unsigned i = 0; i < how_.workers; ++i) workers_.push_back(start());
-    while (report_.result == verdict::ok && report_.kills < how_.max_kills && std::chrono::steady_clock::now() - began < how_.time) kill_one();
+    while (report_.result == verdict::ok && report_.kills < how_.max_kills &&
+           std::chrono::steady_clock::now() - began < how_.time)
+      kill_one();
     if (report_.result == verdict::ok) stop_all();
     if (report_.result == verdict::ok) judge_what_is_left();
     deaths_.read();
@@ -84,7 +87,8 @@ class soaker {
     return start_process(
         [this] {
           note(seg_, 0);
-          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const auto registered =
+              what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
           while (memory_->stop.load(std::memory_order_relaxed) == 0) {
             what_.victim(seg_);
             memory_->rounds.fetch_add(1, std::memory_order_relaxed);
@@ -153,7 +157,8 @@ class soaker {
 
   void tell_end(const process_end& ended) {
     report_.result = ended.threw() ? verdict::repair_failed : verdict::repair_crashed;
-    report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure : "a worker " + to_string(ended);
+    report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure
+                                 : "a worker " + to_string(ended);
   }
 
   void stop_all() {
@@ -164,7 +169,8 @@ class soaker {
       if (ended.exited(0)) continue;
       if (ended.in_time) return tell_end(ended);
       report_.result = verdict::repair_hung;
-      report_.what = "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
+      report_.what =
+          "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
       return;
     }
   }
@@ -172,7 +178,8 @@ class soaker {
   void judge_what_is_left() {
     const pid_t pid = start_process(
         [this] {
-          const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const auto registered =
+              what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
           const judgement made = judge(what_, seg_, {});
           memory_->result = made.result;
           std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
@@ -184,7 +191,8 @@ class soaker {
       report_.what = memory_->what;
     } else if (!ended.in_time) {
       report_.result = verdict::repair_hung;
-      report_.what = "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
+      report_.what =
+          "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
     } else {
       tell_end(ended);
     }
@@ -204,7 +212,8 @@ class soaker {
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   while (seed == 0) {
-    if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) throw std::system_error(errno, std::generic_category(), "getrandom");
+    if (::getrandom(&seed, sizeof seed, 0) != sizeof seed)
+      throw std::system_error(errno, std::generic_category(), "getrandom");
   }
   return seed;
 }
@@ -214,16 +223,21 @@ std::uint64_t random_seed() {
 }  // namespace detail
 
 soak_report soak(const scenario& what, const soak_options& how) {
-  if (how.workers == 0) throw std::invalid_argument("soak_options::workers: found 0, expected at least 1");
+  if (how.workers == 0)
+    throw std::invalid_argument("soak_options::workers: found 0, expected at least 1");
   if (!(how.aim >= 0 && how.aim <= 1)) {
-    throw std::invalid_argument("soak_options::aim: found " + std::to_string(how.aim) + ", expected a share from 0 to 1");
+    throw std::invalid_argument("soak_options::aim: found " + std::to_string(how.aim) +
+                                ", expected a share from 0 to 1");
   }
   if (how.longest_pause.count() < 0) {
-    throw std::invalid_argument("soak_options::longest_pause: found " + std::to_string(how.longest_pause.count()) + " us, expected 0 or more");
+    throw std::invalid_argument("soak_options::longest_pause: found " +
+                                std::to_string(how.longest_pause.count()) +
+                                " us, expected 0 or more");
   }
   soak_options chosen = how;
   if (chosen.seed == 0) chosen.seed = detail::random_seed();
-  std::fprintf(stderr, "outlive: soak of %s, seed %llu\n", what.name.c_str(), static_cast<unsigned long long>(chosen.seed));
+  std::fprintf(stderr, "outlive: soak of %s, seed %llu\n", what.name.c_str(),
+               static_cast<unsigned long long>(chosen.seed));
   segment seg = segment::anonymous(what.options);
   if (what.make) what.make(seg);
   return detail::soaker(what, chosen, seg).run();
@@ -234,10 +248,12 @@ bool soak_report::ok() const noexcept {
 }
 
 std::string soak_report::summary() const {
-  std::string text = scenario + ": " + std::to_string(kills) + " kills, " + std::to_string(while_holding) + " of them while holding a lock (" +
-                     std::to_string(aimed) + " aimed); repaired " + std::to_string(repairs) + " times in " + std::to_string(rounds) + " rounds (" +
-                     std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + " ms, seed " + std::to_string(seed) +
-                     ")\n";
+  std::string text =
+      scenario + ": " + std::to_string(kills) + " kills, " + std::to_string(while_holding) +
+      " of them while holding a lock (" + std::to_string(aimed) + " aimed); repaired " +
+      std::to_string(repairs) + " times in " + std::to_string(rounds) + " rounds (" +
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
+      " ms, seed " + std::to_string(seed) + ")\n";
   if (result != verdict::ok) text += "  " + std::string(to_string(result)) + ": " + what + '\n';
   if (!fault.empty()) text += "  it says nothing: " + fault + '\n';
   return text;

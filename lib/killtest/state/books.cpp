@@ -39,7 +39,9 @@ books::books(const char* base) {
   segment_constants constants;
   std::memcpy(&constants, base, sizeof constants);
   at_ = outlive::detail::region_layout::of(constants);
-  for (const std::size_t lock : {offsetof(segment_header, adoption), offsetof(segment_header, directory), offsetof(segment_header, names)}) {
+  for (const std::size_t lock :
+       {offsetof(segment_header, adoption), offsetof(segment_header, directory),
+        offsetof(segment_header, names)}) {
     know_native(lock);
     special_[lock + offsetof(internal_lock, owner_start_time)] = kind::ignored;
     special_[lock + offsetof(internal_lock, owner_pid)] = kind::ignored;
@@ -50,11 +52,14 @@ books::books(const char* base) {
     know_native(record);
     special_[record + offsetof(thread_record, tid)] = kind::ignored;  // and the pid behind it
     special_[record + offsetof(thread_record, start_time)] = kind::ignored;
-    special_[record + offsetof(thread_record, participant)] = kind::ignored;  // which place was free depends on who had died
+    // which place was free depends on who had died
+    special_[record + offsetof(thread_record, participant)] = kind::ignored;
     special_[record + offsetof(thread_record, name)] = kind::ignored;
     special_[record + offsetof(thread_record, name) + 8] = kind::ignored;
-    for (std::uint64_t held = record + sizeof(thread_record); held + sizeof(held_entry) <= record + at_.record_stride; held += sizeof(held_entry)) {
-      special_[held + offsetof(held_entry, return_address)] = kind::ignored;  // addresses are random
+    for (std::uint64_t held = record + sizeof(thread_record);
+         held + sizeof(held_entry) <= record + at_.record_stride; held += sizeof(held_entry)) {
+      // addresses are random
+      special_[held + offsetof(held_entry, return_address)] = kind::ignored;
     }
   }
 }
@@ -74,32 +79,39 @@ void books::know_lock(std::uint64_t offset, bool has_state) {
 
 void books::ignore(std::uint64_t offset, std::uint64_t size) {
   for (std::uint64_t at = offset; at < offset + size; ++at) {
-    auto& bits = counting_bits_.try_emplace(at & ~std::uint64_t{7}, ~std::uint64_t{0}).first->second;
+    auto& bits =
+        counting_bits_.try_emplace(at & ~std::uint64_t{7}, ~std::uint64_t{0}).first->second;
     reinterpret_cast<unsigned char*>(&bits)[at % 8] = 0;
   }
 }
 
 bool books::is_of_own_books(std::uint64_t offset) const noexcept {
   if (offset >= at_.records && offset < at_.names) return true;  // records and marks
-  return offset >= sizeof(segment_constants) && offset < offsetof(segment_header, directory_counts) &&
+  return offset >= sizeof(segment_constants) &&
+         offset < offsetof(segment_header, directory_counts) &&
          offset != offsetof(segment_header, records_in_use);
 }
 
 books::kind books::kind_of(std::uint64_t offset) const noexcept {
   if (offset >= at_.participants && offset < at_.records) return kind::ignored;
   if (offset >= at_.deaths && offset < at_.index) return kind::ignored;
-  if (is_of_entrants(offset)) return kind::ignored;  // a thread's place there, and what it writes, follow from its id
+  // a thread's place there, and what it writes, follow from its id
+  if (is_of_entrants(offset)) return kind::ignored;
   const auto found = special_.find(offset);
   return found == special_.end() ? kind::plain : found->second;
 }
 
-std::uint64_t books::canonical(std::uint64_t offset, std::uint64_t word, bool coarse) const noexcept {
-  if (const auto found = counting_bits_.find(offset); found != counting_bits_.end()) word &= found->second;
+std::uint64_t books::canonical(std::uint64_t offset, std::uint64_t word,
+                               bool coarse) const noexcept {
+  if (const auto found = counting_bits_.find(offset); found != counting_bits_.end())
+    word &= found->second;
   const auto low = static_cast<std::uint32_t>(word);
   const auto high = static_cast<std::uint32_t>(word >> 32);
   const kind what = kind_of(offset);
   if (coarse && is_of_own_books(offset) && what != kind::lock_and_count) return 0;
-  if (coarse && offset == offsetof(segment_header, records_in_use)) return word & ~std::uint64_t{0xffffffff};  // and name_count behind it
+  // and name_count behind it
+  if (coarse && offset == offsetof(segment_header, records_in_use))
+    return word & ~std::uint64_t{0xffffffff};
   switch (what) {
     case kind::ignored: return 0;
     case kind::lock_and_count: return without_tid(low) | std::uint64_t{high} << 32;

@@ -1,7 +1,8 @@
 // books: which bytes of a segment tell states apart, and which do not.
 //
-// Thread ids, process ids, start times, pointers in lists and return addresses differ from run to run while the state is the same. The death log
-// and the table of participants are reports. And after the victim's death, states that differ only in outlive's own books (which record, which
+// Thread ids, process ids, start times, pointers in lists and return addresses differ from run to
+// run while the state is the same. The death log and the table of participants are reports. And
+// after the victim's death, states that differ only in outlive's own books (which record, which
 // attempt) are one, unless outlive itself is explored.
 #pragma once
 
@@ -17,15 +18,20 @@ class books {
   // `base`: of a segment, whose constants have been judged.
   explicit books(const char* base);
 
-  // Remembers that a mutex lies at `offset`. `has_state`: it is a robust_mutex, whose state follows.
+  // Remembers that a mutex lies at `offset`. `has_state`: it is a robust_mutex, whose state
+  // follows.
   void know_lock(std::uint64_t offset, bool has_state);
-  [[nodiscard]] bool knows(std::uint64_t offset) const noexcept { return special_.contains(offset); }
+  [[nodiscard]] bool knows(std::uint64_t offset) const noexcept {
+    return special_.contains(offset);
+  }
 
   // What the user says is no part of the state.
   void ignore(std::uint64_t offset, std::uint64_t size);
 
-  // The eight bytes at `offset` (a multiple of 8), as far as they count: in a hash of states, `coarse` without outlive's own books.
-  [[nodiscard]] std::uint64_t canonical(std::uint64_t offset, std::uint64_t word, bool coarse) const noexcept;
+  // The eight bytes at `offset` (a multiple of 8), as far as they count: in a hash of states,
+  // `coarse` without outlive's own books.
+  [[nodiscard]] std::uint64_t canonical(std::uint64_t offset, std::uint64_t word,
+                                        bool coarse) const noexcept;
 
  private:
   enum class kind : std::uint8_t { plain, ignored, lock_and_count, owner_and_users, state };
@@ -35,7 +41,8 @@ class books {
 
   outlive::detail::region_layout at_;
   std::unordered_map<std::uint64_t, kind> special_;
-  std::unordered_map<std::uint64_t, std::uint64_t> counting_bits_;  // of words in which some bytes are ignored
+  // of words in which some bytes are ignored
+  std::unordered_map<std::uint64_t, std::uint64_t> counting_bits_;
 };
 
 }  // namespace outlive::killtest::detail

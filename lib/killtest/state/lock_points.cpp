@@ -16,7 +16,8 @@ using outlive::detail::lock_state;
 
 class reader {
  public:
-  reader(const recording& log, const char* base, std::size_t size, const std::vector<std::uint64_t>& mutexes)
+  reader(const recording& log, const char* base, std::size_t size,
+         const std::vector<std::uint64_t>& mutexes)
       : log_(log), mutexes_(mutexes), bytes_(base, base + size) {
     outlive::detail::segment_constants constants;
     std::memcpy(&constants, base, sizeof constants);
@@ -45,9 +46,12 @@ class reader {
   }
 
  private:
-  void apply(const logged_store& store) { std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size); }
+  void apply(const logged_store& store) {
+    std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size);
+  }
 
-  // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before this store is none inside.
+  // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before
+  // this store is none inside.
   bool has_holder(std::uint64_t mutex) const {
     std::uint64_t word;
     std::memcpy(&word, bytes_.data() + mutex + offsetof(lock_bytes, state), sizeof word);
@@ -70,7 +74,8 @@ class reader {
 
 }  // namespace
 
-std::vector<lock_point> lock_points_of(const recording& log, const char* base, std::size_t size, const std::vector<std::uint64_t>& mutexes) {
+std::vector<lock_point> lock_points_of(const recording& log, const char* base, std::size_t size,
+                                       const std::vector<std::uint64_t>& mutexes) {
   return reader(log, base, size, mutexes).read();
 }
 

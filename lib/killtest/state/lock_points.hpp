@@ -14,9 +14,11 @@ struct lock_point {
   std::size_t stores = 0;   // that the victim has executed then, its set-up left out
 };
 
-// One for each lock that was taken: after the first store to an object of the segment while it is held; after the lock itself, where none comes before
-// the next lock or the release. `base`: the segment as it was when the log began. `mutexes`: offsets of robust mutexes.
-[[nodiscard]] std::vector<lock_point> lock_points_of(const recording& log, const char* base, std::size_t size,
+// One for each lock that was taken: after the first store to an object of the segment while it is
+// held; after the lock itself, where none comes before the next lock or the release. `base`: the
+// segment as it was when the log began. `mutexes`: offsets of robust mutexes.
+[[nodiscard]] std::vector<lock_point> lock_points_of(const recording& log, const char* base,
+                                                     std::size_t size,
                                                      const std::vector<std::uint64_t>& mutexes);
 
 }  // namespace outlive::killtest::detail

@@ -24,7 +24,8 @@ constexpr std::uint64_t is_swapped = std::uint64_t{1} << 62;
 constexpr std::uint64_t is_of_file = std::uint64_t{1} << 61;
 
 void map_over(segment& seg, int fd, int flags) {
-  if (::mmap(base_of(seg), seg.size_bytes(), PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
+  if (::mmap(base_of(seg), seg.size_bytes(), PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) ==
+      MAP_FAILED) {
     throw std::system_error(errno, std::generic_category(), "another view of the segment");
   }
 }
@@ -58,16 +59,19 @@ void private_view::reset() noexcept {
   if (!copy_back()) ::madvise(base_, size_, MADV_DONTNEED);
 }
 
-// Pages that the process has written to are its own from then on: their bytes are copied back, which takes a tenth of the time of two page faults.
-// Pages that it has only read show the file, whatever is stored there.
+// Pages that the process has written to are its own from then on: their bytes are copied back,
+// which takes a tenth of the time of two page faults. Pages that it has only read show the file,
+// whatever is stored there.
 bool private_view::copy_back() noexcept {
   if (pagemap_ < 0) return false;
   const std::size_t bytes = pages_.size() * sizeof pages_[0];
-  const auto first = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(base_) / page_bytes * sizeof pages_[0]);
+  const auto first =
+      static_cast<off_t>(reinterpret_cast<std::uintptr_t>(base_) / page_bytes * sizeof pages_[0]);
   if (::pread(pagemap_, pages_.data(), bytes, first) != static_cast<ssize_t>(bytes)) return false;
   for (std::size_t i = 0; i < pages_.size(); ++i) {
     const bool is_there = (pages_[i] & (is_present | is_swapped)) != 0;
-    if (is_there && (pages_[i] & is_of_file) == 0) std::memcpy(base_ + i * page_bytes, file_ + i * page_bytes, page_bytes);
+    if (is_there && (pages_[i] & is_of_file) == 0)
+      std::memcpy(base_ + i * page_bytes, file_ + i * page_bytes, page_bytes);
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// private_view: a segment's bytes for one process alone. It sees what stands in the file, and what it changes is its own.
+// private_view: a segment's bytes for one process alone. It sees what stands in the file, and what
+// it changes is its own.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@ namespace outlive::killtest::detail {
   return static_cast<char*>(const_cast<void*>(seg.base()));
 }
 
-// From here on, the segment's bytes are in this process those of the file, and what it does to them is its own. Throws std::system_error.
+// From here on, the segment's bytes are in this process those of the file, and what it does to them
+// is its own. Throws std::system_error.
 void take_private_view(segment& seg, int fd);
 // The segment's bytes are those of another file from here on, for all who have that.
 void take_view_of(segment& seg, int fd);

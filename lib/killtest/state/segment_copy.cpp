@@ -21,7 +21,9 @@ bool is_zeros(const char* at, std::size_t bytes) noexcept {
 
 }  // namespace
 
-segment_copy::segment_copy(const segment& seg) : fd_(above_standard(::memfd_create("outlive-killtest", MFD_CLOEXEC))), size_(seg.size_bytes()) {
+segment_copy::segment_copy(const segment& seg)
+    : fd_(above_standard(::memfd_create("outlive-killtest", MFD_CLOEXEC))),
+      size_(seg.size_bytes()) {
   const auto fail = [this](const char* what) {
     const int error = errno;
     if (fd_ >= 0) ::close(fd_);
@@ -33,7 +35,8 @@ segment_copy::segment_copy(const segment& seg) : fd_(above_standard(::memfd_crea
   for (std::size_t at = 0; at < size_; at += page_bytes) {
     const std::size_t bytes = std::min(page_bytes, size_ - at);
     if (is_zeros(base + at, bytes)) continue;
-    if (::pwrite(fd_, base + at, bytes, static_cast<off_t>(at)) != static_cast<ssize_t>(bytes)) fail("a copy of the segment");
+    if (::pwrite(fd_, base + at, bytes, static_cast<off_t>(at)) != static_cast<ssize_t>(bytes))
+      fail("a copy of the segment");
   }
   void* const memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
   if (memory == MAP_FAILED) fail("a copy of the segment");

@@ -22,7 +22,8 @@ std::uint64_t mix(std::uint64_t offset, std::uint64_t word) noexcept {
 truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base) {}
 
 void truth::ignore(std::span<const std::byte> bytes) {
-  books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_), bytes.size());
+  books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_),
+                bytes.size());
 }
 
 void truth::learn_locks(const recording& log) {
@@ -39,8 +40,9 @@ void truth::learn_locks(const recording& log) {
   seek({});
   for (const std::uint64_t offset : found) {
     const auto* const lock = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + offset);
-    const bool is_mutex = offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_ &&
-                          lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic;
+    const bool is_mutex =
+        offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_ &&
+        lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic;
     books_.know_lock(offset, is_mutex);
     if (is_mutex) mutexes_.push_back(offset);
   }
@@ -65,7 +67,8 @@ std::optional<std::uint64_t> truth::first_difference(const char* bytes) const no
       std::uint64_t other;
       std::memcpy(&mine, base_ + at, sizeof mine);
       std::memcpy(&other, bytes + at, sizeof other);
-      if (mine != other && books_.canonical(at, mine, false) != books_.canonical(at, other, false)) return at;
+      if (mine != other && books_.canonical(at, mine, false) != books_.canonical(at, other, false))
+        return at;
     }
   }
   return std::nullopt;
@@ -108,7 +111,8 @@ void truth::seek(std::span<const log_position> deaths) {
   while (levels_.size() > same) {
     level& last = levels_.back();
     unmark(last);
-    const bool moves = levels_.size() == same + 1 && same < deaths.size() && deaths[same].log == last.at.log;
+    const bool moves =
+        levels_.size() == same + 1 && same < deaths.size() && deaths[same].log == last.at.log;
     play(*last.at.log, last.at.stores, moves ? deaths[same].stores : 0);
     if (moves) {
       last.at = deaths[same];

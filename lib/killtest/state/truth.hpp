@@ -1,7 +1,8 @@
 // truth: the segment as a chain of deaths has left it.
 //
-// The explorer has the segment mapped, and plays logs of stores forward and back on it. Processes that are to change it without a trace have a
-// private view of the same file, which they throw away.
+// The explorer has the segment mapped, and plays logs of stores forward and back on it. Processes
+// that are to change it without a trace have a private view of the same file, which they throw
+// away.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +36,8 @@ class truth {
   // Makes the state that these deaths leave, one after the other.
   void seek(std::span<const log_position> deaths);
 
-  // Offset of the first eight bytes that count and are other ones in `bytes`, which are as many as the segment's.
+  // Offset of the first eight bytes that count and are other ones in `bytes`, which are as many as
+  // the segment's.
   [[nodiscard]] std::optional<std::uint64_t> first_difference(const char* bytes) const noexcept;
 
   // Hashes of the state, as far as it is away from the one without any death. 0: the latter.

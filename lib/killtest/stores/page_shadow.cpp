@@ -17,17 +17,23 @@ std::vector<byte_range> data_of(int fd, std::uint64_t size) {
     const off_t begin = ::lseek(fd, at, SEEK_DATA);
     if (begin < 0 && errno == ENXIO) break;  // none after this
     const off_t end = begin < 0 ? -1 : ::lseek(fd, begin, SEEK_HOLE);
-    if (end < 0) throw std::system_error(errno, std::generic_category(), "lseek: the parts of the copy of the segment");
-    found.push_back({static_cast<std::uint64_t>(begin), std::min(static_cast<std::uint64_t>(end), size)});
+    if (end < 0)
+      throw std::system_error(errno, std::generic_category(),
+                              "lseek: the parts of the copy of the segment");
+    found.push_back(
+        {static_cast<std::uint64_t>(begin), std::min(static_cast<std::uint64_t>(end), size)});
     at = end;
   }
   return found;
 }
 
-page_shadow::page_shadow(int fd, const char* bytes, std::size_t size) : fd_(fd), bytes_(bytes), size_(size), blocks_(blocks()) {
+page_shadow::page_shadow(int fd, const char* bytes, std::size_t size)
+    : fd_(fd), bytes_(bytes), size_(size), blocks_(blocks()) {
   data_ = data_of(fd, size);
-  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory to compare the segment with");
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "memory to compare the segment with");
   shadow_ = static_cast<char*>(memory);
   for (const byte_range& each : data_) take(each);
 }
@@ -38,7 +44,8 @@ page_shadow::~page_shadow() {
 
 blkcnt_t page_shadow::blocks() const {
   struct stat now {};
-  if (::fstat(fd_, &now) != 0) throw std::system_error(errno, std::generic_category(), "fstat: the copy of the segment");
+  if (::fstat(fd_, &now) != 0)
+    throw std::system_error(errno, std::generic_category(), "fstat: the copy of the segment");
   return now.st_blocks;
 }
 

@@ -1,7 +1,8 @@
 // page_shadow: what another process has changed in a file since the last look.
 //
-// Only pages that the file has are compared. Of a segment_copy, which leaves out pages of zeros, that makes a look at a large segment as cheap as a look
-// at what is used of it: a look comes after each instruction. A page that comes to the file is noticed by the file's count of blocks.
+// Only pages that the file has are compared. Of a segment_copy, which leaves out pages of zeros,
+// that makes a look at a large segment as cheap as a look at what is used of it: a look comes after
+// each instruction. A page that comes to the file is noticed by the file's count of blocks.
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +19,8 @@ struct byte_range {
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(end - begin); }
 };
 
-// The parts of a file that are no holes. All that is a hole reads as zeros. Throws std::system_error.
+// The parts of a file that are no holes. All that is a hole reads as zeros. Throws
+// std::system_error.
 [[nodiscard]] std::vector<byte_range> data_of(int fd, std::uint64_t size);
 
 class page_shadow {

@@ -24,7 +24,8 @@ std::uint64_t hash_of(const std::uint64_t* items, std::size_t count) noexcept {
 
 }  // namespace
 
-// Lists of words, each distinct one once: {count, words...}. A list's index is its number; `begins` says where it is.
+// Lists of words, each distinct one once: {count, words...}. A list's index is its number; `begins`
+// says where it is.
 struct store_log::list_area {
   std::uint32_t used;               // words
   std::uint32_t lists;              // the empty one, number 0, included
@@ -49,8 +50,10 @@ struct store_log::shared {
 };
 
 store_log::store_log() {
-  void* const memory = mmap(nullptr, sizeof(shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for the log of stores");
+  void* const memory = mmap(nullptr, sizeof(shared), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "memory for the log of stores");
   shared_ = static_cast<shared*>(memory);
   reset();
 }
@@ -61,7 +64,8 @@ store_log::~store_log() {
 
 void store_log::reset() noexcept {
   shared_->count.store(0, std::memory_order_relaxed);
-  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end = shared_->executed = 0;
+  shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end =
+      shared_->executed = 0;
   shared_->overflow = nullptr;
   for (list_area* each : {&shared_->held, &shared_->stacks}) {
     if (each->lists > 1) std::memset(each->slots, 0, sizeof each->slots);
@@ -114,7 +118,8 @@ std::size_t store_log::count() const noexcept {
   return shared_->count.load(std::memory_order_acquire);
 }
 
-std::uint32_t store_log::intern(list_area& area, std::uint64_t* room, std::size_t capacity, const std::uint64_t* items, std::size_t count) noexcept {
+std::uint32_t store_log::intern(list_area& area, std::uint64_t* room, std::size_t capacity,
+                                const std::uint64_t* items, std::size_t count) noexcept {
   if (count == 0) return 0;
   const std::uint64_t hash = hash_of(items, count);
   std::uint32_t* free_slot = nullptr;
@@ -138,13 +143,15 @@ std::uint32_t store_log::intern(list_area& area, std::uint64_t* room, std::size_
 }
 
 std::uint32_t store_log::held(const std::uint64_t* offsets, std::size_t count) noexcept {
-  const std::uint32_t index = intern(shared_->held, shared_->held_words, max_list_words, offsets, count);
+  const std::uint32_t index =
+      intern(shared_->held, shared_->held_words, max_list_words, offsets, count);
   if (index == 0 && count != 0) shared_->overflow = "the lists of robust locks";
   return index;
 }
 
 std::uint32_t store_log::stack(const std::uintptr_t* addresses, std::size_t count) noexcept {
-  return intern(shared_->stacks, shared_->stack_words, max_list_words, addresses, count);  // full: the stack is unknown
+  // full: the stack is unknown
+  return intern(shared_->stacks, shared_->stack_words, max_list_words, addresses, count);
 }
 
 void store_log::begin_tested(std::uint32_t held_now) noexcept {

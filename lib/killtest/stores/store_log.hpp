@@ -1,6 +1,8 @@
-// store_log: what a traced process did to the segment, in memory that it shares with whoever explores.
+// store_log: what a traced process did to the segment, in memory that it shares with whoever
+// explores.
 //
-// The traced process writes it in signal handlers, and may die at any time: entries count once `count` says so.
+// The traced process writes it in signal handlers, and may die at any time: entries count once
+// `count` says so.
 #pragma once
 
 #include <atomic>
@@ -15,16 +17,25 @@ namespace outlive::killtest::detail {
 
 // One instruction that changed the segment.
 struct logged_store {
-  std::uint64_t offset = 0;       // first changed byte
-  std::uint32_t size = 0;         // up to the last changed byte
-  std::uint32_t bytes = 0;        // where in `bytes` the old ones are; the new ones follow
-  std::uint32_t stack = 0;        // index
-  std::uint32_t executed = 0;     // so many stores of what is tested had been executed with this one, those that changed nothing included
-  std::uint32_t held_before = 0;  // index of the list of robust locks as it was right before the instruction,
-  std::uint32_t held_after = 0;   // and right after it
+  // first changed byte
+  std::uint64_t offset = 0;
+  // up to the last changed byte
+  std::uint32_t size = 0;
+  // where in `bytes` the old ones are; the new ones follow
+  std::uint32_t bytes = 0;
+  // index
+  std::uint32_t stack = 0;
+  // so many stores of what is tested had been executed with this one, those that changed nothing
+  // included
+  std::uint32_t executed = 0;
+  // index of the list of robust locks as it was right before the instruction,
+  std::uint32_t held_before = 0;
+  // and right after it
+  std::uint32_t held_after = 0;
 };
 
-// Offsets of the mutexes on the thread's list of robust locks, the pending one included; those outside of the segment are left out.
+// Offsets of the mutexes on the thread's list of robust locks, the pending one included; those
+// outside of the segment are left out.
 using held_locks = std::vector<std::uint64_t>;
 using stack_trace = std::vector<std::uintptr_t>;
 
@@ -41,14 +52,20 @@ struct recording {
   int pid = 0;
   engine by = engine::automatic;  // whose count of executed stores it is
 
-  // Where that process, or another that does the same, has come to `entries` of the log; and where it is about to make the next one. Counted in stores that
-  // were executed: which of them change something is not the same in all runs (a start time that is stored may be the one that stands there).
-  [[nodiscard]] std::uint32_t executed_after(std::size_t entries) const noexcept { return entries <= setup ? 0 : stores[entries - 1].executed; }
+  // Where that process, or another that does the same, has come to `entries` of the log; and where
+  // it is about to make the next one. Counted in stores that were executed: which of them change
+  // something is not the same in all runs (a start time that is stored may be the one that stands
+  // there).
+  [[nodiscard]] std::uint32_t executed_after(std::size_t entries) const noexcept {
+    return entries <= setup ? 0 : stores[entries - 1].executed;
+  }
   [[nodiscard]] std::uint32_t executed_before_next(std::size_t entries) const noexcept {
     return entries < stores.size() ? stores[entries].executed - 1 : executed;
   }
 
-  [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept { return {bytes.data() + store.bytes, store.size}; }
+  [[nodiscard]] std::span<const std::byte> old_bytes(const logged_store& store) const noexcept {
+    return {bytes.data() + store.bytes, store.size};
+  }
   [[nodiscard]] std::span<const std::byte> new_bytes(const logged_store& store) const noexcept {
     return {bytes.data() + store.bytes + store.size, store.size};
   }
@@ -79,7 +96,8 @@ class store_log {
  private:
   struct shared;
   struct list_area;
-  static std::uint32_t intern(list_area& area, std::uint64_t* room, std::size_t capacity, const std::uint64_t* items, std::size_t count) noexcept;
+  static std::uint32_t intern(list_area& area, std::uint64_t* room, std::size_t capacity,
+                              const std::uint64_t* items, std::size_t count) noexcept;
 
   shared* shared_;
 };

@@ -21,11 +21,13 @@ namespace {
 
 constexpr greg_t write_fault = 2;  // of the page fault's error code
 
-// The area for extended registers (Intel's manual, volume 1, chapter 13): where the second part of it begins, and the bits of its first word, which
-// say what is in it. A component whose bit is not set has its initial value, whatever stands in its place.
+// The area for extended registers (Intel's manual, volume 1, chapter 13): where the second part of
+// it begins, and the bits of its first word, which say what is in it. A component whose bit is not
+// set has its initial value, whatever stands in its place.
 constexpr std::size_t header_offset = 512;
 constexpr unsigned pkru_component = 9;
-// What the kernel writes into the bytes that are left to software (asm/sigcontext.h): that there is such a second part.
+// What the kernel writes into the bytes that are left to software (asm/sigcontext.h): that there is
+// such a second part.
 constexpr std::size_t software_offset = 464;
 constexpr std::uint32_t magic = 0x46505853;
 
@@ -34,7 +36,9 @@ std::size_t offset_of_pkru() noexcept {
   unsigned offset = 0;
   unsigned flags = 0;
   unsigned unused = 0;
-  if (__get_cpuid_count(0xd, pkru_component, &size, &offset, &flags, &unused) == 0 || size < sizeof(std::uint32_t)) return 0;
+  if (__get_cpuid_count(0xd, pkru_component, &size, &offset, &flags, &unused) == 0 ||
+      size < sizeof(std::uint32_t))
+    return 0;
   return offset;
 }
 
@@ -51,8 +55,9 @@ void set_in(ucontext_t& context, std::size_t offset, int key, std::uint32_t righ
   std::uint32_t* const pkru = pkru_in(context, offset);
   if (pkru == nullptr) ::abort();
   *pkru = (*pkru & ~(std::uint32_t{3} << (2 * key))) | rights << (2 * key);
-  // A register that is all zero is not saved, and would not be restored. What was read above is its value all the same: while the victim runs, it is
-  // not zero, because our key is closed; and where we have opened it, zero has been written there.
+  // A register that is all zero is not saved, and would not be restored. What was read above is its
+  // value all the same: while the victim runs, it is not zero, because our key is closed; and where
+  // we have opened it, zero has been written there.
   auto* const area = reinterpret_cast<char*>(context.uc_mcontext.fpregs);
   std::uint64_t components = 0;
   std::memcpy(&components, area + header_offset, sizeof components);
@@ -77,9 +82,12 @@ const char* why_no_page_protection() noexcept {
 const char* why_no_protection_keys() noexcept {
   const int key = ::pkey_alloc(0, 0);
   if (key < 0)
-    return "no memory protection key can be had: pkey_alloc() fails (processor or kernel have none, seccomp forbids it, or all are in use)";
+    return "no memory protection key can be had: pkey_alloc() fails (processor or kernel have "
+           "none, seccomp forbids it, or all are in use)";
   ::pkey_free(key);
-  return offset_of_pkru() != 0 ? nullptr : "the processor does not say where it saves the register of the protection keys";
+  return offset_of_pkru() != 0
+             ? nullptr
+             : "the processor does not say where it saves the register of the protection keys";
 }
 
 void write_guard::begin(engine how, char* base, std::size_t size) {
@@ -89,7 +97,8 @@ void write_guard::begin(engine how, char* base, std::size_t size) {
   register_offset_ = offset_of_pkru();
   key_ = ::pkey_alloc(0, 0);
   if (key_ < 0) throw std::system_error(errno, std::generic_category(), "pkey_alloc");
-  if (::pkey_mprotect(base, size, PROT_READ | PROT_WRITE, key_) != 0) throw std::system_error(errno, std::generic_category(), "pkey_mprotect");
+  if (::pkey_mprotect(base, size, PROT_READ | PROT_WRITE, key_) != 0)
+    throw std::system_error(errno, std::generic_category(), "pkey_mprotect");
 }
 
 void write_guard::close() noexcept {
@@ -108,7 +117,8 @@ void write_guard::enter() const noexcept {
 
 bool write_guard::is_inside(const siginfo_t& info) const noexcept {
   const auto* const address = static_cast<const char*>(info.si_addr);
-  return info.si_code == (key_ < 0 ? SEGV_ACCERR : SEGV_PKUERR) && address >= base_ && address < base_ + size_;
+  return info.si_code == (key_ < 0 ? SEGV_ACCERR : SEGV_PKUERR) && address >= base_ &&
+         address < base_ + size_;
 }
 
 bool write_guard::is_store(const siginfo_t& info, const ucontext_t& context) const noexcept {

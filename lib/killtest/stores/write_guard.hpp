@@ -1,9 +1,12 @@
 // write_guard: makes stores to the segment fault, and lets single instructions through.
 //
-// By pages: mprotect(), for all threads, two system calls for a store. By a protection key: the segment's pages have a key, and a register of the
-// thread, PKRU, says what it may do with them; what an interrupted thread has in that register stands in the signal's frame, so that opening and
-// closing is a store into that frame. In a signal handler the kernel gives the register a value that denies all keys but 0, reading, too: hence
-// enter(). It also marks no mutex of a dying thread in memory that the thread may not write to, which holds for both forms: hence open() before a death.
+// By pages: mprotect(), for all threads, two system calls for a store. By a protection key: the
+// segment's pages have a key, and a register of the thread, PKRU, says what it may do with them;
+// what an interrupted thread has in that register stands in the signal's frame, so that opening and
+// closing is a store into that frame. In a signal handler the kernel gives the register a value
+// that denies all keys but 0, reading, too: hence enter(). It also marks no mutex of a dying thread
+// in memory that the thread may not write to, which holds for both forms: hence open() before a
+// death.
 #pragma once
 
 #include <signal.h>
@@ -37,7 +40,8 @@ class write_guard {
   void enter() const noexcept;
   // Whether this is a store to the segment that was not allowed.
   [[nodiscard]] bool is_store(const siginfo_t& info, const ucontext_t& context) const noexcept;
-  // Whether this is a load that a signal handler of the victim was denied; then it is allowed from here on.
+  // Whether this is a load that a signal handler of the victim was denied; then it is allowed from
+  // here on.
   [[nodiscard]] bool allows_load(const siginfo_t& info, ucontext_t& context) const noexcept;
   // Whether one instruction that stores to several pages faults for each of them.
   [[nodiscard]] bool faults_for_each_page() const noexcept { return key_ < 0; }

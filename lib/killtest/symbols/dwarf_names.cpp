@@ -33,7 +33,8 @@ std::size_t end_of_parentheses(std::string_view text, std::size_t at) noexcept {
 // All lists of parameters go, and what follows the last one ("const", "[clone .cold]").
 std::string without_parameters(std::string_view text) {
   std::string made;
-  std::size_t end = std::string::npos;  // of `made`, where the function's own parameters would stand
+  // of `made`, where the function's own parameters would stand
+  std::size_t end = std::string::npos;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] != '(') {
       made += text[at++];
@@ -56,7 +57,9 @@ std::string without_parameters(std::string_view text) {
 // A template's symbol begins with the type that it returns.
 std::string without_result(std::string text) {
   int depth = 0;
-  for (std::size_t at = text.find("operator") == std::string::npos ? text.size() : text.find("operator"); at-- > 0;) {
+  for (std::size_t at = text.find("operator") == std::string::npos ? text.size()
+                                                                   : text.find("operator");
+       at-- > 0;) {
     if (text[at] == '>' || text[at] == ')' || text[at] == '}') ++depth;
     if (text[at] == '<' || text[at] == '(' || text[at] == '{') --depth;
     if (text[at] == ' ' && depth == 0) return text.substr(at + 1);
@@ -69,13 +72,16 @@ std::string without_result(std::string text) {
 std::string function_name(const char* symbol) {
   if (symbol == nullptr) return {};
   std::string made = without_result(without_parameters(demangled(symbol)));
-  if (made.ends_with(std::string("}::") + std::string(call_operator))) made.resize(made.size() - call_operator.size() - 2);
+  if (made.ends_with(std::string("}::") + std::string(call_operator)))
+    made.resize(made.size() - call_operator.size() - 2);
   return made;
 }
 
 std::string file_path(const char* path, const char* folder) {
   const std::filesystem::path whole(path);
-  return (whole.is_absolute() || folder == nullptr ? whole : folder / whole).lexically_normal().string();
+  return (whole.is_absolute() || folder == nullptr ? whole : folder / whole)
+      .lexically_normal()
+      .string();
 }
 
 const char* folder_of(Dwarf_Die* unit) {

@@ -30,7 +30,8 @@ struct functions_of_code {
   std::vector<named_function> all;
   std::vector<code_range> ranges;
 
-  // The innermost one at the address that the line can be of: the optimiser leaves rows of a caller within the code of what it has inlined.
+  // The innermost one at the address that the line can be of: the optimiser leaves rows of a caller
+  // within the code of what it has inlined.
   [[nodiscard]] std::string name_at(Dwarf_Addr address, const std::string& file, int line) const {
     for (auto each = ranges.rbegin(); each != ranges.rend(); ++each) {
       if (address < each->begin || address >= each->end) continue;
@@ -48,7 +49,9 @@ void add(Dwarf_Die* function, functions_of_code& to) {
   to.all.push_back(std::move(made));
   Dwarf_Addr base = 0;
   code_range range{0, 0, to.all.size() - 1};
-  for (std::ptrdiff_t at = 0; (at = dwarf_ranges(function, at, &base, &range.begin, &range.end)) > 0;) to.ranges.push_back(range);
+  for (std::ptrdiff_t at = 0;
+       (at = dwarf_ranges(function, at, &base, &range.begin, &range.end)) > 0;)
+    to.ranges.push_back(range);
 }
 
 void add_inlined(Dwarf_Die* in, functions_of_code& to) {
@@ -73,7 +76,8 @@ std::size_t first_row(Dwarf_Lines* rows, std::size_t count, Dwarf_Addr address) 
   return begin;
 }
 
-void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr address, std::vector<code_line>& lines) {
+void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr address,
+                std::vector<code_line>& lines) {
   int line = 0;
   bool is_statement = false;
   bool is_end = false;
@@ -83,7 +87,9 @@ void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr 
   const char* const name = dwarf_linesrc(row, nullptr, nullptr);
   if (name == nullptr || is_plumbing(name)) return;
   std::string file = file_path(name, functions.folder);
-  if (!lines.empty() && lines.back().line == static_cast<unsigned>(line) && lines.back().file == file) return;
+  if (!lines.empty() && lines.back().line == static_cast<unsigned>(line) &&
+      lines.back().file == file)
+    return;
   std::string function = functions.name_at(address, file, line);
   lines.push_back({std::move(file), static_cast<unsigned>(line), std::move(function)});
 }

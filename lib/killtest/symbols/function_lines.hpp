@@ -1,4 +1,5 @@
-// function_lines: which source lines of a function have code, whether anybody was killed there or not.
+// function_lines: which source lines of a function have code, whether anybody was killed there or
+// not.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -11,7 +12,8 @@
 
 namespace outlive::killtest::detail {
 
-// Those of a function's machine code, what was inlined into it included; not of the standard library. Some of them may come more than once.
+// Those of a function's machine code, what was inlined into it included; not of the standard
+// library. Some of them may come more than once.
 void append_lines(const unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines);
 
 }  // namespace outlive::killtest::detail

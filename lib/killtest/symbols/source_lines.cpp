@@ -50,7 +50,8 @@ std::vector<std::string> read_lines(const std::string& path) {
 bool is_outlives(const source_file& file) {
   return std::all_of(file.lines.begin(), file.lines.end(), [](const auto& each) {
     const std::string& name = each.second.function;
-    return name.empty() || (name.starts_with("outlive::") && !name.starts_with("outlive::killtest::"));
+    return name.empty() ||
+           (name.starts_with("outlive::") && !name.starts_with("outlive::killtest::"));
   });
 }
 

@@ -31,7 +31,8 @@ struct source_file {
   [[nodiscard]] std::size_t failed() const noexcept;
 };
 
-// By path. The C library's are left out: its functions are not what is tested, and who called them has the count, too.
+// By path. The C library's are left out: its functions are not what is tested, and who called them
+// has the count, too.
 [[nodiscard]] std::map<std::string, source_file> source_files_of(std::span<const report> reports);
 
 }  // namespace outlive::killtest::detail

@@ -23,19 +23,22 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// libdw keeps the files of modules open, and they are kept for the process: programs that it executes must not have them.
+// libdw keeps the files of modules open, and they are kept for the process: programs that it
+// executes must not have them.
 int closed_on_exec(int fd) noexcept {
   if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return above_standard(fd);
 }
 
-int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, char** file, Elf** elf) {
+int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, char** file,
+             Elf** elf) {
   return closed_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
 }
 
-int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, const char* file, const char* link, GElf_Word crc,
-                   char** found) {
-  return closed_on_exec(dwfl_standard_find_debuginfo(module, data, name, base, file, link, crc, found));
+int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base,
+                   const char* file, const char* link, GElf_Word crc, char** found) {
+  return closed_on_exec(
+      dwfl_standard_find_debuginfo(module, data, name, base, file, link, crc, found));
 }
 
 const Dwfl_Callbacks callbacks = {
@@ -67,16 +70,20 @@ source_place call_place(Dwarf_Die* inlined, Dwarf_Die* unit) {
   if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line) != 0) return {};
   source_place place{{}, static_cast<unsigned>(line)};
   Dwarf_Files* files = nullptr;
-  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &file) == 0 && dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
-    if (const char* const name = dwarf_filesrc(files, file, nullptr, nullptr)) place.file = file_path(name, folder_of(unit));
+  if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &file) == 0 &&
+      dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
+    if (const char* const name = dwarf_filesrc(files, file, nullptr, nullptr))
+      place.file = file_path(name, folder_of(unit));
   }
   return place;
 }
 
 bool is_of_the_c_library(Dwfl_Module* module) {
-  const char* const name = dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+  const char* const name =
+      dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
   if (name == nullptr) return false;
-  const std::string_view file = std::string_view(name).substr(std::string_view(name).rfind('/') + 1);
+  const std::string_view file =
+      std::string_view(name).substr(std::string_view(name).rfind('/') + 1);
   return file.starts_with("libc.so") || file.starts_with("libpthread.so");
 }
 
@@ -115,7 +122,9 @@ struct symbols::debug_information {
 
   debug_information() : of_process(dwfl_begin(&callbacks)) {
     if (of_process == nullptr) return;
-    if (dwfl_linux_proc_report(of_process, getpid()) == 0 && dwfl_report_end(of_process, nullptr, nullptr) == 0) return;
+    if (dwfl_linux_proc_report(of_process, getpid()) == 0 &&
+        dwfl_report_end(of_process, nullptr, nullptr) == 0)
+      return;
     dwfl_end(of_process);
     of_process = nullptr;
   }
@@ -145,7 +154,8 @@ const symbols::place& symbols::place_at(std::uintptr_t address) {
   const auto [entry, is_new] = known_->memo.try_emplace(address);
   place& made = entry->second;
   if (!is_new) return made;
-  Dwfl_Module* const module = known_->of_process == nullptr ? nullptr : dwfl_addrmodule(known_->of_process, address);
+  Dwfl_Module* const module =
+      known_->of_process == nullptr ? nullptr : dwfl_addrmodule(known_->of_process, address);
   if (module == nullptr) {
     made.frames.push_back({address, {}, {}, 0});
     return made;
@@ -161,7 +171,9 @@ const symbols::place& symbols::place_at(std::uintptr_t address) {
       at = call_place(&each, unit);
     }
   }
-  if (made.frames.empty()) made.frames.push_back({address, function_name(dwfl_module_addrname(module, address)), at.file, at.line});
+  if (made.frames.empty())
+    made.frames.push_back(
+        {address, function_name(dwfl_module_addrname(module, address)), at.file, at.line});
   return made;
 }
 
@@ -188,9 +200,12 @@ void symbols::note_function(const place& here) {
 
 std::vector<code_line> symbols::code() const {
   std::vector<code_line> lines = code_;
-  std::sort(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return std::tie(a.file, a.line) < std::tie(b.file, b.line); });
-  const auto last =
-      std::unique(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) { return a.line == b.line && a.file == b.file; });
+  std::sort(lines.begin(), lines.end(), [](const code_line& a, const code_line& b) {
+    return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+  });
+  const auto last = std::unique(
+      lines.begin(), lines.end(),
+      [](const code_line& a, const code_line& b) { return a.line == b.line && a.file == b.file; });
   lines.erase(last, lines.end());
   return lines;
 }

@@ -1,6 +1,7 @@
 // Code addresses of this process as functions and source lines, by elfutils libdw.
 //
-// What has been read is kept for the process, because it takes as long as a small scenario takes to be explored; until a module is loaded or unloaded.
+// What has been read is kept for the process, because it takes as long as a small scenario takes to
+// be explored; until a module is loaded or unloaded.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,12 @@ class symbols {
   symbols(const symbols&) = delete;
   symbols& operator=(const symbols&) = delete;
 
-  // The frames of a stack, inlined functions included; those of the kit and of the standard library's plumbing are left out.
+  // The frames of a stack, inlined functions included; those of the kit and of the standard
+  // library's plumbing are left out.
   [[nodiscard]] std::vector<frame> describe(const stack_trace& trace);
 
-  // The lines that have code, of all functions in the stacks that were described: by file and line, each once.
+  // The lines that have code, of all functions in the stacks that were described: by file and line,
+  // each once.
   [[nodiscard]] std::vector<code_line> code() const;
 
  private:

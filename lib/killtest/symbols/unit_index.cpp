@@ -15,7 +15,9 @@ Dwarf_Die definition_of(Dwarf_Die function) {
   Dwarf_Attribute attribute;
   for (const unsigned link : {DW_AT_abstract_origin, DW_AT_specification}) {
     Dwarf_Die next;
-    if (dwarf_attr(&function, link, &attribute) != nullptr && dwarf_formref_die(&attribute, &next) != nullptr) function = next;
+    if (dwarf_attr(&function, link, &attribute) != nullptr &&
+        dwarf_formref_die(&attribute, &next) != nullptr)
+      function = next;
   }
   return function;
 }
@@ -31,7 +33,9 @@ void append_inlined(Dwarf_Die in, Dwarf_Addr address, std::vector<Dwarf_Die>& fo
   if (dwarf_child(&in, &child) != 0) return;
   do {
     const int tag = dwarf_tag(&child);
-    if ((tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block) || dwarf_haspc(&child, address) <= 0) continue;
+    if ((tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block) ||
+        dwarf_haspc(&child, address) <= 0)
+      continue;
     if (tag == DW_TAG_inlined_subroutine) found.push_back(child);
     return append_inlined(child, address, found);
   } while (dwarf_siblingof(&child, &child) == 0);
@@ -49,7 +53,8 @@ std::string scope_name(Dwarf_Die* scope) {
 
 unit_index::unit_index(Dwarf_Die unit) : unit_(unit) {
   read(&unit_, {});
-  std::sort(ranges_.begin(), ranges_.end(), [](const range& a, const range& b) { return a.begin < b.begin; });
+  std::sort(ranges_.begin(), ranges_.end(),
+            [](const range& a, const range& b) { return a.begin < b.begin; });
 }
 
 // Compilers put functions with code into the unit, or into a namespace: not into classes.
@@ -69,13 +74,17 @@ void unit_index::add_function(Dwarf_Die* function) {
   Dwarf_Addr base = 0;
   range found{0, 0, functions_.size()};
   const std::size_t before = ranges_.size();
-  for (std::ptrdiff_t at = 0; (at = dwarf_ranges(function, at, &base, &found.begin, &found.end)) > 0;) ranges_.push_back(found);
+  for (std::ptrdiff_t at = 0;
+       (at = dwarf_ranges(function, at, &base, &found.begin, &found.end)) > 0;)
+    ranges_.push_back(found);
   if (ranges_.size() != before) functions_.push_back(*function);
 }
 
 std::vector<Dwarf_Die> unit_index::functions_at(Dwarf_Addr address) const {
   std::vector<Dwarf_Die> found;
-  const auto behind = std::upper_bound(ranges_.begin(), ranges_.end(), address, [](Dwarf_Addr at, const range& each) { return at < each.begin; });
+  const auto behind =
+      std::upper_bound(ranges_.begin(), ranges_.end(), address,
+                       [](Dwarf_Addr at, const range& each) { return at < each.begin; });
   if (behind == ranges_.begin() || address >= std::prev(behind)->end) return found;
   found.push_back(functions_[std::prev(behind)->function]);
   append_inlined(found.front(), address, found);
@@ -86,13 +95,16 @@ std::vector<Dwarf_Die> unit_index::functions_at(Dwarf_Addr address) const {
 std::string unit_index::name_of(Dwarf_Die function) const {
   Dwarf_Attribute attribute;
   Dwarf_Attribute* symbol = dwarf_attr_integrate(&function, DW_AT_linkage_name, &attribute);
-  if (symbol == nullptr) symbol = dwarf_attr_integrate(&function, DW_AT_MIPS_linkage_name, &attribute);
+  if (symbol == nullptr)
+    symbol = dwarf_attr_integrate(&function, DW_AT_MIPS_linkage_name, &attribute);
   if (symbol != nullptr) return function_name(dwarf_formstring(symbol));
-  // One without a symbol that others could see: a static one, one of an anonymous namespace, a lambda.
+  // One without a symbol that others could see: a static one, one of an anonymous namespace, a
+  // lambda.
   Dwarf_Die definition = definition_of(function);
   const char* const plain = dwarf_diename(&definition);
   if (plain == nullptr) return {};
-  if (const auto known = scopes_.find(definition.addr); known != scopes_.end()) return known->second + plain;
+  if (const auto known = scopes_.find(definition.addr); known != scopes_.end())
+    return known->second + plain;
   Dwarf_Die* scopes = nullptr;
   const int count = dwarf_getscopes_die(&definition, &scopes);
   std::string made = plain;

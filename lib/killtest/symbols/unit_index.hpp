@@ -1,5 +1,6 @@
-// unit_index: the functions of a compilation unit, found by address. libdw goes through the whole unit for each question: a millisecond, where the
-// unit includes a test framework. This goes through it once.
+// unit_index: the functions of a compilation unit, found by address. libdw goes through the whole
+// unit for each question: a millisecond, where the unit includes a test framework. This goes
+// through it once.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -15,7 +16,8 @@ class unit_index {
  public:
   explicit unit_index(Dwarf_Die unit);
 
-  // The function with code at the address, and what is inlined there: innermost first. Empty if there is none.
+  // The function with code at the address, and what is inlined there: innermost first. Empty if
+  // there is none.
   [[nodiscard]] std::vector<Dwarf_Die> functions_at(Dwarf_Addr address) const;
 
   // Of a function or an inlined one, with its namespaces and classes.
@@ -34,8 +36,10 @@ class unit_index {
 
   mutable Dwarf_Die unit_;  // libdw takes pointers to what it does not change
   std::vector<Dwarf_Die> functions_;
-  std::vector<range> ranges_;                            // by address
-  std::unordered_map<const void*, std::string> scopes_;  // of functions in namespaces, by where their debugging information is
+  // by address
+  std::vector<range> ranges_;
+  // of functions in namespaces, by where their debugging information is
+  std::unordered_map<const void*, std::string> scopes_;
 };
 
 }  // namespace outlive::killtest::detail

@@ -59,10 +59,12 @@ struct scout_state {
 scout_state* scout = nullptr;
 
 std::uint32_t held_now() noexcept {
-  return scout->log->held(scout->offsets, scout->list->offsets(scout->base, scout->size, scout->offsets));
+  return scout->log->held(scout->offsets,
+                          scout->list->offsets(scout->base, scout->size, scout->offsets));
 }
 
-// A page that is not writable would keep the kernel from marking the mutexes in it: it stores the mark as the thread would.
+// A page that is not writable would keep the kernel from marking the mutexes in it: it stores the
+// mark as the thread would.
 [[noreturn]] void die_here() noexcept {
   scout->guard.open();
   if (scout->plan.instead != nullptr) scout->plan.instead();
@@ -70,7 +72,8 @@ std::uint32_t held_now() noexcept {
 }
 
 bool is_due(bool before_next) noexcept {
-  return scout->has_plan && scout->plan.before_next == before_next && scout->executed == scout->plan.stores;
+  return scout->has_plan && scout->plan.before_next == before_next &&
+         scout->executed == scout->plan.stores;
 }
 
 // A fault that is none of ours: as if nobody had caught it.
@@ -87,12 +90,14 @@ void open_to(char* page, ucontext_t& context) noexcept {
   scout->guard.let_through(page, context);
 }
 
-// The page next to it that a store to this address may reach, too; nullptr: none. Which of its bytes a store that is not aligned faults for, its first
-// one or the first one of the second page, is up to the processor. An instruction that stores to places far from each other (scatter) is not seen
-// whole: the comparison with a run without a log finds that out.
+// The page next to it that a store to this address may reach, too; nullptr: none. Which of its
+// bytes a store that is not aligned faults for, its first one or the first one of the second page,
+// is up to the processor. An instruction that stores to places far from each other (scatter) is not
+// seen whole: the comparison with a run without a log finds that out.
 char* neighbour(char* address, char* page) noexcept {
   const auto in_page = static_cast<std::size_t>(address - page);
-  if (in_page >= page_bytes - largest_store) return page + page_bytes < scout->base + scout->size ? page + page_bytes : nullptr;
+  if (in_page >= page_bytes - largest_store)
+    return page + page_bytes < scout->base + scout->size ? page + page_bytes : nullptr;
   return in_page < largest_store && page > scout->base ? page - page_bytes : nullptr;
 }
 
@@ -105,7 +110,8 @@ void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
   }
   if (scout->open_count == max_open) return die_of(SIGSEGV);
   char* const address = static_cast<char*>(info->si_addr);
-  char* const page = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
+  char* const page =
+      reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
   if (!scout->stepping) {
     scout->held_before = held_now();
     // Before the next one that is logged: there the list has changed.
@@ -148,13 +154,16 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
   std::byte after[2 * page_bytes];
   std::size_t size = 0;
   std::uint64_t offset = 0;
-  if (scout->open_count == 2 && scout->open[1].at < scout->open[0].at) std::swap(scout->open[0], scout->open[1]);
+  if (scout->open_count == 2 && scout->open[1].at < scout->open[0].at)
+    std::swap(scout->open[0], scout->open[1]);
   for (std::size_t i = 0; i < scout->open_count; ++i) {
     const changed_bytes changed = change_of(scout->open[i]);
     if (changed.size == 0) continue;
-    const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(changed.after) - scout->base);
+    const auto at =
+        static_cast<std::uint64_t>(reinterpret_cast<const char*>(changed.after) - scout->base);
     if (size == 0) offset = at;
-    const std::size_t gap = static_cast<std::size_t>(at - offset) - size;  // unchanged bytes between two changed ones of the two pages
+    // unchanged bytes between two changed ones of the two pages
+    const std::size_t gap = static_cast<std::size_t>(at - offset) - size;
     if (gap != 0) {
       std::memcpy(before + size, scout->base + offset + size, gap);
       std::memcpy(after + size, scout->base + offset + size, gap);
@@ -178,17 +187,20 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     scout->last_held = held_after;
   }
   if (is_due(false)) die_here();
-  for (std::size_t i = 0; i < scout->open_count; ++i) scout->guard.stop_again(scout->open[i].at, context);
+  for (std::size_t i = 0; i < scout->open_count; ++i)
+    scout->guard.stop_again(scout->open[i].at, context);
   scout->open_count = 0;
 }
 
-void handle(int signal, void (*handler)(int, siginfo_t*, void*) noexcept, struct sigaction& former) {
+void handle(int signal, void (*handler)(int, siginfo_t*, void*) noexcept,
+            struct sigaction& former) {
   struct sigaction ours {};
   ours.sa_sigaction = handler;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigfillset(&ours.sa_mask);
   sigdelset(&ours.sa_mask, SIGSEGV);  // a fault in a handler ends the process
-  if (::sigaction(signal, &ours, &former) != 0) throw std::system_error(errno, std::generic_category(), "sigaction");
+  if (::sigaction(signal, &ours, &former) != 0)
+    throw std::system_error(errno, std::generic_category(), "sigaction");
 }
 
 bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) noexcept {
@@ -198,7 +210,8 @@ bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) no
 
 }  // namespace
 
-void begin_logging(engine how, store_log& log, char* base, std::size_t size, const kill_plan* plan) {
+void begin_logging(engine how, store_log& log, char* base, std::size_t size,
+                   const kill_plan* plan) {
   static scout_state state;  // zero pages until it is used; in the forked process alone
   scout = &state;
   state.log = &log;
@@ -208,13 +221,16 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size, con
   state.list.emplace();
   state.has_plan = plan != nullptr;
   if (plan != nullptr) state.plan = *plan;
-  void* const memory = ::mmap(nullptr, altstack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for a signal stack");
+  void* const memory =
+      ::mmap(nullptr, altstack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "memory for a signal stack");
   state.altstack = static_cast<char*>(memory);
   stack_t stack{};
   stack.ss_sp = memory;
   stack.ss_size = altstack_bytes;
-  if (::sigaltstack(&stack, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "sigaltstack");
+  if (::sigaltstack(&stack, nullptr) != 0)
+    throw std::system_error(errno, std::generic_category(), "sigaltstack");
   prepare_unwind();
   handle(SIGSEGV, &on_fault, state.former_segv);
   handle(SIGTRAP, &on_trap, state.former_trap);
@@ -231,7 +247,9 @@ const char* end_logging() {
   const bool ours = is_handled(SIGSEGV, &on_fault) && is_handled(SIGTRAP, &on_trap);
   ::sigaction(SIGSEGV, &scout->former_segv, nullptr);
   ::sigaction(SIGTRAP, &scout->former_trap, nullptr);
-  if (!ours) return "the victim put a handler of its own for SIGSEGV or SIGTRAP, which the log of stores needs";
+  if (!ours)
+    return "the victim put a handler of its own for SIGSEGV or SIGTRAP, which the log of stores "
+           "needs";
   return scout->log->overflow();
 }
 

@@ -7,7 +7,8 @@
 
 namespace outlive::killtest::detail {
 
-plain_run::plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit)
+plain_run::plain_run(segment& seg, const act& what, const std::string& who,
+                     std::chrono::milliseconds limit)
     : size_(seg.size_bytes()), bytes_(static_cast<char*>(map_shared(size_))) {
   shared_text failure;
   const pid_t pid = start_process(

@@ -11,7 +11,8 @@ namespace outlive::killtest::detail {
 
 class plain_run {
  public:
-  // Runs it to its end from the state that stands in the segment, in a process of its own, which leaves the segment as it is. `who`: for messages.
+  // Runs it to its end from the state that stands in the segment, in a process of its own, which
+  // leaves the segment as it is. `who`: for messages.
   // Blocks: within the limit. Throws std::system_error.
   plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit);
   ~plain_run();

@@ -32,7 +32,8 @@ const char* why_not(engine which) {
 
 const char* recorder::choose(engine wanted) {
   const char* why = "no engine";
-  for (const engine each : {engine::protection_keys, engine::page_protection, engine::single_step}) {
+  for (const engine each :
+       {engine::protection_keys, engine::page_protection, engine::single_step}) {
     if (wanted != engine::automatic && wanted != each) continue;
     chosen_ = each;
     why = why_not(each);
@@ -44,7 +45,8 @@ const char* recorder::choose(engine wanted) {
 std::shared_ptr<const recording> recorder::record(const act& what, std::string& fault) {
   log_.reset();
   fault.clear();
-  const int pid = chosen_ == engine::single_step ? record_by_steps(what, fault) : record_by_faults(what, fault);
+  const int pid =
+      chosen_ == engine::single_step ? record_by_steps(what, fault) : record_by_faults(what, fault);
   if (const char* const full = log_.overflow()) fault = std::string("no room in ") + full;
   auto made = std::make_shared<recording>(log_.read());
   made->pid = pid;
@@ -66,7 +68,8 @@ int recorder::record_by_faults(const act& what, std::string& fault) {
       failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (!ended.in_time) {
-    fault = "it was not done in " + std::to_string((limit_ * by_faults).count()) + " ms, while its stores were logged";
+    fault = "it was not done in " + std::to_string((limit_ * by_faults).count()) +
+            " ms, while its stores were logged";
   } else if (!ended.exited(0)) {
     fault = ended.threw() ? failure.text() : "it " + to_string(ended);
   }
@@ -78,16 +81,19 @@ int recorder::record_by_steps(const act& what, std::string& fault) {
   return step_through(log_, seg_, copy.fd(), copy.bytes(), what, nullptr, limit_ * by_steps, fault);
 }
 
-std::string recorder::kill_at(const act& what, const segment_copy& copy, const log_position& where) {
+std::string recorder::kill_at(const act& what, const segment_copy& copy,
+                              const log_position& where) {
   log_.reset();
   std::string fault;
   const engine by = where.log->by;  // another may have been chosen since
   if (by == engine::single_step) {
     const step_kill kill{where.log->executed_after(where.stores), where.log->held[where.held]};
-    static_cast<void>(step_through(log_, seg_, copy.fd(), copy.bytes(), what, &kill, limit_ * by_steps, fault));
+    static_cast<void>(
+        step_through(log_, seg_, copy.fd(), copy.bytes(), what, &kill, limit_ * by_steps, fault));
     return fault;
   }
-  const kill_plan plan{where.before_next ? where.log->executed_before_next(where.stores) : where.log->executed_after(where.stores),
+  const kill_plan plan{where.before_next ? where.log->executed_before_next(where.stores)
+                                         : where.log->executed_after(where.stores),
                        where.before_next};
   shared_text failure;
   const pid_t pid = start_process(

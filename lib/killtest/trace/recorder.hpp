@@ -1,4 +1,5 @@
-// recorder: logs what a process does to the segment, and kills one at a place in such a log, by the engine that was chosen.
+// recorder: logs what a process does to the segment, and kills one at a place in such a log, by the
+// engine that was chosen.
 #pragma once
 
 #include <chrono>
@@ -18,15 +19,19 @@ class recorder {
  public:
   recorder(segment& seg, std::chrono::milliseconds limit) : seg_(seg), limit_(limit) {}
 
-  // Takes that engine, or the best one of this machine. Returns: why it cannot be had; nullptr otherwise.
+  // Takes that engine, or the best one of this machine. Returns: why it cannot be had; nullptr
+  // otherwise.
   [[nodiscard]] const char* choose(engine wanted);
   [[nodiscard]] engine chosen() const noexcept { return chosen_; }
 
-  // Of a process that begins in the state that stands in the segment. `fault`: why the log cannot be used.
+  // Of a process that begins in the state that stands in the segment. `fault`: why the log cannot
+  // be used.
   [[nodiscard]] std::shared_ptr<const recording> record(const act& what, std::string& fault);
 
-  // The same on a copy, with a real SIGKILL at that place. Returns: what went wrong; empty if it died there.
-  [[nodiscard]] std::string kill_at(const act& what, const segment_copy& copy, const log_position& where);
+  // The same on a copy, with a real SIGKILL at that place. Returns: what went wrong; empty if it
+  // died there.
+  [[nodiscard]] std::string kill_at(const act& what, const segment_copy& copy,
+                                    const log_position& where);
 
  private:
   [[nodiscard]] int record_by_faults(const act& what, std::string& fault);

@@ -46,7 +46,9 @@ class code_of_libc {
     };
     ::dl_iterate_phdr(look, this);
   }
-  [[nodiscard]] bool has(std::uintptr_t address) const noexcept { return address >= begin_ && address < end_; }
+  [[nodiscard]] bool has(std::uintptr_t address) const noexcept {
+    return address >= begin_ && address < end_;
+  }
 
  private:
   std::uintptr_t begin_ = 0;
@@ -57,7 +59,12 @@ class code_of_libc {
 class traced {
  public:
   traced(int pid, store_log& log, const segment& seg, int fd, const char* bytes)
-      : pid_(pid), log_(log), base_(base_of(seg)), bytes_(bytes), size_(seg.size_bytes()), shadow_(fd, bytes, size_) {}
+      : pid_(pid),
+        log_(log),
+        base_(base_of(seg)),
+        bytes_(bytes),
+        size_(seg.size_bytes()),
+        shadow_(fd, bytes, size_) {}
 
   // Asks where the thread's list is. Requires: it is stopped.
   void begin() {
@@ -73,12 +80,14 @@ class traced {
     note_call(at);
     // ESRCH: its time was over between two steps; waitpid() tells.
     if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, deliver) != 0) {
-      if (errno != ESRCH) throw std::system_error(errno, std::generic_category(), "PTRACE_SINGLESTEP");
+      if (errno != ESRCH)
+        throw std::system_error(errno, std::generic_category(), "PTRACE_SINGLESTEP");
     } else {
       last_at_ = at;
     }
     int status = 0;
-    if (::waitpid(pid_, &status, 0) != pid_) throw std::system_error(errno, std::generic_category(), "waitpid");
+    if (::waitpid(pid_, &status, 0) != pid_)
+      throw std::system_error(errno, std::generic_category(), "waitpid");
     if (!WIFSTOPPED(status)) {
       status_ = status;
       return 0;
@@ -87,11 +96,15 @@ class traced {
     return WSTOPSIG(status);
   }
 
-  [[nodiscard]] bool is_at(const step_kill& kill) const { return logged() == kill.stores && offsets_ == kill.held; }
+  [[nodiscard]] bool is_at(const step_kill& kill) const {
+    return logged() == kill.stores && offsets_ == kill.held;
+  }
   void finish() { log_.finish(held_, logged()); }
   [[nodiscard]] int status() const noexcept { return status_; }
   // Where it has come to; in the C library: where that was called.
-  [[nodiscard]] std::uintptr_t place() const noexcept { return libc_.has(last_at_) ? called_at_ : last_at_; }
+  [[nodiscard]] std::uintptr_t place() const noexcept {
+    return libc_.has(last_at_) ? called_at_ : last_at_;
+  }
 
  private:
 #if defined(__x86_64__)
@@ -113,7 +126,8 @@ class traced {
   }
 #endif
 
-  // Of a call into the C library, by way of stubs that have no name, the caller is known at its first instruction there: from the top of the stack.
+  // Of a call into the C library, by way of stubs that have no name, the caller is known at its
+  // first instruction there: from the top of the stack.
   void note_call(std::uintptr_t at) noexcept {
     if (!libc_.has(at) || libc_.has(last_at_)) return;
     std::uintptr_t to = 0;
@@ -141,7 +155,8 @@ class traced {
   }
 
   bool read(const void* at, void* into, std::size_t bytes) const noexcept {
-    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(base_);
+    const std::uintptr_t offset =
+        reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(base_);
     if (offset < size_ && size_ - offset >= bytes) {
       std::memcpy(into, bytes_ + offset, bytes);
       return true;
@@ -152,9 +167,13 @@ class traced {
   }
 
   void look_at_list() {
-    const auto from_it = [this](const void* at, auto& value) { return read(at, &value, sizeof value); };
+    const auto from_it = [this](const void* at, auto& value) {
+      return read(at, &value, sizeof value);
+    };
     const auto count = read_robust_list(list_->head(), base_, size_, from_it, found_.data());
-    if (!count || std::equal(offsets_.begin(), offsets_.end(), found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(*count))) return;
+    if (!count || std::equal(offsets_.begin(), offsets_.end(), found_.begin(),
+                             found_.begin() + static_cast<std::ptrdiff_t>(*count)))
+      return;
     offsets_.assign(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(*count));
     held_ = log_.held(offsets_.data(), offsets_.size());
   }
@@ -188,8 +207,9 @@ void kill_and_wait(int pid) noexcept {
   }
 }
 
-// A process that starts in the same tick as the one before it stores a start time that stands there already: that store would not be seen, and all later ones
-// would have other numbers than in the run that is repeated.
+// A process that starts in the same tick as the one before it stores a start time that stands there
+// already: that store would not be seen, and all later ones would have other numbers than in the
+// run that is repeated.
 void await_next_tick() noexcept {
   constexpr long second = 1'000'000'000;
   const long tick = second / ::sysconf(_SC_CLK_TCK);
@@ -203,11 +223,13 @@ void await_next_tick() noexcept {
 
 std::string not_done(const traced& process, std::chrono::milliseconds limit) {
   symbols names;
-  return "was not done in " + std::to_string(limit.count()) + " ms, step by step; it had come to " + to_string(names.describe({process.place()}));
+  return "was not done in " + std::to_string(limit.count()) + " ms, step by step; it had come to " +
+         to_string(names.describe({process.place()}));
 }
 
 // Until its end, or until it is killed. Returns: what went wrong.
-std::string follow(traced& process, int pid, const step_kill* kill, std::chrono::milliseconds limit, std::chrono::steady_clock::time_point deadline) {
+std::string follow(traced& process, int pid, const step_kill* kill, std::chrono::milliseconds limit,
+                   std::chrono::steady_clock::time_point deadline) {
   process.begin();
   int deliver = 0;
   for (;;) {
@@ -218,7 +240,9 @@ std::string follow(traced& process, int pid, const step_kill* kill, std::chrono:
     const int stopped_by = process.step(deliver);
     if (stopped_by == 0) {
       const process_end ended{true, process.status()};
-      if (ended.signalled() && ended.signal() == SIGKILL && std::chrono::steady_clock::now() >= deadline) return not_done(process, limit);
+      if (ended.signalled() && ended.signal() == SIGKILL &&
+          std::chrono::steady_clock::now() >= deadline)
+        return not_done(process, limit);
       return "it " + to_string(ended);
     }
     if (stopped_by == SIGSTOP) break;
@@ -247,8 +271,8 @@ const char* why_no_single_steps() {
 #endif
 }
 
-int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what, const step_kill* kill, std::chrono::milliseconds limit,
-                 std::string& fault) {
+int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what,
+                 const step_kill* kill, std::chrono::milliseconds limit, std::string& fault) {
   await_next_tick();
   shared_text failure;
   const auto deadline = std::chrono::steady_clock::now() + limit;
@@ -258,7 +282,8 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
         take_view_of(seg, fd);
         const auto registered = what.set_up();
         log_differences(log, seg, data_of(fd, seg.size_bytes()));
-        if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
+        if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+          throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
         stop_here();
         what.tested();
         stop_here();
@@ -274,11 +299,13 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
       throw;
     }
   } else {
-    const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline), status};
+    const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline),
+                            status};
     fault = "before what is tested: it " + to_string(ended);
   }
   if (failure.text()[0] != 0) fault = failure.text();
-  if (fault.empty() && log.overflow() != nullptr) fault = std::string("no room in ") + log.overflow();
+  if (fault.empty() && log.overflow() != nullptr)
+    fault = std::string("no room in ") + log.overflow();
   return pid;
 }
 

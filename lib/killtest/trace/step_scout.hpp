@@ -1,7 +1,9 @@
 // step_scout: logs each store that a forked process makes to the segment, from outside of it.
 //
-// ptrace executes one instruction after the other, and the segment is compared after each. Thousands of times slower than write faults, but it sees
-// what a system call writes into the segment, and it leaves the victim's signal handlers alone. Of the stack it tells the instruction alone.
+// ptrace executes one instruction after the other, and the segment is compared after each.
+// Thousands of times slower than write faults, but it sees what a system call writes into the
+// segment, and it leaves the victim's signal handlers alone. Of the stack it tells the instruction
+// alone.
 #pragma once
 
 #include <chrono>
@@ -17,16 +19,20 @@ namespace outlive::killtest::detail {
 // Why this process may not trace its children; nullptr: it may.
 [[nodiscard]] const char* why_no_single_steps();
 
-// Where the process is to be killed: after so many stores of what is tested, as soon as it has these robust locks.
+// Where the process is to be killed: after so many stores of what is tested, as soon as it has
+// these robust locks.
 struct step_kill {
   std::size_t stores = 0;
   held_locks held;
 };
 
-// Forks a process that does what `what` says on the file `fd`, whose bytes are mapped at `bytes`, too; logs it, and kills it where `kill` says, if that
-// is not nullptr. It has `limit` for all of that, its sleep included, and is killed then. `fault`: why the log cannot be used, or that the process was
-// not killed; empty if all went well. Returns: the process id. Throws std::system_error; the process is gone then, too.
-[[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what, const step_kill* kill,
+// Forks a process that does what `what` says on the file `fd`, whose bytes are mapped at `bytes`,
+// too; logs it, and kills it where `kill` says, if that is not nullptr. It has `limit` for all of
+// that, its sleep included, and is killed then. `fault`: why the log cannot be used, or that the
+// process was not killed; empty if all went well. Returns: the process id. Throws
+// std::system_error; the process is gone then, too.
+[[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes,
+                               const act& what, const step_kill* kill,
                                std::chrono::milliseconds limit, std::string& fault);
 
 }  // namespace outlive::killtest::detail

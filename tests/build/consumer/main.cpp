@@ -1,7 +1,9 @@
-// A program of somebody else's: what the installation test builds against the installed library, in several ways.
+// A program of somebody else's: what the installation test builds against the installed library, in
+// several ways.
 //
-// It uses a bit of everything that has to be found: templates of the headers, functions of the library, exceptions that it throws; and of what is
-// made while the library is loaded, which a static library could lose.
+// It uses a bit of everything that has to be found: templates of the headers, functions of the
+// library, exceptions that it throws; and of what is made while the library is loaded, which a
+// static library could lose.
 #include <outlive/outlive.hpp>
 #include <outlive/version.hpp>
 
@@ -30,7 +32,8 @@ bool error_is_caught() {
   return false;
 }
 
-// A forked child gets a record of its own, its death is noticed, and a thread that ends gives its record back.
+// A forked child gets a record of its own, its death is noticed, and a thread that ends gives its
+// record back.
 bool death_is_repaired(outlive::segment& seg, outlive::guarded<bank>& accounts) {
   bool found = false;
   std::thread([&] {
@@ -42,7 +45,8 @@ bool death_is_repaired(outlive::segment& seg, outlive::guarded<bank>& accounts) 
     }
     ::wait(nullptr);
     for (const auto& line : outlive::recover(seg))
-      found = found || (line.mutex_name == "accounts" && line.outcome == outlive::recovery_outcome::repaired);
+      found = found || (line.mutex_name == "accounts" &&
+                        line.outcome == outlive::recovery_outcome::repaired);
   }).join();
   return found && accounts.lock()->a == 498;
 }
@@ -58,8 +62,10 @@ int main() {
     x->a -= 1;
     x->b += 1;
   }
-  const bool moved = accounts.lock()->b == 501;  // by itself: its guard lives to the end of the expression
-  const bool good = moved && error_is_caught() && death_is_repaired(seg, accounts) && std::strcmp(outlive::version(), OUTLIVE_VERSION) == 0;
+  // by itself: its guard lives to the end of the expression
+  const bool moved = accounts.lock()->b == 501;
+  const bool good = moved && error_is_caught() && death_is_repaired(seg, accounts) &&
+                    std::strcmp(outlive::version(), OUTLIVE_VERSION) == 0;
   std::puts(outlive::version());
   return good ? 0 : 1;
 }

@@ -21,10 +21,11 @@ int main() {
   both.make = [](outlive::segment& seg) { seg.find_or_construct<guarded<pair>>("pair", "pair"); };
   both.repairs = [](outlive::segment& seg) {
     std::vector<outlive::repair_registration> all;
-    all.push_back(outlive::on_owner_death<pair>(seg, "pair", [](pair& x, const outlive::owner_death&) {
-      x.b = x.a;
-      return outlive::repaired;
-    }));
+    all.push_back(
+        outlive::on_owner_death<pair>(seg, "pair", [](pair& x, const outlive::owner_death&) {
+          x.b = x.a;
+          return outlive::repaired;
+        }));
     return all;
   };
   both.victim = [](outlive::segment& seg) {

@@ -33,10 +33,14 @@ struct ward {
 
 finding after_the_kill(outlive::guarded<ward>& object) {
   const auto held = object.try_lock_for(std::chrono::seconds(5));
-  if (!held) return {"killed holder", verdict::fail, "its mutex was not free 5 s later", "Deaths are not noticed here: do not use the library."};
+  if (!held)
+    return {"killed holder", verdict::fail, "its mutex was not free 5 s later",
+            "Deaths are not noticed here: do not use the library."};
   if (!held.recovered())
-    return {"killed holder", verdict::fail, "its mutex was taken without a repair", "Deaths are not told here: do not use the library."};
-  return {"killed holder", verdict::ok, "its mutex was repaired by the next locker", "An owner's death is noticed and repaired."};
+    return {"killed holder", verdict::fail, "its mutex was taken without a repair",
+            "Deaths are not told here: do not use the library."};
+  return {"killed holder", verdict::ok, "its mutex was repaired by the next locker",
+          "An owner's death is noticed and repaired."};
 }
 
 finding kill_one() {
@@ -70,14 +74,16 @@ finding kernel() {
   ::uname(&system);
   const bool old = !is_at_least(system.release, 4, 14);
   return {"kernel", old ? verdict::fail : verdict::ok, system.release,
-          old ? "Linux 4.14 or newer is needed: a forked child could not be told from its parent." : "It has what the library needs."};
+          old ? "Linux 4.14 or newer is needed: a forked child could not be told from its parent."
+              : "It has what the library needs."};
 }
 
 finding c_library() {
   const char* const version = ::gnu_get_libc_version();
   const bool old = !is_at_least(version, 2, 34);
   return {"C library", old ? verdict::warn : verdict::ok, std::string("glibc ") + version,
-          old ? "The library is tested with glibc 2.36; 2.34 and newer are alike in what matters." : "It has what the library needs."};
+          old ? "The library is tested with glibc 2.36; 2.34 and newer are alike in what matters."
+              : "It has what the library needs."};
 }
 
 finding robust_list() {
@@ -85,8 +91,10 @@ finding robust_list() {
   std::size_t size = 0;
   const bool there = ::syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr;
   return {
-      "robust list", there ? verdict::ok : verdict::fail, there ? "the kernel has one of this thread" : "the kernel has none of this thread",
-      there ? "The kernel marks the mutexes of a dead thread." : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
+      "robust list", there ? verdict::ok : verdict::fail,
+      there ? "the kernel has one of this thread" : "the kernel has none of this thread",
+      there ? "The kernel marks the mutexes of a dead thread."
+            : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
 }
 
 finding killed_holder() {

@@ -1,4 +1,5 @@
-// The machine around: none of it stops a recovery, but some of it makes it late, or hides what one would like to know.
+// The machine around: none of it stops a recovery, but some of it makes it late, or hides what one
+// would like to know.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -42,7 +43,9 @@ std::string remove_ipc_in(const std::filesystem::path& path, std::string before)
   constexpr std::string_view key = "RemoveIPC=";
   std::ifstream file(path);
   for (std::string text; std::getline(file, text);) {
-    text.erase(std::remove_if(text.begin(), text.end(), [](unsigned char c) { return std::isspace(c) != 0; }), text.end());
+    text.erase(std::remove_if(text.begin(), text.end(),
+                              [](unsigned char c) { return std::isspace(c) != 0; }),
+               text.end());
     if (text.starts_with(key)) before = text.substr(key.size());
   }
   return before;
@@ -54,21 +57,29 @@ finding shared_memory_space() {
   constexpr std::uint64_t little = 64 << 20;
   struct statvfs info {};
   if (::statvfs("/dev/shm", &info) != 0) {
-    return {"/dev/shm", verdict::fail, "it cannot be looked at", "Named segments lie there: only anonymous ones can be made."};
+    return {"/dev/shm", verdict::fail, "it cannot be looked at",
+            "Named segments lie there: only anonymous ones can be made."};
   }
   const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
   const std::string found = fmt::format("{} MiB free", free >> 20);
-  if (::access("/dev/shm", W_OK) != 0) return {"/dev/shm", verdict::fail, "this user may not write there", "Only anonymous segments can be made."};
-  if (free < little) return {"/dev/shm", verdict::warn, found, "A segment that finds no room is an error when it is made, and never later."};
+  if (::access("/dev/shm", W_OK) != 0)
+    return {"/dev/shm", verdict::fail, "this user may not write there",
+            "Only anonymous segments can be made."};
+  if (free < little)
+    return {"/dev/shm", verdict::warn, found,
+            "A segment that finds no room is an error when it is made, and never later."};
   return {"/dev/shm", verdict::ok, found, "Room for named segments."};
 }
 
 finding tracing() {
   const std::string scope = first_line_of("/proc/sys/kernel/yama/ptrace_scope");
   if (scope.empty() || scope == "0")
-    return {"ptrace scope", verdict::ok, scope.empty() ? "no restriction" : scope, "Stacks of live processes of the same user can be shown."};
+    return {"ptrace scope", verdict::ok, scope.empty() ? "no restriction" : scope,
+            "Stacks of live processes of the same user can be shown."};
   const bool never = scope == "3";
-  const std::string who = never ? "Nobody can show stacks of live processes." : "Stacks of live processes: only of one's own children, or as root.";
+  const std::string who = never
+                              ? "Nobody can show stacks of live processes."
+                              : "Stacks of live processes: only of one's own children, or as root.";
   return {"ptrace scope", verdict::warn, scope, who};
 }
 
@@ -79,46 +90,62 @@ finding core_dumps() {
             "Mutexes of a process that dumps core are free when the dump is written."};
   }
   return {"core dumps", verdict::warn, pattern,
-          "Mutexes of a process that dumps core stay held until that program has read it all: limit it, or the core's size."};
+          "Mutexes of a process that dumps core stay held until that program has read it all: "
+          "limit it, or the core's size."};
 }
 
 finding process_visibility() {
   const std::string options = options_of_proc();
   const auto at = options.find("hidepid=");
-  const std::string value = at == std::string::npos ? "" : options.substr(at, options.find(',', at) - at);
+  const std::string value =
+      at == std::string::npos ? "" : options.substr(at, options.find(',', at) - at);
   if (value.empty() || value == "hidepid=0" || value == "hidepid=off")
-    return {"hidepid", verdict::ok, "processes are visible", "Whether a thread lives can be told at once."};
+    return {"hidepid", verdict::ok, "processes are visible",
+            "Whether a thread lives can be told at once."};
   return {"hidepid", verdict::warn, value,
-          "Other users' processes are hidden: an orphan of theirs is told only when the kernel says that its thread is gone."};
+          "Other users' processes are hidden: an orphan of theirs is told only when the kernel "
+          "says that its thread is gone."};
 }
 
 finding pid_namespace() {
   struct stat own {};
   struct stat of_init {};
-  if (::stat("/proc/self/ns/pid", &own) != 0) return {"PID namespace", verdict::fail, "/proc is not mounted", "No segment can be made without it."};
+  if (::stat("/proc/self/ns/pid", &own) != 0)
+    return {"PID namespace", verdict::fail, "/proc is not mounted",
+            "No segment can be made without it."};
   const bool readable = ::stat("/proc/1/ns/pid", &of_init) == 0;
-  const std::string found = fmt::format("{}{}", own.st_ino, readable && own.st_ino != of_init.st_ino ? ", and /proc is that of another" : "");
+  const std::string found =
+      fmt::format("{}{}", own.st_ino,
+                  readable && own.st_ino != of_init.st_ino ? ", and /proc is that of another" : "");
   if (readable && own.st_ino != of_init.st_ino)
-    return {"PID namespace", verdict::fail, found, "/proc tells of other processes than the system calls: mount one for this namespace."};
-  return {"PID namespace", verdict::ok, found, "All users of a segment must be in this one; others are refused."};
+    return {"PID namespace", verdict::fail, found,
+            "/proc tells of other processes than the system calls: mount one for this namespace."};
+  return {"PID namespace", verdict::ok, found,
+          "All users of a segment must be in this one; others are refused."};
 }
 
 finding freezer() {
   std::ifstream groups("/proc/self/cgroup");
   bool first_version = false;
-  for (std::string line; std::getline(groups, line);) first_version = first_version || line.find(":freezer:") != std::string::npos;
+  for (std::string line; std::getline(groups, line);)
+    first_version = first_version || line.find(":freezer:") != std::string::npos;
   if (first_version) {
-    return {"cgroup freezer", verdict::warn, "version 1", "A frozen process cannot be killed: its mutexes stay held until it is thawed."};
+    return {"cgroup freezer", verdict::warn, "version 1",
+            "A frozen process cannot be killed: its mutexes stay held until it is thawed."};
   }
-  return {"cgroup freezer", verdict::ok, "version 2, or none", "SIGKILL takes effect in a frozen process, too; until then it keeps its mutexes."};
+  return {"cgroup freezer", verdict::ok, "version 2, or none",
+          "SIGKILL takes effect in a frozen process, too; until then it keeps its mutexes."};
 }
 
 finding remove_ipc() {
   const std::string check = "RemoveIPC";
-  if (::access("/run/systemd/users", F_OK) != 0) return {check, verdict::ok, "no logind", "Nobody removes segments but their users."};
-  // As systemd reads them: the file, then the parts of it by their names, of which one in /etc hides one of the same name elsewhere.
+  if (::access("/run/systemd/users", F_OK) != 0)
+    return {check, verdict::ok, "no logind", "Nobody removes segments but their users."};
+  // As systemd reads them: the file, then the parts of it by their names, of which one in /etc
+  // hides one of the same name elsewhere.
   std::map<std::string, std::filesystem::path> parts;
-  for (const char* folder : {"/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d"}) {
+  for (const char* folder : {"/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d",
+                             "/etc/systemd/logind.conf.d"}) {
     std::error_code none;
     for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
       if (entry.path().extension() == ".conf") parts[entry.path().filename()] = entry.path();
@@ -126,14 +153,17 @@ finding remove_ipc() {
   }
   std::string value = remove_ipc_in("/etc/systemd/logind.conf", "yes");
   for (const auto& [name, path] : parts) value = remove_ipc_in(path, value);
-  if (value == "no" || value == "false" || value == "0" || value == "off") return {check, verdict::ok, value, "logind leaves segments alone."};
+  if (value == "no" || value == "false" || value == "0" || value == "off")
+    return {check, verdict::ok, value, "logind leaves segments alone."};
   return {check, verdict::warn, value,
-          "logind removes the segments of a user (not of system users) when the last session ends, though processes use them: RemoveIPC=no."};
+          "logind removes the segments of a user (not of system users) when the last session ends, "
+          "though processes use them: RemoveIPC=no."};
 }
 
 std::vector<finding> all_findings() {
-  return {kernel(),     c_library(),          robust_list(),   killed_holder(), shared_memory_space(), tracing(),
-          core_dumps(), process_visibility(), pid_namespace(), freezer(),       remove_ipc()};
+  return {kernel(),    c_library(),  robust_list(),        killed_holder(), shared_memory_space(),
+          tracing(),   core_dumps(), process_visibility(), pid_namespace(), freezer(),
+          remove_ipc()};
 }
 
 }  // namespace doctor

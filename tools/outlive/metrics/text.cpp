@@ -10,7 +10,8 @@ namespace metrics {
 
 namespace {
 
-// As the format wants it in a value: a backslash, a quote and a line end are written with a backslash.
+// As the format wants it in a value: a backslash, a quote and a line end are written with a
+// backslash.
 std::string escaped(std::string_view text) {
   std::string made;
   for (const char each : printable(text)) {
@@ -30,7 +31,8 @@ void text::begin(std::string_view name, std::string_view kind, std::string_view 
 void text::add(double value, const labels& own) {
   std::string list;
   for (const labels* some : std::initializer_list<const labels*>{&common_, &own}) {
-    for (const auto& [key, of] : *some) list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(of));
+    for (const auto& [key, of] : *some)
+      list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(of));
   }
   all_ += fmt::format("{}{{{}}} {}\n", name_, list, value);
 }

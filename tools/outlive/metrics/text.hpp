@@ -1,4 +1,5 @@
-// Figures in the Prometheus text format: https://prometheus.io/docs/instrumenting/exposition_formats/
+// Figures in the Prometheus text format:
+// https://prometheus.io/docs/instrumenting/exposition_formats/
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ class text {
   // Labels that all figures have.
   explicit text(labels common) : common_(std::move(common)) {}
 
-  // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in _total, and it never goes down.
+  // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in
+  // _total, and it never goes down.
   void begin(std::string_view name, std::string_view kind, std::string_view help);
   void add(double value, const labels& own = {});
 

@@ -17,7 +17,9 @@ using outlive::viewed_lock;
 using outlive::viewed_thread;
 
 tone tone_of(const viewed_lock& lock) {
-  if (lock.condition == viewed_condition::damaged || lock.condition == viewed_condition::not_recoverable) return tone::bad;
+  if (lock.condition == viewed_condition::damaged ||
+      lock.condition == viewed_condition::not_recoverable)
+    return tone::bad;
   if (lock.condition != viewed_condition::consistent || lock.holder_died) return tone::warning;
   return tone::plain;
 }
@@ -49,11 +51,13 @@ class threads_by_place {
   std::unordered_map<std::uint64_t, std::size_t> waiters_;
 };
 
-// How the thread came to the mutex, if it says so: the lock may have gone on since the threads were looked at.
+// How the thread came to the mutex, if it says so: the lock may have gone on since the threads were
+// looked at.
 const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
   if (thread == nullptr) return nullptr;
   const auto found =
-      std::find_if(thread->in_hand.begin(), thread->in_hand.end(), [&](const viewed_hold& each) { return each.mutex_offset == offset; });
+      std::find_if(thread->in_hand.begin(), thread->in_hand.end(),
+                   [&](const viewed_hold& each) { return each.mutex_offset == offset; });
   return found == thread->in_hand.end() ? nullptr : &*found;
 }
 
@@ -74,8 +78,9 @@ cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex
 }
 
 std::string mutex_at(const look& seen, std::uint64_t offset) {
-  const auto found = std::lower_bound(seen.locks.begin(), seen.locks.end(), offset,
-                                      [](const viewed_lock& each, std::uint64_t other) { return each.offset < other; });
+  const auto found = std::lower_bound(
+      seen.locks.begin(), seen.locks.end(), offset,
+      [](const viewed_lock& each, std::uint64_t other) { return each.offset < other; });
   const bool is_there = found != seen.locks.end() && found->offset == offset;
   return is_there ? looks::mutex_name(*found) : fmt::format("0x{:x}", offset);
 }
@@ -96,7 +101,8 @@ cell alive_cell(bool alive) {
 
 }  // namespace
 
-// A holder died, but nobody has met that yet: the bytes of the mutex say "consistent" until the next locker comes.
+// A holder died, but nobody has met that yet: the bytes of the mutex say "consistent" until the
+// next locker comes.
 std::string state_of(const viewed_lock& lock) {
   if (lock.condition == viewed_condition::repairing && lock.holder_died) return "heir died";
   if (lock.condition != viewed_condition::consistent) return std::string(to_string(lock.condition));
@@ -136,15 +142,21 @@ std::string heading(const look& seen) {
   const auto counted = [](std::uint64_t number, std::string_view one, std::string_view many) {
     return fmt::format("{} {}", number, number == 1 ? one : many);
   };
-  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size, looks::user_name(seen.owner),
-                               counted(seen.objects, "object", "objects"), counted(seen.locks.size(), "mutex", "mutexes"),
+  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size,
+                               looks::user_name(seen.owner),
+                               counted(seen.objects, "object", "objects"),
+                               counted(seen.locks.size(), "mutex", "mutexes"),
                                counted(seen.deaths, "owner death", "owner deaths"))) +
          '\n';
 }
 
 nlohmann::ordered_json facts(const look& seen) {
-  return {{"segment", seen.name},       {"size_bytes", seen.size},      {"owner", looks::user_name(seen.owner)},
-          {"objects", seen.objects},    {"mutexes", seen.locks.size()}, {"free", plainly_free(seen)},
+  return {{"segment", seen.name},
+          {"size_bytes", seen.size},
+          {"owner", looks::user_name(seen.owner)},
+          {"objects", seen.objects},
+          {"mutexes", seen.locks.size()},
+          {"free", plainly_free(seen)},
           {"owner_deaths", seen.deaths}};
 }
 
@@ -156,7 +168,8 @@ table participant_table(const look& seen) {
               {"start_time", "START", align::right, false}});
   for (const auto& each : seen.participants) {
     const auto threads =
-        std::count_if(seen.threads.begin(), seen.threads.end(), [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
+        std::count_if(seen.threads.begin(), seen.threads.end(),
+                      [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
     made.add({each.pid, each.command_name, alive_cell(each.alive), threads, each.start_time});
   }
   return made;
@@ -174,9 +187,10 @@ table thread_table(const look& seen) {
               {"waiting_for", "WAITS FOR"},
               {"note", "NOTE", align::right}});
   for (const auto& each : seen.threads) {
-    const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(), [](const viewed_hold& hold) { return hold.held; });
-    made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions, each.waits, held, reads(seen, each),
-              waiting_for(seen, each), each.note});
+    const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(),
+                                    [](const viewed_hold& hold) { return hold.held; });
+    made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions,
+              each.waits, held, reads(seen, each), waiting_for(seen, each), each.note});
   }
   return made;
 }
@@ -189,17 +203,22 @@ table lock_table(const look& seen, bool all) {
     const viewed_thread* const holder = threads.holder_of(lock);
     const viewed_hold* const hold = hold_of(holder, lock.offset);
     const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
-    made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)), holder_text(lock, holder),
-              holder != nullptr ? cell(holder->pid) : cell::none(), tid != 0 ? cell(tid) : cell::none(),
-              hold == nullptr ? "" : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
-              held_for(seen, holder, lock.offset), threads.waiters_of(lock), lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
+    made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)),
+              holder_text(lock, holder), holder != nullptr ? cell(holder->pid) : cell::none(),
+              tid != 0 ? cell(tid) : cell::none(),
+              hold == nullptr
+                  ? ""
+                  : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
+              held_for(seen, holder, lock.offset), threads.waiters_of(lock),
+              lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
               cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
   }
   return made;
 }
 
 std::size_t plainly_free(const look& seen) {
-  return static_cast<std::size_t>(std::count_if(seen.locks.begin(), seen.locks.end(), is_plainly_free));
+  return static_cast<std::size_t>(
+      std::count_if(seen.locks.begin(), seen.locks.end(), is_plainly_free));
 }
 
 }  // namespace show

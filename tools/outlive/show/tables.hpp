@@ -29,8 +29,9 @@ struct look {
 };
 
 // Whatever state_of() can say.
-inline constexpr std::array<std::string_view, 8> states{"free",      "held",      "owner died",      "unrepaired",
-                                                        "repairing", "heir died", "not recoverable", "damaged"};
+inline constexpr std::array<std::string_view, 8> states{
+    "free",      "held",      "owner died",      "unrepaired",
+    "repairing", "heir died", "not recoverable", "damaged"};
 [[nodiscard]] std::string state_of(const outlive::viewed_lock& lock);
 
 [[nodiscard]] std::vector<column> lock_columns();

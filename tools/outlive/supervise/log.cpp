@@ -17,11 +17,13 @@ std::string line(std::size_t depth, std::string_view text) {
 }
 
 // The files are opened anew for each event: a supervisor lives for long, and they are replaced.
-std::string stack_text(std::size_t depth, const outlive::thread_stack& stack, source_lines& sources) {
+std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
+                       source_lines& sources) {
   if (!stack.problem.empty()) return line(depth, "no stack: " + stack.problem);
   std::string text;
   for (std::size_t i = 0; i < stack.frames.size(); ++i)
-    text += line(depth, fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
+    text +=
+        line(depth, fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
   return text;
 }
 
@@ -39,7 +41,8 @@ std::string name_of(const outlive::logged_thread& thread) {
 void log(const outlive::participant_death& death) {
   std::string text = line(0, to_string(death));
   for (const auto& each : death.recovered) {
-    text += line(1, fmt::format("{} of class {}: {}{}", each.mutex_name, each.lock_class, to_string(each.outcome),
+    text += line(1, fmt::format("{} of class {}: {}{}", each.mutex_name, each.lock_class,
+                                to_string(each.outcome),
                                 each.error ? ": " + each.error.message() : std::string()));
   }
   source_lines sources;
@@ -55,7 +58,9 @@ void log(const outlive::participant_death& death) {
 
 void log(const outlive::hung_owner& owner) {
   source_lines sources;
-  std::string text = line(0, to_string(owner)) + line(1, "taken at " + place_of(owner.held, sources)) + stack_text(1, owner.stack, sources);
+  std::string text = line(0, to_string(owner)) +
+                     line(1, "taken at " + place_of(owner.held, sources)) +
+                     stack_text(1, owner.stack, sources);
   for (const auto& each : owner.waiters) text += line(1, "waits: " + name_of(each));
   write_result(text);
 }
@@ -64,7 +69,8 @@ void log(const outlive::deadlock& found) {
   source_lines sources;
   std::string text = line(0, to_string(found));
   for (const auto& each : found.threads) {
-    text += line(1, fmt::format("{} waits for {} at {}", name_of(each.who), each.waits_for.mutex_name, place_of(each.waits_for, sources)));
+    text += line(1, fmt::format("{} waits for {} at {}", name_of(each.who),
+                                each.waits_for.mutex_name, place_of(each.waits_for, sources)));
     text += stack_text(2, each.stack, sources);
   }
   write_result(text);

@@ -31,21 +31,26 @@ service_manager::service_manager() : socket_(environment("NOTIFY_SOCKET")) {
   const auto period = number_in<long>(environment("WATCHDOG_USEC"));
   const auto pid = environment("WATCHDOG_PID");
   // The variables are inherited: by the pid it is told whom they are meant for.
-  if (period > 0 && (pid.empty() || number_in<pid_t>(pid) == ::getpid())) watchdog_ = std::chrono::microseconds(period);
+  if (period > 0 && (pid.empty() || number_in<pid_t>(pid) == ::getpid()))
+    watchdog_ = std::chrono::microseconds(period);
   // Not for the workers: they would speak in our name.
-  for (const char* const name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
+  for (const char* const name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
+    ::unsetenv(name);
 }
 
 void service_manager::tell(std::string_view message) const noexcept {
   sockaddr_un to{};
-  if (socket_.size() < 2 || socket_.size() >= sizeof to.sun_path || (socket_[0] != '/' && socket_[0] != '@')) return;
+  if (socket_.size() < 2 || socket_.size() >= sizeof to.sun_path ||
+      (socket_[0] != '/' && socket_[0] != '@'))
+    return;
   to.sun_family = AF_UNIX;
   std::copy(socket_.begin(), socket_.end(), to.sun_path);
   if (to.sun_path[0] == '@') to.sun_path[0] = 0;  // an abstract name
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
-  static_cast<void>(::sendto(fd, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), size));
+  static_cast<void>(::sendto(fd, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&to), size));
   ::close(fd);
 }
 

@@ -1,4 +1,5 @@
-// Messages to the service manager, as sd_notify(3) describes them: one datagram to the socket that NOTIFY_SOCKET names.
+// Messages to the service manager, as sd_notify(3) describes them: one datagram to the socket that
+// NOTIFY_SOCKET names.
 #pragma once
 
 #include <chrono>
@@ -14,7 +15,9 @@ class service_manager {
   // "READY=1". Does nothing where there is no service manager, or it does not listen.
   void tell(std::string_view message) const noexcept;
   // How often it wants to hear "WATCHDOG=1"; nothing: never.
-  [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const noexcept { return watchdog_; }
+  [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const noexcept {
+    return watchdog_;
+  }
 
  private:
   std::string socket_;

@@ -29,9 +29,12 @@ void worker_pool::bury_ended(worker& which) {
   const auto now = clock::now();
   which.pid = 0;
   which.ended = false;
-  which.pause = now - which.started >= well_after ? std::chrono::milliseconds(0) : std::clamp(which.pause * 2, first_pause, longest_pause);
+  which.pause = now - which.started >= well_after
+                    ? std::chrono::milliseconds(0)
+                    : std::clamp(which.pause * 2, first_pause, longest_pause);
   which.due = now + which.pause;
-  write_result(fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
+  write_result(
+      fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
 }
 
 void worker_pool::tend(const before_burial& call) {

@@ -15,13 +15,15 @@ class worker_pool {
  public:
   using clock = std::chrono::steady_clock;
 
-  worker_pool(std::size_t count, std::vector<std::string> command) : command_(std::move(command)), workers_(count) {}
+  worker_pool(std::size_t count, std::vector<std::string> command)
+      : command_(std::move(command)), workers_(count) {}
 
-  // Called when somebody has ended and is not buried yet: then his status is still there, for whoever else would know it.
+  // Called when somebody has ended and is not buried yet: then his status is still there, for
+  // whoever else would know it.
   using before_burial = std::function<void()>;
 
-  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after its start is started again after a pause, which
-  // doubles each time.
+  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after
+  // its start is started again after a pause, which doubles each time.
   void tend(const before_burial& call = {});
   // When a start is due next; nothing: none is.
   [[nodiscard]] std::optional<clock::time_point> next_start() const;

@@ -22,7 +22,8 @@ struct frame::line {
 namespace {
 
 std::size_t count_held(const viewed_thread& thread) {
-  return static_cast<std::size_t>(std::count_if(thread.in_hand.begin(), thread.in_hand.end(), [](const viewed_hold& each) { return each.held; }));
+  return static_cast<std::size_t>(std::count_if(thread.in_hand.begin(), thread.in_hand.end(),
+                                                [](const viewed_hold& each) { return each.held; }));
 }
 
 void add_to(std::optional<double>& sum, std::optional<double> more) {
@@ -44,7 +45,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 void frame::look(std::chrono::steady_clock::time_point now) {
   before_.clear();
-  for (const viewed_thread& each : threads_) before_[{each.record, each.generation}] = {each.acquisitions, each.waits};
+  for (const viewed_thread& each : threads_)
+    before_[{each.record, each.generation}] = {each.acquisitions, each.waits};
   passed_ = now - at_;
   at_ = now;
   threads_ = view_.threads();
@@ -57,28 +59,37 @@ std::vector<frame::line> frame::rates(bool by_process) const {
     line& to = all[{each.pid, by_process ? 0 : each.tid}];
     to.pid = each.pid;
     to.tid = by_process ? 0 : each.tid;
-    to.name = by_process || each.pid == each.tid ? each.command_name : each.command_name + '/' + each.thread_name;
+    to.name = by_process || each.pid == each.tid ? each.command_name
+                                                 : each.command_name + '/' + each.thread_name;
     if (!each.alive) to.name += " (dead)";
     to.holds += count_held(each);
     to.waiting += each.waiting_for ? 1U : 0U;
     const auto before = before_.find({each.record, each.generation});
     if (before == before_.end() || passed_.count() <= 0) continue;
-    add_to(to.taken, static_cast<double>(each.acquisitions - before->second.acquisitions) / passed_.count());
+    add_to(to.taken,
+           static_cast<double>(each.acquisitions - before->second.acquisitions) / passed_.count());
     add_to(to.waited, static_cast<double>(each.waits - before->second.waits) / passed_.count());
   }
   std::vector<line> sorted;
   for (auto& [key, each] : all) sorted.push_back(std::move(each));
-  std::stable_sort(sorted.begin(), sorted.end(), [](const line& a, const line& b) { return a.taken.value_or(0) > b.taken.value_or(0); });
+  std::stable_sort(sorted.begin(), sorted.end(), [](const line& a, const line& b) {
+    return a.taken.value_or(0) > b.taken.value_or(0);
+  });
   return sorted;
 }
 
 std::string frame::first_line(const terminal& on) const {
-  const auto alive = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.alive; });
-  const auto waiting = std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.waiting_for.has_value(); });
-  const auto counted = [](auto number, const char* one) { return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s"); };
-  const std::string text =
-      printable(fmt::format("segment {}{}: {} alive, {} waiting, {}, {}", view_.name(), view_.has_name() ? "" : " (removed)",
-                            counted(alive, "thread"), waiting, counted(view_.object_count(), "object"), counted(view_.death_count(), "owner death")));
+  const auto alive =
+      std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.alive; });
+  const auto waiting = std::count_if(threads_.begin(), threads_.end(),
+                                     [](const auto& each) { return each.waiting_for.has_value(); });
+  const auto counted = [](auto number, const char* one) {
+    return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s");
+  };
+  const std::string text = printable(fmt::format(
+      "segment {}{}: {} alive, {} waiting, {}, {}", view_.name(),
+      view_.has_name() ? "" : " (removed)", counted(alive, "thread"), waiting,
+      counted(view_.object_count(), "object"), counted(view_.death_count(), "owner death")));
   return coloured(cut_to(text, on.width), view_.has_name() ? tone::plain : tone::warning, on);
 }
 
@@ -96,7 +107,9 @@ std::vector<std::string> frame::activity(const terminal& on, bool by_process) co
   for (const line& each : rates(by_process)) {
     std::vector<cell> row{each.pid};
     if (!by_process) row.emplace_back(each.tid);
-    for (cell more : {rate(each.taken), rate(each.waited), cell(each.holds), cell(each.waiting), cell(each.name)}) row.push_back(std::move(more));
+    for (cell more : {rate(each.taken), rate(each.waited), cell(each.holds), cell(each.waiting),
+                      cell(each.name)})
+      row.push_back(std::move(more));
     made.add(std::move(row));
   }
   return lines_of(made.as_text({}, on));
@@ -111,11 +124,16 @@ std::vector<std::string> frame::holders(const terminal& on) {
   std::vector<held> all;
   for (const viewed_thread& thread : threads_) {
     for (const viewed_hold& hold : thread.in_hand) {
-      if (hold.held) all.push_back({&thread, &hold, holds_.held_for(thread, hold.mutex_offset).value_or(std::chrono::nanoseconds(0))});
+      if (hold.held)
+        all.push_back(
+            {&thread, &hold,
+             holds_.held_for(thread, hold.mutex_offset).value_or(std::chrono::nanoseconds(0))});
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const held& a, const held& b) { return a.time > b.time; });
-  if (all.size() > on.height) all.resize(on.height);  // what is below the screen's end needs no names
+  std::stable_sort(all.begin(), all.end(),
+                   [](const held& a, const held& b) { return a.time > b.time; });
+  // what is below the screen's end needs no names
+  if (all.size() > on.height) all.resize(on.height);
   table made({{"at_least", "AT LEAST", align::right},
               {"mutex", "MUTEX"},
               {"holder", "HOLDER"},
@@ -123,21 +141,30 @@ std::vector<std::string> frame::holders(const terminal& on) {
               {"taken_at", "TAKEN AT", align::left, true, true}});
   for (const held& each : all) {
     const std::uint64_t offset = each.what->mutex_offset;
-    const auto waiters = std::count_if(threads_.begin(), threads_.end(), [&](const auto& t) { return t.waiting_for == offset; });
+    const auto waiters = std::count_if(threads_.begin(), threads_.end(),
+                                       [&](const auto& t) { return t.waiting_for == offset; });
     const double seconds = std::chrono::duration<double>(each.time).count();
-    made.add({seconds > 0 ? cell(fmt::format("{:.1f} s", seconds), seconds) : cell::none(), looks::mutex_name(view_.lock_at(offset)),
-              looks::thread_name(each.by->pid, each.by->tid, each.by->command_name, each.by->thread_name) + (each.by->alive ? "" : " (dead)"),
-              waiters, sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
+    made.add(
+        {seconds > 0 ? cell(fmt::format("{:.1f} s", seconds), seconds) : cell::none(),
+         looks::mutex_name(view_.lock_at(offset)),
+         looks::thread_name(each.by->pid, each.by->tid, each.by->command_name,
+                            each.by->thread_name) +
+             (each.by->alive ? "" : " (dead)"),
+         waiters,
+         sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
   }
   return lines_of(made.as_text({}, on));
 }
 
-// A third of the screen for the holders, at least, and one of them beside the headings; what they leave goes to the threads.
+// A third of the screen for the holders, at least, and one of them beside the headings; what they
+// leave goes to the threads.
 std::vector<std::string> frame::lines(const terminal& on, bool by_process) {
   std::vector<std::string> all{first_line(on), ""};
   std::vector<std::string> threads = activity(on, by_process), held = holders(on);
   const std::size_t room = on.height > all.size() + 1 ? on.height - all.size() - 1 : 0;
-  const std::size_t for_held = std::min(held.size(), std::max({room / 3, std::min<std::size_t>(room / 2, 2), room - std::min(room, threads.size())}));
+  const std::size_t for_held =
+      std::min(held.size(), std::max({room / 3, std::min<std::size_t>(room / 2, 2),
+                                      room - std::min(room, threads.size())}));
   threads.resize(std::min(threads.size(), room - for_held));
   held.resize(for_held);
   all.insert(all.end(), threads.begin(), threads.end());

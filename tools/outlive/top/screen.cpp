@@ -20,7 +20,8 @@ constexpr std::string_view enter = "\x1b[?1049h\x1b[?25l\x1b[2J", leave = "\x1b[
 sigset_t watched() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH}) sigaddset(&set, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH})
+    sigaddset(&set, signal);
   return set;
 }
 
@@ -33,11 +34,14 @@ void put(std::string_view text) noexcept {
 
 screen::screen() {
   if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) {
-    throw std::system_error(ENOTTY, std::generic_category(), "found stdin or stdout that is no terminal, expected one (outlive show prints once)");
+    throw std::system_error(
+        ENOTTY, std::generic_category(),
+        "found stdin or stdout that is no terminal, expected one (outlive show prints once)");
   }
   const sigset_t set = watched();
   signals_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals_ < 0 || ::tcgetattr(STDIN_FILENO, &before_) != 0) throw std::system_error(errno, std::generic_category(), "the terminal");
+  if (signals_ < 0 || ::tcgetattr(STDIN_FILENO, &before_) != 0)
+    throw std::system_error(errno, std::generic_category(), "the terminal");
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   termios raw = before_;
   ::cfmakeraw(&raw);
@@ -56,7 +60,9 @@ screen::event screen::wait(std::chrono::nanoseconds at_most) {
   std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals_, POLLIN, 0}}};
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
   event found;
-  if (::poll(ready.data(), ready.size(), static_cast<int>(std::clamp<long long>(ms, 0, 1'000'000))) <= 0) return found;
+  if (::poll(ready.data(), ready.size(),
+             static_cast<int>(std::clamp<long long>(ms, 0, 1'000'000))) <= 0)
+    return found;
   signalfd_siginfo info{};
   while (::read(signals_, &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGWINCH)

@@ -11,8 +11,9 @@
 
 namespace top {
 
-// While it lives the terminal shows another screen, without a cursor, and sends each key at once. Signals that would end or stop the program are
-// blocked and come as events, so that every way out but SIGKILL leads through the destructor.
+// While it lives the terminal shows another screen, without a cursor, and sends each key at once.
+// Signals that would end or stop the program are blocked and come as events, so that every way out
+// but SIGKILL leads through the destructor.
 class screen {
  public:
   // Errors: std::system_error where stdin or stdout is no terminal.
@@ -27,10 +28,12 @@ class screen {
     bool resized = false;
     bool closed = false;  // the terminal is gone
   };
-  // Waits for a key, a signal or a new size, at most until the time is over: then the event is empty.
+  // Waits for a key, a signal or a new size, at most until the time is over: then the event is
+  // empty.
   [[nodiscard]] event wait(std::chrono::nanoseconds at_most);
 
-  // Draws the lines from the top; those that do not fit are left out. Requires: no line is wider than the terminal.
+  // Draws the lines from the top; those that do not fit are left out. Requires: no line is wider
+  // than the terminal.
   void draw(const std::vector<std::string>& lines);
   [[nodiscard]] const terminal& size() const noexcept { return size_; }
 

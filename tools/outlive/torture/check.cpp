@@ -13,7 +13,8 @@ std::string check(const settings& wanted, signals& incoming) {
   while (!has_ended(pid)) {
     if (incoming.ending() != 0) trouble = "interrupted";
     if (std::chrono::steady_clock::now() >= limit) {
-      trouble = fmt::format("still running after {:g} s", std::chrono::duration<double>(wanted.check_limit).count());
+      trouble = fmt::format("still running after {:g} s",
+                            std::chrono::duration<double>(wanted.check_limit).count());
     }
     if (!trouble.empty()) kill(-pid, SIGKILL);
     incoming.wait(std::chrono::milliseconds(50));

@@ -13,8 +13,9 @@ constexpr auto hung_after = std::chrono::seconds(5);
 
 }  // namespace
 
-// A death is over when the lock is consistent again, and the word that the dead owner left there is gone: an heir has the lock natively before it
-// says in `state` that it repairs. A lock whose owner had not entered yet keeps its state; then the native word tells.
+// A death is over when the lock is consistent again, and the word that the dead owner left there is
+// gone: an heir has the lock natively before it says in `state` that it repairs. A lock whose owner
+// had not entered yet keeps its state; then the native word tells.
 bool open_deaths::is_over(const death& each, std::uint64_t state) noexcept {
   if (lock_view::condition_of(state) != condition::consistent) return false;
   if (state != each.state) return true;
@@ -44,7 +45,8 @@ void open_deaths::close(time_point now, const lock_list& locks, figures& counted
     const bool repairing = lock_view::condition_of(each.lock.state()) == condition::repairing;
     if (!repairing || now - each.when < hung_after) continue;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - each.when).count();
-    counted.problems.push_back(fmt::format("the repair of '{}' has not ended within {} s", locks.object_of(each.lock), seconds));
+    counted.problems.push_back(fmt::format("the repair of '{}' has not ended within {} s",
+                                           locks.object_of(each.lock), seconds));
   }
 }
 
@@ -66,12 +68,14 @@ void log_counter::read() {
     settled_.insert(entry.number);
     ++ended_[entry.outcome];
   }
-  // An entry that was being written is not told; it may come after a younger one. None comes after the ring has gone round.
+  // An entry that was being written is not told; it may come after a younger one. None comes after
+  // the ring has gone round.
   while (!settled_.empty() && *settled_.begin() + ring < last_) settled_.erase(settled_.begin());
 }
 
 void log_counter::count(figures& counted) const {
-  for (const auto& [outcome, number] : ended_) counted.logged[std::string(to_string(outcome))] = number;
+  for (const auto& [outcome, number] : ended_)
+    counted.logged[std::string(to_string(outcome))] = number;
   if (!running_.empty()) counted.logged["begun"] = running_.size();
   counted.logged_unseen = last_ - before_ - seen_;
 }

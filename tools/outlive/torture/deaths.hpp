@@ -1,4 +1,5 @@
-// Deaths that are not recovered yet: the mutexes that a worker held when it was killed, watched until somebody has repaired them.
+// Deaths that are not recovered yet: the mutexes that a worker held when it was killed, watched
+// until somebody has repaired them.
 #pragma once
 
 #include <chrono>
@@ -19,11 +20,14 @@ class open_deaths {
   using time_point = std::chrono::steady_clock::time_point;
 
   // Requires: the worker stands, and has the lock; it is killed at `when`.
-  void add(lock_view lock, std::uint32_t tid, std::uint64_t state, time_point when) { open_.push_back({lock, tid, state, when}); }
+  void add(lock_view lock, std::uint32_t tid, std::uint64_t state, time_point when) {
+    open_.push_back({lock, tid, state, when});
+  }
   // Counts those that are recovered by now.
   void look(time_point now, figures& counted);
   [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
-  // Counts the rest as open, and repairs that have been running for long as problems. While the workers are still there.
+  // Counts the rest as open, and repairs that have been running for long as problems. While the
+  // workers are still there.
   void close(time_point now, const lock_list& locks, figures& counted);
 
  private:
@@ -37,7 +41,8 @@ class open_deaths {
   std::vector<death> open_;
 };
 
-// Counts the entries of the segment's death log by their outcome. It is a ring: to be read more often than it comes round.
+// Counts the entries of the segment's death log by their outcome. It is a ring: to be read more
+// often than it comes round.
 class log_counter {
  public:
   // Leaves out what is there already.

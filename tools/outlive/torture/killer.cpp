@@ -12,7 +12,8 @@ using condition = lock_view::condition;
 
 // How long --aim looks for a worker that holds a mutex.
 constexpr auto aim_limit = std::chrono::milliseconds(100);
-// How long a death is watched without a pause: most are recovered within it, and a sleep would be longer than what is measured.
+// How long a death is watched without a pause: most are recovered within it, and a sleep would be
+// longer than what is measured.
 constexpr auto watch_limit = std::chrono::milliseconds(1);
 
 // A spared worker gets on with its repair for so long, though --every may say 0.
@@ -20,8 +21,8 @@ constexpr auto spared_pause = std::chrono::milliseconds(2);
 
 }  // namespace
 
-killer::killer(const settings& wanted, const outlive::segment& segment, signals& incoming, worker_set& workers, lock_list& locks, open_deaths& deaths,
-               figures& counted)
+killer::killer(const settings& wanted, const outlive::segment& segment, signals& incoming,
+               worker_set& workers, lock_list& locks, open_deaths& deaths, figures& counted)
     : wanted_(wanted),
       attempts_(segment.options().attempts),
       incoming_(incoming),
@@ -41,7 +42,8 @@ void killer::strike() {
   locks_.refresh(clock::now());
   const std::uint64_t draw = random_();
   choice chosen = wanted_.aim ? stop_holder(draw) : stop_any(draw);
-  if (!chosen && wanted_.aim && incoming_.ending() == 0 && (chosen = stop_any(draw))) ++counted_.aims_missed;
+  if (!chosen && wanted_.aim && incoming_.ending() == 0 && (chosen = stop_any(draw)))
+    ++counted_.aims_missed;
   if (!chosen) return;
 
   if (may_end(*chosen)) return kill(*chosen);
@@ -63,7 +65,8 @@ killer::choice killer::stop_any(std::uint64_t draw) {
 killer::choice killer::stop_holder(std::uint64_t draw) {
   const auto limit = clock::now() + aim_limit;
   while (clock::now() < limit && incoming_.ending() == 0) {
-    const choice found = locks_.all().empty() ? std::nullopt : find_holder(draw % locks_.all().size());
+    const choice found =
+        locks_.all().empty() ? std::nullopt : find_holder(draw % locks_.all().size());
     if (found) {
       if (!workers_.stop(*found)) return std::nullopt;
       if (!held_by(*found).empty()) return found;
@@ -97,7 +100,8 @@ bool killer::may_end(std::size_t chosen) const {
   const std::vector<holding> held = held_by(chosen);
   return std::none_of(held.begin(), held.end(), [&](const holding& each) {
     const std::uint64_t state = each.lock.state();
-    return lock_view::condition_of(state) == condition::repairing && lock_view::attempts_of(state) >= attempts_;
+    return lock_view::condition_of(state) == condition::repairing &&
+           lock_view::attempts_of(state) >= attempts_;
   });
 }
 
@@ -111,7 +115,8 @@ void killer::kill(std::size_t chosen) {
 
   const auto when = clock::now();
   workers_.kill(chosen);
-  for (std::size_t i = 0; i < held.size(); ++i) deaths_.add(held[i].lock, held[i].tid, states[i], when);
+  for (std::size_t i = 0; i < held.size(); ++i)
+    deaths_.add(held[i].lock, held[i].tid, states[i], when);
   while (!deaths_.empty() && clock::now() < when + watch_limit) {
     deaths_.look(clock::now(), counted_);
     sched_yield();

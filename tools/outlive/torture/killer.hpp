@@ -1,5 +1,5 @@
-// Who is killed, and when. A worker is stopped first, looked at, and only then killed: what it holds at its death is known for sure, and
-// stopping changes nothing for the others but the time.
+// Who is killed, and when. A worker is stopped first, looked at, and only then killed: what it
+// holds at its death is known for sure, and stopping changes nothing for the others but the time.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +20,16 @@ namespace torture {
 
 class killer {
  public:
-  killer(const settings& wanted, const outlive::segment& segment, signals& incoming, worker_set& workers, lock_list& locks, open_deaths& deaths,
-         figures& counted);
+  killer(const settings& wanted, const outlive::segment& segment, signals& incoming,
+         worker_set& workers, lock_list& locks, open_deaths& deaths, figures& counted);
 
   // Returns: the pause before the next kill, from nothing to twice the mean.
   [[nodiscard]] std::chrono::nanoseconds pause();
-  // Kills one worker, chosen by the seed; with --aim one that holds a mutex, and the seed chooses with which mutex the search begins. Kills none
-  // if it ends by itself, is spared, or none runs.
+  // Kills one worker, chosen by the seed; with --aim one that holds a mutex, and the seed chooses
+  // with which mutex the search begins. Kills none if it ends by itself, is spared, or none runs.
   void strike();
-  // Returns: whether the worker, which stands, may end: it is not in the last attempt of a repair. Its death would make the mutex not
-  // recoverable, and this would be our doing, not the repair's.
+  // Returns: whether the worker, which stands, may end: it is not in the last attempt of a repair.
+  // Its death would make the mutex not recoverable, and this would be our doing, not the repair's.
   [[nodiscard]] bool may_end(std::size_t chosen) const;
 
  private:

@@ -55,7 +55,8 @@ void lock_list::refresh(std::chrono::steady_clock::time_point now) {
     }
   });
   const auto took = std::chrono::steady_clock::now() - now;
-  next_ = now + std::max<std::chrono::steady_clock::duration>(std::chrono::milliseconds(100), 20 * took);
+  next_ = now +
+          std::max<std::chrono::steady_clock::duration>(std::chrono::milliseconds(100), 20 * took);
 }
 
 std::string lock_list::object_of(lock_view lock) const {

@@ -1,8 +1,10 @@
-// The robust mutexes of a segment, as somebody sees them who only looks: who has them, and in what condition they are.
+// The robust mutexes of a segment, as somebody sees them who only looks: who has them, and in what
+// condition they are.
 //
-// The library has no call for that: who has a mutex now may have given it back before the answer is read. Here it is asked of processes that
-// are stopped, for which the answer stays true. It stands in the mutex's bytes, which docs/format.md tells; segment::open() has compared the
-// format's version. Looking takes no lock and stores nothing.
+// The library has no call for that: who has a mutex now may have given it back before the answer is
+// read. Here it is asked of processes that are stopped, for which the answer stays true. It stands
+// in the mutex's bytes, which docs/format.md tells; segment::open() has compared the format's
+// version. Looking takes no lock and stores nothing.
 #pragma once
 
 #include <chrono>
@@ -18,7 +20,12 @@ namespace torture {
 // One mutex, at its place in our mapping, which never ends while the segment is open.
 class lock_view {
  public:
-  enum class condition : unsigned { not_recoverable = 0, consistent = 1, unrepaired = 2, repairing = 3 };
+  enum class condition : unsigned {
+    not_recoverable = 0,
+    consistent = 1,
+    unrepaired = 2,
+    repairing = 3
+  };
 
   explicit lock_view(const std::byte* bytes) noexcept : bytes_(bytes) {}
 
@@ -31,19 +38,25 @@ class lock_view {
   [[nodiscard]] const std::byte* bytes() const noexcept { return bytes_; }
 
   static constexpr std::size_t size = 64;
-  static condition condition_of(std::uint64_t state) noexcept { return static_cast<condition>(state & 3); }
-  static unsigned attempts_of(std::uint64_t state) noexcept { return static_cast<unsigned>(state >> 2 & 63); }
+  static condition condition_of(std::uint64_t state) noexcept {
+    return static_cast<condition>(state & 3);
+  }
+  static unsigned attempts_of(std::uint64_t state) noexcept {
+    return static_cast<unsigned>(state >> 2 & 63);
+  }
 
  private:
   const std::byte* bytes_;
 };
 
-// All mutexes of a segment: those that are objects, and those inside of objects, wherever they lie there.
+// All mutexes of a segment: those that are objects, and those inside of objects, wherever they lie
+// there.
 class lock_list {
  public:
   explicit lock_list(const outlive::segment& segment) : segment_(segment) {}
 
-  // Looks for them anew where that was long ago: objects come and go. A large segment takes a while, and is looked through less often.
+  // Looks for them anew where that was long ago: objects come and go. A large segment takes a
+  // while, and is looked through less often.
   void refresh(std::chrono::steady_clock::time_point now);
   [[nodiscard]] const std::vector<lock_view>& all() const noexcept { return locks_; }
   // Returns: the name of the object that the mutex lies in, for messages.

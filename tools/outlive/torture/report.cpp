@@ -21,7 +21,9 @@ double microseconds(std::chrono::nanoseconds time) {
 }
 
 double rate(const figures& counted) {
-  return counted.duration.count() == 0 ? 0 : static_cast<double>(counted.kills) / seconds(counted.duration);
+  return counted.duration.count() == 0
+             ? 0
+             : static_cast<double>(counted.kills) / seconds(counted.duration);
 }
 
 std::uint64_t failed_workers(const figures& counted) {
@@ -44,13 +46,15 @@ std::optional<latency> latency_of(const figures& counted) {
 // "3 repaired, 1 failed"
 std::string list(const std::map<std::string, std::uint64_t>& numbers) {
   std::string text;
-  for (const auto& [name, number] : numbers) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, name);
+  for (const auto& [name, number] : numbers)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, name);
   return text.empty() ? "none" : text;
 }
 
 }  // namespace
 
-progress::progress(const settings& wanted) : wanted_(wanted), to_terminal_(isatty(STDERR_FILENO) == 1) {}
+progress::progress(const settings& wanted)
+    : wanted_(wanted), to_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 progress::~progress() {
   if (to_terminal_) std::fputs("\r\033[K", stderr);
@@ -59,28 +63,40 @@ progress::~progress() {
 void progress::show(const figures& counted, std::chrono::nanoseconds elapsed) {
   if (!to_terminal_) return;
   const double so_far = seconds(elapsed);
-  const std::string line = fmt::format("\r\033[K{:.0f} of {:.0f} s: {} kills ({:.0f}/s), {} holding, {} recovered, {} workers failed", so_far,
-                                       seconds(wanted_.duration), counted.kills, so_far > 0 ? static_cast<double>(counted.kills) / so_far : 0.0,
-                                       counted.kills_holding, counted.recovered, failed_workers(counted));
+  const std::string line = fmt::format(
+      "\r\033[K{:.0f} of {:.0f} s: {} kills ({:.0f}/s), {} holding, {} recovered, {} workers "
+      "failed",
+      so_far, seconds(wanted_.duration), counted.kills,
+      so_far > 0 ? static_cast<double>(counted.kills) / so_far : 0.0, counted.kills_holding,
+      counted.recovered, failed_workers(counted));
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
 }
 
 std::string as_text(const settings& wanted, const figures& counted) {
   std::string text;
-  const auto line = [&text](const char* name, const std::string& value) { text += fmt::format("{:<18}{}\n", name, value); };
-  line("segment", fmt::format("{}, {} workers, seed {}, {:.1f} s{}", wanted.segment, wanted.workers, wanted.seed, seconds(counted.duration),
-                              wanted.aim ? ", aimed" : ""));
-  line("kills", fmt::format("{} ({:.1f}/s), {} while holding a mutex", counted.kills, rate(counted), counted.kills_holding));
+  const auto line = [&text](const char* name, const std::string& value) {
+    text += fmt::format("{:<18}{}\n", name, value);
+  };
+  line("segment", fmt::format("{}, {} workers, seed {}, {:.1f} s{}", wanted.segment, wanted.workers,
+                              wanted.seed, seconds(counted.duration), wanted.aim ? ", aimed" : ""));
+  line("kills", fmt::format("{} ({:.1f}/s), {} while holding a mutex", counted.kills, rate(counted),
+                            counted.kills_holding));
   if (wanted.aim) line("aims missed", fmt::format("{}", counted.aims_missed));
-  if (counted.spared != 0) line("spared", fmt::format("{}, in the last attempt of a repair", counted.spared));
+  if (counted.spared != 0)
+    line("spared", fmt::format("{}, in the last attempt of a repair", counted.spared));
   line("restarts", fmt::format("{}", counted.restarts));
-  line("dead owners", fmt::format("{} mutexes: {} recovered, {} not recoverable, {} open at the end", counted.held_by_killed, counted.recovered,
-                                  counted.given_up, counted.open_at_end));
+  line("dead owners",
+       fmt::format("{} mutexes: {} recovered, {} not recoverable, {} open at the end",
+                   counted.held_by_killed, counted.recovered, counted.given_up,
+                   counted.open_at_end));
   if (const auto times = latency_of(counted)) {
-    line("latency", fmt::format("median {:.1f} us, max {:.1f} us", microseconds(times->median), microseconds(times->max)));
+    line("latency", fmt::format("median {:.1f} us, max {:.1f} us", microseconds(times->median),
+                                microseconds(times->max)));
   }
-  line("death log", list(counted.logged) + (counted.logged_unseen == 0 ? "" : fmt::format(", {} not seen", counted.logged_unseen)));
+  line("death log",
+       list(counted.logged) +
+           (counted.logged_unseen == 0 ? "" : fmt::format(", {} not seen", counted.logged_unseen)));
   if (counted.finished != 0) line("workers finished", fmt::format("{}", counted.finished));
   line("workers failed", list(counted.own_ends));
   line("left at the end", list(counted.left));

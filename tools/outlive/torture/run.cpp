@@ -24,11 +24,13 @@ namespace torture {
 
 namespace {
 
-// A worker that ends by itself within a second of its start, ten in a row, with no kill between: the next one would, too.
+// A worker that ends by itself within a second of its start, ten in a row, with no kill between:
+// the next one would, too.
 constexpr auto at_once = std::chrono::seconds(1);
 constexpr unsigned at_once_limit = 10;
 // While a death is open, and while none is.
-constexpr nanoseconds short_sleep = std::chrono::microseconds(100), long_sleep = std::chrono::milliseconds(20);
+constexpr nanoseconds short_sleep = std::chrono::microseconds(100),
+                      long_sleep = std::chrono::milliseconds(20);
 // The segment's death log holds 256 entries.
 constexpr auto log_interval = std::chrono::milliseconds(20);
 constexpr auto progress_interval = std::chrono::milliseconds(200);
@@ -39,10 +41,12 @@ struct gave_up : std::runtime_error {
 
 class torture_run {
  public:
-  torture_run(const settings& wanted, signals& incoming) : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming) {}
+  torture_run(const settings& wanted, signals& incoming)
+      : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming) {}
 
   figures operator()() {
-    std::optional<outlive::segment> segment = open();  // an error other than "not found" shows before anything is started
+    // an error other than "not found" shows before anything is started
+    std::optional<outlive::segment> segment = open();
     for (std::size_t index = 0; index < wanted_.workers; ++index) workers_.start(index);
     try {
       begin(segment);
@@ -54,7 +58,8 @@ class torture_run {
     end_workers();
     counted_.interrupted = incoming_.ending();
     if (segment) recover(*segment);
-    if (!wanted_.check.empty() && counted_.interrupted == 0) counted_.check = check(wanted_, incoming_);
+    if (!wanted_.check.empty() && counted_.interrupted == 0)
+      counted_.check = check(wanted_, incoming_);
     judge();
     return std::move(counted_);
   }
@@ -77,8 +82,10 @@ class torture_run {
       if (!segment) segment = open();
       if (segment) return;
       if (clock::now() >= limit) {
-        throw std::runtime_error(fmt::format("segment '{}': found none, expected {} workers to make it within {:g} s", wanted_.segment,
-                                             wanted_.workers, std::chrono::duration<double>(wanted_.start_limit).count()));
+        throw std::runtime_error(
+            fmt::format("segment '{}': found none, expected {} workers to make it within {:g} s",
+                        wanted_.segment, wanted_.workers,
+                        std::chrono::duration<double>(wanted_.start_limit).count()));
       }
       incoming_.wait(std::chrono::milliseconds(1));
     }
@@ -118,7 +125,8 @@ class torture_run {
           shown.show(counted_, now - began);
           next_progress = now + progress_interval;
         }
-        incoming_.wait(std::min<nanoseconds>(next_kill - clock::now(), deaths.empty() ? long_sleep : short_sleep));
+        incoming_.wait(std::min<nanoseconds>(next_kill - clock::now(),
+                                             deaths.empty() ? long_sleep : short_sleep));
       }
     } catch (const gave_up&) {
       finish();
@@ -141,7 +149,8 @@ class torture_run {
     ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
     if (ends_in_a_row_ < at_once_limit) return;
     throw gave_up(
-        fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), expected it to work until it is "
+        fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), "
+                    "expected it to work until it is "
                     "killed",
                     wanted_.command.front(), ends_in_a_row_, status_text(end.status)));
   }
@@ -161,29 +170,36 @@ class torture_run {
 
   // After SIGTERM: with which code a worker exits is its own affair, a crash is not.
   void judge_last(const worker_end& end) {
-    if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM) count_own_end(end);
+    if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM)
+      count_own_end(end);
   }
 
   void recover(outlive::segment& segment) {
-    for (const outlive::recovered_mutex& line : outlive::recover(segment)) ++counted_.left[std::string(to_string(line.outcome))];
+    for (const outlive::recovered_mutex& line : outlive::recover(segment))
+      ++counted_.left[std::string(to_string(line.outcome))];
   }
 
   void judge() {
     auto& problems = counted_.problems;
     for (const auto& [status, number] : counted_.own_ends) {
-      problems.push_back(fmt::format("{} worker{} ended by {}: {}", number, number == 1 ? "" : "s", number == 1 ? "itself" : "themselves", status));
+      problems.push_back(fmt::format("{} worker{} ended by {}: {}", number, number == 1 ? "" : "s",
+                                     number == 1 ? "itself" : "themselves", status));
     }
     for (const char* outcome : {"failed", "unrepaired", "not recoverable"}) {
       if (const auto found = counted_.logged.find(outcome); found != counted_.logged.end()) {
-        problems.push_back(fmt::format("deaths that a worker met and did not repair ({}): {}", outcome, found->second));
+        problems.push_back(fmt::format("deaths that a worker met and did not repair ({}): {}",
+                                       outcome, found->second));
       }
     }
-    if (!counted_.check.empty() && counted_.check != check_passed) problems.push_back("the check failed: " + counted_.check);
+    if (!counted_.check.empty() && counted_.check != check_passed)
+      problems.push_back("the check failed: " + counted_.check);
     if (counted_.interrupted != 0) return;
     if (counted_.kills == 0) {
       problems.emplace_back("nobody was killed: nothing was tried");
     } else if (counted_.kills_holding == 0) {
-      problems.emplace_back("nobody was killed while holding a mutex: no recovery was tried; a longer run, or --aim, may do it");
+      problems.emplace_back(
+          "nobody was killed while holding a mutex: no recovery was tried; a longer run, or --aim, "
+          "may do it");
     }
   }
 

@@ -7,7 +7,8 @@
 
 namespace torture {
 
-// Errors: std::exception when it could not be begun: no such program, workers that end at once, no segment.
+// Errors: std::exception when it could not be begun: no such program, workers that end at once, no
+//   segment.
 [[nodiscard]] figures run(const settings& wanted, signals& incoming);
 
 }  // namespace torture

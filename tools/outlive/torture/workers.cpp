@@ -20,7 +20,8 @@ namespace {
 constexpr auto stop_limit = std::chrono::seconds(5), death_limit = std::chrono::seconds(10);
 constexpr auto spinning = std::chrono::microseconds(200);
 
-// The process group of a thread, as /proc tells it; 0 if it is gone. Threads that are not the first of their process are found, too.
+// The process group of a thread, as /proc tells it; 0 if it is gone. Threads that are not the first
+// of their process are found, too.
 pid_t group_of(std::uint32_t tid) {
   const int file = open(fmt::format("/proc/{}/stat", tid).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
@@ -35,7 +36,8 @@ pid_t group_of(std::uint32_t tid) {
 
 bool take_stop(pid_t pid) noexcept {
   siginfo_t info{};
-  return waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == pid;
+  return waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOHANG) == 0 &&
+         info.si_pid == pid;
 }
 
 }  // namespace
@@ -49,7 +51,8 @@ worker_set::~worker_set() {
 }
 
 void worker_set::start(std::size_t index) {
-  workers_[index] = {::start(wanted_.command, {fmt::format("OUTLIVE_TORTURE_WORKER={}", index)}), false, false, clock::now()};
+  workers_[index] = {::start(wanted_.command, {fmt::format("OUTLIVE_TORTURE_WORKER={}", index)}),
+                     false, false, clock::now()};
 }
 
 std::vector<worker_end> worker_set::take_ended() {
@@ -90,7 +93,8 @@ void worker_set::kill(std::size_t index) noexcept {
   ::kill(-workers_[index].pid, SIGKILL);
 }
 
-std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace, const std::function<bool(std::size_t)>& may_end) {
+std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
+                                            const std::function<bool(std::size_t)>& may_end) {
   std::vector<worker_end> ended;
   const auto for_each_until = [&](clock::time_point limit, auto act) {
     const int asked = incoming_.times_asked_to_end();
@@ -127,7 +131,8 @@ std::optional<std::size_t> worker_set::owner_of(std::uint32_t tid) const {
 }
 
 bool worker_set::any_running() const noexcept {
-  return std::any_of(workers_.begin(), workers_.end(), [](const worker& each) { return each.pid != 0; });
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [](const worker& each) { return each.pid != 0; });
 }
 
 }  // namespace torture

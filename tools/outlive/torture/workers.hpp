@@ -1,4 +1,5 @@
-// The workers: copies of one program, each a process group of its own, so that a kill takes what a worker has started with it.
+// The workers: copies of one program, each a process group of its own, so that a kill takes what a
+// worker has started with it.
 #pragma once
 
 #include <sys/types.h>
@@ -35,7 +36,8 @@ struct worker_end {
 
 class worker_set {
  public:
-  worker_set(const settings& wanted, signals& incoming) : wanted_(wanted), incoming_(incoming), workers_(wanted.workers) {}
+  worker_set(const settings& wanted, signals& incoming)
+      : wanted_(wanted), incoming_(incoming), workers_(wanted.workers) {}
   worker_set(const worker_set&) = delete;
   worker_set& operator=(const worker_set&) = delete;
   ~worker_set();  // kills those who are left: after an error
@@ -45,15 +47,17 @@ class worker_set {
   // Returns: the workers that have ended since the last call; their processes are gone.
   [[nodiscard]] std::vector<worker_end> take_ended();
 
-  // Stops the worker and waits until all its threads stand. Returns: false if it has ended instead, or is not to be stopped (in a system call
-  // that nothing interrupts).
+  // Stops the worker and waits until all its threads stand. Returns: false if it has ended instead,
+  // or is not to be stopped (in a system call that nothing interrupts).
   [[nodiscard]] bool stop(std::size_t index);
   void go_on(std::size_t index) const noexcept;
   void kill(std::size_t index) noexcept;
 
-  // Asks all to end by SIGTERM, waits for `grace`, or until the tool is told once more to end, and kills the rest. One that `may_end` spares is
-  // asked when it says otherwise; it is called for workers that stand. Returns: how they ended.
-  [[nodiscard]] std::vector<worker_end> end_all(std::chrono::nanoseconds grace, const std::function<bool(std::size_t)>& may_end);
+  // Asks all to end by SIGTERM, waits for `grace`, or until the tool is told once more to end, and
+  // kills the rest. One that `may_end` spares is asked when it says otherwise; it is called for
+  // workers that stand. Returns: how they ended.
+  [[nodiscard]] std::vector<worker_end> end_all(std::chrono::nanoseconds grace,
+                                                const std::function<bool(std::size_t)>& may_end);
 
   [[nodiscard]] const std::vector<worker>& all() const noexcept { return workers_; }
   // Returns: the worker that the thread belongs to, or to a process that it has started.
