@@ -14,7 +14,8 @@ LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|^\[[^\]]+\]:\s*(\S+)"
 
 
 def pages():
-    found = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    folders = [(ROOT / name).rglob("*.md") for name in ("docs", "lib")]
+    found = sorted([*ROOT.glob("*.md"), *folders[0], *folders[1]])
     report.expect(found, "no document found")
     return found
 
