@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The man pages are made without a complaint, have their sections in order, and leave no public header out. Usage: man_pages_test.py ROOT
+"""The man pages are made without a complaint, have their sections in order, declare what the
+headers do, and leave no public header out.
+
+Usage: man_pages_test.py ROOT
 
 What scdoc itself writes needlessly (empty paragraphs) is no fault of ours.
 """
@@ -16,7 +19,11 @@ ROOT = Path(sys.argv[1])
 PAGES = sorted((ROOT / "docs/man").glob("*.scd"))
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUT", "RETURN VALUE", "EXIT STATUS", "ERRORS", "NOTES", "EXAMPLES", "SEE ALSO"]
 NEEDED = {"NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE ALSO"}
-NEEDED_OF_COMMANDS = {"OPTIONS", "OUTPUT", "EXIT STATUS"}
+NEEDED_OF = {
+    "1": {"OPTIONS", "OUTPUT", "EXIT STATUS", "NOTES"},
+    "3": {"RETURN VALUE", "ERRORS", "NOTES"},
+    "7": {"NOTES"},
+}
 HARMLESS = "skipping paragraph macro"
 WIDTH = 78   # of an example's line: what a terminal of 80 columns shows beside the margin, cut nowhere
 
@@ -54,7 +61,7 @@ def sections_stand_in_order():
     for page in PAGES:
         found = re.findall(r"^# (.*)$", page.read_text(), re.MULTILINE)
         report.expect(found == [each for each in SECTIONS if each in found], f"{page.name}: sections {found}, expected the order {SECTIONS}")
-        needed = NEEDED | (NEEDED_OF_COMMANDS if page.name.endswith(".1.scd") else set())
+        needed = NEEDED | NEEDED_OF[page.name.split(".")[1]]
         report.expect(needed <= set(found), f"{page.name}: no {sorted(needed - set(found))}")
 
 
@@ -88,6 +95,32 @@ def every_header_is_in_a_synopsis():
     report.expect(headers and not missing, f"no page includes {missing}")
 
 
+def without_comments(text):
+    """C++ without comments, attributes, macros and spaces: what a declaration is compared by."""
+    left_out = r"//[^\n]*|/\*.*?\*/|\[\[.*?\]\]|^#[^\n]*|\bOUTLIVE_API\b"
+    text = re.sub(left_out, "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"\s+", "", text)
+
+
+def declarations_are_those_of_the_headers():
+    headers = [*(ROOT / "include/outlive").rglob("*.hpp")]
+    declared = without_comments("".join(header.read_text() for header in headers))
+    wrong = []
+    for page in PAGES:
+        if not page.name.endswith(".3.scd"):
+            continue
+        text = page.read_text()
+        shown = re.search(r"^# SYNOPSIS\n(.*?)^# ", text, re.DOTALL | re.MULTILINE)[1]
+        structures = r"^## Structures of .*?\n(.*?)(?=^#+ )"
+        shown += "".join(re.findall(structures, text, re.DOTALL | re.MULTILINE))
+        for block in re.findall(r"^```\n(.*?)^```", shown, re.DOTALL | re.MULTILINE):
+            block = re.sub(r"^(EXPECT|ASSERT)_.*", "", block, flags=re.MULTILINE)  # macros
+            for part in re.split(r"[;{}]", without_comments(block)):
+                if part.removeprefix("public:") not in declared:
+                    wrong.append(f"{page.name}: {part}")
+    report.expect(headers and not wrong, "no header declares this:\n" + "\n".join(wrong))
+
+
 def references_exist():
     names = {page.name[:-4].replace(".", "(") + ")" for page in PAGES}
     for page in PAGES:
@@ -103,5 +136,6 @@ sys.exit(report.run([
     ("man.titles_are_file_names", titles_are_file_names),
     ("man.lines_fit", lines_fit),
     ("man.every_header_is_in_a_synopsis", every_header_is_in_a_synopsis),
+    ("man.declarations_are_those_of_the_headers", declarations_are_those_of_the_headers),
     ("man.references_exist", references_exist),
 ]))
