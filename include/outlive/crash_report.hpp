@@ -1,8 +1,8 @@
-// crash_report: what a thread that a signal killed had told of its crash, before it died.
+// crash_report: what a thread recorded about the signal that killed it.
 //
-// It is there where the process had installed a crash_recorder (<outlive/crash_recorder.hpp>,
-// liboutlive-crash) and the signal was one of SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT. A
-// process that was killed from outside tells nothing.
+// A report exists if the process had a crash_recorder (<outlive/crash_recorder.hpp>,
+// liboutlive-crash) and the signal was SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGABRT. A process that
+// is killed from outside leaves none.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -26,13 +26,12 @@ struct crash_report {
   bool operator==(const crash_report&) const = default;
 };
 
-// Fills in the frames' functions where they are missing, from the symbol tables of the modules'
-// files (those with the build id that stands in the frame). Reads files; throws nothing but
-// std::bad_alloc.
+// Fills in missing function names of the frames from the symbol tables of the modules' files, if a
+// file has the build id of the frame. Reads files; throws nothing but std::bad_alloc.
 OUTLIVE_API void name_functions(crash_report& crash);
 
 // Returns: "SIGSEGV (address not mapped) at 0x10", in one line, without the frames. The address is
-//   left out where the signal has none.
+//   left out if the signal has none.
 [[nodiscard]] OUTLIVE_API std::string to_string(const crash_report& crash);
 
 }  // namespace outlive

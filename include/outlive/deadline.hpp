@@ -1,11 +1,10 @@
-// deadline: how long a caller is willing to wait. Every timed function of every header makes one of
-// what it is given, and every wait of the library asks it how much is left. It is the only place
-// where durations and points in time are converted.
+// deadline: how long a caller is willing to wait. Every timed function converts its argument to
+// one, and every wait asks it how much time is left. Durations and points in time are converted
+// nowhere else.
 //
-// What is given may be of any unit and on any clock, so it is compared and subtracted in floating
-// point. In the integers of std::chrono, sys_seconds::max() against a clock of nanoseconds
-// overflows, and so does the year 2400 in days. A long double holds every 64-bit number of
-// nanoseconds exactly.
+// Arguments may have any unit and any clock, so they are compared and subtracted in floating point.
+// In the integers of std::chrono, sys_seconds::max() against a clock of nanoseconds overflows, and
+// so does the year 2400 in days. A long double holds every 64-bit number of nanoseconds exactly.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -20,7 +19,7 @@ using steady_point = std::chrono::steady_clock::time_point;
 
 class deadline {
  public:
-  // The caller only tries: it does not wait at all.
+  // The caller only tries and does not wait.
   static constexpr deadline none() noexcept { return deadline(steady_point::min(), false); }
   // The caller waits for as long as it takes.
   static constexpr deadline unlimited() noexcept { return deadline(steady_point::max(), true); }
@@ -31,8 +30,8 @@ class deadline {
     return deadline(steady_point(rounded_up(now + real(timeout))), true);
   }
 
-  // Keeps the address of a point on another clock than steady_clock. That clock is asked at each
-  // look, since it may be set, or may run slower or faster.
+  // Keeps the address of a point on another clock than steady_clock. Each look asks that clock,
+  // because it may be set, and may run slower or faster.
   // Requires: `point` outlives the deadline; Clock::now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   static deadline at(const std::chrono::time_point<Clock, Duration>& point) noexcept {
@@ -46,11 +45,11 @@ class deadline {
     }
   }
 
-  // Returns: whether the caller waits, even if its time is over by now.
+  // Returns: whether the caller waits, even if its time is already over.
   [[nodiscard]] constexpr bool waits() const noexcept { return waits_; }
 
-  // Returns: what is left of the time, rounded up; zero or less when it is over, max() when it has
-  // no end.
+  // Returns: the time that is left, rounded up: zero or less when it is over, max() when it has no
+  //   end.
   [[nodiscard]] std::chrono::nanoseconds left() const noexcept {
     if (left_ != nullptr) return left_(point_);
     if (at_ == steady_point::max()) return std::chrono::nanoseconds::max();
@@ -65,8 +64,8 @@ class deadline {
 
   constexpr deadline(steady_point at, bool waits) noexcept : at_(at), waits_(waits) {}
 
-  // Up, so that no wait ends early. What does not fit is for ever, or long over; so is "not a
-  // number".
+  // Rounds up, so that no wait ends early. Values that do not fit become max() or min(); "not a
+  // number" becomes min().
   static std::chrono::nanoseconds rounded_up(real span) noexcept {
     using std::chrono::nanoseconds;
     if (span.count() >= real(nanoseconds::max()).count()) return nanoseconds::max();

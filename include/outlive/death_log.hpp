@@ -1,7 +1,7 @@
-// The death log: the last 256 owner deaths that somebody met in a segment, oldest first.
+// The death log: the last 256 owner deaths that were met in a segment, oldest first.
 //
-// It is written by heirs while they repair, so it tells also of repairs that never ended. An entry
-// that was being written when its heir died is left out.
+// The thread that repairs writes the entry, so the log shows repairs that never ended, too. An
+// entry is left out if its writer died while writing it.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -29,7 +29,7 @@ enum class death_outcome : std::uint32_t {
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(death_outcome outcome) noexcept;
 
-// A thread as the log keeps it.
+// A thread in the log.
 struct logged_thread {
   bool known = false;
   pid_t pid = 0;
@@ -56,8 +56,8 @@ struct logged_death {
   std::optional<crash_report> crash;       // of the owner, at most 16 frames
 };
 
-// Returns: what the log holds now. Takes no lock; entries that are overwritten meanwhile, or
-//   damaged, are left out.
+// Returns: the present contents of the log. Acquires no lock. Leaves out entries that are damaged,
+//   or overwritten meanwhile.
 [[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& where);
 
 }  // namespace outlive

@@ -1,12 +1,13 @@
 // Errors: one rule for the whole library.
 //
-// What a caller can meet (a segment of another version, a lock whose owner died, a full directory)
-// is an outlive::errc. Functions throw it as std::system_error, and the message names the object,
-// what was found and what was expected. The lock operations also have a form that takes a
-// std::error_code& and throws nothing. Misuse (unlock by another thread, a second lock by the
-// holder) is an error code too, never silence. On an error no lock is held and nothing has been
-// changed, but for the condition of a mutex whose owner died (robust_mutex.hpp, the table). The
-// library never prints, logs or exits.
+// Conditions that a caller can meet (a segment of another version, a lock whose owner died, a full
+// directory) are outlive::errc codes. Functions throw them as std::system_error. The message names
+// the object, what was found and what was expected. The lock operations also have a form that sets
+// a std::error_code& and throws nothing.
+//
+// Misuse (unlock by another thread, a second lock by the holder) is an error code too, never
+// silent. On an error no lock is held and nothing has changed, except the condition of a mutex
+// whose owner died (the table in robust_mutex.hpp). The library never prints, logs or exits.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -70,7 +71,7 @@ enum class errc {
   wrong_file_system,  // the segment's file, or /dev/shm, is not on a tmpfs
 };
 
-// Category of errc; its name is "outlive".
+// Category of errc. Its name is "outlive".
 [[nodiscard]] OUTLIVE_API const std::error_category& error_category() noexcept;
 
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {

@@ -1,8 +1,8 @@
 // What a program must be compiled with to use outlive. Every public header includes this file
 // first, so that a program that cannot use the library gets one error instead of a page of them.
 //
-// The compiler goes on after an #error. Only a file that is missing ends the compilation: hence the
-// second line of each refusal.
+// The compiler goes on after an #error. Only a missing file ends the compilation: hence the second
+// line of each refusal.
 #pragma once
 
 #if __cplusplus < 202002L
@@ -10,7 +10,7 @@
 #include <outlive/see_the_error_above>
 #endif
 
-// The names of types in a segment are those of typeid, so that processes can compare them.
+// Types in a segment are named by typeid, so that processes can compare them.
 #ifndef __cpp_rtti
 #error "outlive needs run-time type information: compile without -fno-rtti"
 #include <outlive/see_the_error_above>
@@ -18,8 +18,8 @@
 
 #include <version>  // says which standard library this is
 
-// Strings, vectors and functions of the standard library are passed to liboutlive and come back
-// from it.
+// Strings, vectors and functions of the standard library are passed to liboutlive and returned from
+// it.
 #ifndef __GLIBCXX__
 #error "outlive needs libstdc++: compile without -stdlib=libc++"
 #include <outlive/see_the_error_above>
@@ -28,10 +28,11 @@
 #include <outlive/export.hpp>
 
 // The layout of these classes depends on two macros, which must have the same value in the program
-// and in the library. A function's mangled name shows neither what it returns nor what a struct
-// contains, so a program of another layout would link, and crash. So each file of the program
-// refers to a symbol that is named after its layout, and the library defines the one that is named
-// after its own: a program of another layout gets an error of the linker that names this symbol.
+// and in the library. A function's mangled name shows neither its return type nor the members of a
+// struct, so a program with another layout would link, and crash. Therefore each file of the
+// program refers to a symbol that is named after the program's layout, and the library defines only
+// the symbol of its own layout. A program with another layout gets a linker error that names this
+// symbol.
 #if defined(_GLIBCXX_DEBUG) && _GLIBCXX_USE_CXX11_ABI
 #define OUTLIVE_DETAIL_LAYOUT liboutlive_compiled_with_GLIBCXX_DEBUG
 #elif defined(_GLIBCXX_DEBUG)
@@ -42,7 +43,7 @@
 #define OUTLIVE_DETAIL_LAYOUT liboutlive_compiled_with_GLIBCXX_USE_CXX11_ABI_0
 #endif
 
-// "used" keeps the reference although nothing reads it, "retain" keeps it from the linker's
+// "used" keeps the reference although nothing reads it; "retain" protects it from the linker's
 // --gc-sections.
 #if __has_attribute(retain)
 #define OUTLIVE_DETAIL_KEPT __attribute__((used, retain))
