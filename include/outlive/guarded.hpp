@@ -1,5 +1,5 @@
-// guarded<T>: a robust mutex and the T that it protects, in one object. The main way to use
-// outlive.
+// guarded<T>: a robust mutex and the T that it protects, in one object. Most programs use outlive
+// through it.
 //
 //   struct bank { long a = 500, b = 500; };  // invariant: a + b == 1000
 //   auto seg = outlive::segment::open_or_create("bank");
@@ -11,11 +11,12 @@
 //   auto& accounts = seg.find_or_construct<outlive::guarded<bank>>("accounts", "account");
 //   { auto x = accounts.lock(); x->a -= 1; x->b += 1; }
 //
-// With outlive::robust_shared_mutex as the second argument many can read at a time: lock_shared()
-// gives a guard to a const T.
+// With outlive::robust_shared_mutex as the second argument several threads can read at a time:
+// lock_shared() returns a guard to a const T.
 //
-// T lives in shared memory and is read by processes that have it mapped elsewhere: no pointers, no
-// references, no virtual functions, no std::string, nothing that owns memory of one process.
+// T lives in shared memory, and other processes map it at other addresses. It must have no
+// pointers, references, virtual functions or std::string, and nothing else that owns memory of one
+// process.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -39,7 +40,7 @@
 namespace outlive {
 
 namespace detail {
-// Not here, so that programs can be compiled with -fno-exceptions.
+// Not inline, so that programs can be compiled with -fno-exceptions.
 [[noreturn]] OUTLIVE_API void throw_guard_without_object();
 [[noreturn]] OUTLIVE_API void throw_guard_holds();
 }  // namespace detail
@@ -55,7 +56,7 @@ class guarded {
   static constexpr bool is_shared = std::is_same_v<Mutex, robust_shared_mutex>;
 
  public:
-  // The hold on the mutex, and the way to the value. Movable; gives the mutex back when it ends. It
+  // Holds the mutex and gives access to the value. Movable; releases the mutex when it ends. It
   // belongs to the thread that made it.
   class [[nodiscard]] guard {
    public:
@@ -73,22 +74,22 @@ class guarded {
     }
     ~guard() { release(); }
 
-    // Requires: the guard holds (explicit operator bool).
+    // Requires: the guard holds the mutex (explicit operator bool).
     T* operator->() const noexcept { return std::addressof(object_->value_); }
     T& operator*() const noexcept { return object_->value_; }
 
-    // Returns: whether the guard holds the mutex: false after a try_lock that failed, after
-    //   unlock(), after a move.
+    // Returns: whether the guard holds the mutex: false after a try_lock() that failed, after
+    //   unlock(), and after a move.
     explicit operator bool() const noexcept { return holds_; }
     // Returns: whether this acquisition found a dead owner and repaired the value.
     [[nodiscard]] bool recovered() const noexcept { return holds_ && object_->mutex_.recovered(); }
-    // Gives the mutex back before the guard ends. Errors: errc::not_owner.
+    // Releases the mutex before the guard ends. Errors: errc::not_owner.
     void unlock() {
       if (std::exchange(holds_, false)) object_->mutex_.unlock();
     }
-    // Acquires the mutex again, after unlock() or a try_lock that failed. Errors: as
-    // robust_mutex::lock(), then the guard holds nothing; errc::deadlock when it holds,
-    // errc::not_owner when it is nobody's guard (made by default, or moved from).
+    // Acquires the mutex again, after unlock() or a try_lock() that failed.
+    // Errors: as robust_mutex::lock(), then the guard holds nothing; errc::deadlock if it holds the
+    //   mutex; errc::not_owner if it belongs to no object (default constructed, or moved from).
     [[gnu::always_inline]] void lock() {
       if (object_ == nullptr) detail::throw_guard_without_object();
       object_->mutex_.lock();
@@ -98,8 +99,8 @@ class guarded {
    private:
     friend class guarded;
     guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
-    // In a forked child, or another thread, the mutex is not ours: then there is nothing to give
-    // back.
+    // In a forked child, or in another thread, the caller does not own the mutex, and nothing is
+    // released.
     void release() noexcept {
       if (std::exchange(holds_, false)) object_->mutex_.release();
     }
@@ -107,7 +108,8 @@ class guarded {
     bool holds_ = false;
   };
 
-  // The shared hold, and the way to read the value: like guard. With a robust_shared_mutex only.
+  // Holds the mutex shared and gives read access to the value, as guard does. Only with a
+  // robust_shared_mutex.
   class [[nodiscard]] shared_guard {
    public:
     shared_guard() noexcept = default;
@@ -128,12 +130,13 @@ class guarded {
     const T* operator->() const noexcept { return std::addressof(object_->value_); }
     const T& operator*() const noexcept { return object_->value_; }
     explicit operator bool() const noexcept { return holds_; }
-    // Gives the mutex back before the guard ends. Errors: errc::not_owner.
+    // Releases the mutex before the guard ends. Errors: errc::not_owner.
     void unlock() {
       if (std::exchange(holds_, false)) object_->mutex_.unlock_shared();
     }
-    // Acquires the mutex shared again. Errors: as robust_shared_mutex::lock_shared(), then the
-    // guard holds nothing; errc::deadlock when it holds, errc::not_owner when it is nobody's guard.
+    // Acquires the mutex shared again.
+    // Errors: as robust_shared_mutex::lock_shared(), then the guard holds nothing; errc::deadlock
+    //   if it holds the mutex; errc::not_owner if it belongs to no object.
     [[gnu::always_inline]] void lock() {
       if (object_ == nullptr) detail::throw_guard_without_object();
       if (holds_) detail::throw_guard_holds();
@@ -151,8 +154,8 @@ class guarded {
     bool holds_ = false;
   };
 
-  // Makes the mutex, of the lock class given, and T(args...).
-  // Errors: as robust_mutex's constructor, and errc::type_mismatch when the class guards another
+  // Constructs the mutex with the given lock class, and T(args...).
+  // Errors: as robust_mutex's constructor, and errc::type_mismatch if the class guards another
   //   type.
   template <class... Args>
   explicit guarded(std::string_view lock_class, Args&&... args)
@@ -165,17 +168,18 @@ class guarded {
   // All of these are inlined even without optimisation, so that the report of a death names the
   // function that called them.
 
-  // Acquires the mutex, after a repair if one is due. Errors and blocking: as robust_mutex::lock().
+  // Acquires the mutex, and runs a repair first if one is due. Errors and blocking: as
+  // robust_mutex::lock().
   [[gnu::always_inline]] guard lock() {
     mutex_.lock();
     return guard(this, true);
   }
-  // Returns: a guard that holds, or one that does not, with the reason in `error`.
+  // Returns: a guard that holds the mutex; or one that does not, with the reason in `error`.
   [[gnu::always_inline]] guard lock(std::error_code& error) {
     mutex_.lock(error);
     return guard(this, !error);
   }
-  // Returns: a guard that holds, or one that does not because somebody else holds the mutex.
+  // Returns: a guard that holds the mutex; or one that does not, because another thread holds it.
   [[gnu::always_inline]] guard try_lock() { return guard(this, mutex_.try_lock()); }
   [[gnu::always_inline]] guard try_lock(std::error_code& error) {
     return guard(this, mutex_.try_lock(error));
@@ -200,8 +204,8 @@ class guarded {
     return guard(this, mutex_.try_lock_until(deadline, error));
   }
 
-  // The same, shared: for many readers at a time. With a robust_shared_mutex only. Errors and
-  // blocking: as robust_shared_mutex::lock_shared().
+  // The same, shared: several threads can read at a time. Only with a robust_shared_mutex. Errors
+  // and blocking: as robust_shared_mutex::lock_shared().
   [[gnu::always_inline]] shared_guard lock_shared() requires is_shared {
     mutex_.lock_shared();
     return shared_guard(this, true);
@@ -227,14 +231,14 @@ class guarded {
     return shared_guard(this, mutex_.try_lock_shared_until(deadline));
   }
 
-  // The mutex alone, for std::scoped_lock over several; then unguarded() is the way to the value.
+  // The mutex alone, for std::scoped_lock over several. Then access the value by unguarded().
   [[nodiscard]] Mutex& mutex() noexcept { return mutex_; }
   [[nodiscard]] const Mutex& mutex() const noexcept { return mutex_; }
-  // Requires: the calling thread holds mutex(), or nobody else can have the object yet.
+  // Requires: the calling thread holds mutex(), or no other thread can reach the object yet.
   [[nodiscard]] T& unguarded() noexcept { return value_; }
   [[nodiscard]] const T& unguarded() const noexcept { return value_; }
 
-  // Where the value lies in the object; part of the lock class's entry in the segment.
+  // Offset of the value in the object; part of the lock class's entry in the segment.
   [[nodiscard]] static constexpr std::size_t value_offset() noexcept {
     return (sizeof(Mutex) + alignof(T) - 1) / alignof(T) * alignof(T);
   }
