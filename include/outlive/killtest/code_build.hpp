@@ -1,8 +1,8 @@
-// code_build: whether the code that includes this was compiled with the optimiser.
+// code_build: whether the code that includes this header was compiled with optimisation.
 //
-// A store that the optimiser moves, joins with another one, or takes away is seen only in code that
-// it has been at. So explore() and run() are told how their caller was built, by a default
-// argument, and warn where it was not optimised.
+// An optimiser can move, merge or remove a store. A kill test sees that only in optimised code. So
+// explore() and run() receive as a default argument how their caller was built, and warn if it was
+// not optimised.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -11,8 +11,8 @@ namespace outlive::killtest {
 
 enum class code_build { optimised, not_optimised };
 
-// Of the translation unit that includes this. A constant of its own in each, hence not inline: they
-// may be built in different ways.
+// For the translation unit that includes this. Not inline: each has a constant of its own, since
+// units may be built in different ways.
 #if defined(__OPTIMIZE__)
 constexpr code_build this_build = code_build::optimised;
 #else

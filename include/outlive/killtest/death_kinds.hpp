@@ -1,16 +1,16 @@
 // try_death_kinds: lets the victim of a scenario die in every way in which a thread can end, once
-// for each lock that it takes.
+// for each lock that it acquires.
 //
-// explore() kills by SIGKILL alone: which bytes a death leaves does not depend on its kind. What
-// does depend on it is whether the heirs learn of it: the kernel notices some deaths and not
-// others, and a thread that ends in an orderly way gives its thread record back. So here are few
-// places and many kinds: for each lock that the victim takes, the first change to what the lock
-// protects (or, if there is none before the next lock, the lock itself), real processes, real
-// deaths, and a fresh heir after each, which recovers everything and is asked for the invariant.
+// explore() kills only by SIGKILL, because the bytes that a death leaves do not depend on its kind.
+// Whether heirs notice the death does depend on it: the kernel notices some deaths and not others,
+// and a thread that ends in an orderly way frees its thread record. So here the places are few and
+// the kinds many. For each lock of the victim, the place is the first change to what the lock
+// protects, or the lock itself if there is no change before the next lock. Real processes die
+// there, and after each death a fresh heir recovers everything and checks the invariant.
 //
-// The victim's stack is not unwound in any of them: no guard gives its mutex back. An exception
-// that is caught, and pthread_exit() inside of a function with guards, are no owner deaths: there
-// the mutex is released, whatever it protects, and no repair is due.
+// No kind unwinds the victim's stack, so no guard releases its mutex. An exception that is caught,
+// and pthread_exit() in a function with guards, are no owner deaths: they release the mutex,
+// whatever it protects, and no repair is due.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -49,14 +49,14 @@ enum class death_kind {
 struct death_options {
   std::vector<death_kind> kinds = all_death_kinds();
 
-  // How long an heir may take for one state; ten times as long for a victim.
+  // How long an heir may take for one state. A victim may take ten times as long.
   std::chrono::milliseconds time_limit{2000};
 };
 
 // One death.
 struct tried_death {
   death_kind kind{};
-  std::size_t lock = 0;  // 1: the first lock that the victim took
+  std::size_t lock = 0;  // 1: the first lock that the victim acquired
   std::string mutex;     // its name
   verdict result = verdict::ok;
   std::string what;           // what is wrong, in words
@@ -72,26 +72,26 @@ struct skipped_kind {
 
 struct death_report {
   std::string scenario;
-  std::size_t locks = 0;  // that the victim takes
+  std::size_t locks = 0;  // that the victim acquires
   std::vector<tried_death> deaths;
   std::vector<skipped_kind> skipped;
   std::string fault;  // why nobody could die; empty otherwise
   std::chrono::nanoseconds took{0};
 
-  // True when somebody died, and all came out well. Kinds that were skipped do not count; summary()
-  // tells them.
+  // True if somebody died, and every death came out well. Skipped kinds do not count; summary()
+  // lists them.
   [[nodiscard]] OUTLIVE_API bool ok() const noexcept;
   [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;
   [[nodiscard]] OUTLIVE_API std::string summary() const;
 };
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const death_report& what);
 
-// The engine is page protection, and no other: the store at which to die must be come to in the
-// process that dies, by a thread of its own for some kinds.
-// Requires: called by no repair. The calling process may have other threads. The victim makes no
+// The engine is always page protection, because the store at which to die must be reached in the
+// process that dies, and for some kinds by a thread of its own.
+// Requires: no repair calls this. The calling process may have other threads. The victim makes no
 //   system calls that write into the segment.
-// Returns: the report. A victim that takes no lock is a fault.
-// Throws: what `make` throws; std::system_error when processes or memory cannot be had.
+// Returns: the report. It has a fault if the victim acquires no lock.
+// Throws: what `make` throws; std::system_error if the system refuses a process or memory.
 // Blocks: for all the deaths, each within the limit.
 [[nodiscard]] OUTLIVE_API death_report try_death_kinds(const scenario& what,
                                                        const death_options& how = {});

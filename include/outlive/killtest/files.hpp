@@ -1,8 +1,8 @@
 // Reports as files: for a CI server (JUnit), for tools that show coverage (lcov), and for people
 // (HTML).
 //
-// Each of the three takes any number of reports, writes one file, and overwrites what was there.
-// Throws: std::system_error, which names the file, when it cannot be written. Blocks: on the file
+// Each function takes any number of reports, writes one file, and overwrites an existing one.
+// Throws: std::system_error, which names the file, if it cannot be written. Blocks: on the file
 //   system.
 #pragma once
 
@@ -16,20 +16,20 @@
 
 namespace outlive::killtest {
 
-// JUnit's XML: a test case for each scenario. One that could not be explored, or in which nothing
-// was killed, is an error; one that failed has the first failure as its message, and the summary as
-// its text.
+// JUnit's XML, with a test case for each scenario. A scenario that could not be explored, or in
+// which nothing was killed, is an error. A failed scenario has its first failure as the message,
+// and the summary as the text.
 OUTLIVE_API void write_junit(std::span<const report> reports, const std::string& path);
 
-// lcov's tracefile, as genhtml renders it. The count of a line: how many deaths came at it, or in
-// what it called; 0 for a line, of a function with stores, at which nobody was killed. Source files
-// that are not there are left out: genhtml would stop at them.
+// lcov's tracefile, as genhtml renders it. The count of a line is the number of deaths at it or in
+// what it called. It is 0 for a line of a function with stores at which nobody was killed. Missing
+// source files are left out, because genhtml would stop at them.
 OUTLIVE_API void write_lcov(std::span<const report> reports, const std::string& path);
 
-// One page, which loads nothing: of each scenario what came of it, and of each source line how many
-// distinct crash states were left by a death at it, or in what it called, how many of them failed,
-// and by a click at which stacks. Where several deaths came in a row, the last one counts. Source
-// text is shown as far as the files are there.
+// One page that loads nothing else. It shows the result of each scenario. For each source line it
+// shows how many distinct crash states a death at the line, or in what it called, left, how many of
+// them failed, and, on a click, the stacks. If there were several deaths in a row, the last one
+// counts. Source text is shown if the files are there.
 OUTLIVE_API void write_html(std::span<const report> reports, const std::string& path);
 
 }  // namespace outlive::killtest

@@ -1,4 +1,4 @@
-// For GoogleTest: EXPECT_SURVIVES_KILLS(scenario) and the same with options.
+// For GoogleTest: EXPECT_SURVIVES_KILLS(scenario), and the same with options.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>

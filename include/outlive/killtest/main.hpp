@@ -7,7 +7,7 @@
 //   PROGRAM [SCENARIO...]   explores these, or all of them, and prints a summary of each
 //     --list                names of the scenarios
 //     --engine NAME         automatic, protection-keys, page-protection or single-step
-//     --isolate --depth N --seed N --confirm N --images DIR      as explore_options has them
+//     --isolate --depth N --seed N --confirm N --images DIR      as in explore_options
 //     --junit FILE --lcov FILE --html FILE                       report files (files.hpp)
 //     --json                the reports on stdout, instead of the summaries
 //     --replay FILE         the heir alone, on the image of a crash state, in this process
@@ -23,12 +23,12 @@
 
 namespace outlive::killtest {
 
-// Returns: what main() returns. 0: every state came out well. 1: some state failed. 2: none failed,
-//   but something could not be run: a wrong command line, a scenario that could not be explored or
-//   in which nothing was killed, a file that could not be written.
-// Throws: nothing. Writes to stdout, and errors to stderr; in colour only on a terminal, and not
-//   where NO_COLOR is set.
-// Blocks: until all is explored.
+// Returns: the exit status for main(). 0: every state came out well. 1: some state failed. 2: none
+//   failed, but something could not run: a wrong command line, a scenario that could not be
+//   explored or in which nothing was killed, a file that could not be written.
+// Throws: nothing. Writes to stdout, and errors to stderr. Uses colour only on a terminal, and not
+//   if NO_COLOR is set.
+// Blocks: until everything is explored.
 [[nodiscard]] OUTLIVE_API int run(int argc, char** argv, const std::vector<scenario>& scenarios,
                                   code_build built = this_build) noexcept;
 

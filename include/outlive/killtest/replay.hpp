@@ -1,5 +1,5 @@
-// replay: lets an heir repair a crash state once more, from its image, in the calling process:
-// where a debugger sees it.
+// replay: lets an heir repair one crash state again, from its image, in the calling process, where
+// a debugger can watch.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -20,12 +20,12 @@ struct replayed {
   std::size_t repaired = 0;
 };
 
-// The calling thread is the heir: the repairs and the invariant run in it, on a segment that is
-// made anew and gets the image's bytes. `make` runs in another thread, which has ended by then. A
-// repair that crashes ends the process.
-// Requires: an image that explore() has written (crash-HASH.seg) of this scenario, by this program,
-//   since the machine was started.
-// Throws: std::system_error, which names the file, when it cannot be read or is no image of such a
+// The calling thread is the heir: it runs the repairs and the invariant, on a new segment with the
+// bytes of the image. `make` runs in another thread, which has ended by then. A repair that crashes
+// ends the process.
+// Requires: explore() wrote the image (crash-HASH.seg), for this scenario, in this program, since
+//   the machine started.
+// Throws: std::system_error, which names the file, if it cannot be read or is no image of such a
 //   segment; what `make` and `repairs` throw.
 // Blocks: as long as the repairs do.
 [[nodiscard]] OUTLIVE_API replayed replay(const scenario& what, const std::string& image);

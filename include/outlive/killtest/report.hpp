@@ -1,4 +1,4 @@
-// report: what explore() found. A plain value: assert on it, print it, write it to a file.
+// report: what explore() found. A plain value that you can assert on, print, or write to a file.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -35,7 +35,7 @@ enum class engine {
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(engine which) noexcept;
 
-// Where a store was made: innermost first.
+// A place in code. A stack is a list of frames, innermost first.
 struct frame {
   std::uintptr_t address = 0;
   std::string function;  // empty where it is not known
@@ -47,7 +47,7 @@ struct frame {
 struct code_line {
   std::string file;
   unsigned line = 0;
-  std::string function;  // which one it is of
+  std::string function;  // that contains the line
 };
 
 // One death on the way to a crash state.
@@ -93,13 +93,12 @@ struct report {
   std::string fault;  // why nothing could be explored; empty otherwise
   std::chrono::nanoseconds took{0};
 
-  // True when something was killed, and all came out well.
+  // True if something was killed, and every state came out well.
   [[nodiscard]] OUTLIVE_API bool ok() const noexcept;
   [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;
   // The first failing state, or nullptr.
   [[nodiscard]] OUTLIVE_API const crash_state* first_failure() const noexcept;
-  // What a person reads: counts, and of each kind of failure the first one, with where it was
-  // killed.
+  // For people: counts, and the first failure of each kind, with the place of the kill.
   [[nodiscard]] OUTLIVE_API std::string summary() const;
 };
 

@@ -1,6 +1,6 @@
-// scenario: what a kill test is about. Four functions and a name.
+// scenario: the subject of a kill test. Four functions and a name.
 //
-// An example, whole, is in docs/examples/prove_a_repair.cpp.
+// docs/examples/prove_a_repair.cpp is a complete example.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -17,7 +17,7 @@
 
 namespace outlive::killtest {
 
-// Small: each crash state is looked at whole.
+// Small, because each crash state is examined whole.
 [[nodiscard]] inline segment_options small_segment() {
   segment_options options;
   options.size = 64 * 1024;
@@ -30,36 +30,37 @@ namespace outlive::killtest {
   return options;
 }
 
-// All four run in processes that explore() forks, but for `make`, which runs in the caller. So what
-// they capture is a copy in each, and nothing that they change outside of the segment is seen by
-// another: a repair, above all, must depend on the segment alone.
+// `make` runs in the caller; the others run in processes that explore() forks. Each process has its
+// own copy of what they capture, and does not see what another changes outside of the segment. In
+// particular, a repair must depend on the segment alone.
 struct scenario {
   std::string name;
 
-  // Makes the objects that are there before anybody dies. Called once, on a fresh segment.
+  // Constructs the objects that exist before anybody dies. Called once, on a fresh segment.
   std::function<void(segment&)> make;
 
-  // Registers the repairs, as each process of the program under test does. May be empty where none
-  // is needed.
+  // Registers the repairs, as each process of the program under test does. May be empty if no
+  // repair is needed.
   std::function<std::vector<repair_registration>(segment&)> repairs;
 
-  // The thread that dies: takes locks, changes data, releases. Called once, to its end; it dies
+  // The thread that dies: acquires locks, changes data, releases. Called once, to its end; it dies
   // after each of its stores to the segment. It finds its objects by segment::find() or by address,
-  // has one thread, and must do the same whenever it is run.
+  // has one thread, and must do the same in every run.
   std::function<void(segment&)> victim;
 
-  // Whether all is well again, once an heir has recovered what was held. Returns: nothing; or, in
-  // words, what is wrong.
+  // Checks that all is well again after an heir has recovered what was held. Returns: nothing; or,
+  // in words, what is wrong.
   std::function<std::string(segment&)> invariant;
 
-  // Bytes of the segment that are no part of the state: times, process ids. They differ from run to
-  // run, and with them the states would. May be empty.
+  // Bytes of the segment that do not belong to the state, such as times and process ids. They
+  // differ from run to run, and would make equal states different. May be empty.
   std::function<std::vector<std::span<const std::byte>>(segment&)> ignored;
 
   segment_options options = small_segment();
 };
 
-// Several registrations as the vector that `repairs` returns: they can be moved, and not copied.
+// Collects registrations in the vector that `repairs` returns, because they can be moved but not
+// copied.
 template <class... Registrations>
 [[nodiscard]] std::vector<repair_registration> all_of(Registrations&&... each) {
   std::vector<repair_registration> all;

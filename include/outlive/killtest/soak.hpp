@@ -1,12 +1,12 @@
-// soak: workers that run the victim of a scenario again and again, and are killed at random: what
-// explore() does not see.
+// soak: workers run the victim of a scenario again and again, and are killed at random. It finds
+// what explore() does not see.
 //
-// That is several processes at once: waiters, heirs that are killed while others wait for them,
-// real timing. explore() comes to every state of one victim, and a soak to few of them, so it is no
-// replacement: a bug that is a few instructions wide escapes it.
+// A soak has several processes at once, with waiters, heirs that are killed while others wait for
+// them, and real timing. It does not replace explore(): explore() reaches every state of one
+// victim, and a soak few of them. A bug that is a few instructions wide escapes it.
 //
-// The workers are the heirs of each other. One that is dead is replaced. At the end the living
-// finish what they do, what is left of the dead is recovered, and the invariant is asked.
+// The workers are the heirs of each other, and dead workers are replaced. At the end the living
+// workers finish their round, an heir recovers what the dead left, and the invariant is checked.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -26,22 +26,21 @@ namespace outlive::killtest {
 struct soak_options {
   unsigned workers = 4;
 
-  // Whichever is reached first.
+  // Ends at the limit that is reached first.
   std::chrono::milliseconds time{2000};
   std::uint64_t max_kills = std::numeric_limits<std::uint64_t>::max();
 
-  // The share of the kills that come when the worker is seen to hold a lock; the others come at any
+  // The share of kills that happen when the worker is seen to hold a lock. The others happen at any
   // time.
   double aim = 0.5;
-  // Between two kills: 0 to this, at random.
+  // A random pause between two kills, from 0 to this.
   std::chrono::microseconds longest_pause{2000};
 
-  // 0: a random one. It chooses who is killed and when; how the processes are scheduled, it does
-  // not: the same seed tries again, and replays nothing.
+  // 0: a random seed. It selects the victims and times of the kills, but not how processes are
+  // scheduled: the same seed tries again, and replays nothing.
   std::uint64_t seed = 0;
 
-  // How long a worker may take to come to its end once it is asked to, and the last heir for what
-  // is left.
+  // How long a worker may take to end when it is asked to, and the last heir to recover the rest.
   std::chrono::milliseconds time_limit{2000};
 };
 
@@ -64,15 +63,15 @@ struct soak_report {
 };
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const soak_report& what);
 
-// Requires: the victim can be run again and again, by several processes at once. `workers` fit into
-//   the scenario's options: a thread record and a participant each, and some for those that are
+// Requires: several processes can run the victim again and again at once. `workers` fit into the
+//   scenario's options: a thread record and a participant for each, and some for those that are
 //   dead and not yet recovered.
-// Returns: the report. A worker that ends without being killed, or does not end when it should,
-//   ends the soak: that is the verdict.
+// Returns: the report. If a worker ends without being killed, or does not end when it should, the
+//   soak ends with that verdict.
 // Throws: what `make` throws; std::invalid_argument for no workers, an aim that is not from 0 to 1,
-//   or a pause below 0; std::system_error when processes or memory cannot be had.
+//   or a pause below 0; std::system_error if the system refuses a process or memory.
 // Blocks: for the time given, and then until the workers and the last heir are done, each within
-// the limit. Prints the seed on stderr when it begins.
+//   the limit. Prints the seed on stderr when it begins.
 [[nodiscard]] OUTLIVE_API soak_report soak(const scenario& what, const soak_options& how = {});
 
 }  // namespace outlive::killtest
