@@ -1,4 +1,4 @@
-// live_stack: the stack of a thread of another process, now. Of liboutlive-crash.
+// live_stack: the present stack of a thread of another process. Part of liboutlive-crash.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -10,12 +10,13 @@
 
 namespace outlive {
 
-// Stops the thread for some milliseconds (ptrace), reads its stack, at most 64 frames, and lets it
-// go on as it was: a system call that it is in goes on, a signal that comes meanwhile is delivered,
-// a stopped thread stays stopped. The thread's process must be another one.
-// Returns: the stack; or none, and in `problem` why: no permission (another user,
-// kernel.yama.ptrace_scope), gone, traced by a debugger already, one that does not stop within a
-// second (in an uninterruptible wait), libunwind is not installed.
+// Stops the thread for some milliseconds (ptrace), reads at most 64 frames of its stack, and lets
+// it continue as it was: a system call continues, a signal that arrives meanwhile is delivered, a
+// stopped thread stays stopped.
+// Requires: the thread belongs to another process.
+// Returns: the stack; or none, and the reason in `problem`: no permission (another user,
+//   kernel.yama.ptrace_scope), the thread is gone, a debugger already traces it, it does not stop
+//   within a second (in an uninterruptible wait), libunwind is not installed.
 // Throws: std::bad_alloc, std::system_error (no thread to trace from).
 // Blocks: for about a second at most.
 [[nodiscard]] OUTLIVE_API thread_stack live_stack(pid_t tid);

@@ -1,5 +1,4 @@
-// note: a breadcrumb of 64 bits that a thread leaves in its record of a segment, for whoever
-// reports its death.
+// note: 64 bits that a thread leaves in its record of a segment, for the report of its death.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -12,9 +11,9 @@ namespace outlive {
 
 class segment;
 
-// Stores `value` in the calling thread's record; owner_death::owner().note and the death log tell
-// it after a death. It is the user's to interpret: a request id, a step of an algorithm. It stays
-// until the next note(); 0 at first.
+// Stores `value` in the calling thread's record. After a death, owner_death::owner().note and the
+// death log show it. Its meaning is up to you: a request id, a step of an algorithm. It is 0 at
+// first, and stays until the next note().
 // Errors: those of a thread's first use of a segment (robust_mutex::lock()).
 // After fork: the child's record starts with 0.
 OUTLIVE_API void note(const segment& where, std::uint64_t value);

@@ -1,11 +1,10 @@
-// owner_death: the report of an owner that died holding a robust mutex. A repair gets it as its
-// argument.
+// owner_death: the report about an owner that died while it held a robust mutex. A repair gets it
+// as its argument.
 //
-// It is taken before the repair starts from what the dead thread had written into its record, and
-// from what its process had registered; making it allocates nothing. A report is valid until the
-// repair returns: take copies of what should live longer. Names of modules are read from the
-// segment where they are used. What is not known (a record that was overwritten, a damaged segment)
-// is 0 or "unknown".
+// It is made before the repair starts, from what the dead thread wrote into its record and what its
+// process registered. Making it allocates nothing. It is valid until the repair returns, so copy
+// what you need longer. Unknown values (the record was overwritten, the segment is damaged) are 0
+// or "unknown".
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -25,8 +24,7 @@ namespace outlive {
 class robust_mutex;
 class segment;
 
-// A place in code as another process can tell it: module and offset are what `addr2line -e module
-// offset` takes.
+// A place in code that another process can look up: `addr2line -e module offset`.
 struct code_location {
   std::uint64_t address = 0;  // in the process that ran the code
   // From the module's load base; the address itself where the module is unknown.
@@ -34,14 +32,14 @@ struct code_location {
   std::string_view module = "unknown";
   std::string_view build_id;  // raw bytes, empty where there is none
 
-  // Returns: "module+0xoffset (symbol)", the symbol from the module's own symbol table where it can
-  // be read; reads files, allocates. Never throws anything but std::bad_alloc.
+  // Returns: "module+0xoffset (symbol)". The symbol comes from the module's own symbol table, if
+  //   that can be read. Reads files and allocates. Throws nothing but std::bad_alloc.
   [[nodiscard]] OUTLIVE_API std::string where() const;
 };
 
 // A thread that ended while it held a mutex.
 struct dead_thread {
-  bool known = false;  // false: its record was gone; then every other member is empty
+  bool known = false;  // false: its record was gone; then all other members are empty
   pid_t pid = 0;
   pid_t tid = 0;
   // Of the thread, in clock ticks since boot, as in /proc/TID/stat.
@@ -57,9 +55,9 @@ struct held_mutex {
   code_location acquired_at;
 };
 
-// The signal that killed the owner, if its process had installed a crash_recorder
-// (<outlive/crash_recorder.hpp>) and the signal was one that it records. As in crash_report, which
-// is the same in plain values.
+// The signal that killed the owner, if its process had a crash_recorder
+// (<outlive/crash_recorder.hpp>) and the signal was one that it records. The members are those of
+// crash_report, which is the same in plain values.
 struct owner_crash {
   static constexpr std::size_t max_frames = 32;
 
@@ -71,7 +69,7 @@ struct owner_crash {
   code_location frames[max_frames];  // the instruction that crashed first, then return addresses
 };
 
-// Returns: the same in plain values that outlive the report, with the functions' names. Reads the
+// Returns: the same in plain values that outlive the report, with the names of functions. Reads the
 //   modules' files; allocates.
 [[nodiscard]] OUTLIVE_API crash_report to_report(const owner_crash& crash);
 
@@ -83,36 +81,35 @@ class owner_death {
  public:
   // The mutex that is being repaired, held by the calling thread.
   [[nodiscard]] OUTLIVE_API const robust_mutex& mutex() const noexcept;
-  // Name of the object in the segment's directory that contains the mutex, "unknown" if none does.
-  // Looked up at each call: a mutex that is not the first member of an object costs a walk through
-  // the directory.
+  // Name of the object in the segment's directory that contains the mutex; "unknown" if no object
+  // does. Each call looks it up: if the mutex is not the first member of an object, that is a walk
+  // through the directory.
   [[nodiscard]] OUTLIVE_API std::string_view mutex_name() const noexcept;
   [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
 
-  // Who died inside, and where it had acquired the mutex.
+  // The thread that died inside, and the place where it had acquired the mutex.
   [[nodiscard]] OUTLIVE_API const dead_thread& owner() const noexcept;
   [[nodiscard]] OUTLIVE_API const code_location& acquired_at() const noexcept;
 
-  // What its owner had told of the signal that killed it; nullptr where there is nothing of the
-  // kind.
+  // What the owner recorded about the signal that killed it; nullptr if there is no such record.
   [[nodiscard]] OUTLIVE_API const owner_crash* crash() const noexcept;
 
   // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported
-  // are told; held_cut() says that there was more.
+  // are listed; held_cut() is true if there were more.
   static constexpr std::size_t max_reported = 64;
   [[nodiscard]] OUTLIVE_API std::size_t held_count() const noexcept;
   [[nodiscard]] OUTLIVE_API const held_mutex& held(std::size_t index) const noexcept;
   [[nodiscard]] OUTLIVE_API bool held_cut() const noexcept;
 
-  // Which attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts when its
-  // callback starts.
+  // The number of this attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts
+  // when its callback starts.
   [[nodiscard]] OUTLIVE_API unsigned attempt() const noexcept;
   [[nodiscard]] OUTLIVE_API unsigned max_attempts() const noexcept;
 
-  // The thread that died while it repaired before us; nullptr if none did.
+  // The thread that died in the repair before this one; nullptr if none did.
   [[nodiscard]] OUTLIVE_API const dead_thread* former_heir() const noexcept;
 
-  // For the library: a report stands on facts that the slow path of lock() keeps on its stack.
+  // For the library. The facts lie on the stack of lock().
   explicit owner_death(const detail::death_facts& facts) noexcept : facts_(facts) {}
   owner_death(const owner_death&) = delete;
   owner_death& operator=(const owner_death&) = delete;
@@ -121,7 +118,8 @@ class owner_death {
   const detail::death_facts& facts_;
 };
 
-// "pid 4711 tid 4712 (worker/count) started 123456", for messages and logs; "unknown" when it is.
+// "pid 4711 tid 4712 (worker/count) started 123456", for messages and logs; "unknown" if the thread
+// is unknown.
 [[nodiscard]] OUTLIVE_API std::string to_string(const dead_thread& thread);
 
 }  // namespace outlive

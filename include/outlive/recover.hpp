@@ -1,10 +1,9 @@
-// recover: what a supervisor calls after a participant died, so that what it held is free before
-// anybody asks for it.
+// recover: a supervisor calls it after a participant died, so that what the dead held is free
+// before anybody asks for it.
 //
-// It goes the very same way as lock(): the same evidence, the same repairs of this process, the
-// same attempts; only that it gives each mutex back. It is never needed for correctness (the next
-// lock() would do the same); it makes recovery prompt, and it gives the thread records of the dead
-// back.
+// It does what lock() does (the same evidence, the same repairs of this process, the same attempts)
+// and then releases each mutex. It is never needed for correctness, because the next lock() would
+// do the same. It makes recovery prompt, and frees the thread records of the dead.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -35,12 +34,12 @@ enum class recovery_outcome {
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(recovery_outcome outcome) noexcept;
 
-// What recover() found and did at one mutex.
+// What recover() found at one mutex, and did about it.
 struct recovered_mutex {
   const robust_mutex* mutex = nullptr;
   std::string mutex_name;  // "unknown" where no object of the directory contains it
   std::string lock_class;
-  pid_t pid = 0;  // of the dead thread in whose record the mutex stood
+  pid_t pid = 0;  // of the dead thread whose record lists the mutex
   pid_t tid = 0;
   recovery_outcome outcome{};
   std::error_code error;  // why it is not repaired
@@ -48,14 +47,14 @@ struct recovered_mutex {
 };
 
 // Recovers all that dead threads of the segment hold, or only those of process `pid`.
-// Returns: a line for each mutex that a dead thread had in hand; empty when there was none.
-// Errors: errc::too_many_threads when even the records that are kept for recovery are busy,
-//   errc::in_repair when called in a repair, and those of a thread's first use of a segment. A
-//   repair that fails or throws is told in its line, not thrown.
-// Blocks: for the repairs; not for mutexes that the living hold. Up to 250 ms for another thread
-//   that adopts a mutex. Up to 2 s for a thread record, when all are in use and other threads
-//   recover with those that are kept for it.
-// After fork: works in the child. On death: the next recover(), or any locker, goes on where it
+// Returns: a line for each mutex that a dead thread had in hand; empty if there was none.
+// Errors: errc::too_many_threads if even the records that are reserved for recovery are busy;
+//   errc::in_repair if called in a repair; those of a thread's first use of a segment. A repair
+//   that fails or throws is reported in its line and not thrown.
+// Blocks: for the repairs, but not for mutexes that the living hold. Up to 250 ms for another
+//   thread that adopts a mutex. Up to 2 s for a thread record, if all are in use and other threads
+//   recover with the reserved ones.
+// After fork: works in the child. On death: the next recover(), or any locker, continues where it
 //   stopped.
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where);
 OUTLIVE_API std::vector<recovered_mutex> recover(segment& where, pid_t pid);

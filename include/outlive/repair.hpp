@@ -1,23 +1,23 @@
-// Repairs: what makes the data consistent again after its owner died in the middle of a change.
+// Repairs make the data consistent again after an owner died in the middle of a change.
 //
-// A repair belongs to this process (a function cannot live in shared memory): each process that
-// takes the lock registers its own, before it takes the lock. It is looked up only after a death:
-// first by the mutex, then by its lock class.
+// A repair belongs to one process, since a function cannot live in shared memory: each process that
+// acquires the lock registers its own, before it acquires the lock. It is looked up only after a
+// death: first by the mutex, then by its lock class.
 //
 // Contract of a repair:
 //   - It runs in the heir's thread, which holds the mutex, inside lock(), try_lock() or recover().
 //   - It must accept data that is already consistent: an owner may have died after its last change.
-//   - It must be restartable: the heir can die in it at any store, and the next heir starts it
+//   - It must be restartable: the heir can die in it after any store, and the next heir starts it
 //     again from there.
 //   - It may call try_lock() of other robust mutexes, and whatever else the program needs. lock()
-//     is errc::in_repair, and unlock() of the mutex under repair is errc::not_owner.
+//     fails with errc::in_repair, and unlock() of the mutex under repair with errc::not_owner.
 //   - The repair of a lock class may run in several threads at once, for different mutexes.
 //   - It returns repaired or failed. An exception counts as failed, and is nested in the error that
 //     lock() throws.
-//   - pthread_exit or cancellation in it ends the thread as an owner's death: the next heir
+//   - pthread_exit or cancellation in it ends the thread like an owner's death: the next heir
 //     repairs.
-//   - fork in it: the child gets errc::forked_in_repair from the lock() it returns into; the repair
-//     is the parent's.
+//   - After a fork in it, the child gets errc::forked_in_repair from the lock() to which the repair
+//     returns. The repair is the parent's.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -44,8 +44,8 @@ using enum repair_result;
 
 using repair_callback = std::function<repair_result(const owner_death&)>;
 
-// "There is nothing to repair": for data that is consistent after every single store. To be written
-// in full, so that a reader of the program finds where that claim is made.
+// "There is nothing to repair": for data that is consistent after every single store. Write the
+// name in full, so that a reader of the program finds where that claim is made.
 struct always_consistent_t {
   repair_result operator()(const owner_death&) const noexcept { return repaired; }
   template <class T>
@@ -60,16 +60,17 @@ struct guarded_type;
 struct registered_repair;
 }  // namespace detail
 
-// Keeps a repair registered for as long as it lives. Movable; an empty one keeps nothing.
+// Keeps a repair registered while it lives. Movable; an empty one keeps nothing.
 class [[nodiscard]] repair_registration {
  public:
   repair_registration() noexcept = default;
   OUTLIVE_API repair_registration(repair_registration&& other) noexcept;
   OUTLIVE_API repair_registration& operator=(repair_registration&& other) noexcept;
-  // Takes the repair out, and destroys the callback. Blocks: until no other thread of this process
-  // runs it, in the repair itself, too: that of a lock class may wait for its runs in other
-  // threads. For its own run it does not wait; then the callback is destroyed as soon as it has
-  // returned, still as a part of the repair.
+  // Removes the repair and destroys the callback.
+  // Blocks: until no other thread of this process runs it. This holds inside the repair itself,
+  //   too: that of a lock class may wait for its runs in other threads. It does not wait for its
+  //   own run; then the callback is destroyed as soon as it has returned, still as a part of the
+  //   repair.
   OUTLIVE_API ~repair_registration();
 
   // As the destructor, at once.
@@ -83,10 +84,11 @@ class [[nodiscard]] repair_registration {
   std::shared_ptr<detail::registered_repair> repair_;
 };
 
-// Registers the repair of one mutex. It goes before that of the mutex's lock class.
+// Registers the repair of one mutex. It has precedence over that of the mutex's lock class. The
+// registration keeps the segment mapped.
 // Errors: errc::already_registered, errc::not_in_segment, errc::damaged,
-// std::errc::invalid_argument for an empty function. The registration keeps the segment mapped.
-// After fork the child has the same registrations.
+//   std::errc::invalid_argument for an empty function.
+// After fork: the child has the same registrations.
 OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback);
 
 // Registers the repair of all mutexes of a lock class, existing and future ones.
@@ -98,8 +100,8 @@ OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string
 namespace detail {
 template <class T, class Mutex = robust_mutex>
 [[nodiscard]] guarded_type guarded_type_of() noexcept;  // in guarded.hpp
-// The typed form, with T taken off: the library checks that the class guards a T, and hands out the
-// value's address.
+// The typed form without T: the library checks that the class guards a T, and passes the value's
+// address.
 OUTLIVE_API repair_registration
 on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
                        std::function<repair_result(void*, const owner_death&)> callback);
@@ -107,7 +109,7 @@ on_guarded_owner_death(const segment& where, std::string_view lock_class, const 
 
 // Registers the repair of all guarded<T, Mutex> of a lock class: callback(T& value, const
 // owner_death&).
-// Errors: as above, and errc::type_mismatch when the class guards another type.
+// Errors: as above, and errc::type_mismatch if the class guards another type.
 template <class T, class Mutex = robust_mutex, class Callback>
 repair_registration on_owner_death(const segment& where, std::string_view lock_class,
                                    Callback callback) {

@@ -5,16 +5,16 @@
 //
 //   void outlive_register_repairs(outlive::repairs_plugin& plugin) {
 //     plugin.repairs.push_back(outlive::on_owner_death<account>(plugin.where, "account", mend));
-//     plugin.on_reset<account>("account", start_anew);   // for `outlive reset`; may be left out
+//     plugin.on_reset<account>("account", rebuild);  // for `outlive reset`; may be left out
 //   }
 //
-// Built as a shared library that links liboutlive, and given to `outlive recover`, `reset` and
-// `supervise` as --repairs FILE.so. The program itself can be built from the same source, and call
+// Build it as a shared library that links liboutlive, and pass it to `outlive recover`, `reset` and
+// `supervise` as --repairs FILE.so. The program itself can be built from the same source and call
 // the same function.
 //
-// The function must be there by this name, and with C linkage, which this header declares. The tool
-// calls it once for the segment, before it repairs anything, in its first thread. What it throws
-// ends the command. The library stays loaded until the tool's end.
+// The function must have this name and C linkage, which this header declares. The tool calls it
+// once for the segment, in its first thread, before it repairs anything. If it throws, the command
+// ends. The library stays loaded until the tool ends.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -31,23 +31,23 @@
 
 namespace outlive {
 
-// Goes up with each change of the struct below; the tool refuses a library that was built with
-// another one.
+// Increases with each change of the struct below. The tool refuses a library that was built with
+// another value.
 inline constexpr unsigned repairs_plugin_version = 1;
 
 struct repairs_plugin {
-  // How `outlive reset` makes the data of a lock class anew, where no repair mends it.
+  // How `outlive reset` rebuilds the data of a lock class that no repair mends.
   struct rebuild {
     std::string lock_class;
     repair_callback run;
   };
 
   segment& where;
-  std::vector<repair_registration> repairs;  // kept for as long as the tool works on the segment
+  std::vector<repair_registration> repairs;  // kept while the tool works on the segment
   std::vector<rebuild> rebuilds;
 
   // Adds the rebuild of a class of guarded<T, Mutex>: callback(T& value, const owner_death&).
-  // Requires: the class guards a T, which a repair of it that was registered for T has checked.
+  // Requires: the class guards a T. A repair that was registered for T has checked that.
   template <class T, class Mutex = robust_mutex, class Callback>
   void on_reset(std::string lock_class, Callback callback) {
     rebuilds.push_back(
@@ -64,10 +64,10 @@ struct repairs_plugin {
 
 extern "C" {
 
-// Including this header is what defines it.
+// Including this header defines it.
 [[gnu::used, gnu::visibility("default")]] inline constexpr unsigned outlive_repairs_version =
     outlive::repairs_plugin_version;
 
-// To be defined by the library.
+// The library defines this.
 OUTLIVE_API void outlive_register_repairs(outlive::repairs_plugin& plugin);
 }
