@@ -1,39 +1,34 @@
-// robust_condition_variable: a condition variable in a segment that survives the death of everybody
-// who uses it.
+// robust_condition_variable: a condition variable in a segment that survives the death of any of
+// its users.
 //
-// glibc's process-shared condition variable hangs for ever once a process was killed in a wait or a
-// notification (hazards A58, A59). This one keeps no list of waiters: a waiter that dies leaves
-// nothing behind. What a death can cost is the delay of one wake-up, by at most 250 ms.
+// glibc's process-shared condition variable hangs for ever after a process is killed in a wait or a
+// notification (hazards A58, A59). This one keeps no list of waiters, so a waiter that dies leaves
+// nothing behind.
 //
 //   struct mailbox { bool full; long letter; };
 //   auto& box   = seg.find_or_construct<outlive::guarded<mailbox>>("box", "mailbox");
 //   auto& ready = seg.find_or_construct<outlive::robust_condition_variable>("box is full");
-//   { auto x = box.lock(); x->letter = 42; x->full = true; }            // the sender
-//   auto x = box.lock();                                                // the receiver
+//   { auto x = box.lock(); x->letter = 42; x->full = true; }  // the sender
+//   ready.notify_one();
+//   auto x = box.lock();  // the receiver
 //   ready.wait(x, [&] { return x->full; });
 //
-// There is no wait without a predicate: wake-ups come for no reason, and one that a dying process
-// took with it is made up for only by asking the predicate again, which a waiter does at least
-// every 250 ms. The predicate must change under the mutex that the waiters hold.
+// Every wait has a predicate. Wake-ups may come without a reason, and a dying process may take one
+// with it. A waiter makes up for that: it asks its predicate at least every 250 ms. The predicate
+// must change under the mutex that the waiters hold.
 //
-// A waiter releases the mutex and acquires it again. Acquiring is lock(): after an owner's death it
-// runs the repair, before the predicate is asked. When it fails (owner_died_unrepaired,
-// not_recoverable, repair_failed ...) that error is thrown, and the lock object owns nothing.
+// A waiter releases the mutex and acquires it again by lock(). So after an owner's death it runs
+// the repair before it asks the predicate. If lock() fails (owner_died_unrepaired, not_recoverable,
+// repair_failed ...) the wait throws that error, and the lock object owns nothing.
 //
-// What kills at each point leave, by the value of `seq_` (bit 0: maybe waiters; it counts by 2):
+// What a death costs:
 //
-//   killed                                        what is left              cost
-//   --------------------------------------------  ------------------------  ----------------------
-//   a waiter, before or after it marked the bit   at most the bit           one notify makes two
-//                                                                             system calls
-//   a waiter asleep, or on its way out            nothing                   a wake-up meant for
-//                                                                             another: 250 ms
-//   a notifier before it counted                  nothing was notified      others see the change
-//                                                                             250 ms late
-//   a notifier between counting and waking        sleepers on the old       250 ms
-//                                                   count
-//   a notifier that cleared the bit, before       sleepers without a bit    250 ms, then waiters
-//     waking                                                                  set it again
+//   killed                                      cost to the others
+//   ------------------------------------------  --------------------------------------------------
+//   a waiter, before it sleeps                  one notify makes two system calls
+//   a waiter asleep, or on its way out          a wake-up meant for another waiter: 250 ms late
+//   a notifier, before it has notified          they see the user's change 250 ms late
+//   a notifier, while it notifies               a wake-up that is 250 ms late
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -50,13 +45,12 @@
 namespace outlive {
 
 namespace detail {
-// Sleeps until `seq` is not `seen` any more, somebody wakes, or a slice or `left` is over. Any of
-// them may come for no reason.
+// Sleeps until `seq` differs from `seen`, a thread wakes it, or a slice or `left` is over. It may
+// also return for no reason.
 OUTLIVE_API void wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen,
                                        std::chrono::nanoseconds left) noexcept;
 
-// What a wait needs of a lock object: std::unique_lock<robust_mutex>, and the guard of a
-// guarded<T>.
+// What a wait needs of a lock object: std::unique_lock<robust_mutex> or the guard of a guarded<T>.
 template <class Lock>
 concept waitable_lock = requires(Lock& lock) {
   lock.lock();
@@ -67,32 +61,34 @@ concept waitable_lock = requires(Lock& lock) {
 
 class robust_condition_variable {
  public:
-  // Makes a condition variable without waiters. Requires: the memory lies in a segment that this
-  // process has mapped.
+  // Makes a condition variable without waiters.
+  // Requires: the memory lies in a segment that this process has mapped.
   // Errors: errc::not_in_segment.
   OUTLIVE_API robust_condition_variable();
-  // Marks the memory as no condition variable any more. Requires: nobody waits.
+  // Marks the memory as no longer a condition variable. Requires: no thread waits.
   OUTLIVE_API ~robust_condition_variable();
   robust_condition_variable(const robust_condition_variable&) = delete;
   robust_condition_variable& operator=(const robust_condition_variable&) = delete;
 
-  // Wakes one waiter, if there is one. Requires: what the predicates ask was changed under the
-  // mutex; the caller may hold it still, or not. Makes no system call while nobody waits, but for
-  // one call after the last waiter has gone. Signal-safe: yes.
+  // Wakes one waiter, if there is one. Makes no system call while nobody waits, except for one call
+  // after the last waiter has gone.
+  // Requires: what the predicates ask was changed under the mutex; the caller may still hold it, or
+  //   not.
+  // Signal-safe: yes.
   void notify_one() noexcept {
     if ((seq_.load(std::memory_order_relaxed) & maybe_waiters) != 0) wake_one();
   }
-  // Wakes all waiters. As notify_one() otherwise.
+  // Wakes all waiters. Otherwise as notify_one().
   void notify_all() noexcept {
     if ((seq_.load(std::memory_order_relaxed) & maybe_waiters) != 0) wake_all();
   }
 
-  // Waits until predicate() is true, which is asked with the mutex held. All of these are inlined,
-  // so that the report of a death names the function that called them.
-  // Requires: the lock object holds its mutex; all who wait at one time use the same one; the
-  //   calling thread is in no repair.
+  // Waits until predicate() is true. It asks the predicate with the mutex held. All of these are
+  // inlined, so that the report of a death names the function that called them.
+  // Requires: the lock object holds its mutex; all threads that wait at one time use the same
+  //   mutex; the calling thread is not in a repair.
   // Errors: those of lock() and unlock() of the lock object; then it owns nothing. What the
-  //   predicate throws; then it owns the mutex. errc::damaged when these bytes are no condition
+  //   predicate throws; then it owns the mutex. errc::damaged if these bytes are no condition
   //   variable.
   // Blocks: until it was notified and the predicate is true, and for the mutex.
   // After fork: a child that the predicate forks holds no mutex, so its wait ends with
@@ -108,9 +104,10 @@ class robust_condition_variable {
     }
   }
 
-  // The same until a point in time. Returns: what the predicate says at the end. The clock is asked
-  // at least every 250 ms, so that a wait on system_clock follows it when it is set. Requires: its
-  // now() throws nothing and acquires no lock.
+  // The same until a point in time. The clock is asked at least every 250 ms, so a wait on
+  // system_clock follows that clock when it is set. Requires: its now() throws nothing and acquires
+  // no lock.
+  // Returns: the result of the predicate at the end.
   template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
   [[gnu::always_inline]] bool wait_until(Lock& lock,
                                          const std::chrono::time_point<Clock, Duration>& deadline,
@@ -124,7 +121,7 @@ class robust_condition_variable {
     return wait_in_time(lock, detail::deadline::after(timeout), predicate);
   }
 
-  // The same until stop is requested. Returns: what the predicate says at the end.
+  // The same until stop is requested. Returns: the result of the predicate at the end.
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait(Lock& lock, const std::stop_token& stop, Predicate predicate) {
     return wait_in_time(lock, stop, detail::no_limit, predicate);
@@ -145,8 +142,8 @@ class robust_condition_variable {
  private:
   static constexpr std::uint32_t maybe_waiters = 1;
 
-  // Sets the bit "maybe waiters" while the mutex is held, so before whatever a notifier changes
-  // next. Returns the value to sleep on.
+  // Sets the bit "maybe waiters" while the mutex is held, and so before the next change by a
+  // notifier. Returns the value to sleep on.
   std::uint32_t mark() noexcept { return seq_.fetch_or(maybe_waiters) | maybe_waiters; }
   OUTLIVE_API void require_intact() const;
   OUTLIVE_API void wake_one() noexcept;
@@ -173,7 +170,7 @@ class robust_condition_variable {
     const std::stop_callback wake(stop, [this]() noexcept { wake_all(); });
     while (!predicate()) {
       const std::uint32_t seen = mark();
-      // After the mark: a request that this does not see finds the mark, and wakes.
+      // After the mark: a request that this look misses finds the mark, and wakes.
       const auto left = until.left();
       if (stop.stop_requested() || left <= left.zero()) return false;
       lock.unlock();
@@ -183,7 +180,8 @@ class robust_condition_variable {
     return true;
   }
 
-  // The shared bytes; docs/format.md and lib/format/layout.hpp say who writes them when.
+  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
+  // when.
   std::atomic<std::uint32_t> seq_;
   std::uint32_t magic_;
 };

@@ -1,13 +1,15 @@
 // robust_mutex: a mutex in a segment that repairs what it protects when its owner dies.
 //
-// It satisfies Lockable and TimedLockable: std::scoped_lock, std::unique_lock and std::lock work
-// with it. Most programs want outlive::guarded<T>, which holds the mutex and the data in one
+// It satisfies Lockable and TimedLockable, so std::scoped_lock, std::unique_lock and std::lock work
+// with it. Most programs should use outlive::guarded<T>, which holds the mutex and the data in one
 // object.
 //
-// Invalid, and refused with an error rather than undefined: a mutex outside of a segment; unlock by
-// a thread that does not hold it, a forked child included; lock by the holder; lock() of any robust
-// mutex inside a repair. Invalid, and not detected: moving or copying the bytes; a segment that is
-// not mapped by outlive.
+// Invalid, and refused with an error instead of undefined behaviour:
+//   - a mutex outside of a segment
+//   - unlock by a thread that does not hold it, such as a forked child
+//   - lock by the holder
+//   - lock() of any robust mutex inside a repair
+// Invalid, and not detected: moving or copying the bytes; a segment that outlive did not map.
 //
 //   auto seg = outlive::segment::open_or_create("stock");
 //   auto guard = outlive::on_owner_death(seg, "shelf", [&](const outlive::owner_death&) {
@@ -17,7 +19,7 @@
 //   auto& shelf = seg.find_or_construct<outlive::robust_mutex>("shelf 7", "shelf");
 //   { std::scoped_lock hold(shelf); ... }
 //
-// What lock() does, by the condition that it finds the mutex in:
+// The effect of lock() depends on the condition of the mutex:
 //
 //   condition        lock()                                             condition after it
 //   ---------------  -------------------------------------------------  --------------------------
@@ -34,7 +36,7 @@
 //                      attempts used up: errc::not_recoverable          not recoverable, free
 //   not recoverable  errc::not_recoverable                              not recoverable, free
 //
-// An owner that died before it was inside, or after it had left, leaves nothing to repair, and no
+// If an owner dies before it is inside, or after it has left, there is nothing to repair, and no
 // repair runs.
 #pragma once
 
@@ -59,60 +61,61 @@ template <class T, class Mutex>
 class guarded;
 
 namespace detail {
-struct lock_access;  // the library's own way to the members
-
-struct guarded_type;  // what a mutex guards when it is part of a guarded<T>: shared_type.hpp
+struct lock_access;   // the library's own access to the members
+struct guarded_type;  // what a mutex guards as part of a guarded<T>: shared_type.hpp
 }  // namespace detail
 
 class alignas(64) robust_mutex {
  public:
-  // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name under which
+  // Makes a free, consistent mutex of lock class `lock_class` ("account"): the name by which
   // repairs find it.
-  // Requires: the memory lies in a segment that this process has mapped; 1 to 63 bytes of name.
+  // Requires: the memory lies in a segment that this process has mapped; the name has 1 to 63
+  //   bytes.
   // Errors (thrown): errc::not_in_segment, errc::invalid_name, errc::type_mismatch (the class
-  // belongs to a guarded<T>), errc::no_space (class table full), errc::no_robust_list.
+  //   belongs to a guarded<T>), errc::no_space (class table full), errc::no_robust_list.
   OUTLIVE_API explicit robust_mutex(std::string_view lock_class);
 
   // The same as part of a guarded<T>: the lock class guards that type from then on.
   OUTLIVE_API robust_mutex(std::string_view lock_class, const detail::guarded_type& guards);
 
-  // Marks the memory as no mutex any more. Requires: nobody holds it or waits for it.
+  // Marks the memory as no longer a mutex. Requires: no thread holds it or waits for it.
   OUTLIVE_API ~robust_mutex();
 
   robust_mutex(const robust_mutex&) = delete;
   robust_mutex& operator=(const robust_mutex&) = delete;
 
-  // Acquires the mutex; after an owner's death runs the repair first, by the table above.
+  // Acquires the mutex. After an owner's death it first runs the repair, by the table above.
   // Errors: not_in_segment, damaged, deadlock, in_repair, too_many_locks, owner_died_unrepaired,
   //   not_recoverable, repair_failed (an exception of the repair is nested in the
   //   std::system_error), forked_in_repair; at a thread's first use of the segment also
   //   too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace,
   //   std::errc::not_enough_memory. On every error the caller does not hold the mutex.
-  // Blocks: until the mutex is free, in slices of 250 ms; between them it looks for an owner that
-  //   is dead but was not marked by the kernel (hazards A1, A16, A23). A stopped owner is waited
-  //   for; so is, for its mutex alone and no longer than the caller waits anyway, a stopped thread
-  //   that was just adopting such a mutex of the segment.
-  // After fork: the child holds nothing that its parent held, and gets a thread record of its own
-  //   at its first lock().
+  // Blocks: until the mutex is free, in slices of 250 ms. Between slices it looks for a dead owner
+  //   that the kernel did not mark (hazards A1, A16, A23). It waits for a stopped owner. It also
+  //   waits for a stopped thread that was just adopting such a mutex of the segment, but only at
+  //   that mutex and no longer than it would wait anyway.
+  // After fork: the child holds nothing that its parent held. It gets a thread record of its own at
+  //   its first lock().
   // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did
-  // before it died. The form with an error code throws nothing; it is not noexcept, because a
-  // repair may end the thread (pthread_exit).
+  //   before it died.
+  // The form with an error code throws nothing. It is not noexcept, because a repair may end the
+  // thread (pthread_exit).
   OUTLIVE_API void lock();
   OUTLIVE_API void lock(std::error_code& error);
 
-  // As lock(), without waiting for the mutex. Returns: false when somebody holds it, the caller
-  // included, or an error was put into `error`.
-  // Errors: as lock(), but inside a repair it is allowed. A thread's first use of a segment, where
-  // all records belong to dead threads, recovers what one of those holds; false, too, if no record
-  // is free after that. An owner that is dead but was not marked by the kernel is looked for now
-  // and then: at most every 250 ms, at one refusal in eight or more often. So who only ever tries
-  // gets such a mutex, too, if not at once.
+  // As lock(), without waiting for the mutex.
+  // Returns: false if a thread holds the mutex, the caller included, or if `error` was set.
+  // Errors: as lock(), but it is allowed inside a repair.
+  // If dead threads have all records at a thread's first use of a segment, it recovers what one of
+  // them holds; it returns false if no record is free after that. Now and then it looks for a dead
+  // owner that the kernel did not mark: at most every 250 ms, at one refusal in eight or more
+  // often. So a thread that never calls lock() acquires such a mutex, too, but not at once.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
-  // As lock(), but returns false when the mutex could not be had in time, or no thread record for
-  // the caller. A repair that has begun is not cut short. These four are inlined even without
-  // optimisation, so that the report of a death names the function that called them.
+  // As lock(), but returns false if it could not acquire the mutex in time, or found no thread
+  // record for the caller. It does not cut a repair short that has begun. These four are inlined
+  // even without optimisation, so that the report of a death names the function that called them.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(
       const std::chrono::duration<Rep, Period>& timeout) {
@@ -123,7 +126,7 @@ class alignas(64) robust_mutex {
       const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return try_lock_deadline(detail::deadline::after(timeout), error);
   }
-  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // If the deadline is on another clock than steady_clock, that clock is asked at least every
   // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(
@@ -136,15 +139,15 @@ class alignas(64) robust_mutex {
     return try_lock_deadline(detail::deadline::at(deadline), error);
   }
 
-  // Releases the mutex. Errors: errc::not_owner, before anything is stored, when the calling thread
+  // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread
   // does not hold it.
   OUTLIVE_API void unlock();
   OUTLIVE_API void unlock(std::error_code& error) noexcept;
 
-  // Returns: whether the calling thread holds the mutex, and its acquisition ran a repair.
+  // Returns: whether the calling thread holds the mutex and ran a repair when it acquired it.
   [[nodiscard]] OUTLIVE_API bool recovered() const noexcept;
 
-  // Returns: the lock class given at construction, "unknown" if the segment's table does not hold
+  // Returns: the lock class given at construction; "unknown" if the segment's table does not have
   //   it.
   [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
 
@@ -153,12 +156,13 @@ class alignas(64) robust_mutex {
   friend class robust_shared_mutex;
   template <class, class>
   friend class guarded;
-  // unlock() for destructors: where there is nothing to give back, it gives nothing back.
+  // unlock() for destructors: does nothing if the calling thread does not hold the mutex.
   OUTLIVE_API void release() noexcept;
   OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
   OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
 
-  // The shared bytes; docs/format.md and lib/format/layout.hpp say who writes them when.
+  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
+  // when.
   pthread_mutex_t native_;
   std::uint64_t state_;
   std::uint32_t lock_class_;

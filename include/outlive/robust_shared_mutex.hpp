@@ -1,14 +1,12 @@
-// robust_shared_mutex: a mutex in a segment that many may hold shared, or one alone, and that
+// robust_shared_mutex: a mutex in a segment that many threads can hold shared, or one alone. It
 // survives the death of either.
 //
-// glibc's process-shared rwlock counts its readers: one that is killed inside leaves its count for
-// ever, and writers wait for it (hazard A61). Here a reader marks itself in its own thread record,
-// and a writer looks through the records: marks of the dead are void. So a dead reader needs no
-// repair, and a dead writer is an owner death as of a robust_mutex: same repairs, same conditions,
-// same attempts.
+// glibc's process-shared rwlock counts its readers: a reader that is killed inside leaves its count
+// for ever, and writers wait for it (hazard A61). Here a dead reader needs no repair. A dead writer
+// is an owner death as with a robust_mutex, with the same repairs, conditions and attempts.
 //
-// It satisfies SharedLockable and SharedTimedLockable: std::shared_lock, std::unique_lock,
-// std::scoped_lock (together with robust_mutexes, too) work with it. Most programs want
+// It satisfies SharedLockable and SharedTimedLockable, so std::shared_lock, std::unique_lock and
+// std::scoped_lock (together with robust_mutexes, too) work with it. Most programs should use
 // outlive::guarded<T, outlive::robust_shared_mutex>.
 //
 //   namespace ol = outlive;
@@ -19,33 +17,35 @@
 //   { auto x = table.lock_shared(); use(x->ask); }  // beside other readers
 //   { auto x = table.lock(); x->ask = 5; }          // alone
 //
-// Invalid, and refused with an error rather than undefined: what is invalid of a robust_mutex;
-// lock() by a thread that holds the mutex shared, or lock_shared() by the one that holds it alone
-// (errc::deadlock); unlock_shared() by a thread that does not hold it shared. Allowed, other than
-// with std::shared_mutex: lock_shared() by a thread that holds it shared already, as often as there
-// is room.
+// Invalid, and refused with an error instead of undefined behaviour:
+//   - what is invalid with a robust_mutex
+//   - lock() by a thread that holds the mutex shared, and lock_shared() by the thread that holds it
+//     alone (errc::deadlock)
+//   - unlock_shared() by a thread that does not hold it shared
+// Allowed, unlike with std::shared_mutex: lock_shared() by a thread that already holds it shared,
+// as often as there is room.
 //
 // What a death leaves:
 //
 //   killed                               what is left
 //   -----------------------------------  ---------------------------------------------------------
-//   reader, anywhere                     a mark of a dead thread, which is void. A writer that
-//                                          sleeps until it leaves, and was not woken, looks again
+//   reader, anywhere                     the hold of a dead thread, which is void. A writer that
+//                                          waits for the reader, and was not woken, looks again
 //                                          after 1 ms to 250 ms, about as long as it has slept
-//   writer, waiting for readers to       a closed gate and a free mutex: the next reader or writer
-//     leave                                opens it. No repair: nothing was changed
+//   writer, waiting for readers to       a free mutex that is still closed to readers. The next
+//     leave                                reader or writer opens it. No repair is due: nothing
+//                                          was changed
 //   writer, inside                       an owner death. The next reader or writer is the heir: it
-//                                          repairs alone, as of a robust_mutex
+//                                          repairs alone, as with a robust_mutex
 //   writer, on its way out               as waiting for readers
 //
-// What it costs: a segment's readers mark themselves by plain stores, and each writer makes them
-// visible by the system call membarrier, so that reading is cheap and writing is not.
-// segment_options::readers = reader_marks::locked makes reading dearer and writing cheaper, and is
-// needed where a seccomp filter forbids membarrier. Writers do not starve. A reader takes no place
-// in segment_options::max_held.
+// Reading is cheap: a plain store. Writing costs a system call, membarrier.
+// segment_options::readers = reader_marks::locked makes reading more expensive and writing cheaper;
+// it is needed if a seccomp filter forbids membarrier. Writers do not starve. A reader does not
+// count for segment_options::max_held.
 //
-// Not seen: a supervisor tells of writers that hang, and not of readers, nor of a deadlock through
-// one; segment_view counts the readers.
+// A supervisor reports writers that hang. It does not report readers that hang, nor a deadlock
+// through a reader. segment_view counts the readers.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -67,7 +67,7 @@
 namespace outlive {
 
 namespace detail {
-struct shared_lock_access;  // the library's own way to the members
+struct shared_lock_access;  // the library's own access to the members
 }
 
 class robust_shared_mutex {
@@ -78,7 +78,7 @@ class robust_shared_mutex {
   // The same as part of a guarded<T, robust_shared_mutex>.
   OUTLIVE_API robust_shared_mutex(std::string_view lock_class, const detail::guarded_type& guards);
 
-  // Marks the memory as no mutex any more. Requires: nobody holds it or waits for it.
+  // Marks the memory as no longer a mutex. Requires: no thread holds it or waits for it.
   OUTLIVE_API ~robust_shared_mutex();
 
   robust_shared_mutex(const robust_shared_mutex&) = delete;
@@ -86,26 +86,27 @@ class robust_shared_mutex {
 
   // ---- alone ----
 
-  // Acquires the mutex alone; after a writer's death runs the repair first, by the table in
+  // Acquires the mutex alone. After a writer's death it first runs the repair, by the table in
   // robust_mutex.hpp.
-  // Errors: as robust_mutex::lock(); deadlock also when the caller holds it shared; no_membarrier.
-  //   On every error the caller does not hold the mutex.
-  // Blocks: until the mutex is free and the readers that are inside have left. From when it waits
-  //   for these, no further reader comes in.
+  // Errors: as robust_mutex::lock(); deadlock also if the caller holds it shared; no_membarrier. On
+  //   every error the caller does not hold the mutex.
+  // Blocks: until the mutex is free and the readers inside have left. While it waits for them, no
+  //   further reader enters.
   // After fork: the child holds nothing, neither alone nor shared.
-  // Signal-safe: no. Order: synchronises with the unlock() and unlock_shared() of who had it
-  //   before, or with all that they did before they died.
+  // Signal-safe: no. Order: synchronises with the unlock() and unlock_shared() of the former
+  //   holders, or with all that they did before they died.
   OUTLIVE_API void lock();
   OUTLIVE_API void lock(std::error_code& error);
 
-  // As lock(), without waiting. Returns: false when somebody holds the mutex, alone or shared, the
-  // caller included, or an error was put into `error`. Inside a repair it is allowed. An owner that
-  // the kernel did not mark is looked for now and then, as by robust_mutex::try_lock().
+  // As lock(), without waiting. It is allowed inside a repair. Now and then it looks for an owner
+  // that the kernel did not mark, as robust_mutex::try_lock() does.
+  // Returns: false if a thread holds the mutex, alone or shared, the caller included, or if `error`
+  //   was set.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
-  // As lock(), but return false when the mutex could not be had in time; readers that were kept out
-  // meanwhile come in again.
+  // As lock(), but return false if they could not acquire the mutex in time. Readers that were kept
+  // out meanwhile then enter again.
   template <class Rep, class Period>
   [[nodiscard, gnu::always_inline]] bool try_lock_for(
       const std::chrono::duration<Rep, Period>& timeout) {
@@ -116,7 +117,7 @@ class robust_shared_mutex {
       const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
     return try_lock_deadline(detail::deadline::after(timeout), error);
   }
-  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // If the deadline is on another clock than steady_clock, that clock is asked at least every
   // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard, gnu::always_inline]] bool try_lock_until(
@@ -129,24 +130,24 @@ class robust_shared_mutex {
     return try_lock_deadline(detail::deadline::at(deadline), error);
   }
 
-  // Releases it. Errors: errc::not_owner, before anything is stored, when the calling thread does
-  // not hold it alone.
+  // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread
+  // does not hold it alone.
   OUTLIVE_API void unlock();
   OUTLIVE_API void unlock(std::error_code& error) noexcept;
 
   // ---- shared ----
 
-  // Acquires the mutex shared; after a writer's death runs the repair first, alone.
-  // Errors: as lock(), deadlock only when the caller holds it alone; too_many_locks when this
+  // Acquires the mutex shared. After a writer's death it first runs the repair, alone.
+  // Errors: as lock(), but deadlock only if the caller holds it alone; too_many_locks if this
   //   thread holds 16 others shared that need the same room (32 at most, fewer where they lie
   //   unfavourably).
-  // Blocks: until no writer is inside or waits for readers to leave. A thread that holds it shared
-  //   already gets it at once.
-  // On death: nothing needs to be repaired or recovered. A thread that ends while it holds it
-  //   counts as dead.
+  // Blocks: until no writer is inside or waits for readers to leave. A thread that already holds it
+  //   shared acquires it at once.
+  // On death: nothing needs to be repaired or recovered. A thread that ends while it holds the
+  //   mutex shared counts as dead.
   // After fork: the child holds nothing. Signal-safe: no.
-  // Order: synchronises with the unlock() of the last writer, or with all that it, and its heirs,
-  //   did before they died.
+  // Order: synchronises with the unlock() of the last writer, or with all that it and its heirs did
+  //   before they died.
   OUTLIVE_API void lock_shared();
   OUTLIVE_API void lock_shared(std::error_code& error);
 
@@ -175,18 +176,18 @@ class robust_shared_mutex {
     return try_lock_shared_deadline(detail::deadline::at(deadline), error);
   }
 
-  // Releases one hold. Errors: errc::not_owner, before anything is stored, when the calling thread
+  // Releases one hold. Errors: errc::not_owner, before anything is stored, if the calling thread
   // does not hold it shared.
   OUTLIVE_API void unlock_shared();
   OUTLIVE_API void unlock_shared(std::error_code& error) noexcept;
 
-  // Returns: whether the calling thread holds the mutex alone, and its acquisition ran a repair.
+  // Returns: whether the calling thread holds the mutex alone and ran a repair when it acquired it.
   [[nodiscard]] bool recovered() const noexcept { return writers_.recovered(); }
-  // Returns: the lock class given at construction, "unknown" if the segment's table does not hold
+  // Returns: the lock class given at construction; "unknown" if the segment's table does not have
   //   it.
   [[nodiscard]] std::string_view lock_class() const noexcept { return writers_.lock_class(); }
-  // Returns: what reports of deaths and repairs name: the mutex that writers take. To be compared,
-  //   and given to reset(); not to be locked.
+  // Returns: the mutex of the writers, which reports of deaths and repairs name. Compare it, or
+  //   pass it to reset(); do not lock it.
   [[nodiscard]] const robust_mutex& writers() const noexcept { return writers_; }
 
  private:
@@ -194,8 +195,8 @@ class robust_shared_mutex {
   template <class, class>
   friend class guarded;
 
-  // unlock() and unlock_shared() for destructors: where there is nothing to give back, they give
-  // nothing back.
+  // unlock() and unlock_shared() for destructors: do nothing if the calling thread does not hold
+  // the mutex.
   OUTLIVE_API void release() noexcept;
   OUTLIVE_API void release_shared() noexcept;
   OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
@@ -203,12 +204,13 @@ class robust_shared_mutex {
   OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until);
   OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until, std::error_code& error);
 
-  // The shared bytes; docs/format.md and lib/format/object_layout.hpp say who writes them when.
+  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
+  // when.
   robust_mutex writers_;
   alignas(64) std::atomic<std::uint32_t> gate_;
 };
 
-// Registers the repair of one shared mutex: as for a robust_mutex (repair.hpp).
+// Registers the repair of one shared mutex, as for a robust_mutex (repair.hpp).
 inline repair_registration on_owner_death(const robust_shared_mutex& mutex,
                                           repair_callback callback) {
   return on_owner_death(mutex.writers(), std::move(callback));
