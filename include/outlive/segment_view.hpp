@@ -1,16 +1,16 @@
-// segment_view: a look at a segment from outside: who is attached, who holds which mutex and who
-// waits, what is damaged.
+// segment_view: a look at a segment from outside: attached processes and threads, holders and
+// waiters of mutexes, damage.
 //
-// A view takes no lock, needs no participant and no thread record, and stores nothing: its mapping
-// is read-only. So it works on a segment that is full, damaged or stuck, and whoever uses it can be
-// killed or stopped at any time without harm to anybody.
+// A view acquires no lock, needs no participant and no thread record, and stores nothing, because
+// its mapping is read-only. So it works on a segment that is full, damaged or stuck, and its
+// process can be killed or stopped at any time without harm to others.
 //
-// What it tells was so at some time during the call; by the time it is read it may have changed,
-// and two lines of one answer may be of different times. Every byte is read as if a dying process
-// had written it: what cannot be is left out, or told as "unknown"; problems() says what it is.
+// The answers were true at some time during the call. They may have changed when you read them, and
+// two lines of one answer may be of different times. Every byte is read as if a dying process had
+// written it: impossible values are left out or "unknown", and problems() lists them.
 //
-// A view stays good after the segment's name was taken away. Invalid, and not detected in time: a
-// file that is made shorter while it is looked at.
+// A view stays valid after the segment's name was removed. Invalid, and not detected in time: a
+// file that is truncated during a call.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -34,7 +34,7 @@ namespace outlive {
 // A mutex that a thread has in hand: it holds, acquires or releases it.
 struct viewed_hold {
   std::uint64_t mutex_offset = 0;  // from the segment's base
-  bool held = false;               // false: it was about to take it, or had given it back
+  bool held = false;               // false: it was about to acquire it, or had released it
   std::uint64_t acquired_at = 0;   // address of the call in its process; 0: not known
   std::string module = "unknown";  // the file that contains the call
   // Where in the module; the address itself where the module is unknown.
@@ -42,7 +42,7 @@ struct viewed_hold {
   std::string build_id;  // raw bytes, empty where there is none
 };
 
-// A thread record that is in use: of a living thread, or of a dead one that a mutex still names.
+// A thread record in use: of a living thread, or of a dead thread that a mutex still names.
 struct viewed_thread {
   std::uint32_t record = 0;  // its index
   pid_t pid = 0;
@@ -53,7 +53,7 @@ struct viewed_thread {
   std::string thread_name = "unknown";
   bool alive = false;
   std::uint64_t generation = 0;    // counts the threads that had this record
-  std::uint64_t acquisitions = 0;  // mutexes taken since the thread came
+  std::uint64_t acquisitions = 0;  // mutexes acquired since the thread attached
   std::uint64_t waits = 0;         // of these, how often it had to wait
   std::uint64_t note = 0;          // what it last gave to outlive::note()
   std::vector<viewed_hold> in_hand;
@@ -67,7 +67,7 @@ enum class viewed_condition : std::uint8_t {
   unrepaired,       // its owner died; the next locker's repair is due
   repairing,        // an heir repairs it, or died in that
   not_recoverable,  // attempts are used up
-  damaged,          // its bytes are none that the library wrote
+  damaged,          // the library did not write these bytes
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(viewed_condition condition) noexcept;
 
@@ -94,12 +94,12 @@ struct viewed_participant {
   pid_t pid = 0;
   std::uint64_t start_time = 0;  // in clock ticks since boot
   std::string command_name = "unknown";
-  bool alive = false;         // false: its slot is taken over by the next process that needs one
-  std::uint32_t modules = 0;  // files that it has told, of which addresses can be named
+  bool alive = false;         // false: the next process that needs a slot takes this one
+  std::uint32_t modules = 0;  // registered files, whose addresses can be named
   bool modules_cut = false;   // there were more than fit
 };
 
-// Something that the format does not allow (docs/format.md).
+// A violation of the format (docs/format.md).
 struct segment_problem {
   std::string object;  // what is damaged
   std::string found;
@@ -111,12 +111,12 @@ struct segment_problem {
 
 class segment_view {
  public:
-  // Looks at the segment of that name. Of the options it heeds mode and expected_owners.
+  // Views the segment of that name. Of the options it uses only mode and expected_owners.
   // Errors: as segment::open(), without too_many_participants. The permission to read the file is
   //   enough.
   [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name,
                                                      const segment_options& options = {});
-  // Looks at a segment that this process has open, through its mapping; keeps it mapped.
+  // Views a segment that this process has open, through its mapping, which stays mapped.
   OUTLIVE_API explicit segment_view(const segment& where);
 
   segment_view(const segment_view&) noexcept = default;
@@ -125,9 +125,9 @@ class segment_view {
   segment_view& operator=(segment_view&&) noexcept = default;
   ~segment_view() = default;
 
-  // None of the calls below blocks, changes anything, or allocates more than its answer. They may
-  // be made by several threads at once, and in a child of a fork. Errors: damaged, when the file
-  // has become shorter than the segment; the system's.
+  // None of the calls below blocks, changes anything, or allocates more than its answer. Several
+  // threads may call them at once, and a child of a fork may, too. Errors: damaged, if the file has
+  // become shorter than the segment; the system's.
 
   // As segment's calls of these names.
   [[nodiscard]] OUTLIVE_API std::string name() const;
@@ -136,33 +136,33 @@ class segment_view {
 
   // As segment::has_name().
   [[nodiscard]] OUTLIVE_API bool has_name() const;
-  // Returns: which user the file belongs to.
+  // Returns: the user who owns the file.
   [[nodiscard]] OUTLIVE_API std::uint32_t owner() const;
-  // Returns: how many objects the directory counts.
+  // Returns: the number of objects that the directory counts.
   [[nodiscard]] OUTLIVE_API std::uint32_t object_count() const;
-  // Returns: how many owner deaths were met in the segment's life; the death log has the last 256
-  //   of them.
+  // Returns: the number of owner deaths that were met in the segment's life. The death log has the
+  //   last 256 of them.
   [[nodiscard]] OUTLIVE_API std::uint64_t death_count() const;
 
-  // Returns: the threads, by their records. Costs a look into /proc for each, and nothing for the
-  //   mutexes of the segment.
+  // Returns: the threads, by their records. Costs a look into /proc for each thread, and nothing
+  //   for the mutexes of the segment.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_thread> threads() const;
   // Returns: the mutexes, by offset: those that are objects, and those inside of objects. Walks the
-  //   directory and each object: for a segment of a million mutexes this is no call to make each
-  //   millisecond.
+  //   directory and each object, so do not call it every millisecond on a segment of a million
+  //   mutexes.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_lock> locks() const;
-  // Returns: the mutex at the offset from the base; one in condition damaged where there is none.
+  // Returns: the mutex at the offset from the base; its condition is damaged if there is no mutex.
   [[nodiscard]] OUTLIVE_API viewed_lock lock_at(std::uint64_t offset) const;
-  // Returns: the processes that are attached, or died attached and whose slot nobody needed yet.
-  //   Costs a look into /proc for each.
+  // Returns: the processes that are attached, and those that died attached while nobody has needed
+  //   their slot since. Costs a look into /proc for each.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_participant> participants() const;
-  // Returns: what outlive::death_log() returns.
+  // Returns: the same as outlive::death_log().
   [[nodiscard]] OUTLIVE_API std::vector<logged_death> deaths() const;
 
-  // Returns: every rule of the format that the bytes break, at most 1,000 of them. Others may be at
-  //   work meanwhile, and what they are doing is no problem: each is told only if three looks, some
-  //   milliseconds apart, find the same. A death alone is no problem, either.
-  // Blocks: for a few milliseconds beside the looks, if the first finds something.
+  // Returns: every rule of the format that the bytes break, at most 1,000 of them. Other processes
+  //   may work meanwhile, and their unfinished work is no problem: a violation is reported only if
+  //   three looks, some milliseconds apart, find it. A death alone is no problem, either.
+  // Blocks: for a few milliseconds besides the looks, if the first look finds something.
   [[nodiscard]] OUTLIVE_API std::vector<segment_problem> problems() const;
 
  private:

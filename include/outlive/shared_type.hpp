@@ -1,18 +1,18 @@
-// What may lie in a segment, and by what its type is known: name, size, alignment and version. All
-// processes must mean the same by it.
+// Which types may lie in a segment, and how processes recognise them: by name, size, alignment and
+// version.
 //
-// A program of the next release whose `bank` has another layout is refused by segment::find() and
-// find_or_construct() with errc::type_mismatch, and so is its repair: what is compared is T itself,
-// not only the guarded<T>, work_queue<T> or array around it, whose size need not show that T has
-// grown. A change that leaves size and alignment as they are (two members that change places,
-// another unit) shows in nothing but the version:
+// If the next release of a program has another layout of `bank`, segment::find() and
+// find_or_construct() refuse it with errc::type_mismatch, and so does the registration of its
+// repair. They compare T itself, not only the guarded<T>, work_queue<T> or array around it, whose
+// size need not show that T has grown. If a change keeps size and alignment (two members change
+// places, another unit), only the version shows it:
 //
 //   struct bank { long a, b; };
 //   template <>  // next to the type, before its first use
 //   inline constexpr std::uint32_t outlive::type_version<bank> = 2;
 //
-// Members are not looked into: a struct of yours that has a guarded<bank> as a member needs a
-// version of its own when bank changes, unless its own size changes, too.
+// Members are not compared: a struct of yours with a guarded<bank> as a member needs a new version
+// of its own when bank changes, unless its own size changes, too.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -35,21 +35,21 @@
 
 namespace outlive {
 
-// To be specialised for types that have had several layouts, or meanings. Not for guarded<T>,
-// work_queue<T>, T[N] and std::array<T>: theirs is T's.
+// Specialise this for types that have had several layouts or meanings. Do not specialise it for
+// guarded<T>, work_queue<T>, T[N] and std::array<T>: they use the version of T.
 template <class T>
 inline constexpr std::uint32_t type_version = 0;
 
-// Whether other processes can use a T that lies in a segment. Of itself that is true of what is
-// trivially copyable, and neither a pointer nor polymorphic: what has a destructor or copies itself
-// in a way of its own mostly owns memory of one process (std::string, std::vector). For a type that
+// Whether other processes can use a T in a segment. By default that is true of types that are
+// trivially copyable, and neither pointers nor polymorphic. Types with a destructor or copy
+// constructor of their own mostly own memory of one process (std::string, std::vector). If a type
 // is right nonetheless, such as a struct of yours with a mutex in it, say so:
 //
 //   struct mailbox { outlive::robust_mutex mutex{"mailbox"}; long letters = 0; };
 //   template <>
 //   inline constexpr bool outlive::shareable<mailbox> = true;
 //
-// What is not found: pointers and references that are members of a trivially copyable struct.
+// Not detected: pointers and references that are members of a trivially copyable struct.
 template <class T>
 inline constexpr bool shareable =
     std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
@@ -70,7 +70,7 @@ template <class First, class Second>
 inline constexpr bool shareable<std::pair<First, Second>> = (shareable<First> && shareable<Second>);
 template <class... Types>
 inline constexpr bool shareable<std::tuple<Types...>> = (shareable<Types> && ...);
-// These are pointers.
+// These hold pointers.
 template <class Char, class Traits>
 inline constexpr bool shareable<std::basic_string_view<Char, Traits>> = false;
 template <class T, std::size_t Size>
@@ -82,8 +82,8 @@ inline constexpr bool shareable<std::initializer_list<T>> = false;
 
 namespace detail {
 
-// What T wraps. Specialised for each wrapper where that is defined; `guarded_at` says where the
-// value lies from its mutex, where T begins with one.
+// What T wraps. Each wrapper specialises this where it is defined. If T begins with a mutex,
+// `guarded_at` is the offset of the value from it.
 template <class T>
 struct wrapped {
   using type = void;
@@ -99,7 +99,8 @@ struct wrapped<T[Size]> {
 template <class T, std::size_t Size>
 struct wrapped<std::array<T, Size>> : wrapped<T[Size == 0 ? 1 : Size]> {};
 
-// What is compared of the value that a type wraps at last; of itself if it wraps nothing.
+// What is compared of the innermost value that a type wraps, or of the type itself if it wraps
+// nothing.
 struct value_facts {
   std::size_t size;
   std::size_t alignment;
@@ -109,7 +110,7 @@ struct value_facts {
 };
 
 struct object_type {
-  std::string_view name;  // as typeid says it
+  std::string_view name;  // as typeid names it
   std::size_t size;
   std::size_t alignment;
   std::uint64_t hash;  // of the above and the value's facts: what the directory compares
@@ -119,9 +120,9 @@ struct object_type {
                                                      std::size_t alignment,
                                                      const value_facts& value) noexcept;
 
-// The hash of T, 0 until it is computed. Not in a static that is made at its first use: a fork in
-// the middle of that, by another thread, would leave a child in which it is being made for ever.
-// Two threads may compute it at once; both find the same.
+// The hash of T; 0 until it is computed. It is no static that is made at its first use: if another
+// thread forked in the middle of that, the child would wait for ever. Two threads may compute it at
+// once; both find the same.
 template <class T>
 struct type_hash {
   static constinit inline std::atomic<std::uint64_t> known{0};
@@ -163,7 +164,7 @@ object_type object_type_of() noexcept {
   return {name, sizeof(plain), alignof(plain), hash, &value};
 }
 
-// What a mutex guards when it is part of a guarded<T>: T, and where the value lies from the mutex.
+// What a mutex guards as part of a guarded<T>: T, and the offset of the value from the mutex.
 struct guarded_type {
   std::string_view name;  // empty: nothing
   std::uint64_t hash = 0;
