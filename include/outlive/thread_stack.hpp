@@ -1,5 +1,5 @@
-// thread_stack: what a thread's stack showed, the innermost frame first. Plain values: they stay
-// right when the thread is gone.
+// thread_stack: the stack of a thread, innermost frame first. Plain values: they stay valid when
+// the thread is gone.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -31,8 +31,8 @@ struct thread_stack {
   bool operator==(const thread_stack&) const = default;
 };
 
-// Returns: "function+0x12 (/usr/lib/libx.so+0x345)", less where less is known; the bare address
-//   where nothing is.
+// Returns: "function+0x12 (/usr/lib/libx.so+0x345)", or less if less is known; the bare address if
+//   nothing is.
 [[nodiscard]] OUTLIVE_API std::string to_string(const stack_frame& frame);
 // Returns: a line for each frame, "#0 ...", each with its line end; or the problem, with its line
 //   end.

@@ -1,10 +1,10 @@
-// work_queue: jobs for several processes, none of which is lost when the process that has it dies.
+// work_queue: jobs for several processes. No job is lost when the process that has it dies.
 //
 // A pipe, or a message queue, forgets a message when it hands it out: a worker that dies takes its
-// job with it. Here a worker gets a lease. A job that was not reported done() when its worker died
-// is handed out again, at once and without anybody's help, with the number of tries and who died on
-// it; after max_tries it is a dead letter, so that a job that kills whoever does it does not kill
-// them all.
+// job with it. Here a worker gets a lease. If the worker dies before done(), the job is handed out
+// again, at once and without anybody's help, with the number of tries and the threads that died on
+// it. After max_tries it is a dead letter, so that a job that kills its worker does not kill all
+// workers.
 //
 //   struct job { long from, to; };
 //   auto& jobs = seg.find_or_construct<outlive::work_queue<job, 256>>(
@@ -15,16 +15,14 @@
 //   one.done();
 //
 // The promise: every job whose push() returned is acknowledged by done() exactly once, or is a dead
-// letter, whoever is killed whenever. What a worker did for a job before it died is another matter:
-// the job is done again, so its effects must bear that.
+// letter, whatever process is killed at whatever time. After a death the job is done again, so the
+// effects of a partly done job must bear that.
 //
-// First in, first out for one producer and one consumer, and nearly so for several, and after a job
-// came again. That comes early: one that was given back is the next, one whose worker died comes at
-// the latest when the queue is empty or has been gone round once.
+// The order is first in, first out for one producer and one consumer, and nearly so for several, or
+// after a job was handed out again. A repeated job comes early: a returned job is the next; the job
+// of a dead worker comes at the latest when the queue is empty or has been gone round once.
 //
-// Every change is one compare-and-swap of the slot's state, a word that names its holder. So there
-// is no state that a death could leave half done, and no mutex (lib/format/job_state.hpp has the
-// states):
+// No mutex is involved, and no death leaves a state half done:
 //
 //   killed                                      what is left
 //   ------------------------------------------  --------------------------------------------------
@@ -43,8 +41,8 @@
 //   in give_back(), after its exchange          a job that waits
 //   with a dead letter in hand                  a dead letter
 //
-// Dead letters keep their slots until somebody takes them: nobody need look, but a queue full of
-// them takes no job any more.
+// Dead letters keep their slots until somebody removes them. Nobody needs to look at them, but a
+// queue that is full of them accepts no more jobs.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -67,8 +65,8 @@ struct work_queue_options {
   std::uint32_t max_tries = 3;  // how often a job is handed out before it is a dead letter; 1 to 8
 };
 
-// How many slots have a job that waits, those of dead workers included; one that a living worker
-// has; a dead letter, those in somebody's hand included.
+// How many slots have a waiting job, jobs of dead workers included; a job of a living worker; a
+// dead letter, those in somebody's hand included.
 struct work_queue_counts {
   std::uint32_t waiting = 0;
   std::uint32_t leased = 0;
@@ -77,8 +75,8 @@ struct work_queue_counts {
 
 namespace detail {
 
-// The head of a queue; docs/format.md and lib/format/layout.hpp say who writes what when. Each of
-// the last four has a cache line of its own, since different processes write them.
+// The head of a queue. docs/format.md and lib/format/object_layout.hpp specify who writes what, and
+// when. Each of the last four has a cache line of its own, because different processes write them.
 struct alignas(64) work_queue_head {
   std::uint32_t magic;
   std::uint32_t capacity;
@@ -93,7 +91,7 @@ struct alignas(64) work_queue_head {
 OUTLIVE_API void make_queue(work_queue_head& queue, const work_queue_shape& shape,
                             const work_queue_options& options);
 OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
-// Return: whether the job was pushed in time; a job, or none when there was none in time.
+// Return: whether the job was pushed in time; a job, or none if there was none in time.
 [[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape,
                                         const void* job, const deadline& until);
 [[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
@@ -107,7 +105,7 @@ OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
 
 }  // namespace detail
 
-// `Capacity`: how many jobs there is room for, those that are being done and dead letters included.
+// `Capacity`: room for this many jobs, including jobs in progress and dead letters.
 template <class T, std::uint32_t Capacity = 1024>
 class work_queue {
   static_assert(std::is_trivially_copyable_v<T>,
@@ -125,27 +123,28 @@ class work_queue {
  public:
   using value_type = T;
 
-  // Makes an empty queue. Requires: the memory lies in a segment that this process has mapped.
+  // Makes an empty queue.
+  // Requires: the memory lies in a segment that this process has mapped.
   // Errors: errc::not_in_segment, std::errc::invalid_argument unless 1 <= max_tries <= 8.
   explicit work_queue(const work_queue_options& options = {}) {
     detail::make_queue(head_, shape, options);
   }
-  // Requires: nobody uses the queue, or has a lease.
+  // Requires: no thread uses the queue or has a lease.
   ~work_queue() { detail::end_queue(head_); }
   work_queue(const work_queue&) = delete;
   work_queue& operator=(const work_queue&) = delete;
 
-  // Puts a copy of the job into the queue, and wakes one worker if some sleep. Blocks: while there
-  // is no free slot, in slices of 250 ms.
+  // Puts a copy of the job into the queue, and wakes one worker if some sleep.
+  // Blocks: while there is no free slot, in slices of 250 ms.
   // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at
   //   a thread's first use of the segment also those of robust_mutex::lock(). Then nothing was
   //   pushed.
-  // After fork: works in the child. Signal-safe: no. Order: synchronises with the pop that gets the
-  //   job.
+  // After fork: works in the child. Signal-safe: no.
+  // Order: synchronises with the pop that gets the job.
   void push(const T& job) {
     static_cast<void>(detail::push_job(head_, shape, &job, detail::no_limit));
   }
-  // Returns: whether it was pushed: false where no slot was free (in time). Errors: as push();
+  // Returns: whether it was pushed: false if no slot was free (in time). Errors: as push();
   //   try_push() is allowed in a repair.
   [[nodiscard]] bool try_push(const T& job) {
     return detail::push_job(head_, shape, &job, detail::no_wait);
@@ -154,7 +153,7 @@ class work_queue {
   [[nodiscard]] bool try_push_for(const T& job, const std::chrono::duration<Rep, Period>& timeout) {
     return detail::push_job(head_, shape, &job, detail::deadline::after(timeout));
   }
-  // A deadline on another clock than steady_clock follows that clock, which is asked at least every
+  // If the deadline is on another clock than steady_clock, that clock is asked at least every
   // 250 ms. Requires: its now() throws nothing and acquires no lock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_push_until(const T& job,
@@ -162,20 +161,22 @@ class work_queue {
     return detail::push_job(head_, shape, &job, detail::deadline::at(deadline));
   }
 
-  // Takes a job. Blocks: until there is one, or the worker that has one is dead, in slices of 250
-  // ms.
-  // Returns: a lease, which is the calling thread's. Errors: as push(); then nothing was taken.
+  // Takes a job from the queue.
+  // Blocks: until there is a job, or the worker that has one is dead, in slices of 250 ms.
+  // Returns: a lease, which belongs to the calling thread. Errors: as push(); then no job was
+  //   taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
-  // Order: synchronises with the push, and with all that the dead did who had the job before.
+  // Order: synchronises with the push, and with all that dead workers did while they had the job.
   [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, detail::no_limit)); }
-  // The same until stop is requested. Returns: a lease, which is empty if it was and there was no
-  // job.
+  // The same until stop is requested. Returns: a lease, which is empty if stop was requested and
+  // there was no job.
   [[nodiscard]] lease<T> pop(const std::stop_token& stop) {
     return lease<T>(detail::pop_job(head_, shape, stop));
   }
   // Return: a lease, which is empty if there was no job (in time). Errors: as pop(); try_pop() is
-  // allowed in a repair. A job whose worker died without the kernel's having marked that (an
-  // orphan: hazards A1, A23) is found only by who has waited for 250 ms.
+  //   allowed in a repair.
+  // If a worker died and the kernel did not mark that (an orphan: hazards A1, A23), only a thread
+  // that has waited for 250 ms finds its job.
   [[nodiscard]] lease<T> try_pop() {
     return lease<T>(detail::pop_job(head_, shape, detail::no_wait));
   }
@@ -188,19 +189,19 @@ class work_queue {
     return lease<T>(detail::pop_job(head_, shape, detail::deadline::at(deadline)));
   }
 
-  // Takes a dead letter in hand, to look at it, and to remove it or to try it once more. Blocks:
-  // never, but for the look at each slot, where the kernel may be asked whether a worker lives.
-  // Returns: one, or an empty hold. Errors: as try_pop().
+  // Takes a dead letter in hand, to look at it, remove it or retry it.
+  // Blocks: never; but it looks at each slot, and may ask the kernel whether a worker lives.
+  // Returns: a dead letter, or an empty hold. Errors: as try_pop().
   [[nodiscard]] dead_letter<T> pop_dead_letter() {
     return dead_letter<T>(detail::pop_dead_job(head_, shape));
   }
 
-  // Returns: what is in the slots, each looked at once; others change it meanwhile. A job keeps its
-  //   slot until it is done. So when nobody pushes or retries any more, and nothing waits and
-  //   nothing is leased, then all jobs are done, or dead letters. Errors: errc::damaged.
+  // Returns: the numbers of slots, each looked at once; others change them meanwhile. A job keeps
+  //   its slot until it is done. So when nobody pushes or retries any more, and nothing waits or is
+  //   leased, then every job is done or a dead letter. Errors: errc::damaged.
   [[nodiscard]] work_queue_counts counts() const { return detail::count_jobs(head_, shape); }
-  // One of them. Two of these calls are two looks, and a job whose worker dies in between may be in
-  // neither.
+  // One of the counts. Two of these calls are two looks, and may both miss a job whose worker dies
+  // in between.
   [[nodiscard]] std::uint32_t waiting() const { return counts().waiting; }
   [[nodiscard]] std::uint32_t leased() const { return counts().leased; }
   [[nodiscard]] std::uint32_t dead_letters() const { return counts().dead_letters; }
