@@ -43,16 +43,16 @@ struct logged_thread {
 struct logged_death {
   std::uint64_t number = 0;  // counts from 1 over the segment's life
   std::chrono::system_clock::time_point when;
-  std::string mutex_name;  // "unknown" where no object of the directory contains it
+  std::string mutex_name;  // "unknown" if no object of the directory contains it
   std::string lock_class;
   std::uint64_t mutex_offset = 0;  // from the segment's base
   logged_thread owner;
   std::string acquired_at_module;
   std::uint64_t acquired_at_offset = 0;
   logged_thread heir;
-  unsigned attempt = 0;  // 0 where no repair was started
+  unsigned attempt = 0;  // 0 if no repair was started
   death_outcome outcome{};
-  std::chrono::nanoseconds repair_time{};  // 0 where no repair was started, or none has ended
+  std::chrono::nanoseconds repair_time{};  // 0 if no repair was started, or none has ended
   std::optional<crash_report> crash;       // of the owner, at most 16 frames
 };
 

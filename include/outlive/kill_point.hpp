@@ -38,8 +38,8 @@
 //   thread-exit   pthread_exit(): the thread is unwound; guards release their mutexes, and mutexes
 //                 that were locked without a guard are left behind
 //   throw         throws outlive::kill_point_error
-//   pause         SIGSTOP to the process: it stops there until SIGCONT, or is killed; process 1 of
-//                 a PID namespace goes on
+//   pause         SIGSTOP to the process: it stops there until SIGCONT, or is killed; process 1
+//                 of a PID namespace goes on
 //   sleep(MS)     the thread sleeps for so many milliseconds
 //   print(TEXT)   a line on stderr: the name, the process, the thread, the text;
 //                 OUTLIVE_KILL='*=print' shows which points there are

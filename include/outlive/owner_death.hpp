@@ -27,10 +27,10 @@ class segment;
 // A place in code that another process can look up: `addr2line -e module offset`.
 struct code_location {
   std::uint64_t address = 0;  // in the process that ran the code
-  // From the module's load base; the address itself where the module is unknown.
+  // From the module's load base; the address itself if the module is unknown.
   std::uint64_t offset = 0;
   std::string_view module = "unknown";
-  std::string_view build_id;  // raw bytes, empty where there is none
+  std::string_view build_id;  // raw bytes; empty if there is none
 
   // Returns: "module+0xoffset (symbol)". The symbol comes from the module's own symbol table, if
   //   that can be read. Reads files and allocates. Throws nothing but std::bad_alloc.

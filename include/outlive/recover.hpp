@@ -37,7 +37,7 @@ enum class recovery_outcome {
 // What recover() found at one mutex, and did about it.
 struct recovered_mutex {
   const robust_mutex* mutex = nullptr;
-  std::string mutex_name;  // "unknown" where no object of the directory contains it
+  std::string mutex_name;  // "unknown" if no object of the directory contains it
   std::string lock_class;
   pid_t pid = 0;  // of the dead thread whose record lists the mutex
   pid_t tid = 0;

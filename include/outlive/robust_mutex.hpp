@@ -104,7 +104,7 @@ class alignas(64) robust_mutex {
   OUTLIVE_API void lock(std::error_code& error);
 
   // As lock(), without waiting for the mutex.
-  // Returns: false if a thread holds the mutex, the caller included, or if `error` was set.
+  // Returns: false if a thread holds the mutex, the caller included, or if it set `error`.
   // Errors: as lock(), but it is allowed inside a repair.
   // If dead threads have all records at a thread's first use of a segment, it recovers what one of
   // them holds; it returns false if no record is free after that. Now and then it looks for a dead

@@ -166,9 +166,9 @@ class segment {
   //   of this segment.
   // After fork: works in the child. If T's constructor forks, and the child returns from it or
   //   throws, the child gets an error (in_use for a return). Only the parent constructs the object.
-  // On death of the thread that constructs, at any instruction: the next call counts the directory
-  // again, and constructs the object; the memory is reused for the same type. No destructor runs
-  // for a partly constructed object.
+  // On death: if the constructing thread dies at any instruction, the next call counts the
+  //   directory again and constructs the object. The memory is reused for the same type. No
+  //   destructor runs for a partly constructed object.
   // Errors: type_mismatch, directory_full, no_space, invalid_name, damaged, no_robust_list,
   //   too_many_participants and wrong_pid_namespace (in a child of a fork), deadlock (in a
   //   constructor or destructor), in_use (above), what T's constructor throws.
@@ -216,8 +216,8 @@ class segment {
   // Returns: the name given at creation; empty for an anonymous segment.
   [[nodiscard]] OUTLIVE_API std::string name() const;
   // Returns: whether the segment's name still leads to it. False: the name was removed, or leads to
-  //   another segment now, and so processes that open the name get another segment. Always false
-  //   for an anonymous segment.
+  //   another segment now, so processes that open the name do not get this one. Always false for an
+  //   anonymous segment.
   // After fork: works in the child. Blocks: never; one system call. Errors: the system's.
   [[nodiscard]] OUTLIVE_API bool has_name() const;
   // Returns: the options with which it was made; size is rounded up to pages, expected_owners is

@@ -37,9 +37,9 @@ struct viewed_hold {
   bool held = false;               // false: it was about to acquire it, or had released it
   std::uint64_t acquired_at = 0;   // address of the call in its process; 0: not known
   std::string module = "unknown";  // the file that contains the call
-  // Where in the module; the address itself where the module is unknown.
+  // Where in the module; the address itself if the module is unknown.
   std::uint64_t module_offset = 0;
-  std::string build_id;  // raw bytes, empty where there is none
+  std::string build_id;  // raw bytes; empty if there is none
 };
 
 // A thread record in use: of a living thread, or of a dead thread that a mutex still names.
@@ -57,7 +57,7 @@ struct viewed_thread {
   std::uint64_t waits = 0;         // of these, how often it had to wait
   std::uint64_t note = 0;          // what it last gave to outlive::note()
   std::vector<viewed_hold> in_hand;
-  // Offsets of the shared mutexes that it holds shared; one that it holds twice is there twice.
+  // Offsets of the shared mutexes that it holds shared; one that it holds twice is listed twice.
   std::vector<std::uint64_t> reads;
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
 };

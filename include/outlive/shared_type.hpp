@@ -106,7 +106,7 @@ struct value_facts {
   std::size_t alignment;
   std::uint32_t version;
   std::uint32_t guarded_at = 0;
-  std::uint64_t (*guarded_hash)() noexcept = nullptr;  // of the identity of what is guarded there
+  std::uint64_t (*guarded_hash)() noexcept = nullptr;  // of the identity of what is guarded
 };
 
 struct object_type {

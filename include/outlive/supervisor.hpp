@@ -71,7 +71,7 @@ struct supervisor_options {
 // A mutex that a thread had acquired, or was acquiring or releasing.
 struct mutex_in_hand {
   const robust_mutex* mutex = nullptr;
-  std::string mutex_name;  // "unknown" where no object of the directory contains it
+  std::string mutex_name;  // "unknown" if no object of the directory contains it
   std::string lock_class;
   // Where it was acquired, as in code_location: module and offset are what addr2line takes.
   std::string module;
@@ -114,7 +114,7 @@ enum class thread_condition {
   waiting_for_device,
   stopped,  // by SIGSTOP and the like
   traced,   // stopped by a debugger
-  // By its cgroup: SIGKILL takes effect, but for the freezer of cgroup version 1.
+  // By its cgroup. SIGKILL takes effect, except with the freezer of cgroup version 1.
   frozen,
   dumping_core,  // it has died already; its mutexes are free when the dump is written
 };
@@ -141,11 +141,11 @@ struct hung_owner {
 // A thread of a deadlock.
 struct deadlocked_thread {
   logged_thread who;
-  mutex_in_hand waits_for;  // and where it does; the next thread holds it
+  mutex_in_hand waits_for;  // with the place of the call; the next thread holds it
   thread_stack stack;       // by supervisor_options::stacks
 };
 // Threads, of any processes, each of which waits for a mutex that the next one holds; the last one
-// waits for the first. A thread that waits with a time limit gives up at some time.
+// waits for the first. A thread that waits with a time limit gives up by itself.
 struct deadlock {
   std::vector<deadlocked_thread> threads;
 };
@@ -178,9 +178,9 @@ class supervisor {
   // Stops watching. What it has found but not reported is lost; nothing in the segment is.
   OUTLIVE_API ~supervisor();
 
-  // The callbacks. Set them before the first dispatch(). dispatch() calls them, in its own thread,
-  // with no mutex held; they may use the segment as any thread may. If one throws, dispatch()
-  // throws the exception on, and the next dispatch() reports what is left.
+  // The callbacks. Set them before the first dispatch(). dispatch() calls them, in the thread that
+  // called it, with no mutex held; they may use the segment as any thread may. If one throws,
+  // dispatch() throws the exception on, and the next dispatch() reports what is left.
 
   // A participant, or one of its threads, has died. Called after the recovery. Deaths before the
   // supervisor was made are reported only if they left something to recover. If a sweep meets a

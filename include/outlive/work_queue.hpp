@@ -22,7 +22,7 @@
 // after a job was handed out again. A repeated job comes early: a returned job is the next; the job
 // of a dead worker comes at the latest when the queue is empty or has been gone round once.
 //
-// No mutex is involved, and no death leaves a state half done:
+// Every change is one compare-and-swap, without a mutex, so no death leaves a state half done:
 //
 //   killed                                      what is left
 //   ------------------------------------------  --------------------------------------------------

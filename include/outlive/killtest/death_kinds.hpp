@@ -40,7 +40,7 @@ enum class death_kind {
   // The same by a second thread. The kernel does not mark its mutexes: heirs adopt them.
   exec_from_thread,
   cpu_limit,  // RLIMIT_CPU: takes a second each
-  // The out-of-memory killer of a memory cgroup; skipped where no cgroup can be made.
+  // The out-of-memory killer of a memory cgroup; skipped if no cgroup can be made.
   memory_limit,
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(death_kind which) noexcept;

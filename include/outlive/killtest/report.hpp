@@ -26,10 +26,10 @@ enum class verdict {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(verdict which) noexcept;
 
 enum class engine {
-  // Protection keys, or page protection where there are none; single steps where system calls of
-  // the victim write into the segment.
+  // Protection keys, or page protection if there are none; single steps if system calls of the
+  // victim write into the segment.
   automatic,
-  protection_keys,  // each store faults, by a memory protection key (PKU): no system call a store
+  protection_keys,  // each store faults, by a protection key (PKU): no system call for a store
   page_protection,  // each store faults, by mprotect()
   single_step,      // ptrace: every instruction, and a comparison of the segment
 };
@@ -38,7 +38,7 @@ enum class engine {
 // A place in code. A stack is a list of frames, innermost first.
 struct frame {
   std::uintptr_t address = 0;
-  std::string function;  // empty where it is not known
+  std::string function;  // empty if it is not known
   std::string file;      // empty without debugging information
   unsigned line = 0;
 };
