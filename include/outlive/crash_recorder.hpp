@@ -13,7 +13,7 @@
 // The recorder handles SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT, and does not change what they
 // do. After the note, the former disposition applies:
 //   - A handler of the program is called as the kernel would call it, with its mask, siginfo and
-//     context. It always runs on the alternate stack, even if it did not ask for that.
+//     context. But it runs on the alternate stack, even if it did not ask for that.
 //   - The default action kills with the same signal and dumps the same core. The faulting
 //     instruction simply runs again.
 //   - A signal that was ignored, and that a process sent, is ignored.

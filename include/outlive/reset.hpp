@@ -33,8 +33,8 @@ namespace outlive {
 //   errc::forked_in_repair in a child that rebuild forks; errc::damaged, errc::not_in_segment,
 //   std::errc::invalid_argument for an empty function, and those of a thread's first use of a
 //   segment.
-// After an error the mutex is unrepaired. It is not recoverable if it was so before, or if this was
-// the last attempt (segment_options::attempts).
+// After an error the mutex is unrepaired; or not recoverable, if it was so before or this was the
+// last attempt (segment_options::attempts).
 // Blocks: for rebuild; and for the repairs of others, at most 2 s.
 // On death: in rebuild, the mutex is under repair by a dead heir: if attempts are left the next
 //   locker repairs it, otherwise it is not recoverable again. Before rebuild nothing has changed;

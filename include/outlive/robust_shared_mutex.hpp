@@ -151,7 +151,7 @@ class robust_shared_mutex {
   OUTLIVE_API void lock_shared();
   OUTLIVE_API void lock_shared(std::error_code& error);
 
-  // As lock_shared(), without waiting, as for try_lock().
+  // As lock_shared(), without waiting. Returns: as try_lock().
   [[nodiscard]] OUTLIVE_API bool try_lock_shared();
   [[nodiscard]] OUTLIVE_API bool try_lock_shared(std::error_code& error);
 

@@ -189,7 +189,7 @@ class work_queue {
     return lease<T>(detail::pop_job(head_, shape, detail::deadline::at(deadline)));
   }
 
-  // Takes a dead letter in hand, to look at it, remove it or retry it.
+  // Takes a dead letter from the queue, to look at it, remove it or retry it.
   // Blocks: never; but it looks at each slot, and may ask the kernel whether a worker lives.
   // Returns: a dead letter, or an empty hold. Errors: as try_pop().
   [[nodiscard]] dead_letter<T> pop_dead_letter() {
