@@ -19,6 +19,7 @@ clang          the second compiler that everything must pass
 cmake          a test uses the installed library from CMake
 python3        runs each test case in a process of its own
 git            tests of the repository itself
+codespell      looks for misspelled words in it
 valgrind       counts instructions of the lock path
 libunwind-dev  the kill-test kit tells the stack at which a victim was killed
 libdw-dev      and its functions and source lines
