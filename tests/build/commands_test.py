@@ -69,6 +69,16 @@ def same_again_configures_nothing():
         report.expect(text == "", text)
 
 
+def packages_have_their_names_on_ubuntu():
+    with tempfile.TemporaryDirectory() as folder:
+        release = Path(folder) / "os-release"
+        script = '. tools/dev/setup.sh; os_release=$1; for each in g++ chromium libboost1.81-dev; do echo "$(name_here $each)"; done'
+        for system, names in (("debian", "g++\nchromium\nlibboost1.81-dev\n"), ("ubuntu", "g++\n\nlibboost1.83-dev\n")):
+            release.write_text(f"NAME='A name'\nID={system}\n")
+            done = run(["bash", "-euo", "pipefail", "-c", script, "bash", release], cwd=ROOT)
+            report.expect(done.returncode == 0 and done.stdout == names, f"{system}: {done.stdout}")
+
+
 def part_without_its_package_is_an_error():
     with tempfile.TemporaryDirectory() as folder:
         done = run(["meson", "setup", folder, ROOT, "-Dtests=false", "-Dkilltest=enabled"], env={**os.environ, "PKG_CONFIG_LIBDIR": folder})
@@ -96,6 +106,7 @@ sys.exit(report.run([(f"commands.{case.__name__}", case) for case in (
     package_that_came_later_is_found,
     other_options_keep_what_is_compiled,
     same_again_configures_nothing,
+    packages_have_their_names_on_ubuntu,
     part_without_its_package_is_an_error,
     tool_without_crash_recorder_is_an_error,
     demo_refuses_wrong_usage_before_it_builds,
