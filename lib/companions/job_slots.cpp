@@ -1,5 +1,8 @@
 #include "companions/job_slots.hpp"
 
+#include <atomic>
+
+#include "companions/ring_position.hpp"
 #include "companions/wait_word.hpp"
 
 namespace outlive::detail {

@@ -17,9 +17,7 @@
 #include <outlive/work_queue.hpp>
 
 #include "companions/holder.hpp"
-#include "companions/ring_position.hpp"
 #include "format/job_state.hpp"
-#include "format/layout.hpp"
 
 namespace outlive::detail {
 

@@ -24,7 +24,6 @@
 #include "companions/wait_word.hpp"
 #include "directory/in_segment.hpp"
 #include "error/failure.hpp"
-#include "format/layout.hpp"
 #include "mutex/attach.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/membarrier.hpp"

@@ -7,7 +7,6 @@
 #include "companions/wait_word.hpp"
 #include "directory/in_segment.hpp"
 #include "error/failure.hpp"
-#include "format/layout.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive {

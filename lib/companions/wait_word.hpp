@@ -14,7 +14,7 @@
 
 #include <outlive/deadline.hpp>
 
-#include "format/layout.hpp"
+#include "format/object_layout.hpp"
 
 namespace outlive::detail::wait_word {
 

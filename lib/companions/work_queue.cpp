@@ -11,6 +11,7 @@
 #include <outlive/error.hpp>
 
 #include "companions/job_slots.hpp"
+#include "companions/ring_position.hpp"
 #include "companions/wait_word.hpp"
 #include "directory/in_segment.hpp"
 #include "error/failure.hpp"

@@ -1,5 +1,6 @@
 #include "directory/directory.hpp"
 
+#include <exception>
 #include <optional>
 #include <string>
 #include <utility>

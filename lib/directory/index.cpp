@@ -1,6 +1,7 @@
 #include "directory/index.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "directory/blocks.hpp"

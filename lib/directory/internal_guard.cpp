@@ -1,14 +1,11 @@
 #include "directory/internal_guard.hpp"
 
-#include <string>
-
 #include "error/failure.hpp"
 #include "records/adoption.hpp"
 #include "records/participants.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
-#include "sys/process.hpp"
 
 namespace outlive::detail {
 

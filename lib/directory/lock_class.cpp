@@ -1,5 +1,7 @@
 #include "directory/lock_class.hpp"
 
+#include <atomic>
+
 #include "directory/blocks.hpp"
 #include "directory/directory.hpp"
 #include "directory/names.hpp"

@@ -1,8 +1,6 @@
 #include "inspect/view_locks.hpp"
 
-#include <string>
-
-#include <outlive/error.hpp>
+#include <system_error>
 
 #include "directory/lock_class.hpp"
 #include "records/marks.hpp"

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <string_view>
 #include <unordered_map>
 
 #include <outlive/segment_view.hpp>

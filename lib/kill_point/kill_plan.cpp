@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 namespace outlive::detail {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "kill_point/kill_plan.hpp"
 #include "sys/endings.hpp"

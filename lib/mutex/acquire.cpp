@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <memory>
 #include <utility>
 
 #include <outlive/error.hpp>
 
+#include "mutex/attach.hpp"
 #include "mutex/held_list.hpp"
 #include "mutex/refused_tries.hpp"
 #include "records/adoption.hpp"

@@ -9,7 +9,6 @@
 
 #include <outlive/deadline.hpp>
 
-#include "mutex/attach.hpp"
 #include "mutex/heir.hpp"
 
 namespace outlive::detail {

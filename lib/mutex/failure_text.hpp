@@ -6,7 +6,7 @@
 #include <string>
 #include <system_error>
 
-#include "format/layout.hpp"
+#include "format/object_layout.hpp"
 
 namespace outlive::detail {
 

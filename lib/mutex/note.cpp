@@ -1,5 +1,7 @@
 #include <outlive/note.hpp>
 
+#include <atomic>
+
 #include "mutex/attach.hpp"
 #include "segment/segment_access.hpp"
 

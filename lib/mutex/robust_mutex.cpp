@@ -6,7 +6,6 @@
 #include <string>
 
 #include <outlive/error.hpp>
-#include <outlive/segment.hpp>
 
 #include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
@@ -14,6 +13,7 @@
 #include "error/failure.hpp"
 #include "format/lock_state.hpp"
 #include "mutex/acquire.hpp"
+#include "mutex/attach.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
 #include "mutex/held_list.hpp"

@@ -1,5 +1,7 @@
 #include "records/entrants.hpp"
 
+#include <atomic>
+
 #include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"

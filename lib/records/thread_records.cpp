@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "format/shared_copy.hpp"
 #include "records/adoption.hpp"

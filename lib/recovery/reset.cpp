@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <memory>
-#include <string>
 #include <thread>
 
 #include <outlive/error.hpp>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "format/shared_copy.hpp"
 #include "records/crash_note.hpp"

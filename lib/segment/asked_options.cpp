@@ -1,7 +1,6 @@
 #include "segment/asked_options.hpp"
 
 #include <cstdint>
-#include <cstdio>
 #include <string_view>
 
 #include "error/failure.hpp"

@@ -1,5 +1,6 @@
 #include "segment/header.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <new>

@@ -1,10 +1,9 @@
 // The drain: how a writer of a shared mutex keeps readers out, and waits for those that are inside.
 #pragma once
 
-#include <cstdint>
+#include <outlive/deadline.hpp>
 
 #include "mapping/mapping.hpp"
-#include "mutex/acquire.hpp"
 
 namespace outlive::detail {
 

@@ -6,10 +6,8 @@
 #include <string>
 
 #include <outlive/error.hpp>
-#include <outlive/segment.hpp>
 
 #include "directory/in_segment.hpp"
-#include "error/failure.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
 #include "records/marks.hpp"

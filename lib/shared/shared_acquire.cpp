@@ -15,12 +15,12 @@
 #include "shared/shared_acquire.hpp"
 
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include <outlive/error.hpp>
 
 #include "format/lock_state.hpp"
+#include "mutex/attach.hpp"
 #include "mutex/held_list.hpp"
 #include "records/marks.hpp"
 #include "shared/drain.hpp"

@@ -1,6 +1,8 @@
 #include "supervise/thread_reports.hpp"
 
-#include <outlive/error.hpp>
+#include <atomic>
+#include <exception>
+#include <utility>
 
 #include "directory/lock_class.hpp"
 #include "format/lock_state.hpp"

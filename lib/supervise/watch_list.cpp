@@ -1,6 +1,7 @@
 #include "supervise/watch_list.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "format/shared_copy.hpp"

@@ -14,6 +14,7 @@
 #include <string>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "mapping/mapping.hpp"

@@ -2,7 +2,6 @@
 // address of it.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>

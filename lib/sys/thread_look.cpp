@@ -1,5 +1,6 @@
 #include "sys/thread_look.hpp"
 
+#include <cstddef>
 #include <fstream>
 #include <string>
 #include <string_view>

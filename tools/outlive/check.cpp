@@ -1,5 +1,6 @@
 // outlive check: whether the bytes of a segment are such as the library writes.
 // docs/man/outlive-check.1.scd
+#include <cstddef>
 #include <memory>
 
 #include <fmt/format.h>

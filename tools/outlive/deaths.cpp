@@ -1,4 +1,5 @@
 // outlive deaths: the death log of a segment. docs/man/outlive-deaths.1.scd
+#include <cstddef>
 #include <memory>
 
 #include <fmt/format.h>

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
-#include <system_error>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // outlive ls: the segments of this machine. docs/man/outlive-ls.1.scd
 #include <algorithm>
-#include <exception>
+#include <cstddef>
 #include <memory>
 
 #include <fmt/format.h>

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <exception>
 #include <stdexcept>
 
 #include <fmt/format.h>

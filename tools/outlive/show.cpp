@@ -1,7 +1,6 @@
 // outlive show: who is attached to a segment, and who holds which mutex.
 // docs/man/outlive-show.1.scd
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <thread>
 

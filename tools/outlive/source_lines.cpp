@@ -12,8 +12,6 @@
 
 #include <fmt/format.h>
 
-#include "output.hpp"
-
 namespace {
 
 // No debuginfod: a look at a stuck program must not wait for a server.

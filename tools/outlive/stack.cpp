@@ -1,8 +1,10 @@
 // outlive stack: the stacks of who holds a mutex and who waits, now. docs/man/outlive-stack.1.scd
 #include <charconv>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>

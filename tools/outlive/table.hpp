@@ -1,10 +1,10 @@
 // A table, as people read it or as JSON: columns with headings, or a list of objects.
 #pragma once
 
-#include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>

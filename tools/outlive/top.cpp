@@ -1,4 +1,5 @@
 // outlive top: who takes and holds a segment's mutexes, live. docs/man/outlive-top.1.scd
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>

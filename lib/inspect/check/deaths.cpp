@@ -1,11 +1,13 @@
 // The death log.
 #include <algorithm>
+#include <atomic>
 
 #include <outlive/death_log.hpp>
 
 #include "format/death_word.hpp"
 #include "format/shared_copy.hpp"
 #include "inspect/check/problems.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::detail {
 

@@ -1,7 +1,6 @@
 // Blocks, the lists of freed ones, and the index.
 #include <algorithm>
-#include <array>
-#include <string_view>
+#include <atomic>
 #include <system_error>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "directory/index.hpp"
 #include "inspect/check/problems.hpp"
 #include "inspect/view_locks.hpp"
+#include "sys/hex.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {

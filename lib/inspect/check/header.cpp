@@ -1,9 +1,11 @@
 // Header and names.
+#include <atomic>
 #include <cstring>
 
 #include "directory/names.hpp"
 #include "format/hash.hpp"
 #include "inspect/check/problems.hpp"
+#include "sys/hex.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {

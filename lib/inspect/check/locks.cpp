@@ -11,6 +11,7 @@
 #include "inspect/view_locks.hpp"
 #include "records/held_walk.hpp"
 #include "records/thread_records.hpp"
+#include "sys/hex.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {

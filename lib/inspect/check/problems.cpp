@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "sys/endings.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive {
 

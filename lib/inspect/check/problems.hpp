@@ -12,7 +12,6 @@
 #include <outlive/segment_view.hpp>
 
 #include "mapping/mapping.hpp"
-#include "sys/hex.hpp"
 
 namespace outlive::detail {
 

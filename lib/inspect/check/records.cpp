@@ -6,6 +6,7 @@
 #include "records/marks.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
+#include "sys/hex.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {

@@ -1,6 +1,7 @@
 #include "killtest/explore/explorer.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 
 #include "killtest/heir/acts.hpp"

@@ -13,7 +13,6 @@
 
 #include <outlive/killtest/explore.hpp>
 
-#include "killtest/heir/acts.hpp"
 #include "killtest/heir/heir.hpp"
 #include "killtest/state/truth.hpp"
 #include "killtest/stores/store_log.hpp"

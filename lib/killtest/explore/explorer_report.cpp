@@ -1,12 +1,11 @@
 // What the explorer tells: images of failing states, stacks, progress.
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <ios>
 
 #include "killtest/explore/explorer.hpp"
-#include "killtest/heir/acts.hpp"
 #include "killtest/report/report_text.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/symbols/symbols.hpp"

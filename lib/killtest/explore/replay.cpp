@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -15,7 +17,6 @@
 #include <outlive/note.hpp>
 
 #include "format/layout.hpp"
-#include "killtest/heir/acts.hpp"
 #include "killtest/heir/heir.hpp"
 #include "killtest/state/private_view.hpp"
 

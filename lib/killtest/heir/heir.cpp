@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <exception>
+#include <stdexcept>
 #include <system_error>
 
-#include <outlive/error.hpp>
 #include <outlive/note.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>

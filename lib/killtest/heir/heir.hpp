@@ -1,7 +1,6 @@
 // heir: what a surviving process does after the death, and what came of it.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <span>

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <fstream>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace outlive::killtest::detail {

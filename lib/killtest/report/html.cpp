@@ -2,6 +2,7 @@
 #include <outlive/killtest/files.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include "killtest/report/html_parts.hpp"
 #include "killtest/report/html_style.hpp"

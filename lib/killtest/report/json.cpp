@@ -1,5 +1,8 @@
 #include "killtest/report/json.hpp"
 
+#include <chrono>
+#include <ratio>
+
 #include <nlohmann/json.hpp>
 
 #include "killtest/report/report_text.hpp"

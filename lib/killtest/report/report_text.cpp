@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <ios>
 #include <system_error>
 
 namespace outlive::killtest::detail {

@@ -1,6 +1,10 @@
 #include "killtest/soak/holders.hpp"
 
+#include <atomic>
 #include <cstring>
+#include <utility>
+
+#include <outlive/death_log.hpp>
 
 #include "format/lock_state.hpp"
 

@@ -8,7 +8,6 @@
 #include <set>
 #include <tuple>
 
-#include <outlive/death_log.hpp>
 #include <outlive/segment.hpp>
 
 #include "format/layout.hpp"

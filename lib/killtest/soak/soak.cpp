@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <ostream>
 #include <random>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include <outlive/death_log.hpp>
 #include <outlive/note.hpp>
 
 #include "killtest/heir/heir.hpp"

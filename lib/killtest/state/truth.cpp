@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 
+#include <atomic>
 #include <cstring>
 
 #include "killtest/stores/page_bytes.hpp"

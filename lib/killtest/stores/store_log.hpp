@@ -5,7 +5,6 @@
 // `count` says so.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>

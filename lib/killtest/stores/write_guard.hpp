@@ -13,7 +13,6 @@
 #include <ucontext.h>
 
 #include <cstddef>
-#include <cstdint>
 
 #include <outlive/killtest/report.hpp>
 

@@ -2,6 +2,7 @@
 
 #include <dwarf.h>
 
+#include <cstddef>
 #include <string>
 #include <utility>
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace outlive::killtest::detail {

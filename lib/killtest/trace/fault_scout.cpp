@@ -6,11 +6,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "killtest/process/robust_list.hpp"
 #include "killtest/process/unwind.hpp"

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include <outlive/killtest/report.hpp>
 

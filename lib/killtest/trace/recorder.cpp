@@ -4,7 +4,6 @@
 
 #include <stdexcept>
 
-#include "killtest/heir/heir.hpp"
 #include "killtest/process/process.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/write_guard.hpp"

@@ -17,7 +17,6 @@
 #include <system_error>
 #include <vector>
 
-#include "killtest/heir/heir.hpp"
 #include "killtest/process/process.hpp"
 #include "killtest/process/robust_list.hpp"
 #include "killtest/state/private_view.hpp"

@@ -1,6 +1,7 @@
 #include "supervise/log.hpp"
 
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 

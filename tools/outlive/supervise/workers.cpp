@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>

@@ -1,6 +1,8 @@
 #include "top/frame.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <sstream>
 

@@ -1,5 +1,7 @@
 #include "torture/check.hpp"
 
+#include <chrono>
+
 #include <csignal>
 
 #include <fmt/format.h>

@@ -1,6 +1,7 @@
 #include "torture/deaths.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include <fmt/format.h>
 

@@ -1,7 +1,6 @@
 // What a run counts, and what it found wrong.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
