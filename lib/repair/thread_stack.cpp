@@ -7,7 +7,7 @@ namespace outlive {
 using detail::hex;
 
 std::string to_string(const stack_frame& frame) {
-  const std::string place =
+  std::string place =
       frame.module.empty() ? hex(frame.address) : frame.module + "+" + hex(frame.offset);
   if (frame.function.empty()) return place;
   return frame.function + "+" + hex(frame.function_offset) + " (" + place + ")";

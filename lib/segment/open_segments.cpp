@@ -88,6 +88,8 @@ std::shared_ptr<mapping> open_segments::open(file_descriptor file,
       table.insert(made.get());
     }
     // Somebody else has closed the descriptor that it had: this one leads to the same file.
+    // (A descriptor that was moved from is false.)
+    // NOLINTNEXTLINE(bugprone-use-after-move)
     if (file && !made->file_.is_ours()) made->file_ = std::move(file);
     handle = make_handle(made);
   }

@@ -69,6 +69,7 @@ std::vector<std::uint64_t> event_set::ready(std::size_t most) const {
   const no_cancellation here;
   const int count = ::epoll_wait(epoll_.get(), events.data(), room, 0);
   std::vector<std::uint64_t> keys;
+  keys.reserve(static_cast<std::size_t>(std::max(count, 0)));
   for (int i = 0; i < count; ++i) keys.push_back(events[static_cast<std::size_t>(i)].data.u64);
   return keys;
 }

@@ -47,7 +47,7 @@ std::vector<cell> line_of(const std::string& name) {
 }
 
 // The column says which segment it is, and that it is one.
-std::string without_name(std::string message, const std::string& name) {
+std::string without_name(const std::string& message, const std::string& name) {
   const std::string begin = "segment \"" + name + "\": ";
   return message.starts_with(begin) ? message.substr(begin.size()) : message;
 }

@@ -36,6 +36,7 @@ std::string html_lines(std::span<const report> reports) {
            "-g).</p>\n";
   // The program's own files first, and of those the ones with failures.
   std::vector<const std::pair<const std::string, source_file>*> order;
+  order.reserve(files.size());
   for (const auto& each : files) order.push_back(&each);
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     return std::pair(a->second.is_outlives, b->second.failed()) <
