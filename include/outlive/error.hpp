@@ -60,7 +60,7 @@ enum class errc {
   forked_in_repair,       // the repair forked, and this is the child: the lock is the parent's
   already_registered,     // a second repair for the same mutex or lock class
 
-  // Segments again: the codes above keep their numbers.
+  // Append only: the numbers are ABI. What follows came later.
   options_differ,  // open_or_create() found a segment that has less than its options ask for
   // Another copy of the library in this process has the segment open: the two would not exclude
   // each other.

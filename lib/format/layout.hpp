@@ -1,6 +1,6 @@
-// The shared bytes: EVERY struct that lies in a segment, those of the objects in object_layout.hpp,
-// those that tell of deaths in death_layout.hpp. docs/format.md repeats them; a change is a change
-// of format_version.
+// The shared bytes of a segment: header, participants, thread records, names, directory. Locks and
+// companions are in object_layout.hpp, deaths in death_layout.hpp. docs/format.md repeats all of
+// them. A change of any is a change of format_version.
 //
 // Order of the regions: header | participants | thread records | marks | crash notes | names |
 // death log | directory index | objects. Where each begins follows from the options in the header

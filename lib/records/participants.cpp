@@ -33,8 +33,8 @@ bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
   return false;
 }
 
-// `though_referred_to`: even where a record that still tells of a death loses what its process had
-// told.
+// `though_referred_to`: also reuse a slot that an unrecovered record refers to. The report of that
+// death then lacks the data of its process.
 bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine,
               bool though_referred_to) noexcept {
   shared_u64& identity = where.participant_at(index).identity;

@@ -53,12 +53,12 @@ class supervision {
   void deliver();
   void queue(std::function<void()> telling);
   void complain(const std::system_error& error);
-  // Runs `work`; its errors are told, but for that of a child that a repair forked, which has
-  // nothing to do here.
+  // Runs `work` and reports its errors, except that of a child that a repair forked.
   template <class Work>
   void told_if_it_fails(const std::string& what, Work work);
 
-  // Nothing: it is not known to have ended, or the recovery failed, or nobody is to be told.
+  // Recovers what the ended process held, and queues its report. Returns: nullptr if it has not
+  // ended as far as is known, if the recovery failed, or if nothing is to be reported.
   std::shared_ptr<const participant_death> bury(std::uint64_t identity);
   void bury_threads(pid_t pid);
   // Recovers what they had in hand; with what was recovered at earlier tries. Throws when something

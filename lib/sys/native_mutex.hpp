@@ -1,6 +1,6 @@
-// The native robust mutex: pthread's, as the kernel and glibc keep it, and the four things that
-// pthread does not offer: a look at its word, a wait in slices that leaves no pending entry, and
-// the adoption of an orphan.
+// The native robust mutex: pthread's, as the kernel and glibc keep it, and what pthread does not
+// offer: a look at its word, a wait in slices that leaves no pending entry, and the adoption of an
+// orphan.
 //
 // The word is the kernel's (robust-futexes ABI): the owner's thread id, FUTEX_WAITERS (bit 31),
 // FUTEX_OWNER_DIED (bit 30). Death at any instruction of the calls below leaves a mutex that the

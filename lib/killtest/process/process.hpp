@@ -34,9 +34,8 @@ inline constexpr std::size_t failure_bytes = 1024;
 // Whether it has ended; then `end` tells how. Throws std::system_error.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
 
-// From now on the calling process has so long to live: then it gets a SIGKILL, asleep or stopped.
-// So whoever waits for it waits for no longer, where a wait with a limit is not to be had: that for
-// a traced process to stop. Throws std::system_error.
+// The calling process gets a SIGKILL after this time, asleep or stopped. This bounds waits that
+// take no timeout: that for a traced process to stop. Throws std::system_error.
 void die_after(std::chrono::milliseconds limit);
 
 // The calling thread, and what it forks, stays on one CPU meanwhile. Two processes that take turns

@@ -8,8 +8,8 @@
 // traps after each, so that each is a store of its own.
 //
 // Limit: a system call that writes into the segment gets EFAULT instead; the explorer finds that
-// out, and uses the tracer instead. Works for one thread: others of the process fault, too, and are
-// not logged soundly.
+// out, and uses the step scout instead. Works for one thread: others of the process fault, too, and
+// are not logged soundly.
 #pragma once
 
 #include <cstddef>

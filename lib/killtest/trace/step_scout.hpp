@@ -2,8 +2,8 @@
 //
 // ptrace executes one instruction after the other, and the segment is compared after each.
 // Thousands of times slower than write faults, but it sees what a system call writes into the
-// segment, and it leaves the victim's signal handlers alone. Of the stack it tells the instruction
-// alone.
+// segment, and it leaves the victim's signal handlers alone. It records only the instruction, not
+// the stack.
 #pragma once
 
 #include <chrono>
