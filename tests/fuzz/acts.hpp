@@ -24,7 +24,9 @@ inline constexpr auto patience = 1ms;
 
 // What one child has of the segment.
 struct visitor {
-  visitor(int fd, const expectations& facts) : seg(segment::from_fd(fd)), expected(facts) {
+  visitor(const segment_file& file, const expectations& facts)
+      : seg(file.name.empty() ? segment::from_fd(file.fd) : segment::open(file.name)),
+        expected(facts) {
     for (const char* name : account_names) {
       if (const auto found = facts.objects().find(name); found != facts.objects().end())
         accounts.push_back(at(found->second.offset));
@@ -84,12 +86,18 @@ void check_lock(const visitor& on, const std::string& name, const account& had);
 
 using act = std::function<void(visitor&)>;
 using act_table = std::map<std::string, act>;
+// What can be done with a segment that cannot be opened, too.
+using file_act = std::function<void(const segment_file&)>;
+using file_act_table = std::map<std::string, file_act>;
 
 void add_lock_acts(act_table& made);
 void add_companion_acts(act_table& made);
 void add_object_acts(act_table& made);
 void add_looks(act_table& made);
+// What needs the segment's name: rarely done, for a process costs as much as many cases.
+void add_file_acts(file_act_table& made);
 // What must be found: the fuzzer's test of itself.
 void add_failures(act_table& made);
+void add_file_failures(file_act_table& made);
 
 }  // namespace outlive::fuzz

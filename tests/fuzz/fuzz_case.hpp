@@ -6,6 +6,7 @@
 //   set account.state 0x7
 //   flip record[2].liveness.kind 4
 //   do lock account
+//   do outlive check --json
 //
 // Changes of fields (fields.hpp has the names; values are numbers, or self, bystander, nobody: the
 // ids of the thread that runs the case, of a living thread in the scene, of none):

@@ -10,6 +10,9 @@ namespace outlive::fuzz {
 
 namespace {
 
+// Cases that use the segment by its name: a process of the tool takes as long as several cases.
+constexpr std::uint64_t one_in_named = 100;
+
 // std::mt19937_64 is the same everywhere, the distributions of the standard library are not.
 class dice {
  public:
@@ -157,6 +160,11 @@ fuzz_case make_case(const world& with, std::uint64_t seed, std::uint64_t number)
   if (!random.once_in(5)) made.acts.emplace_back("register");
   for (std::size_t i = 5 + random.below(12); i > 0; --i)
     made.acts.push_back(random.one_of(all_operations()));
+  // Last, so that the seeds and numbers of what was found before still tell the same of all else.
+  if (random.once_in(one_in_named)) {
+    const auto at = static_cast<std::ptrdiff_t>(random.below(made.acts.size() + 1));
+    made.acts.insert(made.acts.begin() + at, random.one_of(operations_by_name()));
+  }
   return made;
 }
 

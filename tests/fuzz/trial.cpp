@@ -132,7 +132,7 @@ const world::place& world::at(const std::string& name) const {
   return *found->second;
 }
 
-trial::trial(const world& with) : world_(with) {
+trial::trial(const world& with) : world_(with), name_(with.names().own()) {
   void* const shared =
       ::mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) fail("a report's memory");
@@ -150,13 +150,18 @@ trial::~trial() {
 
 trial::sheet& trial::sheet_of(const std::string& scene) {
   if (const auto found = sheets_.find(scene); found != sheets_.end()) return found->second;
-  sheet made{::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), world_.at(scene).of.bytes()};
-  struct stat info {};
-  if (made.file < 0 || ::fstat(made.file, &info) != 0) fail("/dev/shm");
-  const std::uint64_t inode = info.st_ino;
-  std::memcpy(made.bytes.data() + offsetof(detail::segment_constants, inode), &inode, sizeof inode);
-  seal_header(made.bytes);
+  sheet made{-1, world_.at(scene).of.bytes()};
+  take_own_file(made);
   return sheets_.emplace(scene, std::move(made)).first->second;
+}
+
+void trial::take_own_file(sheet& into) {
+  into.file = ::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  struct stat info {};
+  if (into.file < 0 || ::fstat(into.file, &info) != 0) fail("/dev/shm");
+  const std::uint64_t inode = info.st_ino;
+  std::memcpy(into.bytes.data() + offsetof(detail::segment_constants, inode), &inode, sizeof inode);
+  seal_header(into.bytes);
 }
 
 // Makes the file whole and its changes, in the child: "self" is its own id. The bytes are its
@@ -184,11 +189,15 @@ void trial::prepare_file(const fuzz_case& what, sheet& on) {
 void trial::run_in_child(const fuzz_case& what, sheet& on) {
   try {
     const world::place& place = world_.at(what.scene);
+    const bool named = std::any_of(what.acts.begin(), what.acts.end(), needs_name);
+    if (named) take_own_file(on);
     prepare_file(what, on);
+    if (named) give_name(on.file, name_);
     silence();
     limit_itself();
     tell_stacks();
-    run_operations(on.file, expectations(what, place.of, place.fields), what.acts,
+    run_operations({on.file, named ? name_ : std::string()},
+                   expectations(what, place.of, place.fields), what.acts,
                    [](std::size_t step) { the_board->step = step; });
   } catch (const wrong& found) {
     std::snprintf(the_board->failure, sizeof the_board->failure, "%s", found.what.c_str());
@@ -241,6 +250,7 @@ verdict trial::run(const fuzz_case& what, std::chrono::seconds limit) {
     found.failure = report_->failure[0] != 0 ? report_->failure
                                              : "exit code " + std::to_string(WEXITSTATUS(status));
   }
+  if (std::any_of(what.acts.begin(), what.acts.end(), needs_name)) take_name_away(name_);
   found.took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began);
   found.act = name_of_step(what, report_->step);
   if (const int count = found.good() ? 0 : report_->frame_count.load(); count > 0) {

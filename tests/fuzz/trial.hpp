@@ -11,6 +11,7 @@
 #include "fuzz/fields.hpp"
 #include "fuzz/fuzz_case.hpp"
 #include "fuzz/scene.hpp"
+#include "fuzz/segment_names.hpp"
 
 namespace outlive::fuzz {
 
@@ -25,8 +26,10 @@ class world {
   };
   // Throws std::invalid_argument.
   [[nodiscard]] const place& at(const std::string& name) const;
+  [[nodiscard]] const segment_names& names() const noexcept { return names_; }
 
  private:
+  segment_names names_;  // ends last: its process waits for those of the places
   std::map<std::string, std::unique_ptr<place>> places_;
 };
 
@@ -62,12 +65,16 @@ class trial {
     std::vector<unsigned char> bytes;
   };
   sheet& sheet_of(const std::string& scene);
+  // For a case of its own, with a name: the next one is another file, so that nobody who looks at
+  // all segments sees this one cut.
+  static void take_own_file(sheet& into);
   [[noreturn]] void run_in_child(const fuzz_case& what, sheet& on);
   void prepare_file(const fuzz_case& what, sheet& on);
   // Returns: whether it ended in time.
   bool wait_for(pid_t child, std::chrono::milliseconds limit, int& status);
 
   const world& world_;
+  std::string name_;
   std::map<std::string, sheet> sheets_;
   report* report_;
 };
