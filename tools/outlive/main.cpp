@@ -30,7 +30,7 @@ void occupy_closed_standard_files() {
 int tell(const CLI::App& tool, const std::exception& error) {
   const auto chosen = tool.get_subcommands();
   fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(),
-             error.what());
+             printable(error.what()));
   const auto* const system = dynamic_cast<const std::system_error*>(&error);
   return system != nullptr && system->code() == outlive::errc::invalid_name
              ? commands::wrong_usage

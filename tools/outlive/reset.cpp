@@ -87,7 +87,7 @@ int reset_command(const reset_settings& wanted) {
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use)
       throw;
-    fmt::print(stderr, "outlive reset: {}\n", error.what());
+    fmt::print(stderr, "outlive reset: {}\n", printable(error.what()));
     return something_wrong;
   }
 }

@@ -36,7 +36,7 @@ std::string reason_to_keep(const std::string& segment) {
   } catch (const std::system_error& error) {
     if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name)
       throw;
-    return fmt::format("{}; who uses it cannot be told", error.what());
+    return fmt::format("{}; who uses it cannot be told", printable(error.what()));
   }
 }
 
