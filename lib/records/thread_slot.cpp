@@ -59,6 +59,15 @@ void keep(attachment& which) noexcept {
   }
 }
 
+// The thread's last use of it, as far as is known now. Requires: it is on no list of the thread, or
+// the thread ends.
+void let_go_of(attachment& which) noexcept {
+  if (which.kept)
+    which.used.store(true, std::memory_order_release);  // pairs with free_kept_attachments()
+  else
+    delete &which;
+}
+
 // At the thread's end. What it still holds stays held: the kernel's walk makes an owner death of
 // it, as POSIX says. The attachment stays then, too, until the thread is gone: it keeps the mapping
 // for the walk.
@@ -82,10 +91,15 @@ void end_of_thread() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     forget(*each);
     // One that is kept, and was let go of later, is on that list, too.
-    if (!each->kept) delete each;
+    let_go_of(*each);
   }
-  for (attachment* each = first_attachment; each != nullptr; each = each->next) {
-    if (each->kept) continue;
+  attachment* next = nullptr;
+  for (attachment* each = first_attachment; each != nullptr; each = next) {
+    next = each->next;  // what follows is the last use
+    if (each->kept) {
+      let_go_of(*each);
+      continue;
+    }
     each->kept = true;
     each->kept_epoch = process_epoch();
     each->kept_by = {current_pid(), current_tid(), start_time_of(current_tid())};
@@ -150,10 +164,12 @@ void free_kept_attachments() noexcept {
        each != nullptr; each = next) {
     next = each->next_kept;
     const thread_identity& by = each->kept_by;
-    if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time))
+    if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time)) {
+      static_cast<void>(each->used.load(std::memory_order_acquire));  // pairs with let_go_of()
       delete each;
-    else
+    } else {
       keep(*each);
+    }
   }
 }
 
@@ -187,7 +203,7 @@ void detach(attachment& which) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     forget(which);
     // One that is kept is on that list, too, which frees it once the thread is gone.
-    if (!which.kept) delete &which;
+    let_go_of(which);
     return;
   }
 }

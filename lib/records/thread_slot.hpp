@@ -8,6 +8,7 @@
 // it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -49,6 +50,9 @@ struct attachment {
   attachment* above = nullptr;
   // Once its thread has ended while holding: of which process and thread.
   bool kept = false;
+  // Stored with release after each use by its thread once it is kept. Pairs with the acquire in
+  // free_kept_attachments(): the death of the thread orders them, too, but no tool sees that.
+  std::atomic<bool> used{false};
   attachment* next_kept = nullptr;
   std::uint64_t kept_epoch = 0;
   thread_identity kept_by{};
