@@ -245,6 +245,7 @@ TEST(segment_space, a_dev_shm_that_is_no_tmpfs) {
   const test_name name;
   { const segment made = segment::create(name, few_of_everything()); }
   const auto bytes = segment_file(name.path()).read();
+  ASSERT_TRUE(segment::unlink(name));  // once something is mounted over it, it would stay
   REQUIRE_OWN_MOUNTS();
   ASSERT_EQ(::mount("none", "/dev/shm", "ramfs", 0, nullptr), 0);
   expect_error(
