@@ -72,12 +72,12 @@ def figures(out):
 
 def counts_are_identical_under_kills():
     with tempfile.TemporaryDirectory() as folder:
-        code, out, err = run(POOL, small_text(folder), "--workers", 4, "--kills", KILLS, "--seed", 7, "--json")
+        code, out, err = run(POOL, small_text(folder), "--workers", 4, "--kills", 5 * KILLS, "--seed", 7, "--json")
     expect(code == 0, f"exit code {code}\n{out}{err}")
     got = figures(out)
     expect(got["identical"] is True and got["unanswered"] == 0, out)
     expect(got["seed"] == 7 and got["workers"] == 4, out)
-    expect(got["kills"] >= KILLS, out)
+    expect(got["kills"] >= 5 * KILLS, out)  # on a busy machine, of 40 none met a lock
     expect(0 < got["killed_holding"] <= got["kills"], out)
     # Whoever dies holding is repaired; one killed just before or after what it tells as "holding" may be, too.
     expect(got["killed_holding"] <= got["repairs"] <= got["kills"], out)
