@@ -1,4 +1,5 @@
-/* The writer's sleep, and the wake of a reader that leaves: lib/shared/drain.cpp. The reader's unmarking store waits in a store buffer of one entry.
+/* The writer's sleep, and the wake of a reader that leaves: lib/shared/drain.cpp.
+   The reader's unmarking store waits in a store buffer of one entry.
 
    Plain: a sleep that ends by itself makes up for the wake-up that is lost. That is the form of segments without membarrier.
 

@@ -1,4 +1,5 @@
-/* The shared mutex: docs/protocol.md, "Readers and writers". lib/shared/{robust_shared_mutex,shared_acquire,drain}.cpp, lib/records/marks.cpp.
+/* The shared mutex: docs/protocol.md, "Readers and writers".
+   lib/shared/{robust_shared_mutex,shared_acquire,drain}.cpp, lib/records/marks.cpp.
 
    NP threads, NR thread records, RND rounds in each life; threads die anywhere, MAXD times in all, and come back with a record that they claim anew. The
    kernel's walk takes two steps: the native mutex, then the liveness of the record. Repairs may fail or be missing, writers may give up while they wait,

@@ -72,7 +72,10 @@ def same_again_configures_nothing():
 def packages_have_their_names_on_ubuntu():
     with tempfile.TemporaryDirectory() as folder:
         release = Path(folder) / "os-release"
-        script = '. tools/dev/setup.sh; os_release=$1; for each in g++ chromium libboost1.81-dev; do echo "$(name_here $each)"; done'
+        script = (
+            '. tools/dev/setup.sh; os_release=$1; '
+            'for each in g++ chromium libboost1.81-dev; do echo "$(name_here $each)"; done'
+        )
         for system, names in (("debian", "g++\nchromium\nlibboost1.81-dev\n"), ("ubuntu", "g++\n\nlibboost1.83-dev\n")):
             release.write_text(f"NAME='A name'\nID={system}\n")
             done = run(["bash", "-euo", "pipefail", "-c", script, "bash", release], cwd=ROOT)

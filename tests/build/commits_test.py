@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The checker of commit messages finds each kind of fault in a made-up repository. Usage: commits_test.py ROOT"""
+"""The checker of commit messages finds each kind of fault in a made-up repository.
+
+Usage: commits_test.py ROOT"""
 
 import os
 import shutil
@@ -25,18 +27,25 @@ BAD = {
     "no empty line": ("Refuse a second lock\nand log it\n\nWhy.\n", "no empty line"),
     "no body": ("Refuse a second lock\n", "no body"),
     "trailer for a body": ("Refuse a second lock\n\nSigned-off-by: A <a@example.org>\n", "no body"),
-    "long line": ("Refuse a second lock\n\n" + "why " * 25 + "x\n", "line of the body has 101 columns"),
+    "long line": (
+        "Refuse a second lock\n\n" + "why " * 25 + "x\n",
+        "line of the body has 101 columns",
+    ),
 }
 ALSO_GOOD = {
     "longest subject": "Refuse a second lock " + "x" * 51 + "\n\nWhy.\n",
     "imperative that ends as a participle": "Bring the table up to date\n\nWhy.\n",
     "imperative with ss": "Pass the record by value\n\nWhy.\n",
-    "longest line": "Refuse a second lock\n\n" + "why " * 25 + "\n\nSigned-off-by: A <a@example.org>\n",
+    "longest line": "Refuse a second lock\n\n"
+    + "why " * 25
+    + "\n\nSigned-off-by: A <a@example.org>\n",
 }
 
 
 class repository:
-    """A small repository whose first commit has an old message, and whose second brings the checker."""
+    """A small repository whose first commit has an old message, and whose second brings the
+    checker.
+    """
 
     def __init__(self, folder):
         self.root = Path(folder) / "made_up"
@@ -49,25 +58,42 @@ class repository:
         self.commit("the checker itself.")
 
     def git(self, *arguments):
-        environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+        environment = {
+            **os.environ,
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_SYSTEM": "/dev/null",
+        }
         for who in ("AUTHOR", "COMMITTER"):
             environment |= {f"GIT_{who}_NAME": "a", f"GIT_{who}_EMAIL": "a@example.org"}
-        done = subprocess.run(["git", *arguments], cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=60)
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
         report.expect(done.returncode == 0, f"git {arguments}: {done.stdout}")
 
     def commit(self, message):
         self.git("commit", "-q", "--allow-empty", "--cleanup=verbatim", "-m", message)
 
     def check(self, *arguments, root=None):
-        return subprocess.run([(root or self.root) / CHECKER, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=60)
+        return subprocess.run(
+            [(root or self.root) / CHECKER, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
 
 
 def with_repository(case):
     def run():
         with tempfile.TemporaryDirectory() as folder:
             case(repository(folder))
+
     return run
 
 
@@ -76,7 +102,13 @@ def refused(message, expected):
         made_up.commit(GOOD)
         made_up.commit(message)
         done = made_up.check()
-        report.expect(done.returncode == 1 and expected in done.stdout and done.stdout.endswith("commits: 1 faults\n"), done.stdout)
+        report.expect(
+            done.returncode == 1
+            and expected in done.stdout
+            and done.stdout.endswith("commits: 1 faults\n"),
+            done.stdout,
+        )
+
     return case
 
 
@@ -85,6 +117,7 @@ def accepted(message, number=1):
         made_up.commit(message)
         done = made_up.check()
         report.expect(done.returncode == 0 and f"{number} checked" in done.stdout, done.stdout)
+
     return case
 
 
@@ -108,8 +141,13 @@ def range_is_what_is_judged(made_up):
     made_up.commit(GOOD)
     done = made_up.check("HEAD^!")
     report.expect(done.returncode == 0 and "1 checked" in done.stdout, done.stdout)
-    report.expect(made_up.check("HEAD~2..").returncode == 1, "the commit before the last was accepted")
-    report.expect(made_up.check("no-such-branch..").returncode == 1, "a range that does not exist was accepted")
+    report.expect(
+        made_up.check("HEAD~2..").returncode == 1, "the commit before the last was accepted"
+    )
+    report.expect(
+        made_up.check("no-such-branch..").returncode == 1,
+        "a range that does not exist was accepted",
+    )
 
 
 def clone_of_one_commit_passes(made_up):
@@ -130,6 +168,14 @@ def checker_without_a_commit_passes(made_up):
 cases = {"good_message_is_accepted": accepted(GOOD)}
 cases |= {f"found_{name.replace(' ', '_')}": refused(*bad) for name, bad in BAD.items()}
 cases |= {f"accepted_{name.replace(' ', '_')}": accepted(good) for name, good in ALSO_GOOD.items()}
-cases |= {case.__name__: case for case in (what_is_older_is_not_judged, branch_that_began_before_is_not_judged, range_is_what_is_judged,
-                                           clone_of_one_commit_passes, checker_without_a_commit_passes)}
+cases |= {
+    case.__name__: case
+    for case in (
+        what_is_older_is_not_judged,
+        branch_that_began_before_is_not_judged,
+        range_is_what_is_judged,
+        clone_of_one_commit_passes,
+        checker_without_a_commit_passes,
+    )
+}
 sys.exit(report.run([(f"commits.{name}", with_repository(case)) for name, case in cases.items()]))

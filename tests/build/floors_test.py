@@ -18,8 +18,12 @@ PICTURE = "docs/pictures/floors.svg"
 
 def draw(root, *options):
     """What tools/dev/draw_floors of that tree says."""
-    return subprocess.run([sys.executable, "-B", root / "tools/dev/draw_floors", *options, root],
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-B", root / "tools/dev/draw_floors", *options, root],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def copied_tree(to):
@@ -53,8 +57,10 @@ def expect_noticed(change, said):
         report.expect(done.returncode == 0, "before the change:\n" + done.stdout + done.stderr)
         change(tree)
         done = draw(tree, "--check")
-        report.expect(done.returncode == 1 and said in done.stdout,
-                      f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        report.expect(
+            done.returncode == 1 and said in done.stdout,
+            f"exit code {done.returncode}\n{done.stdout}{done.stderr}",
+        )
 
 
 def expect_table_noticed(before, after):
@@ -75,6 +81,7 @@ def changed_sentence_is_noticed():
         lines = readme.read_text().splitlines()
         lines[2] = "Another sentence."
         readme.write_text("\n".join(lines) + "\n")
+
     expect_noticed(change, PICTURE)
 
 
@@ -89,19 +96,38 @@ def floor_without_a_readme_is_noticed():
 def readme_without_a_sentence_is_noticed():
     def change(tree):
         (tree / "lib/sys/README.md").write_text("# lib/sys\n\n- a list\n")
+
     expect_noticed(change, "lib/sys/README.md")
 
 
 def every_folder_of_lib_has_a_readme():
     """Also those that are no floor. A folder such as lib/inspect/check is described by its room."""
-    folders = [path for pattern in ("*", "killtest/*") for path in (ROOT / "lib").glob(pattern)
-               if path.is_dir()]
-    missing = [str(path.relative_to(ROOT)) for path in folders
-               if not (path / "README.md").is_file()]
+    folders = [
+        path
+        for pattern in ("*", "killtest/*")
+        for path in (ROOT / "lib").glob(pattern)
+        if path.is_dir()
+    ]
+    missing = [
+        str(path.relative_to(ROOT)) for path in folders if not (path / "README.md").is_file()
+    ]
     report.expect(folders and not missing, f"without a README.md: {missing}")
 
 
-sys.exit(report.run([(f"floors.{case.__name__}", case) for case in (
-    picture_is_drawn_from_the_tree, changed_order_is_noticed, removed_floor_is_noticed,
-    changed_sentence_is_noticed, lost_picture_is_noticed, floor_without_a_readme_is_noticed,
-    readme_without_a_sentence_is_noticed, every_folder_of_lib_has_a_readme)]))
+sys.exit(
+    report.run(
+        [
+            (f"floors.{case.__name__}", case)
+            for case in (
+                picture_is_drawn_from_the_tree,
+                changed_order_is_noticed,
+                removed_floor_is_noticed,
+                changed_sentence_is_noticed,
+                lost_picture_is_noticed,
+                floor_without_a_readme_is_noticed,
+                readme_without_a_sentence_is_noticed,
+                every_folder_of_lib_has_a_readme,
+            )
+        ]
+    )
+)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""docs/format.md says what lib/format/layout.hpp, object_layout.hpp and death_layout.hpp do. Usage: format_doc_test.py ROOT BUILD COMPILER...
+"""docs/format.md says what lib/format/layout.hpp, object_layout.hpp and death_layout.hpp do. Usage:
+format_doc_test.py ROOT BUILD COMPILER...
 
-The tables of the document become static_asserts, which the compiler checks: every constant, and the offset and size of every field.
-The rows of a struct must follow each other without a gap up to its size, and each struct there must have its table.
+The tables of the document become static_asserts, which the compiler checks: every constant, and the
+offset and size of every field. The rows of a struct must follow each other without a gap up to its
+size, and each struct there must have its table.
 """
 
 import re
@@ -30,7 +32,9 @@ STATE_PARTS = {
 
 
 def tables():
-    """(heading before it, cells of the head row, other rows) of each table; code marks are taken off."""
+    """(heading before it, cells of the head row, other rows) of each table; code marks are taken
+    off.
+    """
     heading, rows = "", []
     for line in DOCUMENT.read_text().splitlines() + [""]:
         if line.startswith("|"):
@@ -111,7 +115,8 @@ def state_asserts():
 
 
 def tables_say_what_the_code_does():
-    source = ["#include <cstddef>", "#include <outlive/death_log.hpp>", '#include "format/layout.hpp"', '#include "format/lock_state.hpp"',
+    source = ["#include <cstddef>", "#include <outlive/death_log.hpp>",
+              '#include "format/layout.hpp"', '#include "format/lock_state.hpp"',
               "using namespace outlive;", "using namespace outlive::detail;",
               *struct_asserts(), *constant_asserts(), *state_asserts()]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Run the showcase: it counts right while it is killed, says so in figures that fit together, and is able to fail.
+"""Run the showcase: it counts right while it is killed, says so in figures that fit together, and
+is able to fail.
 
-Usage: worker_pool_test.py WORKER_POOL WORKER_POOL_BROKEN; the second one is built without its repair.
+Usage: worker_pool_test.py WORKER_POOL WORKER_POOL_BROKEN; the second one is built without its
+repair.
 """
 
 import json
@@ -72,14 +74,16 @@ def figures(out):
 
 def counts_are_identical_under_kills():
     with tempfile.TemporaryDirectory() as folder:
-        code, out, err = run(POOL, small_text(folder), "--workers", 4, "--kills", 5 * KILLS, "--seed", 7, "--json")
+        code, out, err = run(POOL, small_text(folder), "--workers", 4, "--kills", 5 * KILLS,
+                             "--seed", 7, "--json")
     expect(code == 0, f"exit code {code}\n{out}{err}")
     got = figures(out)
     expect(got["identical"] is True and got["unanswered"] == 0, out)
     expect(got["seed"] == 7 and got["workers"] == 4, out)
     expect(got["kills"] >= 5 * KILLS, out)  # on a busy machine, of 40 none met a lock
     expect(0 < got["killed_holding"] <= got["kills"], out)
-    # Whoever dies holding is repaired; one killed just before or after what it tells as "holding" may be, too.
+    # Whoever dies holding is repaired; one killed just before or after what it tells as "holding"
+    # may be, too.
     expect(got["killed_holding"] <= got["repairs"] <= got["kills"], out)
     expect(0 < got["rolled_forward"] + got["rolled_back"] <= got["repairs"], out)
     expect(0 < got["recovery_us_median"] <= got["recovery_us_max"], out)
@@ -103,8 +107,8 @@ def a_run_without_kills_counts_once():
 def without_its_repair_the_counts_differ():
     """Proof that the comparison is able to fail.
 
-    A kill between two stores into slots is likely, not certain. Of runs of 40 kills, a third shows a difference: hence more kills, and
-    several seeds.
+    A kill between two stores into slots is likely, not certain. Of runs of 40 kills, a third shows
+    a difference: hence more kills, and several seeds.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = small_text(folder)

@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
-"""Check that the folders are layers. Usage: check_layers.py [ROOT]; exit 1 and one line a fault if they are not.
+"""Check that the folders are layers. Usage: check_layers.py [ROOT]; exit 1 and one line a fault if
+they are not.
 
-  - an include in lib/ never points up, names its file from lib/ or include/, and there is no circle;
-  - system calls, pthread_* calls and the headers for them stand in lib/sys alone, and in the libraries beside the core (crash, killtest);
-  - public headers include the standard library, <pthread.h> and outlive/ alone; private headers may also name the
-    types of <pthread.h> and <sys/types.h>;
+  - an include in lib/ never points up, names its file from lib/ or include/, and there is no
+    circle;
+  - system calls, pthread_* calls and the headers for them stand in lib/sys alone, and in the
+    libraries beside the core (crash, killtest);
+  - public headers include the standard library, <pthread.h> and outlive/ alone; private headers may
+    also name the types of <pthread.h> and <sys/types.h>;
   - tools/ and docs/examples use public headers only;
   - no include says ../ anywhere.
 
-A public header belongs to the layer that defines it: include/outlive/NAME.hpp to the folder with NAME.cpp, so that going through a
-public header is no way around the rule.
+A public header belongs to the layer that defines it: include/outlive/NAME.hpp to the folder with
+NAME.cpp, so that going through a public header is no way around the rule.
 """
 
 import re
 import sys
 from pathlib import Path
 
-# Lowest first. "a/b" is a room of its own in the folder a; what lies in the folder itself is above its rooms.
-LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair", "mutex", "shared", "companions", "recovery",
-          "inspect", "supervise", "kill_point", "crash",
-          "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state", "killtest/heir", "killtest/trace", "killtest/report",
-          "killtest/explore", "killtest/deaths", "killtest/soak", "killtest"]
+# Lowest first. "a/b" is a room of its own in the folder a; what lies in the folder itself is above
+# its rooms.
+LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair",
+          "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point", "crash",
+          "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state",
+          "killtest/heir", "killtest/trace", "killtest/report", "killtest/explore",
+          "killtest/deaths", "killtest/soak", "killtest"]
 FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code
 CALL_THE_SYSTEM = {"sys", "crash", "killtest"}  # the latter two trace and kill: that is what they are made of
@@ -40,8 +45,8 @@ unordered_map unordered_set utility valarray variant vector version
 SYSTEM_HEADER = re.compile(r"^(sys/.*|linux/.*|asm/.*|bits/.*|unistd\.h|fcntl\.h|c?signal(\.h)?|sched\.h|pthread\.h|threads\.h|semaphore\.h|"
                            r"poll\.h|spawn\.h|dirent\.h|dlfcn\.h|link\.h|elf\.h|ucontext\.h|syscall\.h|mqueue\.h)$")
 
-# Names that mean nothing but the system, and names that a class may well use for a function of its own: both count as calls where no
-# object and no namespace stands before them.
+# Names that mean nothing but the system, and names that a class may well use for a function of its
+# own: both count as calls where no object and no namespace stands before them.
 SYSTEM_CALLS = set("""
 mmap munmap mremap madvise mprotect mlock munlock msync memfd_create shm_open shm_unlink syscall fork vfork clone _exit execve execv
 execvp execl execlp posix_spawn waitpid waitid wait4 tgkill tkill getpid getppid gettid getuid geteuid getgid getegid setsid setpgid
@@ -143,7 +148,8 @@ class tree:
         target_layer = None
         if name.startswith("outlive/"):
             target_layer = self.owner.get(name)
-        elif quote == '"' or "/" in name and name.split("/")[0] in FOLDERS - {"sys"}:  # <sys/...> in angle brackets is the system's
+        # <sys/...> in angle brackets is the system's.
+        elif quote == '"' or "/" in name and name.split("/")[0] in FOLDERS - {"sys"}:
             target_layer = layer_in(name.split("/"))
             if "/" not in name or target_layer not in LAYERS:
                 return self.fault(path, number, f'"{name}" is no path from lib/ or include/')

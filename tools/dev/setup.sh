@@ -1,7 +1,9 @@
-# Shared by tools/demo, tools/test and tools/bench: install what is missing, configure, build. Sourced by bash, not run.
+# Shared by tools/demo, tools/test and tools/bench: install what is missing, configure, build.
+# Sourced by bash, not run.
 #
-# Everything here talks on stderr: stdout belongs to the program that is run in the end. Nothing is done twice: no package that is
-# there is installed, no folder that is configured is configured again, and ninja builds what has changed.
+# Everything here talks on stderr: stdout belongs to the program that is run in the end. Nothing is
+# done twice: no package that is there is installed, no folder that is configured is configured
+# again, and ninja builds what has changed.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -50,17 +52,20 @@ valgrind            counts them
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "${0##*/}: $*"; exit 1; }
 
-# name_here PACKAGE: its name on this system, which is another one on Ubuntu 24.04; nothing if no package has it.
+# name_here PACKAGE: its name on this system, which is another one on Ubuntu 24.04; nothing if no
+# package has it.
 os_release=/etc/os-release
 name_here() {
   case $(. "$os_release" 2>/dev/null && echo "${ID:-}")/$1 in
-    ubuntu/chromium) ;;  # a snap there, which no container can install: the test that looks at a page with it is skipped
+    # A snap there, which no container can install: the test that looks at a page with it is skipped.
+    ubuntu/chromium) ;;
     ubuntu/libboost1.81-dev) echo libboost1.83-dev ;;
     *) echo "$1" ;;
   esac
 }
 
-# install_missing LIST...: says which packages are missing and why each is needed, then installs them.
+# install_missing LIST...: says which packages are missing and why each is needed, then installs
+# them.
 install_missing() {
   local package reason wanted=() missing=() reasons=()
   while read -r package reason; do
@@ -68,7 +73,8 @@ install_missing() {
     package=$(name_here "$package")
     [[ -n $package ]] || continue
     wanted+=("$package")
-    # The status is asked for each by itself: a name that dpkg has never heard of makes the whole call fail.
+    # The status is asked for each by itself: a name that dpkg has never heard of makes the whole
+    # call fail.
     if ! dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
       missing+=("$package")
       reasons+=("$(printf '  %-20s %s' "$package" "$reason")")
@@ -102,11 +108,13 @@ package_state() {
     awk '$1 == "installed" { printf "%s ", $2 }'
 }
 
-# configure NAME COMPILER [MESON-OPTION...]: build/NAME, configured with these options and no others.
+# configure NAME COMPILER [MESON-OPTION...]: build/NAME, configured with these options and no
+# others.
 configure() {
   local name=$1 compiler=$2 folder=$root/build/$1
   shift 2
-  # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing looks for them.
+  # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing
+  # looks for them.
   local multiarch
   multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
   local base="$compiler for $root" state known=()
@@ -117,8 +125,9 @@ configure() {
   [[ ${known[0]:-} == "$base" && ${known[1]:-} == "$*" && ${known[2]:-} == "$state" ]] && return 0
   say "Configuring build/$name ($compiler)"
   if [[ ${known[0]:-} == "$base" ]]; then
-    # meson keeps what it once did not find, and neither --reconfigure nor --clearcache (1.0) asks again for a header. So all that it
-    # knows goes. The objects stay: ninja compiles what has another command now.
+    # meson keeps what it once did not find, and neither --reconfigure nor --clearcache (1.0) asks
+    # again for a header. So all that it knows goes. The objects stay: ninja compiles what has
+    # another command now.
     rm -rf -- "$folder/meson-private" "$folder/meson-info" "$folder/outlive-options"
   else
     # A folder of another compiler, or of a checkout that has moved, is of no use.
