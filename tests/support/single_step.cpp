@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -92,6 +93,7 @@ class sweeper {
       if (i > end)
         throw std::runtime_error(plan_.name +
                                  ": no victim survives, the section has no stable length");
+      if (has_another_way()) i = record_anew(i);
       const bool survived = !stop_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
@@ -179,15 +181,43 @@ class sweeper {
     check({result_.length, false, false, route_.pc(result_.length)});
   }
 
-  /// Runs that keep leaving the recorded path: then each is stepped from the start.
-  bool too_wild() const { return result_.diverged >= 10 && 2 * result_.diverged > jumps_; }
+  /// Victims that keep leaving the recorded way have another one by now: the parent's heap has
+  /// changed, a number in /proc has one more digit. Stepped from the start, a point costs a thousand
+  /// times as much, for the rest of the sweep. So the way is recorded again, when that has become
+  /// cheap beside the steps; if it was of no use, jumps rest for some points.
+  bool has_another_way() const {
+    return points_on_route_ >= 10 && (lost_in_a_row_ >= 3 || plain_steps_ > 10 * route_.length());
+  }
+
+  /// Returns: where to go on. What the new way has before that, the old one may not have had.
+  std::size_t record_anew(std::size_t index) {
+    const std::size_t former = route_.length();
+    route_ = {};
+    lost_in_a_row_ = points_on_route_ = plain_steps_ = rest_ = 0;
+    record();
+    ++result_.recorded_anew;
+    const std::size_t shift = std::max(former, route_.length()) - std::min(former, route_.length());
+    return index > plan_.first + shift ? index - shift : plan_.first;
+  }
+
+  bool may_jump_to(std::size_t index) {
+    ++points_on_route_;
+    if (!plan_.accelerate || !route_.has(index)) return false;
+    if (lost_in_a_row_ >= 3) {
+      lost_in_a_row_ = 0;
+      rest_ = 32;
+    }
+    if (rest_ == 0) return true;
+    --rest_;
+    return false;
+  }
 
   /// False: the victim survived.
   bool stop_at(std::size_t index, bool asleep) {
     kill_point point{index, false, asleep, 0};
     bool jump = false;
     outcome got = outcome::diverged;
-    const bool may_jump = plan_.accelerate && route_.has(index) && !too_wild();
+    const bool may_jump = may_jump_to(index);
     for (int tries = 0; may_jump && tries < 4 && got == outcome::diverged; ++tries) {
       const auto route = route_.to(index);
       jump = route.from != 0;
@@ -195,11 +225,12 @@ class sweeper {
       got = with_victim([&](child& c, tracee& t) { return drive_by_waypoint(c, t, route, point); });
       // another way through the clock's code, and dead in it all the same
       if (got == outcome::diverged && route_.is_in_clock(index)) return true;
-      ++jumps_;
       result_.diverged += got == outcome::diverged;
     }
+    if (may_jump) lost_in_a_row_ = jump && got == outcome::diverged ? lost_in_a_row_ + 1 : 0;
     if (got == outcome::diverged) {
       jump = false;
+      plain_steps_ += index;
       got = with_victim([&](child& c, tracee& t) { return drive(c, t, 0, point); });
     }
     point.died = got == outcome::died;
@@ -288,7 +319,11 @@ class sweeper {
   sweep_result result_;
   std::size_t failing_points_ = 0;
   std::size_t survivors_in_a_row_ = 0;
-  std::size_t jumps_ = 0;
+  // Since the way was recorded:
+  std::size_t points_on_route_ = 0;
+  std::size_t lost_in_a_row_ = 0;  // points to which no jump led
+  std::size_t plain_steps_ = 0;    // of runs that were stepped from the start
+  std::size_t rest_ = 0;           // points for which no jump is tried
 };
 
 }  // namespace

@@ -14,8 +14,9 @@
 // first (`after` sees survivors) and its path is recorded. Later runs go to a waypoint of that path
 // at native speed, by a breakpoint, and step only the rest, so that a sweep does not cost the
 // square of its length; a run that turns out to be elsewhere is repeated by plain stepping; where
-// it stood is a kill point, too. An instruction in which the recorded run slept (a blocking system
-// call) is a kill point twice: before it and asleep inside of it.
+// it stood is a kill point, too. Runs that keep turning out to be elsewhere have the path recorded
+// again. An instruction in which the recorded run slept (a blocking system call) is a kill point
+// twice: before it and asleep inside of it.
 //
 // A long section has few states that anybody can tell apart once the victim is dead. Given
 // `watched`, the recorded run looks at these bytes (the segment) and at the victim's robust list
@@ -83,13 +84,14 @@ struct sweep_plan {
 };
 
 struct sweep_result {
-  std::size_t length = 0;       // instructions of the recorded run
-  std::size_t states = 0;       // new ones of what is watched
-  std::size_t deaths = 0;       // kill points
-  std::size_t preempted = 0;    // points at which others worked meanwhile
-  std::size_t asleep = 0;       // those of them inside of a blocking system call
-  std::size_t accelerated = 0;  // those of them reached by a breakpoint
-  std::size_t diverged = 0;     // runs that left the recorded path and were repeated
+  std::size_t length = 0;         // instructions of the recorded run
+  std::size_t states = 0;         // new ones of what is watched
+  std::size_t deaths = 0;         // kill points
+  std::size_t preempted = 0;      // points at which others worked meanwhile
+  std::size_t asleep = 0;         // those of them inside of a blocking system call
+  std::size_t accelerated = 0;    // those of them reached by a breakpoint
+  std::size_t diverged = 0;       // runs that left the recorded path and were repeated
+  std::size_t recorded_anew = 0;  // times that the path was recorded again
   bool last_survived = false;
   std::string describe() const;
 };

@@ -106,6 +106,37 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
   EXPECT_TRUE(result.last_survived);
 }
 
+/// One way or another one, of the same length.
+void two_ways(volatile std::uint64_t* word, bool other_way) {
+  section_begin();
+  if (other_way) {
+    asm volatile(".rept 400\n\tclc\n\t.endr" : : : "cc");
+  } else {
+    asm volatile(".rept 400\n\tnop\n\t.endr");
+  }
+  asm volatile(".rept 10\n\tincq (%0)\n\t.endr" : : "r"(word) : "memory");
+  section_end();
+}
+
+TEST_F(single_step_test, a_path_that_has_changed_for_good_is_recorded_again) {
+  shared_object<std::uint64_t> stores{0u};
+  std::size_t runs = 0;
+  bool other_way = false;
+  const auto result = sweep({
+      .name = "another way",
+      .setup =
+          [&] {
+            *stores = 0;
+            other_way = ++runs > 40;
+          },
+      .victim = [&](agent&) { two_ways(stores.get(), other_way); },
+      .after = [](const kill_point&) {},
+  });
+  EXPECT_EQ(result.recorded_anew, 1u);
+  EXPECT_GT(10 * result.accelerated, 9 * result.length) << result.describe();
+  EXPECT_TRUE(result.last_survived);
+}
+
 /// A loop of `rounds` that stores nothing shared, then ten stores with much between them.
 void stores_far_apart(volatile std::uint64_t* word, int rounds) {
   section_begin();

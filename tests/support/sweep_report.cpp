@@ -19,7 +19,8 @@ std::string sweep_result::describe() const {
   if (states != 0) out << states << " visible states, ";
   if (preempted != 0) out << preempted << " points of interruption, ";
   out << deaths << " kill points (" << asleep << " asleep in a system call, " << accelerated
-      << " by a breakpoint), " << diverged << " runs repeated, the last victim "
+      << " by a breakpoint), " << diverged << " runs repeated, the path recorded "
+      << recorded_anew + 1 << (recorded_anew == 0 ? " time" : " times") << ", the last victim "
       << (last_survived ? "survived" : "did not survive");
   return out.str();
 }
