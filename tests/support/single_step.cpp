@@ -182,9 +182,9 @@ class sweeper {
   }
 
   /// Victims that keep leaving the recorded way have another one by now: the parent's heap has
-  /// changed, a number in /proc has one more digit. Stepped from the start, a point costs a thousand
-  /// times as much, for the rest of the sweep. So the way is recorded again, when that has become
-  /// cheap beside the steps; if it was of no use, jumps rest for some points.
+  /// changed, a number in /proc has one more digit. Stepped from the start, a point costs a
+  /// thousand times as much, for the rest of the sweep. So the way is recorded again, when that
+  /// has become cheap beside the steps; if it was of no use, jumps rest for some points.
   bool has_another_way() const {
     return points_on_route_ >= 10 && (lost_in_a_row_ >= 3 || plain_steps_ > 10 * route_.length());
   }
