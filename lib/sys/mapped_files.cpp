@@ -7,8 +7,9 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "sys/shared_memory.hpp"
@@ -19,49 +20,54 @@ namespace {
 
 constexpr char maps_path[] = "/proc/self/maps";
 
-std::string text_of_maps() {
+// Calls visit(line) for each line. The buffer is on the stack and small: a large block of the heap
+// has malloc tidy all of it up, and a process may have thousands of mappings.
+template <class Visit>
+void for_each_line(Visit visit) {
   const file_descriptor file(::open(maps_path, O_RDONLY | O_CLOEXEC));
-  std::string text;
-  std::size_t used = 0;
+  char buffer[4096];
+  std::string line;
   for (;;) {
-    text.resize(used + 16'384);
-    const ssize_t n = file ? ::read(file.get(), text.data() + used, text.size() - used) : -1;
+    const ssize_t n = file ? ::read(file.get(), buffer, sizeof buffer) : -1;
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw std::system_error(errno, std::generic_category(), maps_path);
-    if (n == 0) break;
-    used += static_cast<std::size_t>(n);
+    if (n == 0) return;
+    const std::string_view piece(buffer, static_cast<std::size_t>(n));
+    std::size_t begin = 0;
+    for (std::size_t end; (end = piece.find('\n', begin)) != piece.npos; begin = end + 1) {
+      line += piece.substr(begin, end - begin);
+      visit(line);
+      line.clear();
+    }
+    line += piece.substr(begin);
   }
-  text.resize(used);
-  return text;
+}
+
+// Returns: what the line says if it is of the file and a shared, writable mapping.
+std::optional<address_range> writable_mapping(const std::string& line, std::uint64_t device,
+                                              std::uint64_t inode) {
+  address_range range{};
+  std::uint64_t number = 0;
+  unsigned major_id = 0, minor_id = 0;
+  char access[5] = {};
+  if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &range.begin,
+                  &range.end, access, &major_id, &minor_id, &number) != 6)
+    return std::nullopt;
+  const bool is_of_file = number == inode && makedev(major_id, minor_id) == device;
+  if (!is_of_file || access[1] != 'w' || access[3] != 's') return std::nullopt;
+  return range;
 }
 
 }  // namespace
 
 std::vector<address_range> writable_mappings_of(std::uint64_t device, std::uint64_t inode) {
-  const std::string text = text_of_maps();
   const std::string wanted = ' ' + std::to_string(inode) + ' ';
   std::vector<address_range> found;
-  // Lines that cannot be of the file are not taken apart: a process may have thousands.
-  const char* const end = text.data() + text.size();
-  for (const char* at = text.data(); at < end;) {
-    const void* const hit =
-        ::memmem(at, static_cast<std::size_t>(end - at), wanted.data(), wanted.size());
-    if (hit == nullptr) break;
-    const auto place = static_cast<std::size_t>(static_cast<const char*>(hit) - text.data());
-    const std::size_t before = text.rfind('\n', place);
-    const std::string line =
-        text.substr(before == std::string::npos ? 0 : before + 1, place - before + wanted.size());
-    at = static_cast<const char*>(hit) + 1;
-    std::uint64_t first = 0, last = 0, number = 0;
-    unsigned major_id = 0, minor_id = 0;
-    char access[5] = {};
-    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &first, &last,
-                    access, &major_id, &minor_id, &number) != 6)
-      continue;
-    if (number == inode && access[1] == 'w' && access[3] == 's' &&
-        makedev(major_id, minor_id) == device)
-      found.push_back({first, last});
-  }
+  for_each_line([&](const std::string& line) {
+    // Lines that cannot be of the file are not taken apart.
+    if (line.find(wanted) == line.npos) return;
+    if (const auto range = writable_mapping(line, device, inode)) found.push_back(*range);
+  });
   return found;
 }
 
