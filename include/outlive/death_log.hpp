@@ -58,6 +58,6 @@ struct logged_death {
 
 // Returns: the present contents of the log. Acquires no lock. Leaves out entries that are damaged,
 //   or overwritten meanwhile.
-[[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& where);
+[[nodiscard]] OUTLIVE_API std::vector<logged_death> death_log(const segment& seg);
 
 }  // namespace outlive

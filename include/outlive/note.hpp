@@ -16,6 +16,6 @@ class segment;
 // first, and stays until the next note().
 // Errors: those of a thread's first use of a segment (robust_mutex::lock()).
 // After fork: the child's record starts with 0.
-OUTLIVE_API void note(const segment& where, std::uint64_t value);
+OUTLIVE_API void note(const segment& seg, std::uint64_t value);
 
 }  // namespace outlive

@@ -56,7 +56,7 @@ struct recovered_mutex {
 //   recover with the reserved ones.
 // After fork: works in the child. On death: the next recover(), or any locker, continues where it
 //   stopped.
-OUTLIVE_API std::vector<recovered_mutex> recover(segment& where);
-OUTLIVE_API std::vector<recovered_mutex> recover(segment& where, pid_t pid);
+OUTLIVE_API std::vector<recovered_mutex> recover(segment& seg);
+OUTLIVE_API std::vector<recovered_mutex> recover(segment& seg, pid_t pid);
 
 }  // namespace outlive

@@ -94,7 +94,7 @@ OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair
 // Registers the repair of all mutexes of a lock class, existing and future ones.
 // Errors: errc::already_registered, errc::invalid_name, errc::no_space (class table full),
 //   errc::damaged, errc::no_robust_list, std::errc::invalid_argument for an empty function.
-OUTLIVE_API repair_registration on_owner_death(const segment& where, std::string_view lock_class,
+OUTLIVE_API repair_registration on_owner_death(const segment& seg, std::string_view lock_class,
                                                repair_callback callback);
 
 namespace detail {
@@ -103,7 +103,7 @@ template <class T, class Mutex = robust_mutex>
 // The typed form without T: the library checks that the class guards a T, and passes the value's
 // address.
 OUTLIVE_API repair_registration
-on_guarded_owner_death(const segment& where, std::string_view lock_class, const guarded_type& type,
+on_guarded_owner_death(const segment& seg, std::string_view lock_class, const guarded_type& type,
                        std::function<repair_result(void*, const owner_death&)> callback);
 }  // namespace detail
 
@@ -111,13 +111,13 @@ on_guarded_owner_death(const segment& where, std::string_view lock_class, const 
 // owner_death&).
 // Errors: as above, and errc::type_mismatch if the class guards another type.
 template <class T, class Mutex = robust_mutex, class Callback>
-repair_registration on_owner_death(const segment& where, std::string_view lock_class,
+repair_registration on_owner_death(const segment& seg, std::string_view lock_class,
                                    Callback callback) {
   static_assert(std::is_invocable_r_v<repair_result, Callback&, T&, const owner_death&>,
                 "the repair is called as repair_result(T&, const owner_death&)");
   static_assert(sizeof(guarded<T, Mutex>) > 0, "include <outlive/guarded.hpp>");
   return detail::on_guarded_owner_death(
-      where, lock_class, detail::guarded_type_of<T, Mutex>(),
+      seg, lock_class, detail::guarded_type_of<T, Mutex>(),
       [callback = std::move(callback)](void* value, const owner_death& death) mutable {
         return callback(*static_cast<T*>(value), death);
       });

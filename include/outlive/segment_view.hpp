@@ -117,7 +117,7 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API static segment_view open(std::string_view name,
                                                      const segment_options& options = {});
   // Views a segment that this process has open, through its mapping, which stays mapped.
-  OUTLIVE_API explicit segment_view(const segment& where);
+  OUTLIVE_API explicit segment_view(const segment& seg);
 
   segment_view(const segment_view&) noexcept = default;
   segment_view(segment_view&&) noexcept = default;
@@ -166,10 +166,10 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API std::vector<segment_problem> problems() const;
 
  private:
-  explicit segment_view(std::shared_ptr<const detail::mapping> where) noexcept
-      : where_(std::move(where)) {}
+  explicit segment_view(std::shared_ptr<const detail::mapping> seg) noexcept
+      : map_(std::move(seg)) {}
   const detail::mapping& checked() const;
-  std::shared_ptr<const detail::mapping> where_;
+  std::shared_ptr<const detail::mapping> map_;
 };
 
 }  // namespace outlive

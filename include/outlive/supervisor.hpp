@@ -172,7 +172,7 @@ class supervisor {
   // attached already.
   // Errors: std::errc::invalid_argument for a sweep out of range, the system's if it has no
   //   descriptor left.
-  OUTLIVE_API explicit supervisor(const segment& where, const supervisor_options& options = {});
+  OUTLIVE_API explicit supervisor(const segment& seg, const supervisor_options& options = {});
   OUTLIVE_API supervisor(supervisor&&) noexcept;
   OUTLIVE_API supervisor& operator=(supervisor&&) noexcept;
   // Stops watching. What it has found but not reported is lost; nothing in the segment is.

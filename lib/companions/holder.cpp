@@ -23,10 +23,10 @@ attachment* attach_slowly(const void* object, const char* what, const deadline& 
   return mine;
 }
 
-bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation,
+bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_t generation,
                     std::uint64_t mask, bool thoroughly) noexcept {
-  if (index_plus_1 == 0 || index_plus_1 > where.record_count()) return true;
-  const thread_record& record = where.record(static_cast<std::uint32_t>(index_plus_1 - 1));
+  if (index_plus_1 == 0 || index_plus_1 > map.record_count()) return true;
+  const thread_record& record = map.record(static_cast<std::uint32_t>(index_plus_1 - 1));
   const thread_records::life life(record);
   // before the liveness word, which may be the next life's
   if ((life.generation() & mask) != generation) return true;

@@ -41,7 +41,7 @@ inline std::uint64_t generation_of(const thread_record& record, std::uint64_t ma
 // Whether the thread that a word names is certainly dead; so is one whose record there is none of.
 // `mask`: how much of the generation the word keeps. "Dead" never becomes false again for the same
 // name. `thoroughly`: by asking the kernel, too, for a thread whose record it did not mark.
-bool is_dead_holder(const mapping& where, std::uint64_t index_plus_1, std::uint64_t generation,
+bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_t generation,
                     std::uint64_t mask, bool thoroughly) noexcept;
 
 }  // namespace outlive::detail

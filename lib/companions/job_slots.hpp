@@ -71,14 +71,14 @@ enum class slot_use : std::uint8_t {
   // bytes that no version of this code wrote: the slot is left alone, and takes capacity
   unknown,
 };
-[[nodiscard]] slot_use use_of_held(const mapping& where, std::uint32_t max_tries, job_state state,
+[[nodiscard]] slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state state,
                                    bool thoroughly) noexcept;
-[[nodiscard]] inline slot_use use_of(const mapping& where, std::uint32_t max_tries, job_state state,
+[[nodiscard]] inline slot_use use_of(const mapping& map, std::uint32_t max_tries, job_state state,
                                      bool thoroughly) noexcept {
   // The most of a thousand slots that somebody looks at who finds none.
   if (state.word() == job_state(job_kind::free, 0).word()) return slot_use::vacant;
   if (state.word() == state.to(job_kind::ready, 0).word()) return slot_use::waiting;
-  return use_of_held(where, max_tries, state, thoroughly);
+  return use_of_held(map, max_tries, state, thoroughly);
 }
 
 [[nodiscard]] inline job_holder_id id_of(const attachment& mine) noexcept {

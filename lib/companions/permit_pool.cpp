@@ -56,8 +56,8 @@ std::uint32_t first_choice(std::uint64_t name, std::uint32_t count) noexcept {
 
 // Whether the thread that the word names is dead. A word that names nobody is none that acquire()
 // stored, and free, too.
-bool is_void(const mapping& where, std::uint64_t word, bool thoroughly) noexcept {
-  return is_dead_holder(where, word >> 48, word & generation_mask, generation_mask, thoroughly);
+bool is_void(const mapping& map, std::uint64_t word, bool thoroughly) noexcept {
+  return is_dead_holder(map, word >> 48, word & generation_mask, generation_mask, thoroughly);
 }
 
 bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {
@@ -74,7 +74,7 @@ void require_intact(const permit_pool_head& head, std::uint32_t words) {
 }
 
 struct seeker {
-  const mapping& where;
+  const mapping& map;
   permit_pool_head& head;
   std::uint64_t me;  // attachment::name
 
@@ -94,7 +94,7 @@ struct seeker {
       // In one order with the mark of a waiter and the exchange of who gives a permit back: one of
       // the two sees the other.
       const std::uint64_t seen = word.load(std::memory_order_seq_cst);
-      if (seen != 0 && !is_void(where, seen, thoroughly)) continue;
+      if (seen != 0 && !is_void(map, seen, thoroughly)) continue;
       if (exchange(word, seen)) return &word;
     }
     return nullptr;
@@ -106,7 +106,7 @@ struct seeker {
     // Without it, where this process may not call it, a permit that is given back meanwhile is seen
     // a slice later.
     const auto see_plain_releases = [&] {
-      if (where.has_plain_marks()) membarrier::barrier();
+      if (map.has_plain_marks()) membarrier::barrier();
     };
     wait_word::until(head.seq, until, look_again, {}, see_plain_releases);
     return got;
@@ -141,7 +141,7 @@ struct seeker {
   attachment* const attached = attach_holder(&head, "permit pool", until);
   if (attached == nullptr) return {};
   attachment& mine = *attached;
-  const seeker thread{*mine.where, head, mine.name};
+  const seeker thread{*mine.map, head, mine.name};
   permit_word* got = thread.look(false);
   if (got == nullptr && until.waits()) got = thread.wait(until);
   if (got == nullptr) return {};
@@ -168,7 +168,7 @@ struct seeker {
   std::uint64_t expected = which.holder;
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
   --mine.named_by;
-  if (!std::exchange(mine.asked_for_plain_name, true) && mine.where->has_plain_marks() &&
+  if (!std::exchange(mine.asked_for_plain_name, true) && mine.map->has_plain_marks() &&
       membarrier::join())
     mine.plain_name = mine.name;
   end_spare_use(mine);
@@ -217,11 +217,11 @@ bool release_permit(permit_pool_head& head, held_permit which) noexcept {
 
 std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {
   require_intact(head, words);
-  const auto where = require_in_segment(&head, "permit pool");
+  const auto map = require_in_segment(&head, "permit pool");
   std::uint32_t free = 0;
   for (std::uint32_t i = 0; i < head.permits; ++i) {
     const std::uint64_t seen = words_of(head)[i].load(std::memory_order_acquire);
-    if (seen == 0 || is_void(*where, seen, true)) ++free;
+    if (seen == 0 || is_void(*map, seen, true)) ++free;
   }
   return free;
 }

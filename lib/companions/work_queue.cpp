@@ -67,7 +67,7 @@ struct party {
 
   [[nodiscard]] std::uint32_t capacity() const noexcept { return slots.shape.capacity; }
   [[nodiscard]] slot_use use_of(job_state state, bool thoroughly) const noexcept {
-    return detail::use_of(*mine.where, max_tries, state, thoroughly);
+    return detail::use_of(*mine.map, max_tries, state, thoroughly);
   }
 };
 
@@ -220,7 +220,7 @@ struct consumer : party {
   void write_down_dead(std::uint32_t slot, job_state seen) const noexcept {
     job_try& entry = slots.history(slot)[seen.tries() - 1];
     const thread_record& record =
-        mine.where->record(static_cast<std::uint32_t>(seen.holder().index_plus_1 - 1));
+        mine.map->record(static_cast<std::uint32_t>(seen.holder().index_plus_1 - 1));
     const std::uint64_t thread = thread_of(record),
                         start_time = record.start_time.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
@@ -317,11 +317,11 @@ held_job pop_dead_job(work_queue_head& queue, const work_queue_shape& shape) {
 
 work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shape& shape) {
   require_intact(queue, shape);
-  const auto where = require_in_segment(&queue, "work queue");
+  const auto map = require_in_segment(&queue, "work queue");
   const job_slots slots{const_cast<work_queue_head&>(queue), shape};
   work_queue_counts found;
   for (std::uint32_t i = 0; i < shape.capacity; ++i) {
-    switch (use_of(*where, queue.max_tries, slots.look_at(i), true)) {
+    switch (use_of(*map, queue.max_tries, slots.look_at(i), true)) {
       case slot_use::waiting: ++found.waiting; break;
       case slot_use::leased: ++found.leased; break;
       case slot_use::dead_letter:

@@ -121,8 +121,8 @@ bool load_name_if_sound(name_copy& into, const block_header& block) noexcept {
 
 }  // namespace
 
-block_header& at(const mapping& where, std::uint32_t line) noexcept {
-  return *reinterpret_cast<block_header*>(where.object_line(line));
+block_header& at(const mapping& map, std::uint32_t line) noexcept {
+  return *reinterpret_cast<block_header*>(map.object_line(line));
 }
 
 void* object_of(const block_header& block) noexcept {
@@ -133,10 +133,10 @@ block_state state_of(const block_header& block) noexcept {
   return static_cast<block_state>(block.state.load(std::memory_order_acquire));
 }
 
-bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept {
-  const std::uint64_t room = where.layout().object_lines;
+bool has_sound_extent(const mapping& map, std::uint32_t line) noexcept {
+  const std::uint64_t room = map.layout().object_lines;
   if (line >= room) return false;
-  const block_header& block = at(where, line);
+  const block_header& block = at(map, line);
   if (block.magic != block_magic || block.lines == 0 || block.lines > room - line) return false;
   if (block.size > room * cache_line || block.check != check_of(block) ||
       1 + object_lines(block.size) > block.lines)
@@ -150,15 +150,15 @@ bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept {
   return false;
 }
 
-bool is_sound(const mapping& where, std::uint32_t line) noexcept {
-  if (!has_sound_extent(where, line)) return false;
-  const block_header& block = at(where, line);
+bool is_sound(const mapping& map, std::uint32_t line) noexcept {
+  if (!has_sound_extent(map, line)) return false;
+  const block_header& block = at(map, line);
   name_copy name;
   return state_of(block) == block_state::freed || load_name_if_sound(name, block);
 }
 
-bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into) {
-  const block_header& block = at(where, line);
+bool load_live_name(const mapping& map, std::uint32_t line, name_copy& into) {
+  const block_header& block = at(map, line);
   // A look fails also when the block was removed and made live again, with another name, in its
   // midst: that does not happen in so many in a row.
   for (int looks = 0; looks < 16; ++looks) {
@@ -169,15 +169,15 @@ bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into) {
     if (state_of(block) != block_state::live) return false;
     if (sound) return true;
   }
-  fail_damaged(where, line);
+  fail_damaged(map, line);
 }
 
-bool is_object(const mapping& where, std::uint32_t line, std::string_view name,
+bool is_object(const mapping& map, std::uint32_t line, std::string_view name,
                const object_type& type) noexcept {
-  const std::uint64_t room = where.layout().object_lines;
+  const std::uint64_t room = map.layout().object_lines;
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
   if (line >= room || lines > room - line) return false;
-  const block_header& block = at(where, line);
+  const block_header& block = at(map, line);
   if (state_of(block) != block_state::live || block.magic != block_magic ||
       block.type != type.hash || block.size != type.size ||
       peek(block.name_length) != name.size()) {
@@ -202,52 +202,52 @@ std::string_view name_in(const block_header& block) noexcept {
           block.name_length};
 }
 
-std::uint32_t end_of(const mapping& where) {
-  const std::uint64_t stored = where.header().directory_counts.end.load(std::memory_order_acquire);
+std::uint32_t end_of(const mapping& map) {
+  const std::uint64_t stored = map.header().directory_counts.end.load(std::memory_order_acquire);
   const auto end = static_cast<std::uint32_t>(stored);
-  if (stored != with_complement(end) || end > where.layout().object_lines) {
+  if (stored != with_complement(end) || end > map.layout().object_lines) {
     fail(errc::damaged,
-         where.describe() + ": found " + std::to_string(stored) +
+         map.describe() + ": found " + std::to_string(stored) +
              " as the end of its objects, expected a number and its complement, at most " +
-             std::to_string(where.layout().object_lines));
+             std::to_string(map.layout().object_lines));
   }
   return end;
 }
 
-void fail_damaged(const mapping& where, std::uint32_t line) {
-  fail(errc::damaged, where.describe() + ": found no sound block at line " + std::to_string(line) +
+void fail_damaged(const mapping& map, std::uint32_t line) {
+  fail(errc::damaged, map.describe() + ": found no sound block at line " + std::to_string(line) +
                           " of its objects, expected one");
 }
 
-std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type,
+std::optional<std::uint32_t> take(mapping& map, std::string_view name, const object_type& type,
                                   std::uint32_t type_name) {
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
-  const taken_block found = take_freed(where, type.hash, type.size, lines);
+  const taken_block found = take_freed(map, type.hash, type.size, lines);
   if (found.damaged) return std::nullopt;
   if (found.line_plus_1 != 0) {
     const std::uint32_t line = found.line_plus_1 - 1;
-    block_header& block = at(where, line);
+    block_header& block = at(map, line);
     write_name(block, name, type_name);
     crash_barrier();  // a whole name before the state that makes it count
     block.state.store(static_cast<std::uint32_t>(block_state::constructing),
                       std::memory_order_release);
     return line;
   }
-  const std::uint32_t end = end_of(where);
-  if (lines > where.layout().object_lines - end) {
-    fail(errc::no_space, where.describe() + ", object \"" + std::string(name) + "\": found " +
-                             std::to_string((where.layout().object_lines - end) * cache_line) +
+  const std::uint32_t end = end_of(map);
+  if (lines > map.layout().object_lines - end) {
+    fail(errc::no_space, map.describe() + ", object \"" + std::string(name) + "\": found " +
+                             std::to_string((map.layout().object_lines - end) * cache_line) +
                              " bytes left, expected " + std::to_string(lines * cache_line) +
                              " (segment_options::size)");
   }
-  block_header& block = at(where, end);
+  block_header& block = at(map, end);
   block.state.store(static_cast<std::uint32_t>(block_state::constructing),
                     std::memory_order_release);
   write_extent(block, type.hash, type.size, static_cast<std::uint32_t>(lines));
   write_name(block, name, type_name);
   crash_barrier();  // a whole block before the end that takes it in
-  where.header().directory_counts.end.store(
-      with_complement(end + static_cast<std::uint32_t>(lines)), std::memory_order_release);
+  map.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)),
+                                          std::memory_order_release);
   return end;
 }
 

@@ -11,7 +11,7 @@
 
 namespace outlive::detail::blocks {
 
-block_header& at(const mapping& where, std::uint32_t line) noexcept;
+block_header& at(const mapping& map, std::uint32_t line) noexcept;
 void* object_of(const block_header& block) noexcept;
 block_state state_of(const block_header& block) noexcept;
 
@@ -27,13 +27,13 @@ struct name_copy {
 
 // Whether the extent and the state of a block lie at the line: what stays as it is while the memory
 // is a block, whatever its name.
-bool has_sound_extent(const mapping& where, std::uint32_t line) noexcept;
+bool has_sound_extent(const mapping& map, std::uint32_t line) noexcept;
 // Whether a sound block lies at the line: every number in it is within bounds and agrees with its
 // check.
-bool is_sound(const mapping& where, std::uint32_t line) noexcept;
+bool is_sound(const mapping& map, std::uint32_t line) noexcept;
 // Whether a live object of exactly this name and type lies at the line: what a look-up mostly
 // finds. What is compared needs no check.
-bool is_object(const mapping& where, std::uint32_t line, std::string_view name,
+bool is_object(const mapping& map, std::uint32_t line, std::string_view name,
                const object_type& type) noexcept;
 // Whether the block has this name. The block may be removed, and be given another name, meanwhile.
 bool has_name(const block_header& block, std::string_view name) noexcept;
@@ -41,51 +41,51 @@ bool has_name(const block_header& block, std::string_view name) noexcept;
 // another name, meanwhile.
 // Requires: has_sound_extent(). Returns: false when it is not live. Throws errc::damaged: it stays
 //   live, and its name does not fit its check.
-bool load_live_name(const mapping& where, std::uint32_t line, name_copy& into);
+bool load_live_name(const mapping& map, std::uint32_t line, name_copy& into);
 // Requires: is_sound(), and the directory mutex or another reason that the block stays.
 std::string_view name_in(const block_header& block) noexcept;
 
 // Lines in use from the start of the objects. Throws errc::damaged.
-std::uint32_t end_of(const mapping& where);
+std::uint32_t end_of(const mapping& map);
 
 // Calls visit(line, block) for each block. Requires: the directory mutex. Throws errc::damaged at
 // the first one that is not sound.
 template <class Visit>
-void for_each(const mapping& where, Visit visit);
+void for_each(const mapping& map, Visit visit);
 // Calls visit(line, block, name_copy) for each live block, without the mutex. Throws errc::damaged
 // at the first that is not sound.
 template <class Visit>
-void for_each_live(const mapping& where, Visit visit);
-[[noreturn]] void fail_damaged(const mapping& where, std::uint32_t line);
+void for_each_live(const mapping& map, Visit visit);
+[[noreturn]] void fail_damaged(const mapping& map, std::uint32_t line);
 
 // Takes a block for an object, in state "constructing": a freed one of the same type, or new
 // memory.
 // Requires: the directory mutex. Returns: its line; nothing where a list of freed blocks was
 //   damaged, so that the directory must be counted again.
 // Throws errc::no_space.
-std::optional<std::uint32_t> take(mapping& where, std::string_view name, const object_type& type,
+std::optional<std::uint32_t> take(mapping& map, std::string_view name, const object_type& type,
                                   std::uint32_t type_name);
 
 template <class Visit>
-void for_each(const mapping& where, Visit visit) {
-  const std::uint32_t end = end_of(where);
+void for_each(const mapping& map, Visit visit) {
+  const std::uint32_t end = end_of(map);
   for (std::uint32_t line = 0; line < end;) {
-    if (!is_sound(where, line)) fail_damaged(where, line);
-    block_header& block = at(where, line);
+    if (!is_sound(map, line)) fail_damaged(map, line);
+    block_header& block = at(map, line);
     visit(line, block);
     line += block.lines;
   }
 }
 
 template <class Visit>
-void for_each_live(const mapping& where, Visit visit) {
-  const std::uint32_t end = end_of(where);
+void for_each_live(const mapping& map, Visit visit) {
+  const std::uint32_t end = end_of(map);
   name_copy name;
   for (std::uint32_t line = 0; line < end;) {
-    if (!has_sound_extent(where, line)) fail_damaged(where, line);
-    const block_header& block = at(where, line);
+    if (!has_sound_extent(map, line)) fail_damaged(map, line);
+    const block_header& block = at(map, line);
     const std::uint32_t next = line + block.lines;
-    if (load_live_name(where, line, name)) visit(line, block, name);
+    if (load_live_name(map, line, name)) visit(line, block, name);
     line = next;
   }
 }

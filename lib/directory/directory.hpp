@@ -24,12 +24,12 @@ namespace outlive::detail::directory {
 inline constexpr std::size_t max_name_bytes = 255;
 
 // The object, or nullptr. Throws errc::type_mismatch, errc::damaged.
-void* find(const mapping& where, std::string_view name, const object_type& type);
+void* find(const mapping& map, std::string_view name, const object_type& type);
 
 using action = void (*)(void* object, void* context);
 
 // The object, constructed by construct(memory, context) if there is none.
-void* find_or_construct(mapping& where, std::string_view name, const object_type& type,
+void* find_or_construct(mapping& map, std::string_view name, const object_type& type,
                         action construct, void* context);
 
 // The mapping that the address is in, if the calling thread constructs an object of it: cheaper
@@ -37,7 +37,7 @@ void* find_or_construct(mapping& where, std::string_view name, const object_type
 mapping* constructing_at(const void* address) noexcept;
 
 // False when there is none.
-bool destroy(mapping& where, std::string_view name, const object_type& type, action end);
+bool destroy(mapping& map, std::string_view name, const object_type& type, action end);
 
 struct listed_object {
   std::string_view name;
@@ -45,18 +45,18 @@ struct listed_object {
   std::size_t size;
   const void* address;
 };
-void for_each(const mapping& where, const std::function<void(const listed_object&)>& visit);
+void for_each(const mapping& map, const std::function<void(const listed_object&)>& visit);
 
 // Name of the live object that contains the offset from the segment's base; empty if none does, or
 // the directory is damaged.
 // Requires: the object stays, as while its mutex is held: it is the name in the segment that is
 //   returned.
-std::string_view name_of(const mapping& where, std::uint64_t offset) noexcept;
+std::string_view name_of(const mapping& map, std::uint64_t offset) noexcept;
 // The same, copied, for who has nothing that makes the object stay. Returns: a view of `into`.
-std::string_view copy_name_of(const mapping& where, std::uint64_t offset,
+std::string_view copy_name_of(const mapping& map, std::uint64_t offset,
                               blocks::name_copy& into) noexcept;
 // The same, with the line of the object's block; nothing where there is none.
-std::optional<std::uint32_t> object_around(const mapping& where, std::uint64_t offset,
+std::optional<std::uint32_t> object_around(const mapping& map, std::uint64_t offset,
                                            blocks::name_copy& into) noexcept;
 
 }  // namespace outlive::detail::directory

@@ -7,8 +7,8 @@ namespace outlive::detail::blocks {
 
 namespace {
 
-std::uint32_t& freed_list(mapping& where, std::uint64_t type) noexcept {
-  return where.header().directory_counts.freed[type % free_lists];
+std::uint32_t& freed_list(mapping& map, std::uint64_t type) noexcept {
+  return map.header().directory_counts.freed[type % free_lists];
 }
 
 bool is_kind(const block_header& block, std::uint64_t type, std::uint64_t size,
@@ -22,8 +22,8 @@ std::uint32_t next_kind(const block_header& block) noexcept {
   return __atomic_load_n(&block.name_check, __ATOMIC_RELAXED);
 }
 
-bool is_freed_block(const mapping& where, std::uint32_t line) noexcept {
-  return has_sound_extent(where, line) && state_of(at(where, line)) == block_state::freed;
+bool is_freed_block(const mapping& map, std::uint32_t line) noexcept {
+  return has_sound_extent(map, line) && state_of(at(map, line)) == block_state::freed;
 }
 
 // A link may be a first block's `name_check`, which look-ups read without the mutex.
@@ -34,12 +34,12 @@ void set(std::uint32_t& link, std::uint32_t value) noexcept {
 // Calls visit(block, its link) for the first block of each kind in the type's list, until it
 // returns false. False: the list is damaged, or longer than there is room for.
 template <class Visit>
-bool for_each_kind(mapping& where, std::uint64_t type, Visit visit) {
-  std::uint32_t* link = &freed_list(where, type);
+bool for_each_kind(mapping& map, std::uint64_t type, Visit visit) {
+  std::uint32_t* link = &freed_list(map, type);
   for (std::uint64_t steps = 0; *link != 0; ++steps) {
     const std::uint32_t line = *link - 1;
-    if (steps > where.layout().object_lines || !is_freed_block(where, line)) return false;
-    block_header& block = at(where, line);
+    if (steps > map.layout().object_lines || !is_freed_block(map, line)) return false;
+    block_header& block = at(map, line);
     if (block.type % free_lists != type % free_lists) return false;
     if (!visit(block, *link)) return true;
     link = &block.name_check;
@@ -48,25 +48,25 @@ bool for_each_kind(mapping& where, std::uint64_t type, Visit visit) {
 }
 
 // Lets go of a damaged list: a recount lists its blocks again.
-void drop_list(mapping& where, std::uint64_t type) noexcept {
-  where.header().directory_counts.stale.store(1, std::memory_order_relaxed);
+void drop_list(mapping& map, std::uint64_t type) noexcept {
+  map.header().directory_counts.stale.store(1, std::memory_order_relaxed);
   crash_barrier();  // what is due is said before the blocks are on no list
-  set(freed_list(where, type), 0);
+  set(freed_list(map, type), 0);
 }
 
 // Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is
 // damaged.
-std::uint32_t take_of_kind(mapping& where, block_header& first, std::uint32_t& link) noexcept {
+std::uint32_t take_of_kind(mapping& map, block_header& first, std::uint32_t& link) noexcept {
   const std::uint32_t second = first.next_freed;
   if (second == 0) {
     const std::uint32_t taken = link;
     const std::uint32_t next = next_kind(first);
-    if (next != 0 && !is_freed_block(where, next - 1)) return 0;
+    if (next != 0 && !is_freed_block(map, next - 1)) return 0;
     set(link, next);
     return taken;
   }
-  if (!is_freed_block(where, second - 1)) return 0;
-  const block_header& block = at(where, second - 1);
+  if (!is_freed_block(map, second - 1)) return 0;
+  const block_header& block = at(map, second - 1);
   // A first block is nobody's second: the one behind it would be taken while it is on the list.
   if (second == link || !is_kind(block, first.type, first.size, first.lines)) return 0;
   set(first.next_freed, block.next_freed);
@@ -75,11 +75,11 @@ std::uint32_t take_of_kind(mapping& where, block_header& first, std::uint32_t& l
 
 }  // namespace
 
-taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
+taken_block take_freed(mapping& map, std::uint64_t type, std::uint64_t size,
                        std::uint64_t lines) noexcept {
   block_header* best = nullptr;
   std::uint32_t* best_link = nullptr;
-  const bool sound = for_each_kind(where, type, [&](block_header& first, std::uint32_t& link) {
+  const bool sound = for_each_kind(map, type, [&](block_header& first, std::uint32_t& link) {
     if (first.type != type || first.size != size || first.lines < lines) return true;
     if (best != nullptr && first.lines >= best->lines) return true;
     best = &first;
@@ -87,22 +87,22 @@ taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
     return first.lines != lines;
   });
   if (sound && best == nullptr) return {};
-  const std::uint32_t taken = sound ? take_of_kind(where, *best, *best_link) : 0;
-  if (taken == 0) drop_list(where, type);
+  const std::uint32_t taken = sound ? take_of_kind(map, *best, *best_link) : 0;
+  if (taken == 0) drop_list(map, type);
   return {taken, taken == 0};
 }
 
-void list_freed(mapping& where, std::uint32_t line) noexcept {
-  block_header& block = at(where, line);
+void list_freed(mapping& map, std::uint32_t line) noexcept {
+  block_header& block = at(map, line);
   block_header* first = nullptr;
-  const bool sound = for_each_kind(where, block.type, [&](block_header& each, std::uint32_t&) {
+  const bool sound = for_each_kind(map, block.type, [&](block_header& each, std::uint32_t&) {
     if (is_kind(each, block.type, block.size, block.lines)) first = &each;
     return first == nullptr;
   });
-  if (!sound) return drop_list(where, block.type);
+  if (!sound) return drop_list(map, block.type);
   // "freed" before its name goes: load_live_name()
   std::atomic_thread_fence(std::memory_order_release);
-  std::uint32_t& link = first != nullptr ? first->next_freed : freed_list(where, block.type);
+  std::uint32_t& link = first != nullptr ? first->next_freed : freed_list(map, block.type);
   set(block.next_freed, first != nullptr ? link : 0);
   set(block.name_check, first != nullptr ? 0 : link);
   crash_barrier();  // the rest of the list before its new member

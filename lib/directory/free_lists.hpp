@@ -20,10 +20,10 @@ struct taken_block {
 };
 
 // Takes a freed block of that type and size with as many lines, or with the fewest above that.
-taken_block take_freed(mapping& where, std::uint64_t type, std::uint64_t size,
+taken_block take_freed(mapping& map, std::uint64_t type, std::uint64_t size,
                        std::uint64_t lines) noexcept;
 
 // Puts a block that is in no slot on its list. Requires: state "freed".
-void list_freed(mapping& where, std::uint32_t line) noexcept;
+void list_freed(mapping& map, std::uint32_t line) noexcept;
 
 }  // namespace outlive::detail::blocks

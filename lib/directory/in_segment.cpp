@@ -8,8 +8,8 @@
 namespace outlive::detail {
 
 std::shared_ptr<mapping> require_in_segment(const void* object, const char* what) {
-  if (mapping* const where = directory::constructing_at(object)) return where->shared_from_this();
-  if (auto where = mapping_table::find(object)) return where;
+  if (mapping* const map = directory::constructing_at(object)) return map->shared_from_this();
+  if (auto map = mapping_table::find(object)) return map;
   fail(errc::not_in_segment,
        std::string(what) +
            ": found it in ordinary memory, expected it in a segment (segment::find_or_construct)");

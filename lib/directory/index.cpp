@@ -36,56 +36,56 @@ constexpr std::uint32_t line_in(std::uint64_t slot) noexcept {
   return static_cast<std::uint32_t>(slot) - 1;
 }
 
-std::uint64_t first_slot(const mapping& where, std::uint64_t hash) noexcept {
-  return hash & (where.layout().index_slots - 1) & ~(slots_in_bucket - 1);
+std::uint64_t first_slot(const mapping& map, std::uint64_t hash) noexcept {
+  return hash & (map.layout().index_slots - 1) & ~(slots_in_bucket - 1);
 }
 
 // Whether the slot leads to a block: neither empty nor removed.
-bool is_used(const mapping& where, std::uint64_t at, std::uint64_t slot) {
+bool is_used(const mapping& map, std::uint64_t at, std::uint64_t slot) {
   if (slot == slot_empty || slot == slot_removed) return false;
   if (fold_bytes(slot) == 0 && static_cast<std::uint32_t>(slot) != 0) return true;
   fail(errc::damaged,
-       where.describe() + ": found slot " + std::to_string(at) +
+       map.describe() + ": found slot " + std::to_string(at) +
            " of its directory with a check that does not fit, expected an entry or an empty slot");
 }
 
 // Visits the slots that a name may be in, until visit returns false or an empty slot ends the run.
 template <class Visit>
-void probe(const mapping& where, std::uint64_t hash, Visit visit) {
-  const std::uint64_t mask = where.layout().index_slots - 1;
-  std::uint64_t at = first_slot(where, hash);
+void probe(const mapping& map, std::uint64_t hash, Visit visit) {
+  const std::uint64_t mask = map.layout().index_slots - 1;
+  std::uint64_t at = first_slot(map, hash);
   for (std::uint64_t steps = 0; steps <= mask; ++steps, at = (at + 1) & mask) {
-    const std::uint64_t slot = where.index()[at].load(std::memory_order_acquire);
+    const std::uint64_t slot = map.index()[at].load(std::memory_order_acquire);
     if (!visit(at, slot) || slot == slot_empty) return;
   }
 }
 
 // Where the slot is that leads from the name to the block; nowhere if it is not.
-std::uint64_t slot_of(const mapping& where, std::uint64_t hash, std::uint32_t line) {
+std::uint64_t slot_of(const mapping& map, std::uint64_t hash, std::uint32_t line) {
   std::uint64_t found = nowhere;
-  probe(where, hash, [&, wanted = pack(hash, line)](std::uint64_t at, std::uint64_t slot) {
-    if (is_used(where, at, slot) && slot == wanted) found = at;
+  probe(map, hash, [&, wanted = pack(hash, line)](std::uint64_t at, std::uint64_t slot) {
+    if (is_used(map, at, slot) && slot == wanted) found = at;
     return found == nowhere;
   });
   return found;
 }
 
-[[noreturn]] void fail_full(const mapping& where) {
+[[noreturn]] void fail_full(const mapping& map) {
   fail(errc::damaged,
-       where.describe() + ": found no free slot in its directory, expected half of them free");
+       map.describe() + ": found no free slot in its directory, expected half of them free");
 }
 
 // How many slots before `at` the look-ups of the name in it pass, from its bucket on. Nothing for a
 // slot whose block cannot tell.
-std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t at,
+std::optional<std::uint64_t> passed_before(const mapping& map, std::uint64_t at,
                                            std::uint64_t slot) noexcept {
   const std::uint32_t line = line_in(slot);
-  if (fold_bytes(slot) != 0 || !blocks::is_sound(where, line)) return {};
-  const block_header& block = blocks::at(where, line);
+  if (fold_bytes(slot) != 0 || !blocks::is_sound(map, line)) return {};
+  const block_header& block = blocks::at(map, line);
   if (blocks::state_of(block) == block_state::freed) return {};
   const std::uint64_t hash = key(blocks::name_in(block)).hash;
   if (pack(hash, line) != slot) return {};
-  return (at - first_slot(where, hash)) & (where.layout().index_slots - 1);
+  return (at - first_slot(map, hash)) & (map.layout().index_slots - 1);
 }
 
 // Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's
@@ -99,16 +99,16 @@ std::optional<std::uint64_t> passed_before(const mapping& where, std::uint64_t a
 // name ever changes its place: a look-up could have passed the new one before the move, and reach
 // the old one after it. A new name goes into the first free slot of its run, so it lies behind no
 // empty one.
-std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::uint64_t last,
+std::optional<std::uint64_t> go_back(mapping& map, std::uint64_t first, std::uint64_t last,
                                      std::uint64_t reach, bool may_empty) noexcept {
-  const std::uint64_t mask = where.layout().index_slots - 1;
+  const std::uint64_t mask = map.layout().index_slots - 1;
   std::uint64_t at = last;
   for (std::uint64_t left = ((last - first) & mask) + 1; left > 0; --left) {
-    const std::uint64_t slot = where.index()[at].load(std::memory_order_relaxed);
+    const std::uint64_t slot = map.index()[at].load(std::memory_order_relaxed);
     if (slot == slot_removed && reach == 0 && may_empty)
-      where.index()[at].store(slot_empty, std::memory_order_release);
+      map.index()[at].store(slot_empty, std::memory_order_release);
     if (slot != slot_removed && slot != slot_empty) {
-      const auto passed = passed_before(where, at, slot);
+      const auto passed = passed_before(map, at, slot);
       if (!passed) return {};
       reach = std::max(reach, *passed + 1);
     }
@@ -120,37 +120,37 @@ std::optional<std::uint64_t> go_back(mapping& where, std::uint64_t first, std::u
 
 // Of the whole index. Once around only to learn how far the names at its end reach back from its
 // begin.
-void empty_all(mapping& where) noexcept {
-  const std::uint64_t last = where.layout().index_slots - 1;
-  if (const auto reach = go_back(where, 0, last, 0, false)) go_back(where, 0, last, *reach, true);
+void empty_all(mapping& map) noexcept {
+  const std::uint64_t last = map.layout().index_slots - 1;
+  if (const auto reach = go_back(map, 0, last, 0, false)) go_back(map, 0, last, *reach, true);
 }
 
 // Of the slots that the name was passing, and its own, none stays removed that can be empty.
 // Without that, all that were empty would be removed in the end, and each miss would read the whole
 // index. A death in the midst leaves some removed, which the recount makes empty.
-void remove_slot(mapping& where, std::uint64_t at, std::uint64_t hash) noexcept {
-  where.index()[at].store(slot_removed, std::memory_order_release);
-  const std::uint64_t mask = where.layout().index_slots - 1;
-  const std::uint64_t home = first_slot(where, hash);
+void remove_slot(mapping& map, std::uint64_t at, std::uint64_t hash) noexcept {
+  map.index()[at].store(slot_removed, std::memory_order_release);
+  const std::uint64_t mask = map.layout().index_slots - 1;
+  const std::uint64_t home = first_slot(map, hash);
   std::uint64_t end = (at + 1) & mask;
-  while (end != home && where.index()[end].load(std::memory_order_relaxed) != slot_empty)
+  while (end != home && map.index()[end].load(std::memory_order_relaxed) != slot_empty)
     end = (end + 1) & mask;
-  if (end == home && where.index()[end].load(std::memory_order_relaxed) != slot_empty)
-    return empty_all(where);
-  go_back(where, home, (end - 1) & mask, 0, true);
+  if (end == home && map.index()[end].load(std::memory_order_relaxed) != slot_empty)
+    return empty_all(map);
+  go_back(map, home, (end - 1) & mask, 0, true);
 }
 
 // Whether the slot's block is the one that look-ups of `name` want. A sound block of another name
 // has the same tag by chance. One that is not sound is damaged, unless it was removed, and perhaps
 // given another name, while we looked.
-bool is_wanted(const mapping& where, std::uint64_t at, std::uint64_t slot, std::string_view name) {
+bool is_wanted(const mapping& map, std::uint64_t at, std::uint64_t slot, std::string_view name) {
   const std::uint32_t line = line_in(slot);
-  if (blocks::is_sound(where, line)) {
-    const block_header& block = blocks::at(where, line);
+  if (blocks::is_sound(map, line)) {
+    const block_header& block = blocks::at(map, line);
     return blocks::state_of(block) == block_state::live && blocks::has_name(block, name);
   }
-  if (where.index()[at].load(std::memory_order_acquire) == slot && !blocks::is_sound(where, line))
-    blocks::fail_damaged(where, line);
+  if (map.index()[at].load(std::memory_order_acquire) == slot && !blocks::is_sound(map, line))
+    blocks::fail_damaged(map, line);
   return false;
 }
 
@@ -158,85 +158,83 @@ bool is_wanted(const mapping& where, std::uint64_t at, std::uint64_t slot, std::
 
 key::key(std::string_view text) noexcept : name(text), hash(hash_text(text)) {}
 
-std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted,
+std::optional<std::uint32_t> find_quickly(const mapping& map, const key& wanted,
                                           const object_type& type) noexcept {
-  const index_slot* const bucket = where.index() + first_slot(where, wanted.hash);
+  const index_slot* const bucket = map.index() + first_slot(map, wanted.hash);
   const std::uint64_t tag = tag_of(wanted.hash);
   std::uint64_t found = 0;
   for (std::uint64_t i = 0; i < slots_in_bucket; ++i) {
     const std::uint64_t slot = bucket[i].load(std::memory_order_acquire);
     found = slot >> tag_shift == tag ? slot : found;
   }
-  if (blocks::is_object(where, line_in(found), wanted.name, type)) return line_in(found);
+  if (blocks::is_object(map, line_in(found), wanted.name, type)) return line_in(found);
   return std::nullopt;
 }
 
-search find_or_place(const mapping& where, const key& wanted, const object_type& type) {
+search find_or_place(const mapping& map, const key& wanted, const object_type& type) {
   search result{std::nullopt, nowhere};
-  probe(where, wanted.hash, [&, tag = tag_of(wanted.hash)](std::uint64_t at, std::uint64_t slot) {
-    if (!is_used(where, at, slot)) {
+  probe(map, wanted.hash, [&, tag = tag_of(wanted.hash)](std::uint64_t at, std::uint64_t slot) {
+    if (!is_used(map, at, slot)) {
       if (result.free_slot == nowhere) result.free_slot = at;
       return true;
     }
     if (slot >> tag_shift != tag) return true;
     const std::uint32_t line = line_in(slot);
-    if (blocks::is_object(where, line, wanted.name, type) ||
-        is_wanted(where, at, slot, wanted.name))
+    if (blocks::is_object(map, line, wanted.name, type) || is_wanted(map, at, slot, wanted.name))
       result.line = line;
     return !result.line;
   });
-  if (!result.line && result.free_slot == nowhere) fail_full(where);
+  if (!result.line && result.free_slot == nowhere) fail_full(map);
   return result;
 }
 
-std::optional<std::uint32_t> find(const mapping& where, const key& wanted,
-                                  const object_type& type) {
-  return find_or_place(where, wanted, type).line;
+std::optional<std::uint32_t> find(const mapping& map, const key& wanted, const object_type& type) {
+  return find_or_place(map, wanted, type).line;
 }
 
-void put(mapping& where, std::uint64_t slot, const key& name, std::uint32_t line) noexcept {
-  where.index()[slot].store(pack(name.hash, line), std::memory_order_release);
+void put(mapping& map, std::uint64_t slot, const key& name, std::uint32_t line) noexcept {
+  map.index()[slot].store(pack(name.hash, line), std::memory_order_release);
 }
 
-void ensure(mapping& where, const key& name, std::uint32_t line) {
-  if (slot_of(where, name.hash, line) != nowhere) return;
+void ensure(mapping& map, const key& name, std::uint32_t line) {
+  if (slot_of(map, name.hash, line) != nowhere) return;
   std::uint64_t free = nowhere;
-  probe(where, name.hash, [&](std::uint64_t at, std::uint64_t slot) {
-    if (!is_used(where, at, slot)) free = at;
+  probe(map, name.hash, [&](std::uint64_t at, std::uint64_t slot) {
+    if (!is_used(map, at, slot)) free = at;
     return free == nowhere;
   });
-  if (free == nowhere) fail_full(where);
-  put(where, free, name, line);
+  if (free == nowhere) fail_full(map);
+  put(map, free, name, line);
 }
 
-void remove(mapping& where, const key& name, std::uint32_t line) {
-  if (const std::uint64_t at = slot_of(where, name.hash, line); at != nowhere)
-    remove_slot(where, at, name.hash);
+void remove(mapping& map, const key& name, std::uint32_t line) {
+  if (const std::uint64_t at = slot_of(map, name.hash, line); at != nowhere)
+    remove_slot(map, at, name.hash);
 }
 
-void remove_stale(mapping& where) {
-  for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
-    const std::uint64_t slot = where.index()[at].load(std::memory_order_relaxed);
-    if (!is_used(where, at, slot)) continue;
+void remove_stale(mapping& map) {
+  for (std::uint64_t at = 0; at < map.layout().index_slots; ++at) {
+    const std::uint64_t slot = map.index()[at].load(std::memory_order_relaxed);
+    if (!is_used(map, at, slot)) continue;
     const std::uint32_t line = line_in(slot);
-    const bool live = blocks::is_sound(where, line) &&
-                      blocks::state_of(blocks::at(where, line)) == block_state::live &&
-                      pack(key(blocks::name_in(blocks::at(where, line))).hash, line) == slot;
-    if (!live) where.index()[at].store(slot_removed, std::memory_order_release);
+    const bool live = blocks::is_sound(map, line) &&
+                      blocks::state_of(blocks::at(map, line)) == block_state::live &&
+                      pack(key(blocks::name_in(blocks::at(map, line))).hash, line) == slot;
+    if (!live) map.index()[at].store(slot_removed, std::memory_order_release);
   }
-  empty_all(where);
+  empty_all(map);
 }
 
-seen_slot look_at(const mapping& where, std::uint64_t at) noexcept {
-  const std::uint64_t slot = where.index()[at].load(std::memory_order_acquire);
+seen_slot look_at(const mapping& map, std::uint64_t at) noexcept {
+  const std::uint64_t slot = map.index()[at].load(std::memory_order_acquire);
   if (slot == slot_empty) return {slot_kind::empty, 0};
   if (slot == slot_removed) return {slot_kind::removed, 0};
   const bool fits = fold_bytes(slot) == 0 && static_cast<std::uint32_t>(slot) != 0;
   return {fits ? slot_kind::used : slot_kind::damaged, line_in(slot)};
 }
 
-bool leads_to(const mapping& where, const key& name, std::uint32_t line) {
-  return slot_of(where, name.hash, line) != nowhere;
+bool leads_to(const mapping& map, const key& name, std::uint32_t line) {
+  return slot_of(map, name.hash, line) != nowhere;
 }
 
 }  // namespace outlive::detail::index

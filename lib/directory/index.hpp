@@ -28,16 +28,16 @@ struct key {
 // that is compared on the way to it is right. Nothing means that find() must look with care. No
 // branch hangs on which slot of the bucket it is, and there are few instructions, so that the cache
 // misses of several look-ups overlap.
-std::optional<std::uint32_t> find_quickly(const mapping& where, const key& wanted,
+std::optional<std::uint32_t> find_quickly(const mapping& map, const key& wanted,
                                           const object_type& type) noexcept;
 
 // Line of the live block of that name, whatever its type; `type` is the one expected. Throws
 // errc::damaged.
-std::optional<std::uint32_t> find(const mapping& where, const key& wanted, const object_type& type);
+std::optional<std::uint32_t> find(const mapping& map, const key& wanted, const object_type& type);
 
 // Whether the name leads to the block: what looks like a block, but lies inside an object, has no
 // slot. Throws errc::damaged.
-bool leads_to(const mapping& where, const key& name, std::uint32_t line);
+bool leads_to(const mapping& map, const key& name, std::uint32_t line);
 
 // What stands in a slot, for who looks at the index as a whole.
 enum class slot_kind { empty, removed, used, damaged };
@@ -45,7 +45,7 @@ struct seen_slot {
   slot_kind what;
   std::uint32_t line;  // of a used slot: where its block should lie
 };
-seen_slot look_at(const mapping& where, std::uint64_t at) noexcept;
+seen_slot look_at(const mapping& map, std::uint64_t at) noexcept;
 
 // The rest requires the directory mutex.
 
@@ -54,16 +54,16 @@ struct search {
   std::optional<std::uint32_t> line;
   std::uint64_t free_slot;
 };
-search find_or_place(const mapping& where, const key& wanted, const object_type& type);
+search find_or_place(const mapping& map, const key& wanted, const object_type& type);
 // Makes the name lead to the block. Requires: `slot` is the free slot of a search for this name,
 // and no slot was changed since.
-void put(mapping& where, std::uint64_t slot, const key& name, std::uint32_t line) noexcept;
+void put(mapping& map, std::uint64_t slot, const key& name, std::uint32_t line) noexcept;
 
 // Makes the name lead to the block, if it does not yet.
-void ensure(mapping& where, const key& name, std::uint32_t line);
+void ensure(mapping& map, const key& name, std::uint32_t line);
 // Takes the slot that leads to the block away, if there is one.
-void remove(mapping& where, const key& name, std::uint32_t line);
+void remove(mapping& map, const key& name, std::uint32_t line);
 // Takes all slots away that lead to a block that is not live.
-void remove_stale(mapping& where);
+void remove_stale(mapping& map);
 
 }  // namespace outlive::detail::index

@@ -17,12 +17,12 @@ bool this_thread_has_robust_list() noexcept {
   return epoch == process_epoch();
 }
 
-internal_kind kind_of(const mapping& where, const internal_lock& lock) noexcept {
-  return &lock == &where.header().directory ? internal_kind::directory : internal_kind::names;
+internal_kind kind_of(const mapping& map, const internal_lock& lock) noexcept {
+  return &lock == &map.header().directory ? internal_kind::directory : internal_kind::names;
 }
 
 struct internal_judge {
-  mapping& where;
+  mapping& map;
   internal_lock& lock;
   const own_identity& me;
 
@@ -34,36 +34,36 @@ struct internal_judge {
   static bool looks_at_once() noexcept { return false; }
   static void waits() noexcept {}
   adoption adopt(const deadline& limit) noexcept {
-    return adopt_internal_if_orphan(where, lock, kind_of(where, lock), limit);
+    return adopt_internal_if_orphan(map, lock, kind_of(map, lock), limit);
   }
 };
 
 }  // namespace
 
-internal_guard::internal_guard(mapping& where, internal_lock& lock, const char* name)
-    : lock_(lock), epoch_(process_epoch()), named_(where, kind_of(where, lock)) {
+internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* name)
+    : lock_(lock), epoch_(process_epoch()), named_(map, kind_of(map, lock)) {
   // where no entrant can be named, a judge must find our process in the table
-  participants::own_index(where);
+  participants::own_index(map);
   if (!this_thread_has_robust_list()) {
-    fail(errc::no_robust_list,
-         where.describe() +
-             ": found that the kernel has no robust list of this thread, expected one");
+    fail(
+        errc::no_robust_list,
+        map.describe() + ": found that the kernel has no robust list of this thread, expected one");
   }
   if (!native_mutex::is_intact(lock.native)) {
-    fail(errc::damaged, where.describe() + ": found no mutex in the bytes of its " + name +
+    fail(errc::damaged, map.describe() + ": found no mutex in the bytes of its " + name +
                             " lock, expected a robust one");
   }
   const own_identity& me = myself();
-  internal_judge judge{where, lock, me};
+  internal_judge judge{map, lock, me};
   const native_result result =
       take_natively(lock.native, native_mutex::try_lock(lock.native), no_limit, judge);
   if (result == native_result::own) {
-    fail(errc::deadlock, where.describe() + ": found this thread inside its " + name +
+    fail(errc::deadlock, map.describe() + ": found this thread inside its " + name +
                              " already, expected it outside (a constructor that uses it?)");
   }
   if (!is_taken(result)) {
     fail(errc::damaged,
-         where.describe() + ": found other bytes in its " + name +
+         map.describe() + ": found other bytes in its " + name +
              " lock or its adoption lock than a robust mutex has, expected such a mutex");
   }
   owner_died_ = marked_ = result == native_result::inherited;

@@ -13,7 +13,7 @@ class internal_guard {
  public:
   // Throws errc::deadlock if the calling thread holds it already, errc::no_robust_list,
   // too_many_participants, errc::damaged if the lock's bytes are none of ours.
-  internal_guard(mapping& where, internal_lock& lock, const char* name);
+  internal_guard(mapping& map, internal_lock& lock, const char* name);
   internal_guard(const internal_guard&) = delete;
   internal_guard& operator=(const internal_guard&) = delete;
   ~internal_guard();

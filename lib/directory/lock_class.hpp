@@ -23,14 +23,14 @@ constexpr std::uint32_t pack_lock_class(std::uint32_t index, std::uint64_t offse
 }
 
 // Index of the class among the names; nothing where the word is damaged.
-std::optional<std::uint32_t> lock_class_of(const mapping& where, const lock_bytes& lock) noexcept;
+std::optional<std::uint32_t> lock_class_of(const mapping& map, const lock_bytes& lock) noexcept;
 // Its name, or "unknown".
-std::string_view lock_class_name(const mapping& where, const lock_bytes& lock) noexcept;
+std::string_view lock_class_name(const mapping& map, const lock_bytes& lock) noexcept;
 
 // The class, if what it guards lies in the object around the mutex, where the class says. Where no
 // object can be found, as when the directory is damaged or the object is being destroyed, the
 // mutex's word alone decides.
-std::optional<std::uint32_t> fitting_lock_class(const mapping& where,
+std::optional<std::uint32_t> fitting_lock_class(const mapping& map,
                                                 const lock_bytes& lock) noexcept;
 
 }  // namespace outlive::detail

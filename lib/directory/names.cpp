@@ -19,19 +19,18 @@ bool is_sound(const name_entry& entry) noexcept {
   return entry.checksum == name_checksum(entry) && entry.length < sizeof entry.text;
 }
 
-std::optional<std::uint32_t> believable_count(const mapping& where) noexcept {
-  const std::uint32_t stored = where.header().name_count.load(std::memory_order_acquire);
+std::optional<std::uint32_t> believable_count(const mapping& map) noexcept {
+  const std::uint32_t stored = map.header().name_count.load(std::memory_order_acquire);
   const std::uint32_t count = stored & 0xffff;
-  if (!is_guarded_count(stored) || count > where.constants().lock_classes) return std::nullopt;
+  if (!is_guarded_count(stored) || count > map.constants().lock_classes) return std::nullopt;
   return count;
 }
 
-std::uint32_t count_of(const mapping& where) {
-  if (const auto count = believable_count(where)) return *count;
-  fail(errc::damaged,
-       where.describe() + ": found " +
-           std::to_string(where.header().name_count.load(std::memory_order_relaxed)) +
-           " as the count of its names, expected a number and its complement");
+std::uint32_t count_of(const mapping& map) {
+  if (const auto count = believable_count(map)) return *count;
+  fail(errc::damaged, map.describe() + ": found " +
+                          std::to_string(map.header().name_count.load(std::memory_order_relaxed)) +
+                          " as the count of its names, expected a number and its complement");
 }
 
 // Not beyond the entry, whatever length it says.
@@ -39,27 +38,26 @@ std::string_view text_in(const name_entry& entry) noexcept {
   return {entry.text, std::min<std::size_t>(entry.length, sizeof entry.text)};
 }
 
-const name_entry* sound_entry(const mapping& where, std::uint32_t index) noexcept {
-  const auto count = believable_count(where);
-  return count && index < *count && is_sound(where.name_at(index)) ? &where.name_at(index)
-                                                                   : nullptr;
+const name_entry* sound_entry(const mapping& map, std::uint32_t index) noexcept {
+  const auto count = believable_count(map);
+  return count && index < *count && is_sound(map.name_at(index)) ? &map.name_at(index) : nullptr;
 }
 
-std::optional<std::uint32_t> find(const mapping& where, std::string_view text, std::uint64_t hash,
+std::optional<std::uint32_t> find(const mapping& map, std::string_view text, std::uint64_t hash,
                                   name_kind kind) {
   const std::string_view kept = text.substr(0, max_type_bytes);
-  const std::uint32_t count = count_of(where);
+  const std::uint32_t count = count_of(map);
   for (std::uint32_t i = 0; i < count; ++i) {
-    const name_entry& entry = where.name_at(i);
+    const name_entry& entry = map.name_at(i);
     if (entry.hash == hash && entry.kind == static_cast<std::uint16_t>(kind) &&
         text_in(entry) == kept)
       return i;
   }
   // A damaged entry must not make its name appear twice.
   for (std::uint32_t i = 0; i < count; ++i) {
-    const name_entry& entry = where.name_at(i);
+    const name_entry& entry = map.name_at(i);
     if ((entry.hash == hash || text_in(entry) == kept) && !is_sound(entry)) {
-      fail(errc::damaged, where.describe() + ": found entry " + std::to_string(i) +
+      fail(errc::damaged, map.describe() + ": found entry " + std::to_string(i) +
                               " of its names overwritten, expected \"" + std::string(kept) + '"');
     }
   }
@@ -89,21 +87,21 @@ void fill(name_entry& entry, const new_name& name) noexcept {
   entry.checksum = name_checksum(entry);
 }
 
-std::uint32_t intern(mapping& where, const new_name& name) {
-  if (const auto known = find(where, name.text, name.hash, name.kind)) return *known;
+std::uint32_t intern(mapping& map, const new_name& name) {
+  if (const auto known = find(map, name.text, name.hash, name.kind)) return *known;
   // A holder that died here left an entry that does not count, or counts and is complete: nothing
   // to mend.
-  const internal_guard hold(where, where.header().names, "names");
-  if (const auto known = find(where, name.text, name.hash, name.kind)) return *known;
-  const std::uint32_t index = count_of(where);
-  if (index == where.constants().lock_classes) {
-    fail(errc::no_space, where.describe() + ": found all " + std::to_string(index) +
+  const internal_guard hold(map, map.header().names, "names");
+  if (const auto known = find(map, name.text, name.hash, name.kind)) return *known;
+  const std::uint32_t index = count_of(map);
+  if (index == map.constants().lock_classes) {
+    fail(errc::no_space, map.describe() + ": found all " + std::to_string(index) +
                              " names in use, expected room for \"" + std::string(name.text) +
                              "\" (segment_options::lock_classes)");
   }
-  fill(where.name_at(index), name);
+  fill(map.name_at(index), name);
   crash_barrier();  // an entry counts only when it is complete
-  where.header().name_count.store(guarded_count(index + 1), std::memory_order_release);
+  map.header().name_count.store(guarded_count(index + 1), std::memory_order_release);
   return index;
 }
 
@@ -126,24 +124,24 @@ std::uint64_t guards_hash(std::uint64_t type, std::uint32_t value_offset) noexce
 
 }  // namespace
 
-std::uint32_t intern_class(mapping& where, std::string_view text) {
-  return intern(where, {text, hash_text(text), name_kind::lock_class, 0, {}});
+std::uint32_t intern_class(mapping& map, std::string_view text) {
+  return intern(map, {text, hash_text(text), name_kind::lock_class, 0, {}});
 }
 
-std::uint32_t intern_type(mapping& where, const object_type& type) {
+std::uint32_t intern_type(mapping& map, const object_type& type) {
   const value_facts& value = *type.value;
   const std::uint64_t guards =
       value.guarded_hash == nullptr ? 0 : guards_hash(value.guarded_hash(), value.guarded_at);
-  return intern(where, {type.name, type.hash, name_kind::object_type, guards, value});
+  return intern(map, {type.name, type.hash, name_kind::object_type, guards, value});
 }
 
-std::string_view text_of(const mapping& where, std::uint32_t index) noexcept {
-  const name_entry* const entry = sound_entry(where, index);
+std::string_view text_of(const mapping& map, std::uint32_t index) noexcept {
+  const name_entry* const entry = sound_entry(map, index);
   return entry == nullptr ? "unknown" : text_in(*entry);
 }
 
-const name_entry* find_entry(const mapping& where, std::uint32_t index, name_kind kind) noexcept {
-  const name_entry* const entry = sound_entry(where, index);
+const name_entry* find_entry(const mapping& map, std::uint32_t index, name_kind kind) noexcept {
+  const name_entry* const entry = sound_entry(map, index);
   return entry != nullptr && entry->kind == static_cast<std::uint16_t>(kind) ? entry : nullptr;
 }
 
@@ -151,18 +149,18 @@ std::string describe_type(const object_type& type) {
   return describe(type.name, type.size, *type.value);
 }
 
-std::string describe_type(const mapping& where, std::uint32_t index, std::uint64_t size) {
-  const name_entry* const entry = find_entry(where, index, name_kind::object_type);
+std::string describe_type(const mapping& map, std::uint32_t index, std::uint64_t size) {
+  const name_entry* const entry = find_entry(map, index, name_kind::object_type);
   if (entry == nullptr) return "unknown of " + std::to_string(size) + " bytes";
   return describe(text_in(*entry), size, {entry->value_size, entry->alignment, entry->version});
 }
 
-void bind_class(mapping& where, std::uint32_t lock_class, const guarded_type& guards) {
-  name_entry& entry = where.name_at(lock_class);
+void bind_class(mapping& map, std::uint32_t lock_class, const guarded_type& guards) {
+  name_entry& entry = map.name_at(lock_class);
   const std::uint64_t wanted = guards_hash(guards);
   std::uint64_t bound = entry.guards.load(std::memory_order_acquire);
   if (bound == 0) {
-    const internal_guard hold(where, where.header().names, "names");
+    const internal_guard hold(map, map.header().names, "names");
     bound = entry.guards.load(std::memory_order_acquire);
     if (bound == 0) {
       entry.value_size = guards.size;
@@ -183,8 +181,8 @@ void bind_class(mapping& where, std::uint32_t lock_class, const guarded_type& gu
                                    ? "a robust_mutex without data"
                                    : "type " + demangled(guards.name) +
                                          measures(guards.size, guards.alignment, guards.version);
-  fail(errc::type_mismatch, where.describe() + ", lock class \"" +
-                                std::string(text_of(where, lock_class)) + "\": found " + found +
+  fail(errc::type_mismatch, map.describe() + ", lock class \"" +
+                                std::string(text_of(map, lock_class)) + "\": found " + found +
                                 ", expected " + expected);
 }
 

@@ -14,22 +14,22 @@ namespace outlive::detail::names {
 
 // Index of the lock class, or of the type; adds it if it is new. A type of another size, alignment
 // or version is another one. Throws errc::no_space, errc::damaged.
-std::uint32_t intern_class(mapping& where, std::string_view text);
-std::uint32_t intern_type(mapping& where, const object_type& type);
+std::uint32_t intern_class(mapping& map, std::string_view text);
+std::uint32_t intern_type(mapping& map, const object_type& type);
 
 // "unknown" for an index that the table does not have, or whose entry is damaged.
-std::string_view text_of(const mapping& where, std::uint32_t index) noexcept;
+std::string_view text_of(const mapping& map, std::uint32_t index) noexcept;
 
 // The entry, or nullptr where the table has no sound one of that kind there.
-const name_entry* find_entry(const mapping& where, std::uint32_t index, name_kind kind) noexcept;
+const name_entry* find_entry(const mapping& map, std::uint32_t index, name_kind kind) noexcept;
 
 // The type of an object of `size` bytes, for messages: "bank of 16 bytes, aligned to 8, version 0".
-std::string describe_type(const mapping& where, std::uint32_t index, std::uint64_t size);
+std::string describe_type(const mapping& map, std::uint32_t index, std::uint64_t size);
 std::string describe_type(const object_type& type);
 
 // What locks of a class guard: the type and where it lies; a bare mutex guards nothing. Throws
 // errc::type_mismatch when the class guards something else.
-void bind_class(mapping& where, std::uint32_t lock_class, const guarded_type& guards);
+void bind_class(mapping& map, std::uint32_t lock_class, const guarded_type& guards);
 
 // Over all of an entry that never changes.
 std::uint64_t name_checksum(const name_entry& entry) noexcept;

@@ -41,10 +41,10 @@ std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descrip
   }
 }
 
-void name_object(viewed_lock& lock, const mapping& where, std::uint64_t object_line,
+void name_object(viewed_lock& lock, const mapping& map, std::uint64_t object_line,
                  const blocks::name_copy& name) {
   lock.object = name.length == 0 ? "unknown" : name.text();
-  lock.offset_in_object = lock.offset - (where.layout().objects + object_line * cache_line);
+  lock.offset_in_object = lock.offset - (map.layout().objects + object_line * cache_line);
 }
 
 }  // namespace
@@ -72,44 +72,44 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
   fail(errc::not_found, what + ": found no " + segment_path(name) + ", expected a segment");
 }
 
-segment_view::segment_view(const segment& where) : where_(segment_access::mapping_of(where)) {}
+segment_view::segment_view(const segment& seg) : map_(segment_access::mapping_of(seg)) {}
 
 // Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would
 // be filled by a look. Who does that between this and the look is not noticed in time. A file that
 // can be reached neither by descriptor nor by name is one that this process has mapped for its own
 // use: it is looked at as it is.
 const mapping& segment_view::checked() const {
-  if (const auto file = where_->file_now()) check_extent(where_->describe(), *file, where_->size());
-  return *where_;
+  if (const auto file = map_->file_now()) check_extent(map_->describe(), *file, map_->size());
+  return *map_;
 }
 
 std::string segment_view::name() const {
-  return where_->constants().name;
+  return map_->constants().name;
 }
 
 segment_options segment_view::options() const {
-  return options_of(where_->constants());
+  return options_of(map_->constants());
 }
 
 std::size_t segment_view::size_bytes() const noexcept {
-  return where_->size();
+  return map_->size();
 }
 
 bool segment_view::has_name() const {
-  return named_file::leads_to(where_->constants(), where_->device());
+  return named_file::leads_to(map_->constants(), map_->device());
 }
 
 std::uint32_t segment_view::owner() const {
-  if (const auto file = where_->file_now()) return file->owner;
+  if (const auto file = map_->file_now()) return file->owner;
   throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
-                          where_->describe() +
+                          map_->describe() +
                               ": found its descriptor closed by somebody else, and no name, "
                               "expected either to ask for the owner");
 }
 
 std::uint32_t segment_view::object_count() const {
   return std::min(checked().header().directory_counts.live.load(std::memory_order_relaxed),
-                  where_->constants().directory_capacity);
+                  map_->constants().directory_capacity);
 }
 
 std::uint64_t segment_view::death_count() const {
@@ -117,25 +117,25 @@ std::uint64_t segment_view::death_count() const {
 }
 
 std::vector<viewed_thread> segment_view::threads() const {
-  const mapping& where = checked();
+  const mapping& map = checked();
   std::vector<viewed_thread> all;
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    if (auto seen = view_thread(where, i)) all.push_back(std::move(*seen));
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    if (auto seen = view_thread(map, i)) all.push_back(std::move(*seen));
   }
   return all;
 }
 
 std::vector<viewed_lock> segment_view::locks() const {
-  const mapping& where = checked();
+  const mapping& map = checked();
   std::vector<viewed_lock> all;
   living_threads living;
-  walk_blocks(where, [&](const seen_block& block) {
+  walk_blocks(map, [&](const seen_block& block) {
     if (block.state != block_state::live) return;
     const std::uint64_t lines = block.size / cache_line;
     for (std::uint64_t i = 0; i < lines; ++i) {
-      const std::uint64_t offset = where.layout().objects + (block.object_line() + i) * cache_line;
-      if (where.lock_at(offset).lock != nullptr)
-        name_object(all.emplace_back(view_lock(where, offset, living)), where, block.object_line(),
+      const std::uint64_t offset = map.layout().objects + (block.object_line() + i) * cache_line;
+      if (map.lock_at(offset).lock != nullptr)
+        name_object(all.emplace_back(view_lock(map, offset, living)), map, block.object_line(),
                     block.name);
     }
   });
@@ -143,20 +143,20 @@ std::vector<viewed_lock> segment_view::locks() const {
 }
 
 viewed_lock segment_view::lock_at(std::uint64_t offset) const {
-  const mapping& where = checked();
+  const mapping& map = checked();
   living_threads living;
-  viewed_lock seen = view_lock(where, offset, living);
+  viewed_lock seen = view_lock(map, offset, living);
   blocks::name_copy name;
-  if (const auto line = directory::object_around(where, offset, name))
-    name_object(seen, where, *line + std::uint64_t{1}, name);
+  if (const auto line = directory::object_around(map, offset, name))
+    name_object(seen, map, *line + std::uint64_t{1}, name);
   return seen;
 }
 
 std::vector<viewed_participant> segment_view::participants() const {
-  const mapping& where = checked();
+  const mapping& map = checked();
   std::vector<viewed_participant> all;
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
-    if (auto seen = view_participant(where, i)) all.push_back(std::move(*seen));
+  for (std::uint32_t i = 0; i < map.constants().participants; ++i) {
+    if (auto seen = view_participant(map, i)) all.push_back(std::move(*seen));
   }
   return all;
 }

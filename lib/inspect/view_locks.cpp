@@ -24,39 +24,39 @@ viewed_condition condition_of(const lock_state& state) noexcept {
 }
 
 // The record of a thread that has a native mutex and has not said so in the state yet, or no more.
-std::optional<std::uint32_t> record_of(const mapping& where, std::uint32_t tid) noexcept {
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    const thread_record& record = where.record(i);
+std::optional<std::uint32_t> record_of(const mapping& map, std::uint32_t tid) noexcept {
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    const thread_record& record = map.record(i);
     if (record.tid.load(std::memory_order_relaxed) == tid && thread_records::is_held(record))
       return i;
   }
   return std::nullopt;
 }
 
-void tell_holder(viewed_lock& lock, const mapping& where, const lock_words& words,
+void tell_holder(viewed_lock& lock, const mapping& map, const lock_words& words,
                  living_threads& living) {
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
   lock.waited_for = (words.native & native_mutex::waiters) != 0;
-  lock.holder = thread_records::find(where, words.state.holder(), holder_generation_mask);
+  lock.holder = thread_records::find(map, words.state.holder(), holder_generation_mask);
   if (tid == 0) {
     lock.holder_died = (words.native & native_mutex::owner_died) != 0 || words.state.holder();
     return;
   }
   lock.holder_tid = static_cast<pid_t>(tid);
-  if (!lock.holder) lock.holder = record_of(where, tid);
+  if (!lock.holder) lock.holder = record_of(map, tid);
   const bool is_its =
-      lock.holder && where.record(*lock.holder).tid.load(std::memory_order_relaxed) == tid;
+      lock.holder && map.record(*lock.holder).tid.load(std::memory_order_relaxed) == tid;
   lock.holder_died =
-      is_its ? living.is_dead(where, *lock.holder) : is_thread_id_free(lock.holder_tid);
+      is_its ? living.is_dead(map, *lock.holder) : is_thread_id_free(lock.holder_tid);
   lock.orphaned = lock.holder_died;
 }
 
 // The name of the block, or false where it does not fit its check.
-bool load_name(const mapping& where, std::uint32_t line, blocks::name_copy& name) {
+bool load_name(const mapping& map, std::uint32_t line, blocks::name_copy& name) {
   try {
-    if (blocks::load_live_name(where, line, name)) return true;
+    if (blocks::load_live_name(map, line, name)) return true;
     name.length = 0;
-    return blocks::is_sound(where, line);
+    return blocks::is_sound(map, line);
   } catch (const std::system_error&) {
     name.length = 0;
     return false;
@@ -77,37 +77,37 @@ bool read_lock_words(lock_words& into, const lock_bytes& lock) noexcept {
   return false;
 }
 
-walk_end walk_blocks(const mapping& where, const std::function<void(const seen_block&)>& visit) {
+walk_end walk_blocks(const mapping& map, const std::function<void(const seen_block&)>& visit) {
   walk_end result;
   try {
-    result.end = blocks::end_of(where);
+    result.end = blocks::end_of(map);
   } catch (const std::system_error&) {
     result.end_is_sound = false;
     return result;
   }
   blocks::name_copy name;
   for (std::uint32_t line = 0; line < result.end;) {
-    const block_header& block = blocks::at(where, line);
+    const block_header& block = blocks::at(map, line);
     const std::uint32_t lines = __atomic_load_n(&block.lines, __ATOMIC_RELAXED);
     const std::uint64_t size = __atomic_load_n(&block.size, __ATOMIC_RELAXED);
     // The numbers were read before they are judged, and are judged again here: what others write
     // meanwhile leads nowhere.
-    const bool sound = blocks::has_sound_extent(where, line) && lines != 0 &&
+    const bool sound = blocks::has_sound_extent(map, line) && lines != 0 &&
                        lines <= result.end - line && size / cache_line < lines;
     if (!sound) {
       if (result.damaged_lines++ == 0) result.first_damaged = line;
       ++line;
       continue;
     }
-    const bool named = load_name(where, line, name);
+    const bool named = load_name(map, line, name);
     visit({line, lines, size, blocks::state_of(block), named, name});
     line += lines;
   }
   return result;
 }
 
-bool living_threads::is_dead(const mapping& where, std::uint32_t index) {
-  const thread_record& record = where.record(index);
+bool living_threads::is_dead(const mapping& map, std::uint32_t index) {
+  const thread_record& record = map.record(index);
   const thread_records::life life(record);
   const auto known = alive_.find(index);
   if (known != alive_.end() && known->second == life.generation()) return false;
@@ -116,20 +116,20 @@ bool living_threads::is_dead(const mapping& where, std::uint32_t index) {
   return dead;
 }
 
-viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads& living) {
+viewed_lock view_lock(const mapping& map, std::uint64_t offset, living_threads& living) {
   viewed_lock seen;
   seen.offset = offset;
-  const auto [lock, native, shared] = where.lock_at(offset);
+  const auto [lock, native, shared] = map.lock_at(offset);
   if (lock == nullptr) return seen;
-  seen.lock_class = lock_class_name(where, *lock);
+  seen.lock_class = lock_class_name(map, *lock);
   if (!native) return seen;
   lock_words words;
   read_lock_words(words, *lock);
   seen.condition = condition_of(words.state);
   seen.attempts = words.state.attempts();
-  if (shared) seen.readers = count_readers(where, mark_id(offset));
+  if (shared) seen.readers = count_readers(map, mark_id(offset));
   seen.shared = shared;
-  tell_holder(seen, where, words, living);
+  tell_holder(seen, map, words, living);
   return seen;
 }
 

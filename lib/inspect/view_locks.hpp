@@ -43,20 +43,20 @@ struct walk_end {
 };
 // Calls visit for each block of the directory. Behind a damaged one it goes on with the next line
 // at which a sound one lies.
-walk_end walk_blocks(const mapping& where, const std::function<void(const seen_block&)>& visit);
+walk_end walk_blocks(const mapping& map, const std::function<void(const seen_block&)>& visit);
 
 // Threads that one look has found alive: to ask for each mutex that they hold costs a look into
 // /proc. That one was dead is asked again each time, for its record may have gone to another thread
 // since.
 class living_threads {
  public:
-  bool is_dead(const mapping& where, std::uint32_t index);
+  bool is_dead(const mapping& map, std::uint32_t index);
 
  private:
   std::unordered_map<std::uint32_t, std::uint64_t> alive_;  // record, and its generation
 };
 
 // What is to be told of the lock at the offset, but for its object.
-viewed_lock view_lock(const mapping& where, std::uint64_t offset, living_threads& living);
+viewed_lock view_lock(const mapping& map, std::uint64_t offset, living_threads& living);
 
 }  // namespace outlive::detail

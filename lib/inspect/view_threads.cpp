@@ -31,9 +31,9 @@ struct standing {
   bool waits = false;
 };
 
-standing standing_at(const mapping& where, const viewed_thread& thread,
+standing standing_at(const mapping& map, const viewed_thread& thread,
                      std::uint64_t offset) noexcept {
-  const auto [lock, native, shared] = where.lock_at(offset);
+  const auto [lock, native, shared] = map.lock_at(offset);
   lock_words words;
   if (lock == nullptr || !native || !read_lock_words(words, *lock)) return {};
   const record_id me{thread.record + 1,
@@ -46,21 +46,21 @@ standing standing_at(const mapping& where, const viewed_thread& thread,
   return found;
 }
 
-void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t participant) {
-  held_walk::for_each(where, thread.record, [&](std::uint64_t found, const held_entry& entry) {
+void tell_in_hand(viewed_thread& thread, const mapping& map, std::uint32_t participant) {
+  held_walk::for_each(map, thread.record, [&](std::uint64_t found, const held_entry& entry) {
     const std::uint64_t place = found & held_offset_mask;
     const bool told =
         std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
                     [&](const viewed_hold& each) { return each.mutex_offset == place; });
-    if (told || where.lock_at(place).lock == nullptr) return;  // one that moves is there twice
+    if (told || map.lock_at(place).lock == nullptr) return;  // one that moves is there twice
     viewed_hold& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
     hold.acquired_at = entry.return_address.load(std::memory_order_relaxed);
-    const code_location at = locate(where, participant, hold.acquired_at);
+    const code_location at = locate(map, participant, hold.acquired_at);
     hold.module = at.module;
     hold.module_offset = at.offset;
     hold.build_id = at.build_id;
-    const standing now = standing_at(where, thread, place);
+    const standing now = standing_at(map, thread, place);
     hold.held = now.held;
     if (now.waits && !thread.waiting_for) thread.waiting_for = place;
   });
@@ -68,26 +68,26 @@ void tell_in_hand(viewed_thread& thread, const mapping& where, std::uint32_t par
   std::reverse(thread.in_hand.begin(), thread.in_hand.end());
 }
 
-void tell_reads(viewed_thread& thread, const mapping& where) {
+void tell_reads(viewed_thread& thread, const mapping& map) {
   mark_ids ids;
-  const std::size_t count = marks_in(where, thread.record, ids);
+  const std::size_t count = marks_in(map, thread.record, ids);
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t offset = std::uint64_t{ids[i]} * cache_line;
-    const auto [lock, native, shared] = where.lock_at(offset);
+    const auto [lock, native, shared] = map.lock_at(offset);
     if (lock != nullptr && shared) thread.reads.push_back(offset);
   }
 }
 
 }  // namespace
 
-std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t index) {
-  const thread_record& record = where.record(index);
+std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index) {
+  const thread_record& record = map.record(index);
   const thread_records::life life(record);
   const std::uint64_t generation = life.generation() & generation_bits;
-  if (thread_records::is_free(where, index)) return std::nullopt;
+  if (thread_records::is_free(map, index)) return std::nullopt;
   const record_id id{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   thread_facts facts;
-  if (!describe_thread(facts, where, id, holder_generation_mask)) return std::nullopt;
+  if (!describe_thread(facts, map, id, holder_generation_mask)) return std::nullopt;
   viewed_thread seen;
   seen.record = index;
   seen.generation = generation;
@@ -100,14 +100,14 @@ std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t ind
   seen.alive = thread_records::is_held(record) && !thread_records::is_dead(record);
   seen.acquisitions = record.acquisitions.load(std::memory_order_relaxed);
   seen.waits = record.waits.load(std::memory_order_relaxed);
-  tell_in_hand(seen, where, facts.participant);
-  if (seen.alive) tell_reads(seen, where);  // marks of the dead are void
+  tell_in_hand(seen, map, facts.participant);
+  if (seen.alive) tell_reads(seen, map);  // marks of the dead are void
   if (!life.is_same()) return std::nullopt;
   return seen;
 }
 
-std::optional<viewed_participant> view_participant(const mapping& where, std::uint32_t index) {
-  const participant& process = where.participant_at(index);
+std::optional<viewed_participant> view_participant(const mapping& map, std::uint32_t index) {
+  const participant& process = map.participant_at(index);
   const std::uint64_t identity = process.identity.load(std::memory_order_acquire);
   if (identity == 0) return std::nullopt;
   viewed_participant seen;

@@ -10,9 +10,9 @@
 namespace outlive::detail {
 
 // Nothing for a record that is free, or that went to another thread while it was read.
-std::optional<viewed_thread> view_thread(const mapping& where, std::uint32_t index);
+std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index);
 
 // Nothing for a slot that no process ever took.
-std::optional<viewed_participant> view_participant(const mapping& where, std::uint32_t index);
+std::optional<viewed_participant> view_participant(const mapping& map, std::uint32_t index);
 
 }  // namespace outlive::detail

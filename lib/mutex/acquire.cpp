@@ -32,9 +32,7 @@ struct lock_judge {
     shared_u64& count = mine.record->waits;
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-  adoption adopt(const deadline& limit) noexcept {
-    return adopt_if_orphan(*mine.where, lock, limit);
-  }
+  adoption adopt(const deadline& limit) noexcept { return adopt_if_orphan(*mine.map, lock, limit); }
 };
 
 acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
@@ -56,14 +54,14 @@ approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) 
   this_thread::slot();
   this_thread::deactivate();
   attachment* mine = this_thread::attachment_of(&lock);
-  const std::shared_ptr<mapping> where = mine != nullptr ? mine->where : mapping_table::find(&lock);
-  if (!where) return {nullptr, 0, errc::not_in_segment};
-  const std::uint64_t offset = where->offset_of(&lock);
-  const auto view = where->lock_at(offset);
+  const std::shared_ptr<mapping> map = mine != nullptr ? mine->map : mapping_table::find(&lock);
+  if (!map) return {nullptr, 0, errc::not_in_segment};
+  const std::uint64_t offset = map->offset_of(&lock);
+  const auto view = map->lock_at(offset);
   if (view.lock == nullptr || !view.native || view.shared != shared)
     return {nullptr, 0, errc::damaged};
   if (how_long.waits() && current_slot.wiped->repairs != 0) return {nullptr, 0, errc::in_repair};
-  if (mine == nullptr) mine = attach_in_time(where, how_long);
+  if (mine == nullptr) mine = attach_in_time(map, how_long);
   return {mine, offset, {}};
 }
 
@@ -102,9 +100,9 @@ acquisition acquire(lock_bytes& lock, const deadline& how_long, const void* retu
 acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long) {
   attachment& mine = *current_slot.current;
   this_thread::deactivate();
-  const std::uint64_t offset = mine.where->offset_of(&lock);
+  const std::uint64_t offset = mine.map->offset_of(&lock);
   if (rc == EBUSY || rc == EDEADLK) {
-    const auto view = mine.where->lock_at(offset);
+    const auto view = mine.map->lock_at(offset);
     const bool damaged = view.lock == nullptr || !view.native;
     if (damaged || is_held_by(lock, mine)) {
       held_list::remove(mine, offset);
@@ -127,7 +125,7 @@ std::error_code release(lock_bytes& lock) noexcept {
   crash_barrier();  // out, before the mutex is anybody's
   native_mutex::unlock(lock.native);
   crash_barrier();  // the entry until after the native unlock (U10)
-  held_list::remove(*mine, mine->where->offset_of(&lock));
+  held_list::remove(*mine, mine->map->offset_of(&lock));
   put_slot_on(*mine);
   return {};
 }

@@ -54,13 +54,13 @@ struct census {
   std::uint32_t damaged = 0;  // no liveness mutex, so nobody's for good
   std::string pids;           // of the living
 
-  census(const mapping& where, std::uint32_t from, std::uint32_t end) {
-    for (std::uint32_t i = from; i < end; ++i) count(where, i);
+  census(const mapping& map, std::uint32_t from, std::uint32_t end) {
+    for (std::uint32_t i = from; i < end; ++i) count(map, i);
   }
 
  private:
-  void count(const mapping& where, std::uint32_t index) {
-    const thread_record& record = where.record(index);
+  void count(const mapping& map, std::uint32_t index) {
+    const thread_record& record = map.record(index);
     if (!native_mutex::is_intact(record.liveness)) {
       ++damaged;
     } else if (thread_records::is_held(record)) {
@@ -72,158 +72,158 @@ struct census {
                 std::to_string(record.pid.load(std::memory_order_relaxed));
       }
     } else {
-      ++(thread_records::is_free(where, index) ? free : pinned);
+      ++(thread_records::is_free(map, index) ? free : pinned);
     }
   }
 };
 
-census ordinary_of(const mapping& where) {
-  return {where, 0, where.constants().threads};
+census ordinary_of(const mapping& map) {
+  return {map, 0, map.constants().threads};
 }
-census spares_of(const mapping& where) {
-  return {where, where.constants().threads, where.record_count()};
+census spares_of(const mapping& map) {
+  return {map, map.constants().threads, map.record_count()};
 }
 
-void refuse_damaged(const mapping& where) {
-  if (const std::uint32_t damaged = thread_records::count_damaged(where, 0, where.record_count());
+void refuse_damaged(const mapping& map) {
+  if (const std::uint32_t damaged = thread_records::count_damaged(map, 0, map.record_count());
       damaged != 0) {
     fail(errc::damaged,
-         where.describe() + ": found no thread record but " + std::to_string(damaged) +
+         map.describe() + ": found no thread record but " + std::to_string(damaged) +
              " whose liveness mutex was overwritten, expected a free one that is whole");
   }
 }
 
-[[noreturn]] void fail_full(const mapping& where, const census& found, const char* but = "") {
-  refuse_damaged(where);
+[[noreturn]] void fail_full(const mapping& map, const census& found, const char* but = "") {
+  refuse_damaged(map);
   std::string who = std::to_string(found.living) + " by living threads";
   if (const std::uint32_t dead = found.pinned + found.unmarked; dead != 0)
     who += ", " + std::to_string(dead) + " by dead threads";
   if (found.damaged != 0) who += ", " + std::to_string(found.damaged) + " damaged";
-  fail(errc::too_many_threads, where.describe() + ": found all " +
-                                   std::to_string(where.constants().threads) +
+  fail(errc::too_many_threads, map.describe() + ": found all " +
+                                   std::to_string(map.constants().threads) +
                                    " thread records in use, " + who + but +
                                    ", expected a free one (segment_options::threads)");
 }
 
-[[noreturn]] void fail_without_spare(const mapping& where) {
-  refuse_damaged(where);
-  const census spares = spares_of(where);
+[[noreturn]] void fail_without_spare(const mapping& map) {
+  refuse_damaged(map);
+  const census spares = spares_of(map);
   std::string who = spares.living == 0 ? std::to_string(spares.damaged) + " damaged"
                                        : "by living threads (" + spares.pids + ")";
-  fail(errc::too_many_threads, where.describe() + ": found all thread records in use, and the " +
+  fail(errc::too_many_threads, map.describe() + ": found all thread records in use, and the " +
                                    std::to_string(spare_records) +
                                    " that are kept for recovery, too, " + who +
                                    ", expected a free one");
 }
 
-void require_robust_list(const mapping& where) {
+void require_robust_list(const mapping& map) {
   if (has_robust_list()) return;
-  fail(errc::no_robust_list, where.describe() +
+  fail(errc::no_robust_list, map.describe() +
                                  ": found that the kernel has no robust list of this thread, "
                                  "expected one: a seccomp filter or an emulator that "
                                  "drops set_robust_list, or a thread made by raw clone");
 }
 
 // Room first: after a claim nothing may fail.
-attachment* attach_by_claim(const std::shared_ptr<mapping>& where) {
+attachment* attach_by_claim(const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
-  const auto index = thread_records::claim(*where);
-  return index ? &this_thread::attach(std::move(room), where, *index) : nullptr;
+  const auto index = thread_records::claim(*map);
+  return index ? &this_thread::attach(std::move(room), map, *index) : nullptr;
 }
-attachment* attach_by_spare(const std::shared_ptr<mapping>& where) {
+attachment* attach_by_spare(const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
-  const auto index = thread_records::claim_spare(*where);
-  return index ? &this_thread::attach(std::move(room), where, *index) : nullptr;
+  const auto index = thread_records::claim_spare(*map);
+  return index ? &this_thread::attach(std::move(room), map, *index) : nullptr;
 }
 
 // Changes the spare for an ordinary record, if there is one now.
-attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& where) {
+attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
-  const auto index = thread_records::claim(*where);
+  const auto index = thread_records::claim(*map);
   if (!index) return nullptr;
   // A repair may have left a mutex locked in the spare's name: then the thread goes on with it,
   // until it has let go (end_spare_use()).
   if (!spare.mine().idle()) {
-    thread_records::release(*where, *index);
+    thread_records::release(*map, *index);
     return &spare.keep();
   }
   spare.give_back();
-  return &this_thread::attach(std::move(room), where, *index);
+  return &this_thread::attach(std::move(room), map, *index);
 }
 
 // One attempt to free a record, by recovering with a spare one (U3). Returns: the attachment;
 // nullptr if a later attempt may have it. Throws errc::too_many_threads where none may.
-attachment* recover_one(const std::shared_ptr<mapping>& where, const deadline& how_long) {
-  attachment* const claimed = attach_by_spare(where);
+attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how_long) {
+  attachment* const claimed = attach_by_spare(map);
   // a living thread has a mutex that pins a record: mostly, its repair is under way
   bool busy = false;
   if (claimed != nullptr) {
     spare_scope spare(*claimed);
     const bool all = recover_dead(spare.mine(), std::nullopt, how_long,
                                   [&](const recovered_lock& lock) { busy |= lock.busy; });
-    if (attachment* const mine = exchange_spare(spare, where)) return mine;
+    if (attachment* const mine = exchange_spare(spare, map)) return mine;
     if (!all) return nullptr;
     forget_origins(spare.mine(), how_long);
-    if (attachment* const mine = exchange_spare(spare, where)) return mine;
+    if (attachment* const mine = exchange_spare(spare, map)) return mine;
   }
-  const census found = ordinary_of(*where);
+  const census found = ordinary_of(*map);
   const bool others_recover = claimed == nullptr && found.pinned != 0;
   if (busy || found.unmarked != 0 || found.free != 0) return nullptr;
-  if (!others_recover) fail_full(*where, found);
-  if (spares_of(*where).damaged == spare_records)
-    fail_full(*where, found, ", and those kept for recovery damaged");
+  if (!others_recover) fail_full(*map, found);
+  if (spares_of(*map).damaged == spare_records)
+    fail_full(*map, found, ", and those kept for recovery damaged");
   return nullptr;
 }
 
 // All records belong to the living, or to dead ones that a mutex still names.
-attachment* attach_under_pressure(const std::shared_ptr<mapping>& where, const deadline& how_long) {
+attachment* attach_under_pressure(const std::shared_ptr<mapping>& map, const deadline& how_long) {
   if (this_thread::slot().wiped->repairs != 0)
-    fail_full(*where, ordinary_of(*where), ", in a repair, which starts no others");
+    fail_full(*map, ordinary_of(*map), ", in a repair, which starts no others");
   naps between;
   for (;;) {
-    if (attachment* const mine = recover_one(where, how_long)) return mine;
+    if (attachment* const mine = recover_one(map, how_long)) return mine;
     if (!between.rest(how_long)) return nullptr;
-    if (attachment* const mine = attach_by_claim(where)) return mine;
+    if (attachment* const mine = attach_by_claim(map)) return mine;
   }
 }
 
 // What the thread has already, or an ordinary record if there is a free one.
-attachment* attach_simply(const std::shared_ptr<mapping>& where) {
+attachment* attach_simply(const std::shared_ptr<mapping>& map) {
   this_thread::slot();
   this_thread::deactivate();
-  if (attachment* const mine = this_thread::attachment_of(where->base())) return mine;
-  require_robust_list(*where);
+  if (attachment* const mine = this_thread::attachment_of(map->base())) return mine;
+  require_robust_list(*map);
   prepare_registry();
-  return attach_by_claim(where);
+  return attach_by_claim(map);
 }
 
 }  // namespace
 
-attachment* attach_in_time(const std::shared_ptr<mapping>& where, const deadline& how_long) {
-  attachment* mine = attach_simply(where);
-  if (mine == nullptr) mine = attach_under_pressure(where, how_long);
+attachment* attach_in_time(const std::shared_ptr<mapping>& map, const deadline& how_long) {
+  attachment* mine = attach_simply(map);
+  if (mine == nullptr) mine = attach_under_pressure(map, how_long);
   if (mine != nullptr) call_record_hook();
   return mine;
 }
 
-attachment& attach_this_thread(const std::shared_ptr<mapping>& where) {
-  return *attach_in_time(where, no_limit);
+attachment& attach_this_thread(const std::shared_ptr<mapping>& map) {
+  return *attach_in_time(map, no_limit);
 }
 
-attachment& attach_for_recovery(const std::shared_ptr<mapping>& where) {
-  attachment* mine = attach_simply(where);
+attachment& attach_for_recovery(const std::shared_ptr<mapping>& map) {
+  attachment* mine = attach_simply(map);
   const deadline until = deadline::after(recovery_patience);
   for (naps between; mine == nullptr;) {
-    mine = attach_by_spare(where);
-    if (mine == nullptr && (spares_of(*where).damaged == spare_records || !between.rest(until)))
-      fail_without_spare(*where);
+    mine = attach_by_spare(map);
+    if (mine == nullptr && (spares_of(*map).damaged == spare_records || !between.rest(until)))
+      fail_without_spare(*map);
   }
   call_record_hook();
   return *mine;
 }
 
 bool is_spare(const attachment& mine) noexcept {
-  return mine.index >= mine.where->constants().threads;
+  return mine.index >= mine.map->constants().threads;
 }
 
 void put_slot_on(attachment& mine) noexcept {
@@ -234,7 +234,7 @@ void put_slot_on(attachment& mine) noexcept {
 
 void end_spare_use(attachment& mine) noexcept {
   if (!is_spare(mine) || current_slot.wiped->repairs != 0 || !mine.idle()) return;
-  thread_records::release(*mine.where, mine.index);
+  thread_records::release(*mine.map, mine.index);
   this_thread::detach(mine);
 }
 

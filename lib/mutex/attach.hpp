@@ -17,15 +17,15 @@ namespace outlive::detail {
 // its time lasts, and waits for other threads that do so.
 // Returns: nullptr when no record came free in time. Throws errc::too_many_threads when none would,
 // no_robust_list, too_many_participants, wrong_pid_namespace.
-attachment* attach_in_time(const std::shared_ptr<mapping>& where, const deadline& how_long);
+attachment* attach_in_time(const std::shared_ptr<mapping>& map, const deadline& how_long);
 
 // The same without a limit.
-attachment& attach_this_thread(const std::shared_ptr<mapping>& where);
+attachment& attach_this_thread(const std::shared_ptr<mapping>& map);
 
 // The same for recovery, with a spare record if there is no other: recovery must work when all
 // others belong to dead threads (U3). To be put into a spare_scope. Waits for a spare record for 2
 // s.
-attachment& attach_for_recovery(const std::shared_ptr<mapping>& where);
+attachment& attach_for_recovery(const std::shared_ptr<mapping>& map);
 
 // Whether the record is one of those that are kept for recovery.
 bool is_spare(const attachment& mine) noexcept;

@@ -15,35 +15,35 @@ namespace outlive::detail {
 
 namespace {
 
-std::string describe(const mapping* where, const lock_bytes& lock) {
-  if (where == nullptr) return "mutex in ordinary memory";
-  const std::uint64_t offset = where->offset_of(&lock);
+std::string describe(const mapping* map, const lock_bytes& lock) {
+  if (map == nullptr) return "mutex in ordinary memory";
+  const std::uint64_t offset = map->offset_of(&lock);
   blocks::name_copy copy;  // the object may end while it is looked at
-  const std::string_view name = directory::copy_name_of(*where, offset, copy);
-  std::string text = where->describe() + ", mutex ";
+  const std::string_view name = directory::copy_name_of(*map, offset, copy);
+  std::string text = map->describe() + ", mutex ";
   text += name.empty() ? "at offset " + std::to_string(offset) : '"' + std::string(name) + '"';
-  if (where->lock_at(offset).lock == nullptr) return text;
-  return text + " of class \"" + std::string(lock_class_name(*where, lock)) + '"';
+  if (map->lock_at(offset).lock == nullptr) return text;
+  return text + " of class \"" + std::string(lock_class_name(*map, lock)) + '"';
 }
 
 // Whom the state names as the holder. The record may have gone to another thread since: it is for a
 // message.
-std::string holder_of(const mapping* where, lock_state state) {
+std::string holder_of(const mapping* map, lock_state state) {
   const record_id holder = state.holder();
   if (!holder) return "nobody";
-  if (where == nullptr || holder.index_plus_1 > where->record_count()) return "an unknown thread";
-  const thread_record& record = where->record(holder.index_plus_1 - 1);
+  if (map == nullptr || holder.index_plus_1 > map->record_count()) return "an unknown thread";
+  const thread_record& record = map->record(holder.index_plus_1 - 1);
   return "pid " + std::to_string(record.pid.load(std::memory_order_relaxed)) + " tid " +
          std::to_string(record.tid.load(std::memory_order_relaxed));
 }
 
-std::string held_here(const mapping* where, const lock_bytes& lock) {
+std::string held_here(const mapping* map, const lock_bytes& lock) {
   const attachment* const mine = this_thread::attachment_of(&lock);
   const held_entry* const top = mine == nullptr                ? nullptr
                                 : current_slot.current == mine ? current_slot.top
                                                                : mine->top;
   const std::ptrdiff_t count = mine == nullptr ? 0 : top - mine->held;
-  const std::uint32_t limit = where == nullptr ? 0 : where->constants().max_held;
+  const std::uint32_t limit = map == nullptr ? 0 : map->constants().max_held;
   return "found " + std::to_string(count) +
          " mutexes of the segment in this thread's hands, expected fewer than " +
          std::to_string(limit) + " (segment_options::max_held), and than 1,900 in all segments";
@@ -54,14 +54,14 @@ bool has_lock_magic(const lock_bytes& lock) noexcept {
   return magic == native_lock_magic || magic == shared_lock_magic;
 }
 
-std::string found_and_expected(const mapping* where, const lock_bytes& lock, errc code) {
+std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc code) {
   const lock_state state(lock.state.load(std::memory_order_relaxed));
   switch (code) {
     case errc::deadlock:
       return "found this thread as its holder, expected another thread or nobody";
     case errc::not_owner:
-      return "found " + holder_of(where, state) + " as its holder, expected this thread";
-    case errc::too_many_locks: return held_here(where, lock);
+      return "found " + holder_of(map, state) + " as its holder, expected this thread";
+    case errc::too_many_locks: return held_here(map, lock);
     case errc::in_repair:
       return "found a repair of this thread under way, expected lock() to be called outside of "
              "repairs";
@@ -74,7 +74,7 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
     case errc::not_recoverable:
       return "found " + std::to_string(state.attempts()) +
              " attempts to repair it, expected one of the " +
-             std::to_string(where == nullptr ? 0 : where->constants().attempts) +
+             std::to_string(map == nullptr ? 0 : map->constants().attempts) +
              " (segment_options::attempts) to end with repaired";
     case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
     case errc::forked_in_repair:
@@ -84,10 +84,10 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
         return "found a native mutex of another kind in its bytes, expected the one that its "
                "constructor made";
       }
-      if (where != nullptr && !native_mutex::is_intact(where->header().adoption.native)) {
+      if (map != nullptr && !native_mutex::is_intact(map->header().adoption.native)) {
         return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
       }
-      if (where != nullptr && has_lock_magic(lock) && !fitting_lock_class(*where, lock)) {
+      if (map != nullptr && has_lock_magic(lock) && !fitting_lock_class(*map, lock)) {
         return "found lock class word " + std::to_string(lock.lock_class) +
                ", expected that of a class which guards what lies in its object";
       }
@@ -101,10 +101,10 @@ std::string found_and_expected(const mapping* where, const lock_bytes& lock, err
 }  // namespace
 
 std::string failure_text(const lock_bytes& lock, std::error_code error) {
-  const std::shared_ptr<mapping> where = mapping_table::find(&lock);
-  std::string text = describe(where.get(), lock);
+  const std::shared_ptr<mapping> map = mapping_table::find(&lock);
+  std::string text = describe(map.get(), lock);
   if (error.category() != error_category()) return text;
-  const std::string more = found_and_expected(where.get(), lock, static_cast<errc>(error.value()));
+  const std::string more = found_and_expected(map.get(), lock, static_cast<errc>(error.value()));
   return more.empty() ? text : text + ": " + more;
 }
 

@@ -115,7 +115,7 @@ verdict run(const Callback& repair, const death_facts& facts) {
 settled give_up(const arrival& at, death_facts& facts, const inheritance& past,
                 lock_condition condition, std::error_code error) {
   const bool for_ever = condition == lock_condition::not_recoverable;
-  log_death(*at.mine.where, facts, at.mine.id(),
+  log_death(*at.mine.map, facts, at.mine.id(),
             for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
   store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
   return leave(at, error);
@@ -132,10 +132,10 @@ struct rebuild_run {
 template <class Callback>
 settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past,
                once_consistent then, bool tells_exceptions) {
-  mapping& where = *at.mine.where;
+  mapping& map = *at.mine.map;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
-  const std::uint64_t entry = log_death(where, facts, at.mine.id(), death_outcome::repairing);
+  const std::uint64_t entry = log_death(map, facts, at.mine.id(), death_outcome::repairing);
   store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
 
   const auto begun = std::chrono::steady_clock::now();
@@ -154,13 +154,13 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
   const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
   if (outcome.result == repaired) {
     store(at, lock_state(free_consistent));
-    log_outcome(where, entry, death_outcome::repaired, took);
+    log_outcome(map, entry, death_outcome::repaired, took);
     return go_on(at, then, true);
   }
-  const bool last = attempts >= where.constants().attempts;
+  const bool last = attempts >= map.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
                  : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
-  log_outcome(where, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
+  log_outcome(map, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
   settled result = leave(at, errc::repair_failed);
   result.thrown = outcome.thrown;
   return result;
@@ -175,19 +175,19 @@ settled settle(const arrival& at, once_consistent then) {
   if (!found.is_valid()) return leave(at, errc::damaged);
   if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
 
-  mapping& where = *at.mine.where;
-  const auto lock_class = fitting_lock_class(where, at.lock);
+  mapping& map = *at.mine.map;
+  const auto lock_class = fitting_lock_class(map, at.lock);
   // another class's repair would write over something else
   if (!lock_class) return leave(at, errc::damaged);
   const inheritance past = read_inheritance(found);
   // Looked up before any store: a process without a repair must not use an attempt up (U8).
-  repair_run callback(where, at.offset, *lock_class);
-  const bool used_up = past.attempts >= where.constants().attempts;
+  repair_run callback(map, at.offset, *lock_class);
+  const bool used_up = past.attempts >= map.constants().attempts;
   if (!callback && !used_up && found.condition() == lock_condition::unrepaired)
     return leave(at, errc::owner_died_unrepaired);
 
   death_facts facts;
-  gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
+  gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
   if (used_up)
     return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
   if (!callback)
@@ -201,16 +201,16 @@ settled rebuild(const arrival& at, const repair_callback& callback) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
   if (found.word() == free_consistent) return go_on(at, once_consistent::leave, false);
   if (!found.is_valid()) return leave(at, errc::damaged);
-  mapping& where = *at.mine.where;
-  if (!fitting_lock_class(where, at.lock)) return leave(at, errc::damaged);
+  mapping& map = *at.mine.map;
+  if (!fitting_lock_class(map, at.lock)) return leave(at, errc::damaged);
   inheritance past = read_inheritance(found);
   // As the last attempt, if attempts are used up: their number must stay one that the state can
   // hold.
-  const unsigned allowed = where.constants().attempts;
+  const unsigned allowed = map.constants().attempts;
   const bool for_ever = found.condition() == lock_condition::not_recoverable;
   if (for_ever || past.attempts >= allowed) past.attempts = allowed - 1;
   death_facts facts;
-  gather(facts, where, at.lock, past.origin, past.origin_mask, past.former_heir);
+  gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
   rebuild_run run{callback};
   return repair(at, run, facts, past, once_consistent::leave, true);
 }

@@ -7,11 +7,11 @@
 
 namespace outlive {
 
-void note(const segment& where, std::uint64_t value) {
+void note(const segment& seg, std::uint64_t value) {
   using namespace detail;
   const thread_slot& slot = this_thread::slot();
-  const auto& mapped = segment_access::mapping_of(where);
-  if (slot.current != nullptr && slot.current->where.get() == mapped.get()) {
+  const auto& mapped = segment_access::mapping_of(seg);
+  if (slot.current != nullptr && slot.current->map.get() == mapped.get()) {
     slot.record->note.store(value, std::memory_order_relaxed);
     return;
   }

@@ -16,18 +16,18 @@ namespace outlive::detail {
 namespace {
 
 // Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
-bool is_dead_for_good(mapping& where, std::uint32_t index, const deadline& limit) noexcept {
-  const thread_record& record = where.record(index);
+bool is_dead_for_good(mapping& map, std::uint32_t index, const deadline& limit) noexcept {
+  const thread_record& record = map.record(index);
   if (!thread_records::is_held(record)) return true;
   if (!thread_records::is_dead(record)) return false;
-  adopt_liveness_if_orphan(where, index, limit);
+  adopt_liveness_if_orphan(map, index, limit);
   return true;
 }
 
 // Of a mutex that is not in this thread's hand. What living threads have is not waited for, other
 // adopters are for a while.
 struct recovery_judge {
-  mapping& where;
+  mapping& map;
   lock_bytes& lock;
   const deadline& for_adopters;
   bool adopted = false;
@@ -39,7 +39,7 @@ struct recovery_judge {
   static void waits() noexcept {}
   adoption adopt(const deadline&) noexcept {
     const std::uint32_t before = native_mutex::word(lock.native);
-    const adoption result = adopt_if_orphan(where, lock, for_adopters);
+    const adoption result = adopt_if_orphan(map, lock, for_adopters);
     adopted = result == adoption::done && (before & native_mutex::tid_mask) != 0;
     postponed = result == adoption::busy;
     return result;
@@ -66,8 +66,8 @@ struct taken {
 };
 
 taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
-  mapping& where = *mine.where;
-  const auto view = where.lock_at(offset);
+  mapping& map = *mine.map;
+  const auto view = map.lock_at(offset);
   taken got{view.lock};
   if (view.lock != nullptr && !view.native) got.result = native_result::damaged;
   if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return got;
@@ -75,7 +75,7 @@ taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters)
     got.no_room = true;
     return got;
   }
-  recovery_judge judge{where, *view.lock, for_adopters};
+  recovery_judge judge{map, *view.lock, for_adopters};
   got.result =
       take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
   got.adopted = judge.adopted && got.result == native_result::inherited;
@@ -128,16 +128,16 @@ void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_a
 // before the entry is found pending, and counts if the record is at the same life after: a pending
 // entry keeps others from claiming the record.
 template <class Act>
-void for_each_pending(mapping& where, std::uint32_t index, Act act) {
-  const held_entry* const held = where.held(index);
-  const thread_record& record = where.record(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+void for_each_pending(mapping& map, std::uint32_t index, Act act) {
+  const held_entry* const held = map.held(index);
+  const thread_record& record = map.record(index);
+  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
     if (place == 0) continue;
     const thread_records::life life(record);
     const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
                            static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
-    if (!thread_records::is_pending(where, index, place) || !life.is_same()) continue;
+    if (!thread_records::is_pending(map, index, place) || !life.is_same()) continue;
     act(dead, place & held_offset_mask);
   }
 }
@@ -146,20 +146,20 @@ void for_each_pending(mapping& where, std::uint32_t index, Act act) {
 
 bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit,
                   const std::function<void(const recovered_lock&)>& tell) {
-  mapping& where = *mine.where;
+  mapping& map = *mine.map;
   bool begun = false;
   // A slice in all, and not one for each of thousands of mutexes.
   const deadline for_adopters = within_a_slice(limit);
   // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one
   // call uses one attempt.
   std::vector<std::uint64_t> failed_at;
-  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
-    const thread_record& record = where.record(index);
+  for (std::uint32_t index = 0; index < map.record_count(); ++index) {
+    const thread_record& record = map.record(index);
     if (index == mine.index ||
         (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid)))
       continue;
-    if (!is_dead_for_good(where, index, for_adopters)) continue;
-    for_each_pending(where, index, [&](const dead_bearer& dead, std::uint64_t offset) {
+    if (!is_dead_for_good(map, index, for_adopters)) continue;
+    for_each_pending(map, index, [&](const dead_bearer& dead, std::uint64_t offset) {
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
       if (begun && limit.is_over()) return;
       const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
@@ -182,11 +182,11 @@ std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset,
 }
 
 void forget_origins(attachment& mine, const deadline& limit) noexcept {
-  mapping& where = *mine.where;
+  mapping& map = *mine.map;
   const deadline for_adopters = within_a_slice(limit);
-  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
-    if (index == mine.index || !is_dead_for_good(where, index, for_adopters)) continue;
-    for_each_pending(where, index, [&](const dead_bearer&, std::uint64_t offset) {
+  for (std::uint32_t index = 0; index < map.record_count(); ++index) {
+    if (index == mine.index || !is_dead_for_good(map, index, for_adopters)) continue;
+    for_each_pending(map, index, [&](const dead_bearer&, std::uint64_t offset) {
       forget_origin(mine, offset, for_adopters);
     });
   }

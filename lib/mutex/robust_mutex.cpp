@@ -94,22 +94,22 @@ robust_mutex::robust_mutex(std::string_view lock_class)
 
 robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_type& guards) {
   names::check_class_name(lock_class);
-  mapping* where = directory::constructing_at(this);
+  mapping* map = directory::constructing_at(this);
   std::shared_ptr<mapping> keep;
-  if (where == nullptr) {
+  if (map == nullptr) {
     keep = mapping_table::find(this);
-    where = keep.get();
+    map = keep.get();
   }
-  if (where == nullptr) {
+  if (map == nullptr) {
     fail(errc::not_in_segment, "robust mutex of class \"" + std::string(lock_class) +
                                    "\": found it in ordinary memory, expected it in a segment "
                                    "(segment::find_or_construct)");
   }
-  const std::uint32_t index = names::intern_class(*where, lock_class);
-  names::bind_class(*where, index, guards);
+  const std::uint32_t index = names::intern_class(*map, lock_class);
+  names::bind_class(*map, index, guards);
   auto& bytes = *::new (static_cast<void*>(this)) lock_bytes{};
   native_mutex::init(bytes.native);
-  bytes.lock_class = pack_lock_class(index, where->offset_of(this));
+  bytes.lock_class = pack_lock_class(index, map->offset_of(this));
   bytes.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // a whole mutex before the magic that says so
   bytes.magic.store(native_lock_magic, std::memory_order_release);
@@ -190,14 +190,14 @@ bool robust_mutex::recovered() const noexcept {
   if (mine == nullptr || bytes_of(*this).state.load(std::memory_order_relaxed) != mine->me)
     return false;
   this_thread::deactivate();
-  const held_entry* const entry = held_list::find(*mine, mine->where->offset_of(this));
+  const held_entry* const entry = held_list::find(*mine, mine->map->offset_of(this));
   put_slot_on(*mine);  // which stays: something is in hand
   return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
 }
 
 std::string_view robust_mutex::lock_class() const noexcept {
-  const auto where = mapping_table::find(this);
-  return where ? lock_class_name(*where, bytes_of(*this)) : "unknown";
+  const auto map = mapping_table::find(this);
+  return map ? lock_class_name(*map, bytes_of(*this)) : "unknown";
 }
 
 }  // namespace outlive

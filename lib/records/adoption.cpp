@@ -36,11 +36,11 @@ struct bearers {
   bool operator==(const bearers&) const noexcept = default;
 };
 
-bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
-  const std::uint64_t offset = where.offset_of(&lock);
+bearers find_bearers(const mapping& map, const lock_bytes& lock, std::uint32_t tid) noexcept {
+  const std::uint64_t offset = map.offset_of(&lock);
   bearers found;
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    const thread_record& record = where.record(i);
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    const thread_record& record = map.record(i);
     // A claim between the looks begins a count anew, or takes a record out of those with the id.
     // Of all records, for only that sum cannot come to the same again. First, and acquire: pairs
     // with the release in write_identity(). So who sees a new life here does not see the former
@@ -52,7 +52,7 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
     // of the two looks sees the entry, or the sums differ, wherever between push and removal it
     // counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
-    if (held_walk::names(where, i, offset)) (dead ? found.dead : found.living) = true;
+    if (held_walk::names(map, i, offset)) (dead ? found.dead : found.living) = true;
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
   }
   return found;
@@ -62,12 +62,12 @@ bearers find_bearers(const mapping& where, const lock_bytes& lock, std::uint32_t
 // itself, for a living thread may have given the lock back and taken it again while its record was
 // looked at: two looks around one more at the word must agree, and that thread's count of
 // acquisitions with them (docs/model/adopt.pml). "No record and the thread exists: not dead."
-bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint32_t tid) noexcept {
+bool is_lock_owner_dead(const mapping& map, const lock_bytes& lock, std::uint32_t tid) noexcept {
   if (tid == static_cast<std::uint32_t>(current_tid())) return true;
-  const bearers first = find_bearers(where, lock, tid);
+  const bearers first = find_bearers(map, lock, tid);
   if (first.living) return false;
   if ((native_mutex::word(lock.native) & native_mutex::tid_mask) != tid) return false;
-  if (find_bearers(where, lock, tid) != first) return false;
+  if (find_bearers(map, lock, tid) != first) return false;
   return first.dead || is_thread_id_free(static_cast<pid_t>(tid));
 }
 
@@ -76,22 +76,22 @@ bool is_lock_owner_dead(const mapping& where, const lock_bytes& lock, std::uint3
 // word, between two looks, if nobody has counted an acquisition in between
 // (docs/model/internal.pml). The lock's owner_* prove no death: they are written after the native
 // lock, and until then are a former owner's, who may have borne the same id.
-bool is_internal_owner_dead(const mapping& where, internal_kind which, const pthread_mutex_t& mutex,
+bool is_internal_owner_dead(const mapping& map, internal_kind which, const pthread_mutex_t& mutex,
                             std::uint32_t tid) noexcept {
-  if (!entrants::are_complete(where)) return !participants::has_thread(where, tid);
-  const shared_u64& count = where.header().internal_acquisitions[static_cast<unsigned>(which)];
+  if (!entrants::are_complete(map)) return !participants::has_thread(map, tid);
+  const shared_u64& count = map.header().internal_acquisitions[static_cast<unsigned>(which)];
   const std::uint64_t before = count.load(std::memory_order_acquire);
-  if (entrants::may_be_inside(where, which, tid)) return false;
+  if (entrants::may_be_inside(map, which, tid)) return false;
   if ((native_mutex::word(mutex) & native_mutex::tid_mask) != tid) return false;
-  if (entrants::may_be_inside(where, which, tid)) return false;
-  return count.load(std::memory_order_acquire) == before && entrants::are_complete(where);
+  if (entrants::may_be_inside(map, which, tid)) return false;
+  return count.load(std::memory_order_acquire) == before && entrants::are_complete(map);
 }
 
 // For the adoption mutex itself there is no further mutex that would keep its adopters apart. A
 // word does: it names the one who adopts, and is taken over from the dead.
 class rescue {
  public:
-  explicit rescue(mapping& where) noexcept : rescuer_(where.header().rescuer) {
+  explicit rescue(mapping& map) noexcept : rescuer_(map.header().rescuer) {
     std::uint64_t seen = rescuer_.load(std::memory_order_acquire);
     if (seen != 0 && !entrants::is_dead(seen)) return;
     const std::uint64_t me = entrants::word_of_this_thread(internal_kind::adoption);
@@ -116,7 +116,7 @@ adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
 // The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that
 // was taken last.
 struct adoption_judge {
-  mapping& where;
+  mapping& map;
   pthread_mutex_t& mutex;
 
   // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
@@ -124,7 +124,7 @@ struct adoption_judge {
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
   adoption adopt(const deadline& limit) noexcept {
-    const rescue only(where);
+    const rescue only(map);
     if (!only.is_mine()) {
       // Not at once again: with this thread's own id in the word, nothing else makes it wait.
       const shared_u32 nobody_wakes{0};
@@ -138,17 +138,17 @@ struct adoption_judge {
     if (is_nobodys(word)) return adopt_now(mutex, word);
     if (tid == 0) return adoption::done;
     const bool orphan = tid == static_cast<std::uint32_t>(current_tid()) ||
-                        is_internal_owner_dead(where, internal_kind::adoption, mutex, tid);
+                        is_internal_owner_dead(map, internal_kind::adoption, mutex, tid);
     return orphan ? adopt_now(mutex, word) : adoption::none;
   }
 };
 
 class adoption_hold {
  public:
-  adoption_hold(mapping& where, const deadline& limit) noexcept
-      : mutex_(where.header().adoption.native), named_(where, internal_kind::adoption) {
+  adoption_hold(mapping& map, const deadline& limit) noexcept
+      : mutex_(map.header().adoption.native), named_(map, internal_kind::adoption) {
     if (!native_mutex::is_intact(mutex_)) return;
-    adoption_judge judge{where, mutex_};
+    adoption_judge judge{map, mutex_};
     result_ = take_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
     // it guards no bytes
     if (result_ == native_result::inherited) native_mutex::consistent(mutex_);
@@ -168,7 +168,7 @@ class adoption_hold {
 };
 
 template <class IsDead>
-adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limit,
+adoption adopt_word(mapping& map, pthread_mutex_t& mutex, const deadline& limit,
                     IsDead is_dead) noexcept {
   // A first look without the mutex: most blocked lockers wait for a living owner.
   std::uint32_t word = native_mutex::word(mutex);
@@ -176,7 +176,7 @@ adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limi
   if ((word & native_mutex::tid_mask) == 0) return adoption::done;
   if (!is_dead(word & native_mutex::tid_mask)) return adoption::none;
 
-  const adoption_hold hold(where, limit);
+  const adoption_hold hold(map, limit);
   if (hold.result() == native_result::busy) return adoption::busy;
   if (!is_taken(hold.result())) return adoption::damaged;
   word = native_mutex::word(mutex);
@@ -187,7 +187,7 @@ adoption adopt_word(mapping& where, pthread_mutex_t& mutex, const deadline& limi
 
 }  // namespace
 
-adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit) noexcept {
+adoption adopt_if_orphan(mapping& map, lock_bytes& lock, const deadline& limit) noexcept {
   const std::uint32_t word = native_mutex::word(lock.native);
   if ((word & native_mutex::tid_mask) == 0 && !is_nobodys(word)) {
     // Free, and yet somebody waited a whole slice: a waiter that had been woken was killed (hazard
@@ -195,24 +195,23 @@ adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit
     native_mutex::wake_one(lock.native);
     return adoption::done;
   }
-  return adopt_word(where, lock.native, limit,
-                    [&](std::uint32_t tid) { return is_lock_owner_dead(where, lock, tid); });
+  return adopt_word(map, lock.native, limit,
+                    [&](std::uint32_t tid) { return is_lock_owner_dead(map, lock, tid); });
 }
 
-adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index,
+adoption adopt_liveness_if_orphan(mapping& map, std::uint32_t index,
                                   const deadline& limit) noexcept {
-  thread_record& record = where.record(index);
-  return adopt_word(where, record.liveness, limit, [&](std::uint32_t tid) {
+  thread_record& record = map.record(index);
+  return adopt_word(map, record.liveness, limit, [&](std::uint32_t tid) {
     // Not by the record's identity: a claimer with a reused id holds the mutex before it has
     // written its own. It is a participant's thread.
-    return tid != static_cast<std::uint32_t>(current_tid()) &&
-           !participants::has_thread(where, tid);
+    return tid != static_cast<std::uint32_t>(current_tid()) && !participants::has_thread(map, tid);
   });
 }
 
-adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which,
+adoption adopt_internal_if_orphan(mapping& map, internal_lock& lock, internal_kind which,
                                   const deadline& limit) noexcept {
-  return adopt_word(where, lock.native, limit, [&](std::uint32_t tid) {
+  return adopt_word(map, lock.native, limit, [&](std::uint32_t tid) {
     // With this thread's own id it is a former bearer's: this thread is outside.
     if (tid == static_cast<std::uint32_t>(current_tid())) return true;
     // A living holder has said so itself, but for its first instructions: a stray store to its
@@ -228,7 +227,7 @@ adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_
       const auto start_time = static_cast<std::uint32_t>(started);
       if (!is_bearer_dead(static_cast<pid_t>(tid), start_time)) return false;
     }
-    return is_internal_owner_dead(where, which, lock.native, tid);
+    return is_internal_owner_dead(map, which, lock.native, tid);
   });
 }
 

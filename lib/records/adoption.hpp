@@ -19,14 +19,14 @@ namespace outlive::detail {
 // Adopts the lock if its owner is certainly dead. `limit`: for other adopters. Requires: the
 // calling thread does not hold the lock; then a word with its own thread id is a dead bearer's, too
 // (U6).
-adoption adopt_if_orphan(mapping& where, lock_bytes& lock, const deadline& limit) noexcept;
+adoption adopt_if_orphan(mapping& map, lock_bytes& lock, const deadline& limit) noexcept;
 
 // The same for a liveness mutex, which is walked last and so lost first.
-adoption adopt_liveness_if_orphan(mapping& where, std::uint32_t index,
+adoption adopt_liveness_if_orphan(mapping& map, std::uint32_t index,
                                   const deadline& limit) noexcept;
 
 // The same for one of the library's own locks.
-adoption adopt_internal_if_orphan(mapping& where, internal_lock& lock, internal_kind which,
+adoption adopt_internal_if_orphan(mapping& map, internal_lock& lock, internal_kind which,
                                   const deadline& limit) noexcept;
 
 }  // namespace outlive::detail

@@ -10,7 +10,7 @@ namespace outlive::detail {
 namespace {
 
 std::uint64_t place_of(const attachment& node) noexcept {
-  return reinterpret_cast<std::uint64_t>(node.where->base());
+  return reinterpret_cast<std::uint64_t>(node.map->base());
 }
 
 // No node has a higher one than the node above it.
@@ -23,7 +23,7 @@ std::uint64_t level_of(const attachment& node) noexcept {
 attachment* attachment_tree::find(const void* address) const noexcept {
   const auto place = reinterpret_cast<std::uint64_t>(address);
   attachment* node = root_;
-  while (node != nullptr && !node->where->contains(address))
+  while (node != nullptr && !node->map->contains(address))
     node = place < place_of(*node) ? node->below : node->above;
   return node;
 }

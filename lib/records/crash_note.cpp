@@ -28,7 +28,7 @@ bool for_own_notes(What what) noexcept {
   for (const attachment* each = this_thread::attachments(); each != nullptr && left-- > 0;
        each = each->next) {
     if ((native_mutex::word(each->record->liveness) & native_mutex::tid_mask) != me) continue;
-    what(*each->record, each->where->crash_at(each->index));
+    what(*each->record, each->map->crash_at(each->index));
     any = true;
   }
   return any;
@@ -84,9 +84,9 @@ void call_record_hook() noexcept {
   if (auto* const hook = record_hook.load(std::memory_order_acquire)) hook();
 }
 
-std::optional<crash_copy> read_crash_note(const mapping& where, std::uint32_t index) noexcept {
-  const thread_record& record = where.record(index);
-  const crash_note& note = where.crash_at(index);
+std::optional<crash_copy> read_crash_note(const mapping& map, std::uint32_t index) noexcept {
+  const thread_record& record = map.record(index);
+  const crash_note& note = map.crash_at(index);
   const std::uint64_t life = note.life.load(std::memory_order_acquire);
   if (life == 0 || life != record.generation.load(std::memory_order_acquire)) return std::nullopt;
   crash_copy copy;

@@ -51,6 +51,6 @@ struct crash_copy {
   std::uint64_t frames[crash_frames] = {};
 };
 // Nothing: the note is not of the record's present life, or its thread has gone on since.
-std::optional<crash_copy> read_crash_note(const mapping& where, std::uint32_t index) noexcept;
+std::optional<crash_copy> read_crash_note(const mapping& map, std::uint32_t index) noexcept;
 
 }  // namespace outlive::detail

@@ -40,9 +40,9 @@ bool is_dead(std::uint64_t word) noexcept {
                         static_cast<std::uint32_t>(word >> start_shift));
 }
 
-bool may_be_inside(const mapping& where, internal_kind which, std::uint32_t tid) noexcept {
+bool may_be_inside(const mapping& map, internal_kind which, std::uint32_t tid) noexcept {
   const std::uint64_t wanted = static_cast<std::uint64_t>(which) << kind_shift | tid;
-  for (const shared_u64& each : where.header().entrants) {
+  for (const shared_u64& each : map.header().entrants) {
     // Acquire: who sees that an entrant has gone sees its count (entrant::count()).
     const std::uint64_t word = each.load(std::memory_order_acquire);
     if (static_cast<std::uint32_t>(word) == wanted && !is_dead(word)) return true;
@@ -50,16 +50,16 @@ bool may_be_inside(const mapping& where, internal_kind which, std::uint32_t tid)
   return false;
 }
 
-bool are_complete(const mapping& where) noexcept {
-  return where.header().unlisted.load(std::memory_order_acquire) == 0;
+bool are_complete(const mapping& map) noexcept {
+  return map.header().unlisted.load(std::memory_order_acquire) == 0;
 }
 
 }  // namespace entrants
 
-entrant::entrant(mapping& where, internal_kind which) noexcept
-    : where_(where), which_(which), epoch_(process_epoch()) {
+entrant::entrant(mapping& map, internal_kind which) noexcept
+    : map_(map), which_(which), epoch_(process_epoch()) {
   const std::uint64_t mine = entrants::word_of_this_thread(which);
-  auto& places = where.header().entrants;
+  auto& places = map.header().entrants;
   for (const bool over_the_dead : {false, true}) {
     for (std::size_t i = 0; i < max_entrants && place_ == nullptr; ++i) {
       shared_u64& place = places[(myself().tid + i) % max_entrants];
@@ -70,7 +70,7 @@ entrant::entrant(mapping& where, internal_kind which) noexcept
   }
   // More threads at once than there are places. A death among these leaves the count, and judges
   // ask from then on for the id alone: then an orphan waits for as long as another thread bears it.
-  if (place_ == nullptr) where.header().unlisted.fetch_add(1, std::memory_order_acq_rel);
+  if (place_ == nullptr) map.header().unlisted.fetch_add(1, std::memory_order_acq_rel);
   // Named before the native lock: a judge that sees this thread's id in its word sees the name.
   std::atomic_thread_fence(std::memory_order_release);
 }
@@ -79,14 +79,14 @@ entrant::~entrant() {
   // a child that was forked inside: the entry is its parent's
   if (process_epoch() != epoch_) return;
   if (place_ == nullptr) {
-    where_.header().unlisted.fetch_sub(1, std::memory_order_acq_rel);
+    map_.header().unlisted.fetch_sub(1, std::memory_order_acq_rel);
   } else {
     place_->store(0, std::memory_order_release);  // after the count, and the native unlock
   }
 }
 
 void entrant::count() noexcept {
-  shared_u64& taken = where_.header().internal_acquisitions[static_cast<unsigned>(which_)];
+  shared_u64& taken = map_.header().internal_acquisitions[static_cast<unsigned>(which_)];
   taken.store(taken.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 

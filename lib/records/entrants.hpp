@@ -31,10 +31,10 @@ std::uint64_t word_of_this_thread(internal_kind which) noexcept;
 bool is_dead(std::uint64_t word) noexcept;
 
 // Whether a living thread with that id may have the lock, by one look at all places.
-bool may_be_inside(const mapping& where, internal_kind which, std::uint32_t tid) noexcept;
+bool may_be_inside(const mapping& map, internal_kind which, std::uint32_t tid) noexcept;
 
 // Whether entrants were there for whom there was no place: then the places prove nothing.
-bool are_complete(const mapping& where) noexcept;
+bool are_complete(const mapping& map) noexcept;
 
 }  // namespace entrants
 
@@ -42,7 +42,7 @@ bool are_complete(const mapping& where) noexcept;
 // lock, and to end after the native unlock.
 class entrant {
  public:
-  entrant(mapping& where, internal_kind which) noexcept;
+  entrant(mapping& map, internal_kind which) noexcept;
   ~entrant();
   entrant(const entrant&) = delete;
   entrant& operator=(const entrant&) = delete;
@@ -52,7 +52,7 @@ class entrant {
   void count() noexcept;
 
  private:
-  mapping& where_;
+  mapping& map_;
   internal_kind which_;
   std::uint64_t epoch_;
   shared_u64* place_ = nullptr;

@@ -25,9 +25,9 @@ namespace outlive::detail::held_walk {
 inline constexpr std::uint32_t empty_places = 4;
 
 // Above the last entry. What comes above it later was acquired later.
-inline std::uint32_t end_of(const mapping& where, std::uint32_t index) noexcept {
-  const held_entry* const held = where.held(index);
-  const std::uint32_t most = where.constants().max_held;
+inline std::uint32_t end_of(const mapping& map, std::uint32_t index) noexcept {
+  const held_entry* const held = map.held(index);
+  const std::uint32_t most = map.constants().max_held;
   std::uint32_t empty = 0;
   std::uint32_t at = 0;
   for (; at < most && empty < empty_places; ++at) {
@@ -39,18 +39,18 @@ inline std::uint32_t end_of(const mapping& where, std::uint32_t index) noexcept 
 // Calls visit(place, entry) for each entry, the newest first; `place` is what was read of it. One
 // that moves is visited twice.
 template <class Visit>
-void for_each(const mapping& where, std::uint32_t index, Visit visit) {
-  const held_entry* const held = where.held(index);
-  for (std::uint32_t at = end_of(where, index); at-- > 0;) {
+void for_each(const mapping& map, std::uint32_t index, Visit visit) {
+  const held_entry* const held = map.held(index);
+  for (std::uint32_t at = end_of(map, index); at-- > 0;) {
     if (const std::uint64_t place = held[at].place.load(std::memory_order_acquire))
       visit(place, held[at]);
   }
 }
 
 // Whether the record names the mutex. Looks at every place: an owner's life depends on it.
-inline bool names(const mapping& where, std::uint32_t index, std::uint64_t offset) noexcept {
-  const held_entry* const held = where.held(index);
-  for (std::uint32_t at = where.constants().max_held; at-- > 0;) {
+inline bool names(const mapping& map, std::uint32_t index, std::uint64_t offset) noexcept {
+  const held_entry* const held = map.held(index);
+  for (std::uint32_t at = map.constants().max_held; at-- > 0;) {
     if ((held[at].place.load(std::memory_order_acquire) & held_offset_mask) == offset) return true;
   }
   return false;

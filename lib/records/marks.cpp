@@ -35,9 +35,9 @@ shared_u32* find(mark_line& line, std::uint32_t id) noexcept {
 }  // namespace
 
 own_marks::own_marks(const attachment& mine) noexcept
-    : slots_(mine.where->mark_slots_of(mine.index)),
-      spilled_(mine.where->spilled_marks_of(mine.index)),
-      plain_(mine.where->has_plain_marks()) {}
+    : slots_(mine.map->mark_slots_of(mine.index)),
+      spilled_(mine.map->spilled_marks_of(mine.index)),
+      plain_(mine.map->has_plain_marks()) {}
 
 // The full fence between a reader's mark and its look at the gate; in the plain form it is the
 // writer's membarrier that makes one of it.
@@ -91,53 +91,53 @@ bool own_marks::remove(std::uint32_t id) noexcept {
   return true;
 }
 
-std::uint32_t records_in_use(const mapping& where) noexcept {
+std::uint32_t records_in_use(const mapping& map) noexcept {
   // Seq_cst: a writer asks after its exchange of the gate, a reader is counted before its first
   // mark and its look at the gate (count_in()). So one of the two sees the other.
-  const std::uint32_t stored = where.header().records_in_use.load(std::memory_order_seq_cst);
+  const std::uint32_t stored = map.header().records_in_use.load(std::memory_order_seq_cst);
   const std::uint32_t count = stored & 0xffff;
-  return is_guarded_count(stored) && count <= where.record_count() ? count : where.record_count();
+  return is_guarded_count(stored) && count <= map.record_count() ? count : map.record_count();
 }
 
-bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {
-  if (!shows(where.mark_slots_of(index).at[id % mark_slots].load(std::memory_order_seq_cst),
-             where.spilled_marks_of(index), id))
+bool is_reader(const mapping& map, std::uint32_t index, std::uint32_t id) noexcept {
+  if (!shows(map.mark_slots_of(index).at[id % mark_slots].load(std::memory_order_seq_cst),
+             map.spilled_marks_of(index), id))
     return false;
-  const thread_record& record = where.record(index);
+  const thread_record& record = map.record(index);
   const std::uint32_t tid = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   return tid != 0 && tid == record.tid.load(std::memory_order_acquire);
 }
 
-std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept {
+std::uint32_t count_readers(const mapping& map, std::uint32_t id) noexcept {
   std::uint32_t count = 0;
-  const std::uint32_t end = records_in_use(where);
-  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end;
-       index = skip_unmarked(where, index + 1, end, id)) {
-    count += is_reader(where, index, id) ? 1U : 0U;
+  const std::uint32_t end = records_in_use(map);
+  for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
+       index = skip_unmarked(map, index + 1, end, id)) {
+    count += is_reader(map, index, id) ? 1U : 0U;
   }
   return count;
 }
 
-std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) noexcept {
+std::size_t marks_in(const mapping& map, std::uint32_t index, mark_ids& ids) noexcept {
   std::size_t count = 0;
   bool has_spilled = false;
-  for (const shared_u32& slot : where.mark_slots_of(index).at) {
+  for (const shared_u32& slot : map.mark_slots_of(index).at) {
     const std::uint32_t mark = slot.load(std::memory_order_acquire);
     has_spilled = has_spilled || (mark & mark_spilled) != 0;
     if ((mark & ~mark_spilled) != 0) ids[count++] = mark & ~mark_spilled;
   }
   if (!has_spilled) return count;
-  for (const shared_u32& spilled : where.spilled_marks_of(index).at) {
+  for (const shared_u32& spilled : map.spilled_marks_of(index).at) {
     if (const std::uint32_t mark = spilled.load(std::memory_order_acquire)) ids[count++] = mark;
   }
   return count;
 }
 
-std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end,
+std::uint32_t skip_unmarked(const mapping& map, std::uint32_t from, std::uint32_t end,
                             std::uint32_t id) noexcept {
   // By a pointer to that slot of each line: an index costs as much arithmetic as all else.
   constexpr std::size_t line = sizeof(mark_line) / sizeof(shared_u32);
-  const shared_u32* at = (&where.mark_slots_of(0) + from)->at + id % mark_slots;
+  const shared_u32* at = (&map.mark_slots_of(0) + from)->at + id % mark_slots;
   const auto mark = [&](std::size_t ahead) {
     return at[ahead * line].load(std::memory_order_seq_cst);
   };

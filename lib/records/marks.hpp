@@ -38,25 +38,25 @@ class own_marks {
 
 // Records that ever had a thread: only these can have marks. All of them where the count is
 // damaged, so that no writer overlooks a reader.
-std::uint32_t records_in_use(const mapping& where) noexcept;
+std::uint32_t records_in_use(const mapping& map) noexcept;
 
 // Whether the record says that its thread lives and holds the mutex of that id shared. A claimer
 // that has not written its name yet is not inside. The kernel marks the dead with some delay, and
 // some never: see thread_records::is_dead().
-bool is_reader(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept;
+bool is_reader(const mapping& map, std::uint32_t index, std::uint32_t id) noexcept;
 
 // How many records say so. Readers come and go meanwhile unless the gate is closed.
-std::uint32_t count_readers(const mapping& where, std::uint32_t id) noexcept;
+std::uint32_t count_readers(const mapping& map, std::uint32_t id) noexcept;
 
 // The ids of the shared mutexes that the record says its thread holds shared; one that it holds
 // twice is there twice. Returns: how many. Whatever was stored there: the ids need not be of
 // mutexes.
 using mark_ids = std::array<std::uint32_t, 2 * mark_slots>;
-std::size_t marks_in(const mapping& where, std::uint32_t index, mark_ids& ids) noexcept;
+std::size_t marks_in(const mapping& map, std::uint32_t index, mark_ids& ids) noexcept;
 
 // The first record from `from` on whose slot for that id is not empty; `end` if there is none. Four
 // at a time: it is most of what a writer does.
-std::uint32_t skip_unmarked(const mapping& where, std::uint32_t from, std::uint32_t end,
+std::uint32_t skip_unmarked(const mapping& map, std::uint32_t from, std::uint32_t end,
                             std::uint32_t id) noexcept;
 
 }  // namespace outlive::detail

@@ -24,22 +24,22 @@ std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
 }
 
 // Whether a record that still tells of a death refers to the participant.
-bool is_referred_to(const mapping& where, std::uint32_t index) noexcept {
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    const thread_record& record = where.record(i);
+bool is_referred_to(const mapping& map, std::uint32_t index) noexcept {
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    const thread_record& record = map.record(i);
     if (record.participant.load(std::memory_order_relaxed) != index) continue;
-    if (!thread_records::is_free(where, i)) return true;
+    if (!thread_records::is_free(map, i)) return true;
   }
   return false;
 }
 
 // `though_referred_to`: also reuse a slot that an unrecovered record refers to. The report of that
 // death then lacks the data of its process.
-bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine,
+bool try_take(mapping& map, std::uint32_t index, std::uint64_t mine,
               bool though_referred_to) noexcept {
-  shared_u64& identity = where.participant_at(index).identity;
+  shared_u64& identity = map.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
-  if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(where, index))))
+  if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(map, index))))
     return false;
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
@@ -49,43 +49,43 @@ bool try_take(mapping& where, std::uint32_t index, std::uint64_t mine,
 // end, and the table does not grow much above the living.
 constexpr std::uint32_t asked_at_first = 4;
 
-std::optional<std::uint32_t> find_own(const mapping& where, std::uint64_t mine) noexcept {
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
-    if (where.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
+std::optional<std::uint32_t> find_own(const mapping& map, std::uint64_t mine) noexcept {
+  for (std::uint32_t i = 0; i < map.constants().participants; ++i) {
+    if (map.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
     // Ours from before a close, or from before an exec: then another command and other modules, and
     // its dead may still be told of.
-    if (!is_referred_to(where, i)) return i;
+    if (!is_referred_to(map, i)) return i;
   }
   return std::nullopt;
 }
 
 // Takes one of the first `count` slots, and asks about at most `asked` of them.
-std::optional<std::uint32_t> take_among(mapping& where, std::uint32_t count, std::uint32_t asked,
+std::optional<std::uint32_t> take_among(mapping& map, std::uint32_t count, std::uint32_t asked,
                                         std::uint64_t mine, bool though_referred_to) noexcept {
   const auto start = static_cast<std::uint32_t>(count == 0 ? 0 : mix(mine, 0) % count);
   for (std::uint32_t i = 0; i < std::min(count, asked); ++i) {
     const std::uint32_t index = i < count - start ? start + i : start + i - count;
-    if (try_take(where, index, mine, though_referred_to)) return index;
+    if (try_take(map, index, mine, though_referred_to)) return index;
   }
   return std::nullopt;
 }
 
-std::optional<std::uint32_t> take_slot(mapping& where, std::uint64_t mine) noexcept {
-  const std::uint32_t count = where.constants().participants;
+std::optional<std::uint32_t> take_slot(mapping& map, std::uint64_t mine) noexcept {
+  const std::uint32_t count = map.constants().participants;
   std::uint32_t used = 0;
-  while (used < count && where.participant_at(used).identity.load(std::memory_order_relaxed) != 0)
+  while (used < count && map.participant_at(used).identity.load(std::memory_order_relaxed) != 0)
     ++used;
-  if (const auto taken = take_among(where, used, asked_at_first, mine, false)) return taken;
+  if (const auto taken = take_among(map, used, asked_at_first, mine, false)) return taken;
   for (std::uint32_t i = used; i < count; ++i) {
     std::uint64_t nobody = 0;
-    if (where.participant_at(i).identity.compare_exchange_strong(nobody, mine,
-                                                                 std::memory_order_acq_rel))
+    if (map.participant_at(i).identity.compare_exchange_strong(nobody, mine,
+                                                               std::memory_order_acq_rel))
       return i;
   }
   // If all belong to processes that died inside of locks, only a newcomer may be left to recover
   // them: it must come in (as U3 for records).
   for (const bool though_referred_to : {false, true}) {
-    if (const auto taken = take_among(where, count, count, mine, though_referred_to)) return taken;
+    if (const auto taken = take_among(map, count, count, mine, though_referred_to)) return taken;
   }
   return std::nullopt;
 }
@@ -130,13 +130,13 @@ bool write_module(const loaded_module& module, void* context) {
   return true;
 }
 
-void describe_myself(mapping& where, participant& into) {
+void describe_myself(mapping& map, participant& into) {
   // the identity is new before anything else is: describe_thread() asks it again
   std::atomic_thread_fence(std::memory_order_release);
   into.module_count.store(0, std::memory_order_relaxed);
   crash_barrier();  // the former process's modules are gone before its strings are overwritten
   into.start_time = start_time_of(current_pid());
-  into.pid_namespace = where.constants().pid_namespace;
+  into.pid_namespace = map.constants().pid_namespace;
   into.modules_cut = 0;
   into.string_bytes = 0;
   const short_name command = current_command_name();
@@ -158,34 +158,33 @@ bool is_alive(std::uint64_t identity) noexcept {
   return !is_process_dead(pid_in(identity)) && !is_reused(identity);
 }
 
-std::uint32_t join(mapping& where) {
+std::uint32_t join(mapping& map) {
   // A child in a PID namespace of its own may have inherited the mapping.
-  check_namespaces(where.describe(), where.constants());
-  const std::uint32_t count = where.constants().participants;
+  check_namespaces(map.describe(), map.constants());
+  const std::uint32_t count = map.constants().participants;
   const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
-  auto index = find_own(where, mine);
-  if (!index) index = take_slot(where, mine);
+  auto index = find_own(map, mine);
+  if (!index) index = take_slot(map, mine);
   if (index) {
-    describe_myself(where, where.participant_at(*index));
+    describe_myself(map, map.participant_at(*index));
     return *index;
   }
   fail(errc::too_many_participants,
-       where.describe() + ": found all " + std::to_string(count) +
+       map.describe() + ": found all " + std::to_string(count) +
            " participants in use, expected a free one (segment_options::participants)");
 }
 
-void refresh_modules(mapping& where, std::uint32_t index) {
-  module_writer writer{where.participant_at(index)};
+void refresh_modules(mapping& map, std::uint32_t index) {
+  module_writer writer{map.participant_at(index)};
   for_each_module(&write_module, &writer);
 }
 
-bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid,
+bool is_process_of(const mapping& map, std::uint32_t index, pid_t pid,
                    std::uint64_t start_time) noexcept {
-  if (index >= where.constants().participants) return false;
+  if (index >= map.constants().participants) return false;
   // what was read of the participant was read before its identity
   std::atomic_thread_fence(std::memory_order_acquire);
-  const std::uint64_t identity =
-      where.participant_at(index).identity.load(std::memory_order_relaxed);
+  const std::uint64_t identity = map.participant_at(index).identity.load(std::memory_order_relaxed);
   // A later process may have the same pid; it started after the thread. The difference is right
   // across an overflow of the low half.
   const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(start_time) -
@@ -193,9 +192,9 @@ bool is_process_of(const mapping& where, std::uint32_t index, pid_t pid,
   return pid_in(identity) == pid && age >= 0;
 }
 
-bool has_thread(const mapping& where, std::uint32_t tid) noexcept {
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
-    const std::uint64_t identity = where.participant_at(i).identity.load(std::memory_order_acquire);
+bool has_thread(const mapping& map, std::uint32_t tid) noexcept {
+  for (std::uint32_t i = 0; i < map.constants().participants; ++i) {
+    const std::uint64_t identity = map.participant_at(i).identity.load(std::memory_order_acquire);
     if (identity == 0 || is_thread_dead(pid_in(identity), static_cast<pid_t>(tid), 0)) continue;
     if (is_alive(identity)) return true;  // else a stranger bears a dead participant's pid
   }

@@ -20,8 +20,8 @@ constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
 // Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new
 // generation no lock names the record any more, so what stands in it may go; the identity comes
 // last.
-void write_identity(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
-  thread_record& record = where.record(index);
+void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant) noexcept {
+  thread_record& record = map.record(index);
   // Before the generation, whose release pairs with the acquire in find_bearers(): who sees the new
   // one counts from here. A death in between leaves a count of 0 in a record with nothing pending.
   record.acquisitions.store(0, std::memory_order_relaxed);
@@ -31,12 +31,12 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   std::atomic_thread_fence(std::memory_order_release);
   // a generation of its own before the entries of the old one go
   crash_barrier();
-  held_entry* const held = where.held(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i)
+  held_entry* const held = map.held(index);
+  for (std::uint32_t i = 0; i < map.constants().max_held; ++i)
     held[i].place.store(0, std::memory_order_relaxed);
   // Whoever had the record before may have died reading: its marks are void while the tid below is
   // not this thread's, and gone when it is.
-  for (mark_line* line : {&where.mark_slots_of(index), &where.spilled_marks_of(index)}) {
+  for (mark_line* line : {&map.mark_slots_of(index), &map.spilled_marks_of(index)}) {
     for (shared_u32& mark : line->at) mark.store(0, std::memory_order_relaxed);
   }
   crash_barrier();  // empty entries, no marks, before an identity that they would accuse
@@ -52,8 +52,8 @@ void write_identity(mapping& where, std::uint32_t index, std::uint32_t participa
   record.tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_release);
 }
 
-void count_in(mapping& where, std::uint32_t index) noexcept {
-  shared_u32& in_use = where.header().records_in_use;
+void count_in(mapping& map, std::uint32_t index) noexcept {
+  shared_u32& in_use = map.header().records_in_use;
   // Seq_cst, the load too, which is all that happens where another thread has counted this record:
   // before this thread's first mark and look at a gate, against records_in_use() after a writer's
   // exchange of the gate. A damaged count stays as it is: it counts as all records, and a check
@@ -75,29 +75,29 @@ bool try_hold(thread_record& record) noexcept {
 
 // Whether anything in the record is pending. Requires: its thread is dead, or the caller holds its
 // liveness mutex.
-bool has_pending(const mapping& where, std::uint32_t index) noexcept {
-  const held_entry* const held = where.held(index);
-  return std::any_of(held, held + where.constants().max_held, [&](const held_entry& entry) {
-    return is_pending(where, index, entry.place.load(std::memory_order_acquire));
+bool has_pending(const mapping& map, std::uint32_t index) noexcept {
+  const held_entry* const held = map.held(index);
+  return std::any_of(held, held + map.constants().max_held, [&](const held_entry& entry) {
+    return is_pending(map, index, entry.place.load(std::memory_order_acquire));
   });
 }
 
-void become(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
-  write_identity(where, index, participant);
-  native_mutex::always_wake(where.record(index).liveness);
-  count_in(where, index);
+void become(mapping& map, std::uint32_t index, std::uint32_t participant) noexcept {
+  write_identity(map, index, participant);
+  native_mutex::always_wake(map.record(index).liveness);
+  count_in(map, index);
 }
 
-bool try_claim(mapping& where, std::uint32_t index, std::uint32_t participant) noexcept {
-  if (!is_free(where, index)) return false;
-  thread_record& record = where.record(index);
+bool try_claim(mapping& map, std::uint32_t index, std::uint32_t participant) noexcept {
+  if (!is_free(map, index)) return false;
+  thread_record& record = map.record(index);
   if (!try_hold(record)) return false;
   // Look again: another thread may have claimed it since, entered a lock and died (U2).
-  if (has_pending(where, index)) {
+  if (has_pending(map, index)) {
     native_mutex::unlock(record.liveness);
     return false;
   }
-  become(where, index, participant);
+  become(map, index, participant);
   return true;
 }
 
@@ -119,11 +119,11 @@ bool is_dead(const thread_record& record) noexcept {
                         static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
 
-bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept {
+bool is_pending(const mapping& map, std::uint32_t index, std::uint64_t place) noexcept {
   if (place == 0) return false;
-  const auto [lock, native, shared] = where.lock_at(place & held_offset_mask);
+  const auto [lock, native, shared] = map.lock_at(place & held_offset_mask);
   if (lock == nullptr) return false;
-  const thread_record& record = where.record(index);
+  const thread_record& record = map.record(index);
   const auto generation =
       static_cast<std::uint32_t>(record.generation.load(std::memory_order_relaxed));
   const lock_state state(lock->state.load(std::memory_order_acquire));
@@ -136,68 +136,68 @@ bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) 
   return native && tid != 0 && (native_mutex::word(lock->native) & native_mutex::tid_mask) == tid;
 }
 
-bool is_free(const mapping& where, std::uint32_t index) noexcept {
-  return !is_held(where.record(index)) && !has_pending(where, index);
+bool is_free(const mapping& map, std::uint32_t index) noexcept {
+  return !is_held(map.record(index)) && !has_pending(map, index);
 }
 
-std::optional<std::uint32_t> claim(mapping& where) {
-  const std::uint32_t participant = participants::own_index(where);
-  participants::refresh_modules(where, participant);
-  for (std::uint32_t i = 0; i < where.constants().threads; ++i) {
-    if (try_claim(where, i, participant)) return i;
+std::optional<std::uint32_t> claim(mapping& map) {
+  const std::uint32_t participant = participants::own_index(map);
+  participants::refresh_modules(map, participant);
+  for (std::uint32_t i = 0; i < map.constants().threads; ++i) {
+    if (try_claim(map, i, participant)) return i;
   }
   return std::nullopt;
 }
 
-std::optional<std::uint32_t> claim_spare(mapping& where) {
-  const std::uint32_t participant = participants::own_index(where);
-  const std::uint32_t first = where.constants().threads;
-  for (std::uint32_t i = first; i < where.record_count(); ++i) {
-    if (try_claim(where, i, participant)) return i;
+std::optional<std::uint32_t> claim_spare(mapping& map) {
+  const std::uint32_t participant = participants::own_index(map);
+  const std::uint32_t first = map.constants().threads;
+  for (std::uint32_t i = first; i < map.record_count(); ++i) {
+    if (try_claim(map, i, participant)) return i;
   }
   // Both are taken. One that a living recoverer has is left alone, and one that is pending is left
   // to be read as long as the other can work.
   std::optional<std::uint32_t> oldest;
-  for (std::uint32_t i = first; i < where.record_count(); ++i) {
-    if (is_held(where.record(i)) && adopt_liveness_if_orphan(where, i, no_wait) != adoption::done)
+  for (std::uint32_t i = first; i < map.record_count(); ++i) {
+    if (is_held(map.record(i)) && adopt_liveness_if_orphan(map, i, no_wait) != adoption::done)
       return std::nullopt;
-    if (!oldest || where.record(i).start_time.load(std::memory_order_relaxed) <
-                       where.record(*oldest).start_time.load(std::memory_order_relaxed)) {
+    if (!oldest || map.record(i).start_time.load(std::memory_order_relaxed) <
+                       map.record(*oldest).start_time.load(std::memory_order_relaxed)) {
       oldest = i;
     }
   }
-  if (!oldest || !try_hold(where.record(*oldest))) return std::nullopt;
-  become(where, *oldest, participant);
+  if (!oldest || !try_hold(map.record(*oldest))) return std::nullopt;
+  become(map, *oldest, participant);
   return oldest;
 }
 
-std::uint32_t count_damaged(const mapping& where, std::uint32_t first, std::uint32_t end) noexcept {
+std::uint32_t count_damaged(const mapping& map, std::uint32_t first, std::uint32_t end) noexcept {
   std::uint32_t count = 0;
   for (std::uint32_t i = first; i < end; ++i) {
-    if (!is_held(where.record(i)) && !native_mutex::is_intact(where.record(i).liveness)) ++count;
+    if (!is_held(map.record(i)) && !native_mutex::is_intact(map.record(i).liveness)) ++count;
   }
   return count;
 }
 
-void release(mapping& where, std::uint32_t index) noexcept {
-  native_mutex::unlock(where.record(index).liveness);
+void release(mapping& map, std::uint32_t index) noexcept {
+  native_mutex::unlock(map.record(index).liveness);
 }
 
-void give_back_if_idle(mapping& where) noexcept {
-  attachment* const mine = this_thread::attachment_of(where.base());
+void give_back_if_idle(mapping& map) noexcept {
+  attachment* const mine = this_thread::attachment_of(map.base());
   if (mine == nullptr) return;
   this_thread::deactivate();
   if (!mine->idle()) return;
-  release(where, mine->index);
+  release(map, mine->index);
   this_thread::detach(*mine);
 }
 
-std::optional<std::uint32_t> find(const mapping& where, record_id id,
+std::optional<std::uint32_t> find(const mapping& map, record_id id,
                                   std::uint32_t generation_mask) noexcept {
-  if (!id || id.index_plus_1 > where.record_count()) return std::nullopt;
+  if (!id || id.index_plus_1 > map.record_count()) return std::nullopt;
   const std::uint32_t index = id.index_plus_1 - 1;
   const auto generation =
-      static_cast<std::uint32_t>(where.record(index).generation.load(std::memory_order_acquire));
+      static_cast<std::uint32_t>(map.record(index).generation.load(std::memory_order_acquire));
   if ((generation & generation_mask) != id.generation) return std::nullopt;
   return index;
 }

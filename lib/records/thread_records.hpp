@@ -50,31 +50,31 @@ bool is_held(const thread_record& record) noexcept;
 bool is_dead(const thread_record& record) noexcept;
 
 // `place` is what an entry of the record holds, read once.
-bool is_pending(const mapping& where, std::uint32_t index, std::uint64_t place) noexcept;
-bool is_free(const mapping& where, std::uint32_t index) noexcept;
+bool is_pending(const mapping& map, std::uint32_t index, std::uint64_t place) noexcept;
+bool is_free(const mapping& map, std::uint32_t index) noexcept;
 
 // Claims a free record below `threads` for the calling thread; nothing when there is none.
-std::optional<std::uint32_t> claim(mapping& where);
+std::optional<std::uint32_t> claim(mapping& map);
 
 // Claims one of the records kept for recovery. If both belong to dead recoverers whose locks still
 // name them, the older one is overwritten: a report will call that former heir unknown. Nothing
 // while living recoverers have them.
-std::optional<std::uint32_t> claim_spare(mapping& where);
+std::optional<std::uint32_t> claim_spare(mapping& map);
 
 // How many of the records from `first` to before `end` nobody can claim, for their liveness mutex
 // was overwritten: none of them is ever held again.
-std::uint32_t count_damaged(const mapping& where, std::uint32_t first, std::uint32_t end) noexcept;
+std::uint32_t count_damaged(const mapping& map, std::uint32_t first, std::uint32_t end) noexcept;
 
 // Gives the calling thread's record back. Requires: it holds nothing.
-void release(mapping& where, std::uint32_t index) noexcept;
+void release(mapping& map, std::uint32_t index) noexcept;
 
 // Gives back the calling thread's record in the segment, if it has one and holds nothing: a segment
 // was closed.
-void give_back_if_idle(mapping& where) noexcept;
+void give_back_if_idle(mapping& map) noexcept;
 
 // The record that a lock's word names, if it still is at that life; `generation_mask` says how much
 // of it the word keeps.
-std::optional<std::uint32_t> find(const mapping& where, record_id id,
+std::optional<std::uint32_t> find(const mapping& map, record_id id,
                                   std::uint32_t generation_mask) noexcept;
 
 }  // namespace outlive::detail::thread_records

@@ -86,7 +86,7 @@ void end_of_thread() {
       link = &each->next;
       continue;
     }
-    thread_records::release(*each->where, each->index);
+    thread_records::release(*each->map, each->index);
     *link = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     forget(*each);
@@ -118,7 +118,7 @@ void end_of_thread() {
 }  // namespace
 
 bool attachment::has_marks() const noexcept {
-  for (const mark_line* line : {&where->mark_slots_of(index), &where->spilled_marks_of(index)}) {
+  for (const mark_line* line : {&map->mark_slots_of(index), &map->spilled_marks_of(index)}) {
     for (const shared_u32& mark : line->at) {
       if (mark.load(std::memory_order_relaxed) != 0) return true;
     }
@@ -173,13 +173,13 @@ void free_kept_attachments() noexcept {
   }
 }
 
-attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where,
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> map,
                    std::uint32_t index) noexcept {
   attachment* const made = room.release();
-  made->where = std::move(where);
+  made->map = std::move(map);
   made->index = index;
-  made->record = &made->where->record(index);
-  made->held = made->where->held(index);
+  made->record = &made->map->record(index);
+  made->held = made->map->held(index);
   made->top = made->held;
   made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) |
              free_consistent;
@@ -217,7 +217,7 @@ held_entry* limit_of(const attachment& which) noexcept {
   const std::ptrdiff_t elsewhere = entry_count - (which.top - which.held);
   // each has a liveness mutex
   const std::ptrdiff_t left = max_held_in_all - attachment_count - elsewhere;
-  const std::ptrdiff_t own = which.where->constants().max_held;
+  const std::ptrdiff_t own = which.map->constants().max_held;
   return which.held + std::clamp<std::ptrdiff_t>(left, 0, own);
 }
 
@@ -230,14 +230,14 @@ void activate(attachment& which) noexcept {
   slot.limit = std::max(limit_of(which), which.top);
   slot.me = which.me;
   slot.record = which.record;
-  slot.base = which.where->base();
+  slot.base = which.map->base();
   slot.current = &which;
-  slot.wiped->marks = &which.where->mark_slots_of(which.index);
-  slot.wiped->plain_marks = which.where->has_plain_marks();
+  slot.wiped->marks = &which.map->mark_slots_of(which.index);
+  slot.wiped->plain_marks = which.map->has_plain_marks();
   // Last: a signal handler that looks in between finds a slot that is off.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  slot.wiped->size = which.where->size();
-  if (which.may_mark) slot.wiped->marks_size = which.where->size();
+  slot.wiped->size = which.map->size();
+  if (which.may_mark) slot.wiped->marks_size = which.map->size();
 }
 
 void deactivate() noexcept {

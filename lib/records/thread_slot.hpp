@@ -26,7 +26,7 @@ struct thread_identity {
 
 // The calling thread's record in one segment.
 struct attachment {
-  std::shared_ptr<mapping> where;
+  std::shared_ptr<mapping> map;
   std::uint32_t index = 0;
   thread_record* record = nullptr;
   held_entry* held = nullptr;
@@ -120,7 +120,7 @@ const attachment* attachments() noexcept;
 
 // Remembers that the thread has claimed record `index`, in `room`, which was made before the claim
 // so that nothing can fail after it.
-attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> where,
+attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> map,
                    std::uint32_t index) noexcept;
 
 // Forgets an attachment whose record was given back.

@@ -16,16 +16,16 @@ using namespace detail;
 namespace {
 
 std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t> pid) {
-  const auto where = segment_access::mapping_of(segment)->shared_from_this();
+  const auto map = segment_access::mapping_of(segment)->shared_from_this();
   if (this_thread::slot().wiped->repairs != 0) {
-    fail(errc::in_repair, where->describe() +
+    fail(errc::in_repair, map->describe() +
                               ": found a repair of this thread under way, expected recover() to be "
                               "called outside of repairs");
   }
-  const spare_scope identity(attach_for_recovery(where));
+  const spare_scope identity(attach_for_recovery(map));
   std::vector<recovered_mutex> lines;
   recover_dead(identity.mine(), pid, no_limit,
-               [&](const recovered_lock& lock) { lines.push_back(describe(*where, lock)); });
+               [&](const recovered_lock& lock) { lines.push_back(describe(*map, lock)); });
   return lines;
 }
 
@@ -42,12 +42,12 @@ std::string_view to_string(recovery_outcome outcome) noexcept {
   return "unknown";
 }
 
-std::vector<recovered_mutex> recover(segment& where) {
-  return recover(where, std::nullopt);
+std::vector<recovered_mutex> recover(segment& seg) {
+  return recover(seg, std::nullopt);
 }
 
-std::vector<recovered_mutex> recover(segment& where, pid_t pid) {
-  return recover(where, std::optional<pid_t>(pid));
+std::vector<recovered_mutex> recover(segment& seg, pid_t pid) {
+  return recover(seg, std::optional<pid_t>(pid));
 }
 
 }  // namespace outlive

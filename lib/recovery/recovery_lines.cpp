@@ -18,18 +18,18 @@ recovery_outcome outcome_of(const recovered_lock& lock) noexcept {
 
 }  // namespace
 
-std::string mutex_name_at(const mapping& where, std::uint64_t offset) {
+std::string mutex_name_at(const mapping& map, std::uint64_t offset) {
   blocks::name_copy copy;  // another may destroy the object meanwhile
-  const std::string_view name = directory::copy_name_of(where, offset, copy);
+  const std::string_view name = directory::copy_name_of(map, offset, copy);
   return name.empty() ? "unknown" : std::string(name);
 }
 
-recovered_mutex describe(const mapping& where, const recovered_lock& lock) {
+recovered_mutex describe(const mapping& map, const recovered_lock& lock) {
   recovered_mutex line;
-  const auto* const bytes = reinterpret_cast<const lock_bytes*>(where.base() + lock.offset);
+  const auto* const bytes = reinterpret_cast<const lock_bytes*>(map.base() + lock.offset);
   line.mutex = reinterpret_cast<const robust_mutex*>(bytes);
-  line.mutex_name = mutex_name_at(where, lock.offset);
-  line.lock_class = lock_class_name(where, *bytes);
+  line.mutex_name = mutex_name_at(map, lock.offset);
+  line.lock_class = lock_class_name(map, *bytes);
   line.pid = lock.pid;
   line.tid = lock.tid;
   line.outcome = outcome_of(lock);

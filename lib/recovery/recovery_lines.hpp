@@ -12,10 +12,10 @@
 
 namespace outlive::detail {
 
-recovered_mutex describe(const mapping& where, const recovered_lock& lock);
+recovered_mutex describe(const mapping& map, const recovered_lock& lock);
 
 // Name of the object that contains the mutex, "unknown" if none does; the mutex need not be in
 // hand.
-std::string mutex_name_at(const mapping& where, std::uint64_t offset);
+std::string mutex_name_at(const mapping& map, std::uint64_t offset);
 
 }  // namespace outlive::detail

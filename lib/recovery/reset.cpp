@@ -31,7 +31,7 @@ bool is_consistent(const lock_bytes& lock) noexcept {
 // Whoever else has the mutex repairs it, which may take its time, or has it as one that is
 // consistent: then there is nothing to do.
 settled rebuild_in_time(attachment& mine, lock_bytes& lock, const repair_callback& callback) {
-  const std::uint64_t offset = mine.where->offset_of(&lock);
+  const std::uint64_t offset = mine.map->offset_of(&lock);
   const auto give_up = std::chrono::steady_clock::now() + patience_with_others;
   for (;;) {
     if (auto result = try_rebuild(mine, offset, callback)) return std::move(*result);
@@ -48,19 +48,19 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   if (!rebuild)
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                             "reset: found an empty function, expected one that rebuilds");
-  const std::shared_ptr<mapping> where = mapping_table::find(&mutex);
-  if (!where) fail(errc::not_in_segment, failure_text(lock, errc::not_in_segment));
-  const auto view = where->lock_at(where->offset_of(&mutex));
+  const std::shared_ptr<mapping> map = mapping_table::find(&mutex);
+  if (!map) fail(errc::not_in_segment, failure_text(lock, errc::not_in_segment));
+  const auto view = map->lock_at(map->offset_of(&mutex));
   if (view.lock == nullptr || !view.native) fail(errc::damaged, failure_text(lock, errc::damaged));
   if (this_thread::slot().wiped->repairs != 0)
     fail(errc::in_repair, failure_text(lock, errc::in_repair));
 
   // What rebuild throws may own the last handle of the segment, whose end would give this thread's
   // record back: this one ends after it.
-  const std::shared_ptr<mapping> handle = open_segments::handle_of(where);
+  const std::shared_ptr<mapping> handle = open_segments::handle_of(map);
   settled result;
   {
-    const spare_scope identity(attach_for_recovery(where));
+    const spare_scope identity(attach_for_recovery(map));
     result = rebuild_in_time(identity.mine(), lock, rebuild);
   }
   if (result.error) throw_failure(lock, result.error, result.thrown);

@@ -121,8 +121,8 @@ bool is_outcome(std::uint32_t outcome) noexcept {
 
 // A sound copy of the slot's entry, or false where it is being written, was never finished or is
 // none.
-bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noexcept {
-  const death_entry& entry = where.death_at(slot);
+bool read_entry(const mapping& map, std::uint64_t slot, entry_copy& copy) noexcept {
+  const death_entry& entry = map.death_at(slot);
   const death_word seen(entry.number.load(std::memory_order_acquire));
   if (!seen.is_whole(slot)) return false;
   copy.number = seen.number();
@@ -137,33 +137,33 @@ bool read_entry(const mapping& where, std::uint64_t slot, entry_copy& copy) noex
 
 // Whether the writer of a busy slot is certainly dead. A living one may be stopped, and store on as
 // soon as it runs.
-bool is_writer_dead(const mapping& where, record_id writer) noexcept {
-  const auto index = thread_records::find(where, writer, death_generation_mask);
-  return !index || !thread_records::is_held(where.record(*index));
+bool is_writer_dead(const mapping& map, record_id writer) noexcept {
+  const auto index = thread_records::find(map, writer, death_generation_mask);
+  return !index || !thread_records::is_held(map.record(*index));
 }
 
-bool may_take(const mapping& where, death_word seen, std::uint64_t number) noexcept {
+bool may_take(const mapping& map, death_word seen, std::uint64_t number) noexcept {
   // A later one than mine: I was stopped while the ring went round. Unless the header does not know
   // of it: then it is damage.
   const std::uint64_t begun =
-      where.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
+      map.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
   if (seen.number() > number && seen.number() <= begun) return false;
-  return !seen.is_busy() || is_writer_dead(where, seen.writer());
+  return !seen.is_busy() || is_writer_dead(map, seen.writer());
 }
 
 // Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over
 // with its number: that writer may be in the middle of a store into it. Returns 0 when that
 // happened all round the ring.
-std::uint64_t take_slot(mapping& where, record_id writer) noexcept {
+std::uint64_t take_slot(mapping& map, record_id writer) noexcept {
   for (std::uint32_t tries = 0; tries < death_log_capacity; ++tries) {
     const std::uint64_t number =
-        (where.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
+        (map.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
     if (number == 0) continue;
-    shared_u64& word = where.death_at((number - 1) % death_log_capacity).number;
+    shared_u64& word = map.death_at((number - 1) % death_log_capacity).number;
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     // Acquire: with is_writer_dead(), and with the publishing exchange of the former writer: its
     // stores come before mine.
-    while (may_take(where, death_word(seen), number)) {
+    while (may_take(map, death_word(seen), number)) {
       if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(),
                                      std::memory_order_acquire, std::memory_order_relaxed)) {
         return number;
@@ -175,26 +175,26 @@ std::uint64_t take_slot(mapping& where, record_id writer) noexcept {
 
 }  // namespace
 
-std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir,
+std::uint64_t log_death(mapping& map, const death_facts& facts, record_id heir,
                         death_outcome outcome) noexcept {
   logged_death_bytes death{};
   death.when_ns =
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
                                      std::chrono::system_clock::now().time_since_epoch())
                                      .count());
-  death.lock_offset = where.offset_of(facts.lock);
-  death.lock_class = lock_class_of(where, *facts.lock).value_or(~0U);
+  death.lock_offset = map.offset_of(facts.lock);
+  death.lock_class = lock_class_of(map, *facts.lock).value_or(~0U);
   death.attempt = facts.attempt;
   death.module_offset = facts.acquired_at.offset;
   death.owner = bytes_of(facts.owner);
   thread_facts heir_facts;
-  describe_thread(heir_facts, where, heir, holder_generation_mask);
+  describe_thread(heir_facts, map, heir, holder_generation_mask);
   death.heir = bytes_of(heir_facts);
   keep_path(death.module, facts.acquired_at.module);
 
-  const std::uint64_t number = take_slot(where, heir);
+  const std::uint64_t number = take_slot(map, heir);
   if (number == 0) return 0;
-  death_entry& entry = where.death_at((number - 1) % death_log_capacity);
+  death_entry& entry = map.death_at((number - 1) % death_log_capacity);
   // busy before the bytes: pairs with read_entry()'s fence
   std::atomic_thread_fence(std::memory_order_release);
   store_shared(entry.death, death);
@@ -214,7 +214,7 @@ std::uint64_t log_death(mapping& where, const death_facts& facts, record_id heir
              : 0;
 }
 
-void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome,
+void log_outcome(mapping& map, std::uint64_t number, death_outcome outcome,
                  std::chrono::nanoseconds repair_time) noexcept {
   if (number == 0) return;
   // By exchange from what this entry says: where the ring has gone round, the lap is another, and
@@ -222,19 +222,19 @@ void log_outcome(mapping& where, std::uint64_t number, death_outcome outcome,
   const auto ended = static_cast<std::uint64_t>(repair_time.count());
   std::uint64_t begun =
       death_result(number, static_cast<std::uint32_t>(death_outcome::repairing), 0).word();
-  where.death_at((number - 1) % death_log_capacity)
+  map.death_at((number - 1) % death_log_capacity)
       .result.compare_exchange_strong(
           begun, death_result(number, static_cast<std::uint32_t>(outcome), ended).word(),
           std::memory_order_relaxed);
 }
 
-std::vector<logged_death> read_deaths(const mapping& where) {
+std::vector<logged_death> read_deaths(const mapping& map) {
   std::vector<logged_death> all;
   // By the slots, not by the header's count: what is there is told even if the count was
   // overwritten.
   for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
     entry_copy copied;
-    if (!read_entry(where, slot, copied)) continue;
+    if (!read_entry(map, slot, copied)) continue;
     const logged_death_bytes& bytes = copied.death;
     logged_death& death = all.emplace_back();
     death.number = copied.number;
@@ -242,9 +242,9 @@ std::vector<logged_death> read_deaths(const mapping& where) {
         std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(bytes.when_ns)));
     blocks::name_copy copy;  // the object may end while it is looked at
-    const std::string_view name = directory::copy_name_of(where, bytes.lock_offset, copy);
+    const std::string_view name = directory::copy_name_of(map, bytes.lock_offset, copy);
     death.mutex_name = name.empty() ? "unknown" : name;
-    death.lock_class = names::text_of(where, bytes.lock_class);
+    death.lock_class = names::text_of(map, bytes.lock_class);
     death.mutex_offset = bytes.lock_offset;
     death.owner = thread_of(bytes.owner);
     death.acquired_at_module.assign(bytes.module, strnlen(bytes.module, sizeof bytes.module));
@@ -275,8 +275,8 @@ std::string_view to_string(death_outcome outcome) noexcept {
   return "unknown";
 }
 
-std::vector<logged_death> death_log(const segment& where) {
-  return read_deaths(*segment_access::mapping_of(where));
+std::vector<logged_death> death_log(const segment& seg) {
+  return read_deaths(*segment_access::mapping_of(seg));
 }
 
 }  // namespace outlive

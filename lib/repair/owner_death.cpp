@@ -25,12 +25,12 @@ const robust_mutex& owner_death::mutex() const noexcept {
 
 std::string_view owner_death::mutex_name() const noexcept {
   const std::string_view name =
-      detail::directory::name_of(*facts_.where, facts_.where->offset_of(facts_.lock));
+      detail::directory::name_of(*facts_.map, facts_.map->offset_of(facts_.lock));
   return name.empty() ? "unknown" : name;
 }
 
 std::string_view owner_death::lock_class() const noexcept {
-  return detail::lock_class_name(*facts_.where, *facts_.lock);
+  return detail::lock_class_name(*facts_.map, *facts_.lock);
 }
 
 const dead_thread& owner_death::owner() const noexcept {
@@ -62,7 +62,7 @@ unsigned owner_death::attempt() const noexcept {
 }
 
 unsigned owner_death::max_attempts() const noexcept {
-  return facts_.where->constants().attempts;
+  return facts_.map->constants().attempts;
 }
 
 const dead_thread* owner_death::former_heir() const noexcept {

@@ -20,7 +20,7 @@ namespace {
 
 struct key_hash {
   std::size_t operator()(const repair_key& key) const noexcept {
-    return mix(mix(reinterpret_cast<std::uintptr_t>(key.where), key.lock_offset), key.lock_class);
+    return mix(mix(reinterpret_cast<std::uintptr_t>(key.map), key.lock_offset), key.lock_class);
   }
 };
 
@@ -65,11 +65,11 @@ struct repair_registry {
   }
 };
 
-repair_run::repair_run(const mapping& where, std::uint64_t lock_offset, std::uint32_t lock_class) {
+repair_run::repair_run(const mapping& map, std::uint64_t lock_offset, std::uint32_t lock_class) {
   registry& from = registry::instance();
   const std::lock_guard hold(from.mutex);
-  auto found = from.all.find({&where, lock_offset, 0});
-  if (found == from.all.end()) found = from.all.find({&where, 0, lock_class});
+  auto found = from.all.find({&map, lock_offset, 0});
+  if (found == from.all.end()) found = from.all.find({&map, 0, lock_class});
   if (found == from.all.end()) return;
   repair_ = found->second;
   // A forked child has only its own thread's repairs.

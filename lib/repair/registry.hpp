@@ -18,7 +18,7 @@ namespace outlive::detail {
 // What a repair is registered for: one mutex (its offset), or a lock class (offset 0, which no
 // mutex has).
 struct repair_key {
-  const mapping* where;
+  const mapping* map;
   std::uint64_t lock_offset;
   std::uint32_t lock_class;
   bool operator==(const repair_key&) const noexcept = default;
@@ -38,7 +38,7 @@ struct registered_repair {
 class repair_run {
  public:
   repair_run() noexcept = default;
-  repair_run(const mapping& where, std::uint64_t lock_offset, std::uint32_t lock_class);
+  repair_run(const mapping& map, std::uint64_t lock_offset, std::uint32_t lock_class);
   repair_run(const repair_run&) = delete;
   repair_run& operator=(const repair_run&) = delete;
   ~repair_run() { end(); }

@@ -17,16 +17,16 @@ using namespace detail;
 
 namespace {
 
-std::string describe_class(const mapping& where, std::string_view lock_class) {
-  return where.describe() + ", lock class \"" + std::string(lock_class) + '"';
+std::string describe_class(const mapping& map, std::string_view lock_class) {
+  return map.describe() + ", lock class \"" + std::string(lock_class) + '"';
 }
 
-repair_registration register_for_class(const std::shared_ptr<mapping>& where,
+repair_registration register_for_class(const std::shared_ptr<mapping>& map,
                                        std::string_view lock_class, std::uint32_t index,
                                        repair_callback callback) {
-  return repair_registration(register_repair({where->shared_from_this().get(), 0, index},
-                                             std::move(callback), open_segments::handle_of(where),
-                                             describe_class(*where, lock_class)));
+  return repair_registration(register_repair({map->shared_from_this().get(), 0, index},
+                                             std::move(callback), open_segments::handle_of(map),
+                                             describe_class(*map, lock_class)));
 }
 
 }  // namespace
@@ -53,31 +53,31 @@ void repair_registration::reset() noexcept {
 }
 
 repair_registration on_owner_death(const robust_mutex& mutex, repair_callback callback) {
-  const auto where = mapping_table::find(&mutex);
-  if (!where)
+  const auto map = mapping_table::find(&mutex);
+  if (!map)
     fail(errc::not_in_segment,
          "on_owner_death: found a mutex in ordinary memory, expected one in a segment");
-  const std::uint64_t offset = where->offset_of(&mutex);
-  const std::string described = where->describe() + ", mutex at offset " + std::to_string(offset);
-  if (where->lock_at(offset).lock == nullptr)
+  const std::uint64_t offset = map->offset_of(&mutex);
+  const std::string described = map->describe() + ", mutex at offset " + std::to_string(offset);
+  if (map->lock_at(offset).lock == nullptr)
     fail(errc::damaged, described + ": found no mutex in these bytes, expected one");
-  return repair_registration(register_repair({where.get(), offset, 0}, std::move(callback),
-                                             open_segments::handle_of(where), described));
+  return repair_registration(register_repair({map.get(), offset, 0}, std::move(callback),
+                                             open_segments::handle_of(map), described));
 }
 
-repair_registration on_owner_death(const segment& where, std::string_view lock_class,
+repair_registration on_owner_death(const segment& seg, std::string_view lock_class,
                                    repair_callback callback) {
   names::check_class_name(lock_class);
-  const auto& mapped = segment_access::mapping_of(where);
+  const auto& mapped = segment_access::mapping_of(seg);
   return register_for_class(mapped, lock_class, names::intern_class(*mapped, lock_class),
                             std::move(callback));
 }
 
 repair_registration detail::on_guarded_owner_death(
-    const segment& where, std::string_view lock_class, const guarded_type& type,
+    const segment& seg, std::string_view lock_class, const guarded_type& type,
     std::function<repair_result(void*, const owner_death&)> callback) {
   names::check_class_name(lock_class);
-  const auto& mapped = segment_access::mapping_of(where);
+  const auto& mapped = segment_access::mapping_of(seg);
   const std::uint32_t index = names::intern_class(*mapped, lock_class);
   names::bind_class(*mapped, index, type);
   return register_for_class(

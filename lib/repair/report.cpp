@@ -20,19 +20,19 @@ std::string_view known_or_unknown(const short_name& name) noexcept {
   return name[0] == 0 ? std::string_view("unknown") : std::string_view(name.data());
 }
 
-void gather_held(death_facts& facts, const mapping& where, std::uint32_t index,
+void gather_held(death_facts& facts, const mapping& map, std::uint32_t index,
                  std::uint64_t own_offset) noexcept {
-  const held_entry* const held = where.held(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+  const held_entry* const held = map.held(index);
+  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_relaxed) & held_offset_mask;
     if (place == 0) continue;
-    const code_location acquired = locate(where, facts.owner.participant,
+    const code_location acquired = locate(map, facts.owner.participant,
                                           held[i].return_address.load(std::memory_order_relaxed));
     if (place == own_offset) {
       facts.acquired_at = acquired;
       continue;
     }
-    const auto view = where.lock_at(place);
+    const auto view = map.lock_at(place);
     if (view.lock == nullptr) continue;
     if (facts.held_count == owner_death::max_reported) {
       facts.held_cut = true;
@@ -44,27 +44,27 @@ void gather_held(death_facts& facts, const mapping& where, std::uint32_t index,
 
 }  // namespace
 
-bool describe_thread(thread_facts& into, const mapping& where, record_id id,
+bool describe_thread(thread_facts& into, const mapping& map, record_id id,
                      std::uint32_t generation_mask) noexcept {
-  const auto index = thread_records::find(where, id, generation_mask);
+  const auto index = thread_records::find(map, id, generation_mask);
   if (!index) return false;
-  const thread_record& record = where.record(*index);
+  const thread_record& record = map.record(*index);
   into.thread.pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
   into.thread.tid = static_cast<pid_t>(record.tid.load(std::memory_order_relaxed));
   into.thread.start_time = record.start_time.load(std::memory_order_relaxed);
   into.thread.note = record.note.load(std::memory_order_relaxed);
   load_shared_name(into.name, record.name);
   into.participant = record.participant.load(std::memory_order_relaxed);
-  if (into.participant < where.constants().participants)
-    load_shared_name(into.command, where.participant_at(into.participant).command);
-  if (!participants::is_process_of(where, into.participant, into.thread.pid,
+  if (into.participant < map.constants().participants)
+    load_shared_name(into.command, map.participant_at(into.participant).command);
+  if (!participants::is_process_of(map, into.participant, into.thread.pid,
                                    into.thread.start_time)) {
     into.command = {};
     into.participant = no_participant;
   }
   // The generation once more: a record that was taken over meanwhile tells of somebody else.
   std::atomic_thread_fence(std::memory_order_acquire);
-  if (!thread_records::find(where, id, generation_mask)) {
+  if (!thread_records::find(map, id, generation_mask)) {
     into = {};
     return false;
   }
@@ -72,10 +72,10 @@ bool describe_thread(thread_facts& into, const mapping& where, record_id id,
   return true;
 }
 
-bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index,
+bool describe_crash(owner_crash& into, const mapping& map, std::uint32_t index,
                     std::uint32_t participant_index) noexcept {
   static_assert(owner_crash::max_frames == crash_frames);
-  const auto note = read_crash_note(where, index);
+  const auto note = read_crash_note(map, index);
   if (!note) return false;
   into.signal = note->signal;
   into.code = note->code;
@@ -83,16 +83,16 @@ bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index
   into.nested = note->nested;
   into.frame_count = note->count;
   for (std::size_t i = 0; i < note->count; ++i)
-    into.frames[i] = locate(where, participant_index, note->frames[i]);
+    into.frames[i] = locate(map, participant_index, note->frames[i]);
   return true;
 }
 
-code_location locate(const mapping& where, std::uint32_t participant_index,
+code_location locate(const mapping& map, std::uint32_t participant_index,
                      std::uint64_t address) noexcept {
   code_location place;
   place.address = place.offset = address;
-  if (participant_index >= where.constants().participants || address == 0) return place;
-  const participant& process = where.participant_at(participant_index);
+  if (participant_index >= map.constants().participants || address == 0) return place;
+  const participant& process = map.participant_at(participant_index);
   const std::uint32_t count =
       std::min<std::uint32_t>(process.module_count.load(std::memory_order_acquire), max_modules);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -109,16 +109,16 @@ code_location locate(const mapping& where, std::uint32_t participant_index,
   return place;
 }
 
-void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner,
+void gather(death_facts& facts, const mapping& map, const lock_bytes& lock, record_id owner,
             std::uint32_t owner_mask, record_id former_heir) noexcept {
-  facts.where = &where;
+  facts.map = &map;
   facts.lock = &lock;
   facts.has_former_heir = bool{former_heir};
-  describe_thread(facts.former_heir, where, former_heir, holder_generation_mask);
-  if (describe_thread(facts.owner, where, owner, owner_mask)) {
-    gather_held(facts, where, owner.index_plus_1 - 1, where.offset_of(&lock));
+  describe_thread(facts.former_heir, map, former_heir, holder_generation_mask);
+  if (describe_thread(facts.owner, map, owner, owner_mask)) {
+    gather_held(facts, map, owner.index_plus_1 - 1, map.offset_of(&lock));
     facts.has_crash =
-        describe_crash(facts.crash, where, owner.index_plus_1 - 1, facts.owner.participant);
+        describe_crash(facts.crash, map, owner.index_plus_1 - 1, facts.owner.participant);
   }
   for (thread_facts* each : {&facts.owner, &facts.former_heir}) {
     each->thread.thread_name = known_or_unknown(each->name);

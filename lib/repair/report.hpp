@@ -18,7 +18,7 @@ struct thread_facts {
 };
 
 struct death_facts {
-  const mapping* where = nullptr;
+  const mapping* map = nullptr;
   const lock_bytes* lock = nullptr;
   thread_facts owner;
   thread_facts former_heir;
@@ -34,20 +34,19 @@ struct death_facts {
 
 // Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`,
 // if there is one. The lock's state names both, so nobody takes the records away meanwhile.
-void gather(death_facts& facts, const mapping& where, const lock_bytes& lock, record_id owner,
+void gather(death_facts& facts, const mapping& map, const lock_bytes& lock, record_id owner,
             std::uint32_t owner_mask, record_id former_heir) noexcept;
 
 // Who the thread of a record is, or was. False: the record is at another life by now.
-bool describe_thread(thread_facts& into, const mapping& where, record_id id,
+bool describe_thread(thread_facts& into, const mapping& map, record_id id,
                      std::uint32_t generation_mask) noexcept;
 
 // What the thread of a record, which describe_thread() has told of, noted of its crash. False:
 // nothing.
-bool describe_crash(owner_crash& into, const mapping& where, std::uint32_t index,
+bool describe_crash(owner_crash& into, const mapping& map, std::uint32_t index,
                     std::uint32_t participant) noexcept;
 
 // An address of a process, told by that process's modules.
-code_location locate(const mapping& where, std::uint32_t participant,
-                     std::uint64_t address) noexcept;
+code_location locate(const mapping& map, std::uint32_t participant, std::uint64_t address) noexcept;
 
 }  // namespace outlive::detail

@@ -29,68 +29,68 @@ bool is_surely_dead(const thread_record& record) noexcept {
   return thread_records::is_dead(record) && life.is_same();
 }
 
-std::uint32_t id_of(const mapping& where, const shared_lock_bytes& lock) noexcept {
-  return mark_id(where.offset_of(&lock));
+std::uint32_t id_of(const mapping& map, const shared_lock_bytes& lock) noexcept {
+  return mark_id(map.offset_of(&lock));
 }
 
 // The gate before the looks at the marks, against a reader's mark before its look at the gate: one
 // of the two sees the other.
-bool set_gate(const mapping& where, shared_lock_bytes& lock, std::uint32_t to) noexcept {
+bool set_gate(const mapping& map, shared_lock_bytes& lock, std::uint32_t to) noexcept {
   lock.gate.exchange(to, std::memory_order_seq_cst);
-  return !where.has_plain_marks() || membarrier::barrier();
+  return !map.has_plain_marks() || membarrier::barrier();
 }
 
-bool spin_until_gone(const mapping& where, std::uint32_t index, std::uint32_t id) noexcept {
+bool spin_until_gone(const mapping& map, std::uint32_t index, std::uint32_t id) noexcept {
   for (int i = 0; i < drain_spins; ++i) {
-    if (!is_reader(where, index, id)) return true;
+    if (!is_reader(map, index, id)) return true;
     spin_pause();
   }
   return false;
 }
 
 // Waits for one reader.
-drained wait_for(const mapping& where, shared_lock_bytes& lock, std::uint32_t index,
+drained wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t index,
                  const deadline& how_long) noexcept {
-  const std::uint32_t id = id_of(where, lock);
-  if (!how_long.waits()) return is_reader(where, index, id) ? drained::timed_out : drained::clear;
-  if (spin_until_gone(where, index, id)) return drained::clear;
+  const std::uint32_t id = id_of(map, lock);
+  if (!how_long.waits()) return is_reader(map, index, id) ? drained::timed_out : drained::clear;
+  if (spin_until_gone(map, index, id)) return drained::clear;
   std::chrono::milliseconds sleep = first_sleep;
   for (;;) {
-    if (!set_gate(where, lock, gate_awaited)) return drained::no_membarrier;
-    if (!is_reader(where, index, id)) return drained::clear;
+    if (!set_gate(map, lock, gate_awaited)) return drained::no_membarrier;
+    if (!is_reader(map, index, id)) return drained::clear;
     const auto left = how_long.left();
     if (left <= left.zero()) return drained::timed_out;
     futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(sleep, left));
-    if (!is_reader(where, index, id) || is_surely_dead(where.record(index))) return drained::clear;
+    if (!is_reader(map, index, id) || is_surely_dead(map.record(index))) return drained::clear;
     sleep = std::min(sleep * 2, longest_sleep);
   }
 }
 
 }  // namespace
 
-drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept {
-  if (!set_gate(where, lock, gate_closed)) return drained::no_membarrier;
-  const std::uint32_t id = id_of(where, lock);
+drained drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept {
+  if (!set_gate(map, lock, gate_closed)) return drained::no_membarrier;
+  const std::uint32_t id = id_of(map, lock);
   // after the gate: whoever claims a further record finds it closed
-  const std::uint32_t end = records_in_use(where);
-  for (std::uint32_t index = skip_unmarked(where, 0, end, id); index < end;
-       index = skip_unmarked(where, index + 1, end, id)) {
-    if (!is_reader(where, index, id)) continue;
-    const drained result = wait_for(where, lock, index, how_long);
+  const std::uint32_t end = records_in_use(map);
+  for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
+       index = skip_unmarked(map, index + 1, end, id)) {
+    if (!is_reader(map, index, id)) continue;
+    const drained result = wait_for(map, lock, index, how_long);
     if (result != drained::clear) return result;
   }
   return drained::clear;
 }
 
-bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept {
-  if (!set_gate(where, lock, gate_closed)) return false;
+bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept {
+  if (!set_gate(map, lock, gate_closed)) return false;
   // after the gate: whoever claims a further record finds it closed
-  const std::uint32_t end = records_in_use(where);
-  return skip_unmarked(where, 0, end, id_of(where, lock)) == end;
+  const std::uint32_t end = records_in_use(map);
+  return skip_unmarked(map, 0, end, id_of(map, lock)) == end;
 }
 
-bool has_readers(const mapping& where, const shared_lock_bytes& lock) noexcept {
-  return count_readers(where, id_of(where, lock)) != 0;
+bool has_readers(const mapping& map, const shared_lock_bytes& lock) noexcept {
+  return count_readers(map, id_of(map, lock)) != 0;
 }
 
 void open_gate(shared_lock_bytes& lock) noexcept {

@@ -15,14 +15,14 @@ enum class drained {
 
 // Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and
 // the state is {0, consistent}.
-drained drain(const mapping& where, shared_lock_bytes& lock, const deadline& how_long) noexcept;
+drained drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept;
 
 // As drain() without waiting, and cheaper. False: it takes a drain() to know.
-bool drain_quickly(const mapping& where, shared_lock_bytes& lock) noexcept;
+bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept;
 
 // Whether somebody alive seems to be inside. Closes nothing, so that a reader may come or go the
 // next moment.
-bool has_readers(const mapping& where, const shared_lock_bytes& lock) noexcept;
+bool has_readers(const mapping& map, const shared_lock_bytes& lock) noexcept;
 
 // Opens the gate. Requires: the native mutex, a state of {0, consistent}.
 void open_gate(shared_lock_bytes& lock) noexcept;

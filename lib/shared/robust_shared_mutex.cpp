@@ -111,7 +111,7 @@ inline int try_quickly(shared_lock_bytes& lock, const void* return_address) noex
   const int so_far = fast_path::take(lock.writers, shared_lock_magic, return_address);
   if (so_far != fast_path::taken) [[unlikely]]
     return so_far;
-  if (!drain_quickly(*current_slot.current->where, lock)) [[unlikely]]
+  if (!drain_quickly(*current_slot.current->map, lock)) [[unlikely]]
     return 0;
   fast_path::enter(lock.writers);
   return drained_and_entered;
@@ -207,12 +207,12 @@ robust_shared_mutex::robust_shared_mutex(std::string_view lock_class)
 robust_shared_mutex::robust_shared_mutex(std::string_view lock_class,
                                          const detail::guarded_type& guards)
     : writers_(lock_class, guards) {
-  const auto where = require_in_segment(this, "robust shared mutex");
+  const auto map = require_in_segment(this, "robust shared mutex");
   shared_lock_bytes& bytes = bytes_of(*this);
-  const std::uint64_t offset = where->offset_of(this);
+  const std::uint64_t offset = map->offset_of(this);
   if (offset / cache_line >= mark_spilled) {
     throw std::system_error(std::make_error_code(std::errc::value_too_large),
-                            where->describe() + ", robust shared mutex: found it at offset " +
+                            map->describe() + ", robust shared mutex: found it at offset " +
                                 std::to_string(offset) + ", expected one below 128 GiB");
   }
   gate_.store(gate_open, std::memory_order_relaxed);

@@ -62,13 +62,13 @@ void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t
 acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc,
                           const deadline& how_long) {
   lock_bytes& writers = lock.writers;
-  const std::uint64_t offset = mine.where->offset_of(&lock);
+  const std::uint64_t offset = mine.map->offset_of(&lock);
   taking result = take(mine, writers, offset, rc, how_long, once_consistent::keep);
   if (!result.taken) return std::move(result.ended);
   // Who only tries does not turn others away for it.
-  const drained readers = !how_long.waits() && has_readers(*mine.where, lock)
+  const drained readers = !how_long.waits() && has_readers(*mine.map, lock)
                               ? drained::timed_out
-                              : drain(*mine.where, lock, how_long);
+                              : drain(*mine.map, lock, how_long);
   if (readers != drained::clear) {
     open_gate(lock);
     give_back_natively(mine, lock, offset);
@@ -85,7 +85,7 @@ acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc,
 
 // Marks of this thread reach writers from now on.
 bool prepare_marks(attachment& mine) noexcept {
-  if (!mine.may_mark) mine.may_mark = !mine.where->has_plain_marks() || membarrier::join();
+  if (!mine.may_mark) mine.may_mark = !mine.map->has_plain_marks() || membarrier::join();
   return mine.may_mark;
 }
 
@@ -106,7 +106,7 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
 // By way of the writers' mutex, as the heir of a dead one if need be.
 acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
                                 const deadline& how_long, const void* return_address) {
-  const std::uint64_t offset = mine.where->offset_of(&lock);
+  const std::uint64_t offset = mine.map->offset_of(&lock);
   if (!held_list::push(mine, offset, return_address)) {
     put_slot_on(mine);
     return turn_away(errc::too_many_locks);
@@ -141,10 +141,10 @@ acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long,
 acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, const deadline& how_long) {
   attachment& mine = *current_slot.current;
   this_thread::deactivate();
-  const std::uint64_t offset = mine.where->offset_of(&lock);
+  const std::uint64_t offset = mine.map->offset_of(&lock);
   const bool taken = rc == 0 || rc == EOWNERDEAD;
   if (!taken) {
-    const auto view = mine.where->lock_at(offset);
+    const auto view = mine.map->lock_at(offset);
     const bool damaged = view.lock == nullptr || !view.native || !view.shared;
     if (damaged || is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(offset))) {
       held_list::remove(mine, offset);
@@ -168,7 +168,7 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
   open_gate(lock);
   native_mutex::unlock(lock.writers.native);
   crash_barrier();  // the entry until after the native unlock (U10)
-  held_list::remove(*mine, mine->where->offset_of(&lock));
+  held_list::remove(*mine, mine->map->offset_of(&lock));
   put_slot_on(*mine);
   return {};
 }
@@ -204,7 +204,7 @@ acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
 
 std::error_code release_shared(shared_lock_bytes& lock) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
-  if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->where->offset_of(&lock))))
+  if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->map->offset_of(&lock))))
     return errc::not_owner;
   crash_barrier();  // unmarked before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) wake_drainer(lock);

@@ -23,10 +23,10 @@ bool has_died(const thread_record& record) noexcept {
 // Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and
 // sleeps again. A third one that had taken the mutex from under the waiter that was woken knew of
 // none, and would wake nobody.
-void wake_waiters(const mapping& where, const std::vector<dead_thread_record>& dead) noexcept {
+void wake_waiters(const mapping& map, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
     for (const auto& entry : record.entries) {
-      const auto [lock, native, shared] = where.lock_at(entry.offset);
+      const auto [lock, native, shared] = map.lock_at(entry.offset);
       if (lock != nullptr && native) native_mutex::wake_one(lock->native);
     }
   }
@@ -39,10 +39,10 @@ bool ended_with_record(const thread_record& record) noexcept {
   return (word & native_mutex::owner_died) != 0 && (word & native_mutex::tid_mask) == 0;
 }
 
-std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pid) {
+std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid) {
   std::vector<dead_thread_record> found;
-  for (std::uint32_t index = 0; index < where.record_count(); ++index) {
-    const thread_record& record = where.record(index);
+  for (std::uint32_t index = 0; index < map.record_count(); ++index) {
+    const thread_record& record = map.record(index);
     if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) ||
         !has_died(record))
       continue;
@@ -53,19 +53,19 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
     const record_id id{index + 1,
                        static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
     thread_facts facts;
-    if (!describe_thread(facts, where, id, holder_generation_mask) || facts.thread.pid != pid)
+    if (!describe_thread(facts, map, id, holder_generation_mask) || facts.thread.pid != pid)
       continue;
     dead.who = to_logged(facts);
     owner_crash crash;
-    if (describe_crash(crash, where, index, facts.participant)) dead.crash = to_report(crash);
-    const held_entry* const held = where.held(index);
-    for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+    if (describe_crash(crash, map, index, facts.participant)) dead.crash = to_report(crash);
+    const held_entry* const held = map.held(index);
+    for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
       const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
-      if (place == 0 || where.lock_at(place & held_offset_mask).lock == nullptr) continue;
+      if (place == 0 || map.lock_at(place & held_offset_mask).lock == nullptr) continue;
       const code_location at =
-          locate(where, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
+          locate(map, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
       dead.entries.push_back({place & held_offset_mask, std::string(at.module), at.offset});
-      dead.pending = dead.pending || thread_records::is_pending(where, index, place);
+      dead.pending = dead.pending || thread_records::is_pending(map, index, place);
     }
     // Without anything pending another thread may have taken the record meanwhile: then what was
     // read is not this thread's.
@@ -74,30 +74,30 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pi
   return found;
 }
 
-recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid,
+recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
                               const std::vector<dead_thread_record>& dead) {
   const auto begin = std::chrono::steady_clock::now();
   recovery result;
   std::vector<recovered_lock> done;
   if (!dead.empty()) {
-    const spare_scope identity(attach_for_recovery(where));
+    const spare_scope identity(attach_for_recovery(map));
     recover_dead(identity.mine(), pid, no_limit,
                  [&](const recovered_lock& lock) { done.push_back(lock); });
-    wake_waiters(*where, dead);
+    wake_waiters(*map, dead);
   }
   result.time = std::chrono::steady_clock::now() - begin;
   result.lines.reserve(done.size());
   for (const auto& lock : done) {
     result.postponed = result.postponed || lock.postponed;
-    if (!lock.postponed) result.lines.push_back(describe(*where, lock));
+    if (!lock.postponed) result.lines.push_back(describe(*map, lock));
   }
   return result;
 }
 
-thread_death tell(const mapping& where, const dead_thread_record& dead) {
+thread_death tell(const mapping& map, const dead_thread_record& dead) {
   thread_death told{dead.who, {}, dead.crash};
   for (const auto& entry : dead.entries)
-    told.in_hand.push_back(in_hand(where, entry.offset, entry.module, entry.module_offset));
+    told.in_hand.push_back(in_hand(map, entry.offset, entry.module, entry.module_offset));
   return told;
 }
 

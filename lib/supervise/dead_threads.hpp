@@ -35,7 +35,7 @@ struct dead_thread_record {
 
 // The records of dead threads of the process that did not give theirs back. Reads only; what a
 // stray write made of them leads nowhere.
-std::vector<dead_thread_record> find_dead_threads(const mapping& where, pid_t pid);
+std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid);
 
 // Whether the record's thread ended without giving it back: by its liveness word alone, no system
 // call.
@@ -51,9 +51,9 @@ struct recovery {
 // Recovers what dead threads of the process have in hand, and wakes a waiter at each of these
 // mutexes: a thread that died after it was woken, and before it had the mutex, leaves the others
 // asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
-recovery recover_dead_threads(const std::shared_ptr<mapping>& where, pid_t pid,
+recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
                               const std::vector<dead_thread_record>& dead);
 
-thread_death tell(const mapping& where, const dead_thread_record& dead);
+thread_death tell(const mapping& map, const dead_thread_record& dead);
 
 }  // namespace outlive::detail

@@ -10,12 +10,12 @@
 namespace outlive::detail {
 
 void hold_watch::sample(time_point now) {
-  for (std::uint32_t index = 0; index < where_.record_count(); ++index) sample(index, now);
+  for (std::uint32_t index = 0; index < map_.record_count(); ++index) sample(index, now);
 }
 
 void hold_watch::sample(std::uint32_t index, time_point now) {
   record_sample& last = records_[index];
-  const thread_record& record = where_.record(index);
+  const thread_record& record = map_.record(index);
   last.waits_for = 0;
   last.held_by = 0;
   if (!thread_records::is_held(record)) return last.holds.clear();
@@ -28,9 +28,9 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
                       acquisitions != std::exchange(last.acquisitions, acquisitions);
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   std::vector<hold> holds;
-  held_walk::for_each(where_, index, [&](std::uint64_t place, const held_entry&) {
+  held_walk::for_each(map_, index, [&](std::uint64_t place, const held_entry&) {
     const std::uint64_t offset = place & held_offset_mask;
-    const lock_bytes* const lock = where_.lock_at(offset).lock;
+    const lock_bytes* const lock = map_.lock_at(offset).lock;
     if (lock == nullptr) return;
     const auto is_this = [&](const hold& each) { return each.offset == offset; };
     const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
@@ -40,7 +40,7 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
       const auto before = std::find_if(last.holds.begin(), last.holds.end(), is_this);
       holds.push_back(before == last.holds.end() || got_on ? hold{offset, now, false} : *before);
     } else if (last.waits_for == 0 && holder &&
-               thread_records::find(where_, holder, holder_generation_mask)) {
+               thread_records::find(map_, holder, holder_generation_mask)) {
       last.waits_for = offset;
       last.held_by = holder.index_plus_1;
     }
@@ -123,14 +123,14 @@ std::vector<hand> hold_watch::waiters_for(std::uint64_t offset) const {
 
 bool hold_watch::still_holds(std::uint32_t index, std::uint64_t generation,
                              std::uint64_t offset) const noexcept {
-  if (index >= where_.record_count()) return false;
-  const lock_bytes* const lock = where_.lock_at(offset).lock;
+  if (index >= map_.record_count()) return false;
+  const lock_bytes* const lock = map_.lock_at(offset).lock;
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   if (lock == nullptr) return false;
-  const thread_records::life life(where_.record(index));
+  const thread_records::life life(map_.record(index));
   // The state last but for the generation: the thread that it names is the one that was found
   // alive.
-  const bool dead = thread_records::is_dead(where_.record(index));
+  const bool dead = thread_records::is_dead(map_.record(index));
   const record_id holder = lock_state(lock->state.load(std::memory_order_acquire)).holder();
   return !dead && holder == me && life.generation() == generation && life.is_same();
 }

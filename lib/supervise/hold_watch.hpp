@@ -37,7 +37,7 @@ using cycle = std::vector<hand>;
 class hold_watch {
  public:
   using time_point = std::chrono::steady_clock::time_point;
-  explicit hold_watch(const mapping& where) : where_(where), records_(where.record_count()) {}
+  explicit hold_watch(const mapping& map) : map_(map), records_(map.record_count()) {}
 
   void sample(time_point now);
 
@@ -68,7 +68,7 @@ class hold_watch {
   void sample(std::uint32_t index, time_point now);
   [[nodiscard]] std::vector<cycle> find_cycles() const;
 
-  const mapping& where_;
+  const mapping& map_;
   std::vector<record_sample> records_;
   std::vector<cycle> seen_;  // by the last sample
   std::vector<cycle> told_;

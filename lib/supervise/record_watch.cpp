@@ -23,21 +23,21 @@ bool record_watch::is_dead(std::uint32_t index, const thread_record& record) con
   if (bearer == 0) return ended_with_record(record);
   if (is_thread_id_free(static_cast<pid_t>(bearer))) return true;
   const std::uint32_t distance =
-      (index + where_.record_count() - next_close_look_) % where_.record_count();
+      (index + map_.record_count() - next_close_look_) % map_.record_count();
   return distance < close_looks && thread_records::is_dead(record);
 }
 
 std::vector<pid_t> record_watch::find_deaths() {
   std::vector<pid_t> found;
-  for (std::uint32_t index = 0; index < where_.record_count(); ++index) {
-    const thread_record& record = where_.record(index);
+  for (std::uint32_t index = 0; index < map_.record_count(); ++index) {
+    const thread_record& record = map_.record(index);
     if (record.generation.load(std::memory_order_acquire) == dealt_with_[index] ||
         !is_dead(index, record))
       continue;
     const auto pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
     if (pid > 0 && std::find(found.begin(), found.end(), pid) == found.end()) found.push_back(pid);
   }
-  next_close_look_ = (next_close_look_ + close_looks) % where_.record_count();
+  next_close_look_ = (next_close_look_ + close_looks) % map_.record_count();
   return found;
 }
 

@@ -13,8 +13,7 @@ namespace outlive::detail {
 
 class record_watch {
  public:
-  explicit record_watch(const mapping& where)
-      : where_(where), dealt_with_(where.record_count(), none) {}
+  explicit record_watch(const mapping& map) : map_(map), dealt_with_(map.record_count(), none) {}
 
   // Returns: the processes of records whose thread is dead and that were not dealt with, each once.
   std::vector<pid_t> find_deaths();
@@ -26,7 +25,7 @@ class record_watch {
   [[nodiscard]] bool is_dead(std::uint32_t index, const thread_record& record) const noexcept;
 
   static constexpr std::uint64_t none = ~std::uint64_t{0};
-  const mapping& where_;
+  const mapping& map_;
   std::vector<std::uint64_t> dealt_with_;  // by record: the generation whose death is done with
   std::uint32_t next_close_look_ = 0;
 };

@@ -46,15 +46,15 @@ std::string recovery_of(pid_t pid) {
 
 }  // namespace
 
-supervision::supervision(const segment& where, const supervisor_options& options)
-    : segment_(where),
-      where_(segment_access::mapping_of(where)->shared_from_this()),
+supervision::supervision(const segment& seg, const supervisor_options& options)
+    : segment_(seg),
+      map_(segment_access::mapping_of(seg)->shared_from_this()),
       options_(checked(options)),
       timer_(options.sweep),
-      processes_(*where_, events_, [this](const std::system_error& error) { complain(error); }),
-      records_(*where_),
-      holds_(*where_),
-      name_lost_(where_->constants().name[0] == 0) {
+      processes_(*map_, events_, [this](const std::system_error& error) { complain(error); }),
+      records_(*map_),
+      holds_(*map_),
+      name_lost_(map_->constants().name[0] == 0) {
   events_.add(timer_.fd(), timer_key);
   events_.add(kick_.fd(), kick_key);
   watch_for_changes();
@@ -63,13 +63,13 @@ supervision::supervision(const segment& where, const supervisor_options& options
 
 void supervision::watch_for_changes() {
   try {
-    changes_.emplace(where_->fd());
+    changes_.emplace(map_->fd());
     events_.add(changes_->fd(), changes_key);
   } catch (const std::system_error& error) {
     changes_.reset();
     complain(std::system_error(
         error.code(),
-        where_->describe() +
+        map_->describe() +
             ": found its file not to be watched, expected inotify; new participants are "
             "found in each sweep"));
   }
@@ -116,9 +116,8 @@ void supervision::sweep() {
 void supervision::look_at_name() {
   if (name_lost_ || !on_name_lost) return;
   told_if_it_fails("looking where its name leads", [&] {
-    if (named_file::leads_to(where_->constants(), where_->device())) return;
-    lost_name lost{where_->constants().name,
-                   named_file::look(where_->constants().name).has_value()};
+    if (named_file::leads_to(map_->constants(), map_->device())) return;
+    lost_name lost{map_->constants().name, named_file::look(map_->constants().name).has_value()};
     name_lost_ = true;
     queue([this, lost = std::move(lost)] { on_name_lost(lost); });
   });
@@ -161,15 +160,14 @@ void supervision::told_if_it_fails(const std::string& what, Work work) {
     if (error.code() == errc::forked_in_repair) throw;
     if (std::find(failing_.begin(), failing_.end(), what) != failing_.end()) return;
     failing_.push_back(what);
-    complain(
-        std::system_error(error.code(), where_->describe() + ", " + what + ": " + error.what()));
+    complain(std::system_error(error.code(), map_->describe() + ", " + what + ": " + error.what()));
   }
 }
 
 // ---- deaths ------------------------------------------------------------------------------------
 
 recovery supervision::recover(pid_t pid, const std::vector<dead_thread_record>& dead) {
-  recovery now = recover_dead_threads(where_, pid, dead);
+  recovery now = recover_dead_threads(map_, pid, dead);
   recovery& all = half_recovered_[pid];
   std::move(now.lines.begin(), now.lines.end(), std::back_inserter(all.lines));
   all.time += now.time;
@@ -192,7 +190,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
   death.when = std::chrono::system_clock::now();
   processes_.silence(*process);  // if what follows fails, the next look comes back to it
   told_if_it_fails(recovery_of(process->pid), [&] {
-    std::vector<dead_thread_record> dead = find_dead_threads(*where_, process->pid);
+    std::vector<dead_thread_record> dead = find_dead_threads(*map_, process->pid);
     recovery done = recover(process->pid, dead);
     records_.deal_with(dead);
     const auto end = process->handle.is_ours() ? process_handle::end_of_child(
@@ -205,7 +203,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
     if (end) (end->by_signal ? death.signal : death.exit_code) = end->value;
     death.core_dumped = end && end->core_dumped;
     for (const auto& each : dead) {
-      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*where_, each));
+      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*map_, each));
     }
     death.recovered = std::move(done.lines);
     death.recovery_time = done.time;
@@ -224,7 +222,7 @@ void supervision::bury_threads(pid_t pid) {
     return;
   const auto now = std::chrono::system_clock::now();
   told_if_it_fails(recovery_of(pid), [&] {
-    std::vector<dead_thread_record> dead = find_dead_threads(*where_, pid);
+    std::vector<dead_thread_record> dead = find_dead_threads(*map_, pid);
     recovery done = recover(pid, dead);
     records_.deal_with(dead);
     for (const auto& each : dead) {
@@ -234,7 +232,7 @@ void supervision::bury_threads(pid_t pid) {
       death.tid = each.who.tid;
       death.start_time = each.who.start_time;
       death.command_name = each.who.command_name;
-      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*where_, each));
+      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*map_, each));
       std::copy_if(done.lines.begin(), done.lines.end(), std::back_inserter(death.recovered),
                    [&](const recovered_mutex& line) { return line.tid == each.who.tid; });
       death.when = now;

@@ -28,7 +28,7 @@ namespace outlive::detail {
 
 class supervision {
  public:
-  supervision(const segment& where, const supervisor_options& options);
+  supervision(const segment& seg, const supervisor_options& options);
   supervision(const supervision&) = delete;
   supervision& operator=(const supervision&) = delete;
   ~supervision() = default;
@@ -70,7 +70,7 @@ class supervision {
   void look_at_name();
 
   segment segment_;  // keeps it open
-  std::shared_ptr<mapping> where_;
+  std::shared_ptr<mapping> map_;
   supervisor_options options_;
   event_set events_;
   repeating_timer timer_;

@@ -8,8 +8,8 @@
 
 namespace outlive {
 
-supervisor::supervisor(const segment& where, const supervisor_options& options)
-    : impl_(std::make_unique<detail::supervision>(where, options)) {}
+supervisor::supervisor(const segment& seg, const supervisor_options& options)
+    : impl_(std::make_unique<detail::supervision>(seg, options)) {}
 supervisor::supervisor(supervisor&&) noexcept = default;
 supervisor& supervisor::operator=(supervisor&&) noexcept = default;
 supervisor::~supervisor() = default;

@@ -14,21 +14,21 @@ namespace outlive::detail {
 
 namespace {
 
-thread_facts facts_of(const mapping& where, const hand& of) noexcept {
+thread_facts facts_of(const mapping& map, const hand& of) noexcept {
   thread_facts facts;
   const record_id life{of.index + 1,
                        static_cast<std::uint32_t>(of.generation & holder_generation_mask)};
-  describe_thread(facts, where, life, holder_generation_mask);
+  describe_thread(facts, map, life, holder_generation_mask);
   return facts;
 }
 
-mutex_in_hand describe_hand(const mapping& where, const hand& of, std::uint32_t participant) {
+mutex_in_hand describe_hand(const mapping& map, const hand& of, std::uint32_t participant) {
   code_location place;
-  held_walk::for_each(where, of.index, [&](std::uint64_t found, const held_entry& entry) {
+  held_walk::for_each(map, of.index, [&](std::uint64_t found, const held_entry& entry) {
     if ((found & held_offset_mask) == of.offset)
-      place = locate(where, participant, entry.return_address.load(std::memory_order_relaxed));
+      place = locate(map, participant, entry.return_address.load(std::memory_order_relaxed));
   });
-  return in_hand(where, of.offset, place.module, place.offset);
+  return in_hand(map, of.offset, place.module, place.offset);
 }
 
 thread_condition condition_of(pid_t tid) {
@@ -69,26 +69,26 @@ logged_thread to_logged(const thread_facts& facts) {
   return who;
 }
 
-mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_view module,
+mutex_in_hand in_hand(const mapping& map, std::uint64_t offset, std::string_view module,
                       std::uint64_t module_offset) {
   mutex_in_hand told;
-  const lock_bytes* const lock = where.lock_at(offset).lock;
-  told.mutex = reinterpret_cast<const robust_mutex*>(where.base() + offset);
-  told.mutex_name = mutex_name_at(where, offset);
-  told.lock_class = lock == nullptr ? "unknown" : std::string(lock_class_name(where, *lock));
+  const lock_bytes* const lock = map.lock_at(offset).lock;
+  told.mutex = reinterpret_cast<const robust_mutex*>(map.base() + offset);
+  told.mutex_name = mutex_name_at(map, offset);
+  told.lock_class = lock == nullptr ? "unknown" : std::string(lock_class_name(map, *lock));
   told.module = module;
   told.module_offset = module_offset;
   return told;
 }
 
-hung_owner report_hung(const mapping& where, const hold_watch& holds, const long_hold& found,
+hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks) {
   hung_owner told;
-  const thread_facts facts = facts_of(where, found.of);
+  const thread_facts facts = facts_of(map, found.of);
   told.who = to_logged(facts);
-  told.held = describe_hand(where, found.of, facts.participant);
+  told.held = describe_hand(map, found.of, facts.participant);
   told.at_least = found.at_least;
-  if (const lock_bytes* const lock = where.lock_at(found.of.offset).lock) {
+  if (const lock_bytes* const lock = map.lock_at(found.of.offset).lock) {
     told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
                      lock_condition::repairing;
   }
@@ -96,17 +96,17 @@ hung_owner report_hung(const mapping& where, const hold_watch& holds, const long
   told.generation = found.of.generation;
   if (!told.who.known) return told;
   for (const hand& waiter : holds.waiters_for(found.of.offset))
-    told.waiters.push_back(to_logged(facts_of(where, waiter)));
+    told.waiters.push_back(to_logged(facts_of(map, waiter)));
   told.condition = condition_of(told.who.tid);
   told.stack = stack_of(told.who.tid, stacks);
   return told;
 }
 
-deadlock report_deadlock(const mapping& where, const cycle& found, const stack_source& stacks) {
+deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks) {
   deadlock told;
   for (const hand& each : found) {
-    const thread_facts facts = facts_of(where, each);
-    deadlocked_thread thread{to_logged(facts), describe_hand(where, each, facts.participant), {}};
+    const thread_facts facts = facts_of(map, each);
+    deadlocked_thread thread{to_logged(facts), describe_hand(map, each, facts.participant), {}};
     if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
     told.threads.push_back(std::move(thread));
   }

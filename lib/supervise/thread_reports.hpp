@@ -16,13 +16,13 @@ namespace outlive::detail {
 using stack_source = std::function<thread_stack(pid_t)>;
 
 logged_thread to_logged(const thread_facts& facts);
-mutex_in_hand in_hand(const mapping& where, std::uint64_t offset, std::string_view module,
+mutex_in_hand in_hand(const mapping& map, std::uint64_t offset, std::string_view module,
                       std::uint64_t module_offset);
 
 // What a long hold is told as. `known` is false in `who` where the record has gone to another
 // thread meanwhile.
-hung_owner report_hung(const mapping& where, const hold_watch& holds, const long_hold& found,
+hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks);
-deadlock report_deadlock(const mapping& where, const cycle& found, const stack_source& stacks);
+deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks);
 
 }  // namespace outlive::detail

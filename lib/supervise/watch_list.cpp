@@ -12,9 +12,9 @@ namespace outlive::detail {
 
 std::vector<std::uint64_t> watch_list::look() {
   ++looks_;
-  for (std::uint32_t slot = 0; slot < where_.constants().participants; ++slot) {
+  for (std::uint32_t slot = 0; slot < map_.constants().participants; ++slot) {
     const std::uint64_t identity =
-        where_.participant_at(slot).identity.load(std::memory_order_acquire);
+        map_.participant_at(slot).identity.load(std::memory_order_acquire);
     if (participants::pid_in(identity) > 0 && participants::pid_in(identity) != current_pid())
       meet(identity, slot);
   }
@@ -67,7 +67,7 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
     process.complained = true;
     complain_(std::system_error(
         failure.code(),
-        where_.describe() + ", participant pid " + std::to_string(process.pid) +
+        map_.describe() + ", participant pid " + std::to_string(process.pid) +
             ": found no descriptor for it to be had, expected one; it is looked at in each sweep"));
   }
 }
@@ -89,7 +89,7 @@ watched_process* watch_list::find(pid_t pid) noexcept {
 }
 
 void watch_list::describe(watched_process& process, std::uint64_t identity) const {
-  const participant& in = where_.participant_at(process.slot);
+  const participant& in = map_.participant_at(process.slot);
   const std::uint64_t start_time = __atomic_load_n(&in.start_time, __ATOMIC_RELAXED);
   short_name command;
   load_shared_name(command, in.command);

@@ -41,8 +41,8 @@ struct watched_process {
 class watch_list {
  public:
   using complaint = std::function<void(const std::system_error&)>;
-  watch_list(const mapping& where, event_set& events, complaint complain)
-      : where_(where), events_(events), complain_(std::move(complain)) {}
+  watch_list(const mapping& map, event_set& events, complaint complain)
+      : map_(map), events_(events), complain_(std::move(complain)) {}
 
   // Looks through the table for processes that are new, and asks after those without a handle.
   // Returns: the identities of processes that have ended, and that were not told.
@@ -65,7 +65,7 @@ class watch_list {
   void meet(std::uint64_t identity, std::uint32_t slot);
   void get_handle(watched_process& process, std::uint64_t identity);
 
-  const mapping& where_;
+  const mapping& map_;
   event_set& events_;
   complaint complain_;
   std::unordered_map<std::uint64_t, watched_process> all_;

@@ -23,7 +23,7 @@ class death_log_step : public ::testing::Test {
   // Facts all of whose parts tell the same number: a mixture of two entries shows.
   [[nodiscard]] detail::death_facts facts(std::uint64_t mark) const {
     detail::death_facts all;
-    all.where = &where_;
+    all.map = &where_;
     all.lock = &world_.bytes(0);
     all.owner.thread.known = true;
     all.owner.thread.note = all.owner.thread.start_time = mark;

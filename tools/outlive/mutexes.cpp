@@ -22,9 +22,9 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 
 }  // namespace
 
-std::optional<outlive::viewed_lock> find(const outlive::segment_view& where,
+std::optional<outlive::viewed_lock> find(const outlive::segment_view& view,
                                          const std::string& named) {
-  const auto all = where.locks();
+  const auto all = view.locks();
   const auto by_name = std::find_if(all.begin(), all.end(), [&](const outlive::viewed_lock& each) {
     return looks::mutex_name(each) == named;
   });
@@ -36,8 +36,8 @@ std::optional<outlive::viewed_lock> find(const outlive::segment_view& where,
   return by_offset != all.end() ? std::optional(*by_offset) : std::nullopt;
 }
 
-std::vector<outlive::viewed_lock> left_by_the_dead(const outlive::segment_view& where) {
-  auto all = where.locks();
+std::vector<outlive::viewed_lock> left_by_the_dead(const outlive::segment_view& view) {
+  auto all = view.locks();
   std::erase_if(all, [](const outlive::viewed_lock& each) {
     const bool due = each.condition == outlive::viewed_condition::unrepaired;
     return !each.holder_died && !due;

@@ -35,8 +35,8 @@ void add_option(CLI::App& command, std::string& file) {
       ->type_name("FILE.so");
 }
 
-std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where, const std::string& file) {
-  auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{where, {}, {}});
+std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::string& file) {
+  auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{seg, {}, {}});
   if (file.empty()) return plugin;
   // never closed: the repairs are in it
   void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -18,7 +18,7 @@ void add_option(CLI::App& command, std::string& file);
 // Loads the library and has it register its repairs for the segment. No file: no repairs.
 // Errors: std::runtime_error when it does not load, is no such library or is of another version, or
 //   when its function throws.
-[[nodiscard]] std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& where,
+[[nodiscard]] std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg,
                                                             const std::string& file);
 
 // Opens the segment of any user, to repair it. Errors: as outlive::segment::open().

@@ -88,7 +88,7 @@ void print(const summary& result) {
   }
 }
 
-void print_differences(const summary& result, const outlive::segment& where) {
+void print_differences(const summary& result, const outlive::segment& seg) {
   constexpr std::ptrdiff_t shown = 10;
   const auto& all = result.differences;
   const auto end = all.begin() + std::min<std::ptrdiff_t>(shown, std::ssize(all));
@@ -96,7 +96,7 @@ void print_differences(const summary& result, const outlive::segment& where) {
     std::fprintf(stderr, "  '%s': expected %llu, found %llu\n", one.word.c_str(), ull{one.expected},
                  ull{one.found});
   });
-  const auto deaths = outlive::death_log(where);
+  const auto deaths = outlive::death_log(seg);
   const auto first = deaths.end() - std::min<std::ptrdiff_t>(shown, std::ssize(deaths));
   std::for_each(first, deaths.end(), [](const outlive::logged_death& one) {
     const task at = task_of(one.owner.note);

@@ -34,7 +34,7 @@ struct summary {
 
 void print(const summary& result);
 // For a bug hunt: the first words that differ, and the last deaths of the segment's death log.
-void print_differences(const summary& result, const outlive::segment& where);
+void print_differences(const summary& result, const outlive::segment& seg);
 void print_json(const summary& result);
 
 }  // namespace pool

@@ -42,24 +42,24 @@ void check_crash(problem_list& found, const logged_crash_bytes& crash, const std
   }
 }
 
-void check_death(problem_list& found, const mapping& where, const logged_death_bytes& death,
+void check_death(problem_list& found, const mapping& map, const logged_death_bytes& death,
                  const std::string& object) {
   const bool is_place = death.lock_offset % cache_line == 0 &&
-                        death.lock_offset >= where.layout().objects &&
-                        death.lock_offset <= where.size() - cache_line;
+                        death.lock_offset >= map.layout().objects &&
+                        death.lock_offset <= map.size() - cache_line;
   if (!is_place)
     found.add(object, "a mutex at " + hex(death.lock_offset), "its place among the objects");
-  if (!is_name(where, death.lock_class, name_kind::lock_class))
+  if (!is_name(map, death.lock_class, name_kind::lock_class))
     found.add(object, "lock class " + std::to_string(death.lock_class), "one of the names");
-  found.at_most(death.attempt, where.constants().attempts, object, "attempt");
+  found.at_most(death.attempt, map.constants().attempts, object, "attempt");
   if (!is_terminated(death.module, sizeof death.module))
     found.add(object, "a module's path without an end", "at most 143 bytes");
   check_thread(found, death.owner, object + ", owner");
   check_thread(found, death.heir, object + ", heir");
 }
 
-void check_entry(problem_list& found, const mapping& where, std::uint32_t slot) {
-  const death_entry& entry = where.death_at(slot);
+void check_entry(problem_list& found, const mapping& map, std::uint32_t slot) {
+  const death_entry& entry = map.death_at(slot);
   const death_word seen(entry.number.load(std::memory_order_acquire));
   if (seen.word() == 0 || seen.is_busy()) return;  // none, or half of one
   const std::uint64_t number = seen.word();
@@ -76,7 +76,7 @@ void check_entry(problem_list& found, const mapping& where, std::uint32_t slot) 
   // the copy is complete before the number is read again
   std::atomic_thread_fence(std::memory_order_acquire);
   if (entry.number.load(std::memory_order_relaxed) != number) return;
-  const std::uint64_t deaths = where.header().deaths.load(std::memory_order_acquire);
+  const std::uint64_t deaths = map.header().deaths.load(std::memory_order_acquire);
   if (number > deaths)
     found.add(object, "entry " + std::to_string(number),
               "at most " + std::to_string(deaths) + ", as many as the header counts");
@@ -88,14 +88,14 @@ void check_entry(problem_list& found, const mapping& where, std::uint32_t slot) 
     found.add(object, "the result of another entry, " + hex(result.word()), "its own");
   found.zero(&entry.reserved, sizeof entry.reserved, object, "reserved bytes");
   found.zero(entry.spare, sizeof entry.spare, object, "spare bytes");
-  check_death(found, where, death, object);
+  check_death(found, map, death, object);
   check_crash(found, crash, object);
 }
 
 }  // namespace
 
-void check_deaths(problem_list& found, const mapping& where) {
-  for (std::uint32_t i = 0; i < death_log_capacity; ++i) check_entry(found, where, i);
+void check_deaths(problem_list& found, const mapping& map) {
+  for (std::uint32_t i = 0; i < death_log_capacity; ++i) check_entry(found, map, i);
 }
 
 }  // namespace outlive::detail

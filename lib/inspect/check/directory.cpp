@@ -21,8 +21,8 @@ std::string block_at(std::uint32_t line) {
 
 // Counts and index fit the blocks only while nobody is at work on them, and nobody died at that
 // work: then the next holder counts anew.
-bool is_at_rest(const mapping& where) noexcept {
-  const segment_header& header = where.header();
+bool is_at_rest(const mapping& map) noexcept {
+  const segment_header& header = map.header();
   return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 &&
          header.directory_counts.stale.load(std::memory_order_acquire) == 0;
 }
@@ -36,8 +36,8 @@ struct lines_by_state {
   }
 };
 
-void check_block(problem_list& found, const mapping& where, const seen_block& block) {
-  const block_header& header = blocks::at(where, block.line);
+void check_block(problem_list& found, const mapping& map, const seen_block& block) {
+  const block_header& header = blocks::at(map, block.line);
   found.zero(&header.reserved, sizeof header.reserved, block_at(block.line), "reserved bytes");
   if (block.state == block_state::freed) return;
   if (!block.name_is_sound)
@@ -45,17 +45,17 @@ void check_block(problem_list& found, const mapping& where, const seen_block& bl
                      "an object's name of 1 to 255 bytes");
   if (header.name_length == 0) found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
   const std::uint32_t type = __atomic_load_n(&header.type_name, __ATOMIC_RELAXED);
-  if (!is_name(where, type, name_kind::object_type))
+  if (!is_name(map, type, name_kind::object_type))
     found.add(block_at(block.line), "type " + std::to_string(type), "one of the names");
 }
 
-void check_slots(problem_list& found, const mapping& where, const lines_by_state& blocks) {
+void check_slots(problem_list& found, const mapping& map, const lines_by_state& blocks) {
   std::uint64_t used = 0;
-  for (std::uint64_t at = 0; at < where.layout().index_slots; ++at) {
-    const auto slot = index::look_at(where, at);
+  for (std::uint64_t at = 0; at < map.layout().index_slots; ++at) {
+    const auto slot = index::look_at(map, at);
     const std::string object = "slot " + std::to_string(at) + " of the directory's index";
     if (slot.what == index::slot_kind::damaged)
-      found.add(object, hex(where.index()[at].load(std::memory_order_relaxed)),
+      found.add(object, hex(map.index()[at].load(std::memory_order_relaxed)),
                 "a slot whose check fits");
     if (slot.what != index::slot_kind::used) continue;
     ++used;
@@ -67,13 +67,13 @@ void check_slots(problem_list& found, const mapping& where, const lines_by_state
               "one for each of " + std::to_string(blocks.live.size()) + " objects");
 }
 
-void check_names_lead_to_blocks(problem_list& found, const mapping& where,
+void check_names_lead_to_blocks(problem_list& found, const mapping& map,
                                 const lines_by_state& blocks) {
   blocks::name_copy name;
   for (const std::uint32_t line : blocks.live) {
     try {
-      if (!blocks::load_live_name(where, line, name) ||
-          index::leads_to(where, index::key(name.text()), line))
+      if (!blocks::load_live_name(map, line, name) ||
+          index::leads_to(map, index::key(name.text()), line))
         continue;
       found.add(block_at(line), "no slot that leads to it",
                 "one, for its name \"" + std::string(name.text()) + '"');
@@ -85,20 +85,20 @@ void check_names_lead_to_blocks(problem_list& found, const mapping& where,
 
 // Walks one list of freed blocks: from kind to kind, and through each kind. False: something was
 // found, and told.
-bool check_list(problem_list& found, const mapping& where, const lines_by_state& blocks,
+bool check_list(problem_list& found, const mapping& map, const lines_by_state& blocks,
                 std::size_t list, std::size_t& listed) {
   const auto load = [](const std::uint32_t& link) {
     return __atomic_load_n(&link, __ATOMIC_RELAXED);
   };
   const std::string object = "list " + std::to_string(list) + " of freed blocks";
-  std::uint32_t first = load(where.header().directory_counts.freed[list]);
+  std::uint32_t first = load(map.header().directory_counts.freed[list]);
   while (first != 0 && listed <= blocks.freed.size()) {
     for (std::uint32_t next = first; next != 0 && listed <= blocks.freed.size(); ++listed) {
       const std::uint32_t line = next - 1;
       if (!lines_by_state::has(blocks.freed, line))
         return found.add(object, "line " + std::to_string(line), "a freed block"), false;
-      const block_header& block = blocks::at(where, line);
-      const block_header& of_kind = blocks::at(where, first - 1);
+      const block_header& block = blocks::at(map, line);
+      const block_header& of_kind = blocks::at(map, first - 1);
       if (block.type % free_lists != list)
         return found.add(object, block_at(line), "a block of another type"), false;
       if (block.type != of_kind.type || block.size != of_kind.size ||
@@ -109,15 +109,15 @@ bool check_list(problem_list& found, const mapping& where, const lines_by_state&
       }
       next = load(block.next_freed);
     }
-    first = load(blocks::at(where, first - 1).name_check);
+    first = load(blocks::at(map, first - 1).name_check);
   }
   return true;
 }
 
-void check_freed(problem_list& found, const mapping& where, const lines_by_state& blocks) {
+void check_freed(problem_list& found, const mapping& map, const lines_by_state& blocks) {
   std::size_t listed = 0;
   for (std::size_t list = 0; list < free_lists; ++list) {
-    if (!check_list(found, where, blocks, list, listed)) return;
+    if (!check_list(found, map, blocks, list, listed)) return;
   }
   if (listed != blocks.freed.size()) {
     found.add("directory", std::to_string(listed) + " freed blocks on its lists",
@@ -127,17 +127,17 @@ void check_freed(problem_list& found, const mapping& where, const lines_by_state
 
 }  // namespace
 
-void check_directory(problem_list& found, const mapping& where) {
-  const bool at_rest = is_at_rest(where);
-  const directory_state& counts = where.header().directory_counts;
+void check_directory(problem_list& found, const mapping& map) {
+  const bool at_rest = is_at_rest(map);
+  const directory_state& counts = map.header().directory_counts;
   found.at_most(counts.stale.load(std::memory_order_relaxed), 1, "directory",
                 "mark that it must be counted");
-  found.at_most(counts.live.load(std::memory_order_relaxed), where.constants().directory_capacity,
+  found.at_most(counts.live.load(std::memory_order_relaxed), map.constants().directory_capacity,
                 "directory", "objects");
   lines_by_state blocks;
   problem_list of_blocks;
-  const walk_end walked = walk_blocks(where, [&](const seen_block& block) {
-    check_block(found, where, block);
+  const walk_end walked = walk_blocks(map, [&](const seen_block& block) {
+    check_block(found, map, block);
     if (block.state == block_state::live)
       blocks.live.push_back(block.line);
     else if (block.state == block_state::freed)
@@ -161,10 +161,10 @@ void check_directory(problem_list& found, const mapping& where) {
     of_blocks.add("directory", "a count of " + std::to_string(live) + " objects",
                   std::to_string(blocks.live.size()) + ", as there are");
   }
-  check_slots(of_blocks, where, blocks);
-  check_names_lead_to_blocks(of_blocks, where, blocks);
-  check_freed(of_blocks, where, blocks);
-  if (!at_rest || !is_at_rest(where)) return;
+  check_slots(of_blocks, map, blocks);
+  check_names_lead_to_blocks(of_blocks, map, blocks);
+  check_freed(of_blocks, map, blocks);
+  if (!at_rest || !is_at_rest(map)) return;
   for (segment_problem& each : of_blocks.all())
     found.add(std::move(each.object), std::move(each.found), std::move(each.expected));
 }

@@ -66,15 +66,15 @@ void check_guards(problem_list& found, const name_entry& entry, std::uint32_t in
 
 }  // namespace
 
-void check_header(problem_list& found, const mapping& where) {
-  const segment_header& header = where.header();
-  if (std::memcmp(&header.constants, &where.constants(), sizeof header.constants) != 0) {
+void check_header(problem_list& found, const mapping& map) {
+  const segment_header& header = map.header();
+  if (std::memcmp(&header.constants, &map.constants(), sizeof header.constants) != 0) {
     found.add("header", "other constants than when it was opened", "that they never change");
   }
   check_internal(found, header.adoption, "adoption");
   check_internal(found, header.directory, "directory");
   check_internal(found, header.names, "names");
-  check_count(found, header.records_in_use, where.record_count(), "thread records in use");
+  check_count(found, header.records_in_use, map.record_count(), "thread records in use");
   found.zero(header.reserved, sizeof header.reserved, "header", "reserved bytes");
   if (header.unlisted.load(std::memory_order_relaxed) > max_entrants * 1024) {
     found.add("header",
@@ -83,15 +83,15 @@ void check_header(problem_list& found, const mapping& where) {
               "few");
   }
   const std::size_t used = offsetof(segment_header, entrants) + sizeof header.entrants;
-  found.zero(where.base() + used, sizeof header - used, "header", "padding");
+  found.zero(map.base() + used, sizeof header - used, "header", "padding");
 
-  check_count(found, header.name_count, where.constants().lock_classes, "names");
+  check_count(found, header.name_count, map.constants().lock_classes, "names");
 }
 
-void check_names(problem_list& found, const mapping& where) {
-  const std::uint32_t count = count_of_names(where);
+void check_names(problem_list& found, const mapping& map) {
+  const std::uint32_t count = count_of_names(map);
   for (std::uint32_t i = 0; i < count; ++i) {
-    const name_entry& entry = where.name_at(i);
+    const name_entry& entry = map.name_at(i);
     if (entry.kind != static_cast<std::uint16_t>(name_kind::lock_class) &&
         entry.kind != static_cast<std::uint16_t>(name_kind::object_type)) {
       found.add(name_at(i), "kind " + std::to_string(entry.kind), "1 or 2");
@@ -102,15 +102,14 @@ void check_names(problem_list& found, const mapping& where) {
   }
 }
 
-std::uint32_t count_of_names(const mapping& where) noexcept {
-  const std::uint32_t stored = where.header().name_count.load(std::memory_order_acquire);
+std::uint32_t count_of_names(const mapping& map) noexcept {
+  const std::uint32_t stored = map.header().name_count.load(std::memory_order_acquire);
   const std::uint32_t count = stored & 0xffff;
-  return is_guarded_count(stored) && count <= where.constants().lock_classes ? count : 0;
+  return is_guarded_count(stored) && count <= map.constants().lock_classes ? count : 0;
 }
 
-bool is_name(const mapping& where, std::uint32_t index, name_kind kind) noexcept {
-  return index < count_of_names(where) &&
-         where.name_at(index).kind == static_cast<std::uint16_t>(kind);
+bool is_name(const mapping& map, std::uint32_t index, name_kind kind) noexcept {
+  return index < count_of_names(map) && map.name_at(index).kind == static_cast<std::uint16_t>(kind);
 }
 
 }  // namespace outlive::detail

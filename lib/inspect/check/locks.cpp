@@ -28,30 +28,30 @@ bool same(const lock_words& a, const lock_words& b) noexcept {
 // "An entry is written before the native lock and removed after the native unlock": whoever has the
 // mutex has it in hand, living or dead. Of a thread that took some mutex during the look nothing is
 // said: it may have given this one back, and taken it again.
-bool owner_has_it_in_hand(const mapping& where, std::uint32_t tid, std::uint64_t offset) noexcept {
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    const thread_record& record = where.record(i);
+bool owner_has_it_in_hand(const mapping& map, std::uint32_t tid, std::uint64_t offset) noexcept {
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    const thread_record& record = map.record(i);
     if (record.tid.load(std::memory_order_relaxed) != tid) continue;
     const std::uint64_t before = record.acquisitions.load(std::memory_order_acquire);
-    if (held_walk::names(where, i, offset) ||
+    if (held_walk::names(map, i, offset) ||
         record.acquisitions.load(std::memory_order_acquire) != before)
       return true;
   }
   return false;
 }
 
-void check_holder(problem_list& found, const mapping& where, const lock_words& words,
+void check_holder(problem_list& found, const mapping& map, const lock_words& words,
                   const std::string& object) {
   const record_id holder = words.state.holder();
   if (!holder) return;
-  if (holder.index_plus_1 > where.record_count()) {
+  if (holder.index_plus_1 > map.record_count()) {
     return found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1),
-                     "at most " + std::to_string(where.record_count() - 1));
+                     "at most " + std::to_string(map.record_count() - 1));
   }
   // One kept for recovery may be taken over from a dead heir whose mutex still names it.
-  const bool may_be_taken = holder.index_plus_1 > where.constants().threads &&
+  const bool may_be_taken = holder.index_plus_1 > map.constants().threads &&
                             words.state.condition() == lock_condition::repairing;
-  if (!may_be_taken && !thread_records::find(where, holder, holder_generation_mask)) {
+  if (!may_be_taken && !thread_records::find(map, holder, holder_generation_mask)) {
     found.add(object,
               "a holder in thread record " + std::to_string(holder.index_plus_1 - 1) + " at life " +
                   hex(holder.generation),
@@ -77,14 +77,14 @@ void check_gate(problem_list& found, const lock_bytes& lock, const std::string& 
             "a closed gate until the mutex is free and consistent");
 }
 
-void check_lock(problem_list& found, const mapping& where, std::uint64_t offset, bool is_first,
+void check_lock(problem_list& found, const mapping& map, std::uint64_t offset, bool is_first,
                 const std::string& object) {
-  const auto [lock, native, shared] = where.lock_at(offset);
+  const auto [lock, native, shared] = map.lock_at(offset);
   if (lock == nullptr) return;
   if (!native)
     return found.add(object, "a native mutex of another kind", "the one that its constructor made");
   // A search for the object around each mutex of a large one would take too long.
-  if (!(is_first ? fitting_lock_class(where, *lock) : lock_class_of(where, *lock))) {
+  if (!(is_first ? fitting_lock_class(map, *lock) : lock_class_of(map, *lock))) {
     found.add(object, "lock class " + hex(__atomic_load_n(&lock->lock_class, __ATOMIC_RELAXED)),
               "one of the names that fits the object");
   }
@@ -95,39 +95,39 @@ void check_lock(problem_list& found, const mapping& where, std::uint64_t offset,
   if (!words.state.is_valid())
     return found.add(object, "state " + hex(words.state.word()),
                      "a condition, with what belongs to it");
-  found.at_most(words.state.attempts(), where.constants().attempts, object, "attempts");
-  found.at_most(words.state.origin().index_plus_1, where.record_count(), object,
+  found.at_most(words.state.attempts(), map.constants().attempts, object, "attempts");
+  found.at_most(words.state.origin().index_plus_1, map.record_count(), object,
                 "thread record of whom it was left by");
-  check_holder(found, where, words, object);
+  check_holder(found, map, words, object);
   if (shared) check_gate(found, *lock, object);
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
-  if (tid == 0 || owner_has_it_in_hand(where, tid, offset)) return;
+  if (tid == 0 || owner_has_it_in_hand(map, tid, offset)) return;
   lock_words now;
   if (!read_lock_words(now, *lock) || !same(now, words)) return;
   found.add(object, "thread " + std::to_string(tid) + " as the owner in its native mutex",
             "that a record of this thread has it in hand");
 }
 
-bool begins_with_lock(const mapping& where, const seen_block& block) noexcept {
-  const std::string_view type = names::text_of(where, block.name.type_name);
+bool begins_with_lock(const mapping& map, const seen_block& block) noexcept {
+  const std::string_view type = names::text_of(map, block.name.type_name);
   return type == typeid(robust_mutex).name() || type == typeid(robust_shared_mutex).name() ||
          type.starts_with(guarded_types);
 }
 
 }  // namespace
 
-void check_locks(problem_list& found, const mapping& where) {
-  walk_blocks(where, [&](const seen_block& block) {
+void check_locks(problem_list& found, const mapping& map) {
+  walk_blocks(map, [&](const seen_block& block) {
     if (block.state != block_state::live) return;
-    const std::uint64_t begin = where.layout().objects + block.object_line() * cache_line;
+    const std::uint64_t begin = map.layout().objects + block.object_line() * cache_line;
     const std::string name(block.name.text());
     for (std::uint64_t at = 0; at + cache_line <= block.size; at += cache_line) {
-      if (where.lock_at(begin + at).lock == nullptr) continue;
-      check_lock(found, where, begin + at, at == 0,
+      if (map.lock_at(begin + at).lock == nullptr) continue;
+      check_lock(found, map, begin + at, at == 0,
                  "mutex \"" + name + '"' + (at == 0 ? "" : "+" + hex(at)));
     }
-    if (block.size >= cache_line && block.name_is_sound && begins_with_lock(where, block) &&
-        where.lock_at(begin).lock == nullptr) {
+    if (block.size >= cache_line && block.name_is_sound && begins_with_lock(map, block) &&
+        map.lock_at(begin).lock == nullptr) {
       found.add("object \"" + name + '"', "no mutex", "one at its begin, as its type says");
     }
   });

@@ -36,11 +36,11 @@ bool is_terminated(const char* text, std::size_t room) noexcept {
 
 namespace {
 
-std::vector<segment_problem> look(const mapping& where) {
+std::vector<segment_problem> look(const mapping& map) {
   problem_list found;
   for (const auto part : {check_header, check_names, check_participants, check_records,
                           check_deaths, check_directory, check_locks})
-    part(found, where);
+    part(found, map);
   return std::move(found.all());
 }
 

@@ -36,19 +36,19 @@ class problem_list {
 };
 
 // How many names count; 0 where that cannot be told, which check_header() tells.
-[[nodiscard]] std::uint32_t count_of_names(const mapping& where) noexcept;
+[[nodiscard]] std::uint32_t count_of_names(const mapping& map) noexcept;
 // Whether the entry exists and is of this kind.
-[[nodiscard]] bool is_name(const mapping& where, std::uint32_t index, name_kind kind) noexcept;
+[[nodiscard]] bool is_name(const mapping& map, std::uint32_t index, name_kind kind) noexcept;
 // Whether a text of the format ends within its room.
 [[nodiscard]] bool is_terminated(const char* text, std::size_t room) noexcept;
 
-void check_header(problem_list& found, const mapping& where);
-void check_names(problem_list& found, const mapping& where);
-void check_participants(problem_list& found, const mapping& where);
+void check_header(problem_list& found, const mapping& map);
+void check_names(problem_list& found, const mapping& map);
+void check_participants(problem_list& found, const mapping& map);
 // thread records, marks, crash notes
-void check_records(problem_list& found, const mapping& where);
-void check_deaths(problem_list& found, const mapping& where);
-void check_directory(problem_list& found, const mapping& where);  // blocks, freed lists, index
-void check_locks(problem_list& found, const mapping& where);
+void check_records(problem_list& found, const mapping& map);
+void check_deaths(problem_list& found, const mapping& map);
+void check_directory(problem_list& found, const mapping& map);  // blocks, freed lists, index
+void check_locks(problem_list& found, const mapping& map);
 
 }  // namespace outlive::detail

@@ -34,8 +34,8 @@ void check_modules(problem_list& found, const participant& process, std::uint32_
   }
 }
 
-void check_participant(problem_list& found, const mapping& where, std::uint32_t index) {
-  const participant& process = where.participant_at(index);
+void check_participant(problem_list& found, const mapping& map, std::uint32_t index) {
+  const participant& process = map.participant_at(index);
   const std::uint64_t identity = process.identity.load(std::memory_order_acquire);
   const std::string object = "participant " + std::to_string(index);
   found.zero(process.reserved, sizeof process.reserved, object, "reserved bytes");
@@ -58,25 +58,25 @@ void check_participant(problem_list& found, const mapping& where, std::uint32_t 
     found.add(object, "start time " + std::to_string(process.start_time),
               "that of its identity, " + std::to_string(identity & 0xffffffff));
   }
-  if (process.pid_namespace != where.constants().pid_namespace) {
+  if (process.pid_namespace != map.constants().pid_namespace) {
     found.add(object, "PID namespace " + std::to_string(process.pid_namespace),
-              "the segment's, " + std::to_string(where.constants().pid_namespace));
+              "the segment's, " + std::to_string(map.constants().pid_namespace));
   }
 }
 
-void check_held(problem_list& found, const mapping& where, std::uint32_t index, bool alive,
+void check_held(problem_list& found, const mapping& map, std::uint32_t index, bool alive,
                 const std::string& object) {
-  const held_entry* const held = where.held(index);
-  for (std::uint32_t i = 0; i < where.constants().max_held; ++i) {
+  const held_entry* const held = map.held(index);
+  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
     const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
     if (place == 0) continue;
     const std::uint64_t offset = place & held_offset_mask;
     const bool is_place = (place & ~held_offset_mask & ~held_recovered) == 0 &&
-                          offset >= where.layout().objects && offset <= where.size() - cache_line;
+                          offset >= map.layout().objects && offset <= map.size() - cache_line;
     if (!is_place) {
       found.add(object + ", entry " + std::to_string(i), hex(place),
                 "a mutex's place among the objects");
-    } else if (alive && where.lock_at(offset).lock == nullptr &&
+    } else if (alive && map.lock_at(offset).lock == nullptr &&
                held[i].place.load(std::memory_order_acquire) == place) {
       found.add(object + ", entry " + std::to_string(i), hex(place) + ", where no mutex lies",
                 "a mutex, which the thread has in hand");
@@ -84,11 +84,11 @@ void check_held(problem_list& found, const mapping& where, std::uint32_t index, 
   }
 }
 
-void check_living(problem_list& found, const mapping& where, const thread_record& record,
+void check_living(problem_list& found, const mapping& map, const thread_record& record,
                   const std::string& object) {
   const auto pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
   const std::uint32_t process = record.participant.load(std::memory_order_relaxed);
-  if (!participants::is_process_of(where, process, pid,
+  if (!participants::is_process_of(map, process, pid,
                                    record.start_time.load(std::memory_order_relaxed))) {
     found.add(object, "participant " + std::to_string(process),
               "the one of its process, pid " + std::to_string(pid));
@@ -96,9 +96,9 @@ void check_living(problem_list& found, const mapping& where, const thread_record
 }
 
 // The words of the crash note count only for the life that it names.
-void check_crash(problem_list& found, const mapping& where, std::uint32_t index,
+void check_crash(problem_list& found, const mapping& map, std::uint32_t index,
                  std::uint64_t generation) {
-  const crash_note& note = where.crash_at(index);
+  const crash_note& note = map.crash_at(index);
   const std::string object = "crash note " + std::to_string(index);
   found.zero(note.reserved, sizeof note.reserved, object, "reserved bytes");
   const std::uint64_t life = note.life.load(std::memory_order_acquire);
@@ -111,8 +111,8 @@ void check_crash(problem_list& found, const mapping& where, std::uint32_t index,
   found.at_most(note.nested.load(std::memory_order_relaxed), 1, object, "mark of a nested signal");
 }
 
-void check_record(problem_list& found, const mapping& where, std::uint32_t index) {
-  const thread_record& record = where.record(index);
+void check_record(problem_list& found, const mapping& map, std::uint32_t index) {
+  const thread_record& record = map.record(index);
   const std::string object = "thread record " + std::to_string(index);
   if (!native_mutex::is_intact(record.liveness))
     found.add(object, "a liveness mutex of another kind", "the one that create() made");
@@ -123,30 +123,29 @@ void check_record(problem_list& found, const mapping& where, std::uint32_t index
   if (!is_terminated(record.name, sizeof record.name))
     found.add(object, "a name without an end", "at most 15 bytes");
   found.at_most(record.participant.load(std::memory_order_relaxed),
-                where.constants().participants - 1, object, "participant");
-  const std::uint32_t in_use = records_in_use(where);
+                map.constants().participants - 1, object, "participant");
+  const std::uint32_t in_use = records_in_use(map);
   if (generation != 0 && index >= in_use)
     found.add(object, "generation " + hex(generation),
               "0: the header counts " + std::to_string(in_use) + " records in use");
   const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   const bool alive = bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) &&
                      !thread_records::is_dead(record);
-  if (alive) check_living(found, where, record, object);
-  check_held(found, where, index, alive, object);
-  check_crash(found, where, index, generation);
+  if (alive) check_living(found, map, record, object);
+  check_held(found, map, index, alive, object);
+  check_crash(found, map, index, generation);
 }
 
 }  // namespace
 
-void check_participants(problem_list& found, const mapping& where) {
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i)
-    check_participant(found, where, i);
+void check_participants(problem_list& found, const mapping& map) {
+  for (std::uint32_t i = 0; i < map.constants().participants; ++i) check_participant(found, map, i);
 }
 
-void check_records(problem_list& found, const mapping& where) {
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    check_record(found, where, i);
-    found.zero(where.base() + where.layout().marks + i * marks_bytes, marks_bytes,
+void check_records(problem_list& found, const mapping& map) {
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    check_record(found, map, i);
+    found.zero(map.base() + map.layout().marks + i * marks_bytes, marks_bytes,
                "marks of thread record " + std::to_string(i), "reserved bytes");
   }
 }
