@@ -51,13 +51,7 @@ cell known(const outlive::logged_thread& thread, std::int64_t value) {
 }
 
 std::string named(const outlive::logged_thread& thread) {
-  return thread.known
-             ? looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name)
-             : std::string();
-}
-
-cell hex(std::uint64_t value) {
-  return {fmt::format("0x{:x}", value), value};
+  return thread.known ? looks::thread_name(thread) : std::string();
 }
 
 std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lines& sources) {
@@ -77,10 +71,8 @@ cell crash_cell(const outlive::logged_death& death, source_lines& sources) {
                                                   {"stack", stack_of(*death.crash, sources)}}};
 }
 
-cell time_cell(const outlive::logged_death& death) {
-  if (death.repair_time.count() == 0) return cell::none();
-  const double seconds = std::chrono::duration<double>(death.repair_time).count();
-  return {fmt::format("{:.6f} s", seconds), seconds};
+cell repair_cell(std::chrono::nanoseconds time) {
+  return time.count() == 0 ? cell::none() : seconds_cell(time, 6);
 }
 
 std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source_lines& sources) {
@@ -100,20 +92,20 @@ std::vector<cell> line_of(const outlive::logged_death& death, source_lines& sour
           looks::time_cell(death.when),
           death.mutex_name,
           death.lock_class,
-          hex(death.mutex_offset),
+          hex_cell(death.mutex_offset),
           named(death.owner),
           known(death.owner, death.owner.pid),
           known(death.owner, death.owner.tid),
           death.owner.known ? cell(death.owner.note) : cell::none(),
           sources.describe_call(death.acquired_at_module, death.acquired_at_offset),
           death.acquired_at_module,
-          hex(death.acquired_at_offset),
+          hex_cell(death.acquired_at_offset),
           crash_cell(death, sources),
           named(death.heir),
           known(death.heir, death.heir.pid),
           death.attempt == 0 ? cell::none() : cell(death.attempt),
           cell(to_string(death.outcome)).in(tone_of(death.outcome)),
-          time_cell(death)};
+          repair_cell(death.repair_time)};
 }
 
 int deaths_command(const std::string& segment, const table_settings& wanted) {

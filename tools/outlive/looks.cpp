@@ -69,13 +69,31 @@ cell time_cell(std::chrono::system_clock::time_point when) {
 }
 
 std::string mutex_name(const outlive::viewed_lock& lock) {
-  return lock.offset_in_object == 0 ? lock.object
-                                    : fmt::format("{}+0x{:x}", lock.object, lock.offset_in_object);
+  return lock.offset_in_object == 0 ? lock.object : lock.object + "+" + hex(lock.offset_in_object);
 }
 
 std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::string_view thread) {
   if (pid == tid) return fmt::format("{} {}", pid, command);
   return fmt::format("{}/{} {}/{}", pid, tid, command, thread);
+}
+
+std::vector<std::string> stack_lines(const outlive::thread_stack& stack, source_lines& sources) {
+  if (!stack.problem.empty()) return {"no stack: " + stack.problem};
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < stack.frames.size(); ++i)
+    lines.push_back(fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
+  return lines;
+}
+
+std::size_t count_waiting(const std::vector<outlive::viewed_thread>& threads) {
+  return static_cast<std::size_t>(
+      std::count_if(threads.begin(), threads.end(),
+                    [](const auto& each) { return each.waiting_for.has_value(); }));
+}
+
+std::size_t count_held(const outlive::viewed_thread& thread) {
+  return static_cast<std::size_t>(std::count_if(thread.in_hand.begin(), thread.in_hand.end(),
+                                                [](const auto& each) { return each.held; }));
 }
 
 void long_holds::look(const std::vector<outlive::viewed_thread>& threads,

@@ -2,7 +2,9 @@
 // see.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -12,6 +14,7 @@
 
 #include <outlive/segment_view.hpp>
 
+#include "source_lines.hpp"
 #include "table.hpp"
 
 namespace CLI {
@@ -41,6 +44,25 @@ void add_segment_argument(CLI::App& command, std::string& into);
 // Returns: "4711 worker", or "4711/4712 worker/count" for another thread than the first.
 [[nodiscard]] std::string thread_name(pid_t pid, pid_t tid, std::string_view command,
                                       std::string_view thread);
+template <class Thread>
+[[nodiscard]] std::string thread_name(const Thread& of) {
+  return thread_name(of.pid, of.tid, of.command_name, of.thread_name);
+}
+
+// Returns: the frames from the innermost on, "#0  transfer at bank.cpp:41"; or one line that says
+//   why there are none.
+[[nodiscard]] std::vector<std::string> stack_lines(const outlive::thread_stack& stack,
+                                                   source_lines& sources);
+
+// Returns: how many of the processes, or threads, live.
+template <class List>
+[[nodiscard]] std::size_t count_alive(const List& list) {
+  return static_cast<std::size_t>(
+      std::count_if(list.begin(), list.end(), [](const auto& each) { return each.alive; }));
+}
+[[nodiscard]] std::size_t count_waiting(const std::vector<outlive::viewed_thread>& threads);
+// Returns: how many mutexes the thread holds.
+[[nodiscard]] std::size_t count_held(const outlive::viewed_thread& thread);
 
 // Which mutexes each thread was seen to hold without a pause between two looks.
 //

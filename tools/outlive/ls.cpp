@@ -1,6 +1,5 @@
 // outlive ls: the segments of this machine. docs/man/outlive-ls.1.scd
 #include <algorithm>
-#include <cstddef>
 #include <memory>
 
 #include <fmt/format.h>
@@ -29,18 +28,13 @@ std::vector<column> ls_columns() {
   return all;
 }
 
-template <class Lines>
-std::ptrdiff_t living(const Lines& lines) {
-  return std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
-}
-
 std::vector<cell> line_of(const std::string& name) {
   const outlive::segment_view view = looks::open(name);
   return {name,
           looks::size_cell(view.size_bytes()),
           looks::user_name(view.owner()),
-          living(view.participants()),
-          living(view.threads()),
+          looks::count_alive(view.participants()),
+          looks::count_alive(view.threads()),
           view.object_count(),
           view.death_count(),
           ""};

@@ -8,8 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
-#include "duration.hpp"
 #include "looks.hpp"
 #include "metrics/text.hpp"
 #include "show/tables.hpp"
@@ -20,8 +20,7 @@ namespace {
 
 template <class Lines>
 void add_living_and_dead(metrics::text& to, const Lines& lines) {
-  const auto alive =
-      std::count_if(lines.begin(), lines.end(), [](const auto& each) { return each.alive; });
+  const auto alive = looks::count_alive(lines);
   to.add(static_cast<double>(alive), {{"state", "alive"}});
   to.add(static_cast<double>(lines.size()) - static_cast<double>(alive), {{"state", "dead"}});
 }
@@ -98,9 +97,7 @@ std::string figures_of(const show::look& seen, const std::vector<outlive::logged
              "Threads with a record; dead ones are those that some mutex still names.");
   add_living_and_dead(text, seen.threads);
   text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
-  text.add(static_cast<double>(
-      std::count_if(seen.threads.begin(), seen.threads.end(),
-                    [](const auto& each) { return each.waiting_for.has_value(); })));
+  text.add(static_cast<double>(looks::count_waiting(seen.threads)));
   text.begin("outlive_hung_threads", "gauge",
              "Threads that held the same mutex, and took no other, over the time of the sample.");
   text.add(hung(seen));

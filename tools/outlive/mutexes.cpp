@@ -1,26 +1,12 @@
 #include "mutexes.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
+#include <cstdint>
 
+#include "arguments.hpp"
 #include "looks.hpp"
 
 namespace mutexes {
-
-namespace {
-
-std::optional<std::uint64_t> number_in(std::string_view text) {
-  const bool hex = text.starts_with("0x");
-  if (hex) text.remove_prefix(2);
-  std::uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-}  // namespace
 
 std::optional<outlive::viewed_lock> find(const outlive::segment_view& view,
                                          const std::string& named) {
@@ -29,7 +15,8 @@ std::optional<outlive::viewed_lock> find(const outlive::segment_view& view,
     return looks::mutex_name(each) == named;
   });
   if (by_name != all.end()) return *by_name;
-  const auto offset = number_in(named);
+  const auto offset = named.starts_with("0x") ? parse_number<std::uint64_t>(named.substr(2), 16)
+                                              : parse_number<std::uint64_t>(named);
   const auto by_offset =
       std::find_if(all.begin(), all.end(),
                    [&](const outlive::viewed_lock& each) { return each.offset == offset; });

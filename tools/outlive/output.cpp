@@ -102,6 +102,16 @@ std::vector<std::string> wrapped_to(std::string_view text, std::size_t width) {
   return lines;
 }
 
+std::string hex(std::uint64_t value) {
+  return fmt::format("0x{:x}", value);
+}
+
+std::string counted(std::uint64_t number, std::string_view one, std::string_view several) {
+  if (number == 1) return fmt::format("1 {}", one);
+  return several.empty() ? fmt::format("{} {}s", number, one)
+                         : fmt::format("{} {}", number, several);
+}
+
 terminal terminal::of_stdout() noexcept {
   terminal found;
   found.is_one = ::isatty(STDOUT_FILENO) != 0;

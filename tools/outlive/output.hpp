@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,12 @@
 // Returns: the text in lines of at most `width` cells, broken at spaces where there are any; at
 //   least one line. Requires: width is not 0.
 [[nodiscard]] std::vector<std::string> wrapped_to(std::string_view text, std::size_t width);
+
+// Returns: "0x40".
+[[nodiscard]] std::string hex(std::uint64_t value);
+// Returns: "1 worker", "2 workers"; `several` where the plural has no s alone.
+[[nodiscard]] std::string counted(std::uint64_t number, std::string_view one,
+                                  std::string_view several = {});
 
 // What stdout is. Without a terminal there are no colours, and nothing is cut.
 struct terminal {

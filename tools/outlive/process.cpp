@@ -1,7 +1,9 @@
 #include "process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,13 +16,6 @@
 #include <fmt/format.h>
 
 namespace {
-
-sigset_t watched() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, signal);
-  return set;
-}
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
@@ -49,19 +44,36 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 }  // namespace
 
-signals::signals() {
-  const sigset_t set = watched();
+signal_queue::signal_queue(std::initializer_list<int> which) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : which) sigaddset(&set, signal);
+  fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
+signal_queue::~signal_queue() {
+  close(fd_);
+}
+
+int signal_queue::next() const noexcept {
+  signalfd_siginfo info{};
+  return read(fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)
+             ? static_cast<int>(info.ssi_signo)
+             : 0;
+}
+
+signals::signals() : queue_{SIGINT, SIGTERM, SIGHUP, SIGCHLD} {}
+
 void signals::wait(std::chrono::nanoseconds timeout) {
-  const sigset_t set = watched();
-  timespec limit{static_cast<time_t>(timeout.count() / 1'000'000'000),
-                 static_cast<long>(timeout.count() % 1'000'000'000)};
-  if (timeout.count() < 0) limit = {};
-  int got = 0;
-  while ((got = sigtimedwait(&set, nullptr, &limit)) > 0) {
-    limit = {};
+  if (timeout.count() > 0) {
+    const timespec limit{static_cast<time_t>(timeout.count() / 1'000'000'000),
+                         static_cast<long>(timeout.count() % 1'000'000'000)};
+    pollfd ready{queue_.fd(), POLLIN, 0};
+    ppoll(&ready, 1, &limit, nullptr);
+  }
+  while (const int got = queue_.next()) {
     if (got == SIGCHLD) {
       child_changed_ = true;
     } else {

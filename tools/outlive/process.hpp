@@ -4,17 +4,33 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
-// The signals that end the tool, and SIGCHLD, are blocked for good and fetched here: no handler
-// interrupts anything.
+// Signals that are blocked for good and read from a descriptor: no handler interrupts anything.
+class signal_queue {
+ public:
+  explicit signal_queue(std::initializer_list<int> which);
+  signal_queue(const signal_queue&) = delete;
+  signal_queue& operator=(const signal_queue&) = delete;
+  ~signal_queue();
+
+  // For poll().
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Returns: the next signal; 0: none is there.
+  [[nodiscard]] int next() const noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+// The signals that end the tool, and SIGCHLD.
 class signals {
  public:
   signals();
-  signals(const signals&) = delete;
-  signals& operator=(const signals&) = delete;
 
+  [[nodiscard]] int fd() const noexcept { return queue_.fd(); }
   // Blocks: until one of them came, at most `timeout`. Fetches all that are there.
   void wait(std::chrono::nanoseconds timeout);
   // Blocks: for `time`, whatever the children do; less if the tool is asked to end.
@@ -26,6 +42,7 @@ class signals {
   [[nodiscard]] bool take_child_changed() noexcept;
 
  private:
+  signal_queue queue_;
   int ending_ = 0;
   int asked_ = 0;
   bool child_changed_ = true;

@@ -42,10 +42,6 @@ cell id(pid_t of) {
   return of == 0 ? cell::none() : cell(of);
 }
 
-cell offset(std::uint64_t of) {
-  return {fmt::format("0x{:x}", of), of};
-}
-
 tone tone_of(outlive::recovery_outcome outcome) {
   switch (outcome) {
     case outlive::recovery_outcome::repaired:
@@ -74,7 +70,7 @@ int look_only(const recover_settings& wanted) {
         std::find_if(threads.begin(), threads.end(),
                      [&](const outlive::viewed_thread& by) { return by.record == each.holder; });
     const bool is_known = dead != threads.end();
-    lines.add({looks::mutex_name(each), each.lock_class, offset(each.offset),
+    lines.add({looks::mutex_name(each), each.lock_class, hex_cell(each.offset),
                id(is_known ? dead->pid : 0), id(is_known ? dead->tid : each.holder_tid),
                cell("would be recovered (" + show::state_of(each) + ")"), cell("")});
   }
@@ -91,7 +87,7 @@ int recover_command(const recover_settings& wanted) {
   for (const auto& each : done) {
     const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(each.mutex) -
                                                static_cast<const char*>(segment.base()));
-    lines.add({each.mutex_name, each.lock_class, offset(at), id(each.pid), id(each.tid),
+    lines.add({each.mutex_name, each.lock_class, hex_cell(at), id(each.pid), id(each.tid),
                cell(to_string(each.outcome)).in(tone_of(each.outcome)),
                cell(each.error ? each.error.message() : std::string())});
   }

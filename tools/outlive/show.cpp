@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
-#include "duration.hpp"
 #include "looks.hpp"
 #include "show/tables.hpp"
 

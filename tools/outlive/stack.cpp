@@ -1,16 +1,15 @@
 // outlive stack: the stacks of who holds a mutex and who waits, now. docs/man/outlive-stack.1.scd
-#include <charconv>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <outlive/live_stack.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "looks.hpp"
 #include "mutexes.hpp"
@@ -33,13 +32,6 @@ struct shown_thread {
   std::string waits_for;
   outlive::thread_stack stack;
 };
-
-// 0: it is none.
-pid_t pid_in(const std::string& text) {
-  pid_t pid = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  return error == std::errc() && end == text.data() + text.size() ? pid : 0;
-}
 
 class names {
  public:
@@ -78,7 +70,7 @@ std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& vie
   std::vector<shown_thread> all;
   names by(view);
   const auto mutex = of.empty() ? std::nullopt : mutexes::find(view, of);
-  const pid_t pid = mutex ? 0 : pid_in(of);
+  const pid_t pid = mutex ? 0 : parse_number<pid_t>(of).value_or(0);
   if (!of.empty() && !mutex && pid == 0) return std::nullopt;
   bool has_pid = false;
   for (const auto& each : view.threads()) {
@@ -95,8 +87,7 @@ std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& vie
 }
 
 std::string heading(const shown_thread& shown) {
-  std::string text = looks::thread_name(shown.thread.pid, shown.thread.tid,
-                                        shown.thread.command_name, shown.thread.thread_name);
+  std::string text = looks::thread_name(shown.thread);
   for (std::size_t i = 0; i < shown.holds.size(); ++i)
     text += (i == 0 ? ", holds " : ", ") + shown.holds[i];
   if (!shown.waits_for.empty()) text += ", waits for " + shown.waits_for;
@@ -108,11 +99,8 @@ std::string as_text(const std::vector<shown_thread>& all) {
   source_lines sources;
   for (const auto& each : all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
-    if (!each.stack.problem.empty()) text += "  no stack: " + printable(each.stack.problem) + "\n";
-    for (std::size_t i = 0; i < each.stack.frames.size(); ++i) {
-      text += fmt::format("  #{:<2} {}\n", i,
-                          printable(sources.describe_frame(each.stack.frames[i], i > 0)));
-    }
+    for (const std::string& line : looks::stack_lines(each.stack, sources))
+      text += "  " + printable(line) + "\n";
   }
   return text;
 }

@@ -1,16 +1,12 @@
 // outlive supervise: watches a segment, recovers at once what the dead held, and logs it; keeps
 // workers running if asked to. docs/man/outlive-supervise.1.scd
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
 #include <system_error>
-#include <thread>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -20,9 +16,10 @@
 #include <outlive/segment_view.hpp>
 #include <outlive/supervisor.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
-#include "duration.hpp"
 #include "looks.hpp"
+#include "process.hpp"
 #include "repairs.hpp"
 #include "supervise/log.hpp"
 #include "supervise/notify.hpp"
@@ -45,35 +42,6 @@ struct supervise_settings {
 constexpr std::chrono::seconds grace(5);      // for the workers, to end in order
 constexpr std::chrono::seconds patience(10);  // for the workers, to make the segment
 
-// The signals that end the command, and SIGCHLD, as something to poll.
-class signal_descriptor {
- public:
-  signal_descriptor() {
-    sigset_t set;
-    ::sigemptyset(&set);
-    for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&set, each);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
-  }
-  signal_descriptor(const signal_descriptor&) = delete;
-  signal_descriptor& operator=(const signal_descriptor&) = delete;
-  ~signal_descriptor() { ::close(fd_); }
-
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-  // Returns: whether one that ends the command came.
-  [[nodiscard]] bool asked_to_end() const noexcept {
-    bool asked = false;
-    signalfd_siginfo one{};
-    while (::read(fd_, &one, sizeof one) == static_cast<ssize_t>(sizeof one))
-      asked = asked || one.ssi_signo != SIGCHLD;
-    return asked;
-  }
-
- private:
-  int fd_ = -1;
-};
-
 // How long to poll: until a start or a word to the watchdog is due.
 int milliseconds_until(std::optional<clock::time_point> start,
                        std::optional<clock::time_point> watchdog) {
@@ -87,10 +55,10 @@ int milliseconds_until(std::optional<clock::time_point> start,
 // there was one.
 std::optional<outlive::segment> open_when_there(const supervise_settings& wanted,
                                                 supervise::worker_pool& workers,
-                                                const signal_descriptor& signals) {
+                                                signals& incoming) {
   constexpr std::chrono::milliseconds slice(20);
   const auto give_up = clock::now() + patience;
-  while (!signals.asked_to_end()) {
+  while (incoming.ending() == 0) {
     workers.tend();
     try {
       return repairs::open_segment(wanted.segment);
@@ -99,7 +67,7 @@ std::optional<outlive::segment> open_when_there(const supervise_settings& wanted
           clock::now() >= give_up)
         throw;
     }
-    std::this_thread::sleep_for(slice);
+    incoming.pause(slice);
   }
   return std::nullopt;
 }
@@ -134,7 +102,7 @@ bool is_over(const outlive::segment_view& view, const outlive::supervisor& watch
 
 // Returns: the exit code.
 int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& watch,
-                        supervise::worker_pool& workers, const signal_descriptor& signals,
+                        supervise::worker_pool& workers, signals& incoming,
                         const supervise::service_manager& manager) {
   const outlive::segment_view view(segment);
   // Half the time that the manager allows, and only from this loop: if it stands still, the manager
@@ -147,13 +115,14 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
       next_word = clock::now() + *manager.watchdog() / 2;
     }
     workers.tend([&] { watch.dispatch(); });
-    pollfd ready[] = {{signals.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}};
+    pollfd ready[] = {{incoming.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}};
     if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_word)) < 0 &&
         errno != EINTR) {
       throw std::system_error(errno, std::generic_category(), "poll");
     }
     if (ready[1].revents != 0) watch.dispatch();
-    if (signals.asked_to_end()) return fine;
+    incoming.wait({});
+    if (incoming.ending() != 0) return fine;
     if (is_over(view, watch)) {
       fmt::print(stderr,
                  "outlive supervise: segment \"{}\": found that it has no name any more, and that "
@@ -165,10 +134,10 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
 }
 
 int supervise_command(const supervise_settings& wanted) {
-  const signal_descriptor signals;
+  signals incoming;
   const supervise::service_manager manager;
   supervise::worker_pool workers(wanted.respawn, wanted.command);
-  auto segment = open_when_there(wanted, workers, signals);
+  auto segment = open_when_there(wanted, workers, incoming);
   if (!segment) {
     workers.end(grace);
     return fine;
@@ -179,7 +148,7 @@ int supervise_command(const supervise_settings& wanted) {
   watch.dispatch();
 
   manager.tell("READY=1");
-  const int result = watch_until_the_end(*segment, watch, workers, signals, manager);
+  const int result = watch_until_the_end(*segment, watch, workers, incoming, manager);
   manager.tell("STOPPING=1");
   workers.end(grace, [&] { watch.dispatch(); });  // what the workers left behind
   return result;

@@ -42,6 +42,16 @@ cell::cell(std::string_view of)
 cell::cell(std::string shown, nlohmann::json meant, tone in)
     : text(printable(shown)), value(std::move(meant)), colour(in) {}
 
+cell hex_cell(std::uint64_t value) {
+  return {hex(value), value};
+}
+
+cell seconds_cell(std::optional<std::chrono::nanoseconds> time, int decimals) {
+  if (!time) return cell::none();
+  const double seconds = std::chrono::duration<double>(*time).count();
+  return {fmt::format("{:.{}f} s", seconds, decimals), seconds};
+}
+
 void add_json_option(CLI::App& command, table_settings& into) {
   command.add_flag("--json", into.json, "The result as JSON");
 }

@@ -1,6 +1,9 @@
 // A table, as people read it or as JSON: columns with headings, or a list of objects.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -49,6 +52,11 @@ struct cell {
     return std::move(*this);
   }
 };
+
+// "0x40", in JSON a number.
+[[nodiscard]] cell hex_cell(std::uint64_t value);
+// "1.5 s", in JSON a number.
+[[nodiscard]] cell seconds_cell(std::optional<std::chrono::nanoseconds> time, int decimals);
 
 // What the options of a command ask for.
 struct table_settings {

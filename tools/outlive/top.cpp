@@ -4,8 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
-#include "duration.hpp"
 #include "looks.hpp"
 #include "top/frame.hpp"
 #include "top/screen.hpp"

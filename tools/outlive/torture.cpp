@@ -5,8 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
-#include "duration.hpp"
 #include "output.hpp"
 #include "process.hpp"
 #include "torture/report.hpp"

@@ -64,20 +64,13 @@ const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
   return found == thread->in_hand.end() ? nullptr : &*found;
 }
 
-std::string name_of(const viewed_thread& thread) {
-  return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name);
-}
-
 std::string holder_text(const viewed_lock& lock, const viewed_thread* holder) {
-  if (holder != nullptr) return name_of(*holder);
+  if (holder != nullptr) return looks::thread_name(*holder);
   return lock.holder_tid == 0 ? std::string() : fmt::format("thread {}", lock.holder_tid);
 }
 
 cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex) {
-  const auto time = holder == nullptr ? std::nullopt : seen.holds.held_for(*holder, mutex);
-  if (!time) return cell::none();
-  const double seconds = std::chrono::duration<double>(*time).count();
-  return {fmt::format("{:.1f} s", seconds), seconds};
+  return seconds_cell(holder == nullptr ? std::nullopt : seen.holds.held_for(*holder, mutex), 1);
 }
 
 std::string mutex_at(const look& seen, std::uint64_t offset) {
@@ -85,7 +78,7 @@ std::string mutex_at(const look& seen, std::uint64_t offset) {
       seen.locks.begin(), seen.locks.end(), offset,
       [](const viewed_lock& each, std::uint64_t other) { return each.offset < other; });
   const bool is_there = found != seen.locks.end() && found->offset == offset;
-  return is_there ? looks::mutex_name(*found) : fmt::format("0x{:x}", offset);
+  return is_there ? looks::mutex_name(*found) : hex(offset);
 }
 
 cell waiting_for(const look& seen, const viewed_thread& thread) {
@@ -142,14 +135,10 @@ std::vector<column> lock_columns() {
 }
 
 std::string heading(const look& seen) {
-  const auto counted = [](std::uint64_t number, std::string_view one, std::string_view many) {
-    return fmt::format("{} {}", number, number == 1 ? one : many);
-  };
   return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size,
-                               looks::user_name(seen.owner),
-                               counted(seen.objects, "object", "objects"),
+                               looks::user_name(seen.owner), counted(seen.objects, "object"),
                                counted(seen.locks.size(), "mutex", "mutexes"),
-                               counted(seen.deaths, "owner death", "owner deaths"))) +
+                               counted(seen.deaths, "owner death"))) +
          '\n';
 }
 
@@ -190,10 +179,9 @@ table thread_table(const look& seen) {
               {"waiting_for", "WAITS FOR"},
               {"note", "NOTE", align::right}});
   for (const auto& each : seen.threads) {
-    const auto held = std::count_if(each.in_hand.begin(), each.in_hand.end(),
-                                    [](const viewed_hold& hold) { return hold.held; });
     made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions,
-              each.waits, held, reads(seen, each), waiting_for(seen, each), each.note});
+              each.waits, looks::count_held(each), reads(seen, each), waiting_for(seen, each),
+              each.note});
   }
   return made;
 }
@@ -214,7 +202,7 @@ table lock_table(const look& seen, bool all) {
                   : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
               held_for(seen, holder, lock.offset), threads.waiters_of(lock),
               lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
-              cell(fmt::format("0x{:x}", lock.offset), lock.offset)});
+              hex_cell(lock.offset)});
   }
   return made;
 }

@@ -20,21 +20,14 @@ std::string line(std::size_t depth, std::string_view text) {
 // The files are opened anew for each event: a supervisor lives for long, and they are replaced.
 std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
                        source_lines& sources) {
-  if (!stack.problem.empty()) return line(depth, "no stack: " + stack.problem);
   std::string text;
-  for (std::size_t i = 0; i < stack.frames.size(); ++i)
-    text +=
-        line(depth, fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
+  for (const std::string& each : looks::stack_lines(stack, sources)) text += line(depth, each);
   return text;
 }
 
 std::string place_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
   const std::string place = sources.describe_call(mutex.module, mutex.module_offset);
   return place.empty() ? "an unknown place" : place;
-}
-
-std::string name_of(const outlive::logged_thread& thread) {
-  return looks::thread_name(thread.pid, thread.tid, thread.command_name, thread.thread_name);
 }
 
 }  // namespace
@@ -62,7 +55,7 @@ void log(const outlive::hung_owner& owner) {
   std::string text = line(0, to_string(owner)) +
                      line(1, "taken at " + place_of(owner.held, sources)) +
                      stack_text(1, owner.stack, sources);
-  for (const auto& each : owner.waiters) text += line(1, "waits: " + name_of(each));
+  for (const auto& each : owner.waiters) text += line(1, "waits: " + looks::thread_name(each));
   write_result(text);
 }
 
@@ -70,7 +63,7 @@ void log(const outlive::deadlock& found) {
   source_lines sources;
   std::string text = line(0, to_string(found));
   for (const auto& each : found.threads) {
-    text += line(1, fmt::format("{} waits for {} at {}", name_of(each.who),
+    text += line(1, fmt::format("{} waits for {} at {}", looks::thread_name(each.who),
                                 each.waits_for.mutex_name, place_of(each.waits_for, sources)));
     text += stack_text(2, each.stack, sources);
   }

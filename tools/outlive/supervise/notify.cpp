@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
+
+#include "arguments.hpp"
 
 namespace supervise {
 
@@ -18,20 +19,13 @@ std::string_view environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-template <class Number>
-Number number_in(std::string_view text) {
-  Number value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 }  // namespace
 
 service_manager::service_manager() : socket_(environment("NOTIFY_SOCKET")) {
-  const auto period = number_in<long>(environment("WATCHDOG_USEC"));
+  const auto period = parse_number<long>(environment("WATCHDOG_USEC")).value_or(0);
   const auto pid = environment("WATCHDOG_PID");
   // The variables are inherited: by the pid it is told whom they are meant for.
-  if (period > 0 && (pid.empty() || number_in<pid_t>(pid) == ::getpid()))
+  if (period > 0 && (pid.empty() || parse_number<pid_t>(pid) == ::getpid()))
     watchdog_ = std::chrono::microseconds(period);
   // Not for the workers: they would speak in our name.
   for (const char* const name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})

@@ -23,11 +23,6 @@ struct frame::line {
 
 namespace {
 
-std::size_t count_held(const viewed_thread& thread) {
-  return static_cast<std::size_t>(std::count_if(thread.in_hand.begin(), thread.in_hand.end(),
-                                                [](const viewed_hold& each) { return each.held; }));
-}
-
 void add_to(std::optional<double>& sum, std::optional<double> more) {
   if (more) sum = sum.value_or(0) + *more;
 }
@@ -64,7 +59,7 @@ std::vector<frame::line> frame::rates(bool by_process) const {
     to.name = by_process || each.pid == each.tid ? each.command_name
                                                  : each.command_name + '/' + each.thread_name;
     if (!each.alive) to.name += " (dead)";
-    to.holds += count_held(each);
+    to.holds += looks::count_held(each);
     to.waiting += each.waiting_for ? 1U : 0U;
     const auto before = before_.find({each.record, each.generation});
     if (before == before_.end() || passed_.count() <= 0) continue;
@@ -81,17 +76,11 @@ std::vector<frame::line> frame::rates(bool by_process) const {
 }
 
 std::string frame::first_line(const terminal& on) const {
-  const auto alive =
-      std::count_if(threads_.begin(), threads_.end(), [](const auto& each) { return each.alive; });
-  const auto waiting = std::count_if(threads_.begin(), threads_.end(),
-                                     [](const auto& each) { return each.waiting_for.has_value(); });
-  const auto counted = [](auto number, const char* one) {
-    return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s");
-  };
   const std::string text = printable(fmt::format(
       "segment {}{}: {} alive, {} waiting, {}, {}", view_.name(),
-      view_.has_name() ? "" : " (removed)", counted(alive, "thread"), waiting,
-      counted(view_.object_count(), "object"), counted(view_.death_count(), "owner death")));
+      view_.has_name() ? "" : " (removed)", counted(looks::count_alive(threads_), "thread"),
+      looks::count_waiting(threads_), counted(view_.object_count(), "object"),
+      counted(view_.death_count(), "owner death")));
   return coloured(cut_to(text, on.width), view_.has_name() ? tone::plain : tone::warning, on);
 }
 
@@ -121,15 +110,12 @@ std::vector<std::string> frame::holders(const terminal& on) {
   struct held {
     const viewed_thread* by;
     const viewed_hold* what;
-    std::chrono::nanoseconds time;
+    std::optional<std::chrono::nanoseconds> time;
   };
   std::vector<held> all;
   for (const viewed_thread& thread : threads_) {
     for (const viewed_hold& hold : thread.in_hand) {
-      if (hold.held)
-        all.push_back(
-            {&thread, &hold,
-             holds_.held_for(thread, hold.mutex_offset).value_or(std::chrono::nanoseconds(0))});
+      if (hold.held) all.push_back({&thread, &hold, holds_.held_for(thread, hold.mutex_offset)});
     }
   }
   std::stable_sort(all.begin(), all.end(),
@@ -145,14 +131,9 @@ std::vector<std::string> frame::holders(const terminal& on) {
     const std::uint64_t offset = each.what->mutex_offset;
     const auto waiters = std::count_if(threads_.begin(), threads_.end(),
                                        [&](const auto& t) { return t.waiting_for == offset; });
-    const double seconds = std::chrono::duration<double>(each.time).count();
     made.add(
-        {seconds > 0 ? cell(fmt::format("{:.1f} s", seconds), seconds) : cell::none(),
-         looks::mutex_name(view_.lock_at(offset)),
-         looks::thread_name(each.by->pid, each.by->tid, each.by->command_name,
-                            each.by->thread_name) +
-             (each.by->alive ? "" : " (dead)"),
-         waiters,
+        {seconds_cell(each.time, 1), looks::mutex_name(view_.lock_at(offset)),
+         looks::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
          sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
   }
   return lines_of(made.as_text({}, on));

@@ -1,7 +1,6 @@
 #include "top/screen.hpp"
 
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,14 +17,6 @@ namespace {
 
 constexpr std::string_view enter = "\x1b[?1049h\x1b[?25l\x1b[2J", leave = "\x1b[?25h\x1b[?1049l";
 
-sigset_t watched() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH})
-    sigaddset(&set, signal);
-  return set;
-}
-
 // Whatever becomes of it: a terminal that is gone takes no more.
 void put(std::string_view text) noexcept {
   [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
@@ -39,11 +30,8 @@ screen::screen() {
         ENOTTY, std::generic_category(),
         "found stdin or stdout that is no terminal, expected one (outlive show prints once)");
   }
-  const sigset_t set = watched();
-  signals_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals_ < 0 || ::tcgetattr(STDIN_FILENO, &before_) != 0)
+  if (::tcgetattr(STDIN_FILENO, &before_) != 0)
     throw std::system_error(errno, std::generic_category(), "the terminal");
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
   termios raw = before_;
   ::cfmakeraw(&raw);
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
@@ -54,22 +42,20 @@ screen::screen() {
 screen::~screen() {
   put(leave);
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
-  ::close(signals_);
 }
 
 screen::event screen::wait(std::chrono::nanoseconds at_most) {
-  std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals_, POLLIN, 0}}};
+  std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
   event found;
   if (::poll(ready.data(), ready.size(),
              static_cast<int>(std::clamp<long long>(ms, 0, 1'000'000))) <= 0)
     return found;
-  signalfd_siginfo info{};
-  while (::read(signals_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGWINCH)
+  while (const int signal = signals_.next()) {
+    if (signal == SIGWINCH)
       found.resized = true;
-    else if (info.ssi_signo != SIGTSTP)
-      found.signal = static_cast<int>(info.ssi_signo);
+    else if (signal != SIGTSTP)
+      found.signal = signal;
   }
   if (found.resized) size_ = terminal::of_stdout();
   if (ready[0].revents != 0) {

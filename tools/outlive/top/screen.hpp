@@ -4,10 +4,12 @@
 #include <termios.h>
 
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <vector>
 
 #include "output.hpp"
+#include "process.hpp"
 
 namespace top {
 
@@ -40,7 +42,7 @@ class screen {
  private:
   termios before_{};
   terminal size_;
-  int signals_ = -1;
+  signal_queue signals_{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
 };
 
 }  // namespace top

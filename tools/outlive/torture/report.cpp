@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "table.hpp"
+
 namespace torture {
 
 namespace {
@@ -76,9 +78,9 @@ void progress::show(const figures& counted, std::chrono::nanoseconds elapsed) {
 }
 
 std::string as_text(const settings& wanted, const figures& counted) {
-  std::string text;
-  const auto line = [&text](const char* name, const std::string& value) {
-    text += fmt::format("{:<18}{}\n", name, value);
+  table lines({{"name", "NAME"}, {"value", "VALUE", align::left, true, false, true}});
+  const auto line = [&lines](const char* name, const std::string& value) {
+    lines.add({name, value});
   };
   line("segment", fmt::format("{}, {} workers, seed {}, {:.1f} s{}", wanted.segment, wanted.workers,
                               wanted.seed, seconds(counted.duration), wanted.aim ? ", aimed" : ""));
@@ -105,7 +107,7 @@ std::string as_text(const settings& wanted, const figures& counted) {
   if (!counted.check.empty()) line("check", counted.check);
   for (const std::string& problem : counted.problems) line("problem", problem);
   if (counted.interrupted != 0) line("interrupted", "the check was not run");
-  return text;
+  return lines.as_text({false, false, {}}, terminal::of_stdout());
 }
 
 std::string as_json(const settings& wanted, const figures& counted) {

@@ -182,7 +182,7 @@ class torture_run {
   void judge() {
     auto& problems = counted_.problems;
     for (const auto& [status, number] : counted_.own_ends) {
-      problems.push_back(fmt::format("{} worker{} ended by {}: {}", number, number == 1 ? "" : "s",
+      problems.push_back(fmt::format("{} ended by {}: {}", counted(number, "worker"),
                                      number == 1 ? "itself" : "themselves", status));
     }
     for (const char* outcome : {"failed", "unrepaired", "not recoverable"}) {
