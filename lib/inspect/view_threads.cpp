@@ -6,7 +6,7 @@
 
 #include "format/shared_copy.hpp"
 #include "inspect/view_locks.hpp"
-#include "records/held_walk.hpp"
+#include "records/held_entries.hpp"
 #include "records/marks.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
@@ -47,15 +47,15 @@ standing standing_at(const mapping& map, const viewed_thread& thread,
 }
 
 void tell_in_hand(viewed_thread& thread, const mapping& map, std::uint32_t participant) {
-  held_walk::for_each(map, thread.record, [&](std::uint64_t found, const held_entry& entry) {
-    const std::uint64_t place = found & held_offset_mask;
+  held_entries(map, thread.record).for_each([&](const seen_entry& entry) {
+    const std::uint64_t place = entry.offset();
     const bool told =
         std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
                     [&](const viewed_hold& each) { return each.mutex_offset == place; });
     if (told || map.lock_at(place).lock == nullptr) return;  // one that moves is there twice
     viewed_hold& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
-    hold.acquired_at = entry.return_address.load(std::memory_order_relaxed);
+    hold.acquired_at = entry.return_address;
     const code_location at = locate(map, participant, hold.acquired_at);
     hold.module = at.module;
     hold.module_offset = at.offset;

@@ -28,13 +28,13 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
                               std::memory_order_relaxed);
     // its address before it counts
     crash_barrier();
-    // with its address, for held_walk.hpp
+    // with its address, for held_entries.hpp
     gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);
     // there before it goes from where it was
     crash_barrier();
   }
   // Release: a judge that does not see the entry any more sees its copy, or the count
-  // (held_walk.hpp, adoption.cpp).
+  // (held_entries.hpp, adoption.cpp).
   last->place.store(0, std::memory_order_release);
   crash_barrier();  // empty before the place is free for a signal handler's entry
   this_thread::move_top(mine, last);

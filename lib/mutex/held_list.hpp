@@ -21,7 +21,7 @@ inline void put(held_entry& at, std::uint64_t offset, const void* return_address
                           std::memory_order_relaxed);
   crash_barrier();  // the address belongs to the entry as soon as the entry counts
   // Release: with its address, and after the copy of an entry that stood here before and moved down
-  // (held_walk.hpp).
+  // (held_entries.hpp).
   at.place.store(offset, std::memory_order_release);
   // The entry before the native lock, for a living judge of this thread, too (adoption.cpp); on
   // x86-64 that costs no more than a crash barrier.

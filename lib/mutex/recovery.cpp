@@ -7,6 +7,7 @@
 
 #include "mutex/held_list.hpp"
 #include "records/adoption.hpp"
+#include "records/held_entries.hpp"
 #include "records/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -129,17 +130,13 @@ void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_a
 // entry keeps others from claiming the record.
 template <class Act>
 void for_each_pending(mapping& map, std::uint32_t index, Act act) {
-  const held_entry* const held = map.held(index);
   const thread_record& record = map.record(index);
-  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
-    const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
-    if (place == 0) continue;
+  held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
     const thread_records::life life(record);
     const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
                            static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
-    if (!thread_records::is_pending(map, index, place) || !life.is_same()) continue;
-    act(dead, place & held_offset_mask);
-  }
+    if (thread_records::is_pending(map, index, entry) && life.is_same()) act(dead, entry.offset());
+  });
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "records/entrants.hpp"
-#include "records/held_walk.hpp"
+#include "records/held_entries.hpp"
 #include "records/participants.hpp"
 #include "sys/futex.hpp"
 #include "sys/native_mutex.hpp"
@@ -52,7 +52,7 @@ bearers find_bearers(const mapping& map, const lock_bytes& lock, std::uint32_t t
     // of the two looks sees the entry, or the sums differ, wherever between push and removal it
     // counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
-    if (held_walk::names(map, i, offset)) (dead ? found.dead : found.living) = true;
+    if (held_entries(map, i).names(offset)) (dead ? found.dead : found.living) = true;
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
   }
   return found;

@@ -1,6 +1,5 @@
 #include "records/thread_records.hpp"
 
-#include <algorithm>
 #include <cerrno>
 
 #include "format/shared_copy.hpp"
@@ -76,9 +75,8 @@ bool try_hold(thread_record& record) noexcept {
 // Whether anything in the record is pending. Requires: its thread is dead, or the caller holds its
 // liveness mutex.
 bool has_pending(const mapping& map, std::uint32_t index) noexcept {
-  const held_entry* const held = map.held(index);
-  return std::any_of(held, held + map.constants().max_held, [&](const held_entry& entry) {
-    return is_pending(map, index, entry.place.load(std::memory_order_acquire));
+  return held_entries(map, index).any_of([&](const seen_entry& entry) {
+    return is_pending(map, index, entry);
   });
 }
 
@@ -119,9 +117,8 @@ bool is_dead(const thread_record& record) noexcept {
                         static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
 
-bool is_pending(const mapping& map, std::uint32_t index, std::uint64_t place) noexcept {
-  if (place == 0) return false;
-  const auto [lock, native, shared] = map.lock_at(place & held_offset_mask);
+bool is_pending(const mapping& map, std::uint32_t index, const seen_entry& entry) noexcept {
+  const auto [lock, native, shared] = map.lock_at(entry.offset());
   if (lock == nullptr) return false;
   const thread_record& record = map.record(index);
   const auto generation =

@@ -13,6 +13,7 @@
 
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
+#include "records/held_entries.hpp"
 
 namespace outlive::detail::thread_records {
 
@@ -49,8 +50,7 @@ bool is_held(const thread_record& record) noexcept;
 // (U6). A record that never had a thread counts as dead.
 bool is_dead(const thread_record& record) noexcept;
 
-// `place` is what an entry of the record holds, read once.
-bool is_pending(const mapping& map, std::uint32_t index, std::uint64_t place) noexcept;
+bool is_pending(const mapping& map, std::uint32_t index, const seen_entry& entry) noexcept;
 bool is_free(const mapping& map, std::uint32_t index) noexcept;
 
 // Claims a free record below `threads` for the calling thread; nothing when there is none.

@@ -6,6 +6,7 @@
 
 #include "format/shared_copy.hpp"
 #include "records/crash_note.hpp"
+#include "records/held_entries.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
 
@@ -22,24 +23,18 @@ std::string_view known_or_unknown(const short_name& name) noexcept {
 
 void gather_held(death_facts& facts, const mapping& map, std::uint32_t index,
                  std::uint64_t own_offset) noexcept {
-  const held_entry* const held = map.held(index);
-  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
-    const std::uint64_t place = held[i].place.load(std::memory_order_relaxed) & held_offset_mask;
-    if (place == 0) continue;
-    const code_location acquired = locate(map, facts.owner.participant,
-                                          held[i].return_address.load(std::memory_order_relaxed));
-    if (place == own_offset) {
+  held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
+    const code_location acquired = locate(map, facts.owner.participant, entry.return_address);
+    if (entry.offset() == own_offset) {
       facts.acquired_at = acquired;
-      continue;
-    }
-    const auto view = map.lock_at(place);
-    if (view.lock == nullptr) continue;
-    if (facts.held_count == owner_death::max_reported) {
-      facts.held_cut = true;
       return;
     }
-    facts.held[facts.held_count++] = {reinterpret_cast<const robust_mutex*>(view.lock), acquired};
-  }
+    const lock_bytes* const lock = map.lock_at(entry.offset()).lock;
+    if (lock == nullptr) return;
+    facts.held_cut = facts.held_count == owner_death::max_reported;
+    if (!facts.held_cut)
+      facts.held[facts.held_count++] = {reinterpret_cast<const robust_mutex*>(lock), acquired};
+  });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "format/lock_state.hpp"
 #include "mutex/attach.hpp"
 #include "mutex/recovery.hpp"
+#include "records/held_entries.hpp"
 #include "records/thread_records.hpp"
 #include "recovery/recovery_lines.hpp"
 #include "repair/report.hpp"
@@ -58,15 +59,12 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid)
     dead.who = to_logged(facts);
     owner_crash crash;
     if (describe_crash(crash, map, index, facts.participant)) dead.crash = to_report(crash);
-    const held_entry* const held = map.held(index);
-    for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
-      const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
-      if (place == 0 || map.lock_at(place & held_offset_mask).lock == nullptr) continue;
-      const code_location at =
-          locate(map, facts.participant, held[i].return_address.load(std::memory_order_relaxed));
-      dead.entries.push_back({place & held_offset_mask, std::string(at.module), at.offset});
-      dead.pending = dead.pending || thread_records::is_pending(map, index, place);
-    }
+    held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
+      if (map.lock_at(entry.offset()).lock == nullptr) return;
+      const code_location at = locate(map, facts.participant, entry.return_address);
+      dead.entries.push_back({entry.offset(), std::string(at.module), at.offset});
+      dead.pending = dead.pending || thread_records::is_pending(map, index, entry);
+    });
     // Without anything pending another thread may have taken the record meanwhile: then what was
     // read is not this thread's.
     if (read.is_same()) found.push_back(std::move(dead));

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "format/lock_state.hpp"
-#include "records/held_walk.hpp"
+#include "records/held_entries.hpp"
 #include "records/thread_records.hpp"
 
 namespace outlive::detail {
@@ -28,8 +28,8 @@ void hold_watch::sample(std::uint32_t index, time_point now) {
                       acquisitions != std::exchange(last.acquisitions, acquisitions);
   const record_id me{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   std::vector<hold> holds;
-  held_walk::for_each(map_, index, [&](std::uint64_t place, const held_entry&) {
-    const std::uint64_t offset = place & held_offset_mask;
+  held_entries(map_, index).for_each([&](const seen_entry& entry) {
+    const std::uint64_t offset = entry.offset();
     const lock_bytes* const lock = map_.lock_at(offset).lock;
     if (lock == nullptr) return;
     const auto is_this = [&](const hold& each) { return each.offset == offset; };

@@ -6,7 +6,7 @@
 
 #include "directory/lock_class.hpp"
 #include "format/lock_state.hpp"
-#include "records/held_walk.hpp"
+#include "records/held_entries.hpp"
 #include "recovery/recovery_lines.hpp"
 #include "sys/thread_look.hpp"
 
@@ -24,9 +24,8 @@ thread_facts facts_of(const mapping& map, const hand& of) noexcept {
 
 mutex_in_hand describe_hand(const mapping& map, const hand& of, std::uint32_t participant) {
   code_location place;
-  held_walk::for_each(map, of.index, [&](std::uint64_t found, const held_entry& entry) {
-    if ((found & held_offset_mask) == of.offset)
-      place = locate(map, participant, entry.return_address.load(std::memory_order_relaxed));
+  held_entries(map, of.index).for_each([&](const seen_entry& entry) {
+    if (entry.offset() == of.offset) place = locate(map, participant, entry.return_address);
   });
   return in_hand(map, of.offset, place.module, place.offset);
 }

@@ -251,6 +251,10 @@ TEST(report_cut_process_test, more_than_64_others_are_cut_and_it_says_so) {
     EXPECT_EQ(report.held_count, owner_death::max_reported);
     EXPECT_EQ(report.held_cut, others > owner_death::max_reported);
     all[0]->unlock();
+    all.back()->lock();
+    EXPECT_THAT(report.acquired_at.where.view(), HasSubstr("report_process_test"))
+        << "of a mutex behind " << others << " others";
+    all.back()->unlock();
   }
 }
 

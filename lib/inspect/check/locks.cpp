@@ -9,7 +9,7 @@
 #include "directory/names.hpp"
 #include "inspect/check/problems.hpp"
 #include "inspect/view_locks.hpp"
-#include "records/held_walk.hpp"
+#include "records/held_entries.hpp"
 #include "records/thread_records.hpp"
 #include "sys/hex.hpp"
 #include "sys/native_mutex.hpp"
@@ -33,7 +33,7 @@ bool owner_has_it_in_hand(const mapping& map, std::uint32_t tid, std::uint64_t o
     const thread_record& record = map.record(i);
     if (record.tid.load(std::memory_order_relaxed) != tid) continue;
     const std::uint64_t before = record.acquisitions.load(std::memory_order_acquire);
-    if (held_walk::names(map, i, offset) ||
+    if (held_entries(map, i).names(offset) ||
         record.acquisitions.load(std::memory_order_acquire) != before)
       return true;
   }

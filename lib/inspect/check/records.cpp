@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "inspect/check/problems.hpp"
+#include "records/held_entries.hpp"
 #include "records/marks.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
@@ -66,22 +67,19 @@ void check_participant(problem_list& found, const mapping& map, std::uint32_t in
 
 void check_held(problem_list& found, const mapping& map, std::uint32_t index, bool alive,
                 const std::string& object) {
-  const held_entry* const held = map.held(index);
-  for (std::uint32_t i = 0; i < map.constants().max_held; ++i) {
-    const std::uint64_t place = held[i].place.load(std::memory_order_acquire);
-    if (place == 0) continue;
-    const std::uint64_t offset = place & held_offset_mask;
-    const bool is_place = (place & ~held_offset_mask & ~held_recovered) == 0 &&
+  held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
+    const std::uint64_t offset = entry.offset();
+    const std::string name = object + ", entry " + std::to_string(entry.index);
+    const bool is_place = (entry.place & ~held_offset_mask & ~held_recovered) == 0 &&
                           offset >= map.layout().objects && offset <= map.size() - cache_line;
     if (!is_place) {
-      found.add(object + ", entry " + std::to_string(i), hex(place),
-                "a mutex's place among the objects");
+      found.add(name, hex(entry.place), "a mutex's place among the objects");
     } else if (alive && map.lock_at(offset).lock == nullptr &&
-               held[i].place.load(std::memory_order_acquire) == place) {
-      found.add(object + ", entry " + std::to_string(i), hex(place) + ", where no mutex lies",
+               map.held(index)[entry.index].place.load(std::memory_order_acquire) == entry.place) {
+      found.add(name, hex(entry.place) + ", where no mutex lies",
                 "a mutex, which the thread has in hand");
     }
-  }
+  });
 }
 
 void check_living(problem_list& found, const mapping& map, const thread_record& record,

@@ -7,12 +7,15 @@
 #include <outlive/death_log.hpp>
 
 #include "format/lock_state.hpp"
+#include "records/held_entries.hpp"
 
 namespace outlive::killtest::detail {
 
+using outlive::detail::held_entries;
 using outlive::detail::held_entry;
 using outlive::detail::lock_bytes;
 using outlive::detail::lock_state;
+using outlive::detail::seen_entry;
 using outlive::detail::thread_record;
 
 holders::holders(const segment& seg) : base_(static_cast<const char*>(seg.base())) {
@@ -38,16 +41,13 @@ bool holders::is_inside(pid_t pid) const noexcept {
 bool holders::has_lock(std::uint64_t record) const noexcept {
   const auto* const held = reinterpret_cast<const held_entry*>(
       base_ + at_.records + record * at_.record_stride + sizeof(thread_record));
-  // Downwards, as records/held_walk.hpp says: an entry that moves meanwhile moves down.
-  for (std::uint32_t i = max_held_; i-- > 0;) {
-    const std::uint64_t offset =
-        held[i].place.load(std::memory_order_acquire) & outlive::detail::held_offset_mask;
-    if (offset < at_.objects || offset + sizeof(lock_bytes) > at_.total) continue;
-    const auto* const lock = reinterpret_cast<const lock_bytes*>(base_ + offset);
-    if (lock_state(lock->state.load(std::memory_order_relaxed)).holder().index_plus_1 == record + 1)
-      return true;
-  }
-  return false;
+  return held_entries(held, max_held_).any_of([&](const seen_entry& entry) {
+    if (entry.offset() < at_.objects || entry.offset() + sizeof(lock_bytes) > at_.total)
+      return false;
+    const auto* const lock = reinterpret_cast<const lock_bytes*>(base_ + entry.offset());
+    const lock_state state(lock->state.load(std::memory_order_acquire));
+    return state.holder().index_plus_1 == record + 1;
+  });
 }
 
 void death_counter::read() {
