@@ -29,6 +29,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <outlive/detail/deadline.hpp>
 #include <outlive/error.hpp>
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
@@ -184,24 +185,19 @@ class guarded {
   [[gnu::always_inline]] guard try_lock(std::error_code& error) {
     return guard(this, mutex_.try_lock(error));
   }
-  template <class Rep, class Period>
-  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout) {
+  [[gnu::always_inline]] guard try_lock_for(const detail::deadline& timeout) {
     return guard(this, mutex_.try_lock_for(timeout));
   }
-  template <class Rep, class Period>
-  [[gnu::always_inline]] guard try_lock_for(const std::chrono::duration<Rep, Period>& timeout,
+  [[gnu::always_inline]] guard try_lock_for(const detail::deadline& timeout,
                                             std::error_code& error) {
     return guard(this, mutex_.try_lock_for(timeout, error));
   }
-  template <class Clock, class Duration>
-  [[gnu::always_inline]] guard try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline) {
-    return guard(this, mutex_.try_lock_until(deadline));
+  [[gnu::always_inline]] guard try_lock_until(const detail::deadline& deadline) {
+    return try_lock_for(deadline);
   }
-  template <class Clock, class Duration>
-  [[gnu::always_inline]] guard try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return guard(this, mutex_.try_lock_until(deadline, error));
+  [[gnu::always_inline]] guard try_lock_until(const detail::deadline& deadline,
+                                              std::error_code& error) {
+    return try_lock_for(deadline, error);
   }
 
   // The same, shared: several threads can read at a time. Only with a robust_shared_mutex. Errors
@@ -220,15 +216,13 @@ class guarded {
   [[gnu::always_inline]] shared_guard try_lock_shared(std::error_code& error) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared(error));
   }
-  template <class Rep, class Period>
   [[gnu::always_inline]] shared_guard try_lock_shared_for(
-      const std::chrono::duration<Rep, Period>& timeout) requires is_shared {
+      const detail::deadline& timeout) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared_for(timeout));
   }
-  template <class Clock, class Duration>
   [[gnu::always_inline]] shared_guard try_lock_shared_until(
-      const std::chrono::time_point<Clock, Duration>& deadline) requires is_shared {
-    return shared_guard(this, mutex_.try_lock_shared_until(deadline));
+      const detail::deadline& deadline) requires is_shared {
+    return try_lock_shared_for(deadline);
   }
 
   // The mutex alone, for std::scoped_lock over several. Then access the value by unguarded().

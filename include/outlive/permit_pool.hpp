@@ -25,11 +25,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <utility>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/shared_type.hpp>
 
@@ -140,15 +139,12 @@ class permit_pool {
   // If the holder died and the kernel did not mark that (an orphan: hazards A1, A23), only a thread
   // that has waited for 250 ms acquires its permit.
   [[nodiscard]] permit try_acquire() { return take(detail::no_wait); }
-  template <class Rep, class Period>
-  [[nodiscard]] permit try_acquire_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return take(detail::deadline::after(timeout));
-  }
-  // If the deadline is on another clock than steady_clock, that clock is asked at least every
-  // 250 ms. Requires: its now() throws nothing and acquires no lock.
-  template <class Clock, class Duration>
-  [[nodiscard]] permit try_acquire_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return take(detail::deadline::at(deadline));
+  // `timeout` is a std::chrono duration, `deadline` a point in time. If that is on another clock
+  // than steady_clock, the clock is asked at least every 250 ms. Requires: its now() throws nothing
+  // and acquires no lock.
+  [[nodiscard]] permit try_acquire_for(const detail::deadline& timeout) { return take(timeout); }
+  [[nodiscard]] permit try_acquire_until(const detail::deadline& deadline) {
+    return take(deadline);
   }
 
   // Returns: the number of free permits, including those of dead holders. Others change it

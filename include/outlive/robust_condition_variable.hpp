@@ -38,7 +38,7 @@
 #include <cstdint>
 #include <stop_token>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/shared_type.hpp>
 
@@ -104,21 +104,19 @@ class robust_condition_variable {
     }
   }
 
-  // The same until a point in time. The clock is asked at least every 250 ms, so a wait on
-  // system_clock follows that clock when it is set. Requires: its now() throws nothing and acquires
-  // no lock.
+  // The same for a limited time: a std::chrono duration, or until a point in time. The clock of a
+  // point is asked at least every 250 ms, so a wait on system_clock follows that clock when it is
+  // set. Requires: its now() throws nothing and acquires no lock.
   // Returns: the result of the predicate at the end.
-  template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
-  [[gnu::always_inline]] bool wait_until(Lock& lock,
-                                         const std::chrono::time_point<Clock, Duration>& deadline,
-                                         Predicate predicate) {
-    return wait_in_time(lock, detail::deadline::at(deadline), predicate);
-  }
-  template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
-  [[gnu::always_inline]] bool wait_for(Lock& lock,
-                                       const std::chrono::duration<Rep, Period>& timeout,
+  template <detail::waitable_lock Lock, class Predicate>
+  [[gnu::always_inline]] bool wait_for(Lock& lock, const detail::deadline& timeout,
                                        Predicate predicate) {
-    return wait_in_time(lock, detail::deadline::after(timeout), predicate);
+    return wait_in_time(lock, timeout, predicate);
+  }
+  template <detail::waitable_lock Lock, class Predicate>
+  [[gnu::always_inline]] bool wait_until(Lock& lock, const detail::deadline& deadline,
+                                         Predicate predicate) {
+    return wait_in_time(lock, deadline, predicate);
   }
 
   // The same until stop is requested. Returns: the result of the predicate at the end.
@@ -126,17 +124,15 @@ class robust_condition_variable {
   [[gnu::always_inline]] bool wait(Lock& lock, const std::stop_token& stop, Predicate predicate) {
     return wait_in_time(lock, stop, detail::no_limit, predicate);
   }
-  template <detail::waitable_lock Lock, class Clock, class Duration, class Predicate>
-  [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop,
-                                         const std::chrono::time_point<Clock, Duration>& deadline,
-                                         Predicate predicate) {
-    return wait_in_time(lock, stop, detail::deadline::at(deadline), predicate);
-  }
-  template <detail::waitable_lock Lock, class Rep, class Period, class Predicate>
+  template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop,
-                                       const std::chrono::duration<Rep, Period>& timeout,
-                                       Predicate predicate) {
-    return wait_in_time(lock, stop, detail::deadline::after(timeout), predicate);
+                                       const detail::deadline& timeout, Predicate predicate) {
+    return wait_in_time(lock, stop, timeout, predicate);
+  }
+  template <detail::waitable_lock Lock, class Predicate>
+  [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop,
+                                         const detail::deadline& deadline, Predicate predicate) {
+    return wait_in_time(lock, stop, deadline, predicate);
   }
 
  private:

@@ -44,13 +44,12 @@
 
 #include <pthread.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <system_error>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/shared_type.hpp>
 
@@ -114,29 +113,21 @@ class alignas(64) robust_mutex {
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
   // As lock(), but returns false if it could not acquire the mutex in time, or found no thread
-  // record for the caller. It does not cut a repair short that has begun. These four are inlined
-  // even without optimisation, so that the report of a death names the function that called them.
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(
-      const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_deadline(detail::deadline::after(timeout));
+  // record for the caller. It does not cut a repair short that has begun. `timeout` is a
+  // std::chrono duration; `deadline` a point in time. If that is on another clock than
+  // steady_clock, the clock is asked at least every 250 ms. Requires: its now() throws nothing and
+  // acquires no lock.
+  [[nodiscard]] OUTLIVE_API bool try_lock_for(const detail::deadline& timeout);
+  [[nodiscard]] OUTLIVE_API bool try_lock_for(const detail::deadline& timeout,
+                                              std::error_code& error);
+  // Inlined even without optimisation, so that the report of a death names the function that called
+  // them.
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline) {
+    return try_lock_for(deadline);
   }
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(
-      const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_deadline(detail::deadline::after(timeout), error);
-  }
-  // If the deadline is on another clock than steady_clock, that clock is asked at least every
-  // 250 ms. Requires: its now() throws nothing and acquires no lock.
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_deadline(detail::deadline::at(deadline));
-  }
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_deadline(detail::deadline::at(deadline), error);
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline,
+                                                        std::error_code& error) {
+    return try_lock_for(deadline, error);
   }
 
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread
@@ -158,8 +149,6 @@ class alignas(64) robust_mutex {
   friend class guarded;
   // unlock() for destructors: does nothing if the calling thread does not hold the mutex.
   OUTLIVE_API void release() noexcept;
-  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
-  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
 
   // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
   // when.

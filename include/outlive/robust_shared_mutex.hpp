@@ -51,14 +51,13 @@
 #include <outlive/detail/requirements.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
@@ -105,29 +104,17 @@ class robust_shared_mutex {
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
-  // As lock(), but return false if they could not acquire the mutex in time. Readers that were kept
-  // out meanwhile then enter again.
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(
-      const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_deadline(detail::deadline::after(timeout));
+  // As lock(), but returns false if it could not acquire the mutex in time. Readers that were kept
+  // out meanwhile then enter again. The times: as robust_mutex::try_lock_for().
+  [[nodiscard]] OUTLIVE_API bool try_lock_for(const detail::deadline& timeout);
+  [[nodiscard]] OUTLIVE_API bool try_lock_for(const detail::deadline& timeout,
+                                              std::error_code& error);
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline) {
+    return try_lock_for(deadline);
   }
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_for(
-      const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_deadline(detail::deadline::after(timeout), error);
-  }
-  // If the deadline is on another clock than steady_clock, that clock is asked at least every
-  // 250 ms. Requires: its now() throws nothing and acquires no lock.
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_deadline(detail::deadline::at(deadline));
-  }
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_until(
-      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_deadline(detail::deadline::at(deadline), error);
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline,
+                                                        std::error_code& error) {
+    return try_lock_for(deadline, error);
   }
 
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread
@@ -155,25 +142,16 @@ class robust_shared_mutex {
   [[nodiscard]] OUTLIVE_API bool try_lock_shared();
   [[nodiscard]] OUTLIVE_API bool try_lock_shared(std::error_code& error);
 
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_shared_for(
-      const std::chrono::duration<Rep, Period>& timeout) {
-    return try_lock_shared_deadline(detail::deadline::after(timeout));
+  // As lock_shared(), but returns false if it could not acquire the mutex in time.
+  [[nodiscard]] OUTLIVE_API bool try_lock_shared_for(const detail::deadline& timeout);
+  [[nodiscard]] OUTLIVE_API bool try_lock_shared_for(const detail::deadline& timeout,
+                                                     std::error_code& error);
+  [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const detail::deadline& deadline) {
+    return try_lock_shared_for(deadline);
   }
-  template <class Rep, class Period>
-  [[nodiscard, gnu::always_inline]] bool try_lock_shared_for(
-      const std::chrono::duration<Rep, Period>& timeout, std::error_code& error) {
-    return try_lock_shared_deadline(detail::deadline::after(timeout), error);
-  }
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(
-      const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_shared_deadline(detail::deadline::at(deadline));
-  }
-  template <class Clock, class Duration>
-  [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(
-      const std::chrono::time_point<Clock, Duration>& deadline, std::error_code& error) {
-    return try_lock_shared_deadline(detail::deadline::at(deadline), error);
+  [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const detail::deadline& deadline,
+                                                               std::error_code& error) {
+    return try_lock_shared_for(deadline, error);
   }
 
   // Releases one hold. Errors: errc::not_owner, before anything is stored, if the calling thread
@@ -199,10 +177,6 @@ class robust_shared_mutex {
   // the mutex.
   OUTLIVE_API void release() noexcept;
   OUTLIVE_API void release_shared() noexcept;
-  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until);
-  OUTLIVE_API bool try_lock_deadline(const detail::deadline& until, std::error_code& error);
-  OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until);
-  OUTLIVE_API bool try_lock_shared_deadline(const detail::deadline& until, std::error_code& error);
 
   // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
   // when.

@@ -48,13 +48,12 @@
 #include <outlive/detail/requirements.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <stop_token>
 #include <type_traits>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/export.hpp>
 #include <outlive/job_lease.hpp>
 #include <outlive/shared_type.hpp>
@@ -149,16 +148,14 @@ class work_queue {
   [[nodiscard]] bool try_push(const T& job) {
     return detail::push_job(head_, shape, &job, detail::no_wait);
   }
-  template <class Rep, class Period>
-  [[nodiscard]] bool try_push_for(const T& job, const std::chrono::duration<Rep, Period>& timeout) {
-    return detail::push_job(head_, shape, &job, detail::deadline::after(timeout));
+  // `timeout` is a std::chrono duration, `deadline` a point in time. If that is on another clock
+  // than steady_clock, the clock is asked at least every 250 ms. Requires: its now() throws nothing
+  // and acquires no lock.
+  [[nodiscard]] bool try_push_for(const T& job, const detail::deadline& timeout) {
+    return detail::push_job(head_, shape, &job, timeout);
   }
-  // If the deadline is on another clock than steady_clock, that clock is asked at least every
-  // 250 ms. Requires: its now() throws nothing and acquires no lock.
-  template <class Clock, class Duration>
-  [[nodiscard]] bool try_push_until(const T& job,
-                                    const std::chrono::time_point<Clock, Duration>& deadline) {
-    return detail::push_job(head_, shape, &job, detail::deadline::at(deadline));
+  [[nodiscard]] bool try_push_until(const T& job, const detail::deadline& deadline) {
+    return try_push_for(job, deadline);
   }
 
   // Takes a job from the queue.
@@ -180,13 +177,11 @@ class work_queue {
   [[nodiscard]] lease<T> try_pop() {
     return lease<T>(detail::pop_job(head_, shape, detail::no_wait));
   }
-  template <class Rep, class Period>
-  [[nodiscard]] lease<T> try_pop_for(const std::chrono::duration<Rep, Period>& timeout) {
-    return lease<T>(detail::pop_job(head_, shape, detail::deadline::after(timeout)));
+  [[nodiscard]] lease<T> try_pop_for(const detail::deadline& timeout) {
+    return lease<T>(detail::pop_job(head_, shape, timeout));
   }
-  template <class Clock, class Duration>
-  [[nodiscard]] lease<T> try_pop_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return lease<T>(detail::pop_job(head_, shape, detail::deadline::at(deadline)));
+  [[nodiscard]] lease<T> try_pop_until(const detail::deadline& deadline) {
+    return try_pop_for(deadline);
   }
 
   // Takes a dead letter from the queue, to look at it, remove it or retry it.

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "mapping/mapping.hpp"
 #include "records/thread_slot.hpp"

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <stop_token>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "format/object_layout.hpp"
 

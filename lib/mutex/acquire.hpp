@@ -7,7 +7,7 @@
 #include <new>
 #include <system_error>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "mutex/heir.hpp"
 

@@ -212,7 +212,7 @@ attachment& attach_this_thread(const std::shared_ptr<mapping>& map) {
 
 attachment& attach_for_recovery(const std::shared_ptr<mapping>& map) {
   attachment* mine = attach_simply(map);
-  const deadline until = deadline::after(recovery_patience);
+  const deadline until = deadline(recovery_patience);
   for (naps between; mine == nullptr;) {
     mine = attach_by_spare(map);
     if (mine == nullptr && (spares_of(*map).damaged == spare_records || !between.rest(until)))

@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "records/thread_slot.hpp"
 

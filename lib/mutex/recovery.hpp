@@ -7,7 +7,7 @@
 #include <functional>
 #include <optional>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "mutex/heir.hpp"
 

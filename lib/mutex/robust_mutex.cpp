@@ -151,19 +151,19 @@ bool robust_mutex::try_lock(std::error_code& error) {
          acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
 }
 
-bool robust_mutex::try_lock_deadline(const deadline& until) {
+bool robust_mutex::try_lock_for(const deadline& timeout) {
   lock_bytes& bytes = bytes_of(*this);
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
   return so_far == entered ||
-         check(bytes, acquire_slowly(bytes, so_far, until, __builtin_return_address(0)));
+         check(bytes, acquire_slowly(bytes, so_far, timeout, __builtin_return_address(0)));
 }
 
-bool robust_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
+bool robust_mutex::try_lock_for(const deadline& timeout, std::error_code& error) {
   lock_bytes& bytes = bytes_of(*this);
   if (error) error.clear();  // clear() is a call, the test is none
   const int so_far = try_quickly(bytes, __builtin_return_address(0));
   return so_far == entered ||
-         acquire_coded(bytes, so_far, until, __builtin_return_address(0), error);
+         acquire_coded(bytes, so_far, timeout, __builtin_return_address(0), error);
 }
 
 void robust_mutex::unlock() {

@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "sys/native_mutex.hpp"
 
@@ -23,7 +23,7 @@ inline constexpr std::chrono::milliseconds slice(250);
 // What a caller waits for on the way is waited for until its deadline, and for a slice at most.
 inline deadline within_a_slice(const deadline& limit) noexcept {
   if (!limit.waits()) return deadline::none();
-  return deadline::after(
+  return deadline(
       std::clamp<std::chrono::nanoseconds>(limit.left(), std::chrono::nanoseconds::zero(), slice));
 }
 

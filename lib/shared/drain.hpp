@@ -1,7 +1,7 @@
 // The drain: how a writer of a shared mutex keeps readers out, and waits for those that are inside.
 #pragma once
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "mapping/mapping.hpp"
 

@@ -237,11 +237,11 @@ bool robust_shared_mutex::try_lock() {
 bool robust_shared_mutex::try_lock(std::error_code& error) {
   return acquire_coded(bytes_of(*this), no_wait, __builtin_return_address(0), error);
 }
-bool robust_shared_mutex::try_lock_deadline(const deadline& until) {
-  return acquire_throwing(bytes_of(*this), until, __builtin_return_address(0));
+bool robust_shared_mutex::try_lock_for(const deadline& timeout) {
+  return acquire_throwing(bytes_of(*this), timeout, __builtin_return_address(0));
 }
-bool robust_shared_mutex::try_lock_deadline(const deadline& until, std::error_code& error) {
-  return acquire_coded(bytes_of(*this), until, __builtin_return_address(0), error);
+bool robust_shared_mutex::try_lock_for(const deadline& timeout, std::error_code& error) {
+  return acquire_coded(bytes_of(*this), timeout, __builtin_return_address(0), error);
 }
 
 void robust_shared_mutex::unlock() {
@@ -273,11 +273,11 @@ bool robust_shared_mutex::try_lock_shared() {
 bool robust_shared_mutex::try_lock_shared(std::error_code& error) {
   return acquire_shared_coded(bytes_of(*this), no_wait, __builtin_return_address(0), error);
 }
-bool robust_shared_mutex::try_lock_shared_deadline(const deadline& until) {
-  return acquire_shared_throwing(bytes_of(*this), until, __builtin_return_address(0));
+bool robust_shared_mutex::try_lock_shared_for(const deadline& timeout) {
+  return acquire_shared_throwing(bytes_of(*this), timeout, __builtin_return_address(0));
 }
-bool robust_shared_mutex::try_lock_shared_deadline(const deadline& until, std::error_code& error) {
-  return acquire_shared_coded(bytes_of(*this), until, __builtin_return_address(0), error);
+bool robust_shared_mutex::try_lock_shared_for(const deadline& timeout, std::error_code& error) {
+  return acquire_shared_coded(bytes_of(*this), timeout, __builtin_return_address(0), error);
 }
 
 void robust_shared_mutex::unlock_shared() {

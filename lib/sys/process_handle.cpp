@@ -11,7 +11,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 
 #include "sys/no_cancellation.hpp"
 
@@ -41,7 +41,7 @@ bool has_ended(int handle) noexcept {
 
 bool wait_for_end(int handle, std::chrono::milliseconds limit) noexcept {
   const no_cancellation here;
-  const deadline until = deadline::after(limit);
+  const deadline until(limit);
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until.left());
     pollfd ended{handle, POLLIN, 0};

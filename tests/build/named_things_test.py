@@ -19,7 +19,7 @@ FOREIGN_OPTIONS = {"--prefix", "--args", "--reconfigure", "--wipe", "--buildtype
 # What templates and macros of public headers are made of.
 BEHIND_TEMPLATES = {"object_type", "type_hashes", "guarded_type", "repairs_plugin"}
 # No concepts of their own: what other headers are made of.
-PARTS_OF_HEADERS = {"deadline.hpp", "export.hpp"}
+PARTS_OF_HEADERS = {"export.hpp"}
 # What the umbrella leaves out, because it needs another library, or another kind of program.
 BESIDE_THE_UMBRELLA = {"crash_recorder.hpp", "live_stack.hpp", "repairs_plugin.hpp", "segment_view.hpp"}
 

@@ -1,6 +1,6 @@
 // Deadlines of every timed function: as far away as the types allow, of any unit, and on clocks
 // that are set, or run at another speed than steady_clock.
-#include <outlive/deadline.hpp>
+#include <outlive/detail/deadline.hpp>
 #include <outlive/outlive.hpp>
 
 #include <gtest/gtest.h>
@@ -43,45 +43,55 @@ struct stopped_clock {
 };
 
 TEST(deadline, what_does_not_fit_is_for_ever) {
-  EXPECT_EQ(deadline::after(hours::max()).left(), nanoseconds::max());
-  EXPECT_EQ(deadline::after(duration<double>(1e300)).left(), nanoseconds::max());
+  EXPECT_EQ(deadline(hours::max()).left(), nanoseconds::max());
+  EXPECT_EQ(deadline(duration<double>(1e300)).left(), nanoseconds::max());
   const auto years = sys_days(year(9999) / 12 / 31);
-  EXPECT_EQ(deadline::at(years).left(), nanoseconds::max());
+  EXPECT_EQ(deadline(years).left(), nanoseconds::max());
   const auto end = sys_seconds::max();
-  EXPECT_EQ(deadline::at(end).left(), nanoseconds::max());
+  EXPECT_EQ(deadline(end).left(), nanoseconds::max());
   const time_point<steady_clock, hours> steady_end(hours::max());
-  EXPECT_EQ(deadline::at(steady_end).left(), nanoseconds::max());
+  EXPECT_EQ(deadline(steady_end).left(), nanoseconds::max());
   const auto in_2200 = sys_days(year(2200) / 1 / 1);
-  EXPECT_GT(deadline::at(in_2200).left(), hours(24 * 365 * 100));
-  EXPECT_LT(deadline::at(in_2200).left(), hours(24 * 366 * 250));
+  EXPECT_GT(deadline(in_2200).left(), hours(24 * 365 * 100));
+  EXPECT_LT(deadline(in_2200).left(), hours(24 * 366 * 250));
 }
 
 TEST(deadline, what_is_long_ago_is_over) {
-  EXPECT_TRUE(deadline::after(hours::min()).is_over());
-  EXPECT_TRUE(deadline::after(duration<double>(-1e300)).is_over());
-  EXPECT_TRUE(
-      deadline::after(duration<double>(std::numeric_limits<double>::quiet_NaN())).is_over());
-  EXPECT_TRUE(deadline::at(steady_clock::time_point::min()).is_over());
+  EXPECT_TRUE(deadline(hours::min()).is_over());
+  EXPECT_TRUE(deadline(duration<double>(-1e300)).is_over());
+  EXPECT_TRUE(deadline(duration<double>(std::numeric_limits<double>::quiet_NaN())).is_over());
+  EXPECT_TRUE(deadline(steady_clock::time_point::min()).is_over());
   const auto begin = sys_seconds::min();
-  EXPECT_TRUE(deadline::at(begin).is_over());
+  EXPECT_TRUE(deadline(begin).is_over());
   const auto before = sys_days(year(-9999) / 1 / 1);
-  EXPECT_TRUE(deadline::at(before).is_over());
+  EXPECT_TRUE(deadline(before).is_over());
   EXPECT_TRUE(deadline::none().is_over());
   EXPECT_FALSE(deadline::none().waits());
-  EXPECT_TRUE(deadline::after(0s).waits());
+  EXPECT_TRUE(deadline(0s).waits());
 }
 
 TEST(deadline, it_is_exact_to_the_nanosecond_and_rounded_up) {
   stopped_clock::reading = 1'764'500'000'123'456'789;
   const auto now = stopped_clock::now();
   const auto next = now + 1ns;
-  EXPECT_EQ(deadline::at(next).left(), 1ns);
-  EXPECT_TRUE(deadline::at(now).is_over());
+  EXPECT_EQ(deadline(next).left(), 1ns);
+  EXPECT_TRUE(deadline(now).is_over());
   const auto second = ceil<seconds>(now);
-  EXPECT_EQ(deadline::at(second).left(), second - now);
+  EXPECT_EQ(deadline(second).left(), second - now);
   stopped_clock::reading = 0;
   const time_point<stopped_clock, duration<long, std::pico>> soon(duration<long, std::pico>(1));
-  EXPECT_EQ(deadline::at(soon).left(), 1ns);
+  EXPECT_EQ(deadline(soon).left(), 1ns);
+}
+
+TEST(deadline, it_keeps_no_reference_to_the_time_that_it_was_made_from) {
+  stopped_clock::reading = 100;
+  const deadline by_point = stopped_clock::now() + 5ns;
+  const deadline by_span = 1h;
+  stopped_clock::reading = 103;
+  EXPECT_EQ(by_point.left(), 2ns);
+  EXPECT_GT(by_span.left(), 59min);
+  stopped_clock::reading = 105;
+  EXPECT_TRUE(by_point.is_over());
 }
 
 // Each timed function with an object that it must wait for. Calls act(name, wait, let_go):

@@ -1,6 +1,7 @@
 // Timed locks: on any clock, never early, not much late, and an error or the mutex as lock() would
 // give it.
 #include <outlive/robust_mutex.hpp>
+#include <outlive/robust_shared_mutex.hpp>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -10,7 +11,9 @@
 
 #include <cerrno>
 #include <chrono>
+#include <concepts>
 #include <mutex>
+#include <shared_mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -124,6 +127,47 @@ TEST_F(robust_mutex_timed, unique_lock_takes_both_kinds_of_time) {
   EXPECT_FALSE(by_span.owns_lock());
   const std::unique_lock by_point(mutex, system_clock::now() + 1ms);
   EXPECT_FALSE(by_point.owns_lock());
+}
+
+// TimedLockable, for every kind of time.
+template <class Mutex>
+concept timed_lockable = requires(Mutex mutex, std::chrono::hours whole,
+                                  std::chrono::duration<double> real, steady_clock::time_point at,
+                                  std::chrono::sys_days day) {
+  { mutex.try_lock_for(whole) } -> std::same_as<bool>;
+  { mutex.try_lock_for(real) } -> std::same_as<bool>;
+  { mutex.try_lock_until(at) } -> std::same_as<bool>;
+  { mutex.try_lock_until(day) } -> std::same_as<bool>;
+};
+static_assert(timed_lockable<std::timed_mutex>);
+static_assert(timed_lockable<robust_mutex>);
+static_assert(timed_lockable<robust_shared_mutex>);
+
+TEST_F(robust_mutex_timed, locks_of_the_standard_library_work_as_with_a_timed_mutex) {
+  auto& other = seg.find_or_construct<robust_mutex>("other", "class");
+  auto& shared = seg.find_or_construct<robust_shared_mutex>("shared", "class");
+  const auto lock_all_ways = [](auto& one, auto& two) {
+    std::unique_lock first(one, std::defer_lock);
+    std::unique_lock second(two, std::defer_lock);
+    EXPECT_TRUE(first.try_lock_for(1ms));
+    EXPECT_TRUE(second.try_lock_until(system_clock::now() + 1ms));
+    first.unlock();
+    second.unlock();
+    std::lock(first, second);
+    EXPECT_TRUE(first.owns_lock() && second.owns_lock());
+    first.unlock();
+    second.unlock();
+    EXPECT_EQ(std::try_lock(first, second), -1);
+  };
+  std::timed_mutex plain;
+  std::timed_mutex another;
+  lock_all_ways(plain, another);
+  lock_all_ways(mutex, other);
+  lock_all_ways(mutex, shared);
+  std::shared_lock reader(shared, std::defer_lock);
+  EXPECT_TRUE(reader.try_lock_for(std::chrono::duration<double, std::milli>(0.5)));
+  reader.unlock();
+  EXPECT_TRUE(reader.try_lock_until(steady_clock::now() + 1ms));
 }
 
 TEST_F(robust_mutex_timed, a_dead_owner_is_met_within_the_time) {

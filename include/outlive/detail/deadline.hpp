@@ -1,0 +1,80 @@
+// deadline: how long a caller is willing to wait. Every timed function takes one, made from a
+// std::chrono duration or from a point in time of any clock, and every wait asks it how much time
+// is left.
+//
+// The unit may be any, so times are compared and subtracted in floating point. In the integers of
+// std::chrono, sys_seconds::max() against a clock of nanoseconds overflows, and so does the year
+// 2400 in days. A long double holds every 64-bit number of nanoseconds exactly.
+#pragma once
+
+#include <outlive/detail/requirements.hpp>
+
+#include <chrono>
+#include <ratio>
+#include <type_traits>
+
+namespace outlive::detail {
+
+class deadline {
+ public:
+  using nanoseconds = std::chrono::nanoseconds;
+
+  // So much time from now.
+  template <class Rep, class Period>
+  deadline(const std::chrono::duration<Rep, Period>& timeout) noexcept
+      : deadline(time_of<std::chrono::steady_clock>() + real(timeout),
+                 &time_of<std::chrono::steady_clock>) {}
+
+  // Each look asks the point's own clock, because it may be set, and may run slower or faster than
+  // steady_clock.
+  // Requires: Clock::now() throws nothing and acquires no lock.
+  template <class Clock, class Duration>
+  deadline(const std::chrono::time_point<Clock, Duration>& point) noexcept
+      : deadline(real(point.time_since_epoch()), &time_of<Clock>) {
+    if (std::is_same_v<Clock, std::chrono::steady_clock> && at_ >= real(nanoseconds::max()))
+      time_ = nullptr;
+  }
+
+  // The caller only tries and does not wait.
+  static constexpr deadline none() noexcept { return {real(nanoseconds::min()), nullptr}; }
+  // The caller waits for as long as it takes.
+  static constexpr deadline unlimited() noexcept { return {real(nanoseconds::max()), nullptr}; }
+
+  // Returns: whether the caller waits, even if its time is already over.
+  [[nodiscard]] constexpr bool waits() const noexcept {
+    return time_ != nullptr || at_ > real::zero();
+  }
+  // Returns: the time that is left, rounded up: zero or less when it is over, max() when it has no
+  //   end.
+  [[nodiscard]] nanoseconds left() const noexcept {
+    return rounded_up(time_ == nullptr ? at_ : at_ - time_());
+  }
+  [[nodiscard]] bool is_over() const noexcept { return left() <= nanoseconds::zero(); }
+
+ private:
+  using real = std::chrono::duration<long double, std::nano>;
+
+  constexpr deadline(real at, real (*time)() noexcept) noexcept : at_(at), time_(time) {}
+
+  template <class Clock>
+  static real time_of() noexcept {
+    return Clock::now().time_since_epoch();
+  }
+
+  // Rounds up, so that no wait ends early. Values that do not fit become max() or min(); "not a
+  // number" becomes min().
+  static nanoseconds rounded_up(real span) noexcept {
+    if (span >= real(nanoseconds::max())) return nanoseconds::max();
+    if (!(span > real(nanoseconds::min()))) return nanoseconds::min();
+    return std::chrono::ceil<nanoseconds>(span);
+  }
+
+  real at_;                  // on the clock that time_ reads
+  real (*time_)() noexcept;  // nullptr: at_ is max(), without an end, or min(), without a wait
+};
+
+// Objects, so that a call passes an address and builds nothing.
+inline constexpr deadline no_wait = deadline::none();
+inline constexpr deadline no_limit = deadline::unlimited();
+
+}  // namespace outlive::detail
