@@ -4,7 +4,7 @@
 import sys
 
 import report
-from shelves import WRONG_USAGE, rows, tool
+from shelves import USAGE_ERROR, rows, tool
 
 CHECKS = ["kernel", "C library", "robust list", "killed holder", "/dev/shm", "ptrace scope", "core dumps", "hidepid", "PID namespace", "cgroup freezer", "RemoveIPC"]
 
@@ -24,7 +24,7 @@ def a_killed_holder_is_recovered_here():
 def people_get_a_table():
     text, _ = tool("doctor")
     report.expect(text.startswith("CHECK") and all(check in text for check in CHECKS), text)
-    tool("doctor", "too much", code=WRONG_USAGE)
+    tool("doctor", "too much", code=USAGE_ERROR)
 
 
 sys.exit(report.run([

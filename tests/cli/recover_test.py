@@ -7,7 +7,7 @@ import sys
 import time
 
 import report
-from shelves import (BAD, FAILS, FINE, NO_FUNCTION, OTHER_VERSION, PLUGIN, SECONDS, SOMETHING_WRONG, SYSTEM_ERROR, THROWS, TOOL, WRONG_USAGE, check,
+from shelves import (BAD, FAILS, SUCCESS, NO_FUNCTION, OTHER_VERSION, PLUGIN, SECONDS, PROBLEM_FOUND, SYSTEM_ERROR, THROWS, TOOL, USAGE_ERROR, check,
                      die_holding, rows, segment_name, tool, worker)
 
 
@@ -27,9 +27,9 @@ def table(text, pid):
 def people_get_a_table():
     with segment_name() as name:
         pid = die_holding(name)
-        text, _ = tool("recover", name, "--dry-run", code=SOMETHING_WRONG)
+        text, _ = tool("recover", name, "--dry-run", code=PROBLEM_FOUND)
         report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR", "screws shelf PID would be recovered (owner died) -"], text)
-        text, _ = tool("recover", name, code=SOMETHING_WRONG)
+        text, _ = tool("recover", name, code=PROBLEM_FOUND)
         report.expect(table(text, pid)[1].startswith("screws shelf PID unrepaired "), text)
         text, _ = tool("recover", name, "--repairs", PLUGIN)
         report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR", "screws shelf PID repaired -"], text)
@@ -40,7 +40,7 @@ def people_get_a_table():
 def without_repairs_it_stays_and_is_a_problem():
     with segment_name() as name:
         die_holding(name)
-        [line] = rows(tool("recover", name, "--json", code=SOMETHING_WRONG)[0])
+        [line] = rows(tool("recover", name, "--json", code=PROBLEM_FOUND)[0])
         report.expect(line["outcome"] == "unrepaired" and line["error"], str(line))
         check(name, code=4)
         tool("recover", name, "--repairs", PLUGIN)
@@ -51,7 +51,7 @@ def dry_run_changes_nothing():
     with segment_name() as name:
         pid = die_holding(name)
         for _ in range(2):
-            [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--dry-run", "--json", code=SOMETHING_WRONG)[0])
+            [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--dry-run", "--json", code=PROBLEM_FOUND)[0])
             report.expect((line["mutex"], line["pid"], line["tid"]) == ("screws", pid, pid) and "would be" in line["outcome"], str(line))
         [line] = rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0])
         report.expect(line["pid"] == pid and line["outcome"] == "repaired", str(line))
@@ -76,19 +76,19 @@ def bad_libraries_are_refused_with_the_reason():
 
 
 def errors_of_usage_and_of_the_system():
-    tool("recover", code=WRONG_USAGE)
+    tool("recover", code=USAGE_ERROR)
     tool("recover", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
     with segment_name() as name, worker("free", name, "free"):
-        tool("reset", name, code=WRONG_USAGE)
-        _, error = tool("reset", name, "no-such-mutex", code=SOMETHING_WRONG)
+        tool("reset", name, code=USAGE_ERROR)
+        _, error = tool("reset", name, "no-such-mutex", code=PROBLEM_FOUND)
         report.expect("no-such-mutex" in error, error)
 
 
 def make_not_recoverable(name):
     die_holding(name)
-    outcomes = [rows(tool("recover", name, "--repairs", FAILS, "--json", code=SOMETHING_WRONG)[0])[0]["outcome"] for _ in range(3)]
+    outcomes = [rows(tool("recover", name, "--repairs", FAILS, "--json", code=PROBLEM_FOUND)[0])[0]["outcome"] for _ in range(3)]
     report.expect(outcomes[-1] in ("unrepaired", "not_recoverable", "not recoverable"), str(outcomes))
-    tool("recover", name, "--repairs", PLUGIN, code=FINE)  # nobody is pending any more: only reset helps
+    tool("recover", name, "--repairs", PLUGIN, code=SUCCESS)  # nobody is pending any more: only reset helps
     check(name, code=4)
 
 
@@ -98,9 +98,9 @@ def reset_rebuilds_what_no_repair_mends():
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN, "--dry-run")
         report.expect("would be reset" in text, text)
         check(name, code=4)
-        _, error = tool("reset", name, "screws", code=SOMETHING_WRONG)
+        _, error = tool("reset", name, "screws", code=PROBLEM_FOUND)
         report.expect('found no --repairs, expected a rebuild for lock class "shelf" in a library, or --as-it-is' in error, error)
-        tool("reset", name, "screws", "--repairs", FAILS, code=SOMETHING_WRONG)
+        tool("reset", name, "screws", "--repairs", FAILS, code=PROBLEM_FOUND)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
         report.expect('mutex "screws" of segment "' + name + '": was found as "not recoverable", is consistent now' in text, text)
         report.expect(check(name) == "0 boxes", "the rebuild has not run")

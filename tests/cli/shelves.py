@@ -1,33 +1,21 @@
 """What the tests of recover, reset, stack and supervise share: the tool, a segment of their own, workers that hold a shelf."""
 
 import contextlib
-import itertools
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
 
 import report
+from tool import SECONDS, TOOL, segment_name
 
-TOOL, WORKER, PLUGIN, *BAD = (os.path.abspath(path) for path in sys.argv[1:])
+WORKER, PLUGIN, *BAD = (os.path.abspath(path) for path in sys.argv[2:])
 FAILS, THROWS, NO_FUNCTION, OTHER_VERSION = BAD
-SECONDS = 60
-FINE, SOMETHING_WRONG, WRONG_USAGE, SYSTEM_ERROR = range(4)
-serial = itertools.count()
+SUCCESS, PROBLEM_FOUND, USAGE_ERROR, SYSTEM_ERROR = range(4)
 
 
-@contextlib.contextmanager
-def segment_name():
-    name = f"shelf-test-{os.getpid()}-{next(serial)}"
-    try:
-        yield name
-    finally:
-        pathlib.Path(f"/dev/shm/outlive.{name}").unlink(missing_ok=True)
-
-
-def tool(*arguments, code=FINE):
+def tool(*arguments, code=SUCCESS):
     """(stdout, stderr) of a command that ends with this exit code."""
     done = subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
     report.expect(done.returncode == code, f"outlive {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {code}\n"

@@ -5,7 +5,7 @@ import re
 import sys
 
 import report
-from shelves import SOMETHING_WRONG, SYSTEM_ERROR, rows, segment_name, tool, wait_until_in_hand, worker
+from shelves import PROBLEM_FOUND, SYSTEM_ERROR, rows, segment_name, tool, wait_until_in_hand, worker
 
 
 def functions(thread):
@@ -37,9 +37,9 @@ def one_mutex_or_one_process():
 def nothing_of_that_name():
     tool("stack", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
     with segment_name() as name, worker("free", name, "free"):
-        _, error = tool("stack", name, "nails", code=SOMETHING_WRONG)
+        _, error = tool("stack", name, "nails", code=PROBLEM_FOUND)
         report.expect('"nails"' in error, error)
-        _, error = tool("stack", name, "1", code=SOMETHING_WRONG)
+        _, error = tool("stack", name, "1", code=PROBLEM_FOUND)
         report.expect('"1"' in error, error)
         report.expect(rows(tool("stack", name, "--json")[0]) == [], "nobody holds or waits")
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import report
-from shelves import (PLUGIN, SECONDS, SOMETHING_WRONG, SYSTEM_ERROR, THROWS, TOOL, WORKER, WRONG_USAGE, check, die_holding, segment_name, tool,
+from shelves import (PLUGIN, SECONDS, PROBLEM_FOUND, SYSTEM_ERROR, THROWS, TOOL, WORKER, USAGE_ERROR, check, die_holding, segment_name, tool,
                      wait_until_in_hand, worker)
 
 
@@ -185,17 +185,17 @@ def segment_without_a_name_and_users_is_no_work():
         read_until(process, f"pid {user.pid}")
         tool("rm", "--force", name)   # the supervisor itself is attached
         _, error = process.communicate(timeout=SECONDS)
-        report.expect(process.returncode == SOMETHING_WRONG and "has no name any more" in error, f"{process.returncode}: {error}")
+        report.expect(process.returncode == PROBLEM_FOUND and "has no name any more" in error, f"{process.returncode}: {error}")
 
 
 def errors():
     tool("supervise", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
     with segment_name() as name, worker("free", name, "free"):
         tool("supervise", name, "--repairs", THROWS, code=SYSTEM_ERROR)
-        tool("supervise", name, "--respawn", 1, code=WRONG_USAGE)
-        tool("supervise", name, "--respawn", 0, "--", WORKER, code=WRONG_USAGE)
+        tool("supervise", name, "--respawn", 1, code=USAGE_ERROR)
+        tool("supervise", name, "--respawn", 0, "--", WORKER, code=USAGE_ERROR)
         for time in ("5ms", "-1s", "soon", "10"):
-            tool("supervise", name, "--hung=" + time, code=WRONG_USAGE)
+            tool("supervise", name, "--hung=" + time, code=USAGE_ERROR)
 
 
 sys.exit(report.run([(f"supervise.{case.__name__}", case) for case in [

@@ -2,7 +2,6 @@
 """outlive torture kills, counts, judges and cleans up, and its check is able to fail. Usage: torture_test.py OUTLIVE BANK_WORKER"""
 
 import contextlib
-import itertools
 import json
 import os
 import pathlib
@@ -14,19 +13,10 @@ import sys
 import time
 
 import report
+from tool import TOOL, segment_name
 
-TOOL, WORKER = (os.path.abspath(path) for path in sys.argv[1:3])
+WORKER = os.path.abspath(sys.argv[2])
 SECONDS = 120   # for one run
-serial = itertools.count()
-
-
-@contextlib.contextmanager
-def segment_name():
-    name = f"torture-test-{os.getpid()}-{next(serial)}"
-    try:
-        yield name
-    finally:
-        pathlib.Path(f"/dev/shm/outlive.{name}").unlink(missing_ok=True)
 
 
 def start(*arguments, stderr=subprocess.PIPE):

@@ -9,7 +9,7 @@
 #include <outlive/error.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "table.hpp"
 
 namespace commands {
@@ -26,22 +26,22 @@ std::vector<column> check_columns() {
 // SOMETHING".
 outlive::segment_problem problem_in(const std::system_error& error) {
   std::string_view text = error.what();
-  outlive::segment_problem told{std::string(text), "", ""};
+  outlive::segment_problem problem{std::string(text), "", ""};
   const std::string end = ": " + error.code().message();
   if (text.ends_with(end)) text.remove_suffix(end.size());
   const std::string_view found = ": found ", expected = ", expected ";
   const std::size_t first = text.find(found), second = text.rfind(expected);
-  if (first == text.npos || second == text.npos || second < first) return told;
-  told.object = text.substr(0, first);
-  told.found = text.substr(first + found.size(), second - first - found.size());
-  told.expected = text.substr(second + expected.size());
-  return told;
+  if (first == text.npos || second == text.npos || second < first) return problem;
+  problem.object = text.substr(0, first);
+  problem.found = text.substr(first + found.size(), second - first - found.size());
+  problem.expected = text.substr(second + expected.size());
+  return problem;
 }
 
 // A segment that cannot even be opened for its damage has a problem, too: the first one.
 std::vector<outlive::segment_problem> problems_of(const std::string& segment) {
   try {
-    return looks::open(segment).problems();
+    return inspect::open(segment).problems();
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::damaged) throw;
     return {problem_in(error)};
@@ -56,7 +56,7 @@ int check_command(const std::string& segment, const table_settings& wanted) {
     write_result(lines.rendered(wanted, terminal::of_stdout()));
   else
     write_result(fmt::format("segment {}: in order\n", printable(segment)));
-  return lines.empty() ? fine : something_wrong;
+  return lines.empty() ? success : problem_found;
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ void add_check(CLI::App& tool, int& exit_code) {
       "check", "Check every byte of a segment against the format; changes nothing");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
-  looks::add_segment_argument(command, *segment);
+  inspect::add_segment_argument(command, *segment);
   add_table_options(command, *wanted, check_columns());
   command.callback([=, &exit_code] { exit_code = check_command(*segment, *wanted); });
 }

@@ -11,9 +11,9 @@ namespace commands {
 // For all commands. 0: all is well. 1: it was looked at, or tried, and something is wrong. 2: the
 // arguments make no sense. 3: it could not be done, as for want of a segment, a permission or
 // memory.
-inline constexpr int fine = 0, something_wrong = 1, wrong_usage = 2, system_error = 3;
+inline constexpr int success = 0, problem_found = 1, usage_error = 2, system_error = 3;
 
-// An exception that a command ends with becomes wrong_usage (a name that no segment can have) or
+// An exception that a command ends with becomes usage_error (a name that no segment can have) or
 // system_error, and a line on stderr: see main().
 
 void add_check(CLI::App& tool, int& exit_code);

@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
 
@@ -51,7 +51,7 @@ cell known(const outlive::logged_thread& thread, std::int64_t value) {
 }
 
 std::string named(const outlive::logged_thread& thread) {
-  return thread.known ? looks::thread_name(thread) : std::string();
+  return thread.known ? inspect::thread_name(thread) : std::string();
 }
 
 std::vector<std::string> stack_of(const outlive::crash_report& crash, source_lines& sources) {
@@ -87,9 +87,9 @@ std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source
   return text;
 }
 
-std::vector<cell> line_of(const outlive::logged_death& death, source_lines& sources) {
+std::vector<cell> row_of(const outlive::logged_death& death, source_lines& sources) {
   return {death.number,
-          looks::time_cell(death.when),
+          inspect::time_cell(death.when),
           death.mutex_name,
           death.lock_class,
           hex_cell(death.mutex_offset),
@@ -111,15 +111,15 @@ std::vector<cell> line_of(const outlive::logged_death& death, source_lines& sour
 int deaths_command(const std::string& segment, const table_settings& wanted) {
   table lines(deaths_columns());
   source_lines sources;
-  const auto deaths = looks::open(segment).deaths();
-  for (const auto& death : deaths) lines.add(line_of(death, sources));
+  const auto deaths = inspect::open(segment).deaths();
+  for (const auto& death : deaths) lines.add(row_of(death, sources));
   std::string text = lines.rendered(wanted, terminal::of_stdout());
   // With -o, or for a program, the lines are all that is asked for; in JSON they have the stacks.
   if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
   write_result(text);
   if (deaths.empty() && !wanted.json)
     fmt::print(stderr, "segment \"{}\": no owner death was met\n", printable(segment));
-  return fine;
+  return success;
 }
 
 }  // namespace
@@ -129,7 +129,7 @@ void add_deaths(CLI::App& tool, int& exit_code) {
       "deaths", "Tell who died while holding a mutex of a segment, and how it was repaired");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
-  looks::add_segment_argument(command, *segment);
+  inspect::add_segment_argument(command, *segment);
   add_table_options(command, *wanted, deaths_columns());
   command.callback([=, &exit_code] { exit_code = deaths_command(*segment, *wanted); });
 }

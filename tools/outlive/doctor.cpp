@@ -20,11 +20,11 @@ std::vector<column> doctor_columns() {
   return all;
 }
 
-cell cell_of(doctor::verdict verdict) {
-  switch (verdict) {
-    case doctor::verdict::ok: return cell("ok").in(tone::good);
-    case doctor::verdict::warn: return cell("warn").in(tone::warning);
-    case doctor::verdict::fail: break;
+cell cell_of(doctor::severity level) {
+  switch (level) {
+    case doctor::severity::ok: return cell("ok").in(tone::good);
+    case doctor::severity::warn: return cell("warn").in(tone::warning);
+    case doctor::severity::fail: break;
   }
   return cell("fail").in(tone::bad);
 }
@@ -33,12 +33,12 @@ int doctor_command(const table_settings& wanted) {
   const auto findings = doctor::all_findings();
   table lines(doctor_columns());
   for (const auto& each : findings)
-    lines.add({each.check, cell_of(each.is), each.found, each.meaning});
+    lines.add({each.check, cell_of(each.level), each.found, each.meaning});
   write_result(lines.rendered(wanted, terminal::of_stdout()));
   const bool failed =
       std::any_of(findings.begin(), findings.end(),
-                  [](const doctor::finding& each) { return each.is == doctor::verdict::fail; });
-  return failed ? something_wrong : fine;
+                  [](const doctor::finding& each) { return each.level == doctor::severity::fail; });
+  return failed ? problem_found : success;
 }
 
 }  // namespace

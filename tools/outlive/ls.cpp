@@ -8,7 +8,7 @@
 #include <outlive/error.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "table.hpp"
 
 namespace commands {
@@ -28,13 +28,13 @@ std::vector<column> ls_columns() {
   return all;
 }
 
-std::vector<cell> line_of(const std::string& name) {
-  const outlive::segment_view view = looks::open(name);
+std::vector<cell> row_of(const std::string& name) {
+  const outlive::segment_view view = inspect::open(name);
   return {name,
-          looks::size_cell(view.size_bytes()),
-          looks::user_name(view.owner()),
-          looks::count_alive(view.participants()),
-          looks::count_alive(view.threads()),
+          inspect::size_cell(view.size_bytes()),
+          inspect::user_name(view.owner()),
+          inspect::count_alive(view.participants()),
+          inspect::count_alive(view.threads()),
           view.object_count(),
           view.death_count(),
           ""};
@@ -48,17 +48,17 @@ std::string without_name(const std::string& message, const std::string& name) {
 
 int ls_command(const table_settings& wanted) {
   table lines(ls_columns());
-  int result = fine;
-  for (const std::string& name : looks::segment_names()) {
+  int result = success;
+  for (const std::string& name : inspect::segment_names()) {
     try {
-      lines.add(line_of(name));
+      lines.add(row_of(name));
     } catch (const std::system_error& error) {
       if (error.code() == outlive::errc::not_found) continue;  // removed since its name was read
       std::vector<cell> line(ls_columns().size(), cell::none());
       line.front() = name;
       line.back() = cell(without_name(error.what(), name)).in(tone::bad);
       lines.add(std::move(line));
-      result = something_wrong;
+      result = problem_found;
     }
   }
   write_result(lines.rendered(wanted, terminal::of_stdout()));

@@ -27,13 +27,13 @@ void occupy_closed_standard_files() {
   }
 }
 
-int tell(const CLI::App& tool, const std::exception& error) {
+int report_error(const CLI::App& tool, const std::exception& error) {
   const auto chosen = tool.get_subcommands();
   fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(),
              printable(error.what()));
   const auto* const system = dynamic_cast<const std::system_error*>(&error);
   return system != nullptr && system->code() == outlive::errc::invalid_name
-             ? commands::wrong_usage
+             ? commands::usage_error
              : commands::system_error;
 }
 
@@ -57,9 +57,10 @@ int main(int argc, char** argv) {
   tool.set_version_flag("-V,--version", outlive::version());
   tool.require_subcommand(1);
   tool.failure_message(usage_message);
-  tool.footer("Exit codes: 0 fine, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
+  tool.footer(
+      "Exit codes: 0 success, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
 
-  int exit_code = commands::fine;
+  int exit_code = commands::success;
   for (const auto add : {
            commands::add_check,
            commands::add_deaths,
@@ -81,9 +82,9 @@ int main(int argc, char** argv) {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // --help and --version come this way, too
-    return tool.exit(error) == 0 ? commands::fine : commands::wrong_usage;
+    return tool.exit(error) == 0 ? commands::success : commands::usage_error;
   } catch (const std::exception& error) {
-    return tell(tool, error);
+    return report_error(tool, error);
   }
   return exit_code;
 }

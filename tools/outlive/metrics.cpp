@@ -10,8 +10,8 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
-#include "looks.hpp"
-#include "metrics/text.hpp"
+#include "inspect.hpp"
+#include "metrics/exposition.hpp"
 #include "show/tables.hpp"
 
 namespace commands {
@@ -19,20 +19,20 @@ namespace commands {
 namespace {
 
 template <class Lines>
-void add_living_and_dead(metrics::text& to, const Lines& lines) {
-  const auto alive = looks::count_alive(lines);
+void add_living_and_dead(metrics::exposition& to, const Lines& lines) {
+  const auto alive = inspect::count_alive(lines);
   to.add(static_cast<double>(alive), {{"state", "alive"}});
   to.add(static_cast<double>(lines.size()) - static_cast<double>(alive), {{"state", "dead"}});
 }
 
-void add_locks(metrics::text& to, const show::look& seen) {
+void add_locks(metrics::exposition& to, const show::snapshot& snap) {
   std::map<std::string, double> counts;
   for (const std::string_view state : show::states) counts[std::string(state)] = 0;
-  for (const auto& lock : seen.locks) ++counts[show::state_of(lock)];
+  for (const auto& lock : snap.locks) ++counts[show::state_of(lock)];
   for (const auto& [state, count] : counts) to.add(count, {{"state", state}});
 }
 
-void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
+void add_log(metrics::exposition& to, const std::vector<outlive::logged_death>& deaths) {
   using outlive::death_outcome;
   for (const auto outcome :
        {death_outcome::repairing, death_outcome::repaired, death_outcome::failed,
@@ -45,7 +45,7 @@ void add_log(metrics::text& to, const std::vector<outlive::logged_death>& deaths
 
 // Of the log, which forgets: these go down when an old death makes room. So they are gauges, and
 // not a histogram, whose falls Prometheus takes for a restart.
-void add_repair_times(metrics::text& to, const std::vector<outlive::logged_death>& deaths) {
+void add_repair_times(metrics::exposition& to, const std::vector<outlive::logged_death>& deaths) {
   constexpr std::array<std::pair<double, std::string_view>, 7> limits{{{1e-5, "1e-05"},
                                                                        {1e-4, "0.0001"},
                                                                        {1e-3, "0.001"},
@@ -75,39 +75,40 @@ void add_repair_times(metrics::text& to, const std::vector<outlive::logged_death
 }
 
 // Threads that live, and had the same mutex at both looks without a pause.
-double hung(const show::look& seen) {
+double hung(const show::snapshot& snap) {
   return static_cast<double>(
-      std::count_if(seen.threads.begin(), seen.threads.end(), [&](const auto& thread) {
+      std::count_if(snap.threads.begin(), snap.threads.end(), [&](const auto& thread) {
         return thread.alive &&
                std::any_of(thread.in_hand.begin(), thread.in_hand.end(), [&](const auto& hold) {
-                 return seen.holds.held_for(thread, hold.mutex_offset).has_value();
+                 return snap.holds.held_for(thread, hold.mutex_offset).has_value();
                });
       }));
 }
 
-std::string figures_of(const show::look& seen, const std::vector<outlive::logged_death>& deaths) {
-  metrics::text text({{"segment", seen.name}});
+std::string figures_of(const show::snapshot& snap,
+                       const std::vector<outlive::logged_death>& deaths) {
+  metrics::exposition text({{"segment", snap.name}});
   text.begin("outlive_segment_bytes", "gauge", "Size of the segment.");
-  text.add(static_cast<double>(seen.size));
+  text.add(static_cast<double>(snap.size));
   text.begin(
       "outlive_participants", "gauge",
       "Processes attached to the segment; dead ones, whose place nobody has needed yet, apart.");
-  add_living_and_dead(text, seen.participants);
+  add_living_and_dead(text, snap.participants);
   text.begin("outlive_threads", "gauge",
              "Threads with a record; dead ones are those that some mutex still names.");
-  add_living_and_dead(text, seen.threads);
+  add_living_and_dead(text, snap.threads);
   text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
-  text.add(static_cast<double>(looks::count_waiting(seen.threads)));
+  text.add(static_cast<double>(inspect::count_waiting(snap.threads)));
   text.begin("outlive_hung_threads", "gauge",
              "Threads that held the same mutex, and took no other, over the time of the sample.");
-  text.add(hung(seen));
+  text.add(hung(snap));
   text.begin("outlive_objects", "gauge", "Objects in the directory.");
-  text.add(seen.objects);
+  text.add(snap.objects);
   text.begin("outlive_locks", "gauge", "Mutexes by state.");
-  add_locks(text, seen);
+  add_locks(text, snap);
   text.begin("outlive_owner_deaths_total", "counter",
              "Owner deaths that were met since the segment was made.");
-  text.add(static_cast<double>(seen.deaths));
+  text.add(static_cast<double>(snap.deaths));
   text.begin("outlive_death_log_entries", "gauge",
              "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
   add_log(text, deaths);
@@ -116,13 +117,13 @@ std::string figures_of(const show::look& seen, const std::vector<outlive::logged
 }
 
 int metrics_command(const std::string& segment, std::chrono::nanoseconds sample) {
-  const outlive::segment_view view = looks::open(segment);
-  show::look seen;
-  seen.holds.look(view.threads(), std::chrono::steady_clock::now());
+  const outlive::segment_view view = inspect::open(segment);
+  show::snapshot snap;
+  snap.holds.update(view.threads(), std::chrono::steady_clock::now());
   std::this_thread::sleep_for(sample);
-  seen.take(view);
-  write_result(figures_of(seen, view.deaths()));
-  return fine;
+  snap.read(view);
+  write_result(figures_of(snap, view.deaths()));
+  return success;
 }
 
 }  // namespace
@@ -132,7 +133,7 @@ void add_metrics(CLI::App& tool, int& exit_code) {
       *tool.add_subcommand("metrics", "Print a segment's figures in the text format of Prometheus");
   const auto segment = std::make_shared<std::string>();
   const auto sample = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
-  looks::add_segment_argument(command, *segment);
+  inspect::add_segment_argument(command, *segment);
   add_duration_option(command, "--sample", *sample,
                       "Who holds a mutex for so long counts as hung [1s]");
   command.callback([=, &exit_code] { exit_code = metrics_command(*segment, *sample); });

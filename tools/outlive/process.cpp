@@ -90,7 +90,7 @@ void signals::pause(std::chrono::nanoseconds time) {
     wait(end - now);
 }
 
-bool signals::take_child_changed() noexcept {
+bool signals::fetch_child_changed() noexcept {
   const bool changed = child_changed_;
   child_changed_ = false;
   return changed;
@@ -129,7 +129,7 @@ bool has_ended(pid_t pid) noexcept {
          info.si_pid == pid;
 }
 
-int bury(pid_t pid) noexcept {
+int reap(pid_t pid) noexcept {
   kill(-pid, SIGKILL);  // the group cannot be another's: the zombie keeps its id
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -39,7 +39,7 @@ class signals {
   [[nodiscard]] int ending() const noexcept { return ending_; }
   [[nodiscard]] int times_asked_to_end() const noexcept { return asked_; }
   // Returns: whether a child ended or stopped since the last call.
-  [[nodiscard]] bool take_child_changed() noexcept;
+  [[nodiscard]] bool fetch_child_changed() noexcept;
 
  private:
   signal_queue queue_;
@@ -60,7 +60,7 @@ class signals {
 [[nodiscard]] bool has_ended(pid_t pid) noexcept;
 // Ends what is left in the process group of a child that has ended, and takes the child's status.
 // Requires: has_ended(pid).
-[[nodiscard]] int bury(pid_t pid) noexcept;
+[[nodiscard]] int reap(pid_t pid) noexcept;
 
 // "exit code 3", "killed by SIGSEGV"
 [[nodiscard]] std::string status_text(int status);

@@ -9,8 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
-#include "mutexes.hpp"
+#include "inspect.hpp"
 #include "repairs.hpp"
 #include "show/tables.hpp"
 #include "table.hpp"
@@ -38,7 +37,7 @@ std::vector<column> recover_columns() {
   return all;
 }
 
-cell id(pid_t of) {
+cell id_cell(pid_t of) {
   return of == 0 ? cell::none() : cell(of);
 }
 
@@ -60,26 +59,26 @@ void write_lines(const recover_settings& wanted, const table& lines) {
     fmt::print(stderr, "segment \"{}\": nothing is to be recovered\n", printable(wanted.segment));
 }
 
-int look_only(const recover_settings& wanted) {
+int list_due(const recover_settings& wanted) {
   table lines(recover_columns());
-  const auto view = looks::open(wanted.segment);
-  const auto left = mutexes::left_by_the_dead(view);
+  const auto view = inspect::open(wanted.segment);
+  const auto left = inspect::mutexes_to_recover(view);
   const auto threads = view.threads();
   for (const auto& each : left) {
     const auto dead =
         std::find_if(threads.begin(), threads.end(),
                      [&](const outlive::viewed_thread& by) { return by.record == each.holder; });
     const bool is_known = dead != threads.end();
-    lines.add({looks::mutex_name(each), each.lock_class, hex_cell(each.offset),
-               id(is_known ? dead->pid : 0), id(is_known ? dead->tid : each.holder_tid),
+    lines.add({inspect::mutex_name(each), each.lock_class, hex_cell(each.offset),
+               id_cell(is_known ? dead->pid : 0), id_cell(is_known ? dead->tid : each.holder_tid),
                cell("would be recovered (" + show::state_of(each) + ")"), cell("")});
   }
   write_lines(wanted, lines);
-  return left.empty() ? fine : something_wrong;
+  return left.empty() ? success : problem_found;
 }
 
 int recover_command(const recover_settings& wanted) {
-  if (wanted.dry_run) return look_only(wanted);
+  if (wanted.dry_run) return list_due(wanted);
   outlive::segment segment = repairs::open_segment(wanted.segment);
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto done = outlive::recover(segment);
@@ -87,7 +86,7 @@ int recover_command(const recover_settings& wanted) {
   for (const auto& each : done) {
     const auto at = static_cast<std::uint64_t>(reinterpret_cast<const char*>(each.mutex) -
                                                static_cast<const char*>(segment.base()));
-    lines.add({each.mutex_name, each.lock_class, hex_cell(at), id(each.pid), id(each.tid),
+    lines.add({each.mutex_name, each.lock_class, hex_cell(at), id_cell(each.pid), id_cell(each.tid),
                cell(to_string(each.outcome)).in(tone_of(each.outcome)),
                cell(each.error ? each.error.message() : std::string())});
   }
@@ -97,7 +96,7 @@ int recover_command(const recover_settings& wanted) {
         return each.outcome != outlive::recovery_outcome::unrepaired &&
                each.outcome != outlive::recovery_outcome::not_recoverable;
       });
-  return all_well ? fine : something_wrong;
+  return all_well ? success : problem_found;
 }
 
 }  // namespace
@@ -105,7 +104,7 @@ int recover_command(const recover_settings& wanted) {
 void add_recover(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand("recover", "Repair what dead threads of a segment held");
   const auto wanted = std::make_shared<recover_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
   command.add_flag("--dry-run", wanted->dry_run, "Only say what would be recovered");
   add_table_options(command, wanted->output, recover_columns());

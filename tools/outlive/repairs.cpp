@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "looks.hpp"
+#include "inspect.hpp"
 
 namespace repairs {
 
@@ -65,7 +65,7 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::
 }
 
 outlive::segment open_segment(const std::string& name) {
-  const outlive::segment_view view = looks::open(name);
+  const outlive::segment_view view = inspect::open(name);
   outlive::segment_options options;
   options.expected_owners = {view.owner()};  // whoever may write the file may repair
   options.mode = view.options().mode;

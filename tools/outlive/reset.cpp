@@ -11,8 +11,7 @@
 #include <outlive/error.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
-#include "mutexes.hpp"
+#include "inspect.hpp"
 #include "repairs.hpp"
 #include "show/tables.hpp"
 
@@ -46,8 +45,8 @@ outlive::robust_mutex& mutex_at(outlive::segment& segment, std::uint64_t offset)
 }
 
 int reset_command(const reset_settings& wanted) {
-  const auto view = looks::open(wanted.segment);
-  const auto found = mutexes::find(view, wanted.mutex);
+  const auto view = inspect::open(wanted.segment);
+  const auto found = inspect::find_mutex(view, wanted.mutex);
   const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex),
                                         printable(wanted.segment));
   if (!found) {
@@ -55,7 +54,7 @@ int reset_command(const reset_settings& wanted) {
                "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive "
                "show --all` tells\n",
                mutex);
-    return something_wrong;
+    return problem_found;
   }
   const std::string state = show::state_of(*found);
   if (wanted.dry_run) {
@@ -63,32 +62,32 @@ int reset_command(const reset_settings& wanted) {
         found->condition == outlive::viewed_condition::consistent && !found->holder_died;
     write_result(fmt::format("{}: {}: {}\n", mutex, state,
                              consistent ? "would be left alone" : "would be reset"));
-    return fine;
+    return success;
   }
   outlive::segment segment = repairs::open_segment(wanted.segment);
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
   if (!rebuild) {
-    const std::string where = wanted.repairs.empty()
-                                  ? "no --repairs"
-                                  : fmt::format("none in {}", printable(wanted.repairs));
+    const std::string missing = wanted.repairs.empty()
+                                    ? "no --repairs"
+                                    : fmt::format("none in {}", printable(wanted.repairs));
     fmt::print(stderr,
                "outlive reset: {}: found {}, expected a rebuild for lock class \"{}\" in a "
                "library, or --as-it-is\n",
-               mutex, where, printable(found->lock_class));
-    return something_wrong;
+               mutex, missing, printable(found->lock_class));
+    return problem_found;
   }
   try {
     const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
     write_result(fmt::format("{}: {}\n", mutex,
                              done ? fmt::format("was found as \"{}\", is consistent now", state)
                                   : "is consistent, and was left alone"));
-    return fine;
+    return success;
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use)
       throw;
     fmt::print(stderr, "outlive reset: {}\n", printable(error.what()));
-    return something_wrong;
+    return problem_found;
   }
 }
 
@@ -98,7 +97,7 @@ void add_reset(CLI::App& tool, int& exit_code) {
   CLI::App& command =
       *tool.add_subcommand("reset", "Make the data of a mutex anew that is not recoverable");
   const auto wanted = std::make_shared<reset_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   command
       .add_option("mutex", wanted->mutex,
                   "Its name, or its offset in the segment, as `outlive show` tells them")

@@ -8,7 +8,7 @@
 #include <outlive/segment.hpp>
 
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 
 namespace commands {
 
@@ -25,7 +25,7 @@ struct rm_settings {
 std::string reason_to_keep(const std::string& segment) {
   try {
     std::string users;
-    for (const auto& each : looks::open(segment).participants()) {
+    for (const auto& each : inspect::open(segment).participants()) {
       if (each.alive)
         users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid,
                              printable(each.command_name));
@@ -44,13 +44,13 @@ int rm_command(const rm_settings& wanted) {
   const std::string reason = reason_to_keep(wanted.segment);
   if (!reason.empty() && !wanted.force) {
     fmt::print(stderr, "outlive rm: {} (--force removes it all the same)\n", reason);
-    return something_wrong;
+    return problem_found;
   }
   if (wanted.dry_run) {
     write_result(fmt::format("would remove segment \"{}\"\n", printable(wanted.segment)));
-    return fine;
+    return success;
   }
-  if (outlive::segment::unlink(wanted.segment)) return fine;
+  if (outlive::segment::unlink(wanted.segment)) return success;
   throw std::system_error(
       outlive::errc::not_found,
       "segment \"" + wanted.segment + "\": found that it has gone meanwhile, expected a segment");
@@ -61,7 +61,7 @@ int rm_command(const rm_settings& wanted) {
 void add_rm(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand("rm", "Remove a segment that nobody uses");
   const auto wanted = std::make_shared<rm_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   command.add_flag("--force", wanted->force, "Even if somebody uses it, or it is damaged");
   command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
   command.callback([wanted, &exit_code] { exit_code = rm_command(*wanted); });

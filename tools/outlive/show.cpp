@@ -9,7 +9,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "show/tables.hpp"
 
 namespace commands {
@@ -23,41 +23,41 @@ struct show_settings {
   table_settings output;
 };
 
-std::string as_text(const show_settings& wanted, const show::look& seen) {
+std::string as_text(const show_settings& wanted, const show::snapshot& snap) {
   const terminal on = terminal::of_stdout();
   // With -o only the mutexes are asked for: the other tables have other columns.
   if (!wanted.output.columns.empty())
-    return show::lock_table(seen, wanted.all).as_text(wanted.output, on);
-  std::string text = show::heading(seen) + '\n' +
-                     show::participant_table(seen).as_text(wanted.output, on) + '\n' +
-                     show::thread_table(seen).as_text(wanted.output, on);
-  const table locks = show::lock_table(seen, wanted.all);
+    return show::lock_table(snap, wanted.all).as_text(wanted.output, on);
+  std::string text = show::heading(snap) + '\n' +
+                     show::participant_table(snap).as_text(wanted.output, on) + '\n' +
+                     show::thread_table(snap).as_text(wanted.output, on);
+  const table locks = show::lock_table(snap, wanted.all);
   if (!locks.empty()) text += '\n' + locks.as_text(wanted.output, on);
-  const std::size_t free = show::plainly_free(seen);
+  const std::size_t free = show::free_count(snap);
   if (!wanted.all && free != 0)
-    text += fmt::format("\n{} of {} mutexes {} free\n", free, seen.locks.size(),
+    text += fmt::format("\n{} of {} mutexes {} free\n", free, snap.locks.size(),
                         free == 1 ? "is" : "are");
   return text;
 }
 
-nlohmann::ordered_json as_json(const show_settings& wanted, const show::look& seen) {
-  nlohmann::ordered_json all = show::facts(seen);
-  all["participants"] = show::participant_table(seen).as_json({});
-  all["threads"] = show::thread_table(seen).as_json({});
-  all["locks"] = show::lock_table(seen, wanted.all).as_json(wanted.output);
+nlohmann::ordered_json as_json(const show_settings& wanted, const show::snapshot& snap) {
+  nlohmann::ordered_json all = show::summary(snap);
+  all["participants"] = show::participant_table(snap).as_json({});
+  all["threads"] = show::thread_table(snap).as_json({});
+  all["locks"] = show::lock_table(snap, wanted.all).as_json(wanted.output);
   return all;
 }
 
 int show_command(const show_settings& wanted) {
-  const outlive::segment_view view = looks::open(wanted.segment);
-  show::look seen;
+  const outlive::segment_view view = inspect::open(wanted.segment);
+  show::snapshot snap;
   if (wanted.sample.count() > 0) {
-    seen.holds.look(view.threads(), std::chrono::steady_clock::now());
+    snap.holds.update(view.threads(), std::chrono::steady_clock::now());
     std::this_thread::sleep_for(wanted.sample);
   }
-  seen.take(view);
-  write_result(wanted.output.json ? json_text(as_json(wanted, seen)) : as_text(wanted, seen));
-  return fine;
+  snap.read(view);
+  write_result(wanted.output.json ? json_text(as_json(wanted, snap)) : as_text(wanted, snap));
+  return success;
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ void add_show(CLI::App& tool, int& exit_code) {
   CLI::App& command =
       *tool.add_subcommand("show", "Show who is attached to a segment, and who holds which mutex");
   const auto wanted = std::make_shared<show_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   command.add_flag("-a,--all", wanted->all, "Free mutexes, too");
   add_duration_option(command, "--sample", wanted->sample,
                       "Time between the two looks that tell how long a mutex is held [200ms]");

@@ -11,8 +11,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
-#include "looks.hpp"
-#include "mutexes.hpp"
+#include "inspect.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
 
@@ -33,12 +32,12 @@ struct shown_thread {
   outlive::thread_stack stack;
 };
 
-class names {
+class mutex_names {
  public:
-  explicit names(const outlive::segment_view& view) : view_(view) {}
+  explicit mutex_names(const outlive::segment_view& view) : view_(view) {}
   const std::string& of(std::uint64_t offset) {
     auto [at, fresh] = known_.try_emplace(offset);
-    if (fresh) at->second = looks::mutex_name(view_.lock_at(offset));
+    if (fresh) at->second = inspect::mutex_name(view_.lock_at(offset));
     return at->second;
   }
 
@@ -47,7 +46,7 @@ class names {
   std::map<std::uint64_t, std::string> known_;
 };
 
-shown_thread describe(const outlive::viewed_thread& thread, names& by) {
+shown_thread describe(const outlive::viewed_thread& thread, mutex_names& by) {
   shown_thread shown{thread, {}, {}, {}};
   for (const auto& each : thread.in_hand) {
     if (each.held) shown.holds.push_back(by.of(each.mutex_offset));
@@ -56,7 +55,7 @@ shown_thread describe(const outlive::viewed_thread& thread, names& by) {
   return shown;
 }
 
-bool concerns(const outlive::viewed_thread& thread, std::uint64_t mutex) {
+bool involves(const outlive::viewed_thread& thread, std::uint64_t mutex) {
   if (thread.waiting_for == mutex) return true;
   for (const auto& each : thread.in_hand) {
     if (each.held && each.mutex_offset == mutex) return true;
@@ -65,11 +64,11 @@ bool concerns(const outlive::viewed_thread& thread, std::uint64_t mutex) {
 }
 
 // Those whose stacks are asked for; nothing: there is no such process and no such mutex.
-std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& view,
-                                                const std::string& of) {
+std::optional<std::vector<shown_thread>> selected_threads(const outlive::segment_view& view,
+                                                          const std::string& of) {
   std::vector<shown_thread> all;
-  names by(view);
-  const auto mutex = of.empty() ? std::nullopt : mutexes::find(view, of);
+  mutex_names by(view);
+  const auto mutex = of.empty() ? std::nullopt : inspect::find_mutex(view, of);
   const pid_t pid = mutex ? 0 : parse_number<pid_t>(of).value_or(0);
   if (!of.empty() && !mutex && pid == 0) return std::nullopt;
   bool has_pid = false;
@@ -79,7 +78,7 @@ std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& vie
     shown_thread shown = describe(each, by);
     bool wanted = !shown.holds.empty() || !shown.waits_for.empty();
     if (pid != 0) wanted = each.pid == pid;
-    if (mutex) wanted = concerns(each, mutex->offset);
+    if (mutex) wanted = involves(each, mutex->offset);
     if (wanted) all.push_back(std::move(shown));
   }
   if (pid != 0 && !has_pid) return std::nullopt;
@@ -87,7 +86,7 @@ std::optional<std::vector<shown_thread>> chosen(const outlive::segment_view& vie
 }
 
 std::string heading(const shown_thread& shown) {
-  std::string text = looks::thread_name(shown.thread);
+  std::string text = inspect::thread_name(shown.thread);
   for (std::size_t i = 0; i < shown.holds.size(); ++i)
     text += (i == 0 ? ", holds " : ", ") + shown.holds[i];
   if (!shown.waits_for.empty()) text += ", waits for " + shown.waits_for;
@@ -99,7 +98,7 @@ std::string as_text(const std::vector<shown_thread>& all) {
   source_lines sources;
   for (const auto& each : all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
-    for (const std::string& line : looks::stack_lines(each.stack, sources))
+    for (const std::string& line : inspect::stack_lines(each.stack, sources))
       text += "  " + printable(line) + "\n";
   }
   return text;
@@ -137,14 +136,14 @@ nlohmann::ordered_json as_json(const std::vector<shown_thread>& all) {
 }
 
 int stack_command(const stack_settings& wanted) {
-  const auto view = looks::open(wanted.segment);
-  auto all = chosen(view, wanted.of);
+  const auto view = inspect::open(wanted.segment);
+  auto all = selected_threads(view, wanted.of);
   if (!all) {
     fmt::print(stderr,
                "outlive stack: segment \"{}\": found neither a mutex nor an attached process "
                "\"{}\", expected one that `outlive show` tells\n",
                printable(wanted.segment), printable(wanted.of));
-    return something_wrong;
+    return problem_found;
   }
   bool complete = true;
   for (auto& each : *all) {
@@ -155,7 +154,7 @@ int stack_command(const stack_settings& wanted) {
   if (all->empty() && !wanted.output.json)
     fmt::print(stderr, "segment \"{}\": nobody has {} in hand, and nobody waits\n",
                printable(wanted.segment), wanted.of.empty() ? "a mutex" : "it");
-  return complete ? fine : something_wrong;
+  return complete ? success : problem_found;
 }
 
 }  // namespace
@@ -164,7 +163,7 @@ void add_stack(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand(
       "stack", "Show the stacks of who holds a mutex of a segment, or waits for one");
   const auto wanted = std::make_shared<stack_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   command.add_option("of", wanted->of, "A mutex, or the id of a process: its threads alone")
       ->type_name("LOCK|PID");
   add_json_option(command, wanted->output);

@@ -18,7 +18,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "process.hpp"
 #include "repairs.hpp"
 #include "supervise/log.hpp"
@@ -39,8 +39,8 @@ struct supervise_settings {
   std::vector<std::string> command;
 };
 
-constexpr std::chrono::seconds grace(5);      // for the workers, to end in order
-constexpr std::chrono::seconds patience(10);  // for the workers, to make the segment
+constexpr std::chrono::seconds grace(5);             // for the workers, to end in order
+constexpr std::chrono::seconds segment_timeout(10);  // for the workers, to make the segment
 
 // How long to poll: until a start or a word to the watchdog is due.
 int milliseconds_until(std::optional<clock::time_point> start,
@@ -57,9 +57,9 @@ std::optional<outlive::segment> open_when_there(const supervise_settings& wanted
                                                 supervise::worker_pool& workers,
                                                 signals& incoming) {
   constexpr std::chrono::milliseconds slice(20);
-  const auto give_up = clock::now() + patience;
+  const auto give_up = clock::now() + segment_timeout;
   while (incoming.ending() == 0) {
-    workers.tend();
+    workers.maintain();
     try {
       return repairs::open_segment(wanted.segment);
     } catch (const std::system_error& error) {
@@ -96,7 +96,7 @@ void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted)
 }
 
 // Whoever opens that name from now on gets another segment, or none.
-bool is_over(const outlive::segment_view& view, const outlive::supervisor& watch) {
+bool is_abandoned(const outlive::segment_view& view, const outlive::supervisor& watch) {
   return watch.watched() == 0 && !view.has_name();
 }
 
@@ -107,28 +107,28 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
   const outlive::segment_view view(segment);
   // Half the time that the manager allows, and only from this loop: if it stands still, the manager
   // is to know.
-  std::optional<clock::time_point> next_word;
-  if (manager.watchdog()) next_word = clock::now();
+  std::optional<clock::time_point> next_keepalive;
+  if (manager.watchdog()) next_keepalive = clock::now();
   for (;;) {
-    if (next_word && clock::now() >= *next_word) {
-      manager.tell("WATCHDOG=1");
-      next_word = clock::now() + *manager.watchdog() / 2;
+    if (next_keepalive && clock::now() >= *next_keepalive) {
+      manager.notify("WATCHDOG=1");
+      next_keepalive = clock::now() + *manager.watchdog() / 2;
     }
-    workers.tend([&] { watch.dispatch(); });
+    workers.maintain([&] { watch.dispatch(); });
     pollfd ready[] = {{incoming.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}};
-    if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_word)) < 0 &&
+    if (::poll(ready, 2, milliseconds_until(workers.next_start(), next_keepalive)) < 0 &&
         errno != EINTR) {
       throw std::system_error(errno, std::generic_category(), "poll");
     }
     if (ready[1].revents != 0) watch.dispatch();
     incoming.wait({});
-    if (incoming.ending() != 0) return fine;
-    if (is_over(view, watch)) {
+    if (incoming.ending() != 0) return success;
+    if (is_abandoned(view, watch)) {
       fmt::print(stderr,
                  "outlive supervise: segment \"{}\": found that it has no name any more, and that "
                  "nobody uses it\n",
                  view.name());
-      return something_wrong;
+      return problem_found;
     }
   }
 }
@@ -140,16 +140,16 @@ int supervise_command(const supervise_settings& wanted) {
   auto segment = open_when_there(wanted, workers, incoming);
   if (!segment) {
     workers.end(grace);
-    return fine;
+    return success;
   }
   const auto plugin = repairs::load(*segment, wanted.repairs);
   outlive::supervisor watch(*segment, options_for(wanted));
   set_callbacks(watch, wanted);
   watch.dispatch();
 
-  manager.tell("READY=1");
+  manager.notify("READY=1");
   const int result = watch_until_the_end(*segment, watch, workers, incoming, manager);
-  manager.tell("STOPPING=1");
+  manager.notify("STOPPING=1");
   workers.end(grace, [&] { watch.dispatch(); });  // what the workers left behind
   return result;
 }
@@ -160,7 +160,7 @@ void add_supervise(CLI::App& tool, int& exit_code) {
   CLI::App& command =
       *tool.add_subcommand("supervise", "Watch a segment, and recover at once what the dead held");
   const auto wanted = std::make_shared<supervise_settings>();
-  looks::add_segment_argument(command, wanted->segment);
+  inspect::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
   add_duration_option(command, "--hung", wanted->hung,
                       "Tell, too, who does not let go of a mutex for so long, such as 30s");

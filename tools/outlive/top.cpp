@@ -6,7 +6,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "top/frame.hpp"
 #include "top/screen.hpp"
 
@@ -17,19 +17,19 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 int top_command(const std::string& segment, std::chrono::nanoseconds every) {
-  const outlive::segment_view view = looks::open(segment);
+  const outlive::segment_view view = inspect::open(segment);
   top::frame frame(view);
   top::screen screen;
   bool by_process = false;
   for (;;) {
     const auto now = steady::now();
-    frame.look(now);
+    frame.update(now);
     const auto next = now + every;
     do {
       screen.draw(frame.lines(screen.size(), by_process));
       const auto event = screen.wait(next - steady::now());
       if (event.signal != 0) return 128 + event.signal;
-      if (event.closed || event.key == 'q') return fine;
+      if (event.closed || event.key == 'q') return success;
       if (event.key == 'p') by_process = !by_process;
       if (event.key == ' ') break;
     } while (steady::now() < next);
@@ -43,7 +43,7 @@ void add_top(CLI::App& tool, int& exit_code) {
       *tool.add_subcommand("top", "Show live who takes and holds a segment's mutexes");
   const auto segment = std::make_shared<std::string>();
   const auto every = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
-  looks::add_segment_argument(command, *segment);
+  inspect::add_segment_argument(command, *segment);
   add_duration_option(command, "--every", *every, "Time between two looks, at least 50ms [1s]");
   command.footer("Keys: q quits, p shows processes instead of threads, space looks at once.");
   command.callback([=, &exit_code] {

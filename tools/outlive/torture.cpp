@@ -19,11 +19,11 @@ namespace {
 
 int torture_command(const torture::settings& wanted) {
   signals incoming;
-  const torture::figures counted = torture::run(wanted, incoming);
-  write_result(wanted.json ? torture::as_json(wanted, counted) + "\n"
-                           : torture::as_text(wanted, counted));
-  if (counted.interrupted != 0) return 128 + counted.interrupted;
-  return counted.problems.empty() ? fine : something_wrong;
+  const torture::statistics stats = torture::run(wanted, incoming);
+  write_result(wanted.json ? torture::as_json(wanted, stats) + "\n"
+                           : torture::as_text(wanted, stats));
+  if (stats.interrupted != 0) return 128 + stats.interrupted;
+  return stats.problems.empty() ? success : problem_found;
 }
 
 }  // namespace

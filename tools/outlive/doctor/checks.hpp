@@ -6,11 +6,11 @@
 
 namespace doctor {
 
-enum class verdict { ok, warn, fail };
+enum class severity { ok, warn, fail };
 
 struct finding {
   std::string check;
-  verdict is = verdict::ok;
+  severity level = severity::ok;
   std::string found;
   std::string meaning;  // for who uses the library here
 };

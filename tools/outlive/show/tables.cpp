@@ -27,15 +27,15 @@ tone tone_of(const viewed_lock& lock) {
   return tone::plain;
 }
 
-bool is_plainly_free(const viewed_lock& lock) {
+bool is_free(const viewed_lock& lock) {
   return state_of(lock) == "free";
 }
 
 // By their place, for there may be a million mutexes.
-class threads_by_place {
+class thread_index {
  public:
-  explicit threads_by_place(const look& seen) {
-    for (const viewed_thread& each : seen.threads) {
+  explicit thread_index(const snapshot& snap) {
+    for (const viewed_thread& each : snap.threads) {
       by_record_[each.record] = &each;
       if (each.waiting_for) ++waiters_[*each.waiting_for];
     }
@@ -65,29 +65,29 @@ const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
 }
 
 std::string holder_text(const viewed_lock& lock, const viewed_thread* holder) {
-  if (holder != nullptr) return looks::thread_name(*holder);
+  if (holder != nullptr) return inspect::thread_name(*holder);
   return lock.holder_tid == 0 ? std::string() : fmt::format("thread {}", lock.holder_tid);
 }
 
-cell held_for(const look& seen, const viewed_thread* holder, std::uint64_t mutex) {
-  return seconds_cell(holder == nullptr ? std::nullopt : seen.holds.held_for(*holder, mutex), 1);
+cell held_for(const snapshot& snap, const viewed_thread* holder, std::uint64_t mutex) {
+  return seconds_cell(holder == nullptr ? std::nullopt : snap.holds.held_for(*holder, mutex), 1);
 }
 
-std::string mutex_at(const look& seen, std::uint64_t offset) {
+std::string mutex_at(const snapshot& snap, std::uint64_t offset) {
   const auto found = std::lower_bound(
-      seen.locks.begin(), seen.locks.end(), offset,
+      snap.locks.begin(), snap.locks.end(), offset,
       [](const viewed_lock& each, std::uint64_t other) { return each.offset < other; });
-  const bool is_there = found != seen.locks.end() && found->offset == offset;
-  return is_there ? looks::mutex_name(*found) : hex(offset);
+  const bool is_there = found != snap.locks.end() && found->offset == offset;
+  return is_there ? inspect::mutex_name(*found) : hex(offset);
 }
 
-cell waiting_for(const look& seen, const viewed_thread& thread) {
-  return thread.waiting_for ? mutex_at(seen, *thread.waiting_for) : std::string();
+cell waiting_for(const snapshot& snap, const viewed_thread& thread) {
+  return thread.waiting_for ? mutex_at(snap, *thread.waiting_for) : std::string();
 }
 
-cell reads(const look& seen, const viewed_thread& thread) {
+cell reads(const snapshot& snap, const viewed_thread& thread) {
   std::vector<std::string> names;
-  for (const std::uint64_t offset : thread.reads) names.push_back(mutex_at(seen, offset));
+  for (const std::uint64_t offset : thread.reads) names.push_back(mutex_at(snap, offset));
   return {names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", ")), names};
 }
 
@@ -107,7 +107,7 @@ std::string state_of(const viewed_lock& lock) {
   return lock.readers != 0 ? "held shared" : "free";
 }
 
-void look::take(const outlive::segment_view& view) {
+void snapshot::read(const outlive::segment_view& view) {
   name = view.name();
   size = view.size_bytes();
   deaths = view.death_count();
@@ -115,7 +115,7 @@ void look::take(const outlive::segment_view& view) {
   objects = view.object_count();
   participants = view.participants();
   threads = view.threads();
-  holds.look(threads, std::chrono::steady_clock::now());
+  holds.update(threads, std::chrono::steady_clock::now());
   locks = view.locks();
 }
 
@@ -134,40 +134,40 @@ std::vector<column> lock_columns() {
           {"offset", "OFFSET", align::right, false}};
 }
 
-std::string heading(const look& seen) {
-  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", seen.name, seen.size,
-                               looks::user_name(seen.owner), counted(seen.objects, "object"),
-                               counted(seen.locks.size(), "mutex", "mutexes"),
-                               counted(seen.deaths, "owner death"))) +
+std::string heading(const snapshot& snap) {
+  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", snap.name, snap.size,
+                               inspect::user_name(snap.owner), counted(snap.objects, "object"),
+                               counted(snap.locks.size(), "mutex", "mutexes"),
+                               counted(snap.deaths, "owner death"))) +
          '\n';
 }
 
-nlohmann::ordered_json facts(const look& seen) {
-  return {{"segment", seen.name},
-          {"size_bytes", seen.size},
-          {"owner", looks::user_name(seen.owner)},
-          {"objects", seen.objects},
-          {"mutexes", seen.locks.size()},
-          {"free", plainly_free(seen)},
-          {"owner_deaths", seen.deaths}};
+nlohmann::ordered_json summary(const snapshot& snap) {
+  return {{"segment", snap.name},
+          {"size_bytes", snap.size},
+          {"owner", inspect::user_name(snap.owner)},
+          {"objects", snap.objects},
+          {"mutexes", snap.locks.size()},
+          {"free", free_count(snap)},
+          {"owner_deaths", snap.deaths}};
 }
 
-table participant_table(const look& seen) {
+table participant_table(const snapshot& snap) {
   table made({{"pid", "PID", align::right},
               {"command", "COMMAND"},
               {"alive", "STATE"},
               {"threads", "THREADS", align::right},
               {"start_time", "START", align::right, false}});
-  for (const auto& each : seen.participants) {
+  for (const auto& each : snap.participants) {
     const auto threads =
-        std::count_if(seen.threads.begin(), seen.threads.end(),
+        std::count_if(snap.threads.begin(), snap.threads.end(),
                       [&](const viewed_thread& t) { return t.pid == each.pid && t.alive; });
     made.add({each.pid, each.command_name, alive_cell(each.alive), threads, each.start_time});
   }
   return made;
 }
 
-table thread_table(const look& seen) {
+table thread_table(const snapshot& snap) {
   table made({{"tid", "TID", align::right},
               {"pid", "PID", align::right},
               {"thread", "THREAD"},
@@ -178,38 +178,37 @@ table thread_table(const look& seen) {
               {"reads", "READS"},
               {"waiting_for", "WAITS FOR"},
               {"note", "NOTE", align::right}});
-  for (const auto& each : seen.threads) {
+  for (const auto& each : snap.threads) {
     made.add({each.tid, each.pid, each.thread_name, alive_cell(each.alive), each.acquisitions,
-              each.waits, looks::count_held(each), reads(seen, each), waiting_for(seen, each),
+              each.waits, inspect::count_held(each), reads(snap, each), waiting_for(snap, each),
               each.note});
   }
   return made;
 }
 
-table lock_table(const look& seen, bool all) {
+table lock_table(const snapshot& snap, bool all) {
   table made(lock_columns());
-  const threads_by_place threads(seen);
-  for (const viewed_lock& lock : seen.locks) {
-    if (!all && is_plainly_free(lock)) continue;
+  const thread_index threads(snap);
+  for (const viewed_lock& lock : snap.locks) {
+    if (!all && is_free(lock)) continue;
     const viewed_thread* const holder = threads.holder_of(lock);
     const viewed_hold* const hold = hold_of(holder, lock.offset);
     const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
-    made.add({looks::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)),
+    made.add({inspect::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)),
               holder_text(lock, holder), holder != nullptr ? cell(holder->pid) : cell::none(),
               tid != 0 ? cell(tid) : cell::none(),
               hold == nullptr
                   ? ""
-                  : seen.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
-              held_for(seen, holder, lock.offset), threads.waiters_of(lock),
+                  : snap.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
+              held_for(snap, holder, lock.offset), threads.waiters_of(lock),
               lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
               hex_cell(lock.offset)});
   }
   return made;
 }
 
-std::size_t plainly_free(const look& seen) {
-  return static_cast<std::size_t>(
-      std::count_if(seen.locks.begin(), seen.locks.end(), is_plainly_free));
+std::size_t free_count(const snapshot& snap) {
+  return static_cast<std::size_t>(std::count_if(snap.locks.begin(), snap.locks.end(), is_free));
 }
 
 }  // namespace show

@@ -9,23 +9,23 @@
 
 #include <outlive/segment_view.hpp>
 
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
 
 namespace show {
 
-struct look {
+struct snapshot {
   std::string name;
   std::uint64_t size = 0, deaths = 0;
   std::uint32_t owner = 0, objects = 0;
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;
   std::vector<outlive::viewed_lock> locks;
-  looks::long_holds holds;  // what was looked at before take() counts, too
+  inspect::hold_times holds;  // what was looked at before read() counts, too
   mutable source_lines sources;
 
-  void take(const outlive::segment_view& view);
+  void read(const outlive::segment_view& view);
 };
 
 // Whatever state_of() can say.
@@ -36,13 +36,13 @@ inline constexpr std::array<std::string_view, 8> states{
 
 [[nodiscard]] std::vector<column> lock_columns();
 
-[[nodiscard]] std::string heading(const look& seen);
-[[nodiscard]] nlohmann::ordered_json facts(const look& seen);
-[[nodiscard]] table participant_table(const look& seen);
-[[nodiscard]] table thread_table(const look& seen);
+[[nodiscard]] std::string heading(const snapshot& snap);
+[[nodiscard]] nlohmann::ordered_json summary(const snapshot& snap);
+[[nodiscard]] table participant_table(const snapshot& snap);
+[[nodiscard]] table thread_table(const snapshot& snap);
 // Without `all`, those that are not plainly free.
-[[nodiscard]] table lock_table(const look& seen, bool all);
+[[nodiscard]] table lock_table(const snapshot& snap, bool all);
 // How many mutexes lock_table() leaves out.
-[[nodiscard]] std::size_t plainly_free(const look& seen);
+[[nodiscard]] std::size_t free_count(const snapshot& snap);
 
 }  // namespace show

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "output.hpp"
 #include "source_lines.hpp"
 
@@ -21,13 +21,13 @@ std::string line(std::size_t depth, std::string_view text) {
 std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
                        source_lines& sources) {
   std::string text;
-  for (const std::string& each : looks::stack_lines(stack, sources)) text += line(depth, each);
+  for (const std::string& each : inspect::stack_lines(stack, sources)) text += line(depth, each);
   return text;
 }
 
-std::string place_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
-  const std::string place = sources.describe_call(mutex.module, mutex.module_offset);
-  return place.empty() ? "an unknown place" : place;
+std::string location_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
+  const std::string location = sources.describe_call(mutex.module, mutex.module_offset);
+  return location.empty() ? "an unknown place" : location;
 }
 
 }  // namespace
@@ -53,9 +53,9 @@ void log(const outlive::participant_death& death) {
 void log(const outlive::hung_owner& owner) {
   source_lines sources;
   std::string text = line(0, to_string(owner)) +
-                     line(1, "taken at " + place_of(owner.held, sources)) +
+                     line(1, "taken at " + location_of(owner.held, sources)) +
                      stack_text(1, owner.stack, sources);
-  for (const auto& each : owner.waiters) text += line(1, "waits: " + looks::thread_name(each));
+  for (const auto& each : owner.waiters) text += line(1, "waits: " + inspect::thread_name(each));
   write_result(text);
 }
 
@@ -63,8 +63,8 @@ void log(const outlive::deadlock& found) {
   source_lines sources;
   std::string text = line(0, to_string(found));
   for (const auto& each : found.threads) {
-    text += line(1, fmt::format("{} waits for {} at {}", looks::thread_name(each.who),
-                                each.waits_for.mutex_name, place_of(each.waits_for, sources)));
+    text += line(1, fmt::format("{} waits for {} at {}", inspect::thread_name(each.who),
+                                each.waits_for.mutex_name, location_of(each.waits_for, sources)));
     text += stack_text(2, each.stack, sources);
   }
   write_result(text);

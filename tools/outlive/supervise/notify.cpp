@@ -32,7 +32,7 @@ service_manager::service_manager() : socket_(environment("NOTIFY_SOCKET")) {
     ::unsetenv(name);
 }
 
-void service_manager::tell(std::string_view message) const noexcept {
+void service_manager::notify(std::string_view message) const noexcept {
   sockaddr_un to{};
   if (socket_.size() < 2 || socket_.size() >= sizeof to.sun_path ||
       (socket_[0] != '/' && socket_[0] != '@'))

@@ -13,7 +13,7 @@ class service_manager {
  public:
   service_manager();
   // "READY=1". Does nothing where there is no service manager, or it does not listen.
-  void tell(std::string_view message) const noexcept;
+  void notify(std::string_view message) const noexcept;
   // How often it wants to hear "WATCHDOG=1"; nothing: never.
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const noexcept {
     return watchdog_;

@@ -22,9 +22,9 @@ constexpr std::chrono::milliseconds slice(10);
 
 }  // namespace
 
-void worker_pool::bury_ended(worker& which) {
+void worker_pool::reap_ended(worker& which) {
   const pid_t former = which.pid;
-  const std::string how = status_text(bury(former));
+  const std::string how = status_text(reap(former));
   const auto now = clock::now();
   which.pid = 0;
   which.ended = false;
@@ -36,7 +36,7 @@ void worker_pool::bury_ended(worker& which) {
       fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
 }
 
-void worker_pool::tend(const before_burial& call) {
+void worker_pool::maintain(const before_reaping& call) {
   bool somebody = false;
   for (worker& each : workers_) {
     each.ended = each.pid != 0 && has_ended(each.pid);
@@ -44,7 +44,7 @@ void worker_pool::tend(const before_burial& call) {
   }
   if (somebody && call) call();
   for (worker& each : workers_) {
-    if (each.ended) bury_ended(each);
+    if (each.ended) reap_ended(each);
     if (each.pid != 0 || each.due > clock::now()) continue;
     each.started = clock::now();
     each.pid = start(command_, {});
@@ -60,7 +60,7 @@ std::optional<worker_pool::clock::time_point> worker_pool::next_start() const {
   return next;
 }
 
-void worker_pool::end(std::chrono::milliseconds grace, const before_burial& call) {
+void worker_pool::end(std::chrono::milliseconds grace, const before_reaping& call) {
   const auto give_up = clock::now() + grace;
   for (const worker& each : workers_) {
     if (each.pid != 0) ::kill(-each.pid, SIGTERM);
@@ -73,7 +73,7 @@ void worker_pool::end(std::chrono::milliseconds grace, const before_burial& call
   }
   if (call) call();
   for (worker& each : workers_) {
-    if (each.pid != 0) static_cast<void>(bury(each.pid));
+    if (each.pid != 0) static_cast<void>(reap(each.pid));
     each.pid = 0;
   }
 }

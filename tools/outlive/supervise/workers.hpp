@@ -22,15 +22,15 @@ class worker_pool {
 
   // Called when somebody has ended and is not buried yet: then his status is still there, for
   // whoever else would know it.
-  using before_burial = std::function<void()>;
+  using before_reaping = std::function<void()>;
 
   // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after
   // its start is started again after a pause, which doubles each time.
-  void tend(const before_burial& call = {});
+  void maintain(const before_reaping& call = {});
   // When a start is due next; nothing: none is.
   [[nodiscard]] std::optional<clock::time_point> next_start() const;
   // SIGTERM to all, after the grace time SIGKILL. Blocks: until all have ended.
-  void end(std::chrono::milliseconds grace, const before_burial& call = {});
+  void end(std::chrono::milliseconds grace, const before_reaping& call = {});
 
  private:
   struct worker {
@@ -40,7 +40,7 @@ class worker_pool {
     clock::time_point due{};
     std::chrono::milliseconds pause{0};
   };
-  void bury_ended(worker& which);
+  void reap_ended(worker& which);
   std::vector<std::string> command_;
   std::vector<worker> workers_;
 };

@@ -40,14 +40,14 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 }  // namespace
 
-void frame::look(std::chrono::steady_clock::time_point now) {
+void frame::update(std::chrono::steady_clock::time_point now) {
   before_.clear();
   for (const viewed_thread& each : threads_)
     before_[{each.record, each.generation}] = {each.acquisitions, each.waits};
   passed_ = now - at_;
   at_ = now;
   threads_ = view_.threads();
-  holds_.look(threads_, now);
+  holds_.update(threads_, now);
 }
 
 std::vector<frame::line> frame::rates(bool by_process) const {
@@ -59,7 +59,7 @@ std::vector<frame::line> frame::rates(bool by_process) const {
     to.name = by_process || each.pid == each.tid ? each.command_name
                                                  : each.command_name + '/' + each.thread_name;
     if (!each.alive) to.name += " (dead)";
-    to.holds += looks::count_held(each);
+    to.holds += inspect::count_held(each);
     to.waiting += each.waiting_for ? 1U : 0U;
     const auto before = before_.find({each.record, each.generation});
     if (before == before_.end() || passed_.count() <= 0) continue;
@@ -78,8 +78,8 @@ std::vector<frame::line> frame::rates(bool by_process) const {
 std::string frame::first_line(const terminal& on) const {
   const std::string text = printable(fmt::format(
       "segment {}{}: {} alive, {} waiting, {}, {}", view_.name(),
-      view_.has_name() ? "" : " (removed)", counted(looks::count_alive(threads_), "thread"),
-      looks::count_waiting(threads_), counted(view_.object_count(), "object"),
+      view_.has_name() ? "" : " (removed)", counted(inspect::count_alive(threads_), "thread"),
+      inspect::count_waiting(threads_), counted(view_.object_count(), "object"),
       counted(view_.death_count(), "owner death")));
   return coloured(cut_to(text, on.width), view_.has_name() ? tone::plain : tone::warning, on);
 }
@@ -132,8 +132,8 @@ std::vector<std::string> frame::holders(const terminal& on) {
     const auto waiters = std::count_if(threads_.begin(), threads_.end(),
                                        [&](const auto& t) { return t.waiting_for == offset; });
     made.add(
-        {seconds_cell(each.time, 1), looks::mutex_name(view_.lock_at(offset)),
-         looks::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
+        {seconds_cell(each.time, 1), inspect::mutex_name(view_.lock_at(offset)),
+         inspect::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
          sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
   }
   return lines_of(made.as_text({}, on));

@@ -9,7 +9,7 @@
 
 #include <outlive/segment_view.hpp>
 
-#include "looks.hpp"
+#include "inspect.hpp"
 #include "source_lines.hpp"
 
 namespace top {
@@ -23,7 +23,7 @@ class frame {
  public:
   explicit frame(const outlive::segment_view& view) : view_(view) {}
 
-  void look(std::chrono::steady_clock::time_point now);
+  void update(std::chrono::steady_clock::time_point now);
   [[nodiscard]] std::vector<std::string> lines(const terminal& on, bool by_process);
 
  private:
@@ -33,13 +33,13 @@ class frame {
   [[nodiscard]] std::vector<std::string> activity(const terminal& on, bool by_process) const;
   [[nodiscard]] std::vector<std::string> holders(const terminal& on);
 
-  using who = std::pair<std::uint32_t, std::uint64_t>;  // a record, at one of its lives
+  using record_life = std::pair<std::uint32_t, std::uint64_t>;  // a record, at one of its lives
   const outlive::segment_view& view_;
   std::vector<outlive::viewed_thread> threads_;
-  std::map<who, counters> before_;
+  std::map<record_life, counters> before_;
   std::chrono::duration<double> passed_{};
   std::chrono::steady_clock::time_point at_{};
-  looks::long_holds holds_;
+  inspect::hold_times holds_;
   source_lines sources_;
 };
 

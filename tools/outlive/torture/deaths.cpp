@@ -17,37 +17,37 @@ constexpr auto hung_after = std::chrono::seconds(5);
 // A death is over when the lock is consistent again, and the word that the dead owner left there is
 // gone: an heir has the lock natively before it says in `state` that it repairs. A lock whose owner
 // had not entered yet keeps its state; then the native word tells.
-bool open_deaths::is_over(const death& each, std::uint64_t state) noexcept {
+bool pending_deaths::is_over(const death& each, std::uint64_t state) noexcept {
   if (lock_view::condition_of(state) != condition::consistent) return false;
   if (state != each.state) return true;
   return state == 1 && each.lock.owner_tid() != each.tid && !each.lock.is_marked();
 }
 
-void open_deaths::look(time_point now, figures& counted) {
-  const auto settled = [&](const death& each) {
+void pending_deaths::update(time_point now, statistics& stats) {
+  const auto is_finished = [&](const death& each) {
     if (!each.lock.is_lock()) return true;  // destroyed meanwhile
     const std::uint64_t state = each.lock.state();
     if (is_over(each, state)) {
-      ++counted.recovered;
-      counted.latencies.push_back(now - each.when);
+      ++stats.recovered;
+      stats.latencies.push_back(now - each.when);
       return true;
     }
     if (lock_view::condition_of(state) != condition::not_recoverable) return false;
-    ++counted.given_up;
+    ++stats.not_recoverable;
     return true;
   };
-  open_.erase(std::remove_if(open_.begin(), open_.end(), settled), open_.end());
+  open_.erase(std::remove_if(open_.begin(), open_.end(), is_finished), open_.end());
 }
 
-void open_deaths::close(time_point now, const lock_list& locks, figures& counted) {
-  look(now, counted);
-  counted.open_at_end = open_.size();
+void pending_deaths::finish(time_point now, const lock_list& locks, statistics& stats) {
+  update(now, stats);
+  stats.open_at_end = open_.size();
   for (const death& each : open_) {
     const bool repairing = lock_view::condition_of(each.lock.state()) == condition::repairing;
     if (!repairing || now - each.when < hung_after) continue;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - each.when).count();
-    counted.problems.push_back(fmt::format("the repair of '{}' has not ended within {} s",
-                                           locks.object_of(each.lock), seconds));
+    stats.problems.push_back(fmt::format("the repair of '{}' has not ended within {} s",
+                                         locks.object_of(each.lock), seconds));
   }
 }
 
@@ -59,26 +59,27 @@ log_counter::log_counter(const outlive::segment& segment) : segment_(segment) {
 void log_counter::read() {
   constexpr std::uint64_t ring = 256;
   for (const outlive::logged_death& entry : outlive::death_log(segment_)) {
-    if (entry.number <= before_ || settled_.count(entry.number) != 0) continue;
+    if (entry.number <= before_ || finished_.count(entry.number) != 0) continue;
     last_ = std::max(last_, entry.number);
     if (entry.outcome == outlive::death_outcome::repairing) {
       if (running_.insert(entry.number).second) ++seen_;
       continue;
     }
     if (running_.erase(entry.number) == 0) ++seen_;
-    settled_.insert(entry.number);
+    finished_.insert(entry.number);
     ++ended_[entry.outcome];
   }
   // An entry that was being written is not told; it may come after a younger one. None comes after
   // the ring has gone round.
-  while (!settled_.empty() && *settled_.begin() + ring < last_) settled_.erase(settled_.begin());
+  while (!finished_.empty() && *finished_.begin() + ring < last_)
+    finished_.erase(finished_.begin());
 }
 
-void log_counter::count(figures& counted) const {
+void log_counter::count(statistics& stats) const {
   for (const auto& [outcome, number] : ended_)
-    counted.logged[std::string(to_string(outcome))] = number;
-  if (!running_.empty()) counted.logged["begun"] = running_.size();
-  counted.logged_unseen = last_ - before_ - seen_;
+    stats.logged[std::string(to_string(outcome))] = number;
+  if (!running_.empty()) stats.logged["begun"] = running_.size();
+  stats.logged_unseen = last_ - before_ - seen_;
 }
 
 }  // namespace torture

@@ -10,12 +10,12 @@
 
 #include <outlive/death_log.hpp>
 
-#include "torture/figures.hpp"
 #include "torture/locks.hpp"
+#include "torture/statistics.hpp"
 
 namespace torture {
 
-class open_deaths {
+class pending_deaths {
  public:
   using time_point = std::chrono::steady_clock::time_point;
 
@@ -24,11 +24,11 @@ class open_deaths {
     open_.push_back({lock, tid, state, when});
   }
   // Counts those that are recovered by now.
-  void look(time_point now, figures& counted);
+  void update(time_point now, statistics& stats);
   [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
   // Counts the rest as open, and repairs that have been running for long as problems. While the
   // workers are still there.
-  void close(time_point now, const lock_list& locks, figures& counted);
+  void finish(time_point now, const lock_list& locks, statistics& stats);
 
  private:
   struct death {
@@ -48,15 +48,15 @@ class log_counter {
   // Leaves out what is there already.
   explicit log_counter(const outlive::segment& segment);
   void read();
-  void count(figures& counted) const;
+  void count(statistics& stats) const;
 
  private:
   const outlive::segment& segment_;
   std::uint64_t before_ = 0;  // entries up to this one are not ours
   std::uint64_t seen_ = 0;
   std::uint64_t last_ = 0;
-  std::set<std::uint64_t> running_;  // "repairing" when they were last seen
-  std::set<std::uint64_t> settled_;  // counted already, and still in the ring
+  std::set<std::uint64_t> running_;   // "repairing" when they were last seen
+  std::set<std::uint64_t> finished_;  // counted already, and still in the ring
   std::map<outlive::death_outcome, std::uint64_t> ended_;
 };
 

@@ -24,14 +24,14 @@ constexpr auto spared_pause = std::chrono::milliseconds(2);
 }  // namespace
 
 killer::killer(const settings& wanted, const outlive::segment& segment, signals& incoming,
-               worker_set& workers, lock_list& locks, open_deaths& deaths, figures& counted)
+               worker_set& workers, lock_list& locks, pending_deaths& deaths, statistics& stats)
     : wanted_(wanted),
       attempts_(segment.options().attempts),
       incoming_(incoming),
       workers_(workers),
       locks_(locks),
       deaths_(deaths),
-      counted_(counted),
+      stats_(stats),
       random_(wanted.seed) {}
 
 std::chrono::nanoseconds killer::pause() {
@@ -40,17 +40,17 @@ std::chrono::nanoseconds killer::pause() {
 }
 
 // One draw for a choice, however the workers ran.
-void killer::strike() {
+void killer::kill_next() {
   locks_.refresh(clock::now());
   const std::uint64_t draw = random_();
   choice chosen = wanted_.aim ? stop_holder(draw) : stop_any(draw);
   if (!chosen && wanted_.aim && incoming_.ending() == 0 && (chosen = stop_any(draw)))
-    ++counted_.aims_missed;
+    ++stats_.aims_missed;
   if (!chosen) return;
 
   if (may_end(*chosen)) return kill(*chosen);
-  ++counted_.spared;
-  workers_.go_on(*chosen);
+  ++stats_.spared;
+  workers_.resume(*chosen);
   incoming_.pause(spared_pause);
 }
 
@@ -72,7 +72,7 @@ killer::choice killer::stop_holder(std::uint64_t draw) {
     if (found) {
       if (!workers_.stop(*found)) return std::nullopt;
       if (!held_by(*found).empty()) return found;
-      workers_.go_on(*found);  // it had given the mutex back before the signal came
+      workers_.resume(*found);  // it had given the mutex back before the signal came
     }
     incoming_.wait({});
   }
@@ -109,9 +109,9 @@ bool killer::may_end(std::size_t chosen) const {
 
 void killer::kill(std::size_t chosen) {
   const std::vector<holding> held = held_by(chosen);
-  ++counted_.kills;
-  if (!held.empty()) ++counted_.kills_holding;
-  counted_.held_by_killed += held.size();
+  ++stats_.kills;
+  if (!held.empty()) ++stats_.kills_holding;
+  stats_.held_by_killed += held.size();
   std::vector<std::uint64_t> states;
   for (const holding& each : held) states.push_back(each.lock.state());
 
@@ -120,7 +120,7 @@ void killer::kill(std::size_t chosen) {
   for (std::size_t i = 0; i < held.size(); ++i)
     deaths_.add(held[i].lock, held[i].tid, states[i], when);
   while (!deaths_.empty() && clock::now() < when + watch_limit) {
-    deaths_.look(clock::now(), counted_);
+    deaths_.update(clock::now(), stats_);
     sched_yield();
   }
 }

@@ -11,9 +11,9 @@
 
 #include "process.hpp"
 #include "torture/deaths.hpp"
-#include "torture/figures.hpp"
 #include "torture/locks.hpp"
 #include "torture/settings.hpp"
+#include "torture/statistics.hpp"
 #include "torture/workers.hpp"
 
 namespace torture {
@@ -21,13 +21,13 @@ namespace torture {
 class killer {
  public:
   killer(const settings& wanted, const outlive::segment& segment, signals& incoming,
-         worker_set& workers, lock_list& locks, open_deaths& deaths, figures& counted);
+         worker_set& workers, lock_list& locks, pending_deaths& deaths, statistics& stats);
 
   // Returns: the pause before the next kill, from nothing to twice the mean.
   [[nodiscard]] std::chrono::nanoseconds pause();
   // Kills one worker, chosen by the seed; with --aim one that holds a mutex, and the seed chooses
   // with which mutex the search begins. Kills none if it ends by itself, is spared, or none runs.
-  void strike();
+  void kill_next();
   // Returns: whether the worker, which stands, may end: it is not in the last attempt of a repair.
   // Its death would make the mutex not recoverable, and this would be our doing, not the repair's.
   [[nodiscard]] bool may_end(std::size_t chosen) const;
@@ -51,8 +51,8 @@ class killer {
   signals& incoming_;
   worker_set& workers_;
   lock_list& locks_;
-  open_deaths& deaths_;
-  figures& counted_;
+  pending_deaths& deaths_;
+  statistics& stats_;
   std::mt19937_64 random_;
 };
 

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <string>
 
-#include "torture/figures.hpp"
 #include "torture/settings.hpp"
+#include "torture/statistics.hpp"
 
 namespace torture {
 
@@ -16,15 +16,15 @@ class progress {
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress();
-  void show(const figures& counted, std::chrono::nanoseconds elapsed);
+  void show(const statistics& stats, std::chrono::nanoseconds elapsed);
 
  private:
   const settings& wanted_;
   const bool to_terminal_;
 };
 
-[[nodiscard]] std::string as_text(const settings& wanted, const figures& counted);
+[[nodiscard]] std::string as_text(const settings& wanted, const statistics& stats);
 // One line.
-[[nodiscard]] std::string as_json(const settings& wanted, const figures& counted);
+[[nodiscard]] std::string as_json(const settings& wanted, const statistics& stats);
 
 }  // namespace torture

@@ -35,7 +35,7 @@ constexpr nanoseconds short_sleep = std::chrono::microseconds(100),
 constexpr auto log_interval = std::chrono::milliseconds(20);
 constexpr auto progress_interval = std::chrono::milliseconds(200);
 
-struct gave_up : std::runtime_error {
+struct run_aborted : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -44,24 +44,23 @@ class torture_run {
   torture_run(const settings& wanted, signals& incoming)
       : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming) {}
 
-  figures operator()() {
+  statistics operator()() {
     // an error other than "not found" shows before anything is started
     std::optional<outlive::segment> segment = open();
     for (std::size_t index = 0; index < wanted_.workers; ++index) workers_.start(index);
     try {
       begin(segment);
       if (segment && incoming_.ending() == 0) kill_for_a_while(*segment);
-    } catch (const gave_up& reason) {
-      if (counted_.kills == 0) throw;
-      counted_.problems.emplace_back(reason.what());
+    } catch (const run_aborted& reason) {
+      if (stats_.kills == 0) throw;
+      stats_.problems.emplace_back(reason.what());
     }
     end_workers();
-    counted_.interrupted = incoming_.ending();
+    stats_.interrupted = incoming_.ending();
     if (segment) recover(*segment);
-    if (!wanted_.check.empty() && counted_.interrupted == 0)
-      counted_.check = check(wanted_, incoming_);
-    judge();
-    return std::move(counted_);
+    if (!wanted_.check.empty() && stats_.interrupted == 0) stats_.check = check(wanted_, incoming_);
+    find_problems();
+    return std::move(stats_);
   }
 
  private:
@@ -93,42 +92,42 @@ class torture_run {
 
   void kill_for_a_while(const outlive::segment& segment) {
     lock_list locks(segment);
-    open_deaths deaths;
+    pending_deaths deaths;
     log_counter log(segment);
-    killer hand(wanted_, segment, incoming_, workers_, locks, deaths, counted_);
+    killer killing(wanted_, segment, incoming_, workers_, locks, deaths, stats_);
     progress shown(wanted_);
     const auto began = clock::now(), end = began + wanted_.duration;
-    auto next_kill = began + hand.pause(), next_log = began, next_progress = began;
-    may_end_ = [&](std::size_t index) { return hand.may_end(index); };
+    auto next_kill = began + killing.pause(), next_log = began, next_progress = began;
+    may_end_ = [&](std::size_t index) { return killing.may_end(index); };
     const auto finish = [&] {
-      counted_.duration = clock::now() - began;
-      deaths.close(clock::now(), locks, counted_);
+      stats_.duration = clock::now() - began;
+      deaths.finish(clock::now(), locks, stats_);
       log.read();
-      log.count(counted_);
+      log.count(stats_);
       end_workers();
     };
     try {
       for (auto now = began; now < end && incoming_.ending() == 0; now = clock::now()) {
         collect();
-        deaths.look(now, counted_);
+        deaths.update(now, stats_);
         if (now >= next_kill) {
-          const std::uint64_t before = counted_.kills;
-          hand.strike();
-          if (counted_.kills != before) ends_in_a_row_ = 0;
-          next_kill = clock::now() + hand.pause();
+          const std::uint64_t before = stats_.kills;
+          killing.kill_next();
+          if (stats_.kills != before) ends_in_a_row_ = 0;
+          next_kill = clock::now() + killing.pause();
         }
         if (now >= next_log) {
           log.read();
           next_log = now + log_interval;
         }
         if (now >= next_progress) {
-          shown.show(counted_, now - began);
+          shown.show(stats_, now - began);
           next_progress = now + progress_interval;
         }
         incoming_.wait(std::min<nanoseconds>(next_kill - clock::now(),
                                              deaths.empty() ? long_sleep : short_sleep));
       }
-    } catch (const gave_up&) {
+    } catch (const run_aborted&) {
       finish();
       throw;
     }
@@ -137,18 +136,18 @@ class torture_run {
 
   // Buries those who have ended and starts others in their place.
   void collect() {
-    for (const worker_end& end : workers_.take_ended()) {
-      if (!end.by_us) judge_own_end(end);
+    for (const worker_end& end : workers_.reap_ended()) {
+      if (!end.by_us) check_own_end(end);
       workers_.start(end.index);
-      ++counted_.restarts;
+      ++stats_.restarts;
     }
   }
 
-  void judge_own_end(const worker_end& end) {
+  void check_own_end(const worker_end& end) {
     count_own_end(end);
     ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
     if (ends_in_a_row_ < at_once_limit) return;
-    throw gave_up(
+    throw run_aborted(
         fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), "
                     "expected it to work until it is "
                     "killed",
@@ -157,46 +156,46 @@ class torture_run {
 
   void count_own_end(const worker_end& end) {
     if (end.status == 0) {
-      ++counted_.finished;
+      ++stats_.finished;
     } else {
-      ++counted_.own_ends[status_text(end.status)];
+      ++stats_.own_ends[status_text(end.status)];
     }
   }
 
   void end_workers() {
-    for (const worker_end& end : workers_.end_all(wanted_.grace, may_end_)) judge_last(end);
+    for (const worker_end& end : workers_.end_all(wanted_.grace, may_end_)) check_last_end(end);
     may_end_ = [](std::size_t) { return true; };
   }
 
   // After SIGTERM: with which code a worker exits is its own affair, a crash is not.
-  void judge_last(const worker_end& end) {
+  void check_last_end(const worker_end& end) {
     if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM)
       count_own_end(end);
   }
 
   void recover(outlive::segment& segment) {
     for (const outlive::recovered_mutex& line : outlive::recover(segment))
-      ++counted_.left[std::string(to_string(line.outcome))];
+      ++stats_.left[std::string(to_string(line.outcome))];
   }
 
-  void judge() {
-    auto& problems = counted_.problems;
-    for (const auto& [status, number] : counted_.own_ends) {
+  void find_problems() {
+    auto& problems = stats_.problems;
+    for (const auto& [status, number] : stats_.own_ends) {
       problems.push_back(fmt::format("{} ended by {}: {}", counted(number, "worker"),
                                      number == 1 ? "itself" : "themselves", status));
     }
     for (const char* outcome : {"failed", "unrepaired", "not recoverable"}) {
-      if (const auto found = counted_.logged.find(outcome); found != counted_.logged.end()) {
+      if (const auto found = stats_.logged.find(outcome); found != stats_.logged.end()) {
         problems.push_back(fmt::format("deaths that a worker met and did not repair ({}): {}",
                                        outcome, found->second));
       }
     }
-    if (!counted_.check.empty() && counted_.check != check_passed)
-      problems.push_back("the check failed: " + counted_.check);
-    if (counted_.interrupted != 0) return;
-    if (counted_.kills == 0) {
+    if (!stats_.check.empty() && stats_.check != check_passed)
+      problems.push_back("the check failed: " + stats_.check);
+    if (stats_.interrupted != 0) return;
+    if (stats_.kills == 0) {
       problems.emplace_back("nobody was killed: nothing was tried");
-    } else if (counted_.kills_holding == 0) {
+    } else if (stats_.kills_holding == 0) {
       problems.emplace_back(
           "nobody was killed while holding a mutex: no recovery was tried; a longer run, or --aim, "
           "may do it");
@@ -206,14 +205,14 @@ class torture_run {
   const settings& wanted_;
   signals& incoming_;
   worker_set workers_;
-  figures counted_;
+  statistics stats_;
   unsigned ends_in_a_row_ = 0;
   std::function<bool(std::size_t)> may_end_ = [](std::size_t) { return true; };
 };
 
 }  // namespace
 
-figures run(const settings& wanted, signals& incoming) {
+statistics run(const settings& wanted, signals& incoming) {
   return torture_run(wanted, incoming)();
 }
 

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "process.hpp"
-#include "torture/figures.hpp"
 #include "torture/settings.hpp"
+#include "torture/statistics.hpp"
 
 namespace torture {
 
 // Errors: std::exception when it could not be begun: no such program, workers that end at once, no
 //   segment.
-[[nodiscard]] figures run(const settings& wanted, signals& incoming);
+[[nodiscard]] statistics run(const settings& wanted, signals& incoming);
 
 }  // namespace torture

@@ -34,7 +34,7 @@ pid_t group_of(std::uint32_t tid) {
   return name_end != nullptr && std::sscanf(name_end + 1, " %*c %*d %d", &group) == 1 ? group : 0;
 }
 
-bool take_stop(pid_t pid) noexcept {
+bool fetch_stop(pid_t pid) noexcept {
   siginfo_t info{};
   return waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOHANG) == 0 &&
          info.si_pid == pid;
@@ -46,7 +46,7 @@ worker_set::~worker_set() {
   for (std::size_t index = 0; index < workers_.size(); ++index) {
     if (workers_[index].pid == 0) continue;
     kill(index);
-    static_cast<void>(bury(workers_[index].pid));
+    static_cast<void>(reap(workers_[index].pid));
   }
 }
 
@@ -55,13 +55,13 @@ void worker_set::start(std::size_t index) {
                      false, false, clock::now()};
 }
 
-std::vector<worker_end> worker_set::take_ended() {
+std::vector<worker_end> worker_set::reap_ended() {
   std::vector<worker_end> ended;
-  if (!incoming_.take_child_changed()) return ended;
+  if (!incoming_.fetch_child_changed()) return ended;
   for (std::size_t index = 0; index < workers_.size(); ++index) {
     worker& each = workers_[index];
     if (each.pid == 0 || !has_ended(each.pid)) continue;
-    ended.push_back({index, each.pid, bury(each.pid), each.killed, clock::now() - each.started});
+    ended.push_back({index, each.pid, reap(each.pid), each.killed, clock::now() - each.started});
     each.pid = 0;
   }
   return ended;
@@ -72,7 +72,7 @@ bool worker_set::stop(std::size_t index) {
   ::kill(-pid, SIGSTOP);
   const auto began = clock::now();
   while (clock::now() < began + stop_limit) {
-    if (take_stop(pid)) return true;
+    if (fetch_stop(pid)) return true;
     if (has_ended(pid)) return false;
     if (clock::now() < began + spinning) {
       sched_yield();  // the usual case takes less than a sleep would
@@ -80,11 +80,11 @@ bool worker_set::stop(std::size_t index) {
       incoming_.wait(std::chrono::milliseconds(1));
     }
   }
-  go_on(index);
+  resume(index);
   return false;
 }
 
-void worker_set::go_on(std::size_t index) const noexcept {
+void worker_set::resume(std::size_t index) const noexcept {
   ::kill(-workers_[index].pid, SIGCONT);
 }
 
@@ -103,7 +103,7 @@ std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
         if (workers_[index].pid != 0) act(index);
       }
       incoming_.pause(std::chrono::milliseconds(5));  // one that is spared gets on with its repair
-      for (const worker_end& end : take_ended()) ended.push_back(end);
+      for (const worker_end& end : reap_ended()) ended.push_back(end);
     }
   };
   for_each_until(clock::now() + grace, [&](std::size_t index) {
@@ -113,7 +113,7 @@ std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
       ::kill(-each.pid, SIGTERM);  // before it goes on: without a handler it ends where it stands
       each.asked_to_end = true;
     }
-    go_on(index);
+    resume(index);
   });
   for_each_until(clock::now() + death_limit, [&](std::size_t index) { kill(index); });
   return ended;

@@ -45,12 +45,12 @@ class worker_set {
   // Starts the worker of that index, which is not running. Errors: as start().
   void start(std::size_t index);
   // Returns: the workers that have ended since the last call; their processes are gone.
-  [[nodiscard]] std::vector<worker_end> take_ended();
+  [[nodiscard]] std::vector<worker_end> reap_ended();
 
   // Stops the worker and waits until all its threads stand. Returns: false if it has ended instead,
   // or is not to be stopped (in a system call that nothing interrupts).
   [[nodiscard]] bool stop(std::size_t index);
-  void go_on(std::size_t index) const noexcept;
+  void resume(std::size_t index) const noexcept;
   void kill(std::size_t index) noexcept;
 
   // Asks all to end by SIGTERM, waits for `grace`, or until the tool is told once more to end, and

@@ -29,26 +29,27 @@ bool is_at_least(const char* version, int wanted_major, int wanted_minor) {
   return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
 }
 
-struct ward {
+struct counter {
   long steps = 0;
 };
 
-finding after_the_kill(outlive::guarded<ward>& object) {
+finding recovery_of(outlive::guarded<counter>& object) {
   const auto held = object.try_lock_for(std::chrono::seconds(5));
   if (!held)
-    return {"killed holder", verdict::fail, "its mutex was not free 5 s later",
+    return {"killed holder", severity::fail, "its mutex was not free 5 s later",
             "Deaths are not noticed here: do not use the library."};
   if (!held.recovered())
-    return {"killed holder", verdict::fail, "its mutex was taken without a repair",
+    return {"killed holder", severity::fail, "its mutex was taken without a repair",
             "Deaths are not told here: do not use the library."};
-  return {"killed holder", verdict::ok, "its mutex was repaired by the next locker",
+  return {"killed holder", severity::ok, "its mutex was repaired by the next locker",
           "An owner's death is noticed and repaired."};
 }
 
-finding kill_one() {
+finding kill_a_holder() {
   auto segment = outlive::segment::anonymous();
-  const auto repair = outlive::on_owner_death<ward>(segment, "ward", outlive::always_consistent);
-  auto& object = segment.find_or_construct<outlive::guarded<ward>>("ward", "ward");
+  const auto repair =
+      outlive::on_owner_death<counter>(segment, "counter", outlive::always_consistent);
+  auto& object = segment.find_or_construct<outlive::guarded<counter>>("counter", "counter");
   int pipe_ends[2];
   if (::pipe(pipe_ends) != 0) throw std::runtime_error("no pipe");
   const pid_t child = ::fork();
@@ -66,7 +67,7 @@ finding kill_one() {
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   if (!holds) throw std::runtime_error("the child could not lock");
-  return after_the_kill(object);
+  return recovery_of(object);
 }
 
 }  // namespace
@@ -75,7 +76,7 @@ finding kernel() {
   utsname system{};
   ::uname(&system);
   const bool old = !is_at_least(system.release, 4, 14);
-  return {"kernel", old ? verdict::fail : verdict::ok, system.release,
+  return {"kernel", old ? severity::fail : severity::ok, system.release,
           old ? "Linux 4.14 or newer is needed: a forked child could not be told from its parent."
               : "It has what the library needs."};
 }
@@ -83,7 +84,7 @@ finding kernel() {
 finding c_library() {
   const char* const version = ::gnu_get_libc_version();
   const bool old = !is_at_least(version, 2, 34);
-  return {"C library", old ? verdict::warn : verdict::ok, std::string("glibc ") + version,
+  return {"C library", old ? severity::warn : severity::ok, std::string("glibc ") + version,
           old ? "The library is tested with glibc 2.36; 2.34 and newer are alike in what matters."
               : "It has what the library needs."};
 }
@@ -93,7 +94,7 @@ finding robust_list() {
   std::size_t size = 0;
   const bool there = ::syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr;
   return {
-      "robust list", there ? verdict::ok : verdict::fail,
+      "robust list", there ? severity::ok : severity::fail,
       there ? "the kernel has one of this thread" : "the kernel has none of this thread",
       there ? "The kernel marks the mutexes of a dead thread."
             : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
@@ -101,9 +102,10 @@ finding robust_list() {
 
 finding killed_holder() {
   try {
-    return kill_one();
+    return kill_a_holder();
   } catch (const std::exception& error) {
-    return {"killed holder", verdict::fail, error.what(), "The library does not work here at all."};
+    return {"killed holder", severity::fail, error.what(),
+            "The library does not work here at all."};
   }
 }
 

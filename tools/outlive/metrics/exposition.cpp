@@ -1,4 +1,4 @@
-#include "metrics/text.hpp"
+#include "metrics/exposition.hpp"
 
 #include <initializer_list>
 
@@ -23,12 +23,12 @@ std::string escaped(std::string_view text) {
 
 }  // namespace
 
-void text::begin(std::string_view name, std::string_view kind, std::string_view help) {
+void exposition::begin(std::string_view name, std::string_view kind, std::string_view help) {
   name_ = name;
   all_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, kind);
 }
 
-void text::add(double value, const labels& own) {
+void exposition::add(double value, const labels& own) {
   std::string list;
   for (const labels* some : std::initializer_list<const labels*>{&common_, &own}) {
     for (const auto& [key, of] : *some)

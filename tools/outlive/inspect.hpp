@@ -21,7 +21,7 @@ namespace CLI {
 class App;
 }
 
-namespace looks {
+namespace inspect {
 
 // Adds the argument SEGMENT.
 void add_segment_argument(CLI::App& command, std::string& into);
@@ -41,6 +41,13 @@ void add_segment_argument(CLI::App& command, std::string& into);
 [[nodiscard]] cell time_cell(std::chrono::system_clock::time_point when);
 // Returns: "bank", or "bank+0x40" for a mutex that is not the first thing in its object.
 [[nodiscard]] std::string mutex_name(const outlive::viewed_lock& lock);
+// Returns: the mutex that a user calls "bank", "bank+0x40", or "0x1240": an offset in the segment;
+//   nothing if there is none.
+[[nodiscard]] std::optional<outlive::viewed_lock> find_mutex(const outlive::segment_view& view,
+                                                             const std::string& name);
+// Returns: those that recover() would work on.
+[[nodiscard]] std::vector<outlive::viewed_lock> mutexes_to_recover(
+    const outlive::segment_view& view);
 // Returns: "4711 worker", or "4711/4712 worker/count" for another thread than the first.
 [[nodiscard]] std::string thread_name(pid_t pid, pid_t tid, std::string_view command,
                                       std::string_view thread);
@@ -69,10 +76,10 @@ template <class List>
 // A thread holds a mutex "at least so long" if it had it in hand at both, and took none in between:
 // its count of acquisitions says so. One that took another mutex meanwhile may have given the first
 // one back and taken it again, and is not counted.
-class long_holds {
+class hold_times {
  public:
-  void look(const std::vector<outlive::viewed_thread>& threads,
-            std::chrono::steady_clock::time_point now);
+  void update(const std::vector<outlive::viewed_thread>& threads,
+              std::chrono::steady_clock::time_point now);
   [[nodiscard]] std::optional<std::chrono::nanoseconds> held_for(const outlive::viewed_thread& by,
                                                                  std::uint64_t mutex) const;
 
@@ -86,4 +93,4 @@ class long_holds {
   std::chrono::steady_clock::time_point now_{};
 };
 
-}  // namespace looks
+}  // namespace inspect

@@ -11,10 +11,10 @@ namespace metrics {
 
 using labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
-class text {
+class exposition {
  public:
   // Labels that all figures have.
-  explicit text(labels common) : common_(std::move(common)) {}
+  explicit exposition(labels common) : common_(std::move(common)) {}
 
   // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in
   // _total, and it never goes down.

@@ -1,4 +1,4 @@
-#include "looks.hpp"
+#include "inspect.hpp"
 
 #include <pwd.h>
 #include <sys/stat.h>
@@ -11,7 +11,9 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-namespace looks {
+#include "arguments.hpp"
+
+namespace inspect {
 
 namespace {
 const std::string folder = "/dev/shm", prefix = "outlive.";
@@ -72,6 +74,27 @@ std::string mutex_name(const outlive::viewed_lock& lock) {
   return lock.offset_in_object == 0 ? lock.object : lock.object + "+" + hex(lock.offset_in_object);
 }
 
+std::optional<outlive::viewed_lock> find_mutex(const outlive::segment_view& view,
+                                               const std::string& name) {
+  const auto all = view.locks();
+  const auto first = [&](const auto& matches) -> std::optional<outlive::viewed_lock> {
+    const auto found = std::find_if(all.begin(), all.end(), matches);
+    return found == all.end() ? std::nullopt : std::optional(*found);
+  };
+  if (auto found = first([&](const auto& each) { return mutex_name(each) == name; })) return found;
+  const auto offset = name.starts_with("0x") ? parse_number<std::uint64_t>(name.substr(2), 16)
+                                             : parse_number<std::uint64_t>(name);
+  return first([&](const auto& each) { return each.offset == offset; });
+}
+
+std::vector<outlive::viewed_lock> mutexes_to_recover(const outlive::segment_view& view) {
+  auto all = view.locks();
+  std::erase_if(all, [](const outlive::viewed_lock& each) {
+    return !each.holder_died && each.condition != outlive::viewed_condition::unrepaired;
+  });
+  return all;
+}
+
 std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::string_view thread) {
   if (pid == tid) return fmt::format("{} {}", pid, command);
   return fmt::format("{}/{} {}/{}", pid, tid, command, thread);
@@ -96,8 +119,8 @@ std::size_t count_held(const outlive::viewed_thread& thread) {
                                                 [](const auto& each) { return each.held; }));
 }
 
-void long_holds::look(const std::vector<outlive::viewed_thread>& threads,
-                      std::chrono::steady_clock::time_point now) {
+void hold_times::update(const std::vector<outlive::viewed_thread>& threads,
+                        std::chrono::steady_clock::time_point now) {
   std::map<key, std::chrono::steady_clock::time_point> seen;
   for (const auto& thread : threads) {
     for (const auto& hold : thread.in_hand) {
@@ -111,11 +134,11 @@ void long_holds::look(const std::vector<outlive::viewed_thread>& threads,
   now_ = now;
 }
 
-std::optional<std::chrono::nanoseconds> long_holds::held_for(const outlive::viewed_thread& by,
+std::optional<std::chrono::nanoseconds> hold_times::held_for(const outlive::viewed_thread& by,
                                                              std::uint64_t mutex) const {
   const auto found = since_.find({by.record, by.generation, by.acquisitions, mutex});
   if (found == since_.end() || found->second == now_) return std::nullopt;
   return now_ - found->second;
 }
 
-}  // namespace looks
+}  // namespace inspect

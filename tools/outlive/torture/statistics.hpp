@@ -9,7 +9,7 @@
 
 namespace torture {
 
-struct figures {
+struct statistics {
   std::chrono::nanoseconds duration{};
   std::uint64_t kills = 0;
   std::uint64_t kills_holding = 0;
@@ -25,7 +25,7 @@ struct figures {
   std::uint64_t held_by_killed = 0;
   std::uint64_t recovered = 0;
   // not recoverable
-  std::uint64_t given_up = 0;
+  std::uint64_t not_recoverable = 0;
   // nobody had asked for them, or the repair was not done
   std::uint64_t open_at_end = 0;
   // from the kill to the recovery

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What ls, show, deaths, check, rm and metrics print, and with which exit code. Usage: looks_test.py OUTLIVE PROGRAM_OF_THE_SUITE"""
+"""What ls, show, deaths, check, rm and metrics print, and with which exit code. Usage: inspect_test.py OUTLIVE PROGRAM_OF_THE_SUITE"""
 
 import fcntl
 import json
@@ -276,7 +276,7 @@ def names_cannot_move_the_cursor():
     report.expect(f"{name}\\x1b[2J\\x0a " in out and "\x1b" not in out, out)
 
 
-sys.exit(report.run([(f"looks.{case.__name__}", case) for case in [
+sys.exit(report.run([(f"inspect.{case.__name__}", case) for case in [
     show_tells_who_has_what, show_tells_who_reads, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
     a_fifo_is_told_and_passed_by,
     deaths_are_told_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,

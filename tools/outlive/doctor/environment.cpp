@@ -31,10 +31,10 @@ std::string first_line_of(const std::string& path) {
 
 std::string options_of_proc() {
   std::ifstream mounts("/proc/self/mounts");
-  std::string device, place, type, options;
+  std::string device, path, type, options;
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream words(line);
-    if (words >> device >> place >> type >> options && place == "/proc") return options;
+    if (words >> device >> path >> type >> options && path == "/proc") return options;
   }
   return {};
 }
@@ -58,39 +58,39 @@ finding shared_memory_space() {
   constexpr std::uint64_t little = 64 << 20;
   struct statvfs info {};
   if (::statvfs("/dev/shm", &info) != 0) {
-    return {"/dev/shm", verdict::fail, "it cannot be looked at",
+    return {"/dev/shm", severity::fail, "it cannot be looked at",
             "Named segments lie there: only anonymous ones can be made."};
   }
   const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
   const std::string found = fmt::format("{} MiB free", free >> 20);
   if (::access("/dev/shm", W_OK) != 0)
-    return {"/dev/shm", verdict::fail, "this user may not write there",
+    return {"/dev/shm", severity::fail, "this user may not write there",
             "Only anonymous segments can be made."};
   if (free < little)
-    return {"/dev/shm", verdict::warn, found,
+    return {"/dev/shm", severity::warn, found,
             "A segment that finds no room is an error when it is made, and never later."};
-  return {"/dev/shm", verdict::ok, found, "Room for named segments."};
+  return {"/dev/shm", severity::ok, found, "Room for named segments."};
 }
 
 finding tracing() {
   const std::string scope = first_line_of("/proc/sys/kernel/yama/ptrace_scope");
   if (scope.empty() || scope == "0")
-    return {"ptrace scope", verdict::ok, scope.empty() ? "no restriction" : scope,
+    return {"ptrace scope", severity::ok, scope.empty() ? "no restriction" : scope,
             "Stacks of live processes of the same user can be shown."};
   const bool never = scope == "3";
-  const std::string who = never
-                              ? "Nobody can show stacks of live processes."
-                              : "Stacks of live processes: only of one's own children, or as root.";
-  return {"ptrace scope", verdict::warn, scope, who};
+  const std::string meaning =
+      never ? "Nobody can show stacks of live processes."
+            : "Stacks of live processes: only of one's own children, or as root.";
+  return {"ptrace scope", severity::warn, scope, meaning};
 }
 
 finding core_dumps() {
   const std::string pattern = first_line_of("/proc/sys/kernel/core_pattern");
   if (!pattern.starts_with('|')) {
-    return {"core dumps", verdict::ok, pattern.empty() ? "not told" : pattern,
+    return {"core dumps", severity::ok, pattern.empty() ? "not told" : pattern,
             "Mutexes of a process that dumps core are free when the dump is written."};
   }
-  return {"core dumps", verdict::warn, pattern,
+  return {"core dumps", severity::warn, pattern,
           "Mutexes of a process that dumps core stay held until that program has read it all: "
           "limit it, or the core's size."};
 }
@@ -101,9 +101,9 @@ finding process_visibility() {
   const std::string value =
       at == std::string::npos ? "" : options.substr(at, options.find(',', at) - at);
   if (value.empty() || value == "hidepid=0" || value == "hidepid=off")
-    return {"hidepid", verdict::ok, "processes are visible",
+    return {"hidepid", severity::ok, "processes are visible",
             "Whether a thread lives can be told at once."};
-  return {"hidepid", verdict::warn, value,
+  return {"hidepid", severity::warn, value,
           "Other users' processes are hidden: an orphan of theirs is told only when the kernel "
           "says that its thread is gone."};
 }
@@ -112,16 +112,16 @@ finding pid_namespace() {
   struct stat own {};
   struct stat of_init {};
   if (::stat("/proc/self/ns/pid", &own) != 0)
-    return {"PID namespace", verdict::fail, "/proc is not mounted",
+    return {"PID namespace", severity::fail, "/proc is not mounted",
             "No segment can be made without it."};
   const bool readable = ::stat("/proc/1/ns/pid", &of_init) == 0;
   const std::string found =
       fmt::format("{}{}", own.st_ino,
                   readable && own.st_ino != of_init.st_ino ? ", and /proc is that of another" : "");
   if (readable && own.st_ino != of_init.st_ino)
-    return {"PID namespace", verdict::fail, found,
+    return {"PID namespace", severity::fail, found,
             "/proc tells of other processes than the system calls: mount one for this namespace."};
-  return {"PID namespace", verdict::ok, found,
+  return {"PID namespace", severity::ok, found,
           "All users of a segment must be in this one; others are refused."};
 }
 
@@ -131,17 +131,17 @@ finding freezer() {
   for (std::string line; std::getline(groups, line);)
     first_version = first_version || line.find(":freezer:") != std::string::npos;
   if (first_version) {
-    return {"cgroup freezer", verdict::warn, "version 1",
+    return {"cgroup freezer", severity::warn, "version 1",
             "A frozen process cannot be killed: its mutexes stay held until it is thawed."};
   }
-  return {"cgroup freezer", verdict::ok, "version 2, or none",
+  return {"cgroup freezer", severity::ok, "version 2, or none",
           "SIGKILL takes effect in a frozen process, too; until then it keeps its mutexes."};
 }
 
 finding remove_ipc() {
   const std::string check = "RemoveIPC";
   if (::access("/run/systemd/users", F_OK) != 0)
-    return {check, verdict::ok, "no logind", "Nobody removes segments but their users."};
+    return {check, severity::ok, "no logind", "Nobody removes segments but their users."};
   // As systemd reads them: the file, then the parts of it by their names, of which one in /etc
   // hides one of the same name elsewhere.
   std::map<std::string, std::filesystem::path> parts;
@@ -155,8 +155,8 @@ finding remove_ipc() {
   std::string value = remove_ipc_in("/etc/systemd/logind.conf", "yes");
   for (const auto& [name, path] : parts) value = remove_ipc_in(path, value);
   if (value == "no" || value == "false" || value == "0" || value == "off")
-    return {check, verdict::ok, value, "logind leaves segments alone."};
-  return {check, verdict::warn, value,
+    return {check, severity::ok, value, "logind leaves segments alone."};
+  return {check, severity::warn, value,
           "logind removes the segments of a user (not of system users) when the last session ends, "
           "though processes use them: RemoveIPC=no."};
 }
