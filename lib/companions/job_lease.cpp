@@ -77,8 +77,9 @@ bool return_job(const held_job& job) noexcept {
   crash_barrier();
   if (was.tries() >= job.queue->max_tries)
     return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
-  if (!leave(job, *mine, was.to(job_kind::ready, was.tries()))) return false;
-  slots.announce_job(job.slot);
+  const ring_position at = slots.position_before_head(job.slot);
+  if (!leave(job, *mine, job_state(job_kind::ready, was.tries()).with_lap(at.lap()))) return false;
+  slots.announce_job(at);
   return true;
 }
 
@@ -88,8 +89,9 @@ bool retry_job(const held_job& job) noexcept {
   const job_slots slots{*job.queue, *job.shape};
   for (unsigned i = 0; i < max_job_tries; ++i)
     slots.history(job.slot)[i].thread.store(0, std::memory_order_relaxed);
-  if (!leave(job, *mine, job_state(job.state).to(job_kind::ready, 0))) return false;
-  slots.announce_job(job.slot);
+  const ring_position at = slots.position_before_head(job.slot);
+  if (!leave(job, *mine, job_state(job_kind::ready, 0).with_lap(at.lap()))) return false;
+  slots.announce_job(at);
   return true;
 }
 

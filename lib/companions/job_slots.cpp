@@ -2,7 +2,6 @@
 
 #include <atomic>
 
-#include "companions/ring_position.hpp"
 #include "companions/wait_word.hpp"
 
 namespace outlive::detail {
@@ -39,12 +38,11 @@ slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state stat
   return slot_use::unknown;
 }
 
-void job_slots::announce_job(std::uint32_t slot) const noexcept {
-  const std::uint64_t head = queue.head.load(std::memory_order_relaxed);
-  const ring_position at = ring_position(head).back_to(slot, shape.capacity);
-  // Lost if a consumer moves it at once: then the job waits for the next round, or until the queue
-  // is empty, at the latest.
-  if (at.word() != head) queue.head.store(at.word(), std::memory_order_relaxed);
+void job_slots::announce_job(ring_position at) const noexcept {
+  std::uint64_t head = queue.head.load(std::memory_order_relaxed);
+  while (at.is_before(ring_position(head)) &&
+         !queue.head.compare_exchange_weak(head, at.word(), std::memory_order_relaxed)) {
+  }
   wake_consumer();
 }
 

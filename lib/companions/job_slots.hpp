@@ -17,6 +17,7 @@
 #include <outlive/work_queue.hpp>
 
 #include "companions/holder.hpp"
+#include "companions/ring_position.hpp"
 #include "format/job_state.hpp"
 
 namespace outlive::detail {
@@ -49,8 +50,15 @@ struct job_slots {
     return state(slot).compare_exchange_strong(expected, to.word(), std::memory_order_seq_cst);
   }
 
-  // Lets consumers begin at that slot at the latest, and wakes one if some sleep: its job is ready.
-  void announce_job(std::uint32_t slot) const noexcept;
+  // The last position of the slot that is not after head. A job that becomes ready behind head gets
+  // the lap of this position: with an older one, consumers could take it for one of the next round.
+  [[nodiscard]] ring_position position_before_head(std::uint32_t slot) const noexcept {
+    return ring_position(queue.head.load(std::memory_order_relaxed)).back_to(slot, shape.capacity);
+  }
+  // Lets consumers begin at that position at the latest, where a job is ready, and wakes one if some
+  // sleep. A consumer that moves head at the same time may undo it. Then the job waits for the next
+  // round, or until the queue is empty, at the latest.
+  void announce_job(ring_position at) const noexcept;
   void wake_consumer() const noexcept;
   void wake_producer() const noexcept;
 };

@@ -1,9 +1,11 @@
-// A position in a ring of slots: which one, and how often the ring was gone round before, in one
-// word, so that positions can be compared and the slot is found without a division. Positions that
-// come out of shared memory are hints: any value is one.
+// A position in a ring of slots: a slot, and how often the ring was gone round before (the lap), in
+// one word, so that the slot is found without a division.
+//
+// The lap has 32 bits and wraps after 2^32 rounds, within hours. So positions have no order of
+// their own: of two that are less than 2^31 rounds apart, is_before() says which comes first.
+// Positions that come out of shared memory are hints: any value is one.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 
 namespace outlive::detail {
@@ -14,7 +16,9 @@ class ring_position {
   constexpr ring_position(std::uint32_t lap, std::uint32_t slot) noexcept
       : word_(std::uint64_t{lap} << 32 | slot) {}
 
-  friend constexpr auto operator<=>(const ring_position&, const ring_position&) noexcept = default;
+  [[nodiscard]] constexpr bool is_before(ring_position other) const noexcept {
+    return static_cast<std::int64_t>(word_ - other.word_) < 0;
+  }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
   [[nodiscard]] constexpr std::uint32_t lap() const noexcept {
     return static_cast<std::uint32_t>(word_ >> 32);
@@ -28,16 +32,15 @@ class ring_position {
     const std::uint32_t to = slot(capacity) + 1;
     return to < capacity ? ring_position(lap(), to) : ring_position(lap() + 1, 0);
   }
-  // The same slot so many rounds before; the first position if there was none.
+  // The same slot so many rounds before.
   [[nodiscard]] constexpr ring_position rounds_before(std::uint32_t rounds) const noexcept {
-    return lap() < rounds ? ring_position(0) : ring_position(word_ - (std::uint64_t{rounds} << 32));
+    return ring_position(word_ - (std::uint64_t{rounds} << 32));
   }
 
   // The last position of that slot that is not after this one.
   [[nodiscard]] constexpr ring_position back_to(std::uint32_t slot_before,
                                                 std::uint32_t capacity) const noexcept {
-    if (slot_before <= slot(capacity)) return {lap(), slot_before};
-    return lap() == 0 ? *this : ring_position(lap() - 1, slot_before);
+    return {slot_before <= slot(capacity) ? lap() : lap() - 1, slot_before};
   }
 
  private:

@@ -109,17 +109,21 @@ struct producer : party {
     std::memcpy(slots.job(slot), job, slots.shape.job_bytes);
     // Tail before the job: whoever sees a job finds tail beyond it. It never falls back. What that
     // is good for: consumer::look_near().
-    const std::uint64_t next = at.next(capacity()).word();
+    const ring_position next = at.next(capacity());
     std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
-    while (tail < next && !slots.queue.tail.compare_exchange_weak(
-                              tail, next, std::memory_order_release, std::memory_order_relaxed)) {
+    while (ring_position(tail).is_before(next) &&
+           !slots.queue.tail.compare_exchange_weak(tail, next.word(), std::memory_order_release,
+                                                   std::memory_order_relaxed)) {
     }
-    if (!slots.exchange(slot, filling, filling.to(job_kind::ready, 0))) {
+    // If consumers have gone past meanwhile, since this thread was stopped, the job comes next.
+    if (at.is_before(ring_position(slots.queue.head.load(std::memory_order_relaxed))))
+      at = slots.position_before_head(slot);
+    if (!slots.exchange(slot, filling, job_state(job_kind::ready, 0).with_lap(at.lap()))) {
       fail(errc::damaged, "work queue: found state " + std::to_string(slots.look_at(slot).word()) +
                               " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
-    slots.wake_consumer();
+    slots.announce_job(at);
   }
 };
 
@@ -136,9 +140,11 @@ struct consumer : party {
   bool look_near(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
-    ring_position at = std::max(head, tail.rounds_before(2));
+    const ring_position oldest = tail.rounds_before(2);
+    ring_position at = head.is_before(oldest) ? oldest : head;
     // Counted, too: damaged hints may be so far apart that nobody would come to the end.
-    for (std::uint32_t i = 0; at < tail && i < 2 * capacity(); ++i, at = at.next(capacity())) {
+    for (std::uint32_t i = 0; at.is_before(tail) && i < 2 * capacity();
+         ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.look_at(slot);
       if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !take(got, slot, seen, false)) continue;
@@ -191,10 +197,11 @@ struct consumer : party {
  private:
   // Where to begin to look at all. A head beyond tail is damage.
   [[nodiscard]] ring_position start() const noexcept {
-    const std::uint64_t head = slots.queue.head.load(std::memory_order_relaxed),
-                        tail = slots.queue.tail.load(std::memory_order_relaxed);
-    if (head > tail) slots.queue.head.store(tail, std::memory_order_relaxed);
-    return ring_position(std::min(head, tail));
+    const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
+    const ring_position tail(slots.queue.tail.load(std::memory_order_relaxed));
+    if (!tail.is_before(head)) return head;
+    slots.queue.head.store(tail.word(), std::memory_order_relaxed);
+    return tail;
   }
 
   // Whether there was a job that could be had.

@@ -2,8 +2,8 @@
 // and what it names as the holder it names from the instant at which the change takes place.
 //
 //   63..61  kind
-//   60..58  lap: the low bits of how often the ring had been gone round when the job was put in;
-//           0 when free
+//   60..58  lap: the low bits of the lap of the position at which consumers find the job; 0 when
+//           free
 //   57..54  tries: how often the job was handed out
 //   53..38  the holder's record index + 1
 //   37..0   the low bits of that record's generation: a record has 275 billion lives before they
@@ -53,10 +53,14 @@ class job_state {
       : word_(std::uint64_t{static_cast<std::uint8_t>(kind)} << 61 |
               std::uint64_t{lap & job_lap_mask} << 58 | std::uint64_t{tries & 0xf} << 54 |
               (holder.index_plus_1 & 0xffff) << 38 | (holder.generation & job_generation_mask)) {}
-  // What becomes of a job's slot: the lap stays.
+  // What becomes of a job's slot. The lap stays.
   [[nodiscard]] constexpr job_state to(job_kind kind, std::uint32_t tries,
                                        job_holder_id holder = {}) const noexcept {
     return {kind, tries, holder, lap()};
+  }
+
+  [[nodiscard]] constexpr job_state with_lap(std::uint32_t lap) const noexcept {
+    return {kind(), tries(), holder(), lap};
   }
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
