@@ -36,7 +36,7 @@ def bash_offers_every_command():
     report.expect(bash("d") >= {"deaths"} and "ls" not in bash("d"), str(bash("d")))
 
 
-def bash_offers_each_option_that_the_help_tells():
+def bash_offers_each_option_of_the_help():
     for command in commands():
         told = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", run(command, "--help")[1], re.MULTILINE))
         report.expect("--help" in told and bash(command, "--") == told, f"{command}: {bash(command, '--')}, expected {told}")
@@ -87,5 +87,5 @@ def zsh_offers_commands():
 
 
 sys.exit(report.run([(f"completion.{case.__name__}", case) for case in [
-    bash_offers_every_command, bash_offers_each_option_that_the_help_tells, bash_offers_columns, bash_offers_segments, zsh_offers_commands,
+    bash_offers_every_command, bash_offers_each_option_of_the_help, bash_offers_columns, bash_offers_segments, zsh_offers_commands,
 ]]))

@@ -30,7 +30,7 @@ def as_json(*arguments):
     return code, json.loads(out)
 
 
-def show_tells_who_has_what():
+def show_lists_holders_and_waiters():
     with scene() as (name, pid):
         code, out, err = run("show", name, "--sample", "20ms")
         report.expect(code == 0 and not err, err)
@@ -43,13 +43,13 @@ def show_tells_who_has_what():
             N scene dead 0
             N scene alive 1
 
-            TID PID THREAD STATE TAKEN WAITED HOLDS READS WAITS FOR NOTE
+            TID PID THREAD STATE ACQUIRED WAITED HOLDS READS WAITS FOR NOTE
             N N scene dead 1 0 0 - - 0
             N N scene alive 2 0 1 - - 7
             N N scene dead 1 0 1 - - 0
             N N scene alive 0 1 0 - bank 0
 
-            MUTEX CLASS STATE HOLDER TAKEN AT AT LEAST WAITERS READERS
+            MUTEX CLASS STATE HOLDER ACQUIRED AT HELD >= WAITERS READERS
             bank accounts held N scene FUNCTION (scene.cpp:LINE) SECONDS 1 -
             vault savings unrepaired - - - 0 -
             drawer savings owner died N scene FUNCTION (scene.cpp:LINE) SECONDS 0 -
@@ -58,7 +58,7 @@ def show_tells_who_has_what():
             """.replace("owner root", "owner " + user()))
 
 
-def show_tells_who_reads():
+def show_lists_readers():
     with scene("readers_scene") as (name, pid):
         code, got = as_json("show", name)
         out = run("show", name)[1]
@@ -110,7 +110,7 @@ def ls_lists_what_it_can_open_and_says_why_not():
         report.expect(re.search(rf"^{name} +\d+\.\dM +{user()} +2 +2 +4 +1 +-$", out, re.MULTILINE), out)
 
 
-def a_fifo_is_told_and_passed_by():
+def a_fifo_is_reported_and_skipped():
     with scene() as (name, _), segment_name() as fifo:
         os.mkfifo(path_of(fifo), 0o644)   # whoever waits for its other end exceeds SECONDS
         code, got = as_json("ls")
@@ -120,17 +120,17 @@ def a_fifo_is_told_and_passed_by():
         for command in ("show", "deaths", "metrics", "recover", "supervise", "top"):
             expect(run(command, fifo), 3, "found a FIFO, expected a segment")
         expect(run("check", fifo), 1, "a FIFO", "a segment")
-        expect(run("rm", fifo), 1, "found a FIFO", "who uses it cannot be told")
+        expect(run("rm", fifo), 1, "found a FIFO", "it is not known who uses it")
         expect(run("rm", "--force", fifo), 0)
         report.expect(not path_of(fifo).exists(), "still there")
 
 
-def deaths_are_told_with_their_lines():
+def deaths_are_listed_with_their_lines():
     with scene() as (name, _):
         code, out, err = run("deaths", name)
         report.expect(code == 0 and not err, err)
         expect_golden(out, name, """
-            NUMBER WHEN MUTEX OWNER TAKEN AT CRASH HEIR ATTEMPT OUTCOME REPAIR
+            NUMBER WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
             1 TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed SECONDS
             """)
         code, got = as_json("deaths", name)
@@ -141,7 +141,7 @@ def deaths_are_told_with_their_lines():
 
 def check_finds_what_is_damaged():
     with scene() as (name, _):
-        expect(run("check", name), 0, f"segment {name}: in order\n")
+        expect(run("check", name), 0, f"segment {name}: no problem found\n")
         report.expect(as_json("check", name) == (0, []), "problems in a whole segment")
         with path_of(name).open("r+b") as file:
             file.seek(564)   # reserved bytes of the header
@@ -168,7 +168,7 @@ def another_version_is_no_problem_of_the_segment():
 
 def rm_refuses_while_somebody_lives():
     with scene() as (name, pid):
-        expect(run("rm", name), 1, f"found it in use by {pid} scene", "expected nobody")
+        expect(run("rm", name), 1, f'segment "{name}" is in use by {pid} scene', "--force removes it anyway")
         expect(run("rm", "--force", "--dry-run", name), 0, "would remove")
         report.expect(path_of(name).exists(), "removed all the same")
         expect(run("rm", "--force", name), 0)
@@ -176,7 +176,7 @@ def rm_refuses_while_somebody_lives():
     with segment_name() as broken:
         path_of(broken).write_bytes(b"no segment")
         path_of(broken).chmod(0o600)
-        expect(run("rm", broken), 1, "who uses it cannot be told")
+        expect(run("rm", broken), 1, "it is not known who uses it")
         expect(run("rm", "--force", broken), 0)
 
 
@@ -217,7 +217,7 @@ def what_makes_no_sense_is_refused():
         expect(run(command, "a/b"), 2, "found a slash")
         expect(run(command, "x", "--no-such-option"), 2, "--no-such-option")
         report.expect(run(command)[2].startswith(f"outlive {command}: segment is required\n"), run(command)[2])
-    expect(run("no-such-command"), 2, "outlive: found 'no-such-command', expected a command\noutlive --help tells more.\n")
+    expect(run("no-such-command"), 2, "outlive: unknown command 'no-such-command'\nTry outlive --help.\n")
     expect(run(), 2, "outlive: ", "required")
     report.expect("{" not in run("show", "--help")[1], run("show", "--help")[1])
 
@@ -277,9 +277,9 @@ def names_cannot_move_the_cursor():
 
 
 sys.exit(report.run([(f"inspect.{case.__name__}", case) for case in [
-    show_tells_who_has_what, show_tells_who_reads, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
-    a_fifo_is_told_and_passed_by,
-    deaths_are_told_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
+    show_lists_holders_and_waiters, show_lists_readers, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
+    a_fifo_is_reported_and_skipped,
+    deaths_are_listed_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
     rm_removes_what_the_dead_left, metrics_are_prometheus, what_makes_no_sense_is_refused, a_full_disk_is_an_error,
     terminals_get_colours_and_lines_that_fit, what_is_of_no_use_without_its_end_is_not_cut, names_cannot_move_the_cursor,
 ]]))

@@ -34,7 +34,7 @@ def people_get_a_table():
         text, _ = tool("recover", name, "--repairs", PLUGIN)
         report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR", "screws shelf PID repaired -"], text)
         text, said = tool("recover", name)
-        report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR"] and said == f'segment "{name}": nothing is to be recovered\n', text + said)
+        report.expect(table(text, pid) == ["MUTEX CLASS PID OUTCOME ERROR"] and said == f'segment "{name}": nothing to recover\n', text + said)
 
 
 def without_repairs_it_stays_and_is_a_problem():
@@ -67,7 +67,7 @@ def living_owner_is_left_alone():
 def bad_libraries_are_refused_with_the_reason():
     with segment_name() as name:
         die_holding(name)
-        for library, words in [("/no/such/library.so", "does not load"), (THROWS, "threw: no warehouse today"),
+        for library, words in [("/no/such/library.so", "cannot load"), (THROWS, "threw: no warehouse today"),
                                (NO_FUNCTION, "found no outlive_register_repairs"), (OTHER_VERSION, "found version 4711")]:
             _, error = tool("recover", name, "--repairs", library, code=SYSTEM_ERROR)
             report.expect(words in error and library in error, error)
@@ -99,27 +99,27 @@ def reset_rebuilds_what_no_repair_mends():
         report.expect("would be reset" in text, text)
         check(name, code=4)
         _, error = tool("reset", name, "screws", code=PROBLEM_FOUND)
-        report.expect('found no --repairs, expected a rebuild for lock class "shelf" in a library, or --as-it-is' in error, error)
+        report.expect('no rebuild for lock class "shelf": name a library that has one with --repairs, or use --as-it-is' in error, error)
         tool("reset", name, "screws", "--repairs", FAILS, code=PROBLEM_FOUND)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
-        report.expect('mutex "screws" of segment "' + name + '": was found as "not recoverable", is consistent now' in text, text)
+        report.expect('mutex "screws" of segment "' + name + '": was "not recoverable", is now consistent' in text, text)
         report.expect(check(name) == "0 boxes", "the rebuild has not run")
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
         report.expect("left alone" in text, text)
 
 
-def reset_of_what_a_dead_owner_left_tells_so():
+def reset_repairs_what_a_dead_owner_left():
     with segment_name() as name:
         die_holding(name)
         text, _ = tool("reset", name, "screws", "--dry-run")
         report.expect(text == f'mutex "screws" of segment "{name}": owner died: would be reset\n', text)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN)
-        report.expect(text == f'mutex "screws" of segment "{name}": was found as "owner died", is consistent now\n', text)
+        report.expect(text == f'mutex "screws" of segment "{name}": was "owner died", is now consistent\n', text)
         text, _ = tool("reset", name, "screws", "--repairs", PLUGIN, "--dry-run")
         report.expect(text == f'mutex "screws" of segment "{name}": free: would be left alone\n', text)
 
 
-def reset_as_it_is_takes_the_data_for_good():
+def reset_as_it_is_keeps_the_data():
     with segment_name() as name:
         make_not_recoverable(name)
         tool("reset", name, "screws", "--as-it-is")
@@ -157,6 +157,6 @@ sys.exit(report.run([
     ("recover.errors_of_usage_and_of_the_system", errors_of_usage_and_of_the_system),
     ("recover.killed_recovery_leaves_the_segment_to_the_next", killed_recovery_leaves_the_segment_to_the_next),
     ("reset.rebuilds_what_no_repair_mends", reset_rebuilds_what_no_repair_mends),
-    ("reset.of_what_a_dead_owner_left_tells_so", reset_of_what_a_dead_owner_left_tells_so),
-    ("reset.as_it_is_takes_the_data_for_good", reset_as_it_is_takes_the_data_for_good),
+    ("reset.repairs_what_a_dead_owner_left", reset_repairs_what_a_dead_owner_left),
+    ("reset.as_it_is_keeps_the_data", reset_as_it_is_keeps_the_data),
 ]))

@@ -38,7 +38,7 @@ def command_line_is_one_of_the_tools():
         library, arguments[at] = arguments[at], "/no/such/library.so"
         report.expect(library.startswith("/"), library)
         _, error = tool(*arguments, code=3)   # 2 would be: not understood
-        report.expect("/no/such/library.so: found that it does not load" in error, error)
+        report.expect("/no/such/library.so: cannot load the library with the repairs" in error, error)
 
 
 def systemd_verifies_it():

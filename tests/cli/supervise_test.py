@@ -91,7 +91,7 @@ def workers_are_started_again():
         report.expect(not os.path.exists(f"/proc/{second}"), "a worker is left")
 
 
-def service_manager_is_told():
+def service_manager_is_notified():
     with segment_name() as name, worker("free", name, "free"), manager() as (path, receive):
         with supervisor(name, NOTIFY_SOCKET=path, WATCHDOG_USEC="200000") as process:
             words = [receive() for _ in range(4)]
@@ -102,7 +102,7 @@ def service_manager_is_told():
             words.add(receive())
 
 
-def service_manager_with_an_abstract_name_is_told_when_the_dead_are_recovered():
+def service_manager_with_an_abstract_name_is_notified_after_recovery():
     with segment_name() as name, manager(abstract=True) as (path, receive):
         die_holding(name)
         with supervisor(name, "--repairs", PLUGIN, NOTIFY_SOCKET=path) as process:
@@ -139,21 +139,21 @@ def golden(text, pids):
     return [line for line in text.splitlines() if "#" not in line or ("SOURCE" in line and "# run" not in line)]
 
 
-def who_hangs_is_told_with_its_stack_and_who_waits():
+def hung_owner_is_reported_with_its_stack_and_waiters():
     with segment_name() as name, worker("hold", name, "holding") as holder, worker("wait", name, "waiting") as waiter:
         wait_until_in_hand(name, 2)
         with supervisor(name, "--hung", "200ms") as process:
-            text = read_until(process, "waits: ")
+            text = read_until(process, "waiting: ")
             report.expect(golden(text, [holder.pid, waiter.pid]) == [
                 'pid A tid A (shelf_worker) has held "screws" of class "shelf" for at least TIME: sleeping, 1 thread waits',
-                "  taken at hold_for_ever (SOURCE)",
+                "  acquired at hold_for_ever (SOURCE)",
                 "  # hold_for_ever at SOURCE",
                 "  # main at SOURCE",
-                "  waits: B shelf_worker"], "\n".join(golden(text, [holder.pid, waiter.pid])))
+                "  waiting: B shelf_worker"], "\n".join(golden(text, [holder.pid, waiter.pid])))
             ends_cleanly(process)
 
 
-def who_waits_for_each_other_is_told_with_both_stacks():
+def deadlock_is_reported_with_both_stacks():
     with segment_name() as name, worker("cross", name, "crossing") as one, worker("crossback", name, "crossing") as other:
         with supervisor(name) as process:
             text = read_until(process, "deadlock of 2") + "".join(process.stdout.readline() for _ in range(2))
@@ -177,7 +177,7 @@ def can_be_asked_to_end_while_it_waits_for_the_segment():
         ends_cleanly(process)
 
 
-def segment_without_a_name_and_users_is_no_work():
+def segment_without_a_name_and_users_ends_it():
     with segment_name() as name, worker("free", name, "free") as user, manager() as (path, receive), \
             supervisor(name, stderr=subprocess.PIPE, NOTIFY_SOCKET=path) as process:
         report.expect(receive() == "READY=1", "not ready")
@@ -199,8 +199,8 @@ def errors():
 
 
 sys.exit(report.run([(f"supervise.{case.__name__}", case) for case in [
-    death_is_recovered_and_logged, what_was_left_before_is_recovered, workers_are_started_again, service_manager_is_told,
-    service_manager_with_an_abstract_name_is_told_when_the_dead_are_recovered, workers_cannot_speak_in_the_commands_name,
-    watchdog_of_another_process_is_not_ours, who_hangs_is_told_with_its_stack_and_who_waits, who_waits_for_each_other_is_told_with_both_stacks,
-    can_be_asked_to_end_while_it_waits_for_the_segment, segment_without_a_name_and_users_is_no_work, errors,
+    death_is_recovered_and_logged, what_was_left_before_is_recovered, workers_are_started_again, service_manager_is_notified,
+    service_manager_with_an_abstract_name_is_notified_after_recovery, workers_cannot_speak_in_the_commands_name,
+    watchdog_of_another_process_is_not_ours, hung_owner_is_reported_with_its_stack_and_waiters, deadlock_is_reported_with_both_stacks,
+    can_be_asked_to_end_while_it_waits_for_the_segment, segment_without_a_name_and_users_ends_it, errors,
 ]]))

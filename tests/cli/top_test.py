@@ -83,7 +83,7 @@ class session:
 
 
 def complete(text):
-    return "TAKEN/S" in text and "AT LEAST" in text and " s  bank" in text
+    return "ACQUIRED/S" in text and "HELD >=" in text and " s  bank" in text
 
 
 def it_shows_threads_and_the_longest_holders():
@@ -152,7 +152,7 @@ def a_segment_that_is_cut_ends_it():
 def without_a_terminal_it_refuses():
     with scene() as (name, _):
         done = subprocess.run([TOOL, "top", name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
-        report.expect(done.returncode == 3 and "no terminal" in done.stderr and not done.stdout, f"{done.returncode}\n{done.stdout}{done.stderr}")
+        report.expect(done.returncode == 3 and "must be a terminal" in done.stderr and not done.stdout, f"{done.returncode}\n{done.stdout}{done.stderr}")
 
 
 sys.exit(report.run([(f"top.{case.__name__}", case) for case in [

@@ -127,7 +127,7 @@ def the_last_attempt_of_a_repair_is_spared():
     report.expect(got["spared"] > 0 and got["not_recoverable"] == 0 and got["death_log"].get("begun", 0) > 0, text)
 
 
-def workers_that_crash_are_told():
+def workers_that_crash_are_counted():
     code, got, text = torture("crash", "--for", "2s", check=False)
     report.expect(code == 1 and got["workers_failed"].get("killed by SIGSEGV", 0) > 0, text)
 
@@ -201,12 +201,12 @@ def a_check_that_hangs_has_failed():
     report.expect(code == 1 and json.loads(out)["check"] == "still running after 0.3 s", f"exit code {code}\n{out}{err}")
 
 
-def nothing_that_was_tried_is_no_success():
+def a_run_without_a_kill_is_no_success():
     with segment_name() as name:
         code, out, err = run("--segment", name, "--for", "0", "--", WORKER, "transfer", name)
-        report.expect(code == 1 and "nobody was killed" in out, f"exit code {code}\n{out}{err}")
+        report.expect(code == 1 and "no worker was killed" in out, f"exit code {code}\n{out}{err}")
         code, out, err = run("--segment", name, "--for", "500ms", "--", WORKER, "stuck", name)
-        report.expect(code == 1 and "nobody was killed while holding" in out, f"exit code {code}\n{out}{err}")
+        report.expect(code == 1 and "no worker was killed while holding" in out, f"exit code {code}\n{out}{err}")
 
 
 def what_cannot_run_is_refused():
@@ -215,18 +215,18 @@ def what_cannot_run_is_refused():
         for arguments, message in [   # wrong usage, but for the first three, which cannot be done
             ([*named, "--for", "1s", "--", "/bin/true"], "'/bin/true': 10 in a row ended by themselves within a second (the last: exit code 0)"),
             ([*named, "--for", "1s", "--", "/no/such/program"], "cannot start '/no/such/program': No such file or directory"),
-            ([*named, "--for", "1s", "--start-limit", "100ms", "--", "sleep", "60"], "found none, expected 8 workers to make it within 0.1 s"),
+            ([*named, "--for", "1s", "--start-limit", "100ms", "--", "sleep", "60"], "8 workers have not created it within 0.1 s"),
             (["--segment", "a/b", "--for", "1s", "--", "sleep", "60"], "a/b"),
             ([*named, "--for", "1s"], "program"),
             ([*named, "--", "sleep", "60"], "--for"),
             (["--for", "1s", "--", "sleep", "60"], "--segment"),
             ([*named, "--for", "1s", "--no-such-option", "--", "sleep", "60"], "--no-such-option"),
             ([*named, "--for", "1s", "--workers", "0", "--", "sleep", "60"], "--workers"),
-            *[([*named, "--for", text, "--", "sleep", "60"], f"found '{text}', expected a number and us, ms, s, m or h")
+            *[([*named, "--for", text, "--", "sleep", "60"], f"found '{text}', expected a number with a unit (us, ms, s, m or h)")
               for text in ("30", "s", "-1s", "1x", "1 s", "nan", "inf", "1e9h", "")],
         ]:
             code, out, err = run(*arguments)
-            wanted = 3 if message.startswith(("'/bin/true'", "cannot start", "found none")) else 2
+            wanted = 3 if message.startswith(("'/bin/true'", "cannot start", "8 workers")) else 2
             report.expect(code == wanted and message in err and not out, f"{arguments}: exit code {code}, expected {wanted} and '{message}'\n{out}{err}")
 
 
@@ -241,7 +241,7 @@ def help_and_version():
 sys.exit(report.run([(f"torture.{case.__name__}", case) for case in [
     random_kills_lose_no_money, aimed_kills_hit_holders, a_holder_in_another_thread_of_a_child_is_found,
     the_check_finds_a_repair_that_repairs_nothing, without_a_repair_the_workers_fail, the_last_attempt_of_a_repair_is_spared,
-    workers_that_crash_are_told, workers_are_asked_to_end_first, the_text_has_the_figures, a_terminal_gets_a_progress_line,
-    interrupted_it_ends_its_workers, killed_it_takes_its_workers_along, a_check_that_hangs_has_failed, nothing_that_was_tried_is_no_success,
+    workers_that_crash_are_counted, workers_are_asked_to_end_first, the_text_has_the_figures, a_terminal_gets_a_progress_line,
+    interrupted_it_ends_its_workers, killed_it_takes_its_workers_along, a_check_that_hangs_has_failed, a_run_without_a_kill_is_no_success,
     what_cannot_run_is_refused, help_and_version,
 ]]))

@@ -34,7 +34,7 @@ std::chrono::nanoseconds parse_duration(std::string_view text) {
       number < 0 || number * unit > longest) {
     throw std::invalid_argument(
         "found '" + std::string(text) +
-        "', expected a number and us, ms, s, m or h, up to 1000h, such as 30s");
+        "', expected a number with a unit (us, ms, s, m or h), at most 1000h, for example 30s");
   }
   return std::chrono::nanoseconds(static_cast<std::int64_t>(number * unit));
 }

@@ -1,4 +1,4 @@
-// outlive check: whether the bytes of a segment are such as the library writes.
+// outlive check: checks the bytes of a segment against the format.
 // docs/man/outlive-check.1.scd
 #include <cstddef>
 #include <memory>
@@ -38,7 +38,7 @@ outlive::segment_problem problem_in(const std::system_error& error) {
   return problem;
 }
 
-// A segment that cannot even be opened for its damage has a problem, too: the first one.
+// If its damage keeps the segment from being opened, that is its only problem.
 std::vector<outlive::segment_problem> problems_of(const std::string& segment) {
   try {
     return inspect::open(segment).problems();
@@ -55,7 +55,7 @@ int check_command(const std::string& segment, const table_settings& wanted) {
   if (wanted.json || !lines.empty())
     write_result(lines.rendered(wanted, terminal::of_stdout()));
   else
-    write_result(fmt::format("segment {}: in order\n", printable(segment)));
+    write_result(fmt::format("segment {}: no problem found\n", printable(segment)));
   return lines.empty() ? success : problem_found;
 }
 
@@ -63,7 +63,7 @@ int check_command(const std::string& segment, const table_settings& wanted) {
 
 void add_check(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand(
-      "check", "Check every byte of a segment against the format; changes nothing");
+      "check", "Check every byte of a segment against the format, and change nothing");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
   inspect::add_segment_argument(command, *segment);

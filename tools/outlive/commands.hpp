@@ -1,5 +1,5 @@
-// The commands of the tool: each adds itself to the command line, and puts its exit code where
-// main() finds it.
+// The commands of the tool. Each adds itself to the command line, and stores its exit code in a
+// variable of main().
 #pragma once
 
 namespace CLI {
@@ -8,13 +8,12 @@ class App;
 
 namespace commands {
 
-// For all commands. 0: all is well. 1: it was looked at, or tried, and something is wrong. 2: the
-// arguments make no sense. 3: it could not be done, as for want of a segment, a permission or
-// memory.
+// Exit codes of all commands. 1: the command ran and found a problem. 2: the arguments make no
+// sense. 3: it could not run, for example without a segment, a permission or memory.
 inline constexpr int success = 0, problem_found = 1, usage_error = 2, system_error = 3;
 
-// An exception that a command ends with becomes usage_error (a name that no segment can have) or
-// system_error, and a line on stderr: see main().
+// main() turns an exception of a command into a line on stderr, and into usage_error (a name that
+// no segment can have) or system_error.
 
 void add_check(CLI::App& tool, int& exit_code);
 void add_deaths(CLI::App& tool, int& exit_code);

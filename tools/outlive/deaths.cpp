@@ -24,7 +24,7 @@ std::vector<column> deaths_columns() {
           {"owner_pid", "PID", align::right, false},
           {"owner_tid", "TID", align::right, false},
           {"note", "NOTE", align::right, false},
-          {"acquired_at", "TAKEN AT", align::left, true, true},
+          {"acquired_at", "ACQUIRED AT", align::left, true, true},
           {"module", "MODULE", align::left, false, true},
           {"module_offset", "MODULE OFFSET", align::right, false},
           {"crash", "CRASH"},
@@ -114,11 +114,11 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
   const auto deaths = inspect::open(segment).deaths();
   for (const auto& death : deaths) lines.add(row_of(death, sources));
   std::string text = lines.rendered(wanted, terminal::of_stdout());
-  // With -o, or for a program, the lines are all that is asked for; in JSON they have the stacks.
+  // With -o only the rows are asked for; in JSON these have the stacks.
   if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
   write_result(text);
   if (deaths.empty() && !wanted.json)
-    fmt::print(stderr, "segment \"{}\": no owner death was met\n", printable(segment));
+    fmt::print(stderr, "segment \"{}\": no owner has died\n", printable(segment));
   return success;
 }
 
@@ -126,7 +126,8 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
 
 void add_deaths(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand(
-      "deaths", "Tell who died while holding a mutex of a segment, and how it was repaired");
+      "deaths",
+      "Show which owners died while holding a mutex of a segment, and how it was repaired");
   const auto wanted = std::make_shared<table_settings>();
   const auto segment = std::make_shared<std::string>();
   inspect::add_segment_argument(command, *segment);

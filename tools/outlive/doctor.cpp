@@ -1,4 +1,4 @@
-// outlive doctor: does this machine keep the promises that the library stands on?
+// outlive doctor: does this machine have what the library depends on?
 // docs/man/outlive-doctor.1.scd
 #include <algorithm>
 #include <memory>
@@ -45,7 +45,7 @@ int doctor_command(const table_settings& wanted) {
 
 void add_doctor(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand(
-      "doctor", "Check whether this machine keeps the promises that robust mutexes stand on");
+      "doctor", "Check whether this machine has what robust mutexes depend on");
   const auto wanted = std::make_shared<table_settings>();
   add_table_options(command, *wanted, doctor_columns());
   command.callback([wanted, &exit_code] { exit_code = doctor_command(*wanted); });

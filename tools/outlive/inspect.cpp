@@ -20,7 +20,7 @@ const std::string folder = "/dev/shm", prefix = "outlive.";
 }
 
 void add_segment_argument(CLI::App& command, std::string& into) {
-  command.add_option("segment", into, "Name of the segment, as `outlive ls` tells it")
+  command.add_option("segment", into, "Name of the segment, as `outlive ls` prints it")
       ->required()
       ->type_name("SEGMENT");
 }

@@ -1,5 +1,4 @@
-// What the commands that look at a segment share: how they open it, and how they name what they
-// see.
+// What the commands that read a segment share: how they open it, and how they name what is in it.
 #pragma once
 
 #include <algorithm>
@@ -29,15 +28,15 @@ void add_segment_argument(CLI::App& command, std::string& into);
 // Returns: the names of all files in /dev/shm that are called like segments, sorted.
 [[nodiscard]] std::vector<std::string> segment_names();
 
-// Opens a segment of any user: a view writes nothing, and believes nothing. Errors: as
+// Opens a segment of any user: a view writes nothing and trusts nothing. Errors: as
 // outlive::segment_view::open().
 [[nodiscard]] outlive::segment_view open(const std::string& name);
 
-// Returns: "1.0M", for people.
+// Returns: "1.0M"; in JSON the number of bytes.
 [[nodiscard]] cell size_cell(std::uint64_t bytes);
 // Returns: the user's name, or the number where there is none.
 [[nodiscard]] std::string user_name(std::uint32_t uid);
-// Returns: local time to the millisecond for people, UTC as ISO 8601 in JSON.
+// Returns: local time to the millisecond; in JSON UTC as ISO 8601.
 [[nodiscard]] cell time_cell(std::chrono::system_clock::time_point when);
 // Returns: "bank", or "bank+0x40" for a mutex that is not the first thing in its object.
 [[nodiscard]] std::string mutex_name(const outlive::viewed_lock& lock);
@@ -71,11 +70,10 @@ template <class List>
 // Returns: how many mutexes the thread holds.
 [[nodiscard]] std::size_t count_held(const outlive::viewed_thread& thread);
 
-// Which mutexes each thread was seen to hold without a pause between two looks.
+// How long, at least, each thread has held a mutex: the time between updates in which it held it.
 //
-// A thread holds a mutex "at least so long" if it had it in hand at both, and took none in between:
-// its count of acquisitions says so. One that took another mutex meanwhile may have given the first
-// one back and taken it again, and is not counted.
+// The thread must have acquired no mutex in between, which its count of acquisitions shows: one
+// that acquired another mutex may have released the first one and acquired it again.
 class hold_times {
  public:
   void update(const std::vector<outlive::viewed_thread>& threads,

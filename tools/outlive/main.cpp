@@ -1,4 +1,4 @@
-// outlive: the command-line tool. One file a command; this one only chooses.
+// outlive: the command-line tool. Each command has a file; this one only dispatches.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,9 +17,9 @@
 
 namespace {
 
-// A service may be started without them. The tool's own files would get their numbers then, and its
-// messages would be written into those. What stands there instead is open for the other direction,
-// so that a result that nobody gets is still an error.
+// A service may be started without them. Files of the tool would then get their numbers, and its
+// messages would be written into these. Their substitute is open for the other direction, so that a
+// result that nobody gets is still an error.
 void occupy_closed_standard_files() {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(number, F_GETFD) < 0)
@@ -41,19 +41,19 @@ std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
   const auto chosen = tool->get_subcommands();
   const auto unknown = tool->remaining();
   const std::string name = chosen.empty() ? "outlive" : "outlive " + chosen[0]->get_name();
-  // Of a word that is no command, CLI11 says only that a command is missing.
+  // If the command is unknown, CLI11 says only that one is missing.
   const bool is_no_command = chosen.empty() && !unknown.empty() && !unknown[0].starts_with('-');
-  const std::string text =
-      is_no_command ? fmt::format("found '{}', expected a command", printable(unknown[0]))
-                    : printable(error.what());
-  return fmt::format("{}: {}\n{} --help tells more.\n", name, text, name);
+  const std::string text = is_no_command
+                               ? fmt::format("unknown command '{}'", printable(unknown[0]))
+                               : printable(error.what());
+  return fmt::format("{}: {}\nTry {} --help.\n", name, text, name);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   occupy_closed_standard_files();
-  CLI::App tool("Looks after locks that outlive their owners", "outlive");
+  CLI::App tool("Inspects and repairs locks that outlive their owners", "outlive");
   tool.set_version_flag("-V,--version", outlive::version());
   tool.require_subcommand(1);
   tool.failure_message(usage_message);
@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // --help and --version come this way, too
+    // --help and --version also come this way
     return tool.exit(error) == 0 ? commands::success : commands::usage_error;
   } catch (const std::exception& error) {
     return report_error(tool, error);

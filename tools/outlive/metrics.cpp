@@ -43,8 +43,8 @@ void add_log(metrics::exposition& to, const std::vector<outlive::logged_death>& 
   }
 }
 
-// Of the log, which forgets: these go down when an old death makes room. So they are gauges, and
-// not a histogram, whose falls Prometheus takes for a restart.
+// The log forgets, so these figures go down when an old death makes room. They are gauges, not a
+// histogram: Prometheus takes a fall of a histogram for a restart.
 void add_repair_times(metrics::exposition& to, const std::vector<outlive::logged_death>& deaths) {
   constexpr std::array<std::pair<double, std::string_view>, 7> limits{{{1e-5, "1e-05"},
                                                                        {1e-4, "0.0001"},
@@ -59,7 +59,7 @@ void add_repair_times(metrics::exposition& to, const std::vector<outlive::logged
       times.push_back(std::chrono::duration<double>(death.repair_time).count());
   }
   to.begin("outlive_death_log_repairs", "gauge",
-           "Repairs in the death log that ended, and took at most so many seconds.");
+           "Repairs in the death log that ended within this many seconds.");
   for (const auto& [seconds, text] : limits) {
     const auto count = std::count_if(times.begin(), times.end(),
                                      [limit = seconds](double each) { return each <= limit; });
@@ -67,14 +67,14 @@ void add_repair_times(metrics::exposition& to, const std::vector<outlive::logged
   }
   to.add(static_cast<double>(times.size()), {{"up_to_seconds", "+Inf"}});
   to.begin("outlive_death_log_repair_seconds", "gauge",
-           "How long the repairs in the death log took, all together.");
+           "Total duration of the repairs in the death log.");
   to.add(std::accumulate(times.begin(), times.end(), 0.0));
   to.begin("outlive_death_log_longest_repair_seconds", "gauge",
-           "How long the longest repair in the death log took.");
+           "Duration of the longest repair in the death log.");
   to.add(times.empty() ? 0 : *std::max_element(times.begin(), times.end()));
 }
 
-// Threads that live, and had the same mutex at both looks without a pause.
+// Living threads that held the same mutex at both looks and acquired none in between.
 double hung(const show::snapshot& snap) {
   return static_cast<double>(
       std::count_if(snap.threads.begin(), snap.threads.end(), [&](const auto& thread) {
@@ -92,25 +92,25 @@ std::string figures_of(const show::snapshot& snap,
   text.add(static_cast<double>(snap.size));
   text.begin(
       "outlive_participants", "gauge",
-      "Processes attached to the segment; dead ones, whose place nobody has needed yet, apart.");
+      "Processes attached to the segment; dead ones stay until another process needs their place.");
   add_living_and_dead(text, snap.participants);
   text.begin("outlive_threads", "gauge",
-             "Threads with a record; dead ones are those that some mutex still names.");
+             "Threads with a record; dead ones stay as long as a mutex names them.");
   add_living_and_dead(text, snap.threads);
-  text.begin("outlive_waiting_threads", "gauge", "Threads that wait for a mutex.");
+  text.begin("outlive_waiting_threads", "gauge", "Threads waiting for a mutex.");
   text.add(static_cast<double>(inspect::count_waiting(snap.threads)));
   text.begin("outlive_hung_threads", "gauge",
-             "Threads that held the same mutex, and took no other, over the time of the sample.");
+             "Threads that held the same mutex, and acquired no other, for the whole sample.");
   text.add(hung(snap));
   text.begin("outlive_objects", "gauge", "Objects in the directory.");
   text.add(snap.objects);
   text.begin("outlive_locks", "gauge", "Mutexes by state.");
   add_locks(text, snap);
   text.begin("outlive_owner_deaths_total", "counter",
-             "Owner deaths that were met since the segment was made.");
+             "Owner deaths met since the segment was created.");
   text.add(static_cast<double>(snap.deaths));
   text.begin("outlive_death_log_entries", "gauge",
-             "Owner deaths in the death log, which keeps the last 256, by how their repair went.");
+             "Owner deaths in the death log, which keeps the last 256, by outcome.");
   add_log(text, deaths);
   add_repair_times(text, deaths);
   return text.all();
@@ -135,7 +135,7 @@ void add_metrics(CLI::App& tool, int& exit_code) {
   const auto sample = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
   inspect::add_segment_argument(command, *segment);
   add_duration_option(command, "--sample", *sample,
-                      "Who holds a mutex for so long counts as hung [1s]");
+                      "A thread that holds a mutex for this long counts as hung [1s]");
   command.callback([=, &exit_code] { exit_code = metrics_command(*segment, *sample); });
 }
 

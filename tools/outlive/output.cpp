@@ -32,7 +32,7 @@ std::size_t character_at(std::string_view text) noexcept {
   const auto second = static_cast<unsigned char>(text[1]);
   // C1: control characters of eight bits
   if (lead == 0xc2 && second < 0xa0) return 0;
-  // longer than need be
+  // longer than necessary
   if (lead == 0xe0 && second < 0xa0) return 0;
   // direction marks and odd spaces among them
   if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;

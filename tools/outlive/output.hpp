@@ -1,4 +1,4 @@
-// What the commands write: to stdout the result, to stderr what there is to say about it.
+// What the commands write: results to stdout, messages to stderr.
 #pragma once
 
 #include <cstddef>
@@ -7,24 +7,23 @@
 #include <string_view>
 #include <vector>
 
-// Returns: the text with whatever could move a terminal's cursor, or forge a line, as \xNN: names
-//   come from memory that others write.
+// Returns: the text, with all bytes that could move a terminal's cursor or forge a line as \xNN:
+//   names come from memory that other programs write.
 [[nodiscard]] std::string printable(std::string_view text);
-// Returns: how many cells of a terminal the text takes; UTF-8, each character one cell.
+// Returns: how many cells of a terminal the text fills: one for each UTF-8 character.
 [[nodiscard]] std::size_t width_of(std::string_view text) noexcept;
-// Returns: the first cells of the text, at most `width`, with ~ as the last where something was
-//   cut.
+// Returns: the first cells of the text, at most `width`, with ~ as the last if something was cut.
 [[nodiscard]] std::string cut_to(std::string_view text, std::size_t width);
-// Returns: the last cells of the text, with ~ as the first: of a path the end tells more.
+// Returns: the last cells of the text, with ~ as the first: the end of a path says more.
 [[nodiscard]] std::string cut_front_to(std::string_view text, std::size_t width);
 
-// Returns: the text in lines of at most `width` cells, broken at spaces where there are any; at
-//   least one line. Requires: width is not 0.
+// Returns: the text in lines of at most `width` cells, broken at spaces if there are any; at least
+//   one line. Requires: width is not 0.
 [[nodiscard]] std::vector<std::string> wrapped_to(std::string_view text, std::size_t width);
 
 // Returns: "0x40".
 [[nodiscard]] std::string hex(std::uint64_t value);
-// Returns: "1 worker", "2 workers"; `several` where the plural has no s alone.
+// Returns: "1 worker", "2 workers"; `several` is the plural if it is not made with an s.
 [[nodiscard]] std::string counted(std::uint64_t number, std::string_view one,
                                   std::string_view several = {});
 

@@ -110,8 +110,8 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   const std::vector<char*> argument_pointers = pointers(arguments),
                            environment_pointers = pointers(environment);
 
-  // Not fork: this returns when the program runs. A child that were stopped before it has asked to
-  // die with its parent would stay for ever if the parent was killed then.
+  // Not fork: this returns when the program runs. A forked child that is stopped before it has
+  // asked to die with its parent would stay forever if the parent were killed then.
   const pid_t parent = getpid();
   volatile int error = 0;
   const pid_t child = vfork();

@@ -31,7 +31,7 @@ class signals {
   signals();
 
   [[nodiscard]] int fd() const noexcept { return queue_.fd(); }
-  // Blocks: until one of them came, at most `timeout`. Fetches all that are there.
+  // Blocks: until one of them comes, at most for `timeout`. Reads all that are there.
   void wait(std::chrono::nanoseconds timeout);
   // Blocks: for `time`, whatever the children do; less if the tool is asked to end.
   void pause(std::chrono::nanoseconds time);
@@ -49,16 +49,16 @@ class signals {
 };
 
 // Starts a program, found along PATH, in a process group of its own, which dies with the tool. Its
-// input is empty and its output goes to our stderr, for stdout carries the result. `variables` are
-// added to the environment, each "NAME=value".
+// input is empty and its output goes to our stderr, because stdout carries the result. `variables`
+// are added to the environment, each "NAME=value".
 // Errors: std::system_error if it cannot be started.
 // Blocks: until the program runs.
 [[nodiscard]] pid_t start(const std::vector<std::string>& command,
                           const std::vector<std::string>& variables);
 
-// Returns: whether the child has ended; it stays a zombie, so that its ids are not used again.
+// Returns: whether the child has ended; it stays a zombie, so that its ids are not reused.
 [[nodiscard]] bool has_ended(pid_t pid) noexcept;
-// Ends what is left in the process group of a child that has ended, and takes the child's status.
+// Kills what is left in the process group of a child that has ended. Returns: the child's status.
 // Requires: has_ended(pid).
 [[nodiscard]] int reap(pid_t pid) noexcept;
 

@@ -52,11 +52,11 @@ tone tone_of(outlive::recovery_outcome outcome) {
   return tone::bad;
 }
 
-// Headings alone would leave it to the reader to understand.
+// Headings alone would not say that there was nothing to do.
 void write_lines(const recover_settings& wanted, const table& lines) {
   write_result(lines.rendered(wanted.output, terminal::of_stdout()));
   if (lines.empty() && !wanted.output.json)
-    fmt::print(stderr, "segment \"{}\": nothing is to be recovered\n", printable(wanted.segment));
+    fmt::print(stderr, "segment \"{}\": nothing to recover\n", printable(wanted.segment));
 }
 
 int list_due(const recover_settings& wanted) {
@@ -102,11 +102,12 @@ int recover_command(const recover_settings& wanted) {
 }  // namespace
 
 void add_recover(CLI::App& tool, int& exit_code) {
-  CLI::App& command = *tool.add_subcommand("recover", "Repair what dead threads of a segment held");
+  CLI::App& command =
+      *tool.add_subcommand("recover", "Recover what dead threads of a segment held");
   const auto wanted = std::make_shared<recover_settings>();
   inspect::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
-  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be recovered");
+  command.add_flag("--dry-run", wanted->dry_run, "Only print what would be recovered");
   add_table_options(command, wanted->output, recover_columns());
   command.callback([wanted, &exit_code] { exit_code = recover_command(*wanted); });
 }

@@ -14,7 +14,7 @@ namespace repairs {
 
 namespace {
 
-// dlopen takes a name without a slash for one to be searched for.
+// dlopen searches the system's folders for a name without a slash.
 std::string path_of(const std::string& file) {
   return file.find('/') == std::string::npos ? "./" + file : file;
 }
@@ -41,14 +41,14 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::
   // never closed: the repairs are in it
   void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
-    throw std::runtime_error(fmt::format(
-        "{}: found that it does not load, expected a library with repairs: {}", file, ::dlerror()));
+    throw std::runtime_error(
+        fmt::format("{}: cannot load the library with the repairs: {}", file, ::dlerror()));
   const unsigned version =
       *static_cast<const unsigned*>(symbol(library, file, "outlive_repairs_version"));
   if (version != outlive::repairs_plugin_version) {
     throw std::runtime_error(
-        fmt::format("{}: found version {} of the interface, expected {}: build it anew", file,
-                    version, outlive::repairs_plugin_version));
+        fmt::format("{}: found version {} of the interface, expected {}: rebuild it", file, version,
+                    outlive::repairs_plugin_version));
   }
   const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(
       symbol(library, file, "outlive_register_repairs"));
@@ -59,7 +59,7 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::
         fmt::format("{}: outlive_register_repairs() threw: {}", file, error.what()));
   } catch (...) {
     throw std::runtime_error(fmt::format(
-        "{}: outlive_register_repairs() threw something that is no std::exception", file));
+        "{}: outlive_register_repairs() threw something other than a std::exception", file));
   }
   return plugin;
 }
@@ -67,7 +67,7 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::
 outlive::segment open_segment(const std::string& name) {
   const outlive::segment_view view = inspect::open(name);
   outlive::segment_options options;
-  options.expected_owners = {view.owner()};  // whoever may write the file may repair
+  options.expected_owners = {view.owner()};  // a user who may write the file may repair
   options.mode = view.options().mode;
   return outlive::segment::open(name, options);
 }

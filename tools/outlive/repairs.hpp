@@ -1,4 +1,4 @@
-// The user's repairs, out of a shared library: <outlive/repairs_plugin.hpp>.
+// The user's repairs, from a shared library: <outlive/repairs_plugin.hpp>.
 #pragma once
 
 #include <memory>

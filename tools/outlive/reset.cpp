@@ -1,4 +1,4 @@
-// outlive reset: makes the data of a mutex anew that no repair mends, and the mutex consistent.
+// outlive reset: rebuilds the data of a mutex that no repair mends, and makes the mutex consistent.
 // docs/man/outlive-reset.1.scd
 #include <outlive/reset.hpp>
 
@@ -27,8 +27,8 @@ struct reset_settings {
   bool dry_run = false;
 };
 
-// What makes the data anew: the library's rebuild for the class, or nothing at all if the user says
-// that the data is good.
+// The library's rebuild for the class, or one that changes nothing if the user says that the data
+// is good.
 outlive::repair_callback rebuild_for(const outlive::repairs_plugin& plugin,
                                      const std::string& lock_class, bool as_it_is) {
   if (as_it_is) return outlive::always_consistent;
@@ -40,7 +40,7 @@ outlive::repair_callback rebuild_for(const outlive::repairs_plugin& plugin,
 
 outlive::robust_mutex& mutex_at(outlive::segment& segment, std::uint64_t offset) {
   char* const base = const_cast<char*>(static_cast<const char*>(segment.base()));
-  // judged by the view, and once more by reset()
+  // checked by the view, and again by reset()
   return *reinterpret_cast<outlive::robust_mutex*>(base + offset);
 }
 
@@ -50,10 +50,10 @@ int reset_command(const reset_settings& wanted) {
   const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex),
                                         printable(wanted.segment));
   if (!found) {
-    fmt::print(stderr,
-               "outlive reset: {}: found no such mutex, expected a name or an offset that `outlive "
-               "show --all` tells\n",
-               mutex);
+    fmt::print(
+        stderr,
+        "outlive reset: {}: there is no such mutex (`outlive show --all` lists all mutexes)\n",
+        mutex);
     return problem_found;
   }
   const std::string state = show::state_of(*found);
@@ -68,20 +68,18 @@ int reset_command(const reset_settings& wanted) {
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
   if (!rebuild) {
-    const std::string missing = wanted.repairs.empty()
-                                    ? "no --repairs"
-                                    : fmt::format("none in {}", printable(wanted.repairs));
     fmt::print(stderr,
-               "outlive reset: {}: found {}, expected a rebuild for lock class \"{}\" in a "
-               "library, or --as-it-is\n",
-               mutex, missing, printable(found->lock_class));
+               "outlive reset: {}: no rebuild for lock class \"{}\"{}: name a library that has one "
+               "with --repairs, or use --as-it-is\n",
+               mutex, printable(found->lock_class),
+               wanted.repairs.empty() ? "" : " in " + printable(wanted.repairs));
     return problem_found;
   }
   try {
     const bool done = outlive::reset(mutex_at(segment, found->offset), rebuild);
-    write_result(fmt::format("{}: {}\n", mutex,
-                             done ? fmt::format("was found as \"{}\", is consistent now", state)
-                                  : "is consistent, and was left alone"));
+    write_result(fmt::format(
+        "{}: {}\n", mutex,
+        done ? fmt::format("was \"{}\", is now consistent", state) : "is consistent, left alone"));
     return success;
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use)
@@ -95,20 +93,19 @@ int reset_command(const reset_settings& wanted) {
 
 void add_reset(CLI::App& tool, int& exit_code) {
   CLI::App& command =
-      *tool.add_subcommand("reset", "Make the data of a mutex anew that is not recoverable");
+      *tool.add_subcommand("reset", "Rebuild the data of a mutex that is not recoverable");
   const auto wanted = std::make_shared<reset_settings>();
   inspect::add_segment_argument(command, wanted->segment);
   command
       .add_option("mutex", wanted->mutex,
-                  "Its name, or its offset in the segment, as `outlive show` tells them")
+                  "Its name, or its offset in the segment, as `outlive show` prints them")
       ->required()
       ->type_name("LOCK");
   repairs::add_option(command, wanted->repairs);
   command
-      .add_flag("--as-it-is", wanted->as_it_is,
-                "Rebuild nothing: the data was looked at, and is good")
+      .add_flag("--as-it-is", wanted->as_it_is, "Rebuild nothing: the data was checked and is good")
       ->excludes("--repairs");
-  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
+  command.add_flag("--dry-run", wanted->dry_run, "Only print what would be done");
   command.callback([wanted, &exit_code] { exit_code = reset_command(*wanted); });
 }
 

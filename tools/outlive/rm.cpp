@@ -1,4 +1,4 @@
-// outlive rm: takes a segment's name away. docs/man/outlive-rm.1.scd
+// outlive rm: removes a segment's name. docs/man/outlive-rm.1.scd
 #include <memory>
 
 #include <fmt/format.h>
@@ -20,8 +20,7 @@ struct rm_settings {
   bool dry_run = false;
 };
 
-// Why the segment should stay; empty if nothing speaks against its end. A name that nobody has is
-// an error.
+// Why the segment should stay; empty if it may go. A name without a segment is an error.
 std::string reason_to_keep(const std::string& segment) {
   try {
     std::string users;
@@ -30,20 +29,18 @@ std::string reason_to_keep(const std::string& segment) {
         users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid,
                              printable(each.command_name));
     }
-    return users.empty()
-               ? users
-               : "segment \"" + segment + "\": found it in use by " + users + ", expected nobody";
+    return users.empty() ? users : "segment \"" + segment + "\" is in use by " + users;
   } catch (const std::system_error& error) {
     if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name)
       throw;
-    return fmt::format("{}; who uses it cannot be told", printable(error.what()));
+    return fmt::format("{}; it is not known who uses it", printable(error.what()));
   }
 }
 
 int rm_command(const rm_settings& wanted) {
   const std::string reason = reason_to_keep(wanted.segment);
   if (!reason.empty() && !wanted.force) {
-    fmt::print(stderr, "outlive rm: {} (--force removes it all the same)\n", reason);
+    fmt::print(stderr, "outlive rm: {} (--force removes it anyway)\n", reason);
     return problem_found;
   }
   if (wanted.dry_run) {
@@ -51,9 +48,8 @@ int rm_command(const rm_settings& wanted) {
     return success;
   }
   if (outlive::segment::unlink(wanted.segment)) return success;
-  throw std::system_error(
-      outlive::errc::not_found,
-      "segment \"" + wanted.segment + "\": found that it has gone meanwhile, expected a segment");
+  throw std::system_error(outlive::errc::not_found,
+                          "segment \"" + wanted.segment + "\": it was removed meanwhile");
 }
 
 }  // namespace
@@ -62,8 +58,8 @@ void add_rm(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand("rm", "Remove a segment that nobody uses");
   const auto wanted = std::make_shared<rm_settings>();
   inspect::add_segment_argument(command, wanted->segment);
-  command.add_flag("--force", wanted->force, "Even if somebody uses it, or it is damaged");
-  command.add_flag("--dry-run", wanted->dry_run, "Only say what would be done");
+  command.add_flag("--force", wanted->force, "Remove it even if it is in use or damaged");
+  command.add_flag("--dry-run", wanted->dry_run, "Only print what would be done");
   command.callback([wanted, &exit_code] { exit_code = rm_command(*wanted); });
 }
 

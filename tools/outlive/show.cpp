@@ -67,9 +67,9 @@ void add_show(CLI::App& tool, int& exit_code) {
       *tool.add_subcommand("show", "Show who is attached to a segment, and who holds which mutex");
   const auto wanted = std::make_shared<show_settings>();
   inspect::add_segment_argument(command, wanted->segment);
-  command.add_flag("-a,--all", wanted->all, "Free mutexes, too");
+  command.add_flag("-a,--all", wanted->all, "Also list free mutexes");
   add_duration_option(command, "--sample", wanted->sample,
-                      "Time between the two looks that tell how long a mutex is held [200ms]");
+                      "Time between the two looks that show how long a mutex is held [200ms]");
   add_table_options(command, wanted->output, show::lock_columns());
   command.callback([wanted, &exit_code] { exit_code = show_command(*wanted); });
 }

@@ -1,4 +1,5 @@
-// outlive stack: the stacks of who holds a mutex and who waits, now. docs/man/outlive-stack.1.scd
+// outlive stack: the present stacks of the threads that hold a mutex or wait.
+// docs/man/outlive-stack.1.scd
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -63,7 +64,7 @@ bool involves(const outlive::viewed_thread& thread, std::uint64_t mutex) {
   return false;
 }
 
-// Those whose stacks are asked for; nothing: there is no such process and no such mutex.
+// The threads whose stacks are wanted; nothing if there is no such process and no such mutex.
 std::optional<std::vector<shown_thread>> selected_threads(const outlive::segment_view& view,
                                                           const std::string& of) {
   std::vector<shown_thread> all;
@@ -140,8 +141,8 @@ int stack_command(const stack_settings& wanted) {
   auto all = selected_threads(view, wanted.of);
   if (!all) {
     fmt::print(stderr,
-               "outlive stack: segment \"{}\": found neither a mutex nor an attached process "
-               "\"{}\", expected one that `outlive show` tells\n",
+               "outlive stack: segment \"{}\": no mutex and no attached process \"{}\" (`outlive "
+               "show` lists both)\n",
                printable(wanted.segment), printable(wanted.of));
     return problem_found;
   }
@@ -152,8 +153,8 @@ int stack_command(const stack_settings& wanted) {
   }
   write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
   if (all->empty() && !wanted.output.json)
-    fmt::print(stderr, "segment \"{}\": nobody has {} in hand, and nobody waits\n",
-               printable(wanted.segment), wanted.of.empty() ? "a mutex" : "it");
+    fmt::print(stderr, "segment \"{}\": no thread holds {} or waits for it\n",
+               printable(wanted.segment), wanted.of.empty() ? "a mutex" : "that mutex");
   return complete ? success : problem_found;
 }
 
@@ -161,10 +162,12 @@ int stack_command(const stack_settings& wanted) {
 
 void add_stack(CLI::App& tool, int& exit_code) {
   CLI::App& command = *tool.add_subcommand(
-      "stack", "Show the stacks of who holds a mutex of a segment, or waits for one");
+      "stack", "Show the stacks of the threads that hold a mutex of a segment or wait for one");
   const auto wanted = std::make_shared<stack_settings>();
   inspect::add_segment_argument(command, wanted->segment);
-  command.add_option("of", wanted->of, "A mutex, or the id of a process: its threads alone")
+  command
+      .add_option("of", wanted->of,
+                  "Only the threads at this mutex, or of the process with this id")
       ->type_name("LOCK|PID");
   add_json_option(command, wanted->output);
   command.callback([wanted, &exit_code] { exit_code = stack_command(*wanted); });

@@ -34,7 +34,7 @@ using clock = std::chrono::steady_clock;
 struct supervise_settings {
   std::string segment;
   std::string repairs;
-  std::chrono::nanoseconds hung{};  // 0: nobody asks
+  std::chrono::nanoseconds hung{};  // 0: not reported
   std::size_t respawn = 0;
   std::vector<std::string> command;
 };
@@ -42,7 +42,7 @@ struct supervise_settings {
 constexpr std::chrono::seconds grace(5);             // for the workers, to end in order
 constexpr std::chrono::seconds segment_timeout(10);  // for the workers, to make the segment
 
-// How long to poll: until a start or a word to the watchdog is due.
+// How long to poll: until a start or a message to the watchdog is due.
 int milliseconds_until(std::optional<clock::time_point> start,
                        std::optional<clock::time_point> watchdog) {
   if (!start && !watchdog) return -1;
@@ -51,8 +51,8 @@ int milliseconds_until(std::optional<clock::time_point> start,
   return static_cast<int>(std::clamp<long>(left, 0, 3'600'000));
 }
 
-// The workers may be the ones that make the segment. Nothing: the command was asked to end before
-// there was one.
+// Waits for the segment, which the workers may create. Returns: nothing if the command was asked to
+// end before there was one.
 std::optional<outlive::segment> open_when_there(const supervise_settings& wanted,
                                                 supervise::worker_pool& workers,
                                                 signals& incoming) {
@@ -72,7 +72,7 @@ std::optional<outlive::segment> open_when_there(const supervise_settings& wanted
   return std::nullopt;
 }
 
-// A hold is seen in sweeps alone.
+// Only sweeps show how long a mutex is held.
 outlive::supervisor_options options_for(const supervise_settings& wanted) {
   outlive::supervisor_options options;
   options.stacks = outlive::live_stack;
@@ -95,7 +95,7 @@ void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted)
                 [](const outlive::hung_owner& owner) { supervise::log(owner); });
 }
 
-// Whoever opens that name from now on gets another segment, or none.
+// A process that opens that name from now on gets another segment, or none.
 bool is_abandoned(const outlive::segment_view& view, const outlive::supervisor& watch) {
   return watch.watched() == 0 && !view.has_name();
 }
@@ -105,8 +105,8 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
                         supervise::worker_pool& workers, signals& incoming,
                         const supervise::service_manager& manager) {
   const outlive::segment_view view(segment);
-  // Half the time that the manager allows, and only from this loop: if it stands still, the manager
-  // is to know.
+  // Twice in the time that the manager allows, and only from this loop: if the loop hangs, the
+  // manager must notice.
   std::optional<clock::time_point> next_keepalive;
   if (manager.watchdog()) next_keepalive = clock::now();
   for (;;) {
@@ -125,8 +125,7 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
     if (incoming.ending() != 0) return success;
     if (is_abandoned(view, watch)) {
       fmt::print(stderr,
-                 "outlive supervise: segment \"{}\": found that it has no name any more, and that "
-                 "nobody uses it\n",
+                 "outlive supervise: segment \"{}\": it has no name any more, and nobody uses it\n",
                  view.name());
       return problem_found;
     }
@@ -158,29 +157,27 @@ int supervise_command(const supervise_settings& wanted) {
 
 void add_supervise(CLI::App& tool, int& exit_code) {
   CLI::App& command =
-      *tool.add_subcommand("supervise", "Watch a segment, and recover at once what the dead held");
+      *tool.add_subcommand("supervise", "Watch a segment and recover at once what the dead held");
   const auto wanted = std::make_shared<supervise_settings>();
   inspect::add_segment_argument(command, wanted->segment);
   repairs::add_option(command, wanted->repairs);
   add_duration_option(command, "--hung", wanted->hung,
-                      "Tell, too, who does not let go of a mutex for so long, such as 30s");
+                      "Also report owners that have held a mutex for this long, for example 30s");
   auto* const respawn =
       command
           .add_option("--respawn", wanted->respawn,
                       "Keep N copies of a program running: --respawn N -- PROGRAM [ARGS...]")
           ->type_name("N")
           ->check(CLI::Range(1, 1024));
-  command.add_option("command", wanted->command, "The program, and its arguments")
+  command.add_option("command", wanted->command, "The program and its arguments")
       ->type_name("-- PROGRAM [ARGS...]")
       ->needs(respawn);
   command.callback([wanted, &exit_code] {
     const bool too_short =
         wanted->hung.count() != 0 && wanted->hung < std::chrono::milliseconds(10);
-    if (too_short)
-      throw CLI::ValidationError(
-          "--hung", "found less than 10ms, expected a time that several looks fit into");
+    if (too_short) throw CLI::ValidationError("--hung", "must be at least 10ms");
     if (wanted->respawn != 0 && wanted->command.empty())
-      throw CLI::ValidationError("--respawn", "expected a program behind --");
+      throw CLI::ValidationError("--respawn", "requires a program after --");
     exit_code = supervise_command(*wanted);
   });
 }

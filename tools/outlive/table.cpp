@@ -10,8 +10,8 @@
 namespace {
 
 constexpr std::size_t gap = 2;              // between two columns
-constexpr std::size_t least_of_column = 6;  // to which a column is cut before the line is
-constexpr std::size_t least_to_wrap = 20;   // less is not read with pleasure: then others are cut
+constexpr std::size_t least_of_column = 6;  // a column is cut to this before others are left out
+constexpr std::size_t least_to_wrap = 20;   // narrower text is hard to read: other columns are cut
 
 std::string joined(const std::vector<column>& known) {
   std::string all;
@@ -53,20 +53,20 @@ cell seconds_cell(std::optional<std::chrono::nanoseconds> time, int decimals) {
 }
 
 void add_json_option(CLI::App& command, table_settings& into) {
-  command.add_flag("--json", into.json, "The result as JSON");
+  command.add_flag("--json", into.json, "Print JSON");
 }
 
 void add_table_options(CLI::App& command, table_settings& into, const std::vector<column>& known) {
   add_json_option(command, into);
   command.add_flag_callback(
-      "--noheadings", [&into] { into.headings = false; }, "No line of headings");
+      "--noheadings", [&into] { into.headings = false; }, "Print no headings");
   const auto parse = [&into, known](const std::string& text) {
     into.columns = CLI::detail::split(text, ',');
     for (const std::string& wanted : into.columns) {
       const bool is_there = std::any_of(known.begin(), known.end(),
                                         [&](const column& each) { return each.key == wanted; });
       if (!is_there)
-        throw CLI::ValidationError("-o", fmt::format("found column '{}', expected some of {}",
+        throw CLI::ValidationError("-o", fmt::format("unknown column '{}', expected some of {}",
                                                      printable(wanted), joined(known)));
     }
   };
@@ -101,8 +101,8 @@ std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bo
     found.push_back(most);
     total += most + gap;
   }
-  // The widest text gives way, one cell at a time, first where it goes on in the next line. Numbers
-  // that are cut would be other numbers.
+  // Narrow the widest text, one cell at a time, beginning with wrapped columns. A number that is
+  // cut would be another number.
   for (const bool by_wrapping : {true, false}) {
     const std::size_t least = by_wrapping ? least_to_wrap : least_of_column;
     while (on.is_one && total > on.width + gap) {
@@ -129,7 +129,7 @@ std::string table::as_text(const table_settings& wanted, const terminal& on) con
     for (std::size_t i = 0; i < until; ++i) cells += width[i] + gap;
     return cells;
   };
-  // What does not fit, however far the text was cut, is left out from the right.
+  // Columns that do not fit even then are left out, from the right.
   std::size_t count = columns.size();
   while (on.is_one && count > 1 && used(count) > on.width + gap) --count;
   std::string all;

@@ -1,4 +1,4 @@
-// A table, as people read it or as JSON: columns with headings, or a list of objects.
+// A table, as text or as JSON: columns with headings, or a list of objects.
 #pragma once
 
 #include <chrono>
@@ -27,9 +27,9 @@ struct column {
   align side = align::left;
   // false: only with -o, and in JSON
   bool by_default = true;
-  // where it must be cut, its begin goes
+  // if it must be cut, the beginning is left out
   bool keep_end = false;
-  // it is not cut, but goes on in the next line: text that is of no use without its end
+  // it is wrapped, not cut: text that is of no use without its end
   bool wraps = false;
 };
 
@@ -39,7 +39,7 @@ struct cell {
   nlohmann::json value;
   tone colour = tone::plain;
 
-  cell(std::string_view of);  // the same text in both; "" is null in JSON, and "-" as text
+  cell(std::string_view of);  // the same in both, but "" is null in JSON, and "-" as text
   cell(const std::string& of) : cell(std::string_view(of)) {}
   cell(const char* of) : cell(std::string_view(of)) {}
   cell(std::string shown, nlohmann::json meant, tone in = tone::plain);
@@ -81,7 +81,7 @@ class table {
   [[nodiscard]] std::string as_text(const table_settings& wanted, const terminal& on) const;
   // Returns: a list of objects; of the columns all, or those asked for.
   [[nodiscard]] nlohmann::ordered_json as_json(const table_settings& wanted) const;
-  // Either of them, as asked for.
+  // Returns: one of them, as the settings say.
   [[nodiscard]] std::string rendered(const table_settings& wanted, const terminal& on) const;
 
  private:

@@ -1,4 +1,4 @@
-// outlive top: who takes and holds a segment's mutexes, live. docs/man/outlive-top.1.scd
+// outlive top: which threads acquire and hold a segment's mutexes, live. docs/man/outlive-top.1.scd
 #include <algorithm>
 #include <memory>
 
@@ -40,12 +40,12 @@ int top_command(const std::string& segment, std::chrono::nanoseconds every) {
 
 void add_top(CLI::App& tool, int& exit_code) {
   CLI::App& command =
-      *tool.add_subcommand("top", "Show live who takes and holds a segment's mutexes");
+      *tool.add_subcommand("top", "Show live which threads acquire and hold a segment's mutexes");
   const auto segment = std::make_shared<std::string>();
   const auto every = std::make_shared<std::chrono::nanoseconds>(std::chrono::seconds(1));
   inspect::add_segment_argument(command, *segment);
   add_duration_option(command, "--every", *every, "Time between two looks, at least 50ms [1s]");
-  command.footer("Keys: q quits, p shows processes instead of threads, space looks at once.");
+  command.footer("Keys: q quits, p shows processes instead of threads, space updates at once.");
   command.callback([=, &exit_code] {
     exit_code = top_command(
         *segment, std::max<std::chrono::nanoseconds>(*every, std::chrono::milliseconds(50)));

@@ -1,5 +1,5 @@
-// outlive torture: kills copies of a program that uses outlive, again and again, and looks whether
-// the rest goes on. docs/man/outlive-torture.1.scd
+// outlive torture: kills copies of a program that uses outlive, again and again, and checks that
+// the others go on. docs/man/outlive-torture.1.scd
 #include <memory>
 #include <random>
 
@@ -34,28 +34,29 @@ void add_torture(CLI::App& tool, int& exit_code) {
       "Kill copies of a program that uses outlive, restart them, and check what they leave");
   const auto wanted = std::make_shared<torture::settings>();
   command
-      .add_option("--segment", wanted->segment, "Segment that the workers share; they may make it")
+      .add_option("--segment", wanted->segment,
+                  "Segment that the workers share; they may create it")
       ->required();
-  command.add_option("--workers", wanted->workers, "Copies that run at one time")
+  command.add_option("--workers", wanted->workers, "Number of copies that run at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  add_duration_option(command, "--for", wanted->duration, "How long to kill, such as 30s")
+  add_duration_option(command, "--for", wanted->duration, "How long to kill, for example 30s")
       ->required();
   add_duration_option(command, "--every", wanted->every, "Mean time between two kills [5ms]");
   command.add_flag("--aim", wanted->aim, "Kill workers that hold a mutex");
-  const CLI::Option* const seed =
-      command.add_option("--seed", wanted->seed, "Who is killed, and when; random if not given");
+  const CLI::Option* const seed = command.add_option(
+      "--seed", wanted->seed, "Decides which workers are killed and when; random by default");
   command
       .add_option("--check", wanted->check,
                   "Command for /bin/sh at the end; its exit code is 0 if all is well")
       ->type_name("CMD");
   add_duration_option(command, "--check-limit", wanted->check_limit,
-                      "A check that runs longer has failed [60s]");
+                      "A check that runs longer fails [60s]");
   add_duration_option(command, "--start-limit", wanted->start_limit,
-                      "How long the segment is waited for [10s]");
+                      "How long to wait for the segment [10s]");
   add_duration_option(command, "--grace", wanted->grace,
-                      "At the end, from SIGTERM to SIGKILL [2s]");
-  command.add_flag("--json", wanted->json, "The result as one line of JSON");
+                      "Time from SIGTERM to SIGKILL at the end [2s]");
+  command.add_flag("--json", wanted->json, "Print the result as one line of JSON");
   command.add_option("program", wanted->command, "After --: the worker and its arguments")
       ->required()
       ->type_name("PROGRAM ARGS...");

@@ -1,4 +1,4 @@
-// What `outlive doctor` looks at. Nothing of it changes the machine.
+// What `outlive doctor` checks. No check changes the machine.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ struct finding {
   std::string check;
   severity level = severity::ok;
   std::string found;
-  std::string meaning;  // for who uses the library here
+  std::string meaning;  // for users of the library here
 };
 
 [[nodiscard]] finding kernel();

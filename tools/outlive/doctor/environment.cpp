@@ -1,5 +1,5 @@
-// The machine around: none of it stops a recovery, but some of it makes it late, or hides what one
-// would like to know.
+// The settings of the machine: none prevents a recovery, but some delay it, or hide what one would
+// like to know.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -39,7 +39,7 @@ std::string options_of_proc() {
   return {};
 }
 
-// The last value that the file gives RemoveIPC; `before` where it gives none.
+// The last value of RemoveIPC in the file; `before` if there is none.
 std::string remove_ipc_in(const std::filesystem::path& path, std::string before) {
   constexpr std::string_view key = "RemoveIPC=";
   std::ifstream file(path);
@@ -58,41 +58,41 @@ finding shared_memory_space() {
   constexpr std::uint64_t little = 64 << 20;
   struct statvfs info {};
   if (::statvfs("/dev/shm", &info) != 0) {
-    return {"/dev/shm", severity::fail, "it cannot be looked at",
-            "Named segments lie there: only anonymous ones can be made."};
+    return {"/dev/shm", severity::fail, "it cannot be examined",
+            "Named segments are files there: only anonymous ones can be created."};
   }
   const std::uint64_t free = std::uint64_t{info.f_bavail} * info.f_frsize;
   const std::string found = fmt::format("{} MiB free", free >> 20);
   if (::access("/dev/shm", W_OK) != 0)
     return {"/dev/shm", severity::fail, "this user may not write there",
-            "Only anonymous segments can be made."};
+            "Only anonymous segments can be created."};
   if (free < little)
     return {"/dev/shm", severity::warn, found,
-            "A segment that finds no room is an error when it is made, and never later."};
-  return {"/dev/shm", severity::ok, found, "Room for named segments."};
+            "A segment that does not fit fails when it is created, and never later."};
+  return {"/dev/shm", severity::ok, found, "There is room for named segments."};
 }
 
 finding tracing() {
   const std::string scope = first_line_of("/proc/sys/kernel/yama/ptrace_scope");
   if (scope.empty() || scope == "0")
     return {"ptrace scope", severity::ok, scope.empty() ? "no restriction" : scope,
-            "Stacks of live processes of the same user can be shown."};
+            "The stacks of live processes of the same user can be read."};
   const bool never = scope == "3";
   const std::string meaning =
-      never ? "Nobody can show stacks of live processes."
-            : "Stacks of live processes: only of one's own children, or as root.";
+      never ? "No user can read the stacks of live processes."
+            : "Only root, or its parent, can read the stack of a live process.";
   return {"ptrace scope", severity::warn, scope, meaning};
 }
 
 finding core_dumps() {
   const std::string pattern = first_line_of("/proc/sys/kernel/core_pattern");
   if (!pattern.starts_with('|')) {
-    return {"core dumps", severity::ok, pattern.empty() ? "not told" : pattern,
-            "Mutexes of a process that dumps core are free when the dump is written."};
+    return {"core dumps", severity::ok, pattern.empty() ? "unknown" : pattern,
+            "The mutexes of a process that dumps core are free once the dump is written."};
   }
   return {"core dumps", severity::warn, pattern,
-          "Mutexes of a process that dumps core stay held until that program has read it all: "
-          "limit it, or the core's size."};
+          "The mutexes of a process that dumps core stay held until that program has read the "
+          "whole dump: limit the program, or the dump's size."};
 }
 
 finding process_visibility() {
@@ -102,10 +102,10 @@ finding process_visibility() {
       at == std::string::npos ? "" : options.substr(at, options.find(',', at) - at);
   if (value.empty() || value == "hidepid=0" || value == "hidepid=off")
     return {"hidepid", severity::ok, "processes are visible",
-            "Whether a thread lives can be told at once."};
+            "It is known at once whether a thread lives."};
   return {"hidepid", severity::warn, value,
-          "Other users' processes are hidden: an orphan of theirs is told only when the kernel "
-          "says that its thread is gone."};
+          "Other users' processes are hidden: an orphan of theirs is recognised only when the "
+          "kernel reports that its thread is gone."};
 }
 
 finding pid_namespace() {
@@ -113,16 +113,17 @@ finding pid_namespace() {
   struct stat of_init {};
   if (::stat("/proc/self/ns/pid", &own) != 0)
     return {"PID namespace", severity::fail, "/proc is not mounted",
-            "No segment can be made without it."};
+            "No segment can be created without it."};
   const bool readable = ::stat("/proc/1/ns/pid", &of_init) == 0;
   const std::string found =
       fmt::format("{}{}", own.st_ino,
-                  readable && own.st_ino != of_init.st_ino ? ", and /proc is that of another" : "");
+                  readable && own.st_ino != of_init.st_ino ? ", but /proc belongs to another" : "");
   if (readable && own.st_ino != of_init.st_ino)
-    return {"PID namespace", severity::fail, found,
-            "/proc tells of other processes than the system calls: mount one for this namespace."};
+    return {
+        "PID namespace", severity::fail, found,
+        "/proc and the system calls show different processes: mount a /proc for this namespace."};
   return {"PID namespace", severity::ok, found,
-          "All users of a segment must be in this one; others are refused."};
+          "All processes that use a segment must be in this namespace; others are refused."};
 }
 
 finding freezer() {
@@ -135,15 +136,15 @@ finding freezer() {
             "A frozen process cannot be killed: its mutexes stay held until it is thawed."};
   }
   return {"cgroup freezer", severity::ok, "version 2, or none",
-          "SIGKILL takes effect in a frozen process, too; until then it keeps its mutexes."};
+          "SIGKILL also ends a frozen process; until then it keeps its mutexes."};
 }
 
 finding remove_ipc() {
   const std::string check = "RemoveIPC";
   if (::access("/run/systemd/users", F_OK) != 0)
-    return {check, severity::ok, "no logind", "Nobody removes segments but their users."};
-  // As systemd reads them: the file, then the parts of it by their names, of which one in /etc
-  // hides one of the same name elsewhere.
+    return {check, severity::ok, "no logind", "Only their users remove segments."};
+  // As systemd does it: the file, then its drop-ins in the order of their names; one in /etc hides
+  // one of the same name elsewhere.
   std::map<std::string, std::filesystem::path> parts;
   for (const char* folder : {"/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d",
                              "/etc/systemd/logind.conf.d"}) {
@@ -157,8 +158,8 @@ finding remove_ipc() {
   if (value == "no" || value == "false" || value == "0" || value == "off")
     return {check, severity::ok, value, "logind leaves segments alone."};
   return {check, severity::warn, value,
-          "logind removes the segments of a user (not of system users) when the last session ends, "
-          "though processes use them: RemoveIPC=no."};
+          "When a user's last session ends, logind removes the user's segments, even if processes "
+          "use them (not those of system users): set RemoveIPC=no."};
 }
 
 std::vector<finding> all_findings() {

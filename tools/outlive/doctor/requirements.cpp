@@ -1,4 +1,4 @@
-// The promises of the kernel and the C library: without them there is no recovery.
+// What the kernel and the C library must do: without it there is no recovery.
 #include <gnu/libc-version.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -37,10 +37,10 @@ finding recovery_of(outlive::guarded<counter>& object) {
   const auto held = object.try_lock_for(std::chrono::seconds(5));
   if (!held)
     return {"killed holder", severity::fail, "its mutex was not free 5 s later",
-            "Deaths are not noticed here: do not use the library."};
+            "Owner deaths go unnoticed here: do not use the library."};
   if (!held.recovered())
-    return {"killed holder", severity::fail, "its mutex was taken without a repair",
-            "Deaths are not told here: do not use the library."};
+    return {"killed holder", severity::fail, "its mutex was acquired without a repair",
+            "Owner deaths are not reported here: do not use the library."};
   return {"killed holder", severity::ok, "its mutex was repaired by the next locker",
           "An owner's death is noticed and repaired."};
 }
@@ -51,9 +51,9 @@ finding kill_a_holder() {
       outlive::on_owner_death<counter>(segment, "counter", outlive::always_consistent);
   auto& object = segment.find_or_construct<outlive::guarded<counter>>("counter", "counter");
   int pipe_ends[2];
-  if (::pipe(pipe_ends) != 0) throw std::runtime_error("no pipe");
+  if (::pipe(pipe_ends) != 0) throw std::runtime_error("cannot create a pipe");
   const pid_t child = ::fork();
-  if (child < 0) throw std::runtime_error("no child process");
+  if (child < 0) throw std::runtime_error("cannot fork");
   if (child == 0) {
     const auto held = object.lock();
     ++held->steps;
@@ -77,7 +77,7 @@ finding kernel() {
   ::uname(&system);
   const bool old = !is_at_least(system.release, 4, 14);
   return {"kernel", old ? severity::fail : severity::ok, system.release,
-          old ? "Linux 4.14 or newer is needed: a forked child could not be told from its parent."
+          old ? "Linux 4.14 or newer is required: before it, a fork cannot be detected."
               : "It has what the library needs."};
 }
 
@@ -85,7 +85,7 @@ finding c_library() {
   const char* const version = ::gnu_get_libc_version();
   const bool old = !is_at_least(version, 2, 34);
   return {"C library", old ? severity::warn : severity::ok, std::string("glibc ") + version,
-          old ? "The library is tested with glibc 2.36; 2.34 and newer are alike in what matters."
+          old ? "The library is tested with glibc 2.36. Versions from 2.34 on do the same here."
               : "It has what the library needs."};
 }
 
@@ -95,7 +95,7 @@ finding robust_list() {
   const bool there = ::syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr;
   return {
       "robust list", there ? severity::ok : severity::fail,
-      there ? "the kernel has one of this thread" : "the kernel has none of this thread",
+      there ? "the kernel has one for this thread" : "the kernel has none for this thread",
       there ? "The kernel marks the mutexes of a dead thread."
             : "A seccomp filter or an emulator drops set_robust_list: no death would be noticed."};
 }

@@ -31,7 +31,7 @@ bool is_free(const viewed_lock& lock) {
   return state_of(lock) == "free";
 }
 
-// By their place, for there may be a million mutexes.
+// An index, because there may be a million mutexes.
 class thread_index {
  public:
   explicit thread_index(const snapshot& snap) {
@@ -54,8 +54,8 @@ class thread_index {
   std::unordered_map<std::uint64_t, std::size_t> waiters_;
 };
 
-// How the thread came to the mutex, if it says so: the lock may have gone on since the threads were
-// looked at.
+// The thread's entry for the mutex, if it has one: the mutex may have changed hands since the
+// threads were read.
 const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
   if (thread == nullptr) return nullptr;
   const auto found =
@@ -97,8 +97,7 @@ cell alive_cell(bool alive) {
 
 }  // namespace
 
-// A holder died, but nobody has met that yet: the bytes of the mutex say "consistent" until the
-// next locker comes.
+// If the holder died and no locker has met that yet, the bytes of the mutex still say "consistent".
 std::string state_of(const viewed_lock& lock) {
   if (lock.condition == viewed_condition::repairing && lock.holder_died) return "heir died";
   if (lock.condition != viewed_condition::consistent) return std::string(to_string(lock.condition));
@@ -126,8 +125,8 @@ std::vector<column> lock_columns() {
           {"holder", "HOLDER"},
           {"holder_pid", "PID", align::right, false},
           {"holder_tid", "TID", align::right, false},
-          {"acquired_at", "TAKEN AT", align::left, true, true},
-          {"held_for_seconds", "AT LEAST", align::right},
+          {"acquired_at", "ACQUIRED AT", align::left, true, true},
+          {"held_for_seconds", "HELD >=", align::right},
           {"waiters", "WAITERS", align::right},
           {"readers", "READERS", align::right},
           {"attempts", "ATTEMPTS", align::right, false},
@@ -172,7 +171,7 @@ table thread_table(const snapshot& snap) {
               {"pid", "PID", align::right},
               {"thread", "THREAD"},
               {"alive", "STATE"},
-              {"acquisitions", "TAKEN", align::right},
+              {"acquisitions", "ACQUIRED", align::right},
               {"waits", "WAITED", align::right},
               {"held", "HOLDS", align::right},
               {"reads", "READS"},

@@ -1,4 +1,4 @@
-// One look at a segment, as the tables of `outlive show`.
+// What was read from a segment, as the tables of `outlive show`.
 #pragma once
 
 #include <array>
@@ -22,13 +22,13 @@ struct snapshot {
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;
   std::vector<outlive::viewed_lock> locks;
-  inspect::hold_times holds;  // what was looked at before read() counts, too
+  inspect::hold_times holds;  // an update before read() counts, too
   mutable source_lines sources;
 
   void read(const outlive::segment_view& view);
 };
 
-// Whatever state_of() can say.
+// What state_of() returns; "held shared" is missing.
 inline constexpr std::array<std::string_view, 8> states{
     "free",      "held",      "owner died",      "unrepaired",
     "repairing", "heir died", "not recoverable", "damaged"};
@@ -40,7 +40,7 @@ inline constexpr std::array<std::string_view, 8> states{
 [[nodiscard]] nlohmann::ordered_json summary(const snapshot& snap);
 [[nodiscard]] table participant_table(const snapshot& snap);
 [[nodiscard]] table thread_table(const snapshot& snap);
-// Without `all`, those that are not plainly free.
+// Without `all`, free mutexes are left out.
 [[nodiscard]] table lock_table(const snapshot& snap, bool all);
 // How many mutexes lock_table() leaves out.
 [[nodiscard]] std::size_t free_count(const snapshot& snap);

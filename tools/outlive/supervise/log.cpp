@@ -17,7 +17,7 @@ std::string line(std::size_t depth, std::string_view text) {
   return std::string(2 * depth, ' ') + printable(text) + "\n";
 }
 
-// The files are opened anew for each event: a supervisor lives for long, and they are replaced.
+// Each event reopens the files: a supervisor runs for long, and programs are replaced meanwhile.
 std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
                        source_lines& sources) {
   std::string text;
@@ -27,7 +27,7 @@ std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
 
 std::string location_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
   const std::string location = sources.describe_call(mutex.module, mutex.module_offset);
-  return location.empty() ? "an unknown place" : location;
+  return location.empty() ? "an unknown location" : location;
 }
 
 }  // namespace
@@ -53,9 +53,9 @@ void log(const outlive::participant_death& death) {
 void log(const outlive::hung_owner& owner) {
   source_lines sources;
   std::string text = line(0, to_string(owner)) +
-                     line(1, "taken at " + location_of(owner.held, sources)) +
+                     line(1, "acquired at " + location_of(owner.held, sources)) +
                      stack_text(1, owner.stack, sources);
-  for (const auto& each : owner.waiters) text += line(1, "waits: " + inspect::thread_name(each));
+  for (const auto& each : owner.waiters) text += line(1, "waiting: " + inspect::thread_name(each));
   write_result(text);
 }
 

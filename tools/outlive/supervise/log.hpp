@@ -1,5 +1,5 @@
-// What `outlive supervise` says: a line for each event, what belongs to it indented below; each
-// event at once and in one piece.
+// What `outlive supervise` prints: a line for each event, its details indented below. Each event is
+// written at once and in one piece.
 #pragma once
 
 #include <outlive/supervisor.hpp>

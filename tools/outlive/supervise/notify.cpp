@@ -24,10 +24,10 @@ std::string_view environment(const char* name) {
 service_manager::service_manager() : socket_(environment("NOTIFY_SOCKET")) {
   const auto period = parse_number<long>(environment("WATCHDOG_USEC")).value_or(0);
   const auto pid = environment("WATCHDOG_PID");
-  // The variables are inherited: by the pid it is told whom they are meant for.
+  // The variables are inherited: the pid says which process they are for.
   if (period > 0 && (pid.empty() || parse_number<pid_t>(pid) == ::getpid()))
     watchdog_ = std::chrono::microseconds(period);
-  // Not for the workers: they would speak in our name.
+  // The workers must not inherit them: they would speak in our name.
   for (const char* const name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
     ::unsetenv(name);
 }

@@ -12,9 +12,9 @@ namespace supervise {
 class service_manager {
  public:
   service_manager();
-  // "READY=1". Does nothing where there is no service manager, or it does not listen.
+  // "READY=1". Does nothing if there is no service manager, or if it does not listen.
   void notify(std::string_view message) const noexcept;
-  // How often it wants to hear "WATCHDOG=1"; nothing: never.
+  // How often it expects "WATCHDOG=1"; nothing: never.
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const noexcept {
     return watchdog_;
   }

@@ -14,7 +14,7 @@ namespace supervise {
 
 namespace {
 
-// Who has run so long was well; who has not may never be.
+// A worker that has run for this long is restarted at once.
 constexpr std::chrono::seconds well_after(10);
 constexpr std::chrono::milliseconds first_pause(100);
 constexpr std::chrono::milliseconds longest_pause(10'000);
@@ -32,8 +32,7 @@ void worker_pool::reap_ended(worker& which) {
                     ? std::chrono::milliseconds(0)
                     : std::clamp(which.pause * 2, first_pause, longest_pause);
   which.due = now + which.pause;
-  write_result(
-      fmt::format("worker {}: {}, starts again in {} ms\n", former, how, which.pause.count()));
+  write_result(fmt::format("worker {}: {}, restarts in {} ms\n", former, how, which.pause.count()));
 }
 
 void worker_pool::maintain(const before_reaping& call) {

@@ -20,12 +20,11 @@ class worker_pool {
   worker_pool(std::size_t count, std::vector<std::string> command)
       : command_(std::move(command)), workers_(count) {}
 
-  // Called when somebody has ended and is not buried yet: then his status is still there, for
-  // whoever else would know it.
+  // Called when a worker has ended and is not reaped yet: others can still read its status then.
   using before_reaping = std::function<void()>;
 
-  // Buries who has ended, and starts whoever is due; says so on stdout. One that ends soon after
-  // its start is started again after a pause, which doubles each time.
+  // Reaps the workers that have ended, starts those that are due, and prints both. A worker that
+  // ends soon after its start is restarted after a pause, which doubles each time.
   void maintain(const before_reaping& call = {});
   // When a start is due next; nothing: none is.
   [[nodiscard]] std::optional<clock::time_point> next_start() const;

@@ -87,7 +87,7 @@ std::string frame::first_line(const terminal& on) const {
 std::vector<std::string> frame::activity(const terminal& on, bool by_process) const {
   std::vector<column> columns{{"pid", "PID", align::right}};
   if (!by_process) columns.push_back({"tid", "TID", align::right});
-  for (column each : std::vector<column>{{"taken", "TAKEN/S", align::right},
+  for (column each : std::vector<column>{{"acquired", "ACQUIRED/S", align::right},
                                          {"waited", "WAITED/S", align::right},
                                          {"holds", "HOLDS", align::right},
                                          {"waiting", "WAITING", align::right},
@@ -120,13 +120,13 @@ std::vector<std::string> frame::holders(const terminal& on) {
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const held& a, const held& b) { return a.time > b.time; });
-  // what is below the screen's end needs no names
+  // rows below the screen's end need no names
   if (all.size() > on.height) all.resize(on.height);
-  table made({{"at_least", "AT LEAST", align::right},
+  table made({{"held_for", "HELD >=", align::right},
               {"mutex", "MUTEX"},
               {"holder", "HOLDER"},
               {"waiters", "WAITERS", align::right},
-              {"taken_at", "TAKEN AT", align::left, true, true}});
+              {"acquired_at", "ACQUIRED AT", align::left, true, true}});
   for (const held& each : all) {
     const std::uint64_t offset = each.what->mutex_offset;
     const auto waiters = std::count_if(threads_.begin(), threads_.end(),
@@ -139,8 +139,8 @@ std::vector<std::string> frame::holders(const terminal& on) {
   return lines_of(made.as_text({}, on));
 }
 
-// A third of the screen for the holders, at least, and one of them beside the headings; what they
-// leave goes to the threads.
+// The holders get at least a third of the screen, and one line below their headings; the threads
+// get the rest.
 std::vector<std::string> frame::lines(const terminal& on, bool by_process) {
   std::vector<std::string> all{first_line(on), ""};
   std::vector<std::string> threads = activity(on, by_process), held = holders(on);

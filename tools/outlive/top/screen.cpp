@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view enter = "\x1b[?1049h\x1b[?25l\x1b[2J", leave = "\x1b[?25h\x1b[?1049l";
 
-// Whatever becomes of it: a terminal that is gone takes no more.
+// Ignores errors: the terminal may be gone.
 void put(std::string_view text) noexcept {
   [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
@@ -26,9 +26,8 @@ void put(std::string_view text) noexcept {
 
 screen::screen() {
   if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) {
-    throw std::system_error(
-        ENOTTY, std::generic_category(),
-        "found stdin or stdout that is no terminal, expected one (outlive show prints once)");
+    throw std::system_error(ENOTTY, std::generic_category(),
+                            "stdin and stdout must be a terminal (outlive show prints once)");
   }
   if (::tcgetattr(STDIN_FILENO, &before_) != 0)
     throw std::system_error(errno, std::generic_category(), "the terminal");
@@ -70,7 +69,7 @@ void screen::draw(const std::vector<std::string>& lines) {
   const std::size_t count = std::min(lines.size(), size_.height);
   for (std::size_t i = 0; i < count; ++i) {
     all += lines[i] + "\x1b[K";
-    if (i + 1 < count) all += "\r\n";  // one behind the last line would scroll
+    if (i + 1 < count) all += "\r\n";  // one after the last line would scroll
   }
   write_result(all + "\x1b[J");
 }

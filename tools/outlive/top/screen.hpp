@@ -1,4 +1,4 @@
-// A terminal that is drawn upon as a whole, and given back as it was.
+// A terminal that is drawn as a whole, and restored at the end.
 #pragma once
 
 #include <termios.h>
@@ -18,7 +18,7 @@ namespace top {
 // but SIGKILL leads through the destructor.
 class screen {
  public:
-  // Errors: std::system_error where stdin or stdout is no terminal.
+  // Errors: std::system_error if stdin or stdout is no terminal.
   screen();
   screen(const screen&) = delete;
   screen& operator=(const screen&) = delete;

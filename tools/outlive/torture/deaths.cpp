@@ -14,9 +14,9 @@ constexpr auto hung_after = std::chrono::seconds(5);
 
 }  // namespace
 
-// A death is over when the lock is consistent again, and the word that the dead owner left there is
-// gone: an heir has the lock natively before it says in `state` that it repairs. A lock whose owner
-// had not entered yet keeps its state; then the native word tells.
+// A death is over when the lock is consistent again and the dead owner's native word is gone: an
+// heir owns the lock natively before it stores in `state` that it repairs. A lock whose owner had
+// not entered yet keeps its state; then the native word alone shows the end.
 bool pending_deaths::is_over(const death& each, std::uint64_t state) noexcept {
   if (lock_view::condition_of(state) != condition::consistent) return false;
   if (state != each.state) return true;
@@ -69,8 +69,8 @@ void log_counter::read() {
     finished_.insert(entry.number);
     ++ended_[entry.outcome];
   }
-  // An entry that was being written is not told; it may come after a younger one. None comes after
-  // the ring has gone round.
+  // An entry that is being written is left out, so it may appear after a younger one, but not after
+  // the ring has wrapped around.
   while (!finished_.empty() && *finished_.begin() + ring < last_)
     finished_.erase(finished_.begin());
 }

@@ -1,5 +1,5 @@
 // Deaths that are not recovered yet: the mutexes that a worker held when it was killed, watched
-// until somebody has repaired them.
+// until an heir has repaired them.
 #pragma once
 
 #include <chrono>
@@ -19,15 +19,15 @@ class pending_deaths {
  public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  // Requires: the worker stands, and has the lock; it is killed at `when`.
+  // Requires: the worker is stopped, and owns the lock; it is killed at `when`.
   void add(lock_view lock, std::uint32_t tid, std::uint64_t state, time_point when) {
     open_.push_back({lock, tid, state, when});
   }
   // Counts those that are recovered by now.
   void update(time_point now, statistics& stats);
   [[nodiscard]] bool empty() const noexcept { return open_.empty(); }
-  // Counts the rest as open, and repairs that have been running for long as problems. While the
-  // workers are still there.
+  // Counts the rest as open, and repairs that have run for long as problems. Requires: the workers
+  // still run.
   void finish(time_point now, const lock_list& locks, statistics& stats);
 
  private:
@@ -41,11 +41,11 @@ class pending_deaths {
   std::vector<death> open_;
 };
 
-// Counts the entries of the segment's death log by their outcome. It is a ring: to be read more
-// often than it comes round.
+// Counts the entries of the segment's death log by their outcome. It is a ring, so read it before
+// it wraps around.
 class log_counter {
  public:
-  // Leaves out what is there already.
+  // Ignores the entries that are there already.
   explicit log_counter(const outlive::segment& segment);
   void read();
   void count(statistics& stats) const;

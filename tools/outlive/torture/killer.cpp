@@ -18,7 +18,7 @@ constexpr auto aim_limit = std::chrono::milliseconds(100);
 // longer than what is measured.
 constexpr auto watch_limit = std::chrono::milliseconds(1);
 
-// A spared worker gets on with its repair for so long, though --every may say 0.
+// How long a spared worker goes on with its repair, even if --every is 0.
 constexpr auto spared_pause = std::chrono::milliseconds(2);
 
 }  // namespace
@@ -39,7 +39,7 @@ std::chrono::nanoseconds killer::pause() {
   return std::chrono::nanoseconds(random_() % (twice + 1));
 }
 
-// One draw for a choice, however the workers ran.
+// One draw for each choice, so that the seed does not depend on how the workers ran.
 void killer::kill_next() {
   locks_.refresh(clock::now());
   const std::uint64_t draw = random_();
@@ -72,7 +72,7 @@ killer::choice killer::stop_holder(std::uint64_t draw) {
     if (found) {
       if (!workers_.stop(*found)) return std::nullopt;
       if (!held_by(*found).empty()) return found;
-      workers_.resume(*found);  // it had given the mutex back before the signal came
+      workers_.resume(*found);  // it had released the mutex before the stop
     }
     incoming_.wait({});
   }

@@ -1,5 +1,6 @@
-// Who is killed, and when. A worker is stopped first, looked at, and only then killed: what it
-// holds at its death is known for sure, and stopping changes nothing for the others but the time.
+// Chooses which worker is killed, and when. A worker is stopped first, examined, and only then
+// killed: so it is certain what it holds at its death. The stop changes nothing for the others but
+// the time.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +26,13 @@ class killer {
 
   // Returns: the pause before the next kill, from nothing to twice the mean.
   [[nodiscard]] std::chrono::nanoseconds pause();
-  // Kills one worker, chosen by the seed; with --aim one that holds a mutex, and the seed chooses
-  // with which mutex the search begins. Kills none if it ends by itself, is spared, or none runs.
+  // Kills one worker, chosen by the seed; with --aim one that holds a mutex: the seed chooses the
+  // mutex with which the search begins. Kills none if the worker ends by itself or is spared, or if
+  // none runs.
   void kill_next();
-  // Returns: whether the worker, which stands, may end: it is not in the last attempt of a repair.
-  // Its death would make the mutex not recoverable, and this would be our doing, not the repair's.
+  // Returns: whether the stopped worker may end: it is not in the last attempt of a repair. Its
+  //   death there would make the mutex not recoverable, and that would be our doing, not the
+  //   repair's.
   [[nodiscard]] bool may_end(std::size_t chosen) const;
 
  private:
@@ -39,7 +42,7 @@ class killer {
   };
   using choice = std::optional<std::size_t>;  // a worker
 
-  // Both return a worker that stands.
+  // Both return a stopped worker.
   [[nodiscard]] choice stop_any(std::uint64_t draw);
   [[nodiscard]] choice stop_holder(std::uint64_t draw);
   [[nodiscard]] choice find_holder(std::size_t first) const;

@@ -54,9 +54,9 @@ void lock_list::refresh(std::chrono::steady_clock::time_point now) {
       if (const lock_view lock(bytes + at); lock.is_lock()) locks_.push_back(lock);
     }
   });
-  const auto took = std::chrono::steady_clock::now() - now;
-  next_ = now +
-          std::max<std::chrono::steady_clock::duration>(std::chrono::milliseconds(100), 20 * took);
+  const auto duration = std::chrono::steady_clock::now() - now;
+  next_ = now + std::max<std::chrono::steady_clock::duration>(std::chrono::milliseconds(100),
+                                                              20 * duration);
 }
 
 std::string lock_list::object_of(lock_view lock) const {

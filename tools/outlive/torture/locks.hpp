@@ -1,10 +1,9 @@
-// The robust mutexes of a segment, as somebody sees them who only looks: who has them, and in what
-// condition they are.
+// The robust mutexes of a segment, only read: their owners and conditions.
 //
-// The library has no call for that: who has a mutex now may have given it back before the answer is
-// read. Here it is asked of processes that are stopped, for which the answer stays true. It stands
-// in the mutex's bytes, which docs/format.md tells; segment::open() has compared the format's
-// version. Looking takes no lock and stores nothing.
+// The library has no call for that: the owner may have released the mutex before the answer is
+// read. Here only stopped processes are asked about, for which the answer stays true. It is in the
+// mutex's bytes, which docs/format.md describes; segment::open() has compared the format's version.
+// Reading takes no lock and stores nothing.
 #pragma once
 
 #include <chrono>
@@ -17,7 +16,7 @@
 
 namespace torture {
 
-// One mutex, at its place in our mapping, which never ends while the segment is open.
+// One mutex in our mapping, which lasts while the segment is open.
 class lock_view {
  public:
   enum class condition : unsigned {
@@ -31,7 +30,7 @@ class lock_view {
 
   // Returns: whether there is a robust mutex there; a destroyed one is none.
   [[nodiscard]] bool is_lock() const noexcept;
-  // Returns: the thread that has it, dead or alive; 0 if it is free, or the kernel has marked it.
+  // Returns: the thread that owns it, dead or alive; 0 if it is free, or the kernel has marked it.
   [[nodiscard]] std::uint32_t owner_tid() const noexcept;
   [[nodiscard]] bool is_marked() const noexcept;  // by the kernel, as a dead owner's
   [[nodiscard]] std::uint64_t state() const noexcept;
@@ -49,14 +48,13 @@ class lock_view {
   const std::byte* bytes_;
 };
 
-// All mutexes of a segment: those that are objects, and those inside of objects, wherever they lie
-// there.
+// All mutexes of a segment: those that are objects, and those anywhere inside objects.
 class lock_list {
  public:
   explicit lock_list(const outlive::segment& segment) : segment_(segment) {}
 
-  // Looks for them anew where that was long ago: objects come and go. A large segment takes a
-  // while, and is looked through less often.
+  // Searches again if the last search was long ago: objects come and go. A large segment takes
+  // longer, and is searched less often.
   void refresh(std::chrono::steady_clock::time_point now);
   [[nodiscard]] const std::vector<lock_view>& all() const noexcept { return locks_; }
   // Returns: the name of the object that the mutex lies in, for messages.

@@ -1,4 +1,4 @@
-// What a run tells: a line while it runs, and the result.
+// What a run prints: a line while it runs, and the result.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 
 namespace torture {
 
-// One line on stderr that is written over and over; nothing where that is no terminal.
+// One line on stderr that is overwritten each time; nothing if stderr is no terminal.
 class progress {
  public:
   explicit progress(const settings& wanted);

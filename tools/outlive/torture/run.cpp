@@ -24,8 +24,8 @@ namespace torture {
 
 namespace {
 
-// A worker that ends by itself within a second of its start, ten in a row, with no kill between:
-// the next one would, too.
+// If ten workers in a row, without a kill in between, end by themselves within a second of their
+// start, the next one would, too.
 constexpr auto at_once = std::chrono::seconds(1);
 constexpr unsigned at_once_limit = 10;
 // While a death is open, and while none is.
@@ -73,7 +73,7 @@ class torture_run {
     }
   }
 
-  // The workers may make the segment: it is waited for.
+  // Waits for the segment, which the workers may create.
   void begin(std::optional<outlive::segment>& segment) {
     const auto limit = clock::now() + wanted_.start_limit;
     while (incoming_.ending() == 0) {
@@ -81,10 +81,9 @@ class torture_run {
       if (!segment) segment = open();
       if (segment) return;
       if (clock::now() >= limit) {
-        throw std::runtime_error(
-            fmt::format("segment '{}': found none, expected {} workers to make it within {:g} s",
-                        wanted_.segment, wanted_.workers,
-                        std::chrono::duration<double>(wanted_.start_limit).count()));
+        throw std::runtime_error(fmt::format(
+            "segment '{}': {} workers have not created it within {:g} s", wanted_.segment,
+            wanted_.workers, std::chrono::duration<double>(wanted_.start_limit).count()));
       }
       incoming_.wait(std::chrono::milliseconds(1));
     }
@@ -134,7 +133,7 @@ class torture_run {
     finish();
   }
 
-  // Buries those who have ended and starts others in their place.
+  // Reaps the workers that have ended and starts others in their place.
   void collect() {
     for (const worker_end& end : workers_.reap_ended()) {
       if (!end.by_us) check_own_end(end);
@@ -148,9 +147,8 @@ class torture_run {
     ends_in_a_row_ = end.lived < at_once ? ends_in_a_row_ + 1 : 0;
     if (ends_in_a_row_ < at_once_limit) return;
     throw run_aborted(
-        fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}), "
-                    "expected it to work until it is "
-                    "killed",
+        fmt::format("worker '{}': {} in a row ended by themselves within a second (the last: {}); "
+                    "a worker must run until it is killed",
                     wanted_.command.front(), ends_in_a_row_, status_text(end.status)));
   }
 
@@ -167,7 +165,7 @@ class torture_run {
     may_end_ = [](std::size_t) { return true; };
   }
 
-  // After SIGTERM: with which code a worker exits is its own affair, a crash is not.
+  // After SIGTERM a worker may exit with any code, but not crash.
   void check_last_end(const worker_end& end) {
     if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM)
       count_own_end(end);
@@ -186,7 +184,7 @@ class torture_run {
     }
     for (const char* outcome : {"failed", "unrepaired", "not recoverable"}) {
       if (const auto found = stats_.logged.find(outcome); found != stats_.logged.end()) {
-        problems.push_back(fmt::format("deaths that a worker met and did not repair ({}): {}",
+        problems.push_back(fmt::format("deaths that a worker met but did not repair ({}): {}",
                                        outcome, found->second));
       }
     }
@@ -194,11 +192,11 @@ class torture_run {
       problems.push_back("the check failed: " + stats_.check);
     if (stats_.interrupted != 0) return;
     if (stats_.kills == 0) {
-      problems.emplace_back("nobody was killed: nothing was tried");
+      problems.emplace_back("no worker was killed: nothing was tested");
     } else if (stats_.kills_holding == 0) {
       problems.emplace_back(
-          "nobody was killed while holding a mutex: no recovery was tried; a longer run, or --aim, "
-          "may do it");
+          "no worker was killed while holding a mutex: no recovery was tested; try a longer run, "
+          "or --aim");
     }
   }
 

@@ -20,8 +20,8 @@ namespace {
 constexpr auto stop_limit = std::chrono::seconds(5), death_limit = std::chrono::seconds(10);
 constexpr auto spinning = std::chrono::microseconds(200);
 
-// The process group of a thread, as /proc tells it; 0 if it is gone. Threads that are not the first
-// of their process are found, too.
+// The process group of a thread, from /proc; 0 if the thread is gone. Any thread of a process is
+// found, not only its first.
 pid_t group_of(std::uint32_t tid) {
   const int file = open(fmt::format("/proc/{}/stat", tid).c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
@@ -102,7 +102,7 @@ std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
       for (std::size_t index = 0; index < workers_.size(); ++index) {
         if (workers_[index].pid != 0) act(index);
       }
-      incoming_.pause(std::chrono::milliseconds(5));  // one that is spared gets on with its repair
+      incoming_.pause(std::chrono::milliseconds(5));  // a spared one goes on with its repair
       for (const worker_end& end : reap_ended()) ended.push_back(end);
     }
   };
@@ -110,7 +110,7 @@ std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
     worker& each = workers_[index];
     if (each.asked_to_end || each.killed || !stop(index)) return;
     if (may_end(index)) {
-      ::kill(-each.pid, SIGTERM);  // before it goes on: without a handler it ends where it stands
+      ::kill(-each.pid, SIGTERM);  // while it is stopped: without a handler it ends there
       each.asked_to_end = true;
     }
     resume(index);
@@ -126,8 +126,8 @@ std::optional<std::size_t> worker_set::owner_of(std::uint32_t tid) const {
     }
     return std::nullopt;
   };
-  const auto bearer = find(static_cast<pid_t>(tid));  // the usual case, and cheap
-  return bearer ? bearer : find(group_of(tid));
+  const auto first = find(static_cast<pid_t>(tid));  // the usual case, and cheap
+  return first ? first : find(group_of(tid));
 }
 
 bool worker_set::any_running() const noexcept {

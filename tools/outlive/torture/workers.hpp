@@ -1,5 +1,5 @@
-// The workers: copies of one program, each a process group of its own, so that a kill takes what a
-// worker has started with it.
+// The workers: copies of one program, each a process group of its own, so that a kill also ends
+// what a worker has started.
 #pragma once
 
 #include <sys/types.h>
@@ -40,22 +40,22 @@ class worker_set {
       : wanted_(wanted), incoming_(incoming), workers_(wanted.workers) {}
   worker_set(const worker_set&) = delete;
   worker_set& operator=(const worker_set&) = delete;
-  ~worker_set();  // kills those who are left: after an error
+  ~worker_set();  // kills those that are left after an error
 
   // Starts the worker of that index, which is not running. Errors: as start().
   void start(std::size_t index);
   // Returns: the workers that have ended since the last call; their processes are gone.
   [[nodiscard]] std::vector<worker_end> reap_ended();
 
-  // Stops the worker and waits until all its threads stand. Returns: false if it has ended instead,
-  // or is not to be stopped (in a system call that nothing interrupts).
+  // Stops the worker and waits until all its threads are stopped. Returns: false if it has ended
+  // instead, or does not stop (in a system call that nothing interrupts).
   [[nodiscard]] bool stop(std::size_t index);
   void resume(std::size_t index) const noexcept;
   void kill(std::size_t index) noexcept;
 
-  // Asks all to end by SIGTERM, waits for `grace`, or until the tool is told once more to end, and
-  // kills the rest. One that `may_end` spares is asked when it says otherwise; it is called for
-  // workers that stand. Returns: how they ended.
+  // Sends SIGTERM to all, waits for `grace`, or until the tool is asked once more to end, and kills
+  // the rest. A worker that `may_end` spares gets its SIGTERM later; `may_end` is called for
+  // stopped workers. Returns: how they ended.
   [[nodiscard]] std::vector<worker_end> end_all(std::chrono::nanoseconds grace,
                                                 const std::function<bool(std::size_t)>& may_end);
 
