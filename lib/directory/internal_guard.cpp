@@ -67,9 +67,8 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
              " lock or its adoption lock than a robust mutex has, expected such a mutex");
   }
   owner_died_ = marked_ = result == native_result::inherited;
-  lock.owner_pid.store(me.pid, std::memory_order_relaxed);
   lock.owner_start_time.store(me.start_time, std::memory_order_relaxed);
-  crash_barrier();  // owner_tid tells that the two above are the holder's
+  crash_barrier();  // owner_tid says that owner_start_time is the holder's
   lock.owner_tid.store(me.tid, std::memory_order_release);
   named_.count();
 }

@@ -140,10 +140,10 @@ struct alignas(cache_line) internal_lock {
     char native_room[native_mutex_bytes];
   };
   shared_u64 owner_start_time;
-  shared_u32 owner_pid;
+  shared_u32 reserved;  // was the owner's pid, which nobody read; may be anything
   shared_u32 owner_tid;
 
-  internal_lock() noexcept : native_room{}, owner_start_time(0), owner_pid(0), owner_tid(0) {}
+  internal_lock() noexcept : native_room{}, owner_start_time(0), reserved(0), owner_tid(0) {}
 };
 static_assert(sizeof(internal_lock) == cache_line);
 

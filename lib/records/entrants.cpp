@@ -22,8 +22,7 @@ std::uint32_t tid_in(std::uint64_t word) noexcept {
 const own_identity& myself() noexcept {
   static constinit thread_local own_identity me{};
   if (me.epoch != process_epoch()) {
-    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_pid()),
-          static_cast<std::uint32_t>(current_tid())};
+    me = {process_epoch(), start_time_of(current_tid()), static_cast<std::uint32_t>(current_tid())};
   }
   return me;
 }

@@ -17,7 +17,6 @@ namespace outlive::detail {
 struct own_identity {
   std::uint64_t epoch;
   std::uint64_t start_time;
-  std::uint32_t pid;
   std::uint32_t tid;
 };
 const own_identity& myself() noexcept;

@@ -64,7 +64,7 @@ void field_table::add_native(const std::string& name, std::uint64_t offset) {
 void field_table::add_internal_lock(const std::string& name, std::uint64_t offset) {
   add_native(name, offset);
   FUZZ_FIELD(name, offset, internal_lock, owner_start_time);
-  FUZZ_FIELD(name, offset, internal_lock, owner_pid);
+  FUZZ_FIELD(name, offset, internal_lock, reserved);
   FUZZ_FIELD(name, offset, internal_lock, owner_tid);
   add(name, offset, sizeof(internal_lock));
 }

@@ -31,7 +31,6 @@ struct former_bearer : ::testing::Test {
 
   static void leave_in(detail::internal_lock& lock, std::uint32_t tid, std::uint64_t start_time) {
     std::memcpy(&lock.native, &tid, sizeof tid);  // glibc's lock word comes first
-    lock.owner_pid = static_cast<std::uint32_t>(getpid());
     lock.owner_start_time = start_time;
     lock.owner_tid = tid;
   }
@@ -145,20 +144,16 @@ TEST_F(former_bearer, more_entrants_than_places_are_counted) {
   EXPECT_EQ(seg.find_or_construct<int>("object", 1), 1);
 }
 
-// The holder stands between the native lock and the three stores that say who it is; until then
-// they are a former owner's, who had its id.
+// The holder stands between the native lock and the two stores that say who it is. Until then they
+// are those of a former owner with the same id.
 TEST_F(former_bearer, a_holder_that_has_not_yet_said_who_it_is_keeps_an_internal_lock) {
   seg.find_or_construct<int>("before", 1);
-  child dead("dead", [](agent&) {});
-  const auto dead_pid = static_cast<std::uint32_t>(dead.pid());
-  dead.expect_exit(0);
   child holder("holder", [&](agent& parent) {
     seg.find_or_construct<int>("holder is a participant", 1);
     detail::internal_lock& lock = header().directory;
     const detail::entrant named(*detail::segment_access::mapping_of(seg),
                                 detail::internal_kind::directory);
     ASSERT_EQ(pthread_mutex_lock(&lock.native), 0);
-    lock.owner_pid = dead_pid;
     lock.owner_start_time = 1;
     lock.owner_tid = my_tid();
     parent.tell("inside");

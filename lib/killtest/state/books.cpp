@@ -44,7 +44,7 @@ books::books(const char* base) {
         offsetof(segment_header, names)}) {
     know_native(lock);
     special_[lock + offsetof(internal_lock, owner_start_time)] = kind::ignored;
-    special_[lock + offsetof(internal_lock, owner_pid)] = kind::ignored;
+    special_[lock + offsetof(internal_lock, reserved)] = kind::ignored;  // and owner_tid
   }
   special_[offsetof(segment_header, deaths)] = kind::ignored;
   for (std::uint64_t i = 0; i < at_.record_count; ++i) {
