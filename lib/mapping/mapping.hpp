@@ -118,7 +118,8 @@ class mapping : public std::enable_shared_from_this<mapping> {
   std::atomic<std::uint64_t> participant_epoch_{0};
   // Guarded by the table's mutex, to be written.
   std::atomic<std::uint32_t> participant_{0};
-  std::weak_ptr<mapping> handle_;
+  // Handles that keep the segment open (open_segments.hpp).
+  std::atomic<std::uint32_t> handles_{0};
 };
 
 // All mappings of the process. Never destroyed: threads lock during and after static destruction.

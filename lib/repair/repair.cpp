@@ -24,8 +24,7 @@ std::string describe_class(const mapping& map, std::string_view lock_class) {
 repair_registration register_for_class(const std::shared_ptr<mapping>& map,
                                        std::string_view lock_class, std::uint32_t index,
                                        repair_callback callback) {
-  return repair_registration(register_repair({map->shared_from_this().get(), 0, index},
-                                             std::move(callback), open_segments::handle_of(map),
+  return repair_registration(register_repair({map.get(), 0, index}, std::move(callback), map,
                                              describe_class(*map, lock_class)));
 }
 

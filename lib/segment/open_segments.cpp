@@ -55,53 +55,45 @@ void refuse_second_copy(const mapping_table& table, const segment_constants& con
 
 }  // namespace
 
-std::shared_ptr<mapping> open_segments::make_handle(const std::shared_ptr<mapping>& which) {
-  if (auto existing = which->handle_.lock()) return existing;
-  // `handle_` keeps the deleter after its run, and with it what the deleter keeps: that must be let
-  // go of by hand.
-  std::shared_ptr<mapping> handle(which.get(), [keep = which](mapping*) mutable {
-    thread_records::give_back_if_idle(*keep);
-    keep.reset();
-    this_thread::free_kept_attachments();
-  });
-  which->handle_ = handle;
-  return handle;
-}
-
 std::shared_ptr<mapping> open_segments::open(file_descriptor file,
                                              const segment_constants& constants) {
   this_thread::free_kept_attachments();
   const auto info = shared_memory::inspect(file.get());
   auto& table = mapping_table::instance();
-  std::shared_ptr<mapping> made;
-  std::shared_ptr<mapping> handle;
+  std::shared_ptr<mapping> map;
   {
     const std::lock_guard hold(table.mutex);
-    made = table.find_file(info.device, info.inode);
-    if (!made) {
+    map = table.find_file(info.device, info.inode);
+    if (!map) {
       table.make_room();
       mapped_pages pages(file.get(), constants.total_size);
       refuse_second_copy(table, constants, info, pages.base());
-      made = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device,
-                                       info.inode);
+      map = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device,
+                                      info.inode);
       pages.release();
-      table.insert(made.get());
+      table.insert(map.get());
     }
-    // Somebody else has closed the descriptor that it had: this one leads to the same file.
+    // Somebody else has closed the descriptor of the mapping. This one leads to the same file.
     // (A descriptor that was moved from is false.)
     // NOLINTNEXTLINE(bugprone-use-after-move)
-    if (file && !made->file_.is_ours()) made->file_ = std::move(file);
-    handle = make_handle(made);
+    if (file && !map->file_.is_ours()) map->file_ = std::move(file);
   }
-  participants::own_index(*made);
+  auto handle = handle_of(std::move(map));
+  participants::own_index(*handle);
   return handle;
 }
 
-std::shared_ptr<mapping> open_segments::handle_of(const std::shared_ptr<mapping>& which) {
-  const std::lock_guard hold(mapping_table::instance().mutex);
-  // `which` may itself be a handle; the strong owner is asked for, so that handles do not own each
-  // other.
-  return make_handle(which->shared_from_this());
+std::shared_ptr<mapping> open_segments::handle_of(std::shared_ptr<mapping> owner) {
+  mapping* const map = owner.get();
+  // Before the handle: its deleter runs even if its control block cannot be allocated. No weak_ptr
+  // leads to a handle, so the deleter ends with it, and lets go of the owner.
+  map->handles_.fetch_add(1, std::memory_order_relaxed);
+  return {map, [owner = std::move(owner)](mapping* closed) {
+            // Acquire and release: the last handle's end comes after all uses of the others.
+            if (closed->handles_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+              thread_records::give_back_if_idle(*closed);
+            this_thread::free_kept_attachments();
+          }};
 }
 
 }  // namespace outlive::detail

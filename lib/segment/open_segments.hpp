@@ -16,12 +16,8 @@ class open_segments {
   // Returns: a handle. When the last one goes, a record of the calling thread is given back at
   //   once, if it holds nothing.
   static std::shared_ptr<mapping> open(file_descriptor file, const segment_constants& constants);
-  // A handle of a mapping that exists: what keeps a segment open.
-  static std::shared_ptr<mapping> handle_of(const std::shared_ptr<mapping>& which);
-
- private:
-  // Requires: the table's mutex is held.
-  static std::shared_ptr<mapping> make_handle(const std::shared_ptr<mapping>& which);
+  // Another handle of a mapping, which keeps the segment open.
+  static std::shared_ptr<mapping> handle_of(std::shared_ptr<mapping> owner);
 };
 
 }  // namespace outlive::detail
