@@ -37,7 +37,7 @@
 
 #include <string>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/thread_stack.hpp>
 
 namespace outlive {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/owner_death.hpp>
 
 namespace outlive {

@@ -15,7 +15,7 @@
 #include <string>
 #include <system_error>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

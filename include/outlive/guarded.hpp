@@ -30,8 +30,8 @@
 #include <utility>
 
 #include <outlive/detail/deadline.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/error.hpp>
-#include <outlive/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/robust_shared_mutex.hpp>

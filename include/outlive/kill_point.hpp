@@ -61,7 +61,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/thread_stack.hpp>
 
 namespace outlive {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include <outlive/crash_report.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

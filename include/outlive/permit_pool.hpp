@@ -29,7 +29,7 @@
 #include <utility>
 
 #include <outlive/detail/deadline.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {

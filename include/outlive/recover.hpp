@@ -15,7 +15,7 @@
 #include <system_error>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/owner_death.hpp>
 
 namespace outlive {

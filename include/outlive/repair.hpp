@@ -29,7 +29,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/owner_death.hpp>
 
 namespace outlive {

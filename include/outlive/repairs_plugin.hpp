@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/guarded.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>

@@ -15,7 +15,7 @@
 #include <functional>
 #include <type_traits>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/guarded.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>

@@ -39,7 +39,7 @@
 #include <stop_token>
 
 #include <outlive/detail/deadline.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {

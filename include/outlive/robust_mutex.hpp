@@ -50,7 +50,7 @@
 #include <system_error>
 
 #include <outlive/detail/deadline.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {

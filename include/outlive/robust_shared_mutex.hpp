@@ -58,7 +58,7 @@
 #include <utility>
 
 #include <outlive/detail/deadline.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/repair.hpp>
 #include <outlive/robust_mutex.hpp>
 #include <outlive/shared_type.hpp>

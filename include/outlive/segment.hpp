@@ -28,7 +28,7 @@
 #include <utility>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {

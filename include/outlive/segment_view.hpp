@@ -26,7 +26,7 @@
 #include <vector>
 
 #include <outlive/death_log.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/segment.hpp>
 
 namespace outlive {

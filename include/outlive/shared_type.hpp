@@ -31,7 +31,7 @@
 #include <typeinfo>
 #include <utility>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

@@ -43,7 +43,7 @@
 
 #include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/thread_stack.hpp>

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive {
 

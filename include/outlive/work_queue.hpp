@@ -54,7 +54,7 @@
 #include <type_traits>
 
 #include <outlive/detail/deadline.hpp>
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/job_lease.hpp>
 #include <outlive/shared_type.hpp>
 

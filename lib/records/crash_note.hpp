@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 #include "mapping/mapping.hpp"
 

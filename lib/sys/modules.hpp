@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive::detail {
 

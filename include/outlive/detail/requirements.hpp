@@ -25,7 +25,7 @@
 #include <outlive/see_the_error_above>
 #endif
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 // The layout of these classes depends on two macros, which must have the same value in the program
 // and in the library. A function's mangled name shows neither its return type nor the members of a

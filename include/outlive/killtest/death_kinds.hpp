@@ -23,7 +23,7 @@
 #include <string_view>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
 

@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <string>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/code_build.hpp>
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>

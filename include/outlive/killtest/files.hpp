@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/report.hpp>
 
 namespace outlive::killtest {

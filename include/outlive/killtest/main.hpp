@@ -17,7 +17,7 @@
 
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/code_build.hpp>
 #include <outlive/killtest/scenario.hpp>
 

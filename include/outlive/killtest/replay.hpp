@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <string>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
 

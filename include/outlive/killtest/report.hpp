@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 
 namespace outlive::killtest {
 

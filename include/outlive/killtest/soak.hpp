@@ -17,7 +17,7 @@
 #include <limits>
 #include <string>
 
-#include <outlive/export.hpp>
+#include <outlive/detail/export.hpp>
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
 
