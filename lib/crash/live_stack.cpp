@@ -12,8 +12,8 @@
 #include "crash/process_modules.hpp"
 #include "crash/tracer.hpp"
 #include "crash/unwinder.hpp"
-#include "sys/modules.hpp"
 #include "sys/no_cancellation.hpp"
+#include "sys/symbols.hpp"
 
 namespace outlive {
 

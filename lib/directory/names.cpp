@@ -9,7 +9,7 @@
 #include "error/failure.hpp"
 #include "format/hash.hpp"
 #include "sys/crash_barrier.hpp"
-#include "sys/demangle.hpp"
+#include "sys/symbols.hpp"
 
 namespace outlive::detail::names {
 

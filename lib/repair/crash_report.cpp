@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include "sys/modules.hpp"
 #include "sys/signals.hpp"
+#include "sys/symbols.hpp"
 
 namespace outlive {
 

@@ -6,7 +6,7 @@
 #include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
 #include "repair/report.hpp"
-#include "sys/modules.hpp"
+#include "sys/symbols.hpp"
 
 namespace outlive {
 
@@ -14,7 +14,7 @@ std::string code_location::where() const {
   char number[32];
   std::snprintf(number, sizeof number, "+0x%llx", static_cast<unsigned long long>(offset));
   std::string text = std::string(module) + number;
-  const std::string symbol = detail::symbol_at(std::string(module), build_id, offset);
+  const std::string symbol = detail::function_at(std::string(module), build_id, offset).name;
   if (!symbol.empty()) text += " (" + symbol + ")";
   return text;
 }

@@ -37,15 +37,4 @@ std::string other_copies();
 // The module that this copy is in.
 std::string this_copy();
 
-// Name of the function that contains `offset` in the ELF file `path`, if the file's build id is
-// `build_id` (or that is empty). From the file's symbol table, demangled; empty where there is
-// none. Believes nothing that stands in the file.
-struct found_symbol {
-  std::string name;
-  std::uint64_t offset = 0;  // from the function's first byte
-};
-OUTLIVE_API found_symbol function_at(const std::string& path, std::string_view build_id,
-                                     std::uint64_t offset);
-std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset);
-
 }  // namespace outlive::detail

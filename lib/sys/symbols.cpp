@@ -1,5 +1,7 @@
-// symbol_at(): a look into the symbol table of an ELF file. The file may be anything, so every
-// offset is checked first.
+// The file may be anything, so every offset in it is checked before it is followed.
+#include "sys/symbols.hpp"
+
+#include <cxxabi.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
@@ -8,11 +10,10 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 
-#include "sys/demangle.hpp"
-#include "sys/modules.hpp"
 #include "sys/no_cancellation.hpp"
 
 namespace outlive::detail {
@@ -39,7 +40,7 @@ class mapped_file {
     if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   }
 
-  // The part of the file, or nothing where the file does not reach.
+  // The part of the file; empty if the file does not reach so far.
   [[nodiscard]] std::span<const std::byte> part(std::uint64_t offset,
                                                 std::uint64_t size) const noexcept {
     if (offset > bytes_.size() || size > bytes_.size() - offset) return {};
@@ -111,6 +112,16 @@ std::string_view function_in(const sections& all, const ElfW(Shdr) & table, std:
 
 }  // namespace
 
+std::string demangled(std::string_view name) {
+  std::string mangled(name);
+  int status = 0;
+  char* const text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
+  if (text == nullptr) return mangled;
+  std::string readable(text);
+  std::free(text);
+  return readable;
+}
+
 found_symbol function_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
   const no_cancellation here;
   const mapped_file file(path);
@@ -126,10 +137,6 @@ found_symbol function_at(const std::string& path, std::string_view build_id, std
     }
   }
   return {};
-}
-
-std::string symbol_at(const std::string& path, std::string_view build_id, std::uint64_t offset) {
-  return function_at(path, build_id, offset).name;
 }
 
 }  // namespace outlive::detail
