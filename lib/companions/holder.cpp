@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "directory/in_segment.hpp"
+#include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "records/thread_records.hpp"

@@ -22,7 +22,7 @@
 
 #include "companions/holder.hpp"
 #include "companions/wait_word.hpp"
-#include "directory/in_segment.hpp"
+#include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "sys/crash_barrier.hpp"

@@ -5,7 +5,7 @@
 #include <outlive/error.hpp>
 
 #include "companions/wait_word.hpp"
-#include "directory/in_segment.hpp"
+#include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "sys/crash_barrier.hpp"
 

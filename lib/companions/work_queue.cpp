@@ -13,7 +13,7 @@
 #include "companions/job_slots.hpp"
 #include "companions/ring_position.hpp"
 #include "companions/wait_word.hpp"
-#include "directory/in_segment.hpp"
+#include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "sys/crash_barrier.hpp"
 

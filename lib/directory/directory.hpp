@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -60,3 +61,12 @@ std::optional<std::uint32_t> object_around(const mapping& map, std::uint64_t off
                                            blocks::name_copy& into) noexcept;
 
 }  // namespace outlive::detail::directory
+
+namespace outlive::detail {
+
+// For objects that only make sense in a segment. `what` is the object's kind, for the message.
+// Returns: the mapping that the object lies in, or is being constructed in.
+// Throws errc::not_in_segment.
+std::shared_ptr<mapping> require_in_segment(const void* object, const char* what);
+
+}  // namespace outlive::detail

@@ -7,7 +7,7 @@
 
 #include <outlive/error.hpp>
 
-#include "directory/in_segment.hpp"
+#include "directory/directory.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
 #include "records/marks.hpp"
