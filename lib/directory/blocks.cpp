@@ -219,10 +219,10 @@ void fail_damaged(const mapping& map, std::uint32_t line) {
                           " of its objects, expected one");
 }
 
-std::optional<std::uint32_t> take(mapping& map, std::string_view name, const object_type& type,
-                                  std::uint32_t type_name) {
+std::optional<std::uint32_t> allocate(mapping& map, std::string_view name, const object_type& type,
+                                      std::uint32_t type_name) {
   const std::uint64_t lines = 1 + object_lines(type.size) + name_lines(name.size());
-  const taken_block found = take_freed(map, type.hash, type.size, lines);
+  const popped_block found = pop_freed(map, type.hash, type.size, lines);
   if (found.damaged) return std::nullopt;
   if (found.line_plus_1 != 0) {
     const std::uint32_t line = found.line_plus_1 - 1;

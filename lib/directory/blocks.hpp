@@ -63,8 +63,8 @@ void for_each_live(const mapping& map, Visit visit);
 // Requires: the directory mutex. Returns: its line; nothing where a list of freed blocks was
 //   damaged, so that the directory must be counted again.
 // Throws errc::no_space.
-std::optional<std::uint32_t> take(mapping& map, std::string_view name, const object_type& type,
-                                  std::uint32_t type_name);
+std::optional<std::uint32_t> allocate(mapping& map, std::string_view name, const object_type& type,
+                                      std::uint32_t type_name);
 
 template <class Visit>
 void for_each(const mapping& map, Visit visit) {

@@ -97,7 +97,7 @@ class directory_guard {
     shared_u32& stale = map.header().directory_counts.stale;
     if (!hold_.owner_died() && stale.load(std::memory_order_relaxed) == 0) return;
     count_again(map);
-    hold_.mended();
+    hold_.mark_consistent();
   }
 
   static void count_again(mapping& map) {
@@ -128,7 +128,7 @@ std::optional<std::uint32_t> make_block(mapping& map, const index::key& key, std
   }
   // Here and not before: names never go, so that a call that is refused must not use one up.
   const std::uint32_t type_name = names::intern_type(map, type);
-  const auto line = blocks::take(map, key.name, type, type_name);
+  const auto line = blocks::allocate(map, key.name, type, type_name);
   if (line) index::put(map, slot, key, *line);
   return line;
 }

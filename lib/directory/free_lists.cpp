@@ -56,7 +56,7 @@ void drop_list(mapping& map, std::uint64_t type) noexcept {
 
 // Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is
 // damaged.
-std::uint32_t take_of_kind(mapping& map, block_header& first, std::uint32_t& link) noexcept {
+std::uint32_t unlink_of_kind(mapping& map, block_header& first, std::uint32_t& link) noexcept {
   const std::uint32_t second = first.next_freed;
   if (second == 0) {
     const std::uint32_t taken = link;
@@ -75,7 +75,7 @@ std::uint32_t take_of_kind(mapping& map, block_header& first, std::uint32_t& lin
 
 }  // namespace
 
-taken_block take_freed(mapping& map, std::uint64_t type, std::uint64_t size,
+popped_block pop_freed(mapping& map, std::uint64_t type, std::uint64_t size,
                        std::uint64_t lines) noexcept {
   block_header* best = nullptr;
   std::uint32_t* best_link = nullptr;
@@ -87,7 +87,7 @@ taken_block take_freed(mapping& map, std::uint64_t type, std::uint64_t size,
     return first.lines != lines;
   });
   if (sound && best == nullptr) return {};
-  const std::uint32_t taken = sound ? take_of_kind(map, *best, *best_link) : 0;
+  const std::uint32_t taken = sound ? unlink_of_kind(map, *best, *best_link) : 0;
   if (taken == 0) drop_list(map, type);
   return {taken, taken == 0};
 }

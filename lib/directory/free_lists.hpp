@@ -14,13 +14,13 @@ namespace outlive::detail::blocks {
 // All of it requires the directory mutex. A list that turns out to be damaged is dropped, and the
 // directory marked as one that must be counted again.
 
-struct taken_block {
+struct popped_block {
   std::uint32_t line_plus_1 = 0;  // 0: there is none
   bool damaged = false;           // or nobody knows whether there is one
 };
 
 // Takes a freed block of that type and size with as many lines, or with the fewest above that.
-taken_block take_freed(mapping& map, std::uint64_t type, std::uint64_t size,
+popped_block pop_freed(mapping& map, std::uint64_t type, std::uint64_t size,
                        std::uint64_t lines) noexcept;
 
 // Puts a block that is in no slot on its list. Requires: state "freed".

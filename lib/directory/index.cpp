@@ -225,7 +225,7 @@ void remove_stale(mapping& map) {
   empty_all(map);
 }
 
-seen_slot look_at(const mapping& map, std::uint64_t at) noexcept {
+slot_contents read_slot(const mapping& map, std::uint64_t at) noexcept {
   const std::uint64_t slot = map.index()[at].load(std::memory_order_acquire);
   if (slot == slot_empty) return {slot_kind::empty, 0};
   if (slot == slot_removed) return {slot_kind::removed, 0};

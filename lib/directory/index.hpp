@@ -41,11 +41,11 @@ bool leads_to(const mapping& map, const key& name, std::uint32_t line);
 
 // What stands in a slot, for who looks at the index as a whole.
 enum class slot_kind { empty, removed, used, damaged };
-struct seen_slot {
+struct slot_contents {
   slot_kind what;
   std::uint32_t line;  // of a used slot: where its block should lie
 };
-seen_slot look_at(const mapping& map, std::uint64_t at) noexcept;
+slot_contents read_slot(const mapping& map, std::uint64_t at) noexcept;
 
 // The rest requires the directory mutex.
 

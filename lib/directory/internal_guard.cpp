@@ -73,7 +73,7 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
   named_.count();
 }
 
-void internal_guard::mended() noexcept {
+void internal_guard::mark_consistent() noexcept {
   if (marked_) native_mutex::consistent(lock_.native);
   marked_ = false;
 }
@@ -82,7 +82,7 @@ internal_guard::~internal_guard() {
   // a child that was forked inside: the lock is its parent's
   if (process_epoch() != epoch_) return;
   // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
-  mended();
+  mark_consistent();
   lock_.owner_tid.store(0, std::memory_order_relaxed);
   crash_barrier();  // nobody is named before somebody else can be
   native_mutex::unlock(lock_.native);

@@ -22,7 +22,7 @@ class internal_guard {
   [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
   // What was half done is mended: until then the lock stays marked, and a death makes the next
   // holder mend.
-  void mended() noexcept;
+  void mark_consistent() noexcept;
 
  private:
   internal_lock& lock_;

@@ -63,7 +63,7 @@ std::string_view to_string(viewed_condition condition) noexcept {
 segment_view segment_view::open(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   const std::string what = quoted_segment(name);
-  file_descriptor file = open_segment_file(name, file_access::to_look);
+  file_descriptor file = open_segment_file(name, file_access::read_only);
   try {
     if (file) return segment_view(map_to_look(what, std::move(file), options));
   } catch (const std::system_error& error) {

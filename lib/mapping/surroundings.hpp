@@ -19,11 +19,11 @@ struct surroundings {
 
 // Those of the calling process. Throws errc::no_proc; std::system_error where a descriptor to read
 // them is missing.
-surroundings own_surroundings(const std::string& where);
+surroundings own_surroundings(const std::string& context);
 
 // Throws as own_surroundings(), and errc::damaged for another boot.
-void check_boot(const std::string& where, const segment_constants& constants);
+void check_boot(const std::string& context, const segment_constants& constants);
 // Throws errc::no_proc, wrong_pid_namespace.
-void check_namespaces(const std::string& where, const segment_constants& constants);
+void check_namespaces(const std::string& context, const segment_constants& constants);
 
 }  // namespace outlive::detail

@@ -26,10 +26,10 @@ class differences {
     (found_ += option) += " " + found;
     asked_ += asked;
   }
-  void report(const std::string& where) const {
+  void report(const std::string& context) const {
     if (found_.empty()) return;
     detail::fail(errc::options_differ,
-                 where + ": found a segment with " + found_ + ", expected " + asked_ +
+                 context + ": found a segment with " + found_ + ", expected " + asked_ +
                      ", as segment_options ask for: use open() to take it as it is, or replace it");
   }
 
@@ -44,7 +44,7 @@ const char* text_of(reader_marks marks) noexcept {
 
 }  // namespace
 
-void check_asked_options(const std::string& where, const segment_constants& found,
+void check_asked_options(const std::string& context, const segment_constants& found,
                          const shared_memory::file_info& file, const segment_options& asked) {
   const segment_options none;
   const segment_options there = options_of(found);
@@ -64,7 +64,7 @@ void check_asked_options(const std::string& where, const segment_constants& foun
   // As the file has it now: somebody may have changed it since.
   if (asked.mode != none.mode && (asked.mode & ~file.mode) != 0)
     all.add("mode", octal(file.mode), "at least " + octal(asked.mode));
-  all.report(where);
+  all.report(context);
 }
 
 }  // namespace outlive::detail

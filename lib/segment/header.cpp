@@ -158,56 +158,57 @@ segment_options options_of(const segment_constants& constants) noexcept {
   return options;
 }
 
-segment_constants read_constants(const std::string& where, int fd,
+segment_constants read_constants(const std::string& context, int fd,
                                  const shared_memory::file_info& file) {
   prepare_process_epoch();
   segment_constants found{};
   const std::size_t size = shared_memory::read_start(fd, &found, sizeof found);
   if (size < sizeof found) {
-    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) +
+    fail(errc::damaged, context + ": found a file of " + std::to_string(file.size) +
                             " bytes, expected a header of " +
                             std::to_string(sizeof(segment_header)));
   }
   if (found.magic != segment_magic) {
-    fail(errc::damaged, where + ": found magic " + hex(found.magic) + ", expected " +
+    fail(errc::damaged, context + ": found magic " + hex(found.magic) + ", expected " +
                             hex(segment_magic) + ": no segment of outlive");
   }
   if (checksum_of(found) != found.checksum) {
     // A later version may have other constants; it would still have its version here.
     if (found.version != format_version && found.version < 1000) {
-      fail(errc::version_mismatch, where + ": found format version " +
+      fail(errc::version_mismatch, context + ": found format version " +
                                        std::to_string(found.version) + ", expected " +
                                        std::to_string(format_version));
     }
-    fail(errc::damaged, where + ": found header checksum " + hex(found.checksum) + ", expected " +
+    fail(errc::damaged, context + ": found header checksum " + hex(found.checksum) + ", expected " +
                             hex(checksum_of(found)));
   }
   if (found.version != format_version) {
-    fail(errc::version_mismatch, where + ": found format version " + std::to_string(found.version) +
-                                     ", expected " + std::to_string(format_version));
+    fail(errc::version_mismatch, context + ": found format version " +
+                                     std::to_string(found.version) + ", expected " +
+                                     std::to_string(format_version));
   }
   if (found.abi != abi_signature()) {
-    fail(errc::abi_mismatch, where + ": found ABI " + describe_abi(found.abi) + "; expected " +
+    fail(errc::abi_mismatch, context + ": found ABI " + describe_abi(found.abi) + "; expected " +
                                  describe_abi(abi_signature()));
   }
   if ((found.features & ~known_features) != 0) {
-    fail(errc::version_mismatch, where + ": found features " + hex(found.features) +
+    fail(errc::version_mismatch, context + ": found features " + hex(found.features) +
                                      ", expected at most " + hex(known_features));
   }
   if (!has_valid_numbers(found))
-    fail(errc::damaged, where +
+    fail(errc::damaged, context +
                             ": found a header whose sizes contradict each other, expected those "
                             "that create() writes");
-  check_extent(where, file, found.total_size);
-  check_boot(where, found);
+  check_extent(context, file, found.total_size);
+  check_boot(context, found);
   if (found.inode != file.inode) {
-    fail(errc::damaged, where + ": found a copy, made from the segment \"" +
+    fail(errc::damaged, context + ": found a copy, made from the segment \"" +
                             std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
                             "\" in inode " + std::to_string(found.inode) +
                             ", expected the segment itself: its threads know nothing of inode " +
                             std::to_string(file.inode));
   }
-  check_namespaces(where, found);
+  check_namespaces(context, found);
   return found;
 }
 

@@ -29,7 +29,7 @@ segment_options options_of(const segment_constants& constants) noexcept;
 
 // Reads and judges the constants of an existing segment. Throws errc::damaged, version_mismatch,
 // abi_mismatch, wrong_pid_namespace, no_proc; std::system_error where a descriptor is missing.
-segment_constants read_constants(const std::string& where, int fd,
+segment_constants read_constants(const std::string& context, int fd,
                                  const shared_memory::file_info& file);
 
 // Writes the regions of a new segment that are not zero. Requires: nobody else has it.

@@ -23,9 +23,10 @@ std::string second_path(std::string_view name) {
   return std::string(segment_folder) + "/.outlive-next." + std::string(name);
 }
 
-bool wait_for(creation_turn& lock, const std::function<bool()>& enough) {
+bool wait_for(creation_lock& lock, const std::function<bool()>& enough) {
   const auto end = std::chrono::steady_clock::now() + longest_wait;
-  for (std::chrono::milliseconds nap{1}; !lock.try_take(); nap = std::min(2 * nap, longest_nap)) {
+  for (std::chrono::milliseconds nap{1}; !lock.try_acquire();
+       nap = std::min(2 * nap, longest_nap)) {
     if (enough() || std::chrono::steady_clock::now() >= end) return false;
     std::this_thread::sleep_for(nap);
   }
@@ -34,7 +35,7 @@ bool wait_for(creation_turn& lock, const std::function<bool()>& enough) {
 
 }  // namespace
 
-std::optional<shared_memory::file_info> look(std::string_view name) {
+std::optional<shared_memory::file_info> inspect(std::string_view name) {
   try {
     return shared_memory::inspect_path(segment_path(name));
   } catch (const std::system_error& error) {
@@ -44,20 +45,20 @@ std::optional<shared_memory::file_info> look(std::string_view name) {
 
 bool leads_to(const segment_constants& constants, std::uint64_t device) {
   if (constants.name[0] == 0) return false;
-  const auto found = look(constants.name);
+  const auto found = inspect(constants.name);
   return found && found->device == device && found->inode == constants.inode;
 }
 
-turn::turn(std::string_view name, const std::function<bool()>& enough)
-    : lock_(segment_folder, hash_text(name)), mine_(wait_for(lock_, enough)) {}
+name_lock::name_lock(std::string_view name, const std::function<bool()>& enough)
+    : lock_(segment_folder, hash_text(name)), held_(wait_for(lock_, enough)) {}
 
 void remove_left_over(std::string_view name) noexcept {
   try {
     if (!shared_memory::inspect_path(second_path(name))) return;
-    creation_turn lock(segment_folder, hash_text(name));
+    creation_lock lock(segment_folder, hash_text(name));
     // Without the turn, as where no descriptor is left to take it with, somebody may be using that
     // name.
-    if (lock.try_take() && lock.is_taken()) remove_second(name);
+    if (lock.try_acquire() && lock.is_held()) remove_second(name);
   } catch (const std::exception&) {  // no memory, or another user's: whoever comes next looks again
   }
 }

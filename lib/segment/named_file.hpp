@@ -2,7 +2,7 @@
 // leaves.
 //
 // A new file is put in another's place by rename(), which needs a name for it: the second name. It
-// is used in the name's turn alone (sys/creation_turn.hpp), so that one that lies there while
+// is used in the name's turn alone (sys/creation_lock.hpp), so that one that lies there while
 // nobody has the turn was left by a death, and goes with the next open, creation or removal.
 #pragma once
 
@@ -11,28 +11,28 @@
 #include <string_view>
 
 #include "format/layout.hpp"
-#include "sys/creation_turn.hpp"
+#include "sys/creation_lock.hpp"
 #include "sys/shared_memory.hpp"
 
 namespace outlive::detail::named_file {
 
 // What lies under the segment's name, be it a segment or not. Throws the system's errors, with the
 // name.
-std::optional<shared_memory::file_info> look(std::string_view name);
+std::optional<shared_memory::file_info> inspect(std::string_view name);
 
-// Whether the name leads to the file with these constants and this device. Throws as look().
+// Whether the name leads to the file with these constants and this device. Throws as inspect().
 bool leads_to(const segment_constants& constants, std::uint64_t device);
 
 // The turn of a name, waited for: for as long as another has it, which its death ends, but not
 // longer than 30 seconds, for it may be stopped. `enough` is asked in between: true ends the wait.
-class turn {
+class name_lock {
  public:
-  turn(std::string_view name, const std::function<bool()>& enough);
-  [[nodiscard]] bool is_mine() const noexcept { return mine_; }
+  name_lock(std::string_view name, const std::function<bool()>& enough);
+  [[nodiscard]] bool is_held() const noexcept { return held_; }
 
  private:
-  creation_turn lock_;
-  bool mine_;
+  creation_lock lock_;
+  bool held_;
 };
 
 // Removes a second name that a death has left. Not a word where that cannot be done.

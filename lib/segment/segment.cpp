@@ -91,8 +91,8 @@ bool give_name(const mapping& made, std::string_view name,
 std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
   segment_constants constants = make_constants(name, options);
   named_file::remove_left_over(name);
-  const auto is_taken = [name] { return named_file::look(name).has_value(); };
-  const named_file::turn turn(name, is_taken);
+  const auto is_taken = [name] { return named_file::inspect(name).has_value(); };
+  const named_file::name_lock lock(name, is_taken);
   if (is_taken()) return {};  // by the one before, perhaps
   auto made = make_nameless(name, options, constants);
   const auto link = [](int fd, std::string_view as) {
@@ -107,14 +107,14 @@ using filling_of_mapping = std::function<void(const std::shared_ptr<mapping>&)>;
 std::shared_ptr<mapping> try_replace(std::string_view name, const segment_options& options,
                                      const filling_of_mapping& fill_it, const mapping* only) {
   segment_constants constants = make_constants(name, options);
-  const named_file::turn turn(name, [] { return false; });
-  if (!turn.is_mine()) {
+  const named_file::name_lock lock(name, [] { return false; });
+  if (!lock.is_held()) {
     fail(errc::in_use, quoted_segment(name) +
                            ": found another process making it for 30 seconds, expected that to end "
                            "(is it stopped?)");
   }
   if (only != nullptr && !named_file::leads_to(only->constants(), only->device())) return {};
-  if (auto there = named_file::look(name)) {
+  if (auto there = named_file::inspect(name)) {
     there->mode = 0;  // who may write it does not matter any more
     check_access(quoted_segment(name), *there, options);
   }
@@ -138,7 +138,7 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
 std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& options,
                                   asks asked) {
   named_file::remove_left_over(name);
-  file_descriptor file = open_segment_file(name, file_access::to_write);
+  file_descriptor file = open_segment_file(name, file_access::read_write);
   if (!file) return {};
   return map_existing(quoted_segment(name), std::move(file), options, asked);
 }

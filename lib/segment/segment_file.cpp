@@ -14,35 +14,35 @@ namespace outlive::detail {
 
 namespace {
 
-void check_owner(const std::string& where, std::uint32_t found,
+void check_owner(const std::string& context, std::uint32_t found,
                  const std::vector<std::uint32_t>& expected) {
   const std::uint32_t own = effective_user();
   if (found == own || std::find(expected.begin(), expected.end(), found) != expected.end()) return;
   std::string all = std::to_string(own);
   for (const std::uint32_t each : expected) all += " or " + std::to_string(each);
-  fail(errc::wrong_owner, where + ": found owner uid " + std::to_string(found) + ", expected uid " +
-                              all + " (segment_options::expected_owners)");
+  fail(errc::wrong_owner, context + ": found owner uid " + std::to_string(found) +
+                              ", expected uid " + all + " (segment_options::expected_owners)");
 }
 
-void check_file_system(const std::string& where, const std::string& what, std::uint64_t found) {
+void check_file_system(const std::string& context, const std::string& what, std::uint64_t found) {
   if (found == shared_memory::tmpfs) return;
   fail(errc::wrong_file_system,
-       where + ": found " + what + " on a file system of type " + hex(found) +
+       context + ": found " + what + " on a file system of type " + hex(found) +
            ", expected a tmpfs (" + hex(shared_memory::tmpfs) +
            "): elsewhere two that map a file may not see each other's locks");
 }
 
 }  // namespace
 
-void check_folder(const std::string& where) {
-  check_file_system(where, segment_folder, shared_memory::file_system_at(segment_folder));
+void check_folder(const std::string& context) {
+  check_file_system(context, segment_folder, shared_memory::file_system_at(segment_folder));
 }
 
 file_descriptor open_segment_file(std::string_view name, file_access access) {
   const std::string path = segment_path(name);
   try {
-    return access == file_access::to_write ? shared_memory::open(path)
-                                           : shared_memory::open_to_read(path);
+    return access == file_access::read_write ? shared_memory::open(path)
+                                             : shared_memory::open_to_read(path);
   } catch (const std::system_error& error) {
     // A symbolic link, a socket, a FIFO or a device is refused by open() itself, each with another
     // error.
@@ -53,27 +53,27 @@ file_descriptor open_segment_file(std::string_view name, file_access access) {
   }
 }
 
-void check_access(const std::string& where, const shared_memory::file_info& file,
+void check_access(const std::string& context, const shared_memory::file_info& file,
                   const segment_options& options) {
   if (file.other_kind != nullptr)
-    fail(errc::damaged, where + ": found " + file.other_kind + ", expected a segment");
-  check_file_system(where, "its file", file.file_system);
-  check_owner(where, file.owner, options.expected_owners);
+    fail(errc::damaged, context + ": found " + file.other_kind + ", expected a segment");
+  check_file_system(context, "its file", file.file_system);
+  check_owner(context, file.owner, options.expected_owners);
   if ((file.mode & 022 & ~options.mode) != 0) {
-    fail(errc::writable_by_others, where + ": found mode " + octal(file.mode) +
+    fail(errc::writable_by_others, context + ": found mode " + octal(file.mode) +
                                        ", expected nobody to write it beyond mode " +
                                        octal(options.mode) + " (segment_options::mode)");
   }
 }
 
-void check_extent(const std::string& where, const shared_memory::file_info& file,
+void check_extent(const std::string& context, const shared_memory::file_info& file,
                   std::uint64_t size) {
   if (file.size != size) {
-    fail(errc::damaged, where + ": found a file of " + std::to_string(file.size) +
+    fail(errc::damaged, context + ": found a file of " + std::to_string(file.size) +
                             " bytes, expected " + std::to_string(size));
   }
   if (file.allocated < size) {
-    fail(errc::damaged, where + ": found a file with holes, with memory for " +
+    fail(errc::damaged, context + ": found a file with holes, with memory for " +
                             std::to_string(file.allocated) + " bytes, expected " +
                             std::to_string(size) +
                             ": a sparse copy, or somebody has punched holes into it");

@@ -117,7 +117,7 @@ void supervision::look_at_name() {
   if (name_lost_ || !on_name_lost) return;
   told_if_it_fails("looking where its name leads", [&] {
     if (named_file::leads_to(map_->constants(), map_->device())) return;
-    lost_name lost{map_->constants().name, named_file::look(map_->constants().name).has_value()};
+    lost_name lost{map_->constants().name, named_file::inspect(map_->constants().name).has_value()};
     name_lost_ = true;
     queue([this, lost = std::move(lost)] { on_name_lost(lost); });
   });

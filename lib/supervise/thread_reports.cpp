@@ -8,7 +8,7 @@
 #include "format/lock_state.hpp"
 #include "records/held_entries.hpp"
 #include "recovery/recovery_lines.hpp"
-#include "sys/thread_look.hpp"
+#include "sys/thread_status.hpp"
 
 namespace outlive::detail {
 
@@ -31,7 +31,7 @@ mutex_in_hand describe_hand(const mapping& map, const hand& of, std::uint32_t pa
 }
 
 thread_condition condition_of(pid_t tid) {
-  const thread_look seen = look_at_thread(tid);
+  const thread_status seen = read_thread_status(tid);
   if (seen.dumping) return thread_condition::dumping_core;
   if (seen.frozen) return thread_condition::frozen;
   switch (seen.state) {

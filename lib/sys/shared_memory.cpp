@@ -143,7 +143,7 @@ bool shares_inode(mode_t mode) noexcept {
 
 }  // namespace
 
-file_descriptor::file_descriptor(int fd, opened where) noexcept : fd_(fd) {
+file_descriptor::file_descriptor(int fd, opened by) noexcept : fd_(fd) {
   if (fd >= 0 && fd <= STDERR_FILENO) {
     fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int error = errno;
@@ -155,7 +155,7 @@ file_descriptor::file_descriptor(int fd, opened where) noexcept : fd_(fd) {
   if (fd_ < 0 || ::fstat(fd_, &info) != 0) return;
   device_ = info.st_dev;
   inode_ = info.st_ino;
-  if (where == opened::here && shares_inode(info.st_mode)) mark_ = mark(fd_);
+  if (by == opened::here && shares_inode(info.st_mode)) mark_ = mark(fd_);
 }
 
 bool file_descriptor::is_ours() const noexcept {

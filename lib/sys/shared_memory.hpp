@@ -22,7 +22,7 @@ class file_descriptor {
   file_descriptor() noexcept = default;
   // One of 0 to 2 is moved above them. Empty, with errno set, if `fd` is negative or cannot be
   // moved. A file that was opened elsewhere, which somebody else uses, too, gets no mark.
-  explicit file_descriptor(int fd, opened where = opened::here) noexcept;
+  explicit file_descriptor(int fd, opened by = opened::here) noexcept;
   file_descriptor(file_descriptor&& other) noexcept { *this = std::move(other); }
   file_descriptor& operator=(file_descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);

@@ -12,7 +12,7 @@
 #include <array>
 #include <cstdint>
 
-#include "support/where.hpp"
+#include "support/code_address.hpp"
 #include "unit/robust_mutex_fixture.hpp"
 
 namespace {

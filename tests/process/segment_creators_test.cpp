@@ -21,14 +21,14 @@
 #include "mapping/segment_name.hpp"
 #include "scenes/cancellation.hpp"
 #include "support/namespaces.hpp"
-#include "sys/creation_turn.hpp"
+#include "sys/creation_lock.hpp"
 #include "sys/shared_memory.hpp"
 #include "unit/segment_fixture.hpp"
 
 namespace outlive::testing {
 namespace {
 
-using detail::creation_turn;
+using detail::creation_lock;
 using detail::hash_text;
 using detail::segment_folder;
 
@@ -91,8 +91,8 @@ TEST(segment_creators, who_waits_for_a_creator_makes_the_segment_when_that_is_ki
   REQUIRE_SHM(room_for_one);
   const test_name name;
   child creator("creator", [&](agent& parent) {
-    creation_turn turn(segment_folder, hash_text(std::string(name)));
-    ASSERT_TRUE(turn.try_take());
+    creation_lock turn(segment_folder, hash_text(std::string(name)));
+    ASSERT_TRUE(turn.try_acquire());
     const auto file = detail::shared_memory::create_unnamed(segment_folder, large, 0600);
     parent.tell("half way");
     parent.pause_forever();
@@ -114,8 +114,8 @@ TEST(segment_creators, who_waits_for_a_creator_makes_the_segment_when_that_is_ki
 TEST(segment_creators, who_replaces_a_segment_waits_for_its_turn) {
   const test_name name;
   const segment old = segment::create(name, few_of_everything());
-  creation_turn turn(segment_folder, hash_text(std::string(name)));
-  ASSERT_TRUE(turn.try_take());
+  creation_lock turn(segment_folder, hash_text(std::string(name)));
+  ASSERT_TRUE(turn.try_acquire());
   child replacer("replacer", [&](agent&) {
     EXPECT_TRUE(segment::replace(old, few_of_everything()).has_name());
   });
@@ -134,20 +134,20 @@ TEST(segment_creators, create_of_a_name_that_is_taken_needs_no_room) {
 }
 
 TEST(segment_creators, a_turn_is_one_names_and_goes_to_one) {
-  creation_turn mine(segment_folder, hash_text("one"));
-  creation_turn other(segment_folder, hash_text("one"));
-  creation_turn elsewhere(segment_folder, hash_text("another"));
-  EXPECT_TRUE(mine.try_take());
-  EXPECT_FALSE(other.try_take());
-  EXPECT_TRUE(elsewhere.try_take());
+  creation_lock mine(segment_folder, hash_text("one"));
+  creation_lock other(segment_folder, hash_text("one"));
+  creation_lock elsewhere(segment_folder, hash_text("another"));
+  EXPECT_TRUE(mine.try_acquire());
+  EXPECT_FALSE(other.try_acquire());
+  EXPECT_TRUE(elsewhere.try_acquire());
 }
 
 // It opens the folder, and open() is a cancellation point.
 void* takes_a_turn_once_cancelled(void*) {
   ::pthread_cancel(::pthread_self());
   {
-    creation_turn turn(segment_folder, hash_text("one"));
-    EXPECT_TRUE(turn.try_take());
+    creation_lock turn(segment_folder, hash_text("one"));
+    EXPECT_TRUE(turn.try_acquire());
   }
   end_if_cancelled();
   ADD_FAILURE() << "not cancelled";
@@ -168,13 +168,13 @@ TEST(segment_creators, a_descriptor_that_somebody_else_has_closed_is_left_alone)
   const segment made = segment::create(name);
   const int next = ::fcntl(made.fd(), F_DUPFD_CLOEXEC, 3);
   ASSERT_EQ(::close(next), 0);
-  creation_turn turn(segment_folder, hash_text("one"));
+  creation_lock turn(segment_folder, hash_text("one"));
   ASSERT_EQ(::close(next), 0) << "it is expected to take the lowest number";
   const int own = ::open(name.path().c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(own, next);
   ASSERT_EQ(::flock(own, LOCK_EX | LOCK_NB), 0);
-  EXPECT_TRUE(turn.try_take()) << "nobody waits for a turn that cannot be had";
-  EXPECT_FALSE(turn.is_taken());
+  EXPECT_TRUE(turn.try_acquire()) << "nobody waits for a turn that cannot be had";
+  EXPECT_FALSE(turn.is_held());
   const int other = ::open(name.path().c_str(), O_RDONLY | O_CLOEXEC);
   EXPECT_NE(::flock(other, LOCK_EX | LOCK_NB), 0) << "the program's lock of its own file is gone";
   ::close(other);
@@ -184,8 +184,8 @@ TEST(segment_creators, a_descriptor_that_somebody_else_has_closed_is_left_alone)
 TEST(segment_creators, a_second_name_stays_where_no_descriptor_is_left_to_take_the_turn) {
   const test_name name;
   const std::string second = "/dev/shm/.outlive-next." + std::string(name);
-  creation_turn replacer(segment_folder, hash_text(std::string(name)));
-  ASSERT_TRUE(replacer.try_take());
+  creation_lock replacer(segment_folder, hash_text(std::string(name)));
+  ASSERT_TRUE(replacer.try_acquire());
   ASSERT_TRUE(std::ofstream(second).is_open());
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -199,8 +199,8 @@ TEST(segment_creators, a_second_name_stays_where_no_descriptor_is_left_to_take_t
 TEST(segment_creators, a_forked_child_does_not_keep_the_turn_of_a_parent_that_is_killed) {
   shared_value<pid_t> grandchild;
   child parent("parent", [&](agent& above) {
-    creation_turn turn(segment_folder, hash_text("one"));
-    ASSERT_TRUE(turn.try_take());
+    creation_lock turn(segment_folder, hash_text("one"));
+    ASSERT_TRUE(turn.try_acquire());
     const pid_t forked = ::fork();
     if (forked == 0) {
       for (;;) ::pause();
@@ -210,24 +210,24 @@ TEST(segment_creators, a_forked_child_does_not_keep_the_turn_of_a_parent_that_is
     above.pause_forever();
   });
   parent.wait_for("forked");
-  EXPECT_FALSE(creation_turn(segment_folder, hash_text("one")).try_take())
+  EXPECT_FALSE(creation_lock(segment_folder, hash_text("one")).try_acquire())
       << "the fork let go of the parent's turn";
   parent.kill();
   parent.expect_killed();
-  EXPECT_TRUE(creation_turn(segment_folder, hash_text("one")).try_take());
+  EXPECT_TRUE(creation_lock(segment_folder, hash_text("one")).try_acquire());
   ASSERT_EQ(::kill(grandchild.load(), SIGKILL), 0);
 }
 
 TEST(segment_creators, a_forked_child_does_not_keep_the_turn) {
-  auto turn = std::make_unique<creation_turn>(segment_folder, hash_text("one"));
-  ASSERT_TRUE(turn->try_take());
+  auto turn = std::make_unique<creation_lock>(segment_folder, hash_text("one"));
+  ASSERT_TRUE(turn->try_acquire());
   child other("other", [](agent& parent) {
     parent.tell("there");
     parent.pause_forever();
   });
   other.wait_for("there");
   turn.reset();
-  EXPECT_TRUE(creation_turn(segment_folder, hash_text("one")).try_take());
+  EXPECT_TRUE(creation_lock(segment_folder, hash_text("one")).try_acquire());
 }
 
 }  // namespace

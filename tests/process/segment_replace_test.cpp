@@ -21,7 +21,7 @@
 
 #include "format/hash.hpp"
 #include "mapping/segment_name.hpp"
-#include "sys/creation_turn.hpp"
+#include "sys/creation_lock.hpp"
 #include "unit/segment_fixture.hpp"
 
 namespace outlive::testing {
@@ -212,8 +212,8 @@ TEST(segment_replace, a_second_name_that_a_death_left_goes_with_the_next_use_of_
   leave();
   {
     // Not while somebody is about to use it.
-    detail::creation_turn turn(detail::segment_folder, detail::hash_text(std::string(name)));
-    ASSERT_TRUE(turn.try_take());
+    detail::creation_lock turn(detail::segment_folder, detail::hash_text(std::string(name)));
+    ASSERT_TRUE(turn.try_acquire());
     (void)segment::open(name);
     EXPECT_TRUE(exists(second_path(name)));
   }
@@ -234,8 +234,8 @@ TEST(segment_replace, a_child_that_the_filling_forks_has_no_part_in_it) {
       EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
       EXPECT_TRUE(old.has_name()) << "the child has put the segment in place";
       EXPECT_FALSE(
-          detail::creation_turn(detail::segment_folder, detail::hash_text(std::string(name)))
-              .try_take());
+          detail::creation_lock(detail::segment_folder, detail::hash_text(std::string(name)))
+              .try_acquire());
     });
     if (forked == 0) ::_exit(2);
   } catch (const std::system_error& error) {

@@ -14,7 +14,7 @@
 #include "scenes/cancellation.hpp"
 #include "support/leaks.hpp"
 #include "sys/endings.hpp"
-#include "sys/thread_look.hpp"
+#include "sys/thread_status.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -206,7 +206,7 @@ void* does_once_cancelled(void* argument) {
 // Each ends in noexcept code, the library's or libstdc++'s, out of which no thread can be unwound.
 TEST_F(threads_process_test, a_cancellation_does_not_end_what_a_thread_cannot_be_unwound_out_of) {
   using action = void (*)();
-  const action looks = [] { EXPECT_NE(detail::look_at_thread(gettid()).state, '?'); };
+  const action looks = [] { EXPECT_NE(detail::read_thread_status(gettid()).state, '?'); };
   const action sleeps = [] { detail::sleep_ms(1); };
   const action writes = [] { detail::write_to_stderr(""); };
   const action draws = [] { static_cast<void>(detail::random_seed()); };

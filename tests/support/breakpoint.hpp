@@ -12,7 +12,7 @@
 #include <string>
 #include <system_error>
 
-#include "support/where.hpp"
+#include "support/code_address.hpp"
 
 namespace outlive::testing {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/code_address.hpp"
 #include "support/sweep_path.hpp"
-#include "support/where.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -199,7 +199,7 @@ class sweeper {
     route_ = {};
     lost_in_a_row_ = points_on_route_ = plain_steps_ = rest_ = 0;
     record();
-    ++result_.recorded_anew;
+    ++result_.recorded_again;
     const std::size_t shift = std::max(former, route_.length()) - std::min(former, route_.length());
     return index > plan_.first + shift ? index - shift : plan_.first;
   }
@@ -331,6 +331,25 @@ class sweeper {
 };
 
 }  // namespace
+
+std::string kill_point::describe() const {
+  std::ostringstream out;
+  out << (died ? "kill point " : "survivor, point ") << index << ": "
+      << (asleep ? "asleep in " : "") << describe_address(pc);
+  return out.str();
+}
+
+std::string sweep_result::describe() const {
+  std::ostringstream out;
+  out << length << " instructions, ";
+  if (states != 0) out << states << " visible states, ";
+  if (preempted != 0) out << preempted << " points of interruption, ";
+  out << deaths << " kill points (" << asleep << " asleep in a system call, " << accelerated
+      << " by a breakpoint), " << diverged << " runs repeated, the path recorded "
+      << recorded_again + 1 << (recorded_again == 0 ? " time" : " times") << ", the last victim "
+      << (last_survived ? "survived" : "did not survive");
+  return out.str();
+}
 
 sweep_result sweep(const sweep_plan& plan) {
   if (const auto why = tracing_unavailable()) throw std::runtime_error(plan.name + ": " + *why);

@@ -84,14 +84,14 @@ struct sweep_plan {
 };
 
 struct sweep_result {
-  std::size_t length = 0;         // instructions of the recorded run
-  std::size_t states = 0;         // new ones of what is watched
-  std::size_t deaths = 0;         // kill points
-  std::size_t preempted = 0;      // points at which others worked meanwhile
-  std::size_t asleep = 0;         // those of them inside of a blocking system call
-  std::size_t accelerated = 0;    // those of them reached by a breakpoint
-  std::size_t diverged = 0;       // runs that left the recorded path and were repeated
-  std::size_t recorded_anew = 0;  // times that the path was recorded again
+  std::size_t length = 0;          // instructions of the recorded run
+  std::size_t states = 0;          // new ones of what is watched
+  std::size_t deaths = 0;          // kill points
+  std::size_t preempted = 0;       // points at which others worked meanwhile
+  std::size_t asleep = 0;          // those of them inside of a blocking system call
+  std::size_t accelerated = 0;     // those of them reached by a breakpoint
+  std::size_t diverged = 0;        // runs that left the recorded path and were repeated
+  std::size_t recorded_again = 0;  // times that the path was recorded again
   bool last_survived = false;
   std::string describe() const;
 };

@@ -132,7 +132,7 @@ TEST_F(single_step_test, a_path_that_has_changed_for_good_is_recorded_again) {
       .victim = [&](agent&) { two_ways(stores.get(), other_way); },
       .after = [](const kill_point&) {},
   });
-  EXPECT_EQ(result.recorded_anew, 1u);
+  EXPECT_EQ(result.recorded_again, 1u);
   EXPECT_GT(10 * result.accelerated, 9 * result.length) << result.describe();
   EXPECT_TRUE(result.last_survived);
 }

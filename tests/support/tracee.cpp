@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "support/breakpoint.hpp"
+#include "support/code_address.hpp"
 #include "support/leaks.hpp"
-#include "support/where.hpp"
 
 namespace outlive::testing {
 

@@ -52,7 +52,7 @@ void check_block(problem_list& found, const mapping& map, const seen_block& bloc
 void check_slots(problem_list& found, const mapping& map, const lines_by_state& blocks) {
   std::uint64_t used = 0;
   for (std::uint64_t at = 0; at < map.layout().index_slots; ++at) {
-    const auto slot = index::look_at(map, at);
+    const auto slot = index::read_slot(map, at);
     const std::string object = "slot " + std::to_string(at) + " of the directory's index";
     if (slot.what == index::slot_kind::damaged)
       found.add(object, hex(map.index()[at].load(std::memory_order_relaxed)),

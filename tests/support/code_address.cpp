@@ -1,4 +1,4 @@
-#include "support/where.hpp"
+#include "support/code_address.hpp"
 
 #include <cxxabi.h>
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-#include "sys/thread_look.hpp"
+#include "sys/thread_status.hpp"
 
 #include <cstddef>
 #include <fstream>
@@ -43,10 +43,10 @@ bool is_frozen(const std::string& folder) {
 
 }  // namespace
 
-thread_look look_at_thread(pid_t tid) {
+thread_status read_thread_status(pid_t tid) {
   const no_cancellation here;  // a stream closes its file in a destructor
   const std::string folder = "/proc/" + std::to_string(tid);
-  thread_look seen;
+  thread_status seen;
   std::ifstream status(folder + "/status");
   for (std::string line; std::getline(status, line);) {
     if (starts_with(line, "State:\t") && line.size() > 7) seen.state = line[7];

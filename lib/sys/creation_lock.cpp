@@ -1,4 +1,4 @@
-#include "sys/creation_turn.hpp"
+#include "sys/creation_lock.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -34,14 +34,14 @@ int open_folder(const std::string& folder) noexcept {
 }  // namespace
 
 // All turns of the process, for a forked child. Its mutex is held over a fork.
-struct live_turns {
+struct live_creation_locks {
   std::mutex mutex;
-  creation_turn* first = nullptr;
+  creation_lock* first = nullptr;
 
-  static live_turns& instance() {
-    static live_turns& made = []() -> live_turns& {
+  static live_creation_locks& instance() {
+    static live_creation_locks& made = []() -> live_creation_locks& {
       // never destroyed: threads may end after static destruction
-      auto turns = std::make_unique<live_turns>();
+      auto turns = std::make_unique<live_creation_locks>();
       prepare_process_epoch();
       around_fork([] { instance().mutex.lock(); }, [] { instance().after_fork(); });
       return *turns.release();
@@ -53,14 +53,14 @@ struct live_turns {
   // In the child, the turns of the parent go: it closes its own descriptors, and the lock stays
   // with the parent's.
   void after_fork() noexcept {
-    for (creation_turn** link = &first; *link != nullptr;) {
-      creation_turn& each = **link;
+    for (creation_lock** link = &first; *link != nullptr;) {
+      creation_lock& each = **link;
       if (each.epoch_ == process_epoch()) {
         link = &each.next_;
         continue;
       }
       { const file_descriptor closed = std::exchange(each.folder_, file_descriptor()); }
-      each.taken_ = false;
+      each.held_ = false;
       *link = each.next_;
     }
     mutex.unlock();
@@ -69,25 +69,25 @@ struct live_turns {
 
 namespace {
 
-const made_at_load turns_at_load([] { live_turns::instance(); });
+const made_at_load turns_at_load([] { live_creation_locks::instance(); });
 
 }  // namespace
 
-creation_turn::creation_turn(const std::string& folder, std::uint64_t name_hash) noexcept
+creation_lock::creation_lock(const std::string& folder, std::uint64_t name_hash) noexcept
     : byte_(static_cast<std::int64_t>(name_hash >> 2)), epoch_(process_epoch()) {
-  live_turns& turns = live_turns::instance();
+  live_creation_locks& turns = live_creation_locks::instance();
   const std::lock_guard no_fork(turns.mutex);
   folder_ = file_descriptor(open_folder(folder));
   next_ = std::exchange(turns.first, this);
 }
 
-creation_turn::~creation_turn() {
-  live_turns& turns = live_turns::instance();
+creation_lock::~creation_lock() {
+  live_creation_locks& turns = live_creation_locks::instance();
   const std::lock_guard no_fork(turns.mutex);
-  creation_turn** link = &turns.first;
+  creation_lock** link = &turns.first;
   while (*link != nullptr && *link != this) link = &(*link)->next_;
   if (*link != nullptr) *link = next_;  // a forked child has taken it out
-  if (!taken_ || !folder_.is_ours()) return;
+  if (!held_ || !folder_.is_ours()) return;
   // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long
   // as it lives.
   struct flock range = one_byte(F_UNLCK, byte_);
@@ -97,7 +97,7 @@ creation_turn::~creation_turn() {
 // A folder cannot be opened to be written, so its bytes cannot be locked but to be read, which
 // excludes nobody. So whoever looks for another's lock and sets its own has the whole folder locked
 // in between, for these few calls.
-bool creation_turn::try_take() noexcept {
+bool creation_lock::try_acquire() noexcept {
   if (!folder_.is_ours()) return true;
   if (::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
   struct flock range = one_byte(F_WRLCK, byte_);
@@ -105,7 +105,7 @@ bool creation_turn::try_take() noexcept {
   const bool free = !asked || range.l_type == F_UNLCK;
   if (free) {
     range = one_byte(F_RDLCK, byte_);
-    taken_ = ::fcntl(folder_.get(), F_OFD_SETLK, &range) == 0;
+    held_ = ::fcntl(folder_.get(), F_OFD_SETLK, &range) == 0;
   }
   ::flock(folder_.get(), LOCK_UN);
   return free;

@@ -5,7 +5,7 @@
 
 namespace outlive::detail {
 
-struct thread_look {
+struct thread_status {
   // as /proc/TID/stat has it: R, S, D, T, t, Z, X; '?' where it cannot be read
   char state = '?';
   // a debugger, or another tracer, has it
@@ -16,6 +16,6 @@ struct thread_look {
   bool frozen = false;
 };
 // Throws std::bad_alloc.
-thread_look look_at_thread(pid_t tid);
+thread_status read_thread_status(pid_t tid);
 
 }  // namespace outlive::detail

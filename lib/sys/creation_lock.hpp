@@ -17,27 +17,27 @@
 
 namespace outlive::detail {
 
-class creation_turn {
+class creation_lock {
  public:
-  creation_turn(const std::string& folder, std::uint64_t name_hash) noexcept;
-  creation_turn(const creation_turn&) = delete;
-  creation_turn& operator=(const creation_turn&) = delete;
-  ~creation_turn();
+  creation_lock(const std::string& folder, std::uint64_t name_hash) noexcept;
+  creation_lock(const creation_lock&) = delete;
+  creation_lock& operator=(const creation_lock&) = delete;
+  ~creation_lock();
   // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all
   // nobody waits: true.
-  [[nodiscard]] bool try_take() noexcept;
-  // Whether it really has the turn. Not where try_take() said true because the folder cannot be
+  [[nodiscard]] bool try_acquire() noexcept;
+  // Whether it really has the turn. Not where try_acquire() said true because the folder cannot be
   // locked.
-  [[nodiscard]] bool is_taken() const noexcept { return taken_; }
+  [[nodiscard]] bool is_held() const noexcept { return held_; }
 
  private:
-  friend struct live_turns;
+  friend struct live_creation_locks;
 
   file_descriptor folder_;
   std::int64_t byte_;
   std::uint64_t epoch_;
-  bool taken_ = false;
-  creation_turn* next_ = nullptr;  // of the live turns
+  bool held_ = false;
+  creation_lock* next_ = nullptr;  // of the live turns
 };
 
 }  // namespace outlive::detail
