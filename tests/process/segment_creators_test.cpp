@@ -201,15 +201,14 @@ TEST(segment_creators, a_forked_child_does_not_keep_the_turn_of_a_parent_that_is
   child parent("parent", [&](agent& above) {
     creation_lock turn(segment_folder, hash_text("one"));
     ASSERT_TRUE(turn.try_acquire());
-    const pid_t forked = ::fork();
-    if (forked == 0) {
+    if (::fork() == 0) {
+      // from here on its fork handlers have run
+      grandchild.store(::getpid());
       for (;;) ::pause();
     }
-    grandchild.store(forked);
-    above.tell("forked");
     above.pause_forever();
   });
-  parent.wait_for("forked");
+  ASSERT_TRUE(grandchild.wait([](pid_t pid) { return pid != 0; }));
   EXPECT_FALSE(creation_lock(segment_folder, hash_text("one")).try_acquire())
       << "the fork let go of the parent's turn";
   parent.kill();
