@@ -6,12 +6,13 @@ Usage: run.py [--full] [--jobs N] [--only WORD]...
 For each configuration: spin -a, cc, pan. One of three things is expected:
 
   holds   the search is complete and finds no error
-  mutant  one rule of the protocol is taken away, and the search finds an error: a model that does not find the faults that are put into
-          it on purpose proves nothing
-  limit   a case that the protocol does not cover, and says so (docs/limits.md): the search finds an error
+  mutant  one rule of the protocol is taken away, and the search finds an error: a model that does
+          not find the faults that are put into it on purpose proves nothing
+  limit   a case that the protocol does not cover, and says so (docs/limits.md): the search finds an
+          error
 
-Prints a line for each: "PASS: model.NAME: ..." or "FAIL: model.NAME: why". Exit: 0 if all passed, 1 if
-not, 77 without spin.
+Prints a line for each: "PASS: model.NAME: ..." or "FAIL: model.NAME: why". Exit: 0 if all passed, 1
+if not, 77 without spin.
 
   --full       the big configurations too (long, and up to 16 GiB)
   --jobs N     as many at a time (default 2)
@@ -97,13 +98,29 @@ MUTANTS = {
     "lock.pml": [
         ("TWO_STORES", "-DRECORDS=1", "U4: holder and condition change in one store"),
         ("NO_SECOND_TEST", "-DRECORDS=1", "U2: a claim tests again once it has the liveness mutex"),
-        ("IDENTITY_BEFORE_TEST", "-DRECORDS=1", "U2: the claimer writes only after its second test"),
+        (
+            "IDENTITY_BEFORE_TEST",
+            "-DRECORDS=1",
+            "U2: the claimer writes only after its second test",
+        ),
         ("NO_GENERATION", "-DRECORDS=1", "U2: each claim has its own generation"),
         ("NAME_BEFORE_GENERATION", "-DRECORDS=2", "U2: the generation changes before the name"),
-        ("NAME_WITHOUT_GENERATION", "-DRECORDS=1", "U4: a report reads the generation before and after the name"),
-        ("NO_WORD_TEST", "-DRECORDS=1 -DSPARES=2 -DDEATHS=1 -DLOST=1", "U2: the native word, too, makes an entry pending"),
+        (
+            "NAME_WITHOUT_GENERATION",
+            "-DRECORDS=1",
+            "U4: a report reads the generation before and after the name",
+        ),
+        (
+            "NO_WORD_TEST",
+            "-DRECORDS=1 -DSPARES=2 -DDEATHS=1 -DLOST=1",
+            "U2: the native word, too, makes an entry pending",
+        ),
         ("NO_SPARES", "-DRECORDS=1 -DSPARES=0", "U3: spare records are kept for recovery"),
-        ("NO_RELEASE", "-DRECORDS=1", "U3: the origin of an unrepaired lock is given up under pressure"),
+        (
+            "NO_RELEASE",
+            "-DRECORDS=1",
+            "U3: the origin of an unrepaired lock is given up under pressure",
+        ),
         ("STORE_BEFORE_OWNER_TEST", "-DRECORDS=1 -DFOREIGN=1", "U1: unlock asks before it stores"),
         ("CONSISTENT_BEFORE_REPAIR", "-DRECORDS=1", "U4: the evidence goes after the repair"),
         ("HEIR_UNNAMED", "-DRECORDS=1", "U4: the heir names itself while it repairs"),
@@ -119,16 +136,46 @@ MUTANTS = {
     ],
     "adopt.pml": [
         ("NO_ADOPTION_MUTEX", "-DDEATHS=0 -DROUNDS=1", "U6: one adopter at a time"),
-        ("HOLDER_FIRST", "-DDEATHS=0 -DROUNDS=1", "U6: a living bearer of the TID is looked for, even if the holder is dead"),
-        ("BEARER_IGNORED", "-DDEATHS=0 -DROUNDS=1", "U6: a living bearer that names the lock may have it"),
-        ("ONE_LOOK", "-DDEATHS=0", "U6: the living bearers are looked at before and after the word"),
-        ("NO_COUNT", "-DDEATHS=0 -DROUNDS=3", "U6: both looks must see the same bearers and counts"),
-        ("SCAN_UPWARDS", "-DDEATHS=0 -DROUNDS=1 -DMOVES=1", "U6: a held list is looked through from its end down, as entries move"),
-        ("TRUST_EDEADLK", "-DDEATHS=0 -DROUNDS=1", "U6: EDEADLK for a lock that one does not hold is an orphan"),
+        (
+            "HOLDER_FIRST",
+            "-DDEATHS=0 -DROUNDS=1",
+            "U6: a living bearer of the TID is looked for, even if the holder is dead",
+        ),
+        (
+            "BEARER_IGNORED",
+            "-DDEATHS=0 -DROUNDS=1",
+            "U6: a living bearer that names the lock may have it",
+        ),
+        (
+            "ONE_LOOK",
+            "-DDEATHS=0",
+            "U6: the living bearers are looked at before and after the word",
+        ),
+        (
+            "NO_COUNT",
+            "-DDEATHS=0 -DROUNDS=3",
+            "U6: both looks must see the same bearers and counts",
+        ),
+        (
+            "SCAN_UPWARDS",
+            "-DDEATHS=0 -DROUNDS=1 -DMOVES=1",
+            "U6: a held list is looked through from its end down, as entries move",
+        ),
+        (
+            "TRUST_EDEADLK",
+            "-DDEATHS=0 -DROUNDS=1",
+            "U6: EDEADLK for a lock that one does not hold is an orphan",
+        ),
         ("STORE", "-DROUNDS=1", "U6: the mark is a CAS"),
-        ("ABSENT_IS_DEAD", "-DDEATHS=0 -DROUNDS=1 -DHIDDEN=1", "U6: an absent /proc entry proves nothing"),
+        (
+            "ABSENT_IS_DEAD",
+            "-DDEATHS=0 -DROUNDS=1 -DHIDDEN=1",
+            "U6: an absent /proc entry proves nothing",
+        ),
     ],
-    "claim.pml": [("START_TIME_ALONE", "", "U6: a claimer that has not yet written its identity is no orphan")],
+    "claim.pml": [
+        ("START_TIME_ALONE", "", "U6: a claimer that has not yet written its identity is no orphan")
+    ],
     "held.pml": [
         ("COUNT_LAST", "", "U10: the place is counted before it is written"),
         ("MOVE_BEFORE_COPY", "", "U10: the last entry is copied over a gap, then removed"),
@@ -142,21 +189,53 @@ MUTANTS = {
         ("MARK_LATE", "-DNC=3 -DNPR=3", "a waiter marks the bit while it holds the mutex"),
     ],
     "shared.pml": [
-        ("LOOK_BEFORE_MARK", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a reader marks itself before it looks at the gate"),
-        ("NAME_BEFORE_DRAIN", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2", "a writer names itself after the drain"),
+        (
+            "LOOK_BEFORE_MARK",
+            "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
+            "a reader marks itself before it looks at the gate",
+        ),
+        (
+            "NAME_BEFORE_DRAIN",
+            "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2",
+            "a writer names itself after the drain",
+        ),
         ("KEEP_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a claim empties the marks"),
-        ("SKIP_DRAIN", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2", "the drain is made whoever closed the gate"),
+        (
+            "SKIP_DRAIN",
+            "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2",
+            "the drain is made whoever closed the gate",
+        ),
         ("OPEN_EARLY", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "the gate opens after the state is free"),
-        ("MARK_LATE", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a reader marks itself before it gives the writers' mutex back"),
-        ("COUNT_LATE", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "a record is counted before its first mark"),
+        (
+            "MARK_LATE",
+            "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
+            "a reader marks itself before it gives the writers' mutex back",
+        ),
+        (
+            "COUNT_LATE",
+            "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
+            "a record is counted before its first mark",
+        ),
         ("TRUST_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "marks of the dead are void"),
-        ("OPEN_ON_ERROR", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "the gate stays closed while the state is not consistent"),
+        (
+            "OPEN_ON_ERROR",
+            "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
+            "the gate stays closed while the state is not consistent",
+        ),
     ],
     "internal.pml": [
-        ("BEARER_DEAD", "-DROUNDS=1", "U6: a living thread with the dead one's id may have the lock"),
+        (
+            "BEARER_DEAD",
+            "-DROUNDS=1",
+            "U6: a living thread with the dead one's id may have the lock",
+        ),
         ("NAMED_LATE", "-DROUNDS=1", "U6: an entrant is named before its native lock"),
         ("UNNAMED_EARLY", "-DROUNDS=2", "U6: an entrant is named until after its native unlock"),
-        ("NO_SECOND_LOOK", "-DROUNDS=2", "U6: two looks at the entrants, and at the word in between"),
+        (
+            "NO_SECOND_LOOK",
+            "-DROUNDS=2",
+            "U6: two looks at the entrants, and at the word in between",
+        ),
         ("COUNT_UNREAD", "-DROUNDS=3", "U6: the lock's acquisitions are the same at both looks"),
         ("SEVERAL_ADOPTERS", "-DROUNDS=1", "U6: one adopts at a time"),
     ],
@@ -165,10 +244,22 @@ MUTANTS = {
         ("STORE_GATE", "-DFENCE -DNOSLICE", "a reader that leaves exchanges the gate"),
     ],
     "permit.pml": [
-        ("RECORD_ONLY", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a permit names its holder's life, not only its record"),
-        ("TAKE_BY_STORE", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE", "a dead holder's permit is taken over by an exchange"),
+        (
+            "RECORD_ONLY",
+            "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE",
+            "a permit names its holder's life, not only its record",
+        ),
+        (
+            "TAKE_BY_STORE",
+            "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE",
+            "a dead holder's permit is taken over by an exchange",
+        ),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
-        ("NO_BARRIER", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN", "a waiter makes plain stores visible before its last look"),
+        (
+            "NO_BARRIER",
+            "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN",
+            "a waiter makes plain stores visible before its last look",
+        ),
     ],
     "deathlog.pml": [
         ("TAKE_LIVING", "", "a busy slot is left to a writer that lives"),
@@ -177,15 +268,27 @@ MUTANTS = {
         ("READ_ONCE", "", "a reader looks at the number before and after"),
     ],
     "queue.pml": [
-        ("JOB_TAKE_BY_STORE", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE", "a dead worker's job is taken over by an exchange"),
+        (
+            "JOB_TAKE_BY_STORE",
+            "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE",
+            "a dead worker's job is taken over by an exchange",
+        ),
         ("JOB_LOOK_FIRST", "-DNC=2 -DTRIES=1", "a waiter looks after it has marked the bit"),
         ("PUBLISH_FIRST", "-DNC=1 -DNR=2", "a slot is ready once the job is in it"),
-        ("FREE_THE_DEAD", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE", "what a dead worker had is a job, and no empty slot"),
+        (
+            "FREE_THE_DEAD",
+            "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE",
+            "what a dead worker had is a job, and no empty slot",
+        ),
     ],
 }
 LIMITS = {
     "adopt.pml": [
-        ("KILLED_AT_ITS_OWN_ORPHAN", "-DROUNDS=1 -DTWICE=1", "a reused TID's bearer is killed in lock() of the orphan, and the TID is reused again"),
+        (
+            "KILLED_AT_ITS_OWN_ORPHAN",
+            "-DROUNDS=1 -DTWICE=1",
+            "a reused TID's bearer is killed in lock() of the orphan, and the TID is reused again",
+        ),
     ],
 }
 
@@ -196,12 +299,16 @@ def plan(full):
         yield from ((name, model, options.split(), "holds", options) for name, options in entries)
     if full:
         for model, entries in FULL.items():
-            yield from ((name, model, options.split(), "holds", options) for name, options in entries)
+            yield from (
+                (name, model, options.split(), "holds", options) for name, options in entries
+            )
     for model, entries in MUTANTS.items():
         for name, options, rule in entries:
             yield name.lower(), model, options.split() + ["-DM_" + name], "mutant", rule
     for model, entries in LIMITS.items():
-        yield from ((name.lower(), model, options.split(), "limit", what) for name, options, what in entries)
+        yield from (
+            (name.lower(), model, options.split(), "limit", what) for name, options, what in entries
+        )
 
 
 def search(model, options, kind, full):
@@ -209,12 +316,31 @@ def search(model, options, kind, full):
     with tempfile.TemporaryDirectory(prefix="outlive-model-") as folder:
 
         def run(command, seconds=600):
-            return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, timeout=seconds)
+            return subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=seconds,
+            )
 
         optimise = "-O2" if kind == "holds" else "-O0"
-        for command in (["spin", "-a", *options, str(HERE / model)],
-                        ["cc", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB[full]}", "-o", "pan", "pan.c"]):
+        for command in (
+            ["spin", "-a", *options, str(HERE / model)],
+            [
+                "cc",
+                optimise,
+                "-w",
+                "-DSAFETY",
+                "-DCOLLAPSE",
+                f"-DMEMLIM={MEMORY_MB[full]}",
+                "-o",
+                "pan",
+                "pan.c",
+            ],
+        ):
             done = run(command)
             if done.returncode or not done.stdout.isspace() and "rror" in done.stdout:
                 raise RuntimeError(f"{command[0]}: {done.stdout.strip()}")
@@ -233,10 +359,18 @@ def judge(output, kind):
     if kind != "holds":
         # An assertion or a stuck thread, not a fault of the model or of the search.
         real = re.search(r"assertion violated|invalid end state", output)
-        return (None if found and real else "no error was found, but this one has an error"), count, used
+        return (
+            (None if found and real else "no error was found, but this one has an error"),
+            count,
+            used,
+        )
     if found:
         return re.search(r"^pan:\d+: .*$", output, re.MULTILINE).group(0), count, used
-    if re.search(r"max search depth too small|not completed|MEMLIM|out of memory|VECTORSZ", output, re.IGNORECASE):
+    if re.search(
+        r"max search depth too small|not completed|MEMLIM|out of memory|VECTORSZ",
+        output,
+        re.IGNORECASE,
+    ):
         return "the search is not complete", count, used
     return None, count, used
 
@@ -254,7 +388,10 @@ def check(entry, full):
     text = f"{states:,} states, {used:.0f} MB, {seconds:.1f} s"
     if trouble:
         shown = "".join(f"  | {line}\n" for line in output.splitlines()[:25])
-        print(f"{shown}FAIL: model.{name}: {trouble} ({model} {' '.join(options)}; {text})", flush=True)
+        print(
+            f"{shown}FAIL: model.{name}: {trouble} ({model} {' '.join(options)}; {text})",
+            flush=True,
+        )
         return False
     if kind == "holds":
         print(f"PASS: model.{name}: holds ({model} {' '.join(options)}; {text})", flush=True)
@@ -264,12 +401,18 @@ def check(entry, full):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", action="append", default=[])
     asked = parser.parse_args()
-    entries = [entry for entry in plan(asked.full) if not asked.only or any(word in entry[0] for word in asked.only)]
+    entries = [
+        entry
+        for entry in plan(asked.full)
+        if not asked.only or any(word in entry[0] for word in asked.only)
+    ]
     if not entries:
         sys.exit("no configuration has such a name")
     missing = [tool for tool in ("spin", "cc") if not shutil.which(tool)]

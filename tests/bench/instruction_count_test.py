@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Count the instructions of one lock and unlock, and fail when there are more than allowed.
 
-Runs lock_pair under callgrind with two numbers of pairs. Everything else that the program does is the same in both runs, so that
-the difference, without that of the empty loop, belongs to the pairs alone: an exact figure, whatever the machine is doing.
-Kernel instructions are not in it; there are none in these pairs. It counts in copies without debugging information: valgrind gives
-up on what clang writes (DWARF 5), and it has no use for it here.
+Runs lock_pair under callgrind with two numbers of pairs. Everything else that the program does is
+the same in both runs, so that the difference, without that of the empty loop, belongs to the pairs
+alone: an exact figure, whatever the machine is doing. Kernel instructions are not in it; there are
+none in these pairs. It counts in copies without debugging information: valgrind gives up on what
+clang writes (DWARF 5), and it has no use for it here.
 
 Exit: 0 within the limits, 1 above one, 3 it could not be counted.
 """
@@ -19,7 +20,8 @@ import tempfile
 
 FEW, MANY = 1000, 11000
 
-# Most instructions of a pair, whatever the compiler. The raw pair is shown for comparison: it is glibc's.
+# Most instructions of a pair, whatever the compiler. The raw pair is shown for comparison: it is
+# glibc's.
 LIMITS = {
     "raw": None,
     "robust_mutex": 185,
@@ -35,17 +37,28 @@ class CannotCount(Exception):
 
 def output_of(command, **options):
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=120, **options)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            **options,
+        )
     except OSError as error:
-        raise CannotCount(f"{command[0]}: {error.strerror} (Debian packages valgrind, binutils, libc-bin)") from error
+        raise CannotCount(
+            f"{command[0]}: {error.strerror} (Debian packages valgrind, binutils, libc-bin)"
+        ) from error
     if done.returncode != 0:
         raise CannotCount(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
 def bare_copies(program, folder):
-    """Copies of the program and its liboutlive without debugging information; returns that of the program."""
+    """Copies of the program and its liboutlive without debugging information; returns that of the
+    program.
+    """
     copy = os.path.join(folder, "lock_pair")
     output_of(["strip", "-g", "-o", copy, program])
     linked = re.search(r"(liboutlive\S+) => (\S+)", output_of(["ldd", program]))
@@ -55,7 +68,14 @@ def bare_copies(program, folder):
 
 
 def collected(program, kind, count):
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, kind, str(count)]
+    command = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        program,
+        kind,
+        str(count),
+    ]
     text = output_of(command, env=dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(program)))
     found = re.search(r"Collected : (\d+)", text)
     if not found:
@@ -68,9 +88,13 @@ def per_pair(program, kind):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("program", help="the program lock_pair")
-    parser.add_argument("--json", action="store_true", help="print the counts as JSON, and compare nothing")
+    parser.add_argument(
+        "--json", action="store_true", help="print the counts as JSON, and compare nothing"
+    )
     args = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""tools/demo and tools/test configure what they need, whatever was configured before. Usage: commands_test.py ROOT"""
+"""tools/demo and tools/test configure what they need, whatever was configured before.
+
+Usage: commands_test.py ROOT"""
 
 import os
 import shutil
@@ -19,14 +21,29 @@ library('made_up', 'made_up.cpp')
 
 
 def run(command, **more):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **more)
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        **more,
+    )
 
 
 def configure(root, packages, *options):
-    """What tools/dev/setup.sh's configure prints in a small project, with these packages installed."""
-    script = 'packages=$1; shift; . tools/dev/setup.sh; package_state() { echo "$packages"; }; configure release g++ "$@"'
-    done = run(["bash", "-euo", "pipefail", "-c", script, "bash", packages, *options], cwd=root,
-               env={**os.environ, "CPATH": str(root / "headers")})
+    """What tools/dev/setup.sh's configure prints in a small project, with these packages installed.
+    """
+    script = (
+        'packages=$1; shift; . tools/dev/setup.sh; package_state() { echo "$packages"; }; '
+        'configure release g++ "$@"'
+    )
+    done = run(
+        ["bash", "-euo", "pipefail", "-c", script, "bash", packages, *options],
+        cwd=root,
+        env={**os.environ, "CPATH": str(root / "headers")},
+    )
     report.expect(done.returncode == 0, done.stdout)
     return done.stdout
 
@@ -44,10 +61,16 @@ def small_project(folder):
 def package_that_came_later_is_found():
     with tempfile.TemporaryDirectory() as folder:
         root = small_project(folder)
-        report.expect("header found: false" in configure(root, "none"), "the header is there before it is made")
+        report.expect(
+            "header found: false" in configure(root, "none"),
+            "the header is there before it is made",
+        )
         (root / "headers/made_up.h").touch()
         text = configure(root, "made-up-dev=1")
-        report.expect("header found: true" in text, f"what meson did not find once it does not look for again:\n{text}")
+        report.expect(
+            "header found: true" in text,
+            f"what meson did not find once it does not look for again:\n{text}",
+        )
 
 
 def other_options_keep_what_is_compiled():
@@ -76,7 +99,10 @@ def packages_have_their_names_on_ubuntu():
             '. tools/dev/setup.sh; os_release=$1; '
             'for each in g++ chromium libboost1.81-dev; do echo "$(name_here $each)"; done'
         )
-        for system, names in (("debian", "g++\nchromium\nlibboost1.81-dev\n"), ("ubuntu", "g++\n\nlibboost1.83-dev\n")):
+        for system, names in (
+            ("debian", "g++\nchromium\nlibboost1.81-dev\n"),
+            ("ubuntu", "g++\n\nlibboost1.83-dev\n"),
+        ):
             release.write_text(f"NAME='A name'\nID={system}\n")
             done = run(["bash", "-euo", "pipefail", "-c", script, "bash", release], cwd=ROOT)
             report.expect(done.returncode == 0 and done.stdout == names, f"{system}: {done.stdout}")
@@ -84,33 +110,61 @@ def packages_have_their_names_on_ubuntu():
 
 def part_without_its_package_is_an_error():
     with tempfile.TemporaryDirectory() as folder:
-        done = run(["meson", "setup", folder, ROOT, "-Dtests=false", "-Dkilltest=enabled"], env={**os.environ, "PKG_CONFIG_LIBDIR": folder})
-        report.expect(done.returncode != 0 and "-Dkilltest=enabled needs" in done.stdout and "libunwind-dev" in done.stdout, done.stdout)
+        done = run(
+            ["meson", "setup", folder, ROOT, "-Dtests=false", "-Dkilltest=enabled"],
+            env={**os.environ, "PKG_CONFIG_LIBDIR": folder},
+        )
+        report.expect(
+            done.returncode != 0
+            and "-Dkilltest=enabled needs" in done.stdout
+            and "libunwind-dev" in done.stdout,
+            done.stdout,
+        )
 
 
 def tool_without_crash_recorder_is_an_error():
     with tempfile.TemporaryDirectory() as folder:
-        done = run(["meson", "setup", folder, ROOT, "-Dtests=false", "-Dtool=enabled", "-Dcrash=disabled"])
+        done = run(
+            ["meson", "setup", folder, ROOT, "-Dtests=false", "-Dtool=enabled", "-Dcrash=disabled"]
+        )
         report.expect(done.returncode != 0 and "needs -Dcrash=enabled" in done.stdout, done.stdout)
 
 
 def demo_refuses_wrong_usage_before_it_builds():
-    for arguments in (["--bogus"], ["--kills"], ["--kills", "x"], ["--workers", "65"], ["--seed", "-1"], ["no/such/file"]):
+    for arguments in (
+        ["--bogus"],
+        ["--kills"],
+        ["--kills", "x"],
+        ["--workers", "65"],
+        ["--seed", "-1"],
+        ["no/such/file"],
+    ):
         with tempfile.TemporaryDirectory() as folder:
             root = small_project(folder)
             shutil.copy(ROOT / "tools/demo", root / "tools")
             done = run([root / "tools/demo", *arguments])
-            report.expect(done.returncode == 2 and "tools/demo --help" in done.stdout and "worker_pool" not in done.stdout,
-                          f"{arguments}: exit code {done.returncode}\n{done.stdout}")
+            report.expect(
+                done.returncode == 2
+                and "tools/demo --help" in done.stdout
+                and "worker_pool" not in done.stdout,
+                f"{arguments}: exit code {done.returncode}\n{done.stdout}",
+            )
             report.expect(not (root / "build").exists(), f"{arguments}: something was configured")
 
 
-sys.exit(report.run([(f"commands.{case.__name__}", case) for case in (
-    package_that_came_later_is_found,
-    other_options_keep_what_is_compiled,
-    same_again_configures_nothing,
-    packages_have_their_names_on_ubuntu,
-    part_without_its_package_is_an_error,
-    tool_without_crash_recorder_is_an_error,
-    demo_refuses_wrong_usage_before_it_builds,
-)]))
+sys.exit(
+    report.run(
+        [
+            (f"commands.{case.__name__}", case)
+            for case in (
+                package_that_came_later_is_found,
+                other_options_keep_what_is_compiled,
+                same_again_configures_nothing,
+                packages_have_their_names_on_ubuntu,
+                part_without_its_package_is_an_error,
+                tool_without_crash_recorder_is_an_error,
+                demo_refuses_wrong_usage_before_it_builds,
+            )
+        ]
+    )
+)

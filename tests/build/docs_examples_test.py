@@ -3,13 +3,17 @@
 
 A program is a fenced block right after a marker. In Markdown:
 
-    <!-- run: bank times=2 -->        then a ```cpp block: a whole program; it is run that many times (once if not said)
-    <!-- output: bank -->             then a ```text block: what it prints, all runs together; "..." stands for any text of a line
+    <!-- run: bank times=2 -->    then a ```cpp block: a whole program; it is run that many times
+                                  (once if not said)
+    <!-- output: bank -->         then a ```text block: what it prints, all runs together; "..."
+                                  stands for any text of a line
 
-In man pages (scdoc) the markers are the comments "; run: bank" and "; output: bank", before a literal block. A ```cpp block of a
-Markdown file without a program must say so (<!-- fragment -->), so that no program is forgotten.
+In man pages (scdoc) the markers are the comments "; run: bank" and "; output: bank", before a
+literal block. A ```cpp block of a Markdown file without a program must say so (<!-- fragment -->),
+so that no program is forgotten.
 
-The names of segments in a program get a suffix of this run: it then meets no segment of somebody else, and leaves none behind.
+The names of segments in a program get a suffix of this run: it then meets no segment of somebody
+else, and leaves none behind.
 """
 
 import argparse
@@ -24,7 +28,9 @@ import sys
 import tempfile
 import time
 
-MARKER = re.compile(r"^(?:<!-- (?P<md>(?:run|output): .*|fragment) -->|; (?P<man>(?:run|output): .*))$")
+MARKER = re.compile(
+    r"^(?:<!-- (?P<md>(?:run|output): .*|fragment) -->|; (?P<man>(?:run|output): .*))$"
+)
 SEGMENT_NAME = re.compile(r'(\b(?:create|open|open_or_create|unlink)\(")([^"/]+)(")')
 COMPILE_SECONDS = 300
 GRACE_SECONDS = 5.0
@@ -44,7 +50,8 @@ class Mistake(Exception):
 
 
 def blocks(path):
-    """Each fenced block of a file: (marker or None, language, line of its first text line, text)."""
+    """Each fenced block of a file: (marker or None, language, line of its first text line, text).
+    """
     marker, language, start, body = None, None, 0, []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if language is None:
@@ -57,7 +64,9 @@ def blocks(path):
                 marker = None
         elif line.rstrip() == "```":
             text = "\n".join(body) + "\n"
-            yield marker, language, start, re.sub(r"\\(.)", r"\1", text) if path.suffix == ".scd" else text  # scdoc escapes there, too
+            yield marker, language, start, re.sub(
+                r"\\(.)", r"\1", text
+            ) if path.suffix == ".scd" else text  # scdoc escapes there, too
             marker, language = None, None
         else:
             body.append(line)
@@ -71,7 +80,9 @@ def programs_of(path, label):
         place = f"{label}:{line}"
         if marker is None:
             if language == "cpp":
-                raise Mistake(f"{place}: a cpp block without <!-- run: NAME --> or <!-- fragment -->")
+                raise Mistake(
+                    f"{place}: a cpp block without <!-- run: NAME --> or <!-- fragment -->"
+                )
             continue
         if marker == "fragment":
             continue
@@ -88,7 +99,10 @@ def programs_of(path, label):
             found[name] = Program(f"{label}: {name}", times)
             found[name].source, found[name].line = text, line
         elif name not in found or found[name].output is not None:
-            raise Mistake(f"{place}: output of '{name}', but no program of that name stands before it, or a second output")
+            raise Mistake(
+                f"{place}: output of '{name}', but no program of that name stands before it, "
+                "or a second output"
+            )
         else:
             found[name].output = text
     return list(found.values())
@@ -98,18 +112,37 @@ def build(program, folder, args, suffix):
     source, binary = folder / "example.cpp", folder / "example"
     text = SEGMENT_NAME.sub(lambda m: m[1] + m[2] + suffix + m[3], program.source)
     source.write_text(f'#line {program.line} "{program.where}"\n{text}')
-    command = shlex.split(args.compiler) + ["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+    command = shlex.split(args.compiler) + [
+        "-std=c++20",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pthread",
+    ]
     command += ["-I" + folder for folder in args.include] + args.flag
-    command += [str(source), "-o", str(binary), args.library, "-Wl,-rpath," + os.path.dirname(os.path.abspath(args.library))]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS, text=True)
+    command += [
+        str(source),
+        "-o",
+        str(binary),
+        args.library,
+        "-Wl,-rpath," + os.path.dirname(os.path.abspath(args.library)),
+    ]
+    result = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=COMPILE_SECONDS,
+        text=True,
+    )
     if result.returncode != 0:
         return None, "does not compile:\n" + result.stdout
     return binary, None
 
 
 def end_group(group, grace):
-    """The group holds a program and its children only. True if all of them ended by themselves; the last of the dead may take a
-    moment to be reaped by init."""
+    """The group holds a program and its children only. True if all of them ended by themselves; the
+    last of the dead may take a moment to be reaped by init."""
     end = time.monotonic() + grace
     try:
         while time.monotonic() < end:
@@ -124,7 +157,14 @@ def end_group(group, grace):
 def run_once(binary, folder, seconds):
     """(what it printed, trouble or None)"""
     with open(folder / "stdout", "w+") as out, open(folder / "stderr", "w+") as err:
-        process = subprocess.Popen([binary], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        process = subprocess.Popen(
+            [binary],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
         try:
             code = process.wait(seconds)
             trouble = None if code == 0 else f"ended with {code}"
@@ -142,7 +182,10 @@ def run_once(binary, folder, seconds):
 
 
 def difference(expected, printed):
-    pattern = "".join(".*?".join(re.escape(part) for part in line.split("...")) + "\n" for line in expected.splitlines())
+    pattern = "".join(
+        ".*?".join(re.escape(part) for part in line.split("...")) + "\n"
+        for line in expected.splitlines()
+    )
     if re.fullmatch(pattern, printed):
         return None
     return f"printed\n{printed}--- the document says\n{expected}---"
@@ -164,21 +207,35 @@ def check(program, args, suffix):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("documents", nargs="+")
-    parser.add_argument("--root", required=True, help="folder that the names of documents are shown relative to")
+    parser.add_argument(
+        "--root", required=True, help="folder that the names of documents are shown relative to"
+    )
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--library", required=True)
     parser.add_argument("--include", action="append", default=[])
-    parser.add_argument("--flag", action="append", default=[], help="one more argument for the compiler")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds for one run (default 60)")
-    parser.add_argument("--only", default="", help="run only programs whose 'document: name' contains this")
+    parser.add_argument(
+        "--flag", action="append", default=[], help="one more argument for the compiler"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=60, help="seconds for one run (default 60)"
+    )
+    parser.add_argument(
+        "--only", default="", help="run only programs whose 'document: name' contains this"
+    )
     args = parser.parse_args()
 
     failed = count = 0
     suffix = f".docs-test-{os.getpid()}"
     try:
-        programs = [p for d in args.documents for p in programs_of(pathlib.Path(d), os.path.relpath(d, args.root))]
+        programs = [
+            p
+            for d in args.documents
+            for p in programs_of(pathlib.Path(d), os.path.relpath(d, args.root))
+        ]
         for program in programs:
             if args.only not in program.where:
                 continue
@@ -187,7 +244,11 @@ def main():
             count += 1
             failed += trouble is not None
             said = "PASS" if trouble is None else "FAIL"
-            print(f"{said}: {program.where}{': ' + trouble if trouble else ''} ({time.monotonic() - began:.2f} s)", flush=True)
+            print(
+                f"{said}: {program.where}{': ' + trouble if trouble else ''} "
+                f"({time.monotonic() - began:.2f} s)",
+                flush=True,
+            )
     except Mistake as mistake:
         print(f"FAIL: {mistake}")
         return 1

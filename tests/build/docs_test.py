@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The documents hold together: links lead somewhere, man pages are well formed. Usage: docs_test.py ROOT BUILD"""
+"""The documents hold together: links lead somewhere, man pages are well formed.
+
+Usage: docs_test.py ROOT BUILD"""
 
 import re
 import shutil
@@ -26,7 +28,9 @@ def prose(path):
 
 
 def anchors(path):
-    """The names that headings get on the usual forges: lower case, no punctuation, dashes for spaces, numbered if repeated."""
+    """The names that headings get on the usual forges: lower case, no punctuation, dashes for
+    spaces, numbered if repeated.
+    """
     found = set()
     text = re.sub(r"^(```|~~~).*?^\1", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     for heading in re.findall(r"^#{1,6}\s+(.*?)\s*#*$", text, re.MULTILINE):
@@ -66,8 +70,15 @@ def man_pages():
         raise report.skip("mandoc or scdoc is not installed")
     for source in sources:
         page = BUILD / "docs" / source.stem
-        report.expect(page.exists(), f"{source.name} is not built: is it listed in docs/meson.build?")
-        done = subprocess.run(["mandoc", "-T", "lint", "-W", "error", page], capture_output=True, text=True, timeout=60)
+        report.expect(
+            page.exists(), f"{source.name} is not built: is it listed in docs/meson.build?"
+        )
+        done = subprocess.run(
+            ["mandoc", "-T", "lint", "-W", "error", page],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         report.expect(done.returncode == 0, f"{source.name}:\n{done.stdout}")
 
 

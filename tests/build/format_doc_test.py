@@ -19,8 +19,8 @@ ROOT, BUILD, COMPILER = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 DOCUMENT = ROOT / "docs/format.md"
 LAYOUTS = [ROOT / f"lib/format/{name}.hpp" for name in ("layout", "object_layout", "death_layout")]
 PADDING = "padding"
-NO_BYTES = {"region_layout"}   # computes, is not stored
-ONLY_X86_64 = {"lock_bytes"}   # holds a native mutex, whose size is the architecture's
+NO_BYTES = {"region_layout"}  # computes, is not stored
+ONLY_X86_64 = {"lock_bytes"}  # holds a native mutex, whose size is the architecture's
 STATE_PARTS = {
     "holder.generation": "holder().generation",
     "holder.index_plus_1": "holder().index_plus_1",
@@ -55,9 +55,21 @@ def struct_tables():
 
 
 def documented(structs):
-    declared = set(re.findall(r"^struct (?:alignas\(\w+\) )?(\w+) \{", "".join(layout.read_text() for layout in LAYOUTS), re.MULTILINE)) - NO_BYTES
+    declared = (
+        set(
+            re.findall(
+                r"^struct (?:alignas\(\w+\) )?(\w+) \{",
+                "".join(layout.read_text() for layout in LAYOUTS),
+                re.MULTILINE,
+            )
+        )
+        - NO_BYTES
+    )
     told = {name for name, _, _ in structs}
-    report.expect(declared and declared == told, f"the layout has {sorted(declared - told)} more, format.md {sorted(told - declared)}")
+    report.expect(
+        declared and declared == told,
+        f"the layout has {sorted(declared - told)} more, format.md {sorted(told - declared)}",
+    )
 
 
 def every_struct_has_a_table():
@@ -68,7 +80,10 @@ def no_byte_is_left_out():
     for name, size, rows in struct_tables():
         at = 0
         for offset, bytes_, field in rows:
-            report.expect(offset == at, f"{name}::{field} stands at {offset}, the field before it ends at {at}")
+            report.expect(
+                offset == at,
+                f"{name}::{field} stands at {offset}, the field before it ends at {at}",
+            )
             at += bytes_
         report.expect(at == size, f"the fields of {name} end at {at}, its size is {size}")
 
@@ -78,14 +93,21 @@ def struct_asserts():
         lines = [f"static_assert(sizeof({name}) == {size});"]
         for offset, bytes_, field in rows:
             if field != PADDING:
-                lines.append(f"static_assert(offsetof({name}, {field}) == {offset} && sizeof({name}::{field}) == {bytes_});")
+                lines.append(
+                    f"static_assert(offsetof({name}, {field}) == {offset} && "
+                    f"sizeof({name}::{field}) == {bytes_});"
+                )
         yield from ["#ifdef __x86_64__", *lines, "#endif"] if name in ONLY_X86_64 else lines
 
 
 def constant_asserts():
     count = 0
     for heading, head, rows in tables():
-        scope = {"condition": "lock_condition", "death_outcome": "death_outcome", "block_state": "block_state"}.get(head[0])
+        scope = {
+            "condition": "lock_condition",
+            "death_outcome": "death_outcome",
+            "block_state": "block_state",
+        }.get(head[0])
         if heading == "Constants":
             for name, value, _ in rows:
                 yield f"static_assert({name} == {value});"
@@ -106,30 +128,52 @@ def state_asserts():
         high, low = map(int, bits.split(".."))
         parts[part] = (high, low)
     report.expect(set(parts) == set(STATE_PARTS) | {"reserved"}, f"parts of state: {sorted(parts)}")
-    report.expect(sum(high - low + 1 for high, low in parts.values()) == 64, "the bits of state are not 64")
+    report.expect(
+        sum(high - low + 1 for high, low in parts.values()) == 64, "the bits of state are not 64"
+    )
     for part, (high, low) in parts.items():
         for other, call in STATE_PARTS.items():
             expected = (1 << high - low + 1) - 1 if other == part else 0
             word = ((1 << high - low + 1) - 1) << low
-            yield f"static_assert(static_cast<std::uint32_t>(lock_state({word:#x}u).{call}) == {expected});"
+            value = f"static_cast<std::uint32_t>(lock_state({word:#x}u).{call})"
+            yield f"static_assert({value} == {expected});"
 
 
 def tables_say_what_the_code_does():
-    source = ["#include <cstddef>", "#include <outlive/death_log.hpp>",
-              '#include "format/layout.hpp"', '#include "format/lock_state.hpp"',
-              "using namespace outlive;", "using namespace outlive::detail;",
-              *struct_asserts(), *constant_asserts(), *state_asserts()]
+    source = [
+        "#include <cstddef>",
+        "#include <outlive/death_log.hpp>",
+        '#include "format/layout.hpp"',
+        '#include "format/lock_state.hpp"',
+        "using namespace outlive;",
+        "using namespace outlive::detail;",
+        *struct_asserts(),
+        *constant_asserts(),
+        *state_asserts(),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "format.cpp"
         path.write_text("\n".join(source) + "\n")
-        command = [*COMPILER, "-std=c++20", "-fsyntax-only", "-Wno-invalid-offsetof", f"-I{ROOT}/lib", f"-I{ROOT}/include",
-                   f"-I{BUILD}/include", path]
+        command = [
+            *COMPILER,
+            "-std=c++20",
+            "-fsyntax-only",
+            "-Wno-invalid-offsetof",
+            f"-I{ROOT}/lib",
+            f"-I{ROOT}/include",
+            f"-I{BUILD}/include",
+            path,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         report.expect(done.returncode == 0, done.stderr)
 
 
-sys.exit(report.run([
-    ("format.every_struct_has_a_table", every_struct_has_a_table),
-    ("format.no_byte_is_left_out", no_byte_is_left_out),
-    ("format.tables_say_what_the_code_does", tables_say_what_the_code_does),
-]))
+sys.exit(
+    report.run(
+        [
+            ("format.every_struct_has_a_table", every_struct_has_a_table),
+            ("format.no_byte_is_left_out", no_byte_is_left_out),
+            ("format.tables_say_what_the_code_does", tables_say_what_the_code_does),
+        ]
+    )
+)

@@ -160,7 +160,8 @@ def bad_tree(files, expected):
             done.returncode == 1
             and expected in done.stdout
             and "includes: 1 faults" in done.stdout,
-            f"exit code {done.returncode}, expected 1 and '{expected}':\n{done.stdout}{done.stderr}",
+            f"exit code {done.returncode}, expected 1 and '{expected}':\n"
+            f"{done.stdout}{done.stderr}",
         )
 
     return case

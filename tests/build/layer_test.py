@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The layers are in order, and the checker that says so finds each kind of fault in a made-up tree. Usage: layer_test.py ROOT"""
+"""The layers are in order, and the checker that says so finds each kind of fault in a made-up tree.
+
+Usage: layer_test.py ROOT"""
 
 import subprocess
 import sys
@@ -14,18 +16,22 @@ CHECKER = ROOT / "tools/dev/check_layers.py"
 # A small tree without a fault; each bad tree is this one with some files replaced.
 GOOD = {
     "include/outlive/error.hpp": "#include <system_error>\n",
-    "include/outlive/segment.hpp": "#include <outlive/error.hpp>\n#include <pthread.h>\nstruct segment { static segment open(int); };\n",
+    "include/outlive/segment.hpp": "#include <outlive/error.hpp>\n#include <pthread.h>\n"
+    "struct segment { static segment open(int); };\n",
     "include/outlive/mutex.hpp": "#include <outlive/segment.hpp>\n",
     "lib/sys/file.hpp": "#include <outlive/error.hpp>\nint open_file();\n",
-    "lib/sys/file.cpp": '#include "sys/file.hpp"\n#include <fcntl.h>\n#include <sys/mman.h>\nint open_file() { return ::open("x", 0); }\n',
+    "lib/sys/file.cpp": '#include "sys/file.hpp"\n#include <fcntl.h>\n#include <sys/mman.h>\n'
+    'int open_file() { return ::open("x", 0); }\n',
     "lib/segment/segment.cpp": '#include <outlive/segment.hpp>\n#include "sys/file.hpp"\n'
     "// mmap( in a comment, and pthread_mutex_lock(&m)\n"
     'const char* text = "munmap(";\n'
-    "segment segment::open(int x) { other.close(); store->read(); return segment::open(x + 1'000); }\n"
+    "segment segment::open(int x) {\n"
+    "  other.close(); store->read(); return segment::open(x + 1'000); }\n"
     "int\nread(int);\nstd::optional<int> wait(int);\nsegment& select(int);\n",
     "lib/mutex/mutex.cpp": '#include <outlive/mutex.hpp>\n#include "format/layout.hpp"\n',
     "lib/format/layout.hpp": "#include <cstdint>\n",
-    "docs/examples/example.cpp": "#include <outlive/mutex.hpp>\n#include <sys/wait.h>\n#include <unistd.h>\nint main() { return fork(); }\n",
+    "docs/examples/example.cpp": "#include <outlive/mutex.hpp>\n#include <sys/wait.h>\n"
+    "#include <unistd.h>\nint main() { return fork(); }\n",
 }
 
 BAD = {
@@ -176,7 +182,8 @@ def bad_tree(files, expected):
         done = check_made_up(files)
         report.expect(
             done.returncode == 1 and expected in done.stdout,
-            f"exit code {done.returncode}, expected 1 and '{expected}':\n{done.stdout}{done.stderr}",
+            f"exit code {done.returncode}, expected 1 and '{expected}':\n"
+            f"{done.stdout}{done.stderr}",
         )
 
     return case

@@ -17,7 +17,19 @@ import report
 
 ROOT = Path(sys.argv[1])
 PAGES = sorted((ROOT / "docs/man").glob("*.scd"))
-SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUT", "RETURN VALUE", "EXIT STATUS", "ERRORS", "NOTES", "EXAMPLES", "SEE ALSO"]
+SECTIONS = [
+    "NAME",
+    "SYNOPSIS",
+    "DESCRIPTION",
+    "OPTIONS",
+    "OUTPUT",
+    "RETURN VALUE",
+    "EXIT STATUS",
+    "ERRORS",
+    "NOTES",
+    "EXAMPLES",
+    "SEE ALSO",
+]
 NEEDED = {"NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE ALSO"}
 NEEDED_OF = {
     "1": {"OPTIONS", "OUTPUT", "EXIT STATUS", "NOTES"},
@@ -25,7 +37,9 @@ NEEDED_OF = {
     "7": {"NOTES"},
 }
 HARMLESS = "skipping paragraph macro"
-WIDTH = 78   # of an example's line: what a terminal of 80 columns shows beside the margin, cut nowhere
+WIDTH = (
+    78  # of an example's line: what a terminal of 80 columns shows beside the margin, cut nowhere
+)
 
 
 def need(*tools):
@@ -44,8 +58,14 @@ def complaints(tool, *options):
     need("scdoc", tool)
     found = []
     for page in PAGES:
-        done = subprocess.run([tool, *options], input=roff(page), capture_output=True, text=True, timeout=60)
-        found += [f"{page.name}: {line}" for line in (done.stdout + done.stderr).splitlines() if HARMLESS not in line]
+        done = subprocess.run(
+            [tool, *options], input=roff(page), capture_output=True, text=True, timeout=60
+        )
+        found += [
+            f"{page.name}: {line}"
+            for line in (done.stdout + done.stderr).splitlines()
+            if HARMLESS not in line
+        ]
     report.expect(PAGES and not found, "\n".join(found) or "no page found")
 
 
@@ -60,7 +80,10 @@ def groff_has_no_complaint():
 def sections_stand_in_order():
     for page in PAGES:
         found = re.findall(r"^# (.*)$", page.read_text(), re.MULTILINE)
-        report.expect(found == [each for each in SECTIONS if each in found], f"{page.name}: sections {found}, expected the order {SECTIONS}")
+        report.expect(
+            found == [each for each in SECTIONS if each in found],
+            f"{page.name}: sections {found}, expected the order {SECTIONS}",
+        )
         needed = NEEDED | NEEDED_OF[page.name.split(".")[1]]
         report.expect(needed <= set(found), f"{page.name}: no {sorted(needed - set(found))}")
 
@@ -73,7 +96,13 @@ def titles_are_file_names():
 
 
 def lines_fit():
-    long = [f"{page.name}:{number}" for page in PAGES for _, block in literal_blocks(page) for number, line in block if len(line) > WIDTH]
+    long = [
+        f"{page.name}:{number}"
+        for page in PAGES
+        for _, block in literal_blocks(page)
+        for number, line in block
+        if len(line) > WIDTH
+    ]
     report.expect(not long, f"literal lines of more than {WIDTH} columns: {', '.join(long)}")
 
 
@@ -89,7 +118,10 @@ def literal_blocks(page):
 
 
 def every_header_is_in_a_synopsis():
-    synopses = "".join(re.search(r"^# SYNOPSIS\n(.*?)^# ", page.read_text(), re.DOTALL | re.MULTILINE)[1] for page in PAGES)
+    synopses = "".join(
+        re.search(r"^# SYNOPSIS\n(.*?)^# ", page.read_text(), re.DOTALL | re.MULTILINE)[1]
+        for page in PAGES
+    )
     headers = {header.name for header in (ROOT / "include/outlive").glob("*.hpp")} - {"error.hpp"}
     missing = sorted(header for header in headers if f"<outlive/{header}>" not in synopses)
     report.expect(headers and not missing, f"no page includes {missing}")
@@ -129,13 +161,17 @@ def references_exist():
         report.expect(not wrong, f"{page.name} refers to {wrong}")
 
 
-sys.exit(report.run([
-    ("man.mandoc_has_no_complaint", mandoc_has_no_complaint),
-    ("man.groff_has_no_complaint", groff_has_no_complaint),
-    ("man.sections_stand_in_order", sections_stand_in_order),
-    ("man.titles_are_file_names", titles_are_file_names),
-    ("man.lines_fit", lines_fit),
-    ("man.every_header_is_in_a_synopsis", every_header_is_in_a_synopsis),
-    ("man.declarations_are_those_of_the_headers", declarations_are_those_of_the_headers),
-    ("man.references_exist", references_exist),
-]))
+sys.exit(
+    report.run(
+        [
+            ("man.mandoc_has_no_complaint", mandoc_has_no_complaint),
+            ("man.groff_has_no_complaint", groff_has_no_complaint),
+            ("man.sections_stand_in_order", sections_stand_in_order),
+            ("man.titles_are_file_names", titles_are_file_names),
+            ("man.lines_fit", lines_fit),
+            ("man.every_header_is_in_a_synopsis", every_header_is_in_a_synopsis),
+            ("man.declarations_are_those_of_the_headers", declarations_are_those_of_the_headers),
+            ("man.references_exist", references_exist),
+        ]
+    )
+)

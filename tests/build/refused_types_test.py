@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""What means nothing to another process does not compile as an object of a segment, and the error says why. Usage: refused_types_test.py ROOT BUILD"""
+"""What means nothing to another process does not compile as an object of a segment, and the error
+says why.
+
+Usage: refused_types_test.py ROOT BUILD"""
 
 import shutil
 import subprocess
@@ -38,14 +41,25 @@ ACCEPTED = {
 def compiled(compiler, statement):
     if not shutil.which(compiler):
         raise report.skip(f"{compiler} is not installed")
-    return subprocess.run([compiler, *FLAGS], input=SOURCE % statement, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    return subprocess.run(
+        [compiler, *FLAGS],
+        input=SOURCE % statement,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
 
 
 def refuses(compiler, statement):
     def case():
         done = compiled(compiler, statement)
         report.expect(done.returncode != 0, f"{compiler} takes {statement}")
-        report.expect("outlive/shared_type.hpp" in done.stdout, f"{compiler} does not say why it refuses {statement}\n{done.stdout}")
+        report.expect(
+            "outlive/shared_type.hpp" in done.stdout,
+            f"{compiler} does not say why it refuses {statement}\n{done.stdout}",
+        )
+
     return case
 
 
@@ -53,9 +67,18 @@ def accepts(compiler, statement):
     def case():
         done = compiled(compiler, statement)
         report.expect(done.returncode == 0, f"{compiler} refuses {statement}\n{done.stdout}")
+
     return case
 
 
-cases = [(f"refused_types.{name}_{compiler}", refuses(compiler, statement)) for name, statement in REFUSED.items() for compiler in COMPILERS]
-cases += [(f"refused_types.not_a_{name}_{compiler}", accepts(compiler, statement)) for name, statement in ACCEPTED.items() for compiler in COMPILERS]
+cases = [
+    (f"refused_types.{name}_{compiler}", refuses(compiler, statement))
+    for name, statement in REFUSED.items()
+    for compiler in COMPILERS
+]
+cases += [
+    (f"refused_types.not_a_{name}_{compiler}", accepts(compiler, statement))
+    for name, statement in ACCEPTED.items()
+    for compiler in COMPILERS
+]
 sys.exit(report.run(cases))

@@ -1,4 +1,6 @@
-"""What the scripts of this suite share: one line a case, as tests/support/run_cases.py prints it, and the exit code."""
+"""What the scripts of this suite share: one line a case, as tests/support/run_cases.py prints it,
+and the exit code.
+"""
 
 import sys
 import traceback
@@ -32,7 +34,9 @@ def run(cases):
             failed += 1
             print("\n".join("  | " + line for line in str(reason).splitlines()))
             print(f"FAIL: {name}: {str(reason).splitlines()[0]}", flush=True)
-        except Exception as error:  # a fault of the script is a failure, not the end of the other cases
+        except (
+            Exception
+        ) as error:  # a fault of the script is a failure, not the end of the other cases
             failed += 1
             traceback.print_exc(file=sys.stdout)
             print(f"FAIL: {name}: {error!r}", flush=True)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""What ls, show, deaths, check, rm and metrics print, and with which exit code. Usage: inspect_test.py OUTLIVE PROGRAM_OF_THE_SUITE"""
+"""What ls, show, deaths, check, rm and metrics print, and with which exit code.
+
+Usage: inspect_test.py OUTLIVE PROGRAM_OF_THE_SUITE"""
 
 import fcntl
 import json
@@ -34,7 +36,10 @@ def show_lists_holders_and_waiters():
     with scene() as (name, pid):
         code, out, err = run("show", name, "--sample", "20ms")
         report.expect(code == 0 and not err, err)
-        expect_golden(out, name, """
+        expect_golden(
+            out,
+            name,
+            """
             segment NAME: N bytes, owner root, 4 objects, 4 mutexes, 1 owner death
 
             PID COMMAND STATE THREADS
@@ -55,7 +60,10 @@ def show_lists_holders_and_waiters():
             drawer savings owner died N scene FUNCTION (scene.cpp:LINE) SECONDS 0 -
 
             1 of 4 mutexes is free
-            """.replace("owner root", "owner " + user()))
+            """.replace(
+                "owner root", "owner " + user()
+            ),
+        )
 
 
 def show_lists_readers():
@@ -65,14 +73,28 @@ def show_lists_readers():
     locks = {lock["mutex"]: lock for lock in got["locks"]}
     reads = {thread["pid"]: thread["reads"] for thread in got["threads"] if thread["alive"]}
     text = out + json.dumps(got, indent=1)
-    report.expect(code == 0 and (locks["prices"]["state"], locks["prices"]["readers"]) == ("held shared", 2), text)
-    report.expect((locks["stock"]["state"], locks["stock"]["readers"]) == ("held", 1) and locks["stock"]["holder_pid"] != pid, text)
-    report.expect(len(reads) == 3 and sorted(reads.pop(pid)) == ["prices", "stock"] and sorted(reads.values()) == [[], ["prices"]], text)
+    report.expect(
+        code == 0 and (locks["prices"]["state"], locks["prices"]["readers"]) == ("held shared", 2),
+        text,
+    )
+    report.expect(
+        (locks["stock"]["state"], locks["stock"]["readers"]) == ("held", 1)
+        and locks["stock"]["holder_pid"] != pid,
+        text,
+    )
+    report.expect(
+        len(reads) == 3
+        and sorted(reads.pop(pid)) == ["prices", "stock"]
+        and sorted(reads.values()) == [[], ["prices"]],
+        text,
+    )
     report.expect(re.search(r" (prices, stock|stock, prices) ", out), text)
 
 
 def user():
-    return subprocess.run(["id", "-un"], capture_output=True, text=True, timeout=SECONDS).stdout.strip()
+    return subprocess.run(
+        ["id", "-un"], capture_output=True, text=True, timeout=SECONDS
+    ).stdout.strip()
 
 
 def show_as_json_has_numbers():
@@ -80,12 +102,31 @@ def show_as_json_has_numbers():
         code, got = as_json("show", name, "--all")
     locks = {lock["mutex"]: lock for lock in got["locks"]}
     text = json.dumps(got, indent=1)
-    report.expect(code == 0 and got["segment"] == name and got["owner_deaths"] == 1 and got["mutexes"] == 4 and got["free"] == 1, text)
-    report.expect({name: lock["state"] for name, lock in locks.items()} ==
-                  {"bank": "held", "shelf": "free", "vault": "unrepaired", "drawer": "owner died"}, text)
-    report.expect(locks["bank"]["holder_pid"] == pid and locks["bank"]["waiters"] == 1 and locks["bank"]["held_for_seconds"] >= 0.2, text)
+    report.expect(
+        code == 0
+        and got["segment"] == name
+        and got["owner_deaths"] == 1
+        and got["mutexes"] == 4
+        and got["free"] == 1,
+        text,
+    )
+    report.expect(
+        {name: lock["state"] for name, lock in locks.items()}
+        == {"bank": "held", "shelf": "free", "vault": "unrepaired", "drawer": "owner died"},
+        text,
+    )
+    report.expect(
+        locks["bank"]["holder_pid"] == pid
+        and locks["bank"]["waiters"] == 1
+        and locks["bank"]["held_for_seconds"] >= 0.2,
+        text,
+    )
     report.expect(locks["shelf"]["holder"] is None and locks["vault"]["attempts"] == 1, text)
-    report.expect(isinstance(got["participants"][0]["pid"], int) and [each["note"] for each in got["threads"]] == [0, 7, 0, 0], text)
+    report.expect(
+        isinstance(got["participants"][0]["pid"], int)
+        and [each["note"] for each in got["threads"]] == [0, 7, 0, 0],
+        text,
+    )
 
 
 def columns_and_headings_are_chosen():
@@ -93,7 +134,10 @@ def columns_and_headings_are_chosen():
         done = expect(run("show", name, "-o", "mutex,holder_pid", "--noheadings"), 0)
         report.expect(done[1].split("\n")[0].split() == ["bank", str(pid)], done[1])
         code, got = as_json("show", name, "-o", "mutex")
-        report.expect(got["locks"] == [{"mutex": "bank"}, {"mutex": "vault"}, {"mutex": "drawer"}], str(got["locks"]))
+        report.expect(
+            got["locks"] == [{"mutex": "bank"}, {"mutex": "vault"}, {"mutex": "drawer"}],
+            str(got["locks"]),
+        )
         expect(run("show", name, "-o", "mutex,nonsense"), 2, "nonsense", "lock_class")
 
 
@@ -104,15 +148,27 @@ def ls_lists_what_it_can_open_and_says_why_not():
         code, got = as_json("ls")
         mine = {line["name"]: line for line in got}
         report.expect(code == 1, f"exit code {code}, with a segment that cannot be opened")
-        report.expect(mine[name]["participants"] == 2 and mine[name]["threads"] == 2 and mine[name]["objects"] == 4 and mine[name]["problem"] is None, str(mine[name]))
-        report.expect(mine[broken]["threads"] is None and "found a file of 10 bytes" in mine[broken]["problem"], str(mine[broken]))
+        report.expect(
+            mine[name]["participants"] == 2
+            and mine[name]["threads"] == 2
+            and mine[name]["objects"] == 4
+            and mine[name]["problem"] is None,
+            str(mine[name]),
+        )
+        report.expect(
+            mine[broken]["threads"] is None
+            and "found a file of 10 bytes" in mine[broken]["problem"],
+            str(mine[broken]),
+        )
         out = run("ls")[1]
-        report.expect(re.search(rf"^{name} +\d+\.\dM +{user()} +2 +2 +4 +1 +-$", out, re.MULTILINE), out)
+        report.expect(
+            re.search(rf"^{name} +\d+\.\dM +{user()} +2 +2 +4 +1 +-$", out, re.MULTILINE), out
+        )
 
 
 def a_fifo_is_reported_and_skipped():
     with scene() as (name, _), segment_name() as fifo:
-        os.mkfifo(path_of(fifo), 0o644)   # whoever waits for its other end exceeds SECONDS
+        os.mkfifo(path_of(fifo), 0o644)  # whoever waits for its other end exceeds SECONDS
         code, got = as_json("ls")
         mine = {line["name"]: line for line in got}
         report.expect(code == 1 and mine[name]["threads"] == 2, f"exit code {code}: {mine[name]}")
@@ -129,14 +185,28 @@ def deaths_are_listed_with_their_lines():
     with scene() as (name, _):
         code, out, err = run("deaths", name)
         report.expect(code == 0 and not err, err)
-        expect_golden(out, name, """
+        expect_golden(
+            out,
+            name,
+            """
             NUMBER WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
             1 TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed SECONDS
-            """)
+            """,
+        )
         code, got = as_json("deaths", name)
         death = got[0]
-        report.expect(len(got) == 1 and death["number"] == 1 and death["outcome"] == "failed" and death["module"].endswith("scene"), str(got))
-        report.expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", death["when"]) and death["crash"] is None, str(got))
+        report.expect(
+            len(got) == 1
+            and death["number"] == 1
+            and death["outcome"] == "failed"
+            and death["module"].endswith("scene"),
+            str(got),
+        )
+        report.expect(
+            re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", death["when"])
+            and death["crash"] is None,
+            str(got),
+        )
 
 
 def check_finds_what_is_damaged():
@@ -144,13 +214,26 @@ def check_finds_what_is_damaged():
         expect(run("check", name), 0, f"segment {name}: no problem found\n")
         report.expect(as_json("check", name) == (0, []), "problems in a whole segment")
         with path_of(name).open("r+b") as file:
-            file.seek(564)   # reserved bytes of the header
+            file.seek(564)  # reserved bytes of the header
             file.write(b"\x01")
         expect(run("check", name), 1, "OBJECT", "header", "reserved bytes: 0x1 in byte 0", "zero")
         code, got = as_json("check", name)
-        report.expect((code, got) == (1, [{"object": "header", "found": "reserved bytes: 0x1 in byte 0", "expected": "zero"}]), str(got))
+        report.expect(
+            (code, got)
+            == (
+                1,
+                [
+                    {
+                        "object": "header",
+                        "found": "reserved bytes: 0x1 in byte 0",
+                        "expected": "zero",
+                    }
+                ],
+            ),
+            str(got),
+        )
         with path_of(name).open("r+b") as file:
-            file.seek(64)   # a number of the header
+            file.seek(64)  # a number of the header
             file.write(b"\xff")
         code, got = as_json("check", name)
         report.expect(code == 1 and got[0]["found"].startswith("header checksum"), str(got))
@@ -168,7 +251,12 @@ def another_version_is_no_problem_of_the_segment():
 
 def rm_refuses_while_somebody_lives():
     with scene() as (name, pid):
-        expect(run("rm", name), 1, f'segment "{name}" is in use by {pid} scene', "--force removes it anyway")
+        expect(
+            run("rm", name),
+            1,
+            f'segment "{name}" is in use by {pid} scene',
+            "--force removes it anyway",
+        )
         expect(run("rm", "--force", "--dry-run", name), 0, "would remove")
         report.expect(path_of(name).exists(), "removed all the same")
         expect(run("rm", "--force", name), 0)
@@ -184,7 +272,7 @@ def rm_removes_what_the_dead_left():
     with scene() as (name, _):
         pass_on = name
         path_of(name).rename(path_of(name + "-kept"))
-    path_of(pass_on + "-kept").rename(path_of(pass_on))   # nobody lives in it any more
+    path_of(pass_on + "-kept").rename(path_of(pass_on))  # nobody lives in it any more
     expect(run("rm", pass_on), 0)
     expect(run("rm", pass_on), 3, "found no /dev/shm/outlive")
 
@@ -193,51 +281,96 @@ def metrics_are_prometheus():
     with scene() as (name, _):
         _, out, _ = expect(run("metrics", name, "--sample", "20ms"), 0)
     figures = dict(line.rsplit(" ", 1) for line in out.splitlines() if not line.startswith("#"))
-    for key, value in [('outlive_locks{segment="%s",state="held"}', "1"), ('outlive_locks{segment="%s",state="unrepaired"}', "1"),
-                       ('outlive_locks{segment="%s",state="owner died"}', "1"), ('outlive_owner_deaths_total{segment="%s"}', "1"),
-                       ('outlive_participants{segment="%s",state="alive"}', "2"), ('outlive_waiting_threads{segment="%s"}', "1"),
-                       ('outlive_hung_threads{segment="%s"}', "1"), ('outlive_death_log_entries{segment="%s",outcome="failed"}', "1"),
-                       ('outlive_death_log_repairs{segment="%s",up_to_seconds="+Inf"}', "1")]:
-        report.expect(figures.get(key % name) == value, f"{key % name}: {figures.get(key % name)}, expected {value}\n{out}")
+    for key, value in [
+        ('outlive_locks{segment="%s",state="held"}', "1"),
+        ('outlive_locks{segment="%s",state="unrepaired"}', "1"),
+        ('outlive_locks{segment="%s",state="owner died"}', "1"),
+        ('outlive_owner_deaths_total{segment="%s"}', "1"),
+        ('outlive_participants{segment="%s",state="alive"}', "2"),
+        ('outlive_waiting_threads{segment="%s"}', "1"),
+        ('outlive_hung_threads{segment="%s"}', "1"),
+        ('outlive_death_log_entries{segment="%s",outcome="failed"}', "1"),
+        ('outlive_death_log_repairs{segment="%s",up_to_seconds="+Inf"}', "1"),
+    ]:
+        report.expect(
+            figures.get(key % name) == value,
+            f"{key % name}: {figures.get(key % name)}, expected {value}\n{out}",
+        )
     seconds = float(figures['outlive_death_log_repair_seconds{segment="%s"}' % name])
-    report.expect(0 < seconds == float(figures['outlive_death_log_longest_repair_seconds{segment="%s"}' % name]), out)
+    report.expect(
+        0
+        < seconds
+        == float(figures['outlive_death_log_longest_repair_seconds{segment="%s"}' % name]),
+        out,
+    )
     # What is not called a counter may go down: the death log forgets.
     kinds = dict(line.split(" ")[2:] for line in out.splitlines() if line.startswith("# TYPE"))
-    report.expect({name for name, kind in kinds.items() if kind != "gauge"} == {"outlive_owner_deaths_total"}, str(kinds))
+    report.expect(
+        {name for name, kind in kinds.items() if kind != "gauge"} == {"outlive_owner_deaths_total"},
+        str(kinds),
+    )
     if not shutil.which("promtool"):
-        raise report.skip("promtool (package prometheus) is not installed; the figures themselves are right")
-    done = subprocess.run(["promtool", "check", "metrics"], input=out, capture_output=True, text=True, timeout=SECONDS)
-    report.expect(done.returncode == 0 and not done.stdout + done.stderr, f"{done.returncode}\n{done.stdout}{done.stderr}\n{out}")
+        raise report.skip(
+            "promtool (package prometheus) is not installed; the figures themselves are right"
+        )
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=out, capture_output=True, text=True, timeout=SECONDS
+    )
+    report.expect(
+        done.returncode == 0 and not done.stdout + done.stderr,
+        f"{done.returncode}\n{done.stdout}{done.stderr}\n{out}",
+    )
 
 
 def what_makes_no_sense_is_refused():
     for command in ("show", "deaths", "check", "rm", "metrics", "top"):
         expect(run(command), 2, "segment is required")
-        expect(run(command, "no-such-segment"), 3, f"outlive {command}: segment", "found no /dev/shm/outlive.no-such-segment")
+        expect(
+            run(command, "no-such-segment"),
+            3,
+            f"outlive {command}: segment",
+            "found no /dev/shm/outlive.no-such-segment",
+        )
         expect(run(command, "a/b"), 2, "found a slash")
         expect(run(command, "x", "--no-such-option"), 2, "--no-such-option")
-        report.expect(run(command)[2].startswith(f"outlive {command}: segment is required\n"), run(command)[2])
-    expect(run("no-such-command"), 2, "outlive: unknown command 'no-such-command'\nTry outlive --help.\n")
+        report.expect(
+            run(command)[2].startswith(f"outlive {command}: segment is required\n"), run(command)[2]
+        )
+    expect(
+        run("no-such-command"),
+        2,
+        "outlive: unknown command 'no-such-command'\nTry outlive --help.\n",
+    )
     expect(run(), 2, "outlive: ", "required")
     report.expect("{" not in run("show", "--help")[1], run("show", "--help")[1])
 
 
 def a_full_disk_is_an_error():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([TOOL, "ls"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
-    report.expect(done.returncode == 3 and "writing the result" in done.stderr, f"exit code {done.returncode}\n{done.stderr}")
+        done = subprocess.run(
+            [TOOL, "ls"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=SECONDS
+        )
+    report.expect(
+        done.returncode == 3 and "writing the result" in done.stderr,
+        f"exit code {done.returncode}\n{done.stderr}",
+    )
 
 
 def on_terminal(columns, *arguments, **env):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen([TOOL, *arguments], stdin=theirs, stdout=theirs, env={**os.environ, "TERM": "xterm", "NO_COLOR": "", **env})
+    process = subprocess.Popen(
+        [TOOL, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "NO_COLOR": "", **env},
+    )
     os.close(theirs)
     text = b""
     while True:
         try:
             part = os.read(ours, 4096)
-        except OSError:   # EIO: the other end is closed
+        except OSError:  # EIO: the other end is closed
             part = b""
         if not part:
             break
@@ -253,8 +386,13 @@ def terminals_get_colours_and_lines_that_fit():
         report.expect("\x1b[33m" in text, repr(text))
         plain = re.sub(r"\x1b\[\d*m", "", text)
         report.expect(max(map(len, plain.splitlines()[1:])) <= 60 and "~" in plain, plain)
-        report.expect("\x1b" not in on_terminal(60, "show", name, "--sample", "0", NO_COLOR="1"), "colours with NO_COLOR")
-        report.expect("\x1b" not in run("show", name, "--sample", "0")[1], "colours without a terminal")
+        report.expect(
+            "\x1b" not in on_terminal(60, "show", name, "--sample", "0", NO_COLOR="1"),
+            "colours with NO_COLOR",
+        )
+        report.expect(
+            "\x1b" not in run("show", name, "--sample", "0")[1], "colours without a terminal"
+        )
 
 
 def what_is_of_no_use_without_its_end_is_not_cut():
@@ -276,10 +414,29 @@ def names_cannot_move_the_cursor():
     report.expect(f"{name}\\x1b[2J\\x0a " in out and "\x1b" not in out, out)
 
 
-sys.exit(report.run([(f"inspect.{case.__name__}", case) for case in [
-    show_lists_holders_and_waiters, show_lists_readers, show_as_json_has_numbers, columns_and_headings_are_chosen, ls_lists_what_it_can_open_and_says_why_not,
-    a_fifo_is_reported_and_skipped,
-    deaths_are_listed_with_their_lines, check_finds_what_is_damaged, another_version_is_no_problem_of_the_segment, rm_refuses_while_somebody_lives,
-    rm_removes_what_the_dead_left, metrics_are_prometheus, what_makes_no_sense_is_refused, a_full_disk_is_an_error,
-    terminals_get_colours_and_lines_that_fit, what_is_of_no_use_without_its_end_is_not_cut, names_cannot_move_the_cursor,
-]]))
+sys.exit(
+    report.run(
+        [
+            (f"inspect.{case.__name__}", case)
+            for case in [
+                show_lists_holders_and_waiters,
+                show_lists_readers,
+                show_as_json_has_numbers,
+                columns_and_headings_are_chosen,
+                ls_lists_what_it_can_open_and_says_why_not,
+                a_fifo_is_reported_and_skipped,
+                deaths_are_listed_with_their_lines,
+                check_finds_what_is_damaged,
+                another_version_is_no_problem_of_the_segment,
+                rm_refuses_while_somebody_lives,
+                rm_removes_what_the_dead_left,
+                metrics_are_prometheus,
+                what_makes_no_sense_is_refused,
+                a_full_disk_is_an_error,
+                terminals_get_colours_and_lines_that_fit,
+                what_is_of_no_use_without_its_end_is_not_cut,
+                names_cannot_move_the_cursor,
+            ]
+        ]
+    )
+)

@@ -1,4 +1,6 @@
-"""What the tests of recover, reset, stack and supervise share: the tool, a segment of their own, workers that hold a shelf."""
+"""What the tests of recover, reset, stack and supervise share: the tool, a segment of their own,
+workers that hold a shelf.
+"""
 
 import contextlib
 import json
@@ -17,16 +19,27 @@ SUCCESS, PROBLEM_FOUND, USAGE_ERROR, SYSTEM_ERROR = range(4)
 
 def tool(*arguments, code=SUCCESS):
     """(stdout, stderr) of a command that ends with this exit code."""
-    done = subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
-    report.expect(done.returncode == code, f"outlive {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {code}\n"
-                                           f"{done.stdout}{done.stderr}")
+    done = subprocess.run(
+        [TOOL, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    report.expect(
+        done.returncode == code,
+        f"outlive {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {code}\n"
+        f"{done.stdout}{done.stderr}",
+    )
     return done.stdout, done.stderr
 
 
 @contextlib.contextmanager
 def worker(mode, name, says):
     """A worker that has said its word; killed in the end."""
-    process = subprocess.Popen([WORKER, mode, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [WORKER, mode, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
     try:
         line = process.stdout.readline().strip()
         report.expect(line == says, f"the worker said '{line}', expected '{says}'")
@@ -52,8 +65,17 @@ def die_holding(name):
 
 
 def check(name, code=0):
-    done = subprocess.run([WORKER, "check", name], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
-    report.expect(done.returncode == code, f"the check's exit code is {done.returncode}, expected {code}: {done.stdout}{done.stderr}")
+    done = subprocess.run(
+        [WORKER, "check", name],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    report.expect(
+        done.returncode == code,
+        f"the check's exit code is {done.returncode}, expected {code}: {done.stdout}{done.stderr}",
+    )
     return done.stdout.strip()
 
 

@@ -11,7 +11,7 @@ import sys
 import report
 
 TOOL, FOLDER = os.path.abspath(sys.argv[1]), os.path.dirname(os.path.abspath(sys.argv[2]))
-SECONDS = 60   # for one run
+SECONDS = 60  # for one run
 serial = itertools.count()
 
 
@@ -30,8 +30,14 @@ def segment_name():
 
 def run(*arguments, env=None):
     """(exit code, stdout, stderr)"""
-    done = subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
-                          env={**os.environ, **(env or {})})
+    done = subprocess.run(
+        [TOOL, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, **(env or {})},
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -39,7 +45,12 @@ def run(*arguments, env=None):
 def scene(program="scene"):
     """(name, pid) of a segment as tests/cli/scene.cpp, or another program there, makes it."""
     with segment_name() as name:
-        process = subprocess.Popen([os.path.join(FOLDER, program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [os.path.join(FOLDER, program), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
             report.expect(process.stdout.readline() == "ready\n", "the scene is not ready")
             yield name, process.pid
@@ -54,7 +65,9 @@ def scene(program="scene"):
 
 
 def golden(text, name):
-    """The text without what differs from run to run: numbers of processes, times, places in code, and how wide that makes the columns."""
+    """The text without what differs from run to run: numbers of processes, times, places in code,
+    and how wide that makes the columns.
+    """
     text = text.replace(name, "NAME")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"run\(char const\*\)|\b(main|run|die_holding)(?= \()", "FUNCTION", text)
@@ -66,4 +79,7 @@ def golden(text, name):
 
 def expect_golden(found, name, wanted):
     wanted = [line.strip() for line in wanted.strip().splitlines()]
-    report.expect(golden(found, name) == wanted, "found\n" + "\n".join(golden(found, name)) + "\nexpected\n" + "\n".join(wanted))
+    report.expect(
+        golden(found, name) == wanted,
+        "found\n" + "\n".join(golden(found, name)) + "\nexpected\n" + "\n".join(wanted),
+    )

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The command line of a program of scenarios. Usage: command_line_test.py FOLDER-OF-report.py PROGRAM"""
+"""The command line of a program of scenarios.
+
+Usage: command_line_test.py FOLDER-OF-report.py PROGRAM"""
 
 import json
 import os
@@ -14,7 +16,11 @@ import report
 
 
 def expect_exit(done, code):
-    report.expect(done.returncode == code, f"{done.args[1:]}: exit code {done.returncode}, expected {code}\n{done.stdout}{done.stderr}")
+    report.expect(
+        done.returncode == code,
+        f"{done.args[1:]}: exit code {done.returncode}, expected {code}\n"
+        f"{done.stdout}{done.stderr}",
+    )
 
 
 def exit_codes():
@@ -26,13 +32,24 @@ def exit_codes():
 
 
 def wrong_usage_is_told():
-    for arguments, told in ((["no such scenario"], '"no such scenario", expected some of: right'), (["--engine", "steam"], "steam"), (["--depth", "-1"], "-1"),
-                            (["--no-such-option"], "--no-such-option"), (["--replay", "no/such/file"], "3 scenarios"),
-                            (["right", "--replay", "no/such/file"], "no/such/file: the image could not be read: No such file"),
-                            (["right", "--replay", PROGRAM], "found no segment of outlive")):
+    for arguments, told in (
+        (["no such scenario"], '"no such scenario", expected some of: right'),
+        (["--engine", "steam"], "steam"),
+        (["--depth", "-1"], "-1"),
+        (["--no-such-option"], "--no-such-option"),
+        (["--replay", "no/such/file"], "3 scenarios"),
+        (
+            ["right", "--replay", "no/such/file"],
+            "no/such/file: the image could not be read: No such file",
+        ),
+        (["right", "--replay", PROGRAM], "found no segment of outlive"),
+    ):
         done = run(*arguments)
         expect_exit(done, 2)
-        report.expect(told in done.stderr and not done.stdout, f"{arguments}: found the error {done.stderr!r}, expected {told!r} in it")
+        report.expect(
+            told in done.stderr and not done.stdout,
+            f"{arguments}: found the error {done.stderr!r}, expected {told!r} in it",
+        )
 
 
 def scenarios_are_listed():
@@ -45,10 +62,19 @@ def json_is_all_there_is_on_stdout():
     done = run("--json")
     expect_exit(done, 1)
     found = {each["scenario"]: each for each in json.loads(done.stdout)}
-    report.expect(found["right"]["ok"] and found["right"]["states"] > 20 and not found["right"]["failures"], "the right one is not ok")
+    report.expect(
+        found["right"]["ok"] and found["right"]["states"] > 20 and not found["right"]["failures"],
+        "the right one is not ok",
+    )
     failures = found[WRONG]["failures"]
-    report.expect(len(failures) == found[WRONG]["failed"] > 0 and "not 1000" in failures[0]["what"], f"found {failures}")
-    report.expect(any(frame["function"].endswith("transfer") for frame in failures[0]["deaths"][0]["stack"]), "no stack")
+    report.expect(
+        len(failures) == found[WRONG]["failed"] > 0 and "not 1000" in failures[0]["what"],
+        f"found {failures}",
+    )
+    report.expect(
+        any(frame["function"].endswith("transfer") for frame in failures[0]["deaths"][0]["stack"]),
+        "no stack",
+    )
     report.expect("nothing to kill" in found["nothing"]["fault"], "no fault")
 
 
@@ -57,12 +83,30 @@ def what_the_summary_says_can_be_typed():
     report.expect(len(commands) == 2, f"found {commands}")
     told = re.findall(r"^ *invariant violated: (.*)$", explored().stdout, re.MULTILINE)
     for command, words in zip(commands, told):
-        done = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
         expect_exit(done, 1)
-        report.expect(f"invariant violated: {words} (" in done.stdout, f"replayed: {done.stdout!r}, expected {words!r}")
+        report.expect(
+            f"invariant violated: {words} (" in done.stdout,
+            f"replayed: {done.stdout!r}, expected {words!r}",
+        )
     hint = re.search(r"^ *for an image of it: (.*)$", run(WRONG).stdout, re.MULTILINE)
     report.expect(hint is not None, "no word about images")
-    again = subprocess.run(hint[1], shell=True, cwd=folder(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+    again = subprocess.run(
+        hint[1],
+        shell=True,
+        cwd=folder(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
     expect_exit(again, 1)
     report.expect(list(folder().glob("crash-*.seg")), "no image was written")
 
@@ -73,16 +117,27 @@ def an_image_does_what_its_state_did():
     for each in failures:
         replayed = run(WRONG, "--replay", each["image"])
         expect_exit(replayed, 1)
-        report.expect(replayed.stdout.startswith(f"{each['verdict']}: {each['what']} ("), f"replayed: {replayed.stdout!r}, expected {each}")
+        report.expect(
+            replayed.stdout.startswith(f"{each['verdict']}: {each['what']} ("),
+            f"replayed: {replayed.stdout!r}, expected {each}",
+        )
         # The same crash state under a repair that is right.
         mended = run("right", "--replay", each["image"])
-        report.expect(mended.returncode in (0, 1) and mended.stdout, f"{mended.stdout}{mended.stderr}")
+        report.expect(
+            mended.returncode in (0, 1) and mended.stdout, f"{mended.stdout}{mended.stderr}"
+        )
     report.expect(failures, "nothing failed")
 
 
 def on_a_terminal(**environment):
     ours, theirs = pty.openpty()
-    with subprocess.Popen([PROGRAM, "right"], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env={**os.environ, **environment}) as program:
+    with subprocess.Popen(
+        [PROGRAM, "right"],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **environment},
+    ) as program:
         os.close(theirs)
         text = b""
         try:
@@ -102,12 +157,16 @@ def colour_is_for_terminals():
     report.expect("\x1b[1;" not in on_a_terminal(NO_COLOR="1"), "colour where NO_COLOR is set")
 
 
-sys.exit(report.run([
-    ("command_line.exit_codes", exit_codes),
-    ("command_line.wrong_usage_is_told", wrong_usage_is_told),
-    ("command_line.scenarios_are_listed", scenarios_are_listed),
-    ("command_line.json_is_all_there_is_on_stdout", json_is_all_there_is_on_stdout),
-    ("command_line.what_the_summary_says_can_be_typed", what_the_summary_says_can_be_typed),
-    ("command_line.an_image_does_what_its_state_did", an_image_does_what_its_state_did),
-    ("command_line.colour_is_for_terminals", colour_is_for_terminals),
-]))
+sys.exit(
+    report.run(
+        [
+            ("command_line.exit_codes", exit_codes),
+            ("command_line.wrong_usage_is_told", wrong_usage_is_told),
+            ("command_line.scenarios_are_listed", scenarios_are_listed),
+            ("command_line.json_is_all_there_is_on_stdout", json_is_all_there_is_on_stdout),
+            ("command_line.what_the_summary_says_can_be_typed", what_the_summary_says_can_be_typed),
+            ("command_line.an_image_does_what_its_state_did", an_image_does_what_its_state_did),
+            ("command_line.colour_is_for_terminals", colour_is_for_terminals),
+        ]
+    )
+)

@@ -1,4 +1,6 @@
-"""What the scripted tests of the kit share: the program of scenarios, and how it is run. Each is called with: FOLDER-OF-report.py PROGRAM"""
+"""What the scripted tests of the kit share: the program of scenarios, and how it is run. Each is
+called with: FOLDER-OF-report.py PROGRAM
+"""
 
 import functools
 import subprocess
@@ -13,7 +15,14 @@ LIMIT = 240  # seconds, of a program or a browser: on a machine that has much el
 
 
 def run(*arguments, **options):
-    return subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, **options)
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        **options
+    )
 
 
 @functools.cache
@@ -27,4 +36,13 @@ def folder():
 @functools.cache
 def explored():
     """All scenarios once, with every report file in folder()."""
-    return run("--images", folder() / "images", "--junit", folder() / "junit.xml", "--lcov", folder() / "kill.info", "--html", folder() / "kill.html")
+    return run(
+        "--images",
+        folder() / "images",
+        "--junit",
+        folder() / "junit.xml",
+        "--lcov",
+        folder() / "kill.info",
+        "--html",
+        folder() / "kill.html",
+    )

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""JUnit's XML and lcov's tracefile are what their readers take. Usage: report_files_test.py FOLDER-OF-report.py PROGRAM"""
+"""JUnit's XML and lcov's tracefile are what their readers take.
+
+Usage: report_files_test.py FOLDER-OF-report.py PROGRAM"""
 
 import re
 import shutil
@@ -19,11 +21,24 @@ def junit_has_a_case_for_each_scenario():
     report.expect(counts == {"tests": "3", "failures": "1", "errors": "1"}, f"found {counts}")
     cases = {case.get("name"): case for case in root.iter("testcase")}
     report.expect(set(cases) == {"right", WRONG, "nothing"}, f"found {sorted(cases)}")
-    report.expect(cases["right"].find("failure") is None and cases["right"].find("error") is None, "the right one failed")
+    report.expect(
+        cases["right"].find("failure") is None and cases["right"].find("error") is None,
+        "the right one failed",
+    )
     failure = cases[WRONG].find("failure")
-    report.expect(failure is not None and failure.get("type") == "invariant violated" and "not 1000" in failure.get("message"), "no failure with its words")
-    report.expect("<-" in failure.text and "transfer()" in failure.text, f"no stack in\n{failure.text}")
-    report.expect("nothing to kill" in cases["nothing"].find("error").get("message"), "no error for the scenario without stores")
+    report.expect(
+        failure is not None
+        and failure.get("type") == "invariant violated"
+        and "not 1000" in failure.get("message"),
+        "no failure with its words",
+    )
+    report.expect(
+        "<-" in failure.text and "transfer()" in failure.text, f"no stack in\n{failure.text}"
+    )
+    report.expect(
+        "nothing to kill" in cases["nothing"].find("error").get("message"),
+        "no error for the scenario without stores",
+    )
 
 
 def tracefile():
@@ -51,7 +66,10 @@ def lcov_counts_the_deaths_at_each_line():
     counts = {text[number - 1].strip(): count for number, count in files[bank].items()}
     for line in ("of.undo.valid = 1;", "of.a -= amount;", "of.b += amount;"):
         report.expect(counts.get(line, 0) > 0, f"no death was counted at {line!r}")
-    report.expect(counts.get("if (of.undo.valid == 0) return repaired;") == 0, "a line without a store is told as a kill point, or not at all")
+    report.expect(
+        counts.get("if (of.undo.valid == 0) return repaired;") == 0,
+        "a line without a store is told as a kill point, or not at all",
+    )
 
 
 def genhtml_renders_the_tracefile():
@@ -59,11 +77,23 @@ def genhtml_renders_the_tracefile():
         raise report.skip("genhtml is not installed")
     explored()
     page = folder() / "lcov"
-    done = subprocess.run(["genhtml", "--output-directory", page, folder() / "kill.info"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
-    report.expect(done.returncode == 0 and "warning" not in done.stdout.lower(), f"genhtml: exit code {done.returncode}\n{done.stdout}")
+    done = subprocess.run(
+        ["genhtml", "--output-directory", page, folder() / "kill.info"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+    )
+    report.expect(
+        done.returncode == 0 and "warning" not in done.stdout.lower(),
+        f"genhtml: exit code {done.returncode}\n{done.stdout}",
+    )
     pages = [path for path in page.rglob("bank.hpp.gcov.html")]
-    report.expect(len(pages) == 1 and "transfer" in pages[0].read_text(), f"no page of bank.hpp\n{done.stdout}")
+    report.expect(
+        len(pages) == 1 and "transfer" in pages[0].read_text(),
+        f"no page of bank.hpp\n{done.stdout}",
+    )
 
 
 def a_file_that_cannot_be_written_is_an_error():
@@ -71,14 +101,30 @@ def a_file_that_cannot_be_written_is_an_error():
         path = folder() / "no such folder" / "file"
         done = run("right", option, path)
         report.expect(done.returncode == 2, f"{option}: exit code {done.returncode}, expected 2")
-        report.expect(str(path) in done.stderr and "No such file or directory" in done.stderr, f"{option}: found the error {done.stderr!r}")
+        report.expect(
+            str(path) in done.stderr and "No such file or directory" in done.stderr,
+            f"{option}: found the error {done.stderr!r}",
+        )
     full = run("right", "--html", "/dev/full")
-    report.expect(full.returncode == 2 and "No space left on device" in full.stderr, f"/dev/full: exit code {full.returncode}, {full.stderr!r}")
+    report.expect(
+        full.returncode == 2 and "No space left on device" in full.stderr,
+        f"/dev/full: exit code {full.returncode}, {full.stderr!r}",
+    )
 
 
-sys.exit(report.run([
-    ("report_files.junit_has_a_case_for_each_scenario", junit_has_a_case_for_each_scenario),
-    ("report_files.lcov_counts_the_deaths_at_each_line", lcov_counts_the_deaths_at_each_line),
-    ("report_files.genhtml_renders_the_tracefile", genhtml_renders_the_tracefile),
-    ("report_files.a_file_that_cannot_be_written_is_an_error", a_file_that_cannot_be_written_is_an_error),
-]))
+sys.exit(
+    report.run(
+        [
+            ("report_files.junit_has_a_case_for_each_scenario", junit_has_a_case_for_each_scenario),
+            (
+                "report_files.lcov_counts_the_deaths_at_each_line",
+                lcov_counts_the_deaths_at_each_line,
+            ),
+            ("report_files.genhtml_renders_the_tracefile", genhtml_renders_the_tracefile),
+            (
+                "report_files.a_file_that_cannot_be_written_is_an_error",
+                a_file_that_cannot_be_written_is_an_error,
+            ),
+        ]
+    )
+)

@@ -30,8 +30,14 @@ def expect(condition, text):
 
 
 def start(program, *arguments):
-    return subprocess.Popen([program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, start_new_session=True)
+    return subprocess.Popen(
+        [program, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def group_ends(group):
@@ -74,8 +80,9 @@ def figures(out):
 
 def counts_are_identical_under_kills():
     with tempfile.TemporaryDirectory() as folder:
-        code, out, err = run(POOL, small_text(folder), "--workers", 4, "--kills", 5 * KILLS,
-                             "--seed", 7, "--json")
+        code, out, err = run(
+            POOL, small_text(folder), "--workers", 4, "--kills", 5 * KILLS, "--seed", 7, "--json"
+        )
     expect(code == 0, f"exit code {code}\n{out}{err}")
     got = figures(out)
     expect(got["identical"] is True and got["unanswered"] == 0, out)
@@ -135,7 +142,10 @@ def sigint_leaves_nothing_behind():
             if process.poll() is None:
                 process.kill()
                 process.communicate()
-        expect(process.returncode == 130 and "interrupted" in err, f"exit code {process.returncode}\n{err}")
+        expect(
+            process.returncode == 130 and "interrupted" in err,
+            f"exit code {process.returncode}\n{err}",
+        )
         expect(group_ends(process.pid), "left workers behind")
 
 
@@ -167,13 +177,22 @@ def wrong_usage_is_refused():
             (["--seed"], "--seed needs a number"),
         ]:
             code, out, err = run(POOL, *arguments)
-            expect(code == 2 and message in err and not out, f"{arguments}: exit code {code}\n{out}{err}")
+            expect(
+                code == 2 and message in err and not out,
+                f"{arguments}: exit code {code}\n{out}{err}",
+            )
 
 
 def main():
     failed = 0
-    for case in [counts_are_identical_under_kills, a_run_without_kills_counts_once, without_its_repair_the_counts_differ,
-                 sigint_leaves_nothing_behind, workers_die_with_their_parent, wrong_usage_is_refused]:
+    for case in [
+        counts_are_identical_under_kills,
+        a_run_without_kills_counts_once,
+        without_its_repair_the_counts_differ,
+        sigint_leaves_nothing_behind,
+        workers_die_with_their_parent,
+        wrong_usage_is_refused,
+    ]:
         try:
             case()
             print(f"PASS: worker_pool.{case.__name__}", flush=True)

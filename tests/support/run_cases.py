@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Run each case of a GoogleTest program in a process of its own.
 
-A case that crashes, hangs or leaves locks, threads or mappings behind must not touch the next one. Each case gets a session of its own
-and a time limit; at its end nothing of it may still run. One line a case, which tools/dev/count_results.py counts:
+A case that crashes, hangs or leaves locks, threads or mappings behind must not touch the next one.
+Each case gets a session of its own and a time limit; at its end nothing of it may still run. One
+line a case, which tools/dev/count_results.py counts:
 
     PASS: suite.case (0.01 s)
     FAIL: suite.case: killed by SIGSEGV (0.02 s)
@@ -36,8 +37,14 @@ def say(text):
 
 
 def list_cases(program, pattern):
-    listing = subprocess.run([program, "--gtest_list_tests", "--gtest_filter=" + pattern], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, timeout=60, check=True, text=True).stdout
+    listing = subprocess.run(
+        [program, "--gtest_list_tests", "--gtest_filter=" + pattern],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+        text=True,
+    ).stdout
     cases, suite = [], None
     for line in listing.splitlines():
         name = line.split("#")[0].rstrip()
@@ -65,7 +72,9 @@ def group_is_empty(group):
 
 
 def clear_group(group):
-    """True if the case left nothing running. Killed children take a moment to end, so that a survivor gets a short grace."""
+    """True if the case left nothing running. Killed children take a moment to end, so that a
+    survivor gets a short grace.
+    """
     end = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < end:
         if group_is_empty(group):
@@ -115,8 +124,13 @@ def run_case(program, case, timeout):
         return "SKIP", 0
     began = time.monotonic()
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([program, "--gtest_filter=" + case, "--gtest_color=no"], stdin=subprocess.DEVNULL, stdout=out,
-                                   stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            [program, "--gtest_filter=" + case, "--gtest_color=no"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         trouble = end_of(process, timeout)
         if not clear_group(process.pid) and trouble is None:
             trouble = "left processes behind"
@@ -131,7 +145,12 @@ def run_case(program, case, timeout):
     if trouble is None:
         say(f"PASS: {case} {seconds}")
         return "PASS", kills_in(output)
-    say("\n".join(["  | " + line for line in output.splitlines()[-400:]] + [f"FAIL: {case}: {trouble} {seconds}"]))
+    say(
+        "\n".join(
+            ["  | " + line for line in output.splitlines()[-400:]]
+            + [f"FAIL: {case}: {trouble} {seconds}"]
+        )
+    )
     return "FAIL", kills_in(output)
 
 
@@ -143,12 +162,20 @@ def prepare(no_aslr):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("program")
     parser.add_argument("--filter", default="*", help="GoogleTest pattern of the cases to run")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds for one case (default 60)")
+    parser.add_argument(
+        "--timeout", type=float, default=60, help="seconds for one case (default 60)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="cases at the same time (default 1)")
-    parser.add_argument("--no-aslr", action="store_true", help="fixed addresses: what ThreadSanitizer needs on some kernels")
+    parser.add_argument(
+        "--no-aslr",
+        action="store_true",
+        help="fixed addresses: what ThreadSanitizer needs on some kernels",
+    )
     args = parser.parse_args()
 
     prepare(args.no_aslr)

@@ -22,51 +22,85 @@ from pathlib import Path
 # Lowest first. "a/b" is a room of its own in the folder a; what lies in the folder itself is above
 # its rooms.
 LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair",
-          "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point", "crash",
-          "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state",
+          "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point",
+          "crash", "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state",
           "killtest/heir", "killtest/trace", "killtest/report", "killtest/explore",
           "killtest/deaths", "killtest/soak", "killtest"]
 FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code
-CALL_THE_SYSTEM = {"sys", "crash", "killtest"}  # the latter two trace and kill: that is what they are made of
-FOR_GTEST = "include/outlive/killtest/gtest.hpp"  # the one public header that needs more than the standard library
+# the latter two trace and kill: that is what they are made of
+CALL_THE_SYSTEM = {"sys", "crash", "killtest"}
+# the one public header that needs more than the standard library
+FOR_GTEST = "include/outlive/killtest/gtest.hpp"
 
 SOURCE_SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".in"}
 
-STD_HEADERS = set("""
-algorithm any array atomic barrier bit bitset cassert cctype cerrno charconv chrono cinttypes climits cmath compare complex concepts
-condition_variable coroutine cstdarg cstddef cstdint cstdio cstdlib cstring ctime deque exception filesystem forward_list fstream
-functional future initializer_list iomanip ios iosfwd iostream istream iterator latch limits list locale map memory memory_resource
-mutex new numbers numeric optional ostream queue random ranges ratio regex semaphore set shared_mutex source_location span sstream
-stack stdexcept stop_token streambuf string string_view syncstream system_error thread tuple type_traits typeindex typeinfo
-unordered_map unordered_set utility valarray variant vector version
-""".split())
+STD_HEADERS = set(
+    """
+algorithm any array atomic barrier bit bitset cassert cctype cerrno charconv chrono cinttypes
+climits cmath compare complex concepts condition_variable coroutine cstdarg cstddef cstdint cstdio
+cstdlib cstring ctime deque exception filesystem forward_list fstream functional future
+initializer_list iomanip ios iosfwd iostream istream iterator latch limits list locale map memory
+memory_resource mutex new numbers numeric optional ostream queue random ranges ratio regex
+semaphore set shared_mutex source_location span sstream stack stdexcept stop_token streambuf string
+string_view syncstream system_error thread tuple type_traits typeindex typeinfo unordered_map
+unordered_set utility valarray variant vector version
+""".split()
+)
 
-SYSTEM_HEADER = re.compile(r"^(sys/.*|linux/.*|asm/.*|bits/.*|unistd\.h|fcntl\.h|c?signal(\.h)?|sched\.h|pthread\.h|threads\.h|semaphore\.h|"
-                           r"poll\.h|spawn\.h|dirent\.h|dlfcn\.h|link\.h|elf\.h|ucontext\.h|syscall\.h|mqueue\.h)$")
+SYSTEM_HEADER = re.compile(
+    r"^(sys/.*|linux/.*|asm/.*|bits/.*|unistd\.h|fcntl\.h|c?signal(\.h)?|sched\.h|"
+    r"pthread\.h|threads\.h|semaphore\.h|"
+    r"poll\.h|spawn\.h|dirent\.h|dlfcn\.h|link\.h|elf\.h|ucontext\.h|syscall\.h|mqueue\.h)$"
+)
 
 # Names that mean nothing but the system, and names that a class may well use for a function of its
 # own: both count as calls where no object and no namespace stands before them.
-SYSTEM_CALLS = set("""
-mmap munmap mremap madvise mprotect mlock munlock msync memfd_create shm_open shm_unlink syscall fork vfork clone _exit execve execv
-execvp execl execlp posix_spawn waitpid waitid wait4 tgkill tkill getpid getppid gettid getuid geteuid getgid getegid setsid setpgid
-ftruncate fallocate posix_fallocate fstat lstat fstatat statx fchmod fchown fcntl ioctl flock lockf openat linkat unlinkat renameat
-readlink opendir readdir closedir pread pwrite pipe pipe2 socketpair dup dup2 dup3 eventfd timerfd_create epoll_create1 epoll_ctl
-epoll_wait ppoll pselect pidfd_open pidfd_send_signal sigaction sigprocmask sigqueue sigwait prctl ptrace personality membarrier
-set_robust_list get_robust_list nanosleep clock_nanosleep clock_gettime sysconf sem_open sem_wait sem_post semop shmget shmat
-dl_iterate_phdr dladdr dlopen dlsym sched_yield sched_getcpu pkey_alloc pkey_mprotect usleep
-open close read write kill raise signal link unlink rename stat poll select wait pause alarm sleep
-""".split())
+SYSTEM_CALLS = set(
+    """
+mmap munmap mremap madvise mprotect mlock munlock msync memfd_create shm_open shm_unlink syscall
+fork vfork clone _exit execve execv execvp execl execlp posix_spawn waitpid waitid wait4 tgkill
+tkill getpid getppid gettid getuid geteuid getgid getegid setsid setpgid ftruncate fallocate
+posix_fallocate fstat lstat fstatat statx fchmod fchown fcntl ioctl flock lockf openat linkat
+unlinkat renameat readlink opendir readdir closedir pread pwrite pipe pipe2 socketpair dup dup2
+dup3 eventfd timerfd_create epoll_create1 epoll_ctl epoll_wait ppoll pselect pidfd_open
+pidfd_send_signal sigaction sigprocmask sigqueue sigwait prctl ptrace personality membarrier
+set_robust_list get_robust_list nanosleep clock_nanosleep clock_gettime sysconf sem_open sem_wait
+sem_post semop shmget shmat dl_iterate_phdr dladdr dlopen dlsym sched_yield sched_getcpu pkey_alloc
+pkey_mprotect usleep open close read write kill raise signal link unlink rename stat poll select
+wait pause alarm sleep
+""".split()
+)
 
 CALL = re.compile(r"(?<![A-Za-z0-9_])(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*\(")
-RAW_SYSTEM = re.compile(r"\b(?:SYS_[a-z0-9_]+|__NR_[a-z0-9_]+|FUTEX_[A-Z_]+)\b|\b(?:asm|__asm__)\b\s*(?:volatile|__volatile__)?\s*\(")
+RAW_SYSTEM = re.compile(
+    r"\b(?:SYS_[a-z0-9_]+|__NR_[a-z0-9_]+|FUTEX_[A-Z_]+)\b|"
+    r"\b(?:asm|__asm__)\b\s*(?:volatile|__volatile__)?\s*\("
+)
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-NO_TYPE = {"return", "co_return", "co_await", "co_yield", "throw", "else", "do", "case", "and", "or", "not", "goto"}
+NO_TYPE = {
+    "return",
+    "co_return",
+    "co_await",
+    "co_yield",
+    "throw",
+    "else",
+    "do",
+    "case",
+    "and",
+    "or",
+    "not",
+    "goto",
+}
 
 
 def blank(text):
     """The text with comments and literals replaced by spaces; lines keep their numbers."""
-    token = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-zA-Z_])\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
+    token = re.compile(
+        r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|'
+        r'"(?:\\.|[^"\\\n])*"|(?<![0-9a-zA-Z_])\'(?:\\.|[^\'\\\n])+\'',
+        re.DOTALL,
+    )
     return token.sub(lambda found: re.sub(r"[^\n]", " ", found.group(0)), text)
 
 
@@ -111,7 +145,11 @@ class tree:
     def files(self, *folders):
         for folder in folders:
             for path in sorted((self.root / folder).rglob("*")):
-                if path.suffix in SOURCE_SUFFIXES and path.is_file() and not path.name.endswith(".cmake.in"):
+                if (
+                    path.suffix in SOURCE_SUFFIXES
+                    and path.is_file()
+                    and not path.name.endswith(".cmake.in")
+                ):
                     yield path
 
     def owners_of_public_headers(self):
@@ -138,7 +176,11 @@ class tree:
                 yield number, found.group(1), found.group(2)
 
     def resolve(self, name):
-        for candidate in (self.root / "lib" / name, self.root / "include" / name, self.root / "include" / (name + ".in")):
+        for candidate in (
+            self.root / "lib" / name,
+            self.root / "include" / name,
+            self.root / "include" / (name + ".in"),
+        ):
             if candidate.is_file():
                 return candidate
         return None
@@ -156,25 +198,45 @@ class tree:
         if target is not None:
             self.graph.setdefault(path, []).append(target)
         if layer and target_layer and LAYERS.index(target_layer) > LAYERS.index(layer):
-            self.fault(path, number, f"upward include: {layer} must not know {target_layer} ({name})")
+            self.fault(
+                path, number, f"upward include: {layer} must not know {target_layer} ({name})"
+            )
         return None
 
     def check_library(self):
         for path in self.files("lib", "include"):
             layer = self.layer_of(path)
             if layer in OUTSIDE_LAYERS or layer and layer not in LAYERS:
-                self.fault(path, 1, f"lib/{layer} is no layer: add it to LAYERS in tools/dev/check_layers.py, in its place")
+                self.fault(
+                    path,
+                    1,
+                    f"lib/{layer} is no layer: add it to LAYERS in tools/dev/check_layers.py, "
+                    "in its place",
+                )
                 continue
             public = path.relative_to(self.root).parts[0] == "include"
             for number, quote, name in self.includes(path):
                 self.check_include(path, number, quote, name)
-                if public and str(path.relative_to(self.root)) == FOR_GTEST and name == "gtest/gtest.h":
+                if (
+                    public
+                    and str(path.relative_to(self.root)) == FOR_GTEST
+                    and name == "gtest/gtest.h"
+                ):
                     continue
-                if public and not (name.startswith("outlive/") or quote == "<" and (name in STD_HEADERS or name == "pthread.h")):
+                if public and not (
+                    name.startswith("outlive/")
+                    or quote == "<"
+                    and (name in STD_HEADERS or name == "pthread.h")
+                ):
                     self.fault(path, number, f"a public header includes {name}")
                 elif name in ("pthread.h", "sys/types.h") and path.suffix == ".hpp":
                     pass  # for the type; calls are found below
-                elif not public and not may_call_the_system(layer) and quote == "<" and SYSTEM_HEADER.match(name):
+                elif (
+                    not public
+                    and not may_call_the_system(layer)
+                    and quote == "<"
+                    and SYSTEM_HEADER.match(name)
+                ):
                     self.fault(path, number, f"<{name}> belongs to lib/sys")
             if not may_call_the_system(layer):
                 self.check_calls(path)
@@ -184,32 +246,58 @@ class tree:
         text = re.sub(r"(?m)^[ \t]*#[^\n]*", lambda found: " " * len(found.group(0)), text)
         for found in CALL.finditer(text):
             name = found.group("name")
-            if name.startswith("pthread_") or name in SYSTEM_CALLS and calls_the_system(text[max(0, found.start() - 200):found.start()]):
-                self.fault(path, text.count("\n", 0, found.start()) + 1,
-                           f"{name}() is a call of the system: it belongs to lib/sys (write class:: or namespace:: before one of ours)")
+            if (
+                name.startswith("pthread_")
+                or name in SYSTEM_CALLS
+                and calls_the_system(text[max(0, found.start() - 200) : found.start()])
+            ):
+                self.fault(
+                    path,
+                    text.count("\n", 0, found.start()) + 1,
+                    f"{name}() is a call of the system: it belongs to lib/sys "
+                    "(write class:: or namespace:: before one of ours)",
+                )
         for found in RAW_SYSTEM.finditer(text):
-            self.fault(path, text.count("\n", 0, found.start()) + 1, f"{found.group(0).strip(' (')} belongs to lib/sys")
+            self.fault(
+                path,
+                text.count("\n", 0, found.start()) + 1,
+                f"{found.group(0).strip(' (')} belongs to lib/sys",
+            )
 
     def check_users(self):
         for path in self.files("tools", "docs/examples"):
             for number, quote, name in self.includes(path):
-                private = "/" in name and name.split("/")[0] in FOLDERS and (quote == '"' or self.resolve(name))
+                private = (
+                    "/" in name
+                    and name.split("/")[0] in FOLDERS
+                    and (quote == '"' or self.resolve(name))
+                )
                 if private and self.resolve(name) and not name.startswith("outlive/"):
-                    self.fault(path, number, f"private header {name}: tools and examples use public headers only")
+                    self.fault(
+                        path,
+                        number,
+                        f"private header {name}: tools and examples use public headers only",
+                    )
 
     def check_parents(self):
         for path in self.files("include", "lib", "tests", "tools", "docs"):
             for number, _, name in self.includes(path):
                 if ".." in name.split("/"):
-                    self.fault(path, number, f"{name}: write the path from lib/, include/ or tests/")
+                    self.fault(
+                        path, number, f"{name}: write the path from lib/, include/ or tests/"
+                    )
 
     def check_circles(self):
         done, stack = set(), []
 
         def visit(path):
             if path in stack:
-                circle = stack[stack.index(path):] + [path]
-                self.fault(path, 1, "include circle: " + " -> ".join(str(p.relative_to(self.root)) for p in circle))
+                circle = stack[stack.index(path) :] + [path]
+                self.fault(
+                    path,
+                    1,
+                    "include circle: " + " -> ".join(str(p.relative_to(self.root)) for p in circle),
+                )
                 return
             if path in done:
                 return
