@@ -57,7 +57,8 @@ fail() { say "${0##*/}: $*"; exit 1; }
 os_release=/etc/os-release
 name_here() {
   case $(. "$os_release" 2>/dev/null && echo "${ID:-}")/$1 in
-    # A snap there, which no container can install: the test that looks at a page with it is skipped.
+    # A snap there, which no container can install: the test that looks at a page with it is
+    # skipped.
     ubuntu/chromium) ;;
     ubuntu/libboost1.81-dev) echo libboost1.83-dev ;;
     *) echo "$1" ;;
@@ -83,27 +84,32 @@ install_missing() {
   ((${#missing[@]})) || return 0
 
   if ! command -v apt-get >/dev/null; then
-    say "This is no Debian: its package names are not known here. Needed are, as Debian calls them: ${wanted[*]}"
+    say "This is no Debian: its package names are not known here." \
+      "Needed are, as Debian calls them: ${wanted[*]}"
     return 0
   fi
   say "These packages are missing, and are installed now:"
   printf '%s\n' "${reasons[@]}" >&2
   local as_root=()
   if ((EUID != 0)); then
-    command -v sudo >/dev/null || fail "neither root nor sudo here; run as root: apt-get install --no-install-recommends ${missing[*]}"
+    command -v sudo >/dev/null || fail "neither root nor sudo here; run as root:" \
+      "apt-get install --no-install-recommends ${missing[*]}"
     as_root=(sudo)
   fi
   "${as_root[@]}" apt-get update >&2 || fail "apt-get update failed"
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >&2 ||
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${missing[@]}" >&2 ||
     fail "apt-get install failed: ${missing[*]}"
 }
 
-# package_state: which of the packages in the lists are installed, with their versions. What meson finds depends on them.
+# package_state: which of the packages in the lists are installed, with their versions. What meson
+# finds depends on them.
 package_state() {
   command -v dpkg-query >/dev/null || return 0
   local names
   names=$(awk 'NF { print $1 }' <<<"$packages_build$packages_test$packages_bench" | sort -u)
-  # shellcheck disable=SC2086  # a word for each package; of a name that dpkg has never heard of it complains
+  # A word for each package. dpkg complains about a name that it has never heard of.
+  # shellcheck disable=SC2086
   { dpkg-query -W -f '${db:Status-Status} ${Package}=${Version}\n' $names 2>/dev/null || true; } |
     awk '$1 == "installed" { printf "%s ", $2 }'
 }
@@ -116,7 +122,8 @@ configure() {
   # Without dpkg-dev meson takes Debian for a system that has its libraries in lib64, where nothing
   # looks for them.
   local multiarch
-  multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] && set -- "-Dlibdir=lib/$multiarch" "$@"
+  multiarch=$("$compiler" -print-multiarch 2>/dev/null) && [[ -n $multiarch ]] &&
+    set -- "-Dlibdir=lib/$multiarch" "$@"
   local base="$compiler for $root" state known=()
   state=$(package_state)
   if [[ -f $folder/build.ninja && -f $folder/outlive-options ]]; then
@@ -134,13 +141,15 @@ configure() {
     rm -rf -- "$folder"
   fi
   mkdir -p -- "$root/build"
-  CXX=$compiler meson setup "$folder" "$root" "$@" >&2 || fail "meson could not configure build/$name"
+  CXX=$compiler meson setup "$folder" "$root" "$@" >&2 ||
+    fail "meson could not configure build/$name"
   printf '%s\n' "$base" "$*" "$state" >"$folder/outlive-options"
 }
 
 # is_configured NAME: by whichever script, with whichever options.
 is_configured() {
-  [[ -f $root/build/$1/build.ninja && $(head -n 1 "$root/build/$1/outlive-options" 2>/dev/null) == *" for $root" ]]
+  [[ -f $root/build/$1/build.ninja ]] &&
+    [[ $(head -n 1 "$root/build/$1/outlive-options" 2>/dev/null) == *" for $root" ]]
 }
 
 # build NAME [TARGET...]: with ninja's progress line.

@@ -1,6 +1,8 @@
-# Completion of outlive(1) for bash. Commands, options and columns are asked of the tool itself, so that they are never older than it.
+# Completion of outlive(1) for bash. Commands, options and columns are asked of the tool itself, so
+# that they are never older than it.
 
-_outlive_words() {   # the words that the help of "$@" lists: commands without arguments, options with a command
+# the words that the help of "$@" lists: commands without arguments, options with a command
+_outlive_words() {
   "${COMP_WORDS[0]}" "$@" --help 2>/dev/null
 }
 
@@ -12,19 +14,22 @@ _outlive_after_comma() {   # completes the last of a list: a,b,c
 }
 
 _outlive() {
-  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' word path help
+  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local command='' word path help
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     [[ $word == -- ]] && return   # a program of the user's follows
     [[ $word == -* || -n $command ]] || command=$word
   done
   if [[ -z $command ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(_outlive_words | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p') --help --version" -- "$current")
+    help=$(_outlive_words | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
+    mapfile -t COMPREPLY < <(compgen -W "$help --help --version" -- "$current")
     return
   fi
   help=$(_outlive_words "$command")
   case $before in
     -o | --output)
-      _outlive_after_comma "$current" "$(sed -n 's/.*Columns: \([a-z_,]*\).*/\1/p' <<<"$help" | tr , ' ')"
+      _outlive_after_comma "$current" \
+        "$(sed -n 's/.*Columns: \([a-z_,]*\).*/\1/p' <<<"$help" | tr , ' ')"
       return
       ;;
     --repairs | --check)
@@ -33,7 +38,8 @@ _outlive() {
       ;;
   esac
   if [[ $current == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(grep -oE '^  (-[a-zA-Z],)?--[a-z-]+' <<<"$help" | tr ',' ' ' | grep -oE '[-]-[a-z-]+')" -- "$current")
+    help=$(grep -oE '^  (-[a-zA-Z],)?--[a-z-]+' <<<"$help" | tr ',' ' ' | grep -oE '[-]-[a-z-]+')
+    mapfile -t COMPREPLY < <(compgen -W "$help" -- "$current")
     return
   fi
   local names=()
