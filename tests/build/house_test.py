@@ -77,7 +77,13 @@ def long_lines(text):
 
 
 def line_lengths():
-    code = [path for path in FILES if path.suffix in (".hpp", ".cpp")]
+    code = [
+        path
+        for path in FILES
+        if path.suffix in (".hpp", ".cpp", ".py", ".sh", ".bash")
+        or path.name in ("meson.build", "meson_options.txt")
+        or first_line(path).startswith("#!")
+    ]
     long = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in code
