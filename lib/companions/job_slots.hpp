@@ -55,9 +55,9 @@ struct job_slots {
   [[nodiscard]] ring_position position_before_head(std::uint32_t slot) const noexcept {
     return ring_position(queue.head.load(std::memory_order_relaxed)).back_to(slot, shape.capacity);
   }
-  // Lets consumers begin at that position at the latest, where a job is ready, and wakes one if some
-  // sleep. A consumer that moves head at the same time may undo it. Then the job waits for the next
-  // round, or until the queue is empty, at the latest.
+  // Lets consumers begin at that position at the latest, where a job is ready, and wakes one if
+  // some sleep. A consumer that moves head at the same time may undo it. Then the job waits for the
+  // next round, or until the queue is empty, at the latest.
   void announce_job(ring_position at) const noexcept;
   void wake_consumer() const noexcept;
   void wake_producer() const noexcept;
