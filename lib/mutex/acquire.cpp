@@ -1,9 +1,7 @@
 #include "mutex/acquire.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
-#include <utility>
 
 #include <outlive/error.hpp>
 
@@ -11,16 +9,13 @@
 #include "mutex/held_list.hpp"
 #include "mutex/refused_tries.hpp"
 #include "records/adoption.hpp"
+#include "records/marks.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
 
 namespace {
-
-acquisition refuse(std::error_code error) noexcept {
-  return {false, error, nullptr};
-}
 
 struct lock_judge {
   attachment& mine;
@@ -35,13 +30,31 @@ struct lock_judge {
   adoption adopt(const deadline& limit) noexcept { return adopt_if_orphan(*mine.map, lock, limit); }
 };
 
-acquisition finish(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
-                   const deadline& how_long) {
-  taking result = take(mine, lock, offset, rc, how_long, once_consistent::enter);
-  if (!result.taken) return std::move(result.ended);
-  count_acquisition(mine);
-  put_slot_on(mine);
-  return {true, {}, nullptr};
+attempt try_natively(lock_bytes& lock) noexcept {
+  return static_cast<attempt>(native_mutex::try_lock(lock.native));
+}
+
+bool is_held_either_way(const attachment& mine, const lock_bytes& lock, bool shared) noexcept {
+  return is_held_by(lock, mine) ||
+         (shared && own_marks(mine).has(mark_id(mine.map->offset_of(&lock))));
+}
+
+// The native mutex is not the caller's: before a wait, asks whether it is one, and whose.
+attachment* go_on(attachment& mine, lock_bytes& lock, bool shared, const deadline& how_long,
+                  outcome& ended) {
+  const std::uint64_t offset = mine.map->offset_of(&lock);
+  const auto view = mine.map->lock_at(offset);
+  if (view.lock == nullptr || !view.native || view.shared != shared) {
+    held_list::remove(mine, offset);
+    ended = refuse(mine, errc::damaged);
+    return nullptr;
+  }
+  if (is_held_either_way(mine, lock, shared)) {
+    held_list::remove(mine, offset);
+    ended = refuse_holder(mine, how_long);
+    return nullptr;
+  }
+  return &mine;
 }
 
 }  // namespace
@@ -50,71 +63,92 @@ bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept {
   return lock_state(lock.state.load(std::memory_order_relaxed)).holder() == mine.id();
 }
 
-approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long) {
+outcome refuse(attachment& mine, std::error_code error) noexcept {
+  put_slot_on(mine);
+  return refused(error);
+}
+
+outcome refuse_holder(attachment& mine, const deadline& how_long) noexcept {
+  put_slot_on(mine);
+  return how_long.waits() ? refused(errc::deadlock) : outcome{};
+}
+
+attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_long,
+                           outcome& ended) {
   this_thread::slot();
   this_thread::deactivate();
-  attachment* mine = this_thread::attachment_of(&lock);
+  attachment* const mine = this_thread::attachment_of(&lock);
   const std::shared_ptr<mapping> map = mine != nullptr ? mine->map : mapping_table::find(&lock);
-  if (!map) return {nullptr, 0, errc::not_in_segment};
-  const std::uint64_t offset = map->offset_of(&lock);
-  const auto view = map->lock_at(offset);
-  if (view.lock == nullptr || !view.native || view.shared != shared)
-    return {nullptr, 0, errc::damaged};
-  if (how_long.waits() && current_slot.wiped->repairs != 0) return {nullptr, 0, errc::in_repair};
-  if (mine == nullptr) mine = attach_in_time(map, how_long);
-  return {mine, offset, {}};
+  if (!map) {
+    ended = refused(errc::not_in_segment);
+    return nullptr;
+  }
+  const auto view = map->lock_at(map->offset_of(&lock));
+  if (view.lock == nullptr || !view.native || view.shared != shared) {
+    ended = refused(errc::damaged);
+    return nullptr;
+  }
+  if (how_long.waits() && current_slot.wiped->repairs != 0) {
+    ended = refused(errc::in_repair);
+    return nullptr;
+  }
+  return mine != nullptr ? mine : attach_in_time(map, how_long);
 }
 
-taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
-            const deadline& how_long, once_consistent then) {
-  lock_judge judge{mine, lock};
-  const native_result result = take_natively(lock.native, rc, how_long, judge);
-  if (!is_taken(result)) {
-    held_list::remove(mine, offset);
-    put_slot_on(mine);
-    if (result == native_result::busy) return {};
-    return {false, refuse(result == native_result::own ? errc::deadlock : errc::damaged)};
+attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
+                          const void* return_address, outcome& ended) {
+  if (so_far != attempt::not_tried) {
+    attachment& mine = *current_slot.current;
+    this_thread::deactivate();
+    const int rc = static_cast<int>(so_far);
+    return rc == EBUSY || rc == EDEADLK ? go_on(mine, lock, shared, how_long, ended) : &mine;
   }
-  settled done = settle({mine, lock, offset, result == native_result::inherited}, then);
-  if (!done.error) return {true, {}};
-  // of that nothing here is this process's
-  if (done.error != errc::forked_in_repair) put_slot_on(mine);
-  return {false, {false, done.error, done.thrown}};
+  attachment* const mine = attach_to_lock(lock, shared, how_long, ended);
+  if (mine == nullptr) return nullptr;
+  if (is_held_either_way(*mine, lock, shared)) {
+    ended = refuse_holder(*mine, how_long);
+    return nullptr;
+  }
+  if (!held_list::push(*mine, mine->map->offset_of(&lock), return_address)) {
+    ended = refuse(*mine, errc::too_many_locks);
+    return nullptr;
+  }
+  so_far = try_natively(lock);
+  return mine;
 }
 
-acquisition acquire(lock_bytes& lock, const deadline& how_long, const void* return_address) {
-  const approach to = approach_lock(lock, false, how_long);
-  if (to.mine == nullptr) return refuse(to.error);
-  attachment& mine = *to.mine;
-  if (is_held_by(lock, mine)) {
-    put_slot_on(mine);
-    return how_long.waits() ? refuse(errc::deadlock) : acquisition{};
-  }
-  if (!held_list::push(mine, to.offset, return_address)) {
-    put_slot_on(mine);
-    return refuse(errc::too_many_locks);
-  }
-  return finish(mine, lock, to.offset, native_mutex::try_lock(lock.native), how_long);
-}
-
-acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long) {
-  attachment& mine = *current_slot.current;
-  this_thread::deactivate();
+outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
+                           const deadline& how_long, once_consistent then) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
-  if (rc == EBUSY || rc == EDEADLK) {
-    const auto view = mine.map->lock_at(offset);
-    const bool damaged = view.lock == nullptr || !view.native;
-    if (damaged || is_held_by(lock, mine)) {
-      held_list::remove(mine, offset);
-      put_slot_on(mine);
-      if (damaged) return refuse(errc::damaged);
-      return how_long.waits() ? refuse(errc::deadlock) : acquisition{};
-    }
+  lock_judge judge{mine, lock};
+  const native_result native =
+      take_natively(lock.native, static_cast<int>(so_far), how_long, judge);
+  if (!is_taken(native)) {
+    held_list::remove(mine, offset);
+    if (native == native_result::own) return refuse(mine, errc::deadlock);
+    if (native == native_result::damaged) return refuse(mine, errc::damaged);
+    put_slot_on(mine);
+    return {};
   }
-  return finish(mine, lock, offset, rc, how_long);
+  outcome result = make_consistent({mine, lock, offset, native == native_result::inherited}, then);
+  // of that nothing here is this process's
+  if (result.error && result.error != errc::forked_in_repair) put_slot_on(mine);
+  return result;
 }
 
-std::error_code release(lock_bytes& lock) noexcept {
+outcome acquire(lock_bytes& lock, attempt so_far, const deadline& how_long,
+                const void* return_address) {
+  outcome result;
+  attachment* const mine = begin_acquire(lock, false, so_far, how_long, return_address, result);
+  if (mine == nullptr) return result;
+  result = acquire_consistent(*mine, lock, so_far, how_long, once_consistent::enter);
+  if (!result.acquired) return result;
+  count_acquisition(*mine);
+  put_slot_on(*mine);
+  return result;
+}
+
+std::error_code release(lock_bytes& lock, void (*once_out)(lock_bytes&) noexcept) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
   // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it
   // away.
@@ -123,6 +157,7 @@ std::error_code release(lock_bytes& lock) noexcept {
   this_thread::deactivate();
   lock.state.store(free_consistent, std::memory_order_relaxed);
   crash_barrier();  // out, before the mutex is anybody's
+  once_out(lock);
   native_mutex::unlock(lock.native);
   crash_barrier();  // the entry until after the native unlock (U10)
   held_list::remove(*mine, mine->map->offset_of(&lock));

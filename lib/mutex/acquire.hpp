@@ -2,38 +2,33 @@
 // mutex of the segment that the thread used last.
 #pragma once
 
-#include <cstdint>
-#include <exception>
 #include <new>
 #include <system_error>
 
 #include <outlive/detail/deadline.hpp>
 
 #include "mutex/heir.hpp"
+#include "mutex/outcome.hpp"
 
 namespace outlive::detail {
 
-struct acquisition {
-  bool acquired = false;  // false without an error: somebody else has it
-  std::error_code error;
-  std::exception_ptr thrown;  // what the repair threw
-};
+// Acquires the mutex from where the fast path stopped. Throws what attach_in_time() throws.
+outcome acquire(lock_bytes& lock, attempt so_far, const deadline& how_long,
+                const void* return_address);
 
-// Acquires the mutex from the start. Throws what attach_this_thread() throws.
-acquisition acquire(lock_bytes& lock, const deadline& how_long, const void* return_address);
-
-// Goes on where the fast path stopped: the entry is in the held list, the native trylock said `rc`.
-acquisition acquire_pushed(lock_bytes& lock, int rc, const deadline& how_long);
-
-// Releases a mutex by any of the thread's attachments. Returns errc::not_owner before any store.
-std::error_code release(lock_bytes& lock) noexcept;
+// Releases a mutex by any of the thread's attachments. Calls once_out() between the state and the
+// native unlock. Returns errc::not_owner before any store.
+std::error_code release(lock_bytes& lock, void (*once_out)(lock_bytes&) noexcept) noexcept;
+inline std::error_code release(lock_bytes& lock) noexcept {
+  return release(lock, [](lock_bytes&) noexcept {});
+}
 
 // For the forms with an error code. Only std::system_error is caught, and want of memory: a
 // thread's forced unwind must pass.
 template <class Acquire>
-bool coded(std::error_code& error, Acquire acquire) {
+bool acquire_with_code(std::error_code& error, Acquire acquire) {
   try {
-    const acquisition result = acquire();
+    const outcome result = acquire();
     error = result.error;
     return result.acquired;
   } catch (const std::system_error& failure) {
@@ -44,30 +39,31 @@ bool coded(std::error_code& error, Acquire acquire) {
   return false;
 }
 
-// ---- the steps of it, for locks that do more between them --------------------------------------
+// ---- the steps of acquire(), for locks that do more between them -------------------------------
+//
+// A step that ends the call returns nullptr, or an outcome that is not acquired. Then the thread
+// has no entry of the lock.
 
-// Who wants a lock, and where the lock is. Without a thread: why it may not be had; or, without an
-// error, no thread record came free in time.
-struct approach {
-  attachment* mine = nullptr;
-  std::uint64_t offset = 0;
-  std::error_code error;
-};
+// Turns the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind
+// of lock is expected. Without an error in `ended`: no thread record came free in time.
+attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_long, outcome& ended);
 
-// Takes the slot off, finds the lock, and attaches the thread to its segment. `shared`: which kind
-// of lock is expected.
-approach approach_lock(lock_bytes& lock, bool shared, const deadline& how_long);
+// From where the fast path stopped to an entry in the held list and a native try, whose result is
+// in `so_far` then. Refuses a lock that the thread holds already, alone or shared.
+attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
+                          const void* return_address, outcome& ended);
+
+// From there to a consistent mutex, waiting if need be.
+outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
+                           const deadline& how_long, once_consistent then);
 
 // Whether the state says that the calling thread is inside, or repairs.
 bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
 
-// From an entry in the held list, and what the native trylock said, to a consistent mutex, waiting
-// if need be. Where it ended otherwise, the thread has nothing in hand, and the slot is on.
-struct taking {
-  bool taken = false;
-  acquisition ended;
-};
-taking take(attachment& mine, lock_bytes& lock, std::uint64_t offset, int rc,
-            const deadline& how_long, once_consistent then);
+// An outcome with that error; the slot is on.
+outcome refuse(attachment& mine, std::error_code error) noexcept;
+// For a thread that would wait for itself: an error if it would wait for ever, "another thread has
+// it" if it only tries.
+outcome refuse_holder(attachment& mine, const deadline& how_long) noexcept;
 
 }  // namespace outlive::detail

@@ -159,8 +159,9 @@ attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how
   bool busy = false;
   if (claimed != nullptr) {
     spare_scope spare(*claimed);
-    const bool all = recover_dead(spare.mine(), std::nullopt, how_long,
-                                  [&](const recovered_lock& lock) { busy |= lock.busy; });
+    const bool all =
+        recover_dead(spare.mine(), std::nullopt, how_long,
+                     [&](const recovered_lock& lock) { busy |= lock.result.is_busy(); });
     if (attachment* const mine = exchange_spare(spare, map)) return mine;
     if (!all) return nullptr;
     forget_origins(spare.mine(), how_long);

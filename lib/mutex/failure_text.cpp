@@ -1,5 +1,6 @@
 #include "mutex/failure_text.hpp"
 
+#include <exception>
 #include <memory>
 
 #include <outlive/error.hpp>
@@ -108,12 +109,11 @@ std::string failure_text(const lock_bytes& lock, std::error_code error) {
   return more.empty() ? text : text + ": " + more;
 }
 
-void throw_failure(const lock_bytes& lock, std::error_code error,
-                   const std::exception_ptr& thrown) {
-  const std::system_error failure(error, failure_text(lock, error));
-  if (!thrown) throw failure;
+void throw_failure(const lock_bytes& lock, const outcome& of) {
+  const std::system_error failure(of.error, failure_text(lock, of.error));
+  if (!of.thrown) throw failure;
   try {
-    std::rethrow_exception(thrown);
+    std::rethrow_exception(of.thrown);
   } catch (...) {
     std::throw_with_nested(failure);
   }

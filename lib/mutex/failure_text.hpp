@@ -2,19 +2,23 @@
 // expected.
 #pragma once
 
-#include <exception>
 #include <string>
 #include <system_error>
 
 #include "format/object_layout.hpp"
+#include "mutex/outcome.hpp"
 
 namespace outlive::detail {
 
 // Before the text of the code itself. The mutex may be no mutex any more, and may change meanwhile.
 std::string failure_text(const lock_bytes& lock, std::error_code error);
 
-// Throws it as a std::system_error, in which is nested what the repair threw, if it did.
-[[noreturn]] void throw_failure(const lock_bytes& lock, std::error_code error,
-                                const std::exception_ptr& thrown);
+// Throws the error as a std::system_error, in which is nested what the repair threw, if it did.
+[[noreturn]] void throw_failure(const lock_bytes& lock, const outcome& of);
+// Returns: whether the mutex was acquired. Throws the error, if there is one.
+inline bool acquired_or_throw(const lock_bytes& lock, const outcome& of) {
+  if (of.error) throw_failure(lock, of);
+  return of.acquired;
+}
 
 }  // namespace outlive::detail

@@ -6,6 +6,7 @@
 
 #include "format/lock_state.hpp"
 #include "mutex/held_list.hpp"
+#include "mutex/outcome.hpp"
 #include "records/thread_slot.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -13,31 +14,26 @@
 
 namespace outlive::detail::fast_path {
 
-// What take() came to: the native mutex, not tried, or else stopped by what pthread_mutex_trylock()
-// returned, 0 with a state that is not "free" among it. One number, because two cost the fast path
-// a register.
-inline constexpr int taken = -2;
-inline constexpr int not_tried = -1;
-
 // Range test, fork check, "has this thread a record" and held limit are the two comparisons at the
 // top: a slot that fork wiped has size 0.
-[[gnu::always_inline]] inline int take(lock_bytes& lock, std::uint32_t magic,
-                                       const void* return_address) noexcept {
+[[gnu::always_inline]] inline attempt acquire_natively(lock_bytes& lock, std::uint32_t magic,
+                                                       const void* return_address) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
   if (offset >= slot.wiped->size || entry == slot.limit) [[unlikely]]
-    return not_tried;
+    return attempt::not_tried;
   if (load_own(lock.magic) != magic || !native_mutex::is_intact(lock.native)) [[unlikely]]
-    return not_tried;    // no native call on it
-  slot.top = entry + 1;  // counted first: the place is taken before anything stands in it
+    return attempt::not_tried;  // no native call on it
+  slot.top = entry + 1;         // counted first: the place is taken before anything stands in it
   crash_barrier();
   held_list::put(*entry, offset, return_address);
   const int rc = native_mutex::try_lock_intact(lock.native);
-  return rc != 0 || load_own(lock.state) != free_consistent ? rc : taken;
+  return rc != 0 || load_own(lock.state) != free_consistent ? static_cast<attempt>(rc)
+                                                            : attempt::acquired;
 }
 
-// Requires: taken.
+// Requires: attempt::acquired.
 [[gnu::always_inline]] inline void enter(lock_bytes& lock) noexcept {
   thread_slot& slot = current_slot;
   lock.state.store(slot.me, std::memory_order_relaxed);

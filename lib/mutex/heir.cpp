@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 
 #include <chrono>
+#include <exception>
 
 #include <outlive/error.hpp>
 
@@ -39,7 +40,7 @@ inheritance read_inheritance(lock_state state) noexcept {
   return {state.origin(), origin_generation_mask, {}, state.attempts()};
 }
 
-void store(const arrival& at, lock_state state) noexcept {
+void store(const native_hold& at, lock_state state) noexcept {
   at.lock.state.store(state.word(), std::memory_order_relaxed);
   // each state before what follows from it: the repair, native consistent, the user's changes
   crash_barrier();
@@ -47,24 +48,20 @@ void store(const arrival& at, lock_state state) noexcept {
 
 // Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE
 // is never entered (U8, A37, A38).
-void make_natively_consistent(const arrival& at) noexcept {
-  if (at.inherited) native_mutex::consistent(at.lock.native);
+void make_natively_consistent(const native_hold& at) noexcept {
+  if (at.owner_died) native_mutex::consistent(at.lock.native);
   crash_barrier();
 }
 
-settled leave(const arrival& at, std::error_code error) noexcept {
-  count_acquisition(at.mine);
-  make_natively_consistent(at);
-  native_mutex::unlock(at.lock.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
-  held_list::remove(at.mine, at.offset);
-  return {error, false, nullptr};
+outcome refuse(const native_hold& at, std::error_code error) noexcept {
+  release_natively(at);
+  return refused(error);
 }
 
-settled go_on(const arrival& at, once_consistent then, bool repaired) noexcept {
-  if (then == once_consistent::leave) {
-    settled result = leave(at, {});
-    result.repaired = repaired;
+outcome go_on(const native_hold& at, once_consistent then, bool repaired) noexcept {
+  const outcome result{true, repaired, {}, nullptr};
+  if (then == once_consistent::release) {
+    release_natively(at);
     return result;
   }
   make_natively_consistent(at);
@@ -73,10 +70,10 @@ settled go_on(const arrival& at, once_consistent then, bool repaired) noexcept {
     // Release, as in put(): who reads this place reads the address that belongs to it.
     entry->place.store(at.offset | held_recovered, std::memory_order_release);
   }
-  if (then == once_consistent::keep) return {{}, repaired, nullptr};
+  if (then == once_consistent::keep) return result;
   at.lock.state.store(at.mine.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change
-  return {{}, repaired, nullptr};
+  return result;
 }
 
 // For the time of a repair the fast path is off and lock() is refused.
@@ -96,29 +93,26 @@ class repair_scope {
   std::uint64_t epoch_;
 };
 
-struct verdict {
-  repair_result result = failed;
-  std::exception_ptr thrown;
-};
-
+// What the repair throws is in `thrown`.
 template <class Callback>
-verdict run(const Callback& repair, const death_facts& facts) {
+repair_result run(const Callback& repair, const death_facts& facts, std::exception_ptr& thrown) {
   try {
-    return {repair(owner_death(facts)), nullptr};
+    return repair(owner_death(facts));
   } catch (abi::__forced_unwind&) {
     throw;  // pthread_exit or cancellation: the thread ends as an owner, {me, repairing} stays (U5)
   } catch (...) {
-    return {failed, std::current_exception()};
+    thrown = std::current_exception();
+    return failed;
   }
 }
 
-settled give_up(const arrival& at, death_facts& facts, const inheritance& past,
+outcome give_up(const native_hold& at, death_facts& facts, const inheritance& past,
                 lock_condition condition, std::error_code error) {
   const bool for_ever = condition == lock_condition::not_recoverable;
   log_death(*at.mine.map, facts, at.mine.id(),
             for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
   store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
-  return leave(at, error);
+  return refuse(at, error);
 }
 
 // What the user calls for to rebuild data that no repair mended: it is the caller's, so there is
@@ -130,8 +124,8 @@ struct rebuild_run {
 };
 
 template <class Callback>
-settled repair(const arrival& at, Callback& callback, death_facts& facts, const inheritance& past,
-               once_consistent then, bool tells_exceptions) {
+outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
+               const inheritance& past, once_consistent then, bool keeps_exception) {
   mapping& map = *at.mine.map;
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
@@ -139,20 +133,21 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
   store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
 
   const auto begun = std::chrono::steady_clock::now();
-  verdict outcome;
+  repair_result done = failed;
+  std::exception_ptr thrown;
   {
     const repair_scope scope;
-    outcome = run(callback, facts);
+    done = run(callback, facts, thrown);
     // The callback, if it took itself out, and an exception that nobody will see end here, as a
     // part of the repair: they may own the last handle of the segment, whose end gives the record
     // of a thread back that holds nothing. This one has its entry, now and no longer.
     callback.end();
-    if (!tells_exceptions) outcome.thrown = nullptr;
-    if (scope.is_child()) return {errc::forked_in_repair, false, outcome.thrown};
+    if (!keeps_exception) thrown = nullptr;
+    if (scope.is_child()) return {false, false, errc::forked_in_repair, thrown};
   }
   crash_barrier();  // the repair's last store before the state that vouches for it
   const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
-  if (outcome.result == repaired) {
+  if (done == repaired) {
     store(at, lock_state(free_consistent));
     log_outcome(map, entry, death_outcome::repaired, took);
     return go_on(at, then, true);
@@ -161,30 +156,38 @@ settled repair(const arrival& at, Callback& callback, death_facts& facts, const 
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
                  : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
   log_outcome(map, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
-  settled result = leave(at, errc::repair_failed);
-  result.thrown = outcome.thrown;
-  return result;
+  release_natively(at);
+  return {false, false, errc::repair_failed, thrown};
 }
 
 }  // namespace
 
-settled settle(const arrival& at, once_consistent then) {
+void release_natively(const native_hold& at) noexcept {
+  count_acquisition(at.mine);
+  make_natively_consistent(at);
+  native_mutex::unlock(at.lock.native);
+  crash_barrier();  // the entry until after the native unlock (U10)
+  held_list::remove(at.mine, at.offset);
+}
+
+outcome make_consistent(const native_hold& at, once_consistent then) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
   // the owner never was inside, or was out already
   if (found.word() == free_consistent) return go_on(at, then, false);
-  if (!found.is_valid()) return leave(at, errc::damaged);
-  if (found.condition() == lock_condition::not_recoverable) return leave(at, errc::not_recoverable);
+  if (!found.is_valid()) return refuse(at, errc::damaged);
+  if (found.condition() == lock_condition::not_recoverable)
+    return refuse(at, errc::not_recoverable);
 
   mapping& map = *at.mine.map;
   const auto lock_class = fitting_lock_class(map, at.lock);
   // another class's repair would write over something else
-  if (!lock_class) return leave(at, errc::damaged);
+  if (!lock_class) return refuse(at, errc::damaged);
   const inheritance past = read_inheritance(found);
   // Looked up before any store: a process without a repair must not use an attempt up (U8).
   repair_run callback(map, at.offset, *lock_class);
   const bool used_up = past.attempts >= map.constants().attempts;
   if (!callback && !used_up && found.condition() == lock_condition::unrepaired)
-    return leave(at, errc::owner_died_unrepaired);
+    return refuse(at, errc::owner_died_unrepaired);
 
   death_facts facts;
   gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
@@ -192,17 +195,17 @@ settled settle(const arrival& at, once_consistent then) {
     return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
   if (!callback)
     return give_up(at, facts, past, lock_condition::unrepaired, errc::owner_died_unrepaired);
-  return repair(at, callback, facts, past, then, then != once_consistent::leave);
+  return repair(at, callback, facts, past, then, then != once_consistent::release);
 }
 
 // The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild
 // that nothing more was allowed to mend, the next one makes "not recoverable" again.
-settled rebuild(const arrival& at, const repair_callback& callback) {
+outcome rebuild(const native_hold& at, const repair_callback& callback) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  if (found.word() == free_consistent) return go_on(at, once_consistent::leave, false);
-  if (!found.is_valid()) return leave(at, errc::damaged);
+  if (found.word() == free_consistent) return go_on(at, once_consistent::release, false);
+  if (!found.is_valid()) return refuse(at, errc::damaged);
   mapping& map = *at.mine.map;
-  if (!fitting_lock_class(map, at.lock)) return leave(at, errc::damaged);
+  if (!fitting_lock_class(map, at.lock)) return refuse(at, errc::damaged);
   inheritance past = read_inheritance(found);
   // As the last attempt, if attempts are used up: their number must stay one that the state can
   // hold.
@@ -212,7 +215,7 @@ settled rebuild(const arrival& at, const repair_callback& callback) {
   death_facts facts;
   gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
   rebuild_run run{callback};
-  return repair(at, run, facts, past, once_consistent::leave, true);
+  return repair(at, run, facts, past, once_consistent::release, true);
 }
 
 }  // namespace outlive::detail

@@ -5,6 +5,7 @@
 
 #include <outlive/error.hpp>
 
+#include "mutex/heir.hpp"
 #include "mutex/held_list.hpp"
 #include "records/adoption.hpp"
 #include "records/held_entries.hpp"
@@ -51,38 +52,33 @@ const void* this_code() noexcept {
   return __builtin_return_address(0);
 }
 
-// Puts the mutex at `offset` in the thread's hand, unless a living thread has it, or no entry is
-// left for it.
-struct taken {
-  lock_bytes* lock = nullptr;
-  native_result result = native_result::busy;
-  bool adopted = false;
-  bool postponed = false;  // another thread adopts, and was not done in time
-  bool no_room = false;    // the thread's held list is full
-
-  [[nodiscard]] bool is_mine() const noexcept { return is_taken(result); }
-  [[nodiscard]] arrival by(attachment& mine, std::uint64_t offset) const noexcept {
-    return {mine, *lock, offset, result == native_result::inherited};
-  }
-};
-
-taken take(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
+// Acquires the native part of the mutex at `offset`, unless a living thread has it, or no entry is
+// left for it. `report` says why not.
+std::optional<native_hold> acquire_if_free(attachment& mine, std::uint64_t offset,
+                                           const deadline& for_adopters,
+                                           recovered_lock& report) noexcept {
   mapping& map = *mine.map;
   const auto view = map.lock_at(offset);
-  taken got{view.lock};
-  if (view.lock != nullptr && !view.native) got.result = native_result::damaged;
-  if (view.lock == nullptr || !view.native || held_list::find(mine, offset) != nullptr) return got;
+  if (view.lock == nullptr) return std::nullopt;
+  if (!view.native) {
+    report.result = refused(errc::damaged);
+    return std::nullopt;
+  }
+  if (held_list::find(mine, offset) != nullptr) return std::nullopt;
   if (!held_list::push(mine, offset, this_code())) {
-    got.no_room = true;
-    return got;
+    report.result = refused(errc::too_many_locks);
+    return std::nullopt;
   }
   recovery_judge judge{map, *view.lock, for_adopters};
-  got.result =
+  const native_result native =
       take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
-  got.adopted = judge.adopted && got.result == native_result::inherited;
-  got.postponed = judge.postponed && !got.is_mine();
-  if (!got.is_mine()) held_list::remove(mine, offset);
-  return got;
+  const bool owner_died = native == native_result::inherited;
+  report.adopted = judge.adopted && owner_died;
+  if (is_taken(native)) return native_hold{mine, *view.lock, offset, owner_died};
+  held_list::remove(mine, offset);
+  report.postponed = judge.postponed;
+  if (native == native_result::damaged) report.result = refused(errc::damaged);
+  return std::nullopt;
 }
 
 struct dead_bearer {
@@ -92,37 +88,29 @@ struct dead_bearer {
 
 recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset,
                             const deadline& for_adopters) {
-  recovered_lock told{dead.pid, dead.tid, offset, true, false, false, {}};
-  const taken got = take(mine, offset, for_adopters);
-  if (got.no_room) told.result.error = errc::too_many_locks;
-  if (got.result == native_result::damaged) told.result.error = errc::damaged;
-  told.busy = got.result == native_result::busy && !got.no_room;
-  told.postponed = got.postponed;
-  if (!got.is_mine()) return told;
-  told.adopted = got.adopted;
-  told.result = settle(got.by(mine, offset), once_consistent::leave);
+  recovered_lock report{dead.pid, dead.tid, offset};
+  const auto hold = acquire_if_free(mine, offset, for_adopters, report);
+  if (!hold) return report;
+  report.result = make_consistent(*hold, once_consistent::release);
   // The repair forked, and this is the child: it has no attachment any more, and nothing to
   // recover.
-  if (told.result.error == errc::forked_in_repair)
-    throw std::system_error(told.result.error, "recovering in a forked child");
-  return told;
+  if (report.result.error == errc::forked_in_repair)
+    throw std::system_error(report.result.error, "recovering in a forked child");
+  return report;
 }
 
 // Forgets the origin of one unrepaired mutex.
 void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_adopters) noexcept {
-  const taken got = take(mine, offset, for_adopters);
-  if (!got.is_mine()) return;
-  count_acquisition(mine);
-  const lock_state state(got.lock->state.load(std::memory_order_acquire));
+  recovered_lock report{0, 0, offset};
+  const auto hold = acquire_if_free(mine, offset, for_adopters, report);
+  if (!hold) return;
+  const lock_state state(hold->lock.state.load(std::memory_order_acquire));
   if (state.condition() == lock_condition::unrepaired) {
-    got.lock->state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(),
-                          std::memory_order_relaxed);
+    hold->lock.state.store(lock_state(0, lock_condition::unrepaired, state.attempts(), {}).word(),
+                           std::memory_order_relaxed);
     crash_barrier();  // the new state before the native unlock
   }
-  if (got.result == native_result::inherited) native_mutex::consistent(got.lock->native);
-  native_mutex::unlock(got.lock->native);
-  crash_barrier();
-  held_list::remove(mine, offset);
+  release_natively(*hold);
 }
 
 // Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read
@@ -160,7 +148,7 @@ bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& li
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
       if (begun && limit.is_over()) return;
       const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
-      begun = begun || !done.busy;
+      begun = begun || !done.result.is_busy();
       if (done.result.error) failed_at.push_back(offset);
       tell(done);
     });
@@ -169,13 +157,10 @@ bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& li
   return true;
 }
 
-std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset,
-                                   const repair_callback& callback) {
-  const taken got = take(mine, offset, no_wait);
-  if (got.no_room) return settled{errc::too_many_locks, false, nullptr};
-  if (got.result == native_result::damaged) return settled{errc::damaged, false, nullptr};
-  if (!got.is_mine()) return std::nullopt;
-  return rebuild(got.by(mine, offset), callback);
+outcome try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback) {
+  recovered_lock report{0, 0, offset};
+  const auto hold = acquire_if_free(mine, offset, no_wait, report);
+  return hold ? rebuild(*hold, callback) : report.result;
 }
 
 void forget_origins(attachment& mine, const deadline& limit) noexcept {

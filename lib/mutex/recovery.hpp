@@ -8,8 +8,10 @@
 #include <optional>
 
 #include <outlive/detail/deadline.hpp>
+#include <outlive/repair.hpp>
 
-#include "mutex/heir.hpp"
+#include "mutex/outcome.hpp"
+#include "records/thread_slot.hpp"
 
 namespace outlive::detail {
 
@@ -18,10 +20,11 @@ struct recovered_lock {
   pid_t pid;  // of the dead thread, read while the mutex still pinned its record
   pid_t tid;
   std::uint64_t offset;
-  bool busy;       // a living thread has the mutex, or its adoption is postponed
-  bool postponed;  // it may be an orphan, and another thread that adopts was not done in time
-  bool adopted;
-  settled result;
+  // busy: a living thread has the mutex, or its adoption is postponed
+  outcome result{};
+  bool adopted = false;
+  // it may be an orphan, and another thread that adopts was not done in time
+  bool postponed = false;
 };
 
 // Recovers all that dead threads have in hand, or those of one process; `mine` is the identity to
@@ -31,10 +34,8 @@ struct recovered_lock {
 bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit,
                   const std::function<void(const recovered_lock&)>& tell);
 
-// Rebuilds what the mutex at `offset` protects, as rebuild() does. Nothing: somebody has the mutex
-// now.
-std::optional<settled> try_rebuild(attachment& mine, std::uint64_t offset,
-                                   const repair_callback& callback);
+// Rebuilds what the mutex at `offset` protects, as rebuild() does. Waits for nobody.
+outcome try_rebuild(attachment& mine, std::uint64_t offset, const repair_callback& callback);
 
 // Makes unrepaired mutexes forget whose death it was, so that the records of those dead are free
 // again: the last resort of a thread that finds no record (U3). Such a mutex's owner is "unknown"

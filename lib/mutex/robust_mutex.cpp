@@ -44,38 +44,46 @@ const lock_bytes& bytes_of(const robust_mutex& mutex) noexcept {
   return reinterpret_cast<const lock_bytes&>(mutex);
 }
 
-constexpr int entered = fast_path::taken;
-
-inline int try_quickly(lock_bytes& lock, const void* return_address) noexcept {
-  const int so_far = fast_path::take(lock, native_lock_magic, return_address);
-  if (so_far != fast_path::taken) [[unlikely]]
+inline attempt try_quickly(lock_bytes& lock, const void* return_address) noexcept {
+  const attempt so_far = fast_path::acquire_natively(lock, native_lock_magic, return_address);
+  if (so_far != attempt::acquired) [[unlikely]]
     return so_far;
   fast_path::enter(lock);
-  return entered;
+  return attempt::acquired;
 }
 
-[[gnu::noinline]] acquisition acquire_slowly(lock_bytes& lock, int so_far, const deadline& how_long,
-                                             const void* return_address) {
-  return so_far == fast_path::not_tried ? acquire(lock, how_long, return_address)
-                                        : acquire_pushed(lock, so_far, how_long);
+// Functions of their own, to keep the fast paths small.
+
+[[gnu::noinline]] bool acquire_slowly(lock_bytes& lock, attempt so_far, const deadline& how_long,
+                                      const void* return_address) {
+  return acquired_or_throw(lock, acquire(lock, so_far, how_long, return_address));
 }
 
-bool check(const lock_bytes& lock, const acquisition& result) {
-  if (result.error) throw_failure(lock, result.error, result.thrown);
-  return result.acquired;
+[[gnu::noinline]] bool acquire_slowly(lock_bytes& lock, attempt so_far, const deadline& how_long,
+                                      const void* return_address, std::error_code& error) {
+  return acquire_with_code(error, [&] { return acquire(lock, so_far, how_long, return_address); });
 }
 
-bool acquire_coded(lock_bytes& lock, int so_far, const deadline& how_long,
-                   const void* return_address, std::error_code& error) {
-  return coded(error, [&] { return acquire_slowly(lock, so_far, how_long, return_address); });
+// Without the deadline as an argument, which would cost the fast path of lock() an instruction.
+[[gnu::noinline]] void lock_slowly(lock_bytes& lock, attempt so_far, const void* return_address) {
+  acquired_or_throw(lock, acquire(lock, so_far, no_limit, return_address));
 }
 
-[[gnu::noinline]] void lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
-  check(lock, acquire_slowly(lock, so_far, no_limit, return_address));
+// Always inlined: the return address is that of the public function. It is read again for the slow
+// path, so that the fast one need not keep it.
+
+[[gnu::always_inline]] inline bool acquire_throwing(lock_bytes& lock, const deadline& how_long) {
+  const attempt so_far = try_quickly(lock, __builtin_return_address(0));
+  return so_far == attempt::acquired ||
+         acquire_slowly(lock, so_far, how_long, __builtin_return_address(0));
 }
 
-[[gnu::noinline]] bool try_lock_slowly(lock_bytes& lock, int so_far, const void* return_address) {
-  return check(lock, acquire_slowly(lock, so_far, no_wait, return_address));
+[[gnu::always_inline]] inline bool acquire_coded(lock_bytes& lock, const deadline& how_long,
+                                                 std::error_code& error) {
+  if (error) error.clear();  // clear() is a call, the test is none
+  const attempt so_far = try_quickly(lock, __builtin_return_address(0));
+  return so_far == attempt::acquired ||
+         acquire_slowly(lock, so_far, how_long, __builtin_return_address(0), error);
 }
 
 inline bool unlock_quickly(lock_bytes& lock) noexcept {
@@ -124,46 +132,24 @@ robust_mutex::~robust_mutex() {
 
 void robust_mutex::lock() {
   lock_bytes& bytes = bytes_of(*this);
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  if (so_far != entered) [[unlikely]]
+  const attempt so_far = try_quickly(bytes, __builtin_return_address(0));
+  if (so_far != attempt::acquired) [[unlikely]]
     lock_slowly(bytes, so_far, __builtin_return_address(0));
 }
-
 void robust_mutex::lock(std::error_code& error) {
-  lock_bytes& bytes = bytes_of(*this);
-  if (error) error.clear();  // clear() is a call, the test is none
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  if (so_far != entered) [[unlikely]]
-    acquire_coded(bytes, so_far, no_limit, __builtin_return_address(0), error);
+  acquire_coded(bytes_of(*this), no_limit, error);
 }
-
 bool robust_mutex::try_lock() {
-  lock_bytes& bytes = bytes_of(*this);
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered || try_lock_slowly(bytes, so_far, __builtin_return_address(0));
+  return acquire_throwing(bytes_of(*this), no_wait);
 }
-
 bool robust_mutex::try_lock(std::error_code& error) {
-  lock_bytes& bytes = bytes_of(*this);
-  if (error) error.clear();  // clear() is a call, the test is none
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered ||
-         acquire_coded(bytes, so_far, no_wait, __builtin_return_address(0), error);
+  return acquire_coded(bytes_of(*this), no_wait, error);
 }
-
 bool robust_mutex::try_lock_for(const deadline& timeout) {
-  lock_bytes& bytes = bytes_of(*this);
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered ||
-         check(bytes, acquire_slowly(bytes, so_far, timeout, __builtin_return_address(0)));
+  return acquire_throwing(bytes_of(*this), timeout);
 }
-
 bool robust_mutex::try_lock_for(const deadline& timeout, std::error_code& error) {
-  lock_bytes& bytes = bytes_of(*this);
-  if (error) error.clear();  // clear() is a call, the test is none
-  const int so_far = try_quickly(bytes, __builtin_return_address(0));
-  return so_far == entered ||
-         acquire_coded(bytes, so_far, timeout, __builtin_return_address(0), error);
+  return acquire_coded(bytes_of(*this), timeout, error);
 }
 
 void robust_mutex::unlock() {

@@ -10,7 +10,7 @@ namespace outlive::detail {
 namespace {
 
 recovery_outcome outcome_of(const recovered_lock& lock) noexcept {
-  if (lock.busy) return recovery_outcome::held_by_another;
+  if (lock.result.is_busy()) return recovery_outcome::held_by_another;
   if (lock.result.error == errc::not_recoverable) return recovery_outcome::not_recoverable;
   if (lock.result.error) return recovery_outcome::unrepaired;
   return lock.result.repaired ? recovery_outcome::repaired : recovery_outcome::nothing_to_repair;

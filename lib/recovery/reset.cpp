@@ -30,13 +30,13 @@ bool is_consistent(const lock_bytes& lock) noexcept {
 
 // Whoever else has the mutex repairs it, which may take its time, or has it as one that is
 // consistent: then there is nothing to do.
-settled rebuild_in_time(attachment& mine, lock_bytes& lock, const repair_callback& callback) {
+outcome rebuild_in_time(attachment& mine, lock_bytes& lock, const repair_callback& callback) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
   const auto give_up = std::chrono::steady_clock::now() + patience_with_others;
   for (;;) {
-    if (auto result = try_rebuild(mine, offset, callback)) return std::move(*result);
-    if (is_consistent(lock)) return {};
-    if (std::chrono::steady_clock::now() >= give_up) return {errc::in_use, false, nullptr};
+    outcome result = try_rebuild(mine, offset, callback);
+    if (!result.is_busy() || is_consistent(lock)) return result;
+    if (std::chrono::steady_clock::now() >= give_up) return refused(errc::in_use);
     std::this_thread::sleep_for(slice);
   }
 }
@@ -58,12 +58,12 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   // What rebuild throws may own the last handle of the segment, whose end would give this thread's
   // record back: this one ends after it.
   const std::shared_ptr<mapping> handle = open_segments::handle_of(map);
-  settled result;
+  outcome result;
   {
     const spare_scope identity(attach_for_recovery(map));
     result = rebuild_in_time(identity.mine(), lock, rebuild);
   }
-  if (result.error) throw_failure(lock, result.error, result.thrown);
+  if (result.error) throw_failure(lock, result);
   return result.repaired;
 }
 

@@ -8,6 +8,7 @@
 #include <outlive/error.hpp>
 
 #include "directory/directory.hpp"
+#include "mutex/acquire.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
 #include "records/marks.hpp"
@@ -99,22 +100,20 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
 
 // ---- writers -----------------------------------------------------------------------------------
 
-constexpr int drained_and_entered = -3;
-
-// drained_and_entered, or what fast_path::take() says; 0 when readers are to be waited for.
-inline int try_quickly(shared_lock_bytes& lock, const void* return_address) noexcept {
+inline attempt try_quickly(shared_lock_bytes& lock, const void* return_address) noexcept {
   own_mark mark;
   // A thread that may not mark yet has no marks. One that has some in this slot looks in the slow
   // path whether it holds this mutex.
   if (find_mark(lock, mark) && mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
-    return fast_path::not_tried;
-  const int so_far = fast_path::take(lock.writers, shared_lock_magic, return_address);
-  if (so_far != fast_path::taken) [[unlikely]]
+    return attempt::not_tried;
+  const attempt so_far =
+      fast_path::acquire_natively(lock.writers, shared_lock_magic, return_address);
+  if (so_far != attempt::acquired) [[unlikely]]
     return so_far;
   if (!drain_quickly(*current_slot.current->map, lock)) [[unlikely]]
-    return 0;
+    return attempt::acquired_natively;
   fast_path::enter(lock.writers);
-  return drained_and_entered;
+  return attempt::acquired;
 }
 
 inline bool release_quickly(shared_lock_bytes& lock) noexcept {
@@ -122,11 +121,6 @@ inline bool release_quickly(shared_lock_bytes& lock) noexcept {
 }
 
 // ---- errors ------------------------------------------------------------------------------------
-
-bool check(const shared_lock_bytes& lock, const acquisition& result) {
-  if (result.error) throw_failure(lock.writers, result.error, result.thrown);
-  return result.acquired;
-}
 
 void check_release(const shared_lock_bytes& lock, std::error_code error) {
   if (error) throw std::system_error(error, failure_text(lock.writers, error));
@@ -140,45 +134,46 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
   check_release(lock, detail::release_shared(lock));
 }
 
-[[gnu::noinline]] acquisition unique_slowly(shared_lock_bytes& lock, int so_far,
-                                            const deadline& how_long, const void* return_address) {
-  return so_far == fast_path::not_tried ? acquire_unique(lock, how_long, return_address)
-                                        : acquire_unique_pushed(lock, so_far, how_long);
-}
-
 // The slow paths are functions of their own, so that the fast ones need no stack: saving registers
 // costs them as much as all else.
 
-[[gnu::noinline]] bool throwing_slowly(shared_lock_bytes& lock, int so_far,
-                                       const deadline& how_long, const void* return_address) {
-  return check(lock, unique_slowly(lock, so_far, how_long, return_address));
+[[gnu::noinline]] bool acquire_slowly(shared_lock_bytes& lock, attempt so_far,
+                                      const deadline& how_long, const void* return_address) {
+  return acquired_or_throw(lock.writers, acquire_unique(lock, so_far, how_long, return_address));
+}
+
+[[gnu::noinline]] bool acquire_slowly(shared_lock_bytes& lock, attempt so_far,
+                                      const deadline& how_long, const void* return_address,
+                                      std::error_code& error) {
+  return acquire_with_code(error,
+                           [&] { return acquire_unique(lock, so_far, how_long, return_address); });
 }
 
 inline bool acquire_throwing(shared_lock_bytes& lock, const deadline& how_long,
                              const void* return_address) {
-  const int so_far = try_quickly(lock, return_address);
-  return so_far == drained_and_entered || throwing_slowly(lock, so_far, how_long, return_address);
+  const attempt so_far = try_quickly(lock, return_address);
+  return so_far == attempt::acquired || acquire_slowly(lock, so_far, how_long, return_address);
 }
 
 inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long,
                           const void* return_address, std::error_code& error) {
   if (error) error.clear();  // clear() is a call, the test is none
-  const int so_far = try_quickly(lock, return_address);
-  return so_far == drained_and_entered ||
-         coded(error, [&] { return unique_slowly(lock, so_far, how_long, return_address); });
+  const attempt so_far = try_quickly(lock, return_address);
+  return so_far == attempt::acquired ||
+         acquire_slowly(lock, so_far, how_long, return_address, error);
 }
 
 [[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, const deadline& how_long,
                                               const void* return_address, shared_u32* tried) {
   step_back(lock, tried);
-  return check(lock, acquire_shared(lock, how_long, return_address));
+  return acquired_or_throw(lock.writers, acquire_shared(lock, how_long, return_address));
 }
 
 [[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, const deadline& how_long,
                                            const void* return_address, shared_u32* tried,
                                            std::error_code& error) {
   step_back(lock, tried);
-  return coded(error, [&] { return acquire_shared(lock, how_long, return_address); });
+  return acquire_with_code(error, [&] { return acquire_shared(lock, how_long, return_address); });
 }
 
 [[gnu::always_inline]] inline bool acquire_shared_throwing(shared_lock_bytes& lock,

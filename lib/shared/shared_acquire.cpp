@@ -14,12 +14,9 @@
 // a writer's death, and there is no second queue whose wake-ups could be lost.
 #include "shared/shared_acquire.hpp"
 
-#include <cerrno>
-#include <utility>
-
 #include <outlive/error.hpp>
 
-#include "format/lock_state.hpp"
+#include "mutex/acquire.hpp"
 #include "mutex/attach.hpp"
 #include "mutex/held_list.hpp"
 #include "records/marks.hpp"
@@ -38,47 +35,9 @@ constexpr int gate_spins = 100;
 // the other could turn it away for ever.
 constexpr int looks = 3;
 
-acquisition turn_away(std::error_code error) noexcept {
-  return {false, error, nullptr};
-}
-
-// With the slot on again. For who would wait for itself: an error where it would wait for ever,
-// "somebody has it" for who only tries.
-acquisition refuse_own(attachment& mine, const deadline& how_long) noexcept {
+void release_writers(attachment& mine, shared_lock_bytes& lock) noexcept {
+  release_natively({mine, lock.writers, mine.map->offset_of(&lock), false});
   put_slot_on(mine);
-  return how_long.waits() ? turn_away(errc::deadlock) : acquisition{};
-}
-
-void give_back_natively(attachment& mine, shared_lock_bytes& lock, std::uint64_t offset) noexcept {
-  count_acquisition(mine);
-  native_mutex::unlock(lock.writers.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
-  held_list::remove(mine, offset);
-  put_slot_on(mine);
-}
-
-// ---- writers -----------------------------------------------------------------------------------
-
-acquisition finish_unique(attachment& mine, shared_lock_bytes& lock, int rc,
-                          const deadline& how_long) {
-  lock_bytes& writers = lock.writers;
-  const std::uint64_t offset = mine.map->offset_of(&lock);
-  taking result = take(mine, writers, offset, rc, how_long, once_consistent::keep);
-  if (!result.taken) return std::move(result.ended);
-  // Who only tries does not turn others away for it.
-  const drained readers = !how_long.waits() && has_readers(*mine.map, lock)
-                              ? drained::timed_out
-                              : drain(*mine.map, lock, how_long);
-  if (readers != drained::clear) {
-    open_gate(lock);
-    give_back_natively(mine, lock, offset);
-    return readers == drained::no_membarrier ? turn_away(errc::no_membarrier) : acquisition{};
-  }
-  writers.state.store(mine.me, std::memory_order_relaxed);
-  crash_barrier();  // inside, before the user's first change
-  count_acquisition(mine);
-  put_slot_on(mine);
-  return {true, {}, nullptr};
 }
 
 // ---- readers -----------------------------------------------------------------------------------
@@ -104,98 +63,74 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
 }
 
 // By way of the writers' mutex, as the heir of a dead one if need be.
-acquisition enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
-                                const deadline& how_long, const void* return_address) {
+outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
+                            const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
-  if (!held_list::push(mine, offset, return_address)) {
-    put_slot_on(mine);
-    return turn_away(errc::too_many_locks);
-  }
-  taking result = take(mine, lock.writers, offset, native_mutex::try_lock(lock.writers.native),
-                       how_long, once_consistent::keep);
-  if (!result.taken) return std::move(result.ended);
+  if (!held_list::push(mine, offset, return_address)) return refuse(mine, errc::too_many_locks);
+  const auto so_far = static_cast<attempt>(native_mutex::try_lock(lock.writers.native));
+  outcome result = acquire_consistent(mine, lock.writers, so_far, how_long, once_consistent::keep);
+  if (!result.acquired) return result;
   const bool marked = marks.add(mark_id(offset));  // not where a repair has used up the room
   // marked before a writer could find neither mark nor mutex
   crash_barrier();
   open_gate(lock);
-  give_back_natively(mine, lock, offset);
-  return marked ? acquisition{true, {}, nullptr} : turn_away(errc::too_many_locks);
+  release_writers(mine, lock);
+  return marked ? outcome{.acquired = true} : refused(errc::too_many_locks);
 }
 
 }  // namespace
 
-acquisition acquire_unique(shared_lock_bytes& lock, const deadline& how_long,
-                           const void* return_address) {
-  const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.mine == nullptr) return turn_away(to.error);
-  attachment& mine = *to.mine;
-  if (is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(to.offset)))
-    return refuse_own(mine, how_long);
-  if (!held_list::push(mine, to.offset, return_address)) {
-    put_slot_on(mine);
-    return turn_away(errc::too_many_locks);
+outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& how_long,
+                       const void* return_address) {
+  lock_bytes& writers = lock.writers;
+  outcome result;
+  attachment* const attached =
+      begin_acquire(writers, true, so_far, how_long, return_address, result);
+  if (attached == nullptr) return result;
+  attachment& mine = *attached;
+  result = acquire_consistent(mine, writers, so_far, how_long, once_consistent::keep);
+  if (!result.acquired) return result;
+  // A caller that only tries turns nobody else away for it.
+  const drained readers = !how_long.waits() && has_readers(*mine.map, lock)
+                              ? drained::timed_out
+                              : drain(*mine.map, lock, how_long);
+  if (readers != drained::clear) {
+    open_gate(lock);
+    release_writers(mine, lock);
+    return readers == drained::no_membarrier ? refused(errc::no_membarrier) : outcome{};
   }
-  return finish_unique(mine, lock, native_mutex::try_lock(lock.writers.native), how_long);
-}
-
-acquisition acquire_unique_pushed(shared_lock_bytes& lock, int rc, const deadline& how_long) {
-  attachment& mine = *current_slot.current;
-  this_thread::deactivate();
-  const std::uint64_t offset = mine.map->offset_of(&lock);
-  const bool taken = rc == 0 || rc == EOWNERDEAD;
-  if (!taken) {
-    const auto view = mine.map->lock_at(offset);
-    const bool damaged = view.lock == nullptr || !view.native || !view.shared;
-    if (damaged || is_held_by(lock.writers, mine) || own_marks(mine).has(mark_id(offset))) {
-      held_list::remove(mine, offset);
-      if (!damaged) return refuse_own(mine, how_long);
-      put_slot_on(mine);
-      return turn_away(errc::damaged);
-    }
-  }
-  return finish_unique(mine, lock, rc, how_long);
+  writers.state.store(mine.me, std::memory_order_relaxed);
+  crash_barrier();  // inside, before the user's first change
+  count_acquisition(mine);
+  put_slot_on(mine);
+  return result;
 }
 
 std::error_code release_unique(shared_lock_bytes& lock) noexcept {
-  attachment* const mine = this_thread::attachment_of(&lock);
-  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it
-  // away.
-  if (mine == nullptr || lock.writers.state.load(std::memory_order_relaxed) != mine->me)
-    return errc::not_owner;
-  this_thread::deactivate();
-  lock.writers.state.store(free_consistent, std::memory_order_relaxed);
-  crash_barrier();  // out, before the gate is open (I1)
-  open_gate(lock);
-  native_mutex::unlock(lock.writers.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
-  held_list::remove(*mine, mine->map->offset_of(&lock));
-  put_slot_on(*mine);
-  return {};
+  // The gate is opened when the state says that the writer is out (I1).
+  return release(lock.writers, [](lock_bytes& writers) noexcept {
+    open_gate(reinterpret_cast<shared_lock_bytes&>(writers));
+  });
 }
 
-acquisition acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
-                           const void* return_address) {
-  const approach to = approach_lock(lock.writers, true, how_long);
-  if (to.mine == nullptr) return turn_away(to.error);
-  attachment& mine = *to.mine;
-  if (!prepare_marks(mine)) {
-    put_slot_on(mine);
-    return turn_away(errc::no_membarrier);
-  }
-  if (is_held_by(lock.writers, mine)) return refuse_own(mine, how_long);
+outcome acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
+                       const void* return_address) {
+  outcome result;
+  attachment* const attached = attach_to_lock(lock.writers, true, how_long, result);
+  if (attached == nullptr) return result;
+  attachment& mine = *attached;
+  if (!prepare_marks(mine)) return refuse(mine, errc::no_membarrier);
+  if (is_held_by(lock.writers, mine)) return refuse_holder(mine, how_long);
   own_marks marks(mine);
-  const std::uint32_t id = mark_id(to.offset);
+  const std::uint32_t id = mark_id(mine.map->offset_of(&lock));
   const bool again = marks.has(id);
   for (int look = 0; look == 0 || (look < looks && spin_until_open(lock)); ++look) {
-    if (!marks.add(id)) {
-      put_slot_on(mine);
-      return turn_away(errc::too_many_locks);
-    }
+    if (!marks.add(id)) return refuse(mine, errc::too_many_locks);
     // Inside already: the gate is not asked, or this thread would wait for a writer that waits for
     // it.
     if (again || lock.gate.load(std::memory_order_seq_cst) == gate_open) {
       put_slot_on(mine);
-      return {true, {}, nullptr};
+      return {.acquired = true};
     }
     step_back(marks, lock, id);
   }
