@@ -65,10 +65,11 @@ def documented(structs):
         )
         - NO_BYTES
     )
-    told = {name for name, _, _ in structs}
+    documented = {name for name, _, _ in structs}
     report.expect(
-        declared and declared == told,
-        f"the layout has {sorted(declared - told)} more, format.md {sorted(told - declared)}",
+        declared and declared == documented,
+        f"the layout has {sorted(declared - documented)} more, "
+        f"format.md {sorted(documented - declared)}",
     )
 
 

@@ -175,10 +175,10 @@ def other_layouts():
             ("no_exceptions.cpp", []),
             ("no_exceptions.cpp", discarding),
         ):
-            told = compile_consumer(source, "other_layout", *flags, *more, fails=True)
+            output = compile_consumer(source, "other_layout", *flags, *more, fails=True)
             report.expect(
-                f"outlive::detail::liboutlive_compiled_with_{named}'" in told,
-                f"{flags}: the linker does not name the layout:\n{told}",
+                f"outlive::detail::liboutlive_compiled_with_{named}'" in output,
+                f"{flags}: the linker does not name the layout:\n{output}",
             )
     compile_consumer("main.cpp", "assertions", "-D_GLIBCXX_ASSERTIONS")  # changes no layout
     run_consumer(SCRATCH / "assertions", RUN_ENV)
@@ -228,19 +228,19 @@ def cmake_components():
 
 
 def cmake_refuses_other_components():
-    told = cmake_configure("unknown", "COMPONENTS;crash;none", fails=True)
+    output = cmake_configure("unknown", "COMPONENTS;crash;none", fails=True)
     report.expect(
-        "found no component none in outlive" in " ".join(told.split()),
-        f"refused for another reason:\n{told}",
+        "found no component none in outlive" in " ".join(output.split()),
+        f"refused for another reason:\n{output}",
     )
     cmake_configure("optional", "COMPONENTS;crash;OPTIONAL_COMPONENTS;none", components="crash")
     library = LIBDIR / f"liboutlive-killtest.so.{VERSION}"
     library.rename(SCRATCH / "away")
     try:
-        told = cmake_configure("not_installed", "COMPONENTS;killtest", fails=True)
+        output = cmake_configure("not_installed", "COMPONENTS;killtest", fails=True)
         report.expect(
-            "found the component killtest not installed" in " ".join(told.split()),
-            f"refused for another reason:\n{told}",
+            "found the component killtest not installed" in " ".join(output.split()),
+            f"refused for another reason:\n{output}",
         )
         cmake_configure("not_installed_optional", "OPTIONAL_COMPONENTS;killtest")
     finally:
@@ -362,7 +362,7 @@ def never_unloaded():
 
 
 def hardened():
-    """What the dynamic section, the program headers and the symbols of a built file tell of how it
+    """What the dynamic section, the program headers and the symbols of a built file show of how it
     was compiled and linked.
     """
     optimised = OPTIONS["optimization"] not in ("0", "plain") and OPTIONS["b_sanitize"] == "none"
@@ -370,14 +370,14 @@ def hardened():
         LIBDIR / f"lib{name}.so.{VERSION}"
         for name in ("outlive", "outlive-crash", "outlive-killtest")
     ] + [PREFIX / OPTIONS["bindir"] / "outlive"]:
-        told = run("readelf", "-d", "-l", "-W", path, env={"LC_ALL": "C"})
+        output = run("readelf", "-d", "-l", "-W", path, env={"LC_ALL": "C"})
         report.expect(
-            "GNU_RELRO" in told and re.search(r"\(FLAGS(_1)?\).*\b(BIND_)?NOW\b", told),
-            f"{path.name} has no full RELRO:\n{told}",
+            "GNU_RELRO" in output and re.search(r"\(FLAGS(_1)?\).*\b(BIND_)?NOW\b", output),
+            f"{path.name} has no full RELRO:\n{output}",
         )
         report.expect(
-            re.search(r"GNU_STACK .* RW ", told),
-            f"{path.name} has an executable stack, or does not say:\n{told}",
+            re.search(r"GNU_STACK .* RW ", output),
+            f"{path.name} has an executable stack, or does not say:\n{output}",
         )
         imported = run("nm", "-D", "--undefined-only", path)
         report.expect("__stack_chk_fail" in imported, f"{path.name} has no stack protector")

@@ -156,8 +156,8 @@ def declarations_are_those_of_the_headers():
 def references_exist():
     names = {page.name[:-4].replace(".", "(") + ")" for page in PAGES}
     for page in PAGES:
-        told = set(re.findall(r"\*(outlive[\w-]*)\*(\(\d\))", page.read_text()))
-        wrong = sorted(name + section for name, section in told if name + section not in names)
+        named = set(re.findall(r"\*(outlive[\w-]*)\*(\(\d\))", page.read_text()))
+        wrong = sorted(name + section for name, section in named if name + section not in names)
         report.expect(not wrong, f"{page.name} refers to {wrong}")
 
 

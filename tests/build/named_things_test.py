@@ -173,9 +173,11 @@ def layers():
         for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
         if line.startswith("| `lib/` |")
     )
-    told = re.findall(r"`(\w+)`", line.partition("layers:")[2])
+    listed = re.findall(r"`(\w+)`", line.partition("layers:")[2])
     core = [name for name in check_layers.LAYERS if name.split("/")[0] not in ("crash", "killtest")]
-    report.expect(told == core, f"CONTRIBUTING.md has the layers {told}, check_layers.py {core}")
+    report.expect(
+        listed == core, f"CONTRIBUTING.md has the layers {listed}, check_layers.py {core}"
+    )
 
 
 def commands():

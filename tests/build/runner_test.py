@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The runner tells every kind of end from a pass, and the counter adds up.
+"""The runner distinguishes every kind of end from a pass, and the counter adds up.
 
 Usage: runner_test.py ROOT RUNNER_CASES"""
 

@@ -55,10 +55,10 @@ def bash_offers_every_command():
 
 def bash_offers_each_option_of_the_help():
     for command in commands():
-        told = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", run(command, "--help")[1], re.MULTILINE))
+        words = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", run(command, "--help")[1], re.MULTILINE))
         report.expect(
-            "--help" in told and bash(command, "--") == told,
-            f"{command}: {bash(command, '--')}, expected {told}",
+            "--help" in words and bash(command, "--") == words,
+            f"{command}: {bash(command, '--')}, expected {words}",
         )
 
 

@@ -168,7 +168,7 @@ def ls_lists_what_it_can_open_and_says_why_not():
 
 def a_fifo_is_reported_and_skipped():
     with scene() as (name, _), segment_name() as fifo:
-        os.mkfifo(path_of(fifo), 0o644)  # whoever waits for its other end exceeds SECONDS
+        os.mkfifo(path_of(fifo), 0o644)  # a wait for its other end would exceed SECONDS
         code, got = as_json("ls")
         mine = {line["name"]: line for line in got}
         report.expect(code == 1 and mine[name]["threads"] == 2, f"exit code {code}: {mine[name]}")

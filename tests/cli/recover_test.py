@@ -110,7 +110,7 @@ def living_owner_is_left_alone():
     with segment_name() as name, worker("hold", name, "holding"):
         report.expect(
             rows(tool("recover", name, "--repairs", PLUGIN, "--json")[0]) == [],
-            "took it from a living owner",
+            "recovered a living owner's mutex",
         )
         tool("recover", name, "--dry-run")
 

@@ -50,7 +50,7 @@ def worker(mode, name, says):
 
 
 def wait_until_in_hand(name, count):
-    """What `outlive stack` tells, as soon as so many threads hold or wait."""
+    """What `outlive stack` shows as soon as this many threads hold or wait."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         found = rows(tool("stack", name, "--json")[0])

@@ -50,7 +50,7 @@ def supervisor(*arguments, stderr=None, **environment):
 
 
 def read_until(process, pattern):
-    """The lines up to the first one with the pattern; the runner's time limit ends a wait in vain.
+    """The lines up to the first one with the pattern; the runner's time limit ends an endless wait.
     """
     lines = ""
     for line in process.stdout:
@@ -109,8 +109,7 @@ def workers_are_started_again():
         wait_until_in_hand(name, 1)
         os.kill(first, signal.SIGKILL)
         text = read_until(process, r"worker \d+: started")
-        # First who died, with how it ended: when the worker is buried nobody can tell that any
-        # more.
+        # First the death, with how it ended: nobody can read that once the worker is reaped.
         order = [
             text.find(f"pid {first} (shelf_worker) was killed by SIGKILL"),
             text.find(f"worker {first}: killed by SIGKILL"),

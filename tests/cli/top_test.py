@@ -62,7 +62,7 @@ class session:
         self.screen.resize(rows, columns)
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def take(self):
+    def read_output(self):
         if select.select([self.ours], [], [], 0.05)[0]:
             part = os.read(self.ours, 65536)
             self.seen += part
@@ -74,7 +74,7 @@ class session:
     def wait_for(self, condition, what):
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            self.take()
+            self.read_output()
             if condition("\n".join(self.lines())):
                 return "\n".join(self.lines())
         raise report.check_failed(f"not within {SECONDS} s: {what}\n" + "\n".join(self.lines()))
@@ -85,8 +85,8 @@ class session:
     def ends(self, code):
         end = time.monotonic() + SECONDS
         while self.process.poll() is None and time.monotonic() < end:
-            self.take()
-        self.take()
+            self.read_output()
+        self.read_output()
         report.expect(
             self.process.poll() == code,
             f"exit code {self.process.poll()}, expected {code}\n{self.seen[-500:]!r}",

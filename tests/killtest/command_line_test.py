@@ -32,7 +32,7 @@ def exit_codes():
 
 
 def wrong_usage_is_told():
-    for arguments, told in (
+    for arguments, message in (
         (["no such scenario"], '"no such scenario", expected some of: right'),
         (["--engine", "steam"], "steam"),
         (["--depth", "-1"], "-1"),
@@ -47,8 +47,8 @@ def wrong_usage_is_told():
         done = run(*arguments)
         expect_exit(done, 2)
         report.expect(
-            told in done.stderr and not done.stdout,
-            f"{arguments}: found the error {done.stderr!r}, expected {told!r} in it",
+            message in done.stderr and not done.stdout,
+            f"{arguments}: found the error {done.stderr!r}, expected {message!r} in it",
         )
 
 
@@ -81,8 +81,8 @@ def json_is_all_there_is_on_stdout():
 def what_the_summary_says_can_be_typed():
     commands = re.findall(r"^ *reproduce: (.*)$", explored().stdout, re.MULTILINE)
     report.expect(len(commands) == 2, f"found {commands}")
-    told = re.findall(r"^ *invariant violated: (.*)$", explored().stdout, re.MULTILINE)
-    for command, words in zip(commands, told):
+    violations = re.findall(r"^ *invariant violated: (.*)$", explored().stdout, re.MULTILINE)
+    for command, words in zip(commands, violations):
         done = subprocess.run(
             command,
             shell=True,

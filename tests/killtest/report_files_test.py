@@ -68,7 +68,7 @@ def lcov_counts_the_deaths_at_each_line():
         report.expect(counts.get(line, 0) > 0, f"no death was counted at {line!r}")
     report.expect(
         counts.get("if (of.undo.valid == 0) return repaired;") == 0,
-        "a line without a store is told as a kill point, or not at all",
+        "a line without a store is reported as a kill point, or not at all",
     )
 
 

@@ -34,7 +34,7 @@ void add_segment_argument(CLI::App& command, std::string& into);
 
 // Returns: "1.0M"; in JSON the number of bytes.
 [[nodiscard]] cell size_cell(std::uint64_t bytes);
-// Returns: the user's name, or the number where there is none.
+// Returns: the user's name, or the number if there is none.
 [[nodiscard]] std::string user_name(std::uint32_t uid);
 // Returns: local time to the millisecond; in JSON UTC as ISO 8601.
 [[nodiscard]] cell time_cell(std::chrono::system_clock::time_point when);

@@ -33,7 +33,7 @@ class pending_deaths {
  private:
   struct death {
     lock_view lock;
-    std::uint32_t tid;    // who was killed
+    std::uint32_t tid;    // the thread that was killed
     std::uint64_t state;  // of the lock then
     time_point when;
   };
