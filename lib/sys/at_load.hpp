@@ -1,17 +1,17 @@
-// What has to be there before the first fork.
+// Objects that must exist before the first fork.
 //
-// A function-local static whose first use is under way in one thread while another forks stays
-// "being made" in the child for ever: the thread that makes it is not there, and the next use waits
-// for it. So each static of the library that is made at run time is made while the library is
-// loaded, too. The static stays function-local: whoever comes before, from another file's static
-// initialisation, finds it made.
+// A function-local static may be under construction in one thread while another forks. In the child
+// it stays under construction for ever: the constructing thread is not there, and the next use
+// waits for it. So each static of the library that is made at run time is also made while the
+// library is loaded. It stays function-local, so that a use in another file's static initialisation
+// finds it made.
 #pragma once
 
 namespace outlive::detail {
 
 class made_at_load {
  public:
-  // Whatever `make` throws comes again, to a caller, at the first use.
+  // If `make` throws, the first use throws the same to its caller.
   explicit made_at_load(void (*make)()) noexcept {
     try {
       make();

@@ -33,7 +33,7 @@ int open_folder(const std::string& folder) noexcept {
 
 }  // namespace
 
-// All turns of the process, for a forked child. Its mutex is held over a fork.
+// All creation locks of the process, for a forked child. Its mutex is held over a fork.
 struct live_creation_locks {
   std::mutex mutex;
   creation_lock* first = nullptr;
@@ -50,8 +50,8 @@ struct live_creation_locks {
   }
 
  private:
-  // In the child, the turns of the parent go: it closes its own descriptors, and the lock stays
-  // with the parent's.
+  // In the child: lets go of the parent's locks. Closing the child's descriptors leaves them with
+  // the parent.
   void after_fork() noexcept {
     for (creation_lock** link = &first; *link != nullptr;) {
       creation_lock& each = **link;
@@ -88,15 +88,15 @@ creation_lock::~creation_lock() {
   while (*link != nullptr && *link != this) link = &(*link)->next_;
   if (*link != nullptr) *link = next_;  // a forked child has taken it out
   if (!held_ || !folder_.is_ours()) return;
-  // By hand: a process that was made by a raw clone shares the lock, and would keep it for as long
-  // as it lives.
+  // Unlocked explicitly: a process made by a raw clone shares the lock, and would keep it for as
+  // long as it lives.
   struct flock range = one_byte(F_UNLCK, byte_);
   ::fcntl(folder_.get(), F_OFD_SETLK, &range);
 }
 
-// A folder cannot be opened to be written, so its bytes cannot be locked but to be read, which
-// excludes nobody. So whoever looks for another's lock and sets its own has the whole folder locked
-// in between, for these few calls.
+// A folder cannot be opened for writing, so its bytes can only be locked for reading, which
+// excludes nobody. Therefore the whole folder is locked for the few calls that look for another's
+// lock and set this one.
 bool creation_lock::try_acquire() noexcept {
   if (!folder_.is_ours()) return true;
   if (::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;

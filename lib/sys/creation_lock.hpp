@@ -1,13 +1,13 @@
-// Who makes the file of a name: one at a time, so that others need no room for a whole file of
-// their own only to find the name taken.
+// The right to make the file of a name. One process has it at a time; without it, each would
+// reserve a whole file only to find the name taken.
 //
-// The turn is a lock on the folder, of one byte that stands for the name: there is no file that a
-// death could leave behind, and the kernel lets go of it when its holder dies. It only saves room
-// and work. That a name appears once and complete is link()'s doing, so whoever cannot have the
-// turn (the folder may be locked by anybody who may read it) goes on without it in the end.
+// It is a lock on one byte of the folder, and the byte stands for the name. A death leaves no file
+// behind, since the kernel releases the lock. The lock only saves room and work: link() ensures
+// that a name appears once and complete. Anybody who may read the folder can lock it, so a process
+// that cannot acquire the lock goes on without it in the end.
 //
-// The lock belongs to the open folder, which a forked child has, too. So a child lets go of all
-// turns at once: otherwise it would keep the turn of a parent that dies.
+// The lock belongs to the open folder, which a forked child shares. So a child closes all of them
+// at once; otherwise it would keep the lock of a parent that dies.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ class creation_lock {
   creation_lock(const creation_lock&) = delete;
   creation_lock& operator=(const creation_lock&) = delete;
   ~creation_lock();
-  // False: somebody else has the turn, or is about to. Where the folder cannot be locked at all
-  // nobody waits: true.
+  // Returns: false if another process has the lock or is about to. True if the folder cannot be
+  //   locked at all: then nobody waits.
   [[nodiscard]] bool try_acquire() noexcept;
-  // Whether it really has the turn. Not where try_acquire() said true because the folder cannot be
+  // Whether the lock is held. It is not if try_acquire() returned true because the folder cannot be
   // locked.
   [[nodiscard]] bool is_held() const noexcept { return held_; }
 
@@ -37,7 +37,7 @@ class creation_lock {
   std::int64_t byte_;
   std::uint64_t epoch_;
   bool held_ = false;
-  creation_lock* next_ = nullptr;  // of the live turns
+  creation_lock* next_ = nullptr;  // in live_creation_locks
 };
 
 }  // namespace outlive::detail

@@ -16,16 +16,16 @@ namespace outlive::detail {
 
 void kill_this_process() noexcept {
   ::kill(current_pid(), SIGKILL);
-  // Still here: as process 1 of a PID namespace, to which the kernel delivers no signal from inside
-  // that would end it. A trap is no such signal: with the default action it ends process 1, too.
-  // Trying SIGKILL again would spin for ever. one of them, by the architecture
+  // Reached only by process 1 of a PID namespace, to which the kernel delivers no fatal signal from
+  // inside. A trap with the default action ends process 1, too. Which signal a trap sends depends
+  // on the architecture. Trying SIGKILL again would spin for ever.
   for (const int trap : {SIGILL, SIGTRAP}) ::signal(trap, SIG_DFL);
   for (;;) __builtin_trap();
 }
 
 void store_to_null() noexcept {
-  // volatile: the compiler makes a trap, another signal, of a store to a null pointer that it can
-  // see
+  // volatile, because the compiler turns a visible store to a null pointer into a trap, which is
+  // another signal
   int* volatile nowhere = nullptr;
   *static_cast<volatile int*>(nowhere) = 0;
 }

@@ -26,9 +26,9 @@ file_descriptor checked(int fd, const char* what) {
   return file_descriptor(fd);
 }
 
-// Reads what is there, for the descriptor's being readable alone counts.
+// Reads all of it. The bytes mean nothing; only that the descriptor is readable counts.
 void drain(const file_descriptor& source) noexcept {
-  if (!source.is_ours()) return;  // nor are the bytes
+  if (!source.is_ours()) return;  // the bytes are not ours either
   const no_cancellation here;
   alignas(8) char bytes[4096];
   while (::read(source.get(), bytes, sizeof bytes) > 0) {
@@ -103,7 +103,7 @@ void wake_up::notify() const noexcept {
   if (!event_.is_ours()) return;
   const no_cancellation here;
   const std::uint64_t one = 1;
-  // fails only where it is readable already
+  // fails only if it is readable already
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
 }
 
@@ -111,8 +111,8 @@ void wake_up::acknowledge() const noexcept {
   drain(event_);
 }
 
-// By /proc/self/fd, for a memfd has no other path, and the name of a named segment may lead to
-// another one by now.
+// By /proc/self/fd: a memfd has no other path, and a named segment's name may lead to another one
+// by now.
 change_watch::change_watch(int file)
     : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
   const std::string path = "/proc/self/fd/" + std::to_string(file);
@@ -125,8 +125,8 @@ void change_watch::acknowledge() const noexcept {
   drain(inotify_);
 }
 
-// Both times at once: inotify then says IN_ATTRIB, and not IN_MODIFY or IN_ACCESS as for one of
-// them. Raw, for libc's could be a cancellation point.
+// Sets both times at once, which inotify reports as IN_ATTRIB, while either of them alone would be
+// IN_MODIFY or IN_ACCESS. A raw call: libc's may be a cancellation point.
 void announce_change(int file) noexcept {
   ::syscall(SYS_utimensat, file, nullptr, nullptr, 0);
 }

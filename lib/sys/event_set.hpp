@@ -1,5 +1,5 @@
-// Event sources behind one descriptor: epoll, and the three kinds of sources that a supervisor
-// needs beside processes.
+// Event sources behind one descriptor: an epoll set, and the three kinds of source that a
+// supervisor needs besides processes.
 #pragma once
 
 #include <chrono>
@@ -11,25 +11,25 @@
 
 namespace outlive::detail {
 
-// Readable (for poll, select, another epoll) while any of its sources is. What can throw throws
-// std::system_error; EBADF when somebody else has closed its descriptor.
+// Readable (for poll, select, another epoll) while any of its sources is. Functions that are not
+// noexcept throw std::system_error, with EBADF if somebody else has closed the descriptor.
 class event_set {
  public:
   event_set();
   [[nodiscard]] int fd() const noexcept { return epoll_.get_if_ours(); }
   void add(int source, std::uint64_t key);
   void remove(int source) noexcept;
-  // The keys of sources that are readable now, at most `most` of them; does not wait. A key may
-  // stand there whose source was removed since.
+  // Returns: at most `most` keys of sources that are readable now, without waiting. A source may
+  //   have been removed since.
   [[nodiscard]] std::vector<std::uint64_t> ready(std::size_t most) const;
-  // Waits until one is readable. A signal ends the wait, too.
+  // Waits until a source is readable, or a signal arrives.
   void wait() const;
 
  private:
   file_descriptor epoll_;
 };
 
-// Readable once a period is over, until it is acknowledged, however many have passed by then.
+// Readable when a period is over, until acknowledge(), however many periods have passed.
 class repeating_timer {
  public:
   explicit repeating_timer(std::chrono::nanoseconds period);  // throws std::system_error
@@ -52,8 +52,8 @@ class wake_up {
   file_descriptor event_;
 };
 
-// Readable once announce_change() was called for a file, by whatever process. Works for files that
-// have no name (any more), too.
+// Readable after any process has called announce_change() for the file. Also works for files
+// without a name.
 class change_watch {
  public:
   explicit change_watch(int file);  // throws std::system_error
@@ -64,7 +64,7 @@ class change_watch {
   file_descriptor inotify_;
 };
 
-// Tells all change_watches of the file. May fail silently: who watches looks from time to time as
+// Notifies all change_watches of the file. May fail silently: watchers look from time to time as
 // well.
 void announce_change(int file) noexcept;
 

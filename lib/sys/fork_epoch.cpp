@@ -41,7 +41,7 @@ struct arena {
   std::mutex mutex;
   std::byte* next = nullptr;
   std::size_t left = 0;
-  // in a child the links are wiped: the list ends at its first line, the others are lost
+  // in a child the links are wiped: the list ends at its first line, and the others are lost
   freed_line* freed = nullptr;
 };
 
@@ -99,10 +99,10 @@ void prepare_process_epoch() {
 }
 
 std::uint64_t process_epoch() noexcept {
-  // counts along the line of forks, so that no descendant repeats one
+  // counts over forks, so that no descendant repeats an epoch
   static std::atomic<std::uint64_t> epochs{0};
   std::atomic<std::uint64_t>* const mine = &epoch_word();
-  // pairs with the exchange below, in another thread
+  // Acquire: pairs with the exchange below, in another thread.
   std::uint64_t epoch = mine->load(std::memory_order_acquire);
   if (epoch != 0) return epoch;
   const std::uint64_t made = epochs.fetch_add(1, std::memory_order_acq_rel) + 1;

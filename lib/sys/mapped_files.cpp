@@ -20,8 +20,8 @@ namespace {
 
 constexpr char maps_path[] = "/proc/self/maps";
 
-// Calls visit(line) for each line. The buffer is on the stack and small: a large block of the heap
-// has malloc tidy all of it up, and a process may have thousands of mappings.
+// Calls visit(line) for each line. The buffer is small and on the stack: a large heap block makes
+// malloc consolidate its heap, and a process may have thousands of mappings.
 template <class Visit>
 void for_each_line(Visit visit) {
   const file_descriptor file(::open(maps_path, O_RDONLY | O_CLOEXEC));
@@ -43,7 +43,7 @@ void for_each_line(Visit visit) {
   }
 }
 
-// Returns: what the line says if it is of the file and a shared, writable mapping.
+// Returns: the range, if the line is a shared, writable mapping of the file.
 std::optional<address_range> writable_mapping(const std::string& line, std::uint64_t device,
                                               std::uint64_t inode) {
   address_range range{};
@@ -64,7 +64,7 @@ std::vector<address_range> writable_mappings_of(std::uint64_t device, std::uint6
   const std::string wanted = ' ' + std::to_string(inode) + ' ';
   std::vector<address_range> found;
   for_each_line([&](const std::string& line) {
-    // Lines that cannot be of the file are not taken apart.
+    // Parse only lines that can be of the file.
     if (line.find(wanted) == line.npos) return;
     if (const auto range = writable_mapping(line, device, inode)) found.push_back(*range);
   });

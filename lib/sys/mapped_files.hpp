@@ -1,4 +1,4 @@
-// Which files this process has mapped, as the kernel tells it.
+// Which files this process has mapped, according to the kernel.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ struct address_range {
   std::uint64_t begin, end;
 };
 
-// Where this process has the file mapped shared and writable. Throws the system's errors.
+// The shared, writable mappings of the file in this process. Throws the system's errors.
 std::vector<address_range> writable_mappings_of(std::uint64_t device, std::uint64_t inode);
 
 }  // namespace outlive::detail

@@ -12,7 +12,7 @@ namespace outlive::detail::membarrier {
 
 namespace {
 
-// Not asked again: fork keeps the registration, and exec, which drops it, drops this, too.
+// Remembered for good: a fork keeps the registration, and an exec drops both.
 constinit std::atomic<bool> joined{false};
 
 long call(int command) noexcept {

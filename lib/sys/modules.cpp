@@ -19,8 +19,8 @@ namespace outlive::detail {
 
 namespace {
 
-// Held around each dl_iterate_phdr, and over a fork: glibc does not mend the lock that it takes in
-// there, so that a child of a fork in the middle of it would wait at its first lock for ever.
+// Held around each dl_iterate_phdr(), and over a fork. glibc does not repair the lock that it
+// acquires there, so the child of a fork in the middle of it would wait for ever at its first lock.
 std::mutex& list_mutex() {
   static std::mutex& mutex = []() -> std::mutex& {
     // never destroyed: threads lock during static destruction
@@ -46,8 +46,8 @@ const made_at_load mutex_and_path([] {
   executable_path();
 });
 
-// By this note each copy of the library can be found, be it a shared object or linked into a
-// plug-in, with its symbols or without.
+// Marks each copy of the library, in a shared object or linked into a plug-in, with or without
+// symbols.
 constexpr char note_name[] = "outlive";
 constexpr unsigned note_type = 1;
 asm(R"(
@@ -59,7 +59,7 @@ asm(R"(
   .popsection
 )");
 
-// What stands in the note of that name and type; nothing where there is none.
+// The contents of the note with that name and type, or nothing.
 std::optional<std::string_view> note_in(const char* notes, std::size_t size,
                                         std::string_view wanted, unsigned type) noexcept {
   std::size_t at = 0;
@@ -97,7 +97,7 @@ struct visit_state {
 
 int visit_phdr(dl_phdr_info* info, std::size_t, void* context) {
   auto& state = *static_cast<visit_state*>(context);
-  // the dynamic linker tells the executable first, without a name
+  // the dynamic linker visits the executable first, without a name
   const bool is_executable = state.first;
   state.first = false;
   loaded_module module{

@@ -21,8 +21,7 @@ static_assert(native_mutex::waiters == FUTEX_WAITERS);
 
 namespace {
 
-// Where libc keeps the futex word, as an int index into pthread_mutex_t: glibc's __lock, musl's
-// _m_lock.
+// Index of the futex word in pthread_mutex_t, in ints: glibc's __lock, musl's _m_lock.
 #ifdef __GLIBC__
 constexpr std::size_t word_index = 0;
 #else
@@ -59,8 +58,8 @@ class robust_attributes {
 };
 
 #ifndef OUTLIVE_TSAN
-// A lock and unlock of any other robust mutex is what makes glibc forget the pending entry; a
-// private one of the thread costs two uncontended atomic operations and no system call.
+// Locking and unlocking any other robust mutex makes glibc forget the pending entry. On a private
+// mutex of the thread that costs two uncontended atomic operations and no system call.
 void clear_pending() noexcept {
   struct private_mutex {
     pthread_mutex_t mutex;
@@ -90,7 +89,7 @@ timespec to_timespec(native_mutex::steady_point deadline) noexcept {
 }  // namespace
 
 void native_mutex::init(pthread_mutex_t& mutex) {
-  // no static: a fork during its first use would leave a child that waits for it for ever
+  // not static: after a fork during its first use, the child would wait for it for ever
   const robust_attributes attributes;
   check(pthread_mutex_init(&mutex, attributes.get()),
         "pthread_mutex_init of a robust process-shared mutex");
@@ -102,8 +101,8 @@ void native_mutex::init(pthread_mutex_t& mutex) {
 int native_mutex::lock_until(pthread_mutex_t& mutex, steady_point deadline) noexcept {
   if (!is_intact(mutex)) return EINVAL;
 #ifdef OUTLIVE_TSAN
-  // ThreadSanitizer has no model of clocklock and reports races that are none (hazard A64). It does
-  // know trylock.
+  // ThreadSanitizer has no model of clocklock and reports false races (hazard A64). It knows
+  // trylock.
   for (;;) {
     const int rc = try_lock(mutex);
     if (rc == EBUSY && owner_in(word(mutex)) == static_cast<pid_t>(syscall(SYS_gettid)))
@@ -142,15 +141,14 @@ void native_mutex::wake_one(pthread_mutex_t& mutex) noexcept {
   futex_wake(int_at(mutex, word_index), 1);
 }
 
-// With the kind put right for the call: otherwise the mutex would stay in this thread's robust
-// list, which runs through memory that may be unmapped. A death before the last store leaves a
-// mutex that is whole.
+// The kind is corrected for the call. Otherwise the mutex would stay in this thread's robust list,
+// in memory that may be unmapped. A death before the last store leaves an intact mutex.
 void native_mutex::unlock_changed(pthread_mutex_t& mutex) noexcept {
   char* const at = reinterpret_cast<char*>(&mutex) + kind_at;
   int changed;
   std::memcpy(&changed, at, sizeof changed);
-  put_right(mutex);
-  crash_barrier();  // right before libc looks at it
+  restore_kind(mutex);
+  crash_barrier();  // corrected before libc reads it
   pthread_mutex_unlock(&mutex);
   crash_barrier();
   std::memcpy(at, &changed, sizeof changed);

@@ -1,5 +1,5 @@
-// Puts pthread_cancel off for a scope: for waits in destructors and noexcept functions, out of
-// which a thread cannot be unwound.
+// Defers pthread_cancel for a scope: for waits in destructors and noexcept functions, out of which
+// a thread cannot be unwound.
 #pragma once
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// Shared words that only the calling thread may write at the time. For the fast path: the compiler
-// makes more instructions of atomic loads and stores than such words need.
+// Shared words that only the calling thread may write at the time. For the fast path: with atomic
+// loads and stores the compiler emits more instructions than such words need.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,8 @@
 
 namespace outlive::detail {
 
-// Requires: no other thread writes the word meanwhile. A plain load, which can be part of a
-// comparison; an atomic one never is.
+// A plain load, which can be part of a comparison, unlike an atomic one.
+// Requires: no other thread writes the word meanwhile.
 template <class T>
 [[gnu::always_inline]] inline T load_own(const std::atomic<T>& word) noexcept {
 #ifdef OUTLIVE_TSAN
@@ -23,7 +23,8 @@ template <class T>
 #endif
 }
 
-// Adds 1, by one instruction where there is one. Without a lock prefix: others only read it.
+// Adds 1, in one instruction if there is one. It has no lock prefix, because others only read the
+// word.
 [[gnu::always_inline]] inline void raise_own(std::atomic<std::uint64_t>& count) noexcept {
 #if defined(__x86_64__) && !defined(OUTLIVE_TSAN)
   asm("addq $1, %0" : "+m"(count) : : "cc");

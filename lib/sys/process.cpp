@@ -22,8 +22,8 @@ namespace outlive::detail {
 
 namespace {
 
-// Raw calls here and below: libc's open, read, close and poll are cancellation points, and a thread
-// that is cancelled while lock() judges an owner must not unwind through the judgement, which is
+// Raw system calls here and below: libc's open, read, close and poll are cancellation points. A
+// thread that is cancelled while lock() judges an owner must not unwind through that code, which is
 // noexcept.
 int open_raw(const char* path) noexcept {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
@@ -33,7 +33,7 @@ void close_raw(int fd) noexcept {
   ::syscall(SYS_close, fd);
 }
 
-// Reads a small file of /proc whole. Returns the bytes read, 0 on any error.
+// Reads a small file of /proc. Returns the bytes read, 0 on any error.
 std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept {
   const int fd = open_raw(path);
   if (fd < 0) return 0;
@@ -49,9 +49,9 @@ std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept
   return total;
 }
 
-// Whether /proc shows this process's own PID namespace: it has exactly one number there. In a mount
-// of an outer namespace, /proc/N is another process than N, and what it says of N is worth nothing.
-// Nothing: it could not be read now.
+// Whether /proc shows this process's own PID namespace: then the process has exactly one number
+// there. In a mount of an outer namespace, /proc/N is another process than N. Nothing, if it cannot
+// be read now.
 std::optional<bool> read_proc_is_ours() noexcept {
   char text[4096];
   const std::string_view all(text, read_file("/proc/self/status", text, sizeof text));
@@ -71,7 +71,7 @@ bool proc_is_ours() noexcept {
   if (asked_epoch.load(std::memory_order_acquire) == epoch)
     return answer.load(std::memory_order_relaxed);
   const std::optional<bool> ours = read_proc_is_ours();
-  if (!ours) return false;  // not remembered: there may be a descriptor next time
+  if (!ours) return false;  // not remembered: a descriptor may be free next time
   answer.store(*ours, std::memory_order_relaxed);
   asked_epoch.store(epoch, std::memory_order_release);
   return *ours;
@@ -80,7 +80,7 @@ bool proc_is_ours() noexcept {
 struct thread_stat {
   bool readable = false;
   char state = '?';
-  // of its process, those that have not ended and a main thread that has
+  // of its process: those that have not ended, and a main thread that has
   std::uint64_t threads = 0;
   std::uint64_t start_time = 0;
 };
@@ -93,7 +93,7 @@ std::uint64_t read_number(std::string_view text, std::size_t at) noexcept {
 }
 
 // proc(5): "pid (comm) state ppid ...", field 20 is the number of threads, 22 the start time. The
-// name may hold spaces and brackets: take the last one.
+// name may contain spaces and brackets, so search for the last bracket.
 thread_stat read_stat(pid_t tid) noexcept {
   if (!proc_is_ours()) return {};
   char path[32];
@@ -117,8 +117,8 @@ thread_stat read_stat(pid_t tid) noexcept {
   return stat;
 }
 
-// For where no descriptor is to be had. A main thread that has ended is a zombie while others run,
-// too.
+// For use without a free descriptor. A main thread that has ended is a zombie even while others
+// run.
 bool is_zombie_process(pid_t pid) noexcept {
   const thread_stat now = read_stat(pid);
   return now.readable && (now.state == 'X' || (now.state == 'Z' && now.threads <= 1));
@@ -147,8 +147,8 @@ short_name current_thread_name() noexcept {
 
 short_name current_command_name() noexcept {
   short_name name{};
-  // The main thread's name; not /proc/self/comm's "self", which a thread of another uid namespace
-  // may not read.
+  // The main thread's name. Not /proc/self/comm: a thread of another uid namespace may not read
+  // "self".
   char path[40];
   std::snprintf(path, sizeof path, "/proc/%d/comm", static_cast<int>(::getpid()));
   const std::size_t size = read_file(path, name.data(), name.size());

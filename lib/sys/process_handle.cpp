@@ -23,7 +23,7 @@ namespace outlive::detail::process_handle {
 
 namespace {
 
-// poll() takes an int; a longer wait goes on with another call.
+// poll() takes an int: longer waits need several calls.
 constexpr std::chrono::milliseconds longest_poll(1'000'000);
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Handles of processes (pidfds): a process is watched, asked and killed through one, so that a
-// number that was given to another process meanwhile is never taken for it.
+// Handles of processes (pidfds). A process is watched, queried and killed through one, so that
+// another process that reuses the number is never mistaken for it.
 #pragma once
 
 #include <sys/types.h>
@@ -11,14 +11,14 @@
 
 namespace outlive::detail::process_handle {
 
-// A handle of the process that bears the number now; whether that is the one that was meant, the
-// caller finds out after this (its start time). Empty: `error` says why, ESRCH if there is none.
+// A handle of the process that has the number now. The caller then checks that it is the right one,
+// by its start time. Empty: `error` says why, ESRCH if there is none.
 file_descriptor open(pid_t pid, int& error) noexcept;
 
-// Whether the process has ended, all of its threads: then the kernel has walked their robust lists.
-// A zombie has ended.
+// Whether the process has ended, with all its threads. The kernel has then walked their robust
+// lists. A zombie has ended.
 bool has_ended(int handle) noexcept;
-// The same, and waits for it, at most for `limit`.
+// The same, after waiting for at most `limit`.
 bool wait_for_end(int handle, std::chrono::milliseconds limit) noexcept;
 
 struct process_end {
@@ -26,8 +26,8 @@ struct process_end {
   bool core_dumped;
   int value;  // exit code, or signal
 };
-// How a child of this process ended; nothing for a stranger, and for a child whose status somebody
-// has taken. `reap` takes it; otherwise it stays for whoever calls wait().
+// How a child of this process ended. Nothing for other processes, and for a child that was reaped
+// already. Without `reap` the status stays for a later wait().
 std::optional<process_end> end_of_child(int handle, bool reap) noexcept;
 
 // 0, or errno.

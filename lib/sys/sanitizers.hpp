@@ -1,4 +1,4 @@
-// Which sanitizer this is compiled for: gcc and clang tell it in ways of their own.
+// The sanitizer that this is compiled for; gcc and clang report it differently.
 #pragma once
 
 #if defined(__SANITIZE_THREAD__)

@@ -24,7 +24,7 @@ namespace {
   throw std::system_error(error, std::generic_category(), what);
 }
 
-// The soft limit of this process, in bytes; nothing where there is none.
+// The soft limit of this process, in bytes; nothing if there is none.
 std::optional<std::uint64_t> limit_of(decltype(RLIMIT_AS) resource) noexcept {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
@@ -36,7 +36,7 @@ std::string found_limit(const char* of_what, std::uint64_t limit, const char* na
          name + "), expected ";
 }
 
-// Behind the limit there is not only an error: SIGXFSZ ends the process.
+// Checked first: writing beyond the limit is not only an error, SIGXFSZ ends the process.
 void check_file_limit(std::uint64_t size, const std::string& what) {
   const auto limit = limit_of(RLIMIT_FSIZE);
   if (!limit || size <= *limit) return;
@@ -65,12 +65,12 @@ void check_file_limit(std::uint64_t size, const std::string& what) {
   fail_system(error, "mapping " + std::to_string(size) + " bytes");
 }
 
-// Space that is only promised is SIGBUS later (hazard A47): take all of it now.
+// Reserves all space now: with space that is only promised, a later store is SIGBUS (hazard A47).
 void reserve(int fd, std::uint64_t size, const std::string& what) {
   check_file_limit(size, what);
-  // All at once, so that too much is refused before any memory is taken. A signal makes tmpfs give
-  // up the whole call, and a profiler's timer may always be faster than a large one: after the
-  // first such signal, in steps.
+  // All in one call, so that too much is refused before any memory is used. A signal makes tmpfs
+  // undo the whole call, and a profiler's timer may always be faster than a large one: after the
+  // first such signal, continue in steps.
   std::uint64_t step = size;
   for (std::uint64_t done = 0; done < size;) {
     const std::uint64_t next = std::min(step, size - done);
@@ -79,7 +79,7 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
       step = std::uint64_t{4} << 20;
       continue;
     }
-    // ENOMEM: the memory of the machine, or of the control group, is used up.
+    // ENOMEM: the machine or the control group has no memory left.
     if (rc != 0)
       fail_system(rc == ENOMEM ? ENOSPC : rc,
                   what + ": reserving " + std::to_string(size) + " bytes");
@@ -124,10 +124,10 @@ void* map_with(int fd, std::uint64_t size, int access) {
   return base;
 }
 
-// Marks the open file by the signal that it would send under O_ASYNC, which it never gets; 0 where
-// nobody chose one. They take turns, so that the files of a supervisor and those of the next one,
-// to which the numbers may go, differ. Returns: the mark; 0 where the kernel refuses it, and then
-// device and inode count alone.
+// Marks the open file by the signal that it would send under O_ASYNC, which is never set; 0 unless
+// somebody chose one. The marks rotate, so that the files of one supervisor and the next, which may
+// get the same numbers, differ. Returns: the mark, or 0 if the kernel refuses it; then device and
+// inode alone count.
 int mark(int fd) noexcept {
   static constinit std::atomic<unsigned> count{0};
   const auto signals = static_cast<unsigned>(SIGRTMAX - SIGRTMIN + 1);
@@ -136,7 +136,7 @@ int mark(int fd) noexcept {
   return ::fcntl(fd, F_SETSIG, chosen) == 0 ? chosen : 0;
 }
 
-// Files of one inode that many share have no type: eventfd, timerfd, epoll, inotify, and pidfd.
+// Files that share one inode have no type: eventfd, timerfd, epoll, inotify, and pidfd.
 bool shares_inode(mode_t mode) noexcept {
   return (mode & S_IFMT) == 0;
 }
@@ -170,8 +170,8 @@ bool file_descriptor::is_ours() const noexcept {
 
 file_descriptor::~file_descriptor() {
   if (!is_ours()) return;
-  const no_cancellation here;  // out of a destructor a thread cannot be unwound
-  ::close(fd_);                // libc's: ThreadSanitizer must see that the number may be used again
+  const no_cancellation here;  // a thread cannot be unwound out of a destructor
+  ::close(fd_);                // libc's: ThreadSanitizer must see that the number may be reused
 }
 
 namespace shared_memory {
@@ -185,7 +185,7 @@ std::uint64_t file_system_at(const std::string& path) {
 file_descriptor create_unnamed(const std::string& folder, std::uint64_t size, unsigned mode) {
   file_descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!file) fail_system(errno, folder + ": making a file");
-  // Not through the mode of open(), which the umask would cut.
+  // Not by the mode of open(), which the umask would cut.
   if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) fail_system(errno, folder + ": fchmod");
   reserve(file.get(), size, folder);
   return file;
@@ -203,7 +203,7 @@ file_descriptor create_memfd(const std::string& name, std::uint64_t size) {
 bool link(int fd, const std::string& path) {
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
-  // Where /proc is not mounted; needs CAP_DAC_READ_SEARCH.
+  // If /proc is not mounted. This needs CAP_DAC_READ_SEARCH.
   if (errno != EEXIST && ::linkat(fd, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) == 0) return true;
   if (errno == EEXIST) return false;
   fail_system(errno, path + ": giving the segment its name");
@@ -253,7 +253,7 @@ std::optional<file_info> inspect_path(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     file_info file = info_of(info);
-    // the folder's: the file may have gone, or lead elsewhere
+    // of the folder: the file may be gone, or a link
     file.file_system = file_system_at(path.substr(0, path.rfind('/')));
     return file;
   }

@@ -21,7 +21,7 @@ constexpr std::array meanings{
     meaning{SIGSEGV, SEGV_ACCERR, "access not permitted"},
     meaning{SIGSEGV, SEGV_BNDERR, "bounds check"},
     meaning{SIGSEGV, SEGV_PKUERR, "protection key"},
-    meaning{SIGSEGV, SI_KERNEL, "no address told"},
+    meaning{SIGSEGV, SI_KERNEL, "no address reported"},
     meaning{SIGBUS, BUS_ADRALN, "misaligned address"},
     meaning{SIGBUS, BUS_ADRERR, "no memory behind the address"},
     meaning{SIGBUS, BUS_OBJERR, "hardware error"},

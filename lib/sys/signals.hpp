@@ -1,4 +1,4 @@
-// Names of signals and of what they were sent for.
+// Names of signals and of their causes.
 #pragma once
 
 #include <string>
@@ -6,14 +6,13 @@
 
 namespace outlive::detail {
 
-// "SIGSEGV"; "signal 42" for one that has no name.
+// "SIGSEGV"; "signal 42" if it has no name.
 [[nodiscard]] std::string signal_name(int number);
 
-// What si_code means with this signal, in words; empty where nothing is to be said.
+// The meaning of si_code with this signal; empty if there is nothing to say.
 [[nodiscard]] std::string_view signal_code_text(int number, int code) noexcept;
 
-// Whether si_addr tells an address, which may well be 0: with a fault that the processor tells the
-// address of.
+// Whether si_addr is an address, possibly 0: only with a fault whose address the processor reports.
 [[nodiscard]] bool has_fault_address(int number, int code) noexcept;
 
 }  // namespace outlive::detail

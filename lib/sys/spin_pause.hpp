@@ -1,4 +1,4 @@
-// spin_pause: between two looks at a word that another thread will change soon.
+// spin_pause: between two reads of a word that another thread will change soon.
 #pragma once
 
 namespace outlive::detail {

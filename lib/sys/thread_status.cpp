@@ -23,8 +23,8 @@ bool has_line(const std::string& path, std::string_view wanted) {
   return false;
 }
 
-// The freezers of both versions of cgroups, where they are usually mounted: the second one apart
-// where the first is in use, too. Frozen threads look like sleeping ones everywhere else.
+// The freezers of both versions of cgroups, where they are usually mounted; version 2 has its own
+// folder if version 1 is in use, too. Elsewhere frozen threads look like sleeping ones.
 bool is_frozen(const std::string& folder) {
   std::ifstream groups(folder + "/cgroup");
   for (std::string line; std::getline(groups, line);) {

@@ -1,4 +1,4 @@
-// What the kernel says that a thread is doing: for reports about threads that do not get on.
+// What a thread is doing, according to the kernel: for reports about threads that make no progress.
 #pragma once
 
 #include <sys/types.h>
@@ -6,9 +6,9 @@
 namespace outlive::detail {
 
 struct thread_status {
-  // as /proc/TID/stat has it: R, S, D, T, t, Z, X; '?' where it cannot be read
+  // as in /proc/TID/stat: R, S, D, T, t, Z, X; '?' if it cannot be read
   char state = '?';
-  // a debugger, or another tracer, has it
+  // by a debugger or another tracer
   bool traced = false;
   // its process writes a core dump
   bool dumping = false;

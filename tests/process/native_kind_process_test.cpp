@@ -175,7 +175,7 @@ TEST_P(native_kind_process_test, of_a_mutex_that_is_held) {
   EXPECT_EQ(recover(where_).size(), 1U);
   // The bits stay changed: they are put right here.
   for (pthread_mutex_t* each : {&native_of(mutex_), &native_of(shared_)})
-    detail::native_mutex::put_right(*each);
+    detail::native_mutex::restore_kind(*each);
   expect_works(mutex_);
   expect_works(shared_);
   expect_works(warm_);

@@ -22,7 +22,7 @@ TEST(crash_report, null_is_an_address) {
 TEST(crash_report, fault_whose_address_the_processor_keeps_to_itself) {
   const outlive::crash_report crash{
       .signal = SIGSEGV, .code = SI_KERNEL, .address = 0, .nested = false, .frames = {}};
-  EXPECT_EQ(to_string(crash), "SIGSEGV (no address told)");
+  EXPECT_EQ(to_string(crash), "SIGSEGV (no address reported)");
 }
 
 TEST(crash_report, sent_signal_has_no_address) {
