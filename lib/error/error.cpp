@@ -57,8 +57,8 @@ class category_of_outlive final : public std::error_category {
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-  // Never destroyed, since errors may outlive static destruction; not in the heap, since an heir
-  // asks for it with a mutex in hand.
+  // Never destroyed, because errors may outlive static destruction. Not on the heap, because an
+  // heir asks for it while it has a mutex.
   alignas(category_of_outlive) static std::byte room[sizeof(category_of_outlive)];
   static const auto& instance = *::new (static_cast<void*>(room)) category_of_outlive;
   return instance;

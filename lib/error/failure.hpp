@@ -14,8 +14,8 @@ namespace outlive::detail {
   throw std::system_error(make_error_code(code), what);
 }
 
-// A name that somebody passed, in quotes: at most 80 bytes of it, and without a zero byte, which
-// would end the message.
+// A name from a caller, in quotes: at most 80 bytes of it, and without zero bytes, which would end
+// the message.
 inline std::string quoted(std::string_view name) {
   std::string text = "\"";
   for (const char each : name.substr(0, 80)) {

@@ -1,5 +1,4 @@
-// The shared bytes that tell of deaths: what a crashing thread notes, and the death log. See
-// layout.hpp.
+// The shared bytes about deaths: notes of crashing threads, and the death log. See layout.hpp.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +11,9 @@ namespace outlive::detail {
 // ---- crash notes -------------------------------------------------------------------------------
 inline constexpr std::size_t crash_frames = 32;
 
-// One for each record: what its thread told of the signal that was about to kill it. It is evidence
-// only of the life that it names (a claim raises the generation and so disowns it), and only while
-// the thread has locked nothing since: a thread can jump out of its handler and go on.
+// One for each record: what its thread wrote about the signal that was about to kill it. It counts
+// only for the life that it names (a claim raises the generation), and only while the thread has
+// locked nothing since: a thread can jump out of its handler and go on.
 struct alignas(cache_line) crash_note {
   // (R) the record's generation, written last; 0: none. Cleared before anything else is written
   shared_u64 life;
@@ -28,8 +27,8 @@ struct alignas(cache_line) crash_note {
   shared_u32 code;
   // (R) 1: another signal came while this one was recorded
   shared_u32 nested;
-  // (R) of frames; written after them. 1 when the note is first whole, more when the stack could be
-  // unwound
+  // (R) of frames; written after them. 1 when the note is first complete, more if the stack could
+  // be unwound
   shared_u32 count;
   std::uint64_t reserved[3];
   // (R) addresses: the instruction that crashed, then return addresses
@@ -62,7 +61,7 @@ struct logged_death_bytes {
   std::uint64_t module_offset;
   logged_thread_bytes owner;
   logged_thread_bytes heir;
-  char module[144];  // path, its end where it is longer
+  char module[144];  // path; its end if it is longer
 };
 static_assert(sizeof(logged_death_bytes) == 304);
 
@@ -70,15 +69,15 @@ inline constexpr std::size_t logged_frames = 16;
 inline constexpr std::size_t logged_modules = 4;
 
 struct logged_module_bytes {
-  char path[104];  // its end where it is longer
+  char path[104];  // its end if it is longer
   std::uint32_t build_id_size;
   char build_id[20];
 };
 static_assert(sizeof(logged_module_bytes) == 128);
 
-// The owner's crash note, with modules instead of a dead process's addresses.
+// The owner's crash note, with modules instead of addresses of a dead process.
 struct logged_crash_bytes {
-  std::uint32_t signal;  // 0: there was none, and nothing below counts
+  std::uint32_t signal;  // 0: none, and nothing below counts
   std::uint32_t code;
   std::uint64_t address;
   std::uint32_t nested;
@@ -90,7 +89,7 @@ struct logged_crash_bytes {
 static_assert(sizeof(logged_crash_bytes) == 664);
 inline constexpr unsigned logged_module_shift = 56;
 
-// A writer takes the slot by a compare-and-swap of `number` to {busy, itself, its number}, and
+// A writer claims the slot by a compare-and-swap of `number` to {busy, itself, its number}, and
 // publishes by another one.
 struct alignas(cache_line) death_entry {
   shared_u64 number;  // death_word

@@ -1,16 +1,16 @@
 // The two words of an entry of the death log, in both directions.
 //
-// `number` says whose entry stands in the slot:
+// `number` says whose entry is in the slot:
 //   63      busy: a writer has the slot, and nothing else in it counts
 //   62..47  the writer's record index + 1   \  0 unless busy
 //   46..40  the writer's generation (7 bits) /
 //   39..0   number of the entry, from 1; 0: none yet
 //
 // `result` says how it ended, in one store, so that a death leaves both parts or neither:
-//   63..50  lap: low bits of how often the ring had been gone round; of another lap, it belongs to
+//   63..50  lap: low bits of the number of rounds of the ring; a result of another lap belongs to
 //           another entry
 //   49..47  death_outcome
-//   46..0   nanoseconds that the repair took, at most 39 hours; 0 where none has ended
+//   46..0   nanoseconds that the repair took, at most 39 hours; 0 if none has ended
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,7 @@ class death_word {
     return {static_cast<std::uint32_t>(word_ >> 47 & 0xffff),
             static_cast<std::uint32_t>(word_ >> 40) & death_generation_mask};
   }
-  // Whether it is the word of a whole entry that belongs into the slot.
+  // Whether it is the word of a complete entry of this slot.
   [[nodiscard]] constexpr bool is_whole(std::uint64_t slot) const noexcept {
     return word_ != 0 && word_ == number() && (word_ - 1) % death_log_capacity == slot;
   }

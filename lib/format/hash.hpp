@@ -31,8 +31,7 @@ inline std::uint64_t load_tail(const char* at, std::size_t size) noexcept {
   return byte(0) | byte(size / 2) | byte(size - 1);
 }
 
-// Eight bytes at a time; the length goes in first, so that the zeros behind the end say nothing
-// else.
+// Eight bytes at a time. The length is hashed first, so that padding zeros do not make texts equal.
 inline std::uint64_t hash_bytes(const void* data, std::size_t size,
                                 std::uint64_t seed = 0) noexcept {
   const auto* at = static_cast<const char*>(data);

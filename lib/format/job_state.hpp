@@ -1,13 +1,12 @@
 // The state word of a slot of a work queue. One word, so that every change is one compare-and-swap,
-// and what it names as the holder it names from the instant at which the change takes place.
+// which names the holder at the same instant.
 //
 //   63..61  kind
-//   60..58  lap: the low bits of the lap of the position at which consumers find the job; 0 when
+//   60..58  lap: the low bits of the lap of the position at which consumers find the job; 0 if
 //           free
 //   57..54  tries: how often the job was handed out
 //   53..38  the holder's record index + 1
-//   37..0   the low bits of that record's generation: a record has 275 billion lives before they
-//           come round
+//   37..0   the low bits of that record's generation, which repeat after 275 billion lives
 //
 //   kind         tries         holder                 it is
 //   -----------  ------------  ---------------------  ------------------------------------------
@@ -15,15 +14,15 @@
 //   filling      0             producer               being filled; of a dead producer: empty
 //   ready        0 to max - 1  0                      a job that waits
 //   leased       1 to max      consumer               a job that is being done; of a dead
-//                                                     consumer: waits again, or is a dead letter at
-//                                                     max
+//                                                     consumer: waits again, or at max is a dead
+//                                                     letter
 //   dead_letter  1 to max      0                      a job that was tried too often
-//   examined     1 to max      who looks at it        a dead letter that somebody has in hand; of
-//                                                     a dead one: a dead letter
+//   examined     1 to max      examiner               a dead letter that is being examined; of a
+//                                                     dead examiner: a dead letter
 //
-// The lap tells a consumer that comes to the slot a job of this round from one of the next, which
-// is put in behind its back where this round had left the slot out. 0 is none of them, nor is any
-// word with another combination: such a slot is left alone.
+// By the lap a consumer tells a job of this round from one of the next, which a producer may put in
+// behind its back, if this round had skipped the slot. A word of 0, or with any other combination,
+// is invalid: such a slot is left alone.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +52,7 @@ class job_state {
       : word_(std::uint64_t{static_cast<std::uint8_t>(kind)} << 61 |
               std::uint64_t{lap & job_lap_mask} << 58 | std::uint64_t{tries & 0xf} << 54 |
               (holder.index_plus_1 & 0xffff) << 38 | (holder.generation & job_generation_mask)) {}
-  // What becomes of a job's slot. The lap stays.
+  // The next state of a job's slot, with the same lap.
   [[nodiscard]] constexpr job_state to(job_kind kind, std::uint32_t tries,
                                        job_holder_id holder = {}) const noexcept {
     return {kind, tries, holder, lap()};
@@ -64,7 +63,7 @@ class job_state {
   }
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
-  // perhaps none of them
+  // may be none of the enumerators
   [[nodiscard]] constexpr job_kind kind() const noexcept {
     return static_cast<job_kind>(word_ >> 61);
   }

@@ -1,14 +1,14 @@
 // The shared bytes of a segment: header, participants, thread records, names, directory. Locks and
 // companions are in object_layout.hpp, deaths in death_layout.hpp. docs/format.md repeats all of
-// them. A change of any is a change of format_version.
+// them. Any change is a change of format_version.
 //
 // Order of the regions: header | participants | thread records | marks | crash notes | names |
-// death log | directory index | objects. Where each begins follows from the options in the header
-// alone (region_layout), so that a damaged offset cannot lead astray.
+// death log | directory index | objects. Their places follow from the options in the header alone
+// (region_layout), so that a damaged offset cannot lead astray.
 //
-// Each field says who writes it: (C) constant once the segment has a name; (R) the thread that
-// holds the record's liveness mutex; (L) the thread that holds the lock; (D) the holder of the
-// directory mutex; (N) the holder of the names mutex; (A) anybody, by one atomic operation.
+// Each field names its writer: (C) constant once the segment has a name; (R) the thread that holds
+// the record's liveness mutex; (L) the thread that holds the lock; (D) the holder of the directory
+// mutex; (N) the holder of the names mutex; (A) anybody, by one atomic operation.
 #pragma once
 
 #include <pthread.h>
@@ -25,13 +25,13 @@ namespace outlive::detail {
 inline constexpr std::uint64_t segment_magic = 0x314556494c54554f;  // "OUTLIVE1"
 inline constexpr std::uint32_t format_version = 2;
 
-// ---- features ----------------------------------------------------------------------------------
-// Readers of shared mutexes mark themselves by plain stores, and writers order them by the system
-// call membarrier. Without it, by locked exchanges. All processes must do the same.
+// Readers of shared mutexes mark themselves by plain stores, and writers order these by the system
+// call membarrier. Without the feature readers use locked exchanges. All processes must do the
+// same.
 inline constexpr std::uint32_t feature_plain_marks = 1;
 
-// A count below 65,536, with its complement in the high half of the word: no changed byte makes
-// another count of it.
+// A count below 65,536, with its complement in the high half of the word: one changed byte never
+// makes another valid count.
 constexpr std::uint32_t guarded_count(std::uint32_t count) noexcept {
   return (~count & 0xffff) << 16 | count;
 }
@@ -43,7 +43,7 @@ constexpr bool is_guarded_count(std::uint32_t word) noexcept {
 struct segment_constants {
   std::uint64_t magic;
   std::uint32_t version;
-  std::uint32_t features;  // a bit that the reader does not know: refused
+  std::uint32_t features;  // unknown bits are refused
   std::uint64_t abi;       // abi_signature()
   std::uint64_t total_size;
   std::uint64_t object_bytes;  // options.size, rounded up
@@ -57,7 +57,7 @@ struct segment_constants {
   std::uint32_t lock_classes;
   std::uint32_t mode;
   std::uint32_t time_namespace;
-  std::uint64_t inode;  // of the segment's file: a copy of it has another
+  std::uint64_t inode;  // of the segment's file; a copy has another
   char name[208];
   std::uint64_t checksum;  // over all of the above
 };
@@ -65,10 +65,9 @@ static_assert(offsetof(segment_constants, checksum) == 312 && sizeof(segment_con
 
 inline constexpr std::size_t free_lists = 64;
 
-// Derived from the blocks: a thread that dies with the directory mutex leaves it to be counted
-// again.
+// Derived from the blocks, and counted again after a thread died with the directory mutex.
 struct directory_state {
-  // (D) blocks in use, in lines, from the start of the objects; twice: value and complement
+  // (D) blocks in use, in lines, from the start of the objects; value and complement
   shared_u64 end;
   // (D) objects
   shared_u32 live;
@@ -94,16 +93,16 @@ struct alignas(4096) segment_header {
   shared_u32 name_count;
   // numbers ever given out in the death log
   shared_u64 deaths;
-  // by internal_kind; counted by who has the lock
+  // by internal_kind; counted by the lock's holder
   shared_u64 internal_acquisitions[3];
-  // (A) who adopts the adoption mutex, as in entrants; 0: nobody
+  // (A) the thread that adopts the adoption mutex, as in entrants; 0: none
   shared_u64 rescuer;
-  // (A) entrants for whom there was no place
+  // (A) number of entrants that found no free place
   shared_u32 unlisted;
   std::uint8_t reserved[12];
   directory_state directory_counts;  // (D)
-  // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 |
-  // thread id; 0: none. From before the native lock until after the native unlock; the dead ones
+  // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 | thread
+  // id; 0: none. From before the native lock until after the native unlock. Entries of dead threads
   // stay.
   shared_u64 entrants[max_entrants];
 };
@@ -133,8 +132,8 @@ struct module_entry {
 };
 static_assert(sizeof(module_entry) == 48);
 
-// A process. `identity` is claimed by one CAS from a dead identity; all else is written by the
-// claiming process.
+// A process. `identity` is claimed by one CAS from a dead identity. The claiming process writes
+// everything else.
 struct alignas(cache_line) participant {
   shared_u64 identity;  // pid << 32 | low half of the start time; 0: free
   std::uint64_t start_time;
@@ -150,10 +149,9 @@ struct alignas(cache_line) participant {
 static_assert(sizeof(participant) == 6144 && offsetof(participant, modules) == 64 &&
               offsetof(participant, strings) == 3136);
 
-// ---- thread records ----------------------------------------------------------------------------
-// A mutex that the thread has, acquires or releases. Written before the native lock, removed after
-// the native unlock: an extra entry is harmless, a missing one is not (U10). `place` 0 is an empty
-// entry.
+// A mutex that the thread holds, acquires or releases. Written before the native lock, removed
+// after the native unlock: an extra entry is harmless, a missing one is not (U10). `place` 0 is an
+// empty entry.
 struct held_entry {
   // (R) the lock's offset from the base; bit 0: this acquisition ran a repair
   shared_u64 place;
@@ -166,11 +164,11 @@ inline constexpr std::uint64_t held_offset_mask = ~std::uint64_t{63};
 
 struct alignas(cache_line) thread_record {
   union {
-    // held by the thread for life; its word tells others whether the thread lives
+    // held by the thread for life; its word shows others whether the thread lives
     pthread_mutex_t liveness;
     char liveness_room[native_mutex_bytes];
   };
-  // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15
+  // (R) 48 bits; counts the threads that had this record; a lock's state keeps the low 15 bits
   shared_u64 generation;
   // (R)
   shared_u32 tid;
@@ -183,7 +181,7 @@ struct alignas(cache_line) thread_record {
   // (R) index
   shared_u32 participant;
   std::uint32_t reserved;
-  shared_u64 acquisitions;  // (R) for whoever samples them
+  shared_u64 acquisitions;  // (R) for sampling
   shared_u64 waits;         // (R)
   shared_u64 note;          // (R)
   std::uint64_t spare;      // for the faster lock
@@ -196,36 +194,36 @@ static_assert(offsetof(thread_record, start_time) == 64 && offsetof(thread_recor
 // Records that are kept for recovery under pressure, beside `threads` (U3).
 inline constexpr std::uint32_t spare_records = 2;
 
-// ---- marks -------------------------------------------------------------------------------------
-// Which shared mutexes a record's thread holds shared. A mutex has an id, its offset in lines; its
-// mark is slot id % 16 of the record, or stands in one of the record's spilled marks, and then that
-// slot has the bit `mark_spilled`: for a second mutex with the same remainder, or for one held
-// twice. A mark stays where it is until it goes. It counts while the record's thread lives.
+// Which shared mutexes a record's thread holds shared. A mutex has an id, its offset in lines. Its
+// mark is in slot id % 16 of the record, or in one of the record's spilled marks; then that slot
+// has the bit `mark_spilled`. Marks spill for a second mutex with the same remainder, and for one
+// held twice. A mark does not move, and counts while the record's thread lives.
 inline constexpr std::size_t mark_slots = 16;
 inline constexpr std::uint32_t mark_spilled = std::uint32_t{1} << 31;
 struct alignas(cache_line) mark_line {
   shared_u32 at[mark_slots];  // (R)
 };
 static_assert(sizeof(mark_line) == cache_line);
-// The slots of all records, then the spilled marks of all records: a writer looks at the slots of
-// all, and at the rest of few.
+// The slots of all records, then the spilled marks of all records: a writer reads all slots, and
+// few of the spilled marks.
 inline constexpr std::size_t marks_bytes = 2 * sizeof(mark_line);
 
 // ---- names: lock classes and object types ------------------------------------------------------
 inline constexpr std::size_t max_class_bytes = 63;
 inline constexpr std::size_t max_type_bytes = 143;
 
-// What is said of a value is, in a lock class, that of what its locks guard, written when that is
-// bound, before `guards`; in an object's type that of what it wraps at last, and constant.
+// The value fields describe, in a lock class, the value that its locks guard; they are written when
+// that is bound, before `guards`. In an object's type they describe the innermost value, and are
+// constant.
 struct name_entry {
-  // (C) of the whole name; of an object's type: of all of its identity
+  // (C) of the whole name; for an object's type: of its whole identity
   std::uint64_t hash;
-  // hash of the type that locks of this class guard; guards_nothing; 0: not said yet. Of a
+  // hash of the type that locks of this class guard; guards_nothing; 0: not bound yet. For a
   // guarded<T>: that of T
   shared_u64 guards;
   // (N)
   std::uint64_t value_size;
-  // (N) of the guarded value from its mutex
+  // (N) offset of the guarded value from its mutex
   std::uint32_t value_offset;
   // (N) type_version
   std::uint32_t version;
@@ -237,13 +235,14 @@ struct name_entry {
   std::uint16_t kind;
   // (C) cut at 143 bytes
   char text[144];
-  // (C) over hash, length, kind and text, and over all that is constant
+  // (C) over hash, length, kind and text, and all other constant fields
   std::uint64_t checksum;
 };
 static_assert(sizeof(name_entry) == 192 && offsetof(name_entry, checksum) == 184);
-// "nothing": no byte changed makes "not said yet" of it
+// "nothing": one changed byte never makes it "not bound yet"
 inline constexpr std::uint64_t guards_nothing = 0x676e6968746f6e;
-inline constexpr std::uint64_t guards_a_type = std::uint64_t{1} << 63;  // in every hash of one
+inline constexpr std::uint64_t guards_a_type = std::uint64_t{1}
+                                               << 63;  // set in each hash of a type
 enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
 
 // ---- directory ---------------------------------------------------------------------------------
@@ -251,12 +250,11 @@ enum class name_kind : std::uint16_t { lock_class = 1, object_type = 2 };
 // slot is empty, removed, or names a block:
 //
 //   63..40  tag: the top bits of the name's hash
-//   39..32  check: makes the exclusive or of all eight bytes 0, so that no single changed byte
-//           makes another slot of it
+//   39..32  check: makes the exclusive or of all eight bytes 0, so that one changed byte never
+//           makes another valid slot
 //   31..0   line of the block + 1
 //
-// One word, so that a look-up never sees half a slot. The blocks are the truth, the index is found
-// again from them.
+// One word, so that a look-up never sees half a slot. The index is derived from the blocks.
 using index_slot = shared_u64;  // (D)
 static_assert(sizeof(index_slot) == 8);
 inline constexpr std::uint64_t slots_in_bucket = cache_line / sizeof(index_slot);
@@ -265,7 +263,7 @@ inline constexpr std::uint64_t slot_empty = 0;
 inline constexpr std::uint64_t slot_removed = 0x7272000000000000;
 
 enum class block_state : std::uint32_t {
-  // under the directory mutex; found after a death, it was never finished
+  // under the directory mutex; after a death: never finished
   constructing = 0x736e6f63,
   live = 0x6576696c,
   destroying = 0x74736564,
@@ -274,12 +272,12 @@ enum class block_state : std::uint32_t {
 inline constexpr std::uint32_t block_magic = 0x6b636c62;  // "blck"
 inline constexpr std::size_t inline_name_bytes = 16;
 
-// Lies one line before its object. A name of more than 16 bytes stands behind the object. Two
-// checks, because a freed block gets another name while its extent must stay believable whatever
-// dies in between.
+// Lies one line before its object. A name of more than 16 bytes is behind the object. There are two
+// checks, because a freed block gets another name, while its extent must be valid after a death at
+// any time.
 struct block_header {
   std::uint32_t magic;
-  // over type, size and lines: what stays while the memory is a block
+  // over type, size and lines, which are constant while the memory is a block
   std::uint32_t check;
   // hash of the type's identity
   std::uint64_t type;
@@ -289,11 +287,12 @@ struct block_header {
   std::uint32_t lines;
   // block_state
   shared_u32 state;
-  // of the same kind (free_lists.hpp): line + 1; 0: none
+  // next block of the same kind (free_lists.hpp): line + 1; 0: none
   std::uint32_t next_freed;
   // index into names
   std::uint32_t type_name;
-  // over type_name, name_length and the name; of a freed block: the next kind's first one, line + 1
+  // over type_name, name_length and the name; in a freed block: the first one of the next kind,
+  // line + 1
   std::uint32_t name_check;
   std::uint16_t name_length;
   std::uint16_t reserved;
@@ -307,7 +306,7 @@ struct region_layout {
   std::uint64_t participants, records, record_stride, record_count, marks, crashes, names, deaths,
       index, index_slots, objects, object_lines, total;
 
-  // The numbers must have passed has_valid_numbers() (header.cpp).
+  // Requires: the numbers have passed has_valid_numbers() (header.cpp).
   static constexpr region_layout of(const segment_constants& c) noexcept {
     region_layout at{};
     at.record_count = std::uint64_t{c.threads} + spare_records;

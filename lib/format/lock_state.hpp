@@ -1,4 +1,4 @@
-// lock_state: the 64-bit word of a robust mutex, and of each transition one store.
+// lock_state: the 64-bit word of a robust mutex. Each transition is one store.
 //
 //   63        reserved: 0; later "waiters" of a lock without a native mutex. Every reader masks it.
 //   62..48    holder's generation (low 15 bits of its record's)
@@ -9,9 +9,9 @@
 //    1..0     condition
 //
 // {0, consistent} is 1, and a word of 0 is not valid: zeroed memory is not a free lock (hazard
-// A11). `holder` names the thread that is inside, or that repairs: legal to miss only in the
-// instructions around the native lock and unlock; illegal to name a thread that does not have the
-// native mutex, or died with it.
+// A11). `holder` names the thread that is inside, or that repairs. It may be missing only in the
+// instructions around the native lock and unlock. It must not name a thread that does not have the
+// native mutex, unless that thread died with it.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ struct record_id {
 inline constexpr std::uint32_t holder_generation_mask = 0x7fff;
 inline constexpr std::uint32_t origin_generation_mask = 0xff;
 
-// The holder half as it stands in bits 63..32, for the record at `index`.
+// Bits 63..32 for the record at `index`.
 constexpr std::uint64_t holder_bits(std::uint32_t index, std::uint64_t generation) noexcept {
   return (generation & holder_generation_mask) << 48 | std::uint64_t{index + 1} << 32;
 }
@@ -74,7 +74,7 @@ class lock_state {
     return static_cast<lock_condition>(word_ & 3);
   }
 
-  // Whether the library ever stores such a word. One that it does not is damage.
+  // Whether the library ever stores such a word. Any other word is damage.
   [[nodiscard]] constexpr bool is_valid() const noexcept {
     const bool has_history = attempts() != 0 || origin();
     switch (condition()) {

@@ -1,4 +1,4 @@
-// The shared bytes of what lies in a segment's directory: locks and their companions. And of the
+// The shared bytes of locks and their companions, which lie in a segment's directory, and of the
 // library's own locks. See layout.hpp.
 #pragma once
 
@@ -14,8 +14,7 @@ namespace outlive::detail {
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t native_mutex_bytes = 48;  // 40 on x86-64, 48 on aarch64
 
-// A word that several processes read and write. Lock-free, so that it means the same in each of
-// them.
+// A word that several processes read and write. Lock-free, so that it works across processes.
 using shared_u32 = std::atomic<std::uint32_t>;
 using shared_u64 = std::atomic<std::uint64_t>;
 static_assert(shared_u32::is_always_lock_free && sizeof(shared_u32) == 4);
@@ -23,7 +22,7 @@ static_assert(shared_u64::is_always_lock_free && sizeof(shared_u64) == 8);
 static_assert(sizeof(pthread_mutex_t) <= native_mutex_bytes);
 
 // ---- robust mutex: the bytes of outlive::robust_mutex ------------------------------------------
-// DO NOT CHANGE THESE VALUES: they tell locks from other memory.
+// DO NOT CHANGE THESE VALUES: they distinguish locks from other memory.
 // "lock": a robust mutex on a native one
 inline constexpr std::uint32_t native_lock_magic = 0x6b636f6c;
 // "fast": reserved for a lock without a native mutex
@@ -46,9 +45,9 @@ static_assert(sizeof(lock_bytes) == cache_line && std::is_standard_layout_v<lock
 // "shrd": the first line is a robust mutex, for its writers
 inline constexpr std::uint32_t shared_lock_magic = 0x64726873;
 
-// gate and state are two words: the gate closes before the writer waits for readers, the state says
-// that it is inside only after. a reader that finds it so after it has marked itself is inside;
-// zeroed memory is no open gate
+// Gate and state are two words: the gate closes before the writer waits for readers, and the state
+// names the writer only afterwards. A reader that finds the gate open after it has marked itself is
+// inside. Zeroed memory is no open gate.
 inline constexpr std::uint32_t gate_open = 1;
 inline constexpr std::uint32_t gate_closed = 2;
 // closed, and a writer sleeps on this word until readers have left
@@ -56,7 +55,7 @@ inline constexpr std::uint32_t gate_awaited = 3;
 
 struct shared_lock_bytes {
   lock_bytes writers;
-  // (L) of the native mutex; and from awaited to closed by a reader that leaves
+  // (L) of the native mutex; a leaving reader changes awaited to closed
   alignas(cache_line) shared_u32 gate;
 };
 static_assert(sizeof(shared_lock_bytes) == 2 * cache_line &&
@@ -78,7 +77,7 @@ static_assert(sizeof(condition_bytes) == 8 && std::is_standard_layout_v<conditio
 inline constexpr std::uint32_t permit_pool_magic = 0x6d726570;       // "perm"
 inline constexpr std::uint32_t dead_permit_pool_magic = 0x6d726464;  // "ddrm": destroyed
 
-// A word for each permit follows: 0 is free, else the holder's record index + 1 (16 bits) and its
+// A word for each permit follows: 0 if free, else the holder's record index + 1 (16 bits) and its
 // generation (48 bits).
 struct alignas(cache_line) permit_pool_bytes {
   shared_u32 seq;         // (A) as in condition_bytes
@@ -94,7 +93,7 @@ inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
 inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
 
 // A state word for each slot follows (job_state.hpp), and then the slots: the job's bytes, and
-// behind them, at a multiple of 8, max_job_tries times job_try; a slot begins at a cache line.
+// behind them, at a multiple of 8, max_job_tries times job_try. A slot begins at a cache line.
 struct alignas(cache_line) work_queue_bytes {
   // (C)
   std::uint32_t magic;
@@ -106,11 +105,11 @@ struct alignas(cache_line) work_queue_bytes {
   std::uint32_t job_bytes;
   // (A) as seq in condition_bytes; consumers sleep on it
   alignas(cache_line) shared_u32 not_empty;
-  // (A) producers do
+  // (A) producers sleep on it
   alignas(cache_line) shared_u32 not_full;
   // (A) where consumers begin to look: lap << 32 | slot. A hint, any value is valid
   alignas(cache_line) shared_u64 head;
-  // (A) where producers do
+  // (A) the same for producers
   alignas(cache_line) shared_u64 tail;
 };
 static_assert(sizeof(work_queue_bytes) == 5 * cache_line &&
@@ -119,21 +118,21 @@ static_assert(sizeof(work_queue_bytes) == 5 * cache_line &&
 inline constexpr std::uint32_t max_job_tries = 8;
 inline constexpr std::uint64_t gave_back = ~std::uint64_t{0};
 
-// Who had a job. Written by whoever has it leased, as the slot's state says; by its producer, which
-// empties it, while the slot is being filled.
+// A holder of a job. Written by the consumer that has the job leased, as the slot's state says. The
+// producer empties it while it fills the slot.
 struct job_try {
-  // pid << 32 | tid; 0: not said, gave_back: it gave the job back; the start time counts for
-  // neither
+  // pid << 32 | tid. 0: not known; gave_back: the job was given back. In these two the start time
+  // does not count
   shared_u64 thread;
   // written before thread
   shared_u64 start_time;
 };
 static_assert(sizeof(job_try) == 16);
 
-// A mutex of the library itself, for what has no repair that a user could write. `owner_*` say
-// which thread has it; written after the native lock, and before anything else, so they may be
-// missing or an earlier owner's. A thread that finds its own id in the word knows by them whether
-// it has the lock, or a dead thread with that id had it.
+// A mutex of the library itself, for data that needs no user's repair. `owner_*` name the thread
+// that has it. They are written after the native lock, and before anything else, so they may be
+// missing, or those of an earlier owner. A thread that finds its own id in the native word knows by
+// them whether it has the lock, or a dead thread with the same id had it.
 struct alignas(cache_line) internal_lock {
   union {
     pthread_mutex_t native;

@@ -1,6 +1,6 @@
-// Copies of shared bytes that another thread may be writing: piece by piece with relaxed atomic
-// accesses, so that a copy may be torn (the caller finds out by a number read before and after) but
-// is never undefined.
+// Copies of shared bytes that another thread may be writing, piece by piece with relaxed atomic
+// accesses. A copy may be torn, which the caller finds out by a number read before and after, but
+// never undefined.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace outlive::detail {
 
-// The words of a struct are other types by the language: without may_alias the compiler may take
-// them for unrelated memory.
+// A struct's words have another type: without may_alias the compiler may assume that they are
+// unrelated memory.
 using shared_word [[gnu::may_alias]] = std::uint64_t;
 
 template <class T>
@@ -34,7 +34,7 @@ void store_shared(T& into, const T& from) noexcept {
     __atomic_store_n(to + i, source[i], __ATOMIC_RELAXED);
 }
 
-// Names of 16 bytes, by bytes: they stand where the format has room, not at words.
+// Names of 16 bytes, byte by byte: they need not begin at a word.
 inline void load_shared_name(short_name& into, const char* from) noexcept {
   for (std::size_t i = 0; i + 1 < into.size(); ++i)
     into[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
