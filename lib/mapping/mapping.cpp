@@ -30,7 +30,7 @@ mapping::mapping(file_descriptor file, void* base, const segment_constants& cons
 
 mapping::~mapping() {
   auto& table = mapping_table::instance();
-  // Unmapped while nobody can look for mappings that no entry explains: refuse_second_copy().
+  // Unmapped under the mutex, so that nobody sees a mapping without an entry: refuse_second_copy().
   const std::lock_guard hold(table.mutex);
   table.erase(this);
   shared_memory::unmap(base_, size());
@@ -76,9 +76,9 @@ std::uint32_t mapping::participant_index(std::uint32_t (*join)(mapping&)) {
   const std::lock_guard hold(mapping_table::instance().mutex);
   if (participant_epoch_.load(std::memory_order_relaxed) != epoch) {
     participant_.store(join(*this), std::memory_order_relaxed);
-    // to a thread that sees it: the index above is this process's
+    // Release: a thread that sees the epoch sees this process's index.
     participant_epoch_.store(epoch, std::memory_order_release);
-    // to supervisors, who look into the table of participants then
+    // supervisors then read the table of participants
     announce_change(file_.get_if_ours());
   }
   return participant_.load(std::memory_order_relaxed);
@@ -87,9 +87,10 @@ std::uint32_t mapping::participant_index(std::uint32_t (*join)(mapping&)) {
 mapping_table& mapping_table::instance() {
   static mapping_table& made = []() -> mapping_table& {
     auto table = std::make_unique<mapping_table>();
-    // its memory is made under a mutex that must come after this one, here and before a fork
+    // Their mutexes must be locked after this one, here and before a fork. Joining as a participant
+    // locks that of the modules.
     prepare_process_epoch();
-    prepare_modules();  // so must the mutex of the modules, which a participant joins with
+    prepare_modules();
     around_fork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); });
     return *table.release();
   }();

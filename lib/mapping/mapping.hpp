@@ -1,10 +1,10 @@
-// mapping: a segment as this process has it mapped, and the table of all of them.
+// mapping: a segment as this process has it mapped, and the table of all mappings.
 //
 // A process has one mapping of a segment (found by device and inode), and it never moves. It is
-// owned by the handles that users have and by each thread with a record in it, so that it stays
-// while a liveness mutex in it is held: glibc's robust list runs through those (hazards A3 to A7).
-// For a thread that ends while it holds a lock it stays until that thread is gone: the kernel's
-// walk is still to come.
+// owned by the users' handles and by each thread with a record in it, so that it stays mapped while
+// a liveness mutex in it is held: glibc's robust list runs through those (hazards A3 to A7). If a
+// thread ends while it holds a lock, the mapping stays until that thread is gone, because the
+// kernel has yet to walk its list.
 #pragma once
 
 #include <atomic>
@@ -28,16 +28,16 @@ class mapping : public std::enable_shared_from_this<mapping> {
   mapping& operator=(const mapping&) = delete;
   ~mapping();
 
-  // The constants as they were judged: a copy, so that later damage to the header does not matter.
+  // The constants that were checked: a copy, so that later damage to the header does not matter.
   [[nodiscard]] const segment_constants& constants() const noexcept { return constants_; }
   [[nodiscard]] const region_layout& layout() const noexcept { return layout_; }
   [[nodiscard]] char* base() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t size() const noexcept { return constants_.total_size; }
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
-  // -1 when somebody else has closed it: the number may lead to another file by now.
+  // -1 if somebody else has closed it: the number may lead to another file by now.
   [[nodiscard]] int fd() const noexcept;
-  // What the file system tells of the file now, by the descriptor, or by the name if it still leads
-  // to this file. Nothing: it can be reached by neither.
+  // The state of the file now, by the descriptor, or by the name if that still leads to this file.
+  // Nothing if neither leads to it.
   [[nodiscard]] std::optional<shared_memory::file_info> file_now() const;
   [[nodiscard]] std::string describe() const;  // for messages: segment "NAME"
 
@@ -86,9 +86,9 @@ class mapping : public std::enable_shared_from_this<mapping> {
   [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept {
     return static_cast<std::uint64_t>(static_cast<const char*>(address) - base_);
   }
-  // The lock at an offset that came out of shared memory; nullptr unless a lock of a known kind
-  // lies there. `native` tells whether pthread calls may be made on it. `shared`: it is that of a
-  // shared mutex's writers.
+  // The lock at an offset that was read from shared memory; nullptr unless a lock of a known kind
+  // is there. `native`: pthread calls may be made on it. `shared`: it is the writers' lock of a
+  // shared mutex.
   struct lock_view {
     lock_bytes* lock = nullptr;
     bool native = false;
@@ -96,8 +96,8 @@ class mapping : public std::enable_shared_from_this<mapping> {
   };
   [[nodiscard]] lock_view lock_at(std::uint64_t offset) const noexcept;
 
-  // Index of this process's participant; calls `join`, which registers it and returns its index,
-  // when it has none yet, as after a fork. Throws what `join` throws.
+  // Index of this process's participant. If it has none yet, as after a fork, calls `join`, which
+  // registers it and returns its index. Throws what `join` throws.
   std::uint32_t participant_index(std::uint32_t (*join)(mapping&));
 
  private:
@@ -114,22 +114,21 @@ class mapping : public std::enable_shared_from_this<mapping> {
   region_layout layout_;
   std::uint64_t device_;
   std::uint64_t inode_;
-  // the process whose participant_ it is; written after it
+  // of the process whose participant_ it is; written after it
   std::atomic<std::uint64_t> participant_epoch_{0};
-  // Guarded by the table's mutex, to be written.
+  // Written under the table's mutex.
   std::atomic<std::uint32_t> participant_{0};
   // Handles that keep the segment open (open_segments.hpp).
   std::atomic<std::uint32_t> handles_{0};
 };
 
-// All mappings of the process. Never destroyed: threads lock during and after static destruction.
-// Its mutex is held over a fork.
+// All mappings of the process. Never destroyed, because threads lock during and after static
+// destruction. Its mutex is held over a fork.
 class mapping_table {
  public:
   static mapping_table& instance();
 
-  // The mapping that contains the address, with the thread's own hold on it; empty if there is
-  // none.
+  // The mapping that contains the address, and shared ownership of it; empty if there is none.
   static std::shared_ptr<mapping> find(const void* address) noexcept;
 
   std::mutex mutex;
@@ -138,16 +137,17 @@ class mapping_table {
   [[nodiscard]] std::shared_ptr<mapping> find_file(std::uint64_t device,
                                                    std::uint64_t inode) const noexcept;
   [[nodiscard]] bool knows(const void* address) const noexcept;
-  // So that insert() cannot fail.
+  // After this, insert() cannot fail.
   void make_room() { all_.reserve(all_.size() + 1); }
   void insert(mapping* made) noexcept;
   void erase(const mapping* which) noexcept { std::erase(all_, which); }
 
  private:
-  // Where the first mapping stands that begins above the address.
+  // The first mapping that begins above the address.
   [[nodiscard]] std::vector<mapping*>::const_iterator above(const void* address) const noexcept;
 
-  // By address. An entry goes in ~mapping, so a weak_from_this() of an entry may be on its way out.
+  // Sorted by address. ~mapping removes the entry, so weak_from_this() of an entry may have
+  // expired.
   std::vector<mapping*> all_;
 };
 

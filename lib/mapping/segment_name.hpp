@@ -1,4 +1,4 @@
-// Names of segments: where their files lie, and how messages speak of them.
+// Names of segments, in paths and in messages.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ std::string segment_path(std::string_view name);
 std::string quoted_segment(std::string_view name);
 // Throws errc::invalid_name.
 void check_segment_name(std::string_view name);
-// Throws the system's error again, with the name of the segment that it is about. Requires: a
-// handler of `error` is running.
+// Throws the system's error again, with the name of its segment. Requires: a handler of `error` is
+// running.
 [[noreturn]] void rethrow_named(const std::system_error& error, const std::string& what);
 
 }  // namespace outlive::detail

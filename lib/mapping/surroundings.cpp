@@ -24,16 +24,15 @@ boot_id own_boot(const std::string& context) {
         context + ": found no file descriptor left to read " + file + ", expected one (" +
             (error == EMFILE ? "RLIMIT_NOFILE, ulimit -n" : "fs.file-max") + ")");
   }
-  fail(errc::no_proc,
-       context + ": found " + file + " not readable (" + std::generic_category().message(error) +
-           "), " + mounted_whole +
-           ": it tells a segment of this boot of the machine from those of another one");
+  fail(errc::no_proc, context + ": found " + file + " not readable (" +
+                          std::generic_category().message(error) + "), " + mounted_whole +
+                          ": it shows whether a segment is of this boot of the machine");
 }
 
 std::uint64_t own_pid_namespace(const std::string& context) {
   if (const std::uint64_t own = pid_namespace_inode(); own != 0) return own;
   fail(errc::no_proc, context + ": found no /proc/self/ns/pid, " + mounted_whole +
-                          ": a process of another PID namespace could not be told");
+                          ": without it, processes of other PID namespaces are not recognised");
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
-// Where a segment belongs: to this boot of the machine, this PID namespace and this time namespace.
-// /proc tells which those are; where it does not, that is an error of its own, and never taken for
-// another answer.
+// What a segment belongs to: this boot of the machine, this PID namespace and this time namespace.
+// /proc shows them. If it does not, that is an error of its own, never another answer.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +16,7 @@ struct surroundings {
   std::uint32_t time_namespace;
 };
 
-// Those of the calling process. Throws errc::no_proc; std::system_error where a descriptor to read
-// them is missing.
+// Those of the calling process. Throws errc::no_proc; std::system_error if no descriptor is free.
 surroundings own_surroundings(const std::string& context);
 
 // Throws as own_surroundings(), and errc::damaged for another boot.
