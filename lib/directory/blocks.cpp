@@ -13,8 +13,7 @@ namespace outlive::detail::blocks {
 
 namespace {
 
-// In 64 bits: the size of a type of 2^38 bytes is 0 in 32, and such an object would be constructed
-// in any segment.
+// In 64 bits: in 32, a type of 2^38 bytes would have 0 lines, and fit into any segment.
 std::uint64_t lines_of(std::uint64_t bytes) noexcept {
   return (bytes + cache_line - 1) / cache_line;
 }
@@ -43,8 +42,8 @@ std::uint32_t name_check_of(std::uint32_t type_name, std::string_view name) noex
   return fold(hash_bytes(name.data(), name.size(), std::uint64_t{type_name} << 16 | name.size()));
 }
 
-// What write_name() writes is read and written by atomic pieces: look-ups take no lock, and the
-// name of a block that was removed meanwhile may change under their eyes.
+// Fields of names are accessed atomically: look-ups take no lock, and the name of a block that is
+// removed may change while they read it.
 template <class T>
 T peek(const T& field) noexcept {
   return __atomic_load_n(&field, __ATOMIC_RELAXED);
@@ -58,7 +57,7 @@ std::uint64_t with_complement(std::uint32_t value) noexcept {
   return std::uint64_t{~value} << 32 | value;
 }
 
-// A short name as it stands in a block, padded with zeros: two words, and no call.
+// A short name as in a block, padded with zeros: compared as two words, without a call.
 struct inline_name {
   std::uint64_t words[2];
 };
@@ -77,7 +76,7 @@ inline_name padded(std::string_view name) noexcept {
   return result;
 }
 
-// The extent of a block: written once, when its memory becomes a block.
+// The extent of a block, written once, when its memory becomes a block.
 void write_extent(block_header& block, std::uint64_t type, std::uint64_t size,
                   std::uint32_t lines) noexcept {
   block.magic = block_magic;
@@ -87,9 +86,9 @@ void write_extent(block_header& block, std::uint64_t type, std::uint64_t size,
   block.check = check_of(block);
 }
 
-// Requires: the block is freed, or no block yet, so that nobody believes the name while it is torn.
+// Requires: the block is freed, or no block yet, so that nobody trusts the name while it is torn.
 void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
-  // "freed" before the first byte of another name: load_live_name()
+  // Release: "freed" is visible before the first byte of another name. Pairs with load_live_name().
   std::atomic_thread_fence(std::memory_order_release);
   block.next_freed = 0;
   poke(block.type_name, type_name);
@@ -108,8 +107,8 @@ void load_name(name_copy& into, const block_header& block, std::size_t length) n
                    length);
 }
 
-// Requires: a sound extent. The copy is the block's name if this says so, whatever was written
-//   meanwhile.
+// Returns: whether the copy is the block's name, whatever was written meanwhile. Requires: a sound
+//   extent.
 bool load_name_if_sound(name_copy& into, const block_header& block) noexcept {
   const std::size_t length = peek(block.name_length);
   if (length > longest_name || 1 + object_lines(block.size) + name_lines(length) > block.lines)
@@ -159,12 +158,12 @@ bool is_sound(const mapping& map, std::uint32_t line) noexcept {
 
 bool load_live_name(const mapping& map, std::uint32_t line, name_copy& into) {
   const block_header& block = at(map, line);
-  // A look fails also when the block was removed and made live again, with another name, in its
-  // midst: that does not happen in so many in a row.
-  for (int looks = 0; looks < 16; ++looks) {
+  // A try also fails if the block was removed and made live again with another name during it. That
+  // does not happen so many times in a row.
+  for (int tries = 0; tries < 16; ++tries) {
     if (state_of(block) != block_state::live) return false;
     const bool sound = load_name_if_sound(into, block);
-    // with write_name()'s: whoever read a byte of a later name sees a later state
+    // Pairs with write_name(): a thread that read a byte of a later name sees a later state.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (state_of(block) != block_state::live) return false;
     if (sound) return true;
@@ -228,7 +227,7 @@ std::optional<std::uint32_t> allocate(mapping& map, std::string_view name, const
     const std::uint32_t line = found.line_plus_1 - 1;
     block_header& block = at(map, line);
     write_name(block, name, type_name);
-    crash_barrier();  // a whole name before the state that makes it count
+    crash_barrier();  // a complete name before the state that makes it count
     block.state.store(static_cast<std::uint32_t>(block_state::constructing),
                       std::memory_order_release);
     return line;
@@ -245,7 +244,7 @@ std::optional<std::uint32_t> allocate(mapping& map, std::string_view name, const
                     std::memory_order_release);
   write_extent(block, type.hash, type.size, static_cast<std::uint32_t>(lines));
   write_name(block, name, type_name);
-  crash_barrier();  // a whole block before the end that takes it in
+  crash_barrier();  // a complete block before the end that includes it
   map.header().directory_counts.end.store(with_complement(end + static_cast<std::uint32_t>(lines)),
                                           std::memory_order_release);
   return end;

@@ -15,7 +15,7 @@ block_header& at(const mapping& map, std::uint32_t line) noexcept;
 void* object_of(const block_header& block) noexcept;
 block_state state_of(const block_header& block) noexcept;
 
-// A name of a block, out of the reach of others.
+// A private copy of a block's name.
 inline constexpr std::size_t longest_name = 255;
 struct name_copy {
   std::size_t length = 0;
@@ -25,22 +25,23 @@ struct name_copy {
   [[nodiscard]] std::string_view text() const noexcept { return {bytes, length}; }
 };
 
-// Whether the extent and the state of a block lie at the line: what stays as it is while the memory
-// is a block, whatever its name.
+// Whether a block with a sound extent and state is at the line: the part that stays while the
+// memory is a block, whatever its name.
 bool has_sound_extent(const mapping& map, std::uint32_t line) noexcept;
-// Whether a sound block lies at the line: every number in it is within bounds and agrees with its
+// Whether a sound block is at the line: every number in it is within bounds and agrees with its
 // check.
 bool is_sound(const mapping& map, std::uint32_t line) noexcept;
-// Whether a live object of exactly this name and type lies at the line: what a look-up mostly
-// finds. What is compared needs no check.
+// Whether a live object of exactly this name and type is at the line, the usual result of a
+// look-up. What is compared needs no check.
 bool is_object(const mapping& map, std::uint32_t line, std::string_view name,
                const object_type& type) noexcept;
-// Whether the block has this name. The block may be removed, and be given another name, meanwhile.
+// Whether the block has this name. It may be removed and renamed meanwhile.
 bool has_name(const block_header& block, std::string_view name) noexcept;
-// The name of a live block, without the directory mutex: the block may be removed, and be given
-// another name, meanwhile.
-// Requires: has_sound_extent(). Returns: false when it is not live. Throws errc::damaged: it stays
-//   live, and its name does not fit its check.
+// The name of a live block, without the directory mutex: the block may be removed and renamed
+// meanwhile.
+// Requires: has_sound_extent().
+// Returns: false if it is not live. Throws errc::damaged if it stays live, and its name does not
+//   fit its check.
 bool load_live_name(const mapping& map, std::uint32_t line, name_copy& into);
 // Requires: is_sound(), and the directory mutex or another reason that the block stays.
 std::string_view name_in(const block_header& block) noexcept;
@@ -49,7 +50,7 @@ std::string_view name_in(const block_header& block) noexcept;
 std::uint32_t end_of(const mapping& map);
 
 // Calls visit(line, block) for each block. Requires: the directory mutex. Throws errc::damaged at
-// the first one that is not sound.
+// the first that is not sound.
 template <class Visit>
 void for_each(const mapping& map, Visit visit);
 // Calls visit(line, block, name_copy) for each live block, without the mutex. Throws errc::damaged
@@ -58,10 +59,11 @@ template <class Visit>
 void for_each_live(const mapping& map, Visit visit);
 [[noreturn]] void fail_damaged(const mapping& map, std::uint32_t line);
 
-// Takes a block for an object, in state "constructing": a freed one of the same type, or new
+// Allocates a block for an object, in state "constructing": a freed one of the same type, or new
 // memory.
-// Requires: the directory mutex. Returns: its line; nothing where a list of freed blocks was
-//   damaged, so that the directory must be counted again.
+// Requires: the directory mutex.
+// Returns: its line; nothing if a list of freed blocks was damaged: then the directory must be
+//   counted again.
 // Throws errc::no_space.
 std::optional<std::uint32_t> allocate(mapping& map, std::string_view name, const object_type& type,
                                       std::uint32_t type_name);

@@ -29,18 +29,18 @@ void check_name(const mapping& map, std::string_view name) {
                                std::to_string(max_name_bytes) + " without a zero byte");
 }
 
-// `name` is the one that led to the block, which may have another by now: look-ups take no mutex.
+// `name` led to the block, which may have another one by now, because look-ups take no mutex.
 void check_type(const mapping& map, const block_header& block, std::string_view name,
                 const object_type& type) {
   if (block.type == type.hash) return;
-  // The same name: programs that were compiled from different sources.
+  // The same name means programs that were compiled from different sources.
   const bool same_name =
       names::text_of(map, block.type_name) == type.name.substr(0, max_type_bytes);
   fail(errc::type_mismatch,
        map.describe() + ", object \"" + std::string(name) + "\": found type " +
            names::describe_type(map, block.type_name, block.size) + ", expected " +
            names::describe_type(type) +
-           (same_name ? " (of another release: end its programs, or take another segment)" : ""));
+           (same_name ? " (of another release: end its programs, or use another segment)" : ""));
 }
 
 void* object_at(const mapping& map, std::uint32_t line, std::string_view name,
@@ -54,25 +54,25 @@ void set_state(block_header& block, block_state state) noexcept {
   block.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
-// Requires: the directory mutex, a block that no user can reach. Takes no memory and throws
-// nothing: the object's destructor has run, or its constructor's exception is on its way. If the
-// slot cannot be found for damage, the next holder counts anew, and says so.
+// Requires: the directory mutex, and a block that no user can reach. Allocates nothing and throws
+//   nothing: the object's destructor has run, or its constructor's exception is in flight. If the
+//   slot cannot be found because of damage, the next holder counts again, and reports it.
 void free_block(mapping& map, std::uint32_t line) noexcept {
   block_header& block = blocks::at(map, line);
   set_state(block, block_state::freed);
-  // freed before its slot goes: recount() removes slots of freed blocks, not the other way round
+  // freed before its slot is removed: recount() removes slots of freed blocks, not the reverse
   crash_barrier();
   try {
     index::remove(map, index::key(blocks::name_in(block)), line);
   } catch (const std::exception&) {
     map.header().directory_counts.stale.store(1, std::memory_order_relaxed);
-    return;  // to a list only once no slot leads to it; the recount lists it
+    return;  // not listed while a slot may lead to it; the recount lists it
   }
   blocks::list_freed(map, line);
 }
 
-// After the death of a holder: all that is derived is counted again. Restartable, since it starts
-//   from the blocks alone.
+// Counts all derived data again, after the death of a holder. It starts from the blocks alone, so
+// it can be repeated.
 void recount(mapping& map) {
   directory_state& counts = map.header().directory_counts;
   for (std::uint32_t& list : counts.freed) list = 0;
@@ -103,8 +103,7 @@ class directory_guard {
   static void count_again(mapping& map) {
     shared_u32& stale = map.header().directory_counts.stale;
     stale.store(1, std::memory_order_relaxed);
-    // the mark before the first change: neither a death nor an error in the count loses that it is
-    // due
+    // the mark before the first change: neither a death nor an error loses that a count is due
     crash_barrier();
     recount(map);
     crash_barrier();
@@ -115,7 +114,7 @@ class directory_guard {
   internal_guard hold_;
 };
 
-// Takes a block, and puts it into the slot that a look-up of the name has ended at. Nothing: the
+// Allocates a block, and puts it into the slot where a look-up of the name has ended. Nothing: the
 // directory must be counted again.
 std::optional<std::uint32_t> make_block(mapping& map, const index::key& key, std::uint64_t slot,
                                         const object_type& type) {
@@ -126,14 +125,15 @@ std::optional<std::uint32_t> make_block(mapping& map, const index::key& key, std
              std::to_string(map.constants().directory_capacity) +
              " objects in use, expected a free one (segment_options::directory_capacity)");
   }
-  // Here and not before: names never go, so that a call that is refused must not use one up.
+  // Not earlier: names are never removed, so a call that is refused must not use one up.
   const std::uint32_t type_name = names::intern_type(map, type);
   const auto line = blocks::allocate(map, key.name, type, type_name);
   if (line) index::put(map, slot, key, *line);
   return line;
 }
 
-// Where the calling thread runs a constructor: what it makes there asks for its mapping.
+// The mapping in which the calling thread runs a constructor: what it makes there needs its
+// mapping.
 constinit thread_local mapping* constructing = nullptr;
 
 class construction_scope {
@@ -147,10 +147,10 @@ class construction_scope {
   mapping* before_;
 };
 
-// A constructor or destructor that forks returns twice. The mutex and the object are the parent's,
-// which goes on with both: the child must store nothing. It is told in_use, since that is how
-// things stand for it: the name is in another's hands until the parent is through, and to call
-// again waits for that. (not_owner and forked_in_repair speak of mutexes.)
+// A constructor or destructor that forks returns twice. The mutex and the object belong to the
+// parent, which continues with both: the child must store nothing. Its error is in_use, because the
+// name is in use until the parent has finished, and another call waits for that. (not_owner and
+// forked_in_repair are about mutexes.)
 void check_not_forked(const mapping& map, std::string_view name, std::uint64_t epoch,
                       const char* in) {
   if (process_epoch() == epoch) return;
@@ -159,8 +159,7 @@ void check_not_forked(const mapping& map, std::string_view name, std::uint64_t e
                          ", expected the process that had called it");
 }
 
-// A lock that somebody holds must not be destroyed. An object that begins with something else
-// cannot be judged.
+// A held lock must not be destroyed. It is only found if the object begins with it.
 bool begins_with_held_lock(const mapping& map, const void* object) noexcept {
   const auto view = map.lock_at(map.offset_of(object));
   if (view.lock == nullptr) return false;
@@ -186,7 +185,7 @@ void* find_or_construct(mapping& map, std::string_view name, const object_type& 
   if (const auto line = index::find_quickly(map, key, type))
     return blocks::object_of(blocks::at(map, *line));
   check_name(map, name);
-  // An object that is there must not wait for another's constructor, wherever its slot is.
+  // A look-up of an existing object must not wait for another object's constructor.
   if (const auto line = index::find(map, key, type)) return object_at(map, *line, name, type);
   const directory_guard hold(map);
   const index::search found = index::find_or_place(map, key, type);
@@ -214,7 +213,7 @@ void* find_or_construct(mapping& map, std::string_view name, const object_type& 
   check_not_forked(map, name, mine, "constructor");
   directory_state& counts = map.header().directory_counts;
   counts.live.store(counts.live.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  crash_barrier();  // a whole object before the state that shows it to look-ups
+  crash_barrier();  // a complete object before the state that shows it to look-ups
   set_state(block, block_state::live);
   return object;
 }
@@ -231,7 +230,7 @@ bool destroy(mapping& map, std::string_view name, const object_type& type, actio
                            "\": found its mutex held, expected it free");
   }
   set_state(block, block_state::destroying);
-  crash_barrier();  // out of look-ups' sight before its bytes change
+  crash_barrier();  // hidden from look-ups before its bytes change
   const std::uint64_t mine = process_epoch();
   end(object, nullptr);
   check_not_forked(map, name, mine, "destructor");
@@ -259,7 +258,7 @@ std::optional<std::uint32_t> block_around(const mapping& map, std::uint64_t offs
                                           blocks::name_copy& name) {
   const std::uint64_t objects = map.layout().objects;
   if (offset < objects + cache_line) return {};
-  // Most mutexes are the first thing in their object, whose block header then is the line before.
+  // Most mutexes are at the start of their object, so the block header is the line before.
   const auto before = static_cast<std::uint32_t>((offset - objects) / cache_line - 1);
   if (blocks::is_sound(map, before) && blocks::load_live_name(map, before, name) &&
       index::leads_to(map, index::key(name.text()), before)) {

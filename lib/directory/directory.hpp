@@ -1,13 +1,13 @@
-// The directory: names of objects, and the memory that they lie in.
+// The directory: names of objects, and their memory.
 //
 // Blocks follow each other from the start of the objects: a header of one line, the object, the
-// rest of a long name. They are the truth. The index (name -> block) and the lists of freed blocks
-// are derived from them, and counted again after a holder of the directory mutex died. Look-up
-// takes no lock: a slot is published by the one store, after all else.
+// rest of a long name. The index (name -> block) and the lists of freed blocks are derived from the
+// blocks, and counted again after a holder of the directory mutex died. Look-up takes no lock: a
+// slot is published last, by one store.
 //
-// Order of an insertion, each step a state that recount() mends: block written, "constructing" |
-// end moved on | slot | constructor | "live". Of a removal: "destroying" | destructor | "freed" |
-// slot removed | block listed as freed.
+// An insertion has these steps, and recount() repairs the state after each: block written,
+// "constructing" | end moved on | slot | constructor | "live". So has a removal: "destroying" |
+// destructor | "freed" | slot removed | block listed as freed.
 #pragma once
 
 #include <functional>
@@ -33,11 +33,11 @@ using action = void (*)(void* object, void* context);
 void* find_or_construct(mapping& map, std::string_view name, const object_type& type,
                         action construct, void* context);
 
-// The mapping that the address is in, if the calling thread constructs an object of it: cheaper
+// The mapping that contains the address, if the calling thread constructs an object in it: cheaper
 // than mapping_table::find().
 mapping* constructing_at(const void* address) noexcept;
 
-// False when there is none.
+// False if there is none.
 bool destroy(mapping& map, std::string_view name, const object_type& type, action end);
 
 struct listed_object {
@@ -48,15 +48,14 @@ struct listed_object {
 };
 void for_each(const mapping& map, const std::function<void(const listed_object&)>& visit);
 
-// Name of the live object that contains the offset from the segment's base; empty if none does, or
-// the directory is damaged.
-// Requires: the object stays, as while its mutex is held: it is the name in the segment that is
-//   returned.
+// Name of the live object that contains the offset from the segment's base; empty if there is none,
+// or the directory is damaged. The result points into the segment.
+// Requires: the object stays, for example because its mutex is held.
 std::string_view name_of(const mapping& map, std::uint64_t offset) noexcept;
-// The same, copied, for who has nothing that makes the object stay. Returns: a view of `into`.
+// A copy of the name, for callers that cannot keep the object. Returns: a view of `into`.
 std::string_view copy_name_of(const mapping& map, std::uint64_t offset,
                               blocks::name_copy& into) noexcept;
-// The same, with the line of the object's block; nothing where there is none.
+// The line of that object's block, and its name; nothing if there is none.
 std::optional<std::uint32_t> object_around(const mapping& map, std::uint64_t offset,
                                            blocks::name_copy& into) noexcept;
 

@@ -16,8 +16,8 @@ bool is_kind(const block_header& block, std::uint64_t type, std::uint64_t size,
   return block.type == type && block.size == size && block.lines == lines;
 }
 
-// Of the first block of a kind: line + 1 of the first one of the next kind. It stands where a live
-// block has the check of its name.
+// In the first block of a kind: line + 1 of the first one of the next kind. It replaces the check
+// of a live block's name.
 std::uint32_t next_kind(const block_header& block) noexcept {
   return __atomic_load_n(&block.name_check, __ATOMIC_RELAXED);
 }
@@ -32,7 +32,7 @@ void set(std::uint32_t& link, std::uint32_t value) noexcept {
 }
 
 // Calls visit(block, its link) for the first block of each kind in the type's list, until it
-// returns false. False: the list is damaged, or longer than there is room for.
+// returns false. Returns: false if the list is damaged, or longer than possible.
 template <class Visit>
 bool for_each_kind(mapping& map, std::uint64_t type, Visit visit) {
   std::uint32_t* link = &freed_list(map, type);
@@ -47,15 +47,14 @@ bool for_each_kind(mapping& map, std::uint64_t type, Visit visit) {
   return true;
 }
 
-// Lets go of a damaged list: a recount lists its blocks again.
+// Drops a damaged list: a recount lists its blocks again.
 void drop_list(mapping& map, std::uint64_t type) noexcept {
   map.header().directory_counts.stale.store(1, std::memory_order_relaxed);
-  crash_barrier();  // what is due is said before the blocks are on no list
+  crash_barrier();  // the recount is due before the blocks are on no list
   set(freed_list(map, type), 0);
 }
 
-// Takes a block of the kind of `first` out of the list; unlinks it by one store. 0: the list is
-// damaged.
+// Unlinks a block of the kind of `first`, by one store. 0: the list is damaged.
 std::uint32_t unlink_of_kind(mapping& map, block_header& first, std::uint32_t& link) noexcept {
   const std::uint32_t second = first.next_freed;
   if (second == 0) {
@@ -67,7 +66,7 @@ std::uint32_t unlink_of_kind(mapping& map, block_header& first, std::uint32_t& l
   }
   if (!is_freed_block(map, second - 1)) return 0;
   const block_header& block = at(map, second - 1);
-  // A first block is nobody's second: the one behind it would be taken while it is on the list.
+  // A first block is never a second: the one behind it would be allocated while it is on the list.
   if (second == link || !is_kind(block, first.type, first.size, first.lines)) return 0;
   set(first.next_freed, block.next_freed);
   return second;
@@ -100,7 +99,7 @@ void list_freed(mapping& map, std::uint32_t line) noexcept {
     return first == nullptr;
   });
   if (!sound) return drop_list(map, block.type);
-  // "freed" before its name goes: load_live_name()
+  // Release: "freed" is visible before the name changes. Pairs with load_live_name().
   std::atomic_thread_fence(std::memory_order_release);
   std::uint32_t& link = first != nullptr ? first->next_freed : freed_list(map, block.type);
   set(block.next_freed, first != nullptr ? link : 0);

@@ -40,7 +40,7 @@ std::uint64_t first_slot(const mapping& map, std::uint64_t hash) noexcept {
   return hash & (map.layout().index_slots - 1) & ~(slots_in_bucket - 1);
 }
 
-// Whether the slot leads to a block: neither empty nor removed.
+// Whether the slot leads to a block: it is neither empty nor removed.
 bool is_used(const mapping& map, std::uint64_t at, std::uint64_t slot) {
   if (slot == slot_empty || slot == slot_removed) return false;
   if (fold_bytes(slot) == 0 && static_cast<std::uint32_t>(slot) != 0) return true;
@@ -49,7 +49,7 @@ bool is_used(const mapping& map, std::uint64_t at, std::uint64_t slot) {
            " of its directory with a check that does not fit, expected an entry or an empty slot");
 }
 
-// Visits the slots that a name may be in, until visit returns false or an empty slot ends the run.
+// Visits the slots that may have the name, until visit returns false or an empty slot ends the run.
 template <class Visit>
 void probe(const mapping& map, std::uint64_t hash, Visit visit) {
   const std::uint64_t mask = map.layout().index_slots - 1;
@@ -60,7 +60,7 @@ void probe(const mapping& map, std::uint64_t hash, Visit visit) {
   }
 }
 
-// Where the slot is that leads from the name to the block; nowhere if it is not.
+// The slot that leads from the name to the block, or nowhere.
 std::uint64_t slot_of(const mapping& map, std::uint64_t hash, std::uint32_t line) {
   std::uint64_t found = nowhere;
   probe(map, hash, [&, wanted = pack(hash, line)](std::uint64_t at, std::uint64_t slot) {
@@ -75,8 +75,8 @@ std::uint64_t slot_of(const mapping& map, std::uint64_t hash, std::uint32_t line
        map.describe() + ": found no free slot in its directory, expected half of them free");
 }
 
-// How many slots before `at` the look-ups of the name in it pass, from its bucket on. Nothing for a
-// slot whose block cannot tell.
+// The number of slots before `at` that look-ups of its name pass, from the name's bucket on.
+// Nothing if its block does not show the name.
 std::optional<std::uint64_t> passed_before(const mapping& map, std::uint64_t at,
                                            std::uint64_t slot) noexcept {
   const std::uint32_t line = line_in(slot);
@@ -88,17 +88,16 @@ std::optional<std::uint64_t> passed_before(const mapping& map, std::uint64_t at,
   return (at - first_slot(map, hash)) & (map.layout().index_slots - 1);
 }
 
-// Goes from `last` back to `first` and, if told to, makes those removed slots empty that no name's
-// look-up has to pass. `reach`: so many slots from `last` back are passed on the way to names
-// behind it; backwards, so that it is known at each slot. Returns: the reach before `first`;
-// nothing where a name could not be asked: no slot before it was changed.
+// Goes from `last` back to `first` and, if may_empty, empties those removed slots that no name's
+// look-up has to pass. `reach`: the number of slots from `last` back that look-ups of later names
+// pass. It goes backwards, so that this is known at each slot. Returns: the reach before `first`;
+// nothing if a name could not be read: no slot before it was changed.
 //
-// A slot that holds no name and lies on the way to none can be empty or removed: all look-ups that
-// meet it end without a name either way. So each of the stores here leaves a right index, whatever
-// dies next, and a look-up without a lock can meet any mixture of them and finds what is there. No
-// name ever changes its place: a look-up could have passed the new one before the move, and reach
-// the old one after it. A new name goes into the first free slot of its run, so it lies behind no
-// empty one.
+// A slot that has no name and is passed on the way to none can be empty or removed: all look-ups
+// that meet it end without a name either way. So each of these stores leaves a valid index,
+// whatever dies next, and a look-up without a lock may meet any mixture of them. No name ever
+// moves: a look-up could pass the new place before the move, and reach the old one after it. A new
+// name goes into the first free slot of its run, so it is behind no empty one.
 std::optional<std::uint64_t> go_back(mapping& map, std::uint64_t first, std::uint64_t last,
                                      std::uint64_t reach, bool may_empty) noexcept {
   const std::uint64_t mask = map.layout().index_slots - 1;
@@ -118,16 +117,16 @@ std::optional<std::uint64_t> go_back(mapping& map, std::uint64_t first, std::uin
   return reach;
 }
 
-// Of the whole index. Once around only to learn how far the names at its end reach back from its
-// begin.
+// For the whole index. The first round only finds how far the names at its end reach back across
+// its begin.
 void empty_all(mapping& map) noexcept {
   const std::uint64_t last = map.layout().index_slots - 1;
   if (const auto reach = go_back(map, 0, last, 0, false)) go_back(map, 0, last, *reach, true);
 }
 
-// Of the slots that the name was passing, and its own, none stays removed that can be empty.
-// Without that, all that were empty would be removed in the end, and each miss would read the whole
-// index. A death in the midst leaves some removed, which the recount makes empty.
+// Empties all slots of the name's run that can be empty. Otherwise all empty slots would be removed
+// ones in the end, and each miss would read the whole index. A death during this leaves some
+// removed, which the recount makes empty.
 void remove_slot(mapping& map, std::uint64_t at, std::uint64_t hash) noexcept {
   map.index()[at].store(slot_removed, std::memory_order_release);
   const std::uint64_t mask = map.layout().index_slots - 1;
@@ -141,8 +140,8 @@ void remove_slot(mapping& map, std::uint64_t at, std::uint64_t hash) noexcept {
 }
 
 // Whether the slot's block is the one that look-ups of `name` want. A sound block of another name
-// has the same tag by chance. One that is not sound is damaged, unless it was removed, and perhaps
-// given another name, while we looked.
+// has the same tag by chance. A block that is not sound is damaged, unless it was removed, and
+// perhaps renamed, while we read it.
 bool is_wanted(const mapping& map, std::uint64_t at, std::uint64_t slot, std::string_view name) {
   const std::uint32_t line = line_in(slot);
   if (blocks::is_sound(map, line)) {

@@ -26,7 +26,7 @@ struct internal_judge {
   internal_lock& lock;
   const own_identity& me;
 
-  // A holder writes who it is before it does anything else.
+  // A holder writes its identity before anything else.
   bool owns() const noexcept {
     return lock.owner_tid.load(std::memory_order_relaxed) == me.tid &&
            lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time;
@@ -42,7 +42,7 @@ struct internal_judge {
 
 internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* name)
     : lock_(lock), epoch_(process_epoch()), named_(map, kind_of(map, lock)) {
-  // where no entrant can be named, a judge must find our process in the table
+  // if no entrant can be named, a judge must find our process in the table
   participants::own_index(map);
   if (!this_thread_has_robust_list()) {
     fail(
@@ -79,12 +79,12 @@ void internal_guard::mark_consistent() noexcept {
 }
 
 internal_guard::~internal_guard() {
-  // a child that was forked inside: the lock is its parent's
+  // a forked child: the lock is its parent's
   if (process_epoch() != epoch_) return;
-  // never leave through ENOTRECOVERABLE (hazard A37); what could not be mended was told by an error
+  // never leave through ENOTRECOVERABLE (hazard A37); what could not be repaired was an error
   mark_consistent();
   lock_.owner_tid.store(0, std::memory_order_relaxed);
-  crash_barrier();  // nobody is named before somebody else can be
+  crash_barrier();  // the name is gone before another can be written
   native_mutex::unlock(lock_.native);
 }
 

@@ -1,5 +1,5 @@
 // internal_guard: holds one of the library's own locks. It waits in slices, and between them judges
-// the owner as adoption.hpp says.
+// the owner as adoption.hpp describes.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,16 @@ namespace outlive::detail {
 class internal_guard {
  public:
   // Throws errc::deadlock if the calling thread holds it already, errc::no_robust_list,
-  // too_many_participants, errc::damaged if the lock's bytes are none of ours.
+  // too_many_participants, errc::damaged if the lock's bytes are not a robust mutex.
   internal_guard(mapping& map, internal_lock& lock, const char* name);
   internal_guard(const internal_guard&) = delete;
   internal_guard& operator=(const internal_guard&) = delete;
   ~internal_guard();
 
-  // A former holder died with it; what it guards may be half done.
+  // A former holder died with it; the data may be half changed.
   [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
-  // What was half done is mended: until then the lock stays marked, and a death makes the next
-  // holder mend.
+  // To be called when the data is repaired. Until then the lock stays marked, so that after a death
+  // the next holder repairs.
   void mark_consistent() noexcept;
 
  private:

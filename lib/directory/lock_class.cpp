@@ -10,7 +10,7 @@ namespace outlive::detail {
 
 namespace {
 
-// Of the value that the class guards, whether it lies behind the mutex and in its object.
+// Whether the value that the class guards is behind the mutex and inside its object.
 bool value_is_inside(const name_entry& entry, std::uint64_t lock_at,
                      std::uint64_t object_bytes) noexcept {
   const std::uint64_t begin = lock_at + entry.value_offset;
@@ -47,7 +47,7 @@ std::optional<std::uint32_t> fitting_lock_class(const mapping& map,
   const block_header& block = blocks::at(map, *line);
   const std::uint64_t in_object = offset - map.offset_of(blocks::object_of(block));
   const name_entry* const type = names::find_entry(map, object.type_name, name_kind::object_type);
-  // An object that is a guarded<T> says what its mutex guards.
+  // The type of a guarded<T> says what its mutex guards.
   const std::uint64_t wanted =
       type != nullptr && in_object == 0 ? type->guards.load(std::memory_order_relaxed) : 0;
   if (wanted != 0 && guards != wanted) return std::nullopt;

@@ -33,7 +33,7 @@ std::uint32_t count_of(const mapping& map) {
                           " as the count of its names, expected a number and its complement");
 }
 
-// Not beyond the entry, whatever length it says.
+// Never beyond the entry, whatever its length field says.
 std::string_view text_in(const name_entry& entry) noexcept {
   return {entry.text, std::min<std::size_t>(entry.length, sizeof entry.text)};
 }
@@ -64,7 +64,7 @@ std::optional<std::uint32_t> find(const mapping& map, std::string_view text, std
   return std::nullopt;
 }
 
-// What a new entry says. A class's value is told later, by bind_class().
+// Contents of a new entry. bind_class() adds a class's value later.
 struct new_name {
   std::string_view text;
   std::uint64_t hash;
@@ -89,8 +89,8 @@ void fill(name_entry& entry, const new_name& name) noexcept {
 
 std::uint32_t intern(mapping& map, const new_name& name) {
   if (const auto known = find(map, name.text, name.hash, name.kind)) return *known;
-  // A holder that died here left an entry that does not count, or counts and is complete: nothing
-  // to mend.
+  // A holder that died here left an entry that does not count, or a complete one that does: nothing
+  // to repair.
   const internal_guard hold(map, map.header().names, "names");
   if (const auto known = find(map, name.text, name.hash, name.kind)) return *known;
   const std::uint32_t index = count_of(map);
@@ -100,7 +100,7 @@ std::uint32_t intern(mapping& map, const new_name& name) {
                              "\" (segment_options::lock_classes)");
   }
   fill(map.name_at(index), name);
-  crash_barrier();  // an entry counts only when it is complete
+  crash_barrier();  // a complete entry before the count that includes it
   map.header().name_count.store(guarded_count(index + 1), std::memory_order_release);
   return index;
 }
@@ -110,7 +110,7 @@ std::string measures(std::uint64_t size, std::uint64_t alignment, std::uint32_t 
          ", version " + std::to_string(version);
 }
 
-// The sizes of both where a type wraps another: its own need not show that the other has grown.
+// Both sizes if a type wraps another: its own need not show that the other has grown.
 std::string describe(std::string_view name, std::uint64_t size, const value_facts& value) {
   const std::string text = demangled(name);
   if (value.size == size) return text + measures(size, value.alignment, value.version);
@@ -167,7 +167,7 @@ void bind_class(mapping& map, std::uint32_t lock_class, const guarded_type& guar
       entry.value_offset = guards.value_offset;
       entry.version = guards.version;
       entry.alignment = static_cast<std::uint32_t>(guards.alignment);
-      crash_barrier();  // what is guarded before the word that makes it count
+      crash_barrier();  // the value's facts before the word that makes them count
       entry.guards.store(wanted, std::memory_order_release);
       bound = wanted;
     }
