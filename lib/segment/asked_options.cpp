@@ -28,9 +28,10 @@ class differences {
   }
   void report(const std::string& context) const {
     if (found_.empty()) return;
-    detail::fail(errc::options_differ,
-                 context + ": found a segment with " + found_ + ", expected " + asked_ +
-                     ", as segment_options ask for: use open() to take it as it is, or replace it");
+    detail::fail(
+        errc::options_differ,
+        context + ": found a segment with " + found_ + ", expected " + asked_ +
+            ", as segment_options ask for: use open() to accept it as it is, or replace it");
   }
 
  private:
@@ -61,7 +62,7 @@ void check_asked_options(const std::string& context, const segment_constants& fo
   }
   if (asked.readers != none.readers && asked.readers != there.readers)
     all.add("readers", text_of(there.readers), text_of(asked.readers));
-  // As the file has it now: somebody may have changed it since.
+  // As the file has it now: the mode may have changed since.
   if (asked.mode != none.mode && (asked.mode & ~file.mode) != 0)
     all.add("mode", octal(file.mode), "at least " + octal(asked.mode));
   all.report(context);

@@ -1,4 +1,4 @@
-// What open_or_create() asks for, against what the segment that exists has.
+// Compares the options of open_or_create() with those of the existing segment.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace outlive::detail {
 
-// An option that is left at its default asks for nothing. A number of bytes or places asks for at
-// least so many, `mode` for at least these permissions; `attempts` and `readers` must be as asked.
-// Throws errc::options_differ, which names each option that is not met, with both values.
+// An option with its default value asks for nothing. Sizes and counts ask for at least so much,
+// `mode` for at least these permissions; `attempts` and `readers` must be equal. Throws
+// errc::options_differ, which names each option that is not met, with both values.
 void check_asked_options(const std::string& context, const segment_constants& found,
                          const shared_memory::file_info& file, const segment_options& asked);
 

@@ -21,7 +21,7 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr std::uint32_t max_threads = 65'000;  // an index and 1 must fit into 16 bits
+constexpr std::uint32_t max_threads = 65'000;  // index + 1 must fit into 16 bits
 constexpr std::uint32_t max_participants = 65'000;
 constexpr std::uint32_t max_capacity = 1U << 28;
 constexpr std::uint32_t max_names = 0xffff;
@@ -62,7 +62,7 @@ bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noex
   return value >= least && value <= most;
 }
 
-// The same ranges as make_constants(), for numbers that came out of a file.
+// The same ranges as in make_constants(), for numbers from a file.
 bool has_valid_numbers(const segment_constants& c) noexcept {
   return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 &&
          in_range(c.directory_capacity, 1, max_capacity) && in_range(c.threads, 1, max_threads) &&
@@ -173,7 +173,7 @@ segment_constants read_constants(const std::string& context, int fd,
                             hex(segment_magic) + ": no segment of outlive");
   }
   if (checksum_of(found) != found.checksum) {
-    // A later version may have other constants; it would still have its version here.
+    // A later version may have other constants, but its version is here.
     if (found.version != format_version && found.version < 1000) {
       fail(errc::version_mismatch, context + ": found format version " +
                                        std::to_string(found.version) + ", expected " +

@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::seconds longest_wait{30};
 constexpr std::chrono::milliseconds longest_nap{10};
 
-// No segment's: their files begin with "outlive.".
+// Not the name of a segment: their files begin with "outlive.".
 std::string second_path(std::string_view name) {
   return std::string(segment_folder) + "/.outlive-next." + std::string(name);
 }
@@ -56,10 +56,10 @@ void remove_left_over(std::string_view name) noexcept {
   try {
     if (!shared_memory::inspect_path(second_path(name))) return;
     creation_lock lock(segment_folder, hash_text(name));
-    // Without the turn, as where no descriptor is left to take it with, somebody may be using that
-    // name.
+    // If the lock is not held, for example because no descriptor is free, another process may be
+    // using the second name.
     if (lock.try_acquire() && lock.is_held()) remove_second(name);
-  } catch (const std::exception&) {  // no memory, or another user's: whoever comes next looks again
+  } catch (const std::exception&) {  // no memory, or another user's file: the next call tries again
   }
 }
 

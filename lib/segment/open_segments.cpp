@@ -15,7 +15,7 @@ namespace outlive::detail {
 
 namespace {
 
-// What is mapped, until a mapping has it: to make that can fail for want of memory.
+// Unmaps the pages again, unless a mapping owns them: making one may run out of memory.
 class mapped_pages {
  public:
   mapped_pages(int fd, std::uint64_t size) : base_(shared_memory::map(fd, size)), size_(size) {}
@@ -32,10 +32,10 @@ class mapped_pages {
   std::uint64_t size_;
 };
 
-// Another copy of the library has its own table and its own thread slots: it would let this thread
-// in beside its own, which the kernel takes for the same owner. What it has mapped is seen by all.
-// Requires: the table's mutex is held, `base` is mapped: of two copies that come at once, one sees
-//   the other.
+// Another copy of the library has its own table and its own thread slots. It would let this thread
+// in beside itself, because the kernel sees the same owner. But its mappings are visible.
+// Requires: the table's mutex is held, and `base` is mapped: of two copies that open at once, one
+//   sees the other.
 void refuse_second_copy(const mapping_table& table, const segment_constants& constants,
                         const shared_memory::file_info& file, const void* base) {
   for (const address_range& range : writable_mappings_of(file.device, file.inode)) {

@@ -23,7 +23,7 @@ using namespace detail;
 
 namespace {
 
-// The system's "no space" becomes ours, with the number that counts.
+// The system's "no space" becomes errc::no_space, with the size.
 [[noreturn]] void rethrow_creation(const std::system_error& error, const std::string& what,
                                    std::uint64_t size) {
   if (error.code() == std::errc::no_space_on_device) {
@@ -46,7 +46,7 @@ void fill(const file_descriptor& file, const segment_constants& constants) {
   shared_memory::unmap(base, constants.total_size);
 }
 
-enum class asks { access, options };  // of the options: mode and expected_owners, or all of them
+enum class asks { access, options };  // for mode and expected_owners, or for all options
 
 std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor file,
                                       const segment_options& options, asks asked) {
@@ -61,7 +61,7 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
   }
 }
 
-// A whole segment, whose file has no name yet: whatever fails until it has leaves nothing behind.
+// A complete segment in a file that has no name yet. An error before it has one leaves nothing.
 std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_options& options,
                                        segment_constants& constants) {
   try {
@@ -76,7 +76,7 @@ std::shared_ptr<mapping> make_nameless(std::string_view name, const segment_opti
   }
 }
 
-// Gives it its name, by `how`, which may find that the name is taken.
+// Names the segment by `how`, which returns false if the name is taken.
 bool give_name(const mapping& made, std::string_view name,
                bool (*how)(int fd, std::string_view name)) {
   try {
@@ -86,14 +86,14 @@ bool give_name(const mapping& made, std::string_view name,
   }
 }
 
-// Empty when the name is taken. While another makes the file of that name, this one waits: it would
-// reserve a second whole file, for which there may be no room.
+// Empty if the name is taken. Waits while another process makes a file of that name: a second file
+// would need room of its own, which there may not be.
 std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
   segment_constants constants = make_constants(name, options);
   named_file::remove_left_over(name);
   const auto is_taken = [name] { return named_file::inspect(name).has_value(); };
   const named_file::name_lock lock(name, is_taken);
-  if (is_taken()) return {};  // by the one before, perhaps
+  if (is_taken()) return {};  // perhaps by the former holder of the lock
   auto made = make_nameless(name, options, constants);
   const auto link = [](int fd, std::string_view as) {
     return shared_memory::link(fd, segment_path(as));
@@ -103,7 +103,7 @@ std::shared_ptr<mapping> try_create(std::string_view name, const segment_options
 
 using filling_of_mapping = std::function<void(const std::shared_ptr<mapping>&)>;
 
-// Empty when the name does not lead to `only`.
+// Empty if the name does not lead to `only`.
 std::shared_ptr<mapping> try_replace(std::string_view name, const segment_options& options,
                                      const filling_of_mapping& fill_it, const mapping* only) {
   segment_constants constants = make_constants(name, options);
@@ -115,13 +115,13 @@ std::shared_ptr<mapping> try_replace(std::string_view name, const segment_option
   }
   if (only != nullptr && !named_file::leads_to(only->constants(), only->device())) return {};
   if (auto there = named_file::inspect(name)) {
-    there->mode = 0;  // who may write it does not matter any more
+    there->mode = 0;  // its permissions do not matter any more
     check_access(quoted_segment(name), *there, options);
   }
   auto made = make_nameless(name, options, constants);
   const std::uint64_t mine = process_epoch();
   fill_it(made);
-  // A filling that forks returns twice. The turn is the parent's, which may not be through with it.
+  // A filling that forks returns twice. The lock belongs to the parent, which may still need it.
   if (process_epoch() != mine) {
     fail(errc::in_use,
          quoted_segment(name) +
@@ -148,7 +148,7 @@ std::shared_ptr<mapping> try_open(std::string_view name, const segment_options& 
 std::uint64_t detail::hash_of_type(std::string_view name, std::size_t size, std::size_t alignment,
                                    const value_facts& value) noexcept {
   const std::uint64_t outer = mix(hash_text(name), size << 8 | alignment);
-  // 0 is "not computed yet"
+  // never 0, which means "not computed yet"
   return mix(outer, mix(value.size << 8 | value.alignment, value.version)) | 1;
 }
 
@@ -168,7 +168,7 @@ segment segment::open(std::string_view name, const segment_options& options) {
 
 segment segment::open_or_create(std::string_view name, const segment_options& options) {
   check_segment_name(name);
-  // Each round fails only because another process took the name, or took it away, in between.
+  // A round fails only if another process made or removed the name in between.
   for (int round = 0; round < 1000; ++round) {
     if (auto found = try_open(name, options, asks::options)) return segment(std::move(found));
     if (auto made = try_create(name, options)) return segment(std::move(made));
@@ -212,7 +212,7 @@ segment segment::anonymous(const segment_options& options) {
 
 segment segment::from_fd(int fd, const segment_options& options) {
   const std::string what = "file descriptor " + std::to_string(fd);
-  // A memfd is made with mode 0777, which says nothing: only its owner has a path to it.
+  // A memfd has mode 0777, which means nothing: only its owner has a path to it.
   segment_options allowed = options;
   file_descriptor file = shared_memory::duplicate(fd);
   if (shared_memory::is_memfd(file.get())) allowed.mode = 0777;

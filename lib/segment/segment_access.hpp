@@ -1,4 +1,4 @@
-// segment_access: the library's way from a segment, the user's object, to its mapping.
+// segment_access: the mapping of a segment, the user's object.
 #pragma once
 
 #include <outlive/segment.hpp>

@@ -29,7 +29,7 @@ void check_file_system(const std::string& context, const std::string& what, std:
   fail(errc::wrong_file_system,
        context + ": found " + what + " on a file system of type " + hex(found) +
            ", expected a tmpfs (" + hex(shared_memory::tmpfs) +
-           "): elsewhere two that map a file may not see each other's locks");
+           "): elsewhere two processes that map a file may not see each other's locks");
 }
 
 }  // namespace
@@ -44,8 +44,7 @@ file_descriptor open_segment_file(std::string_view name, file_access access) {
     return access == file_access::read_write ? shared_memory::open(path)
                                              : shared_memory::open_to_read(path);
   } catch (const std::system_error& error) {
-    // A symbolic link, a socket, a FIFO or a device is refused by open() itself, each with another
-    // error.
+    // open() refuses a symbolic link, a socket, a FIFO and a device, each with another error.
     if (const char* const kind = shared_memory::other_kind_at(path)) {
       fail(errc::damaged, quoted_segment(name) + ": found " + kind + ", expected a segment");
     }
@@ -75,8 +74,7 @@ void check_extent(const std::string& context, const shared_memory::file_info& fi
   if (file.allocated < size) {
     fail(errc::damaged, context + ": found a file with holes, with memory for " +
                             std::to_string(file.allocated) + " bytes, expected " +
-                            std::to_string(size) +
-                            ": a sparse copy, or somebody has punched holes into it");
+                            std::to_string(size) + ": a sparse copy, or a file with punched holes");
   }
 }
 
