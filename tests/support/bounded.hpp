@@ -1,7 +1,7 @@
 // Bounded waits, and values that processes share.
 //
-// Nothing in a test waits for ever: a wait has a deadline, and a deadline that passes is an error
-// that says who waited for what. A value that lives in an anonymous shared mapping (shared_value,
+// Nothing in a test waits for ever: a wait has a deadline, and missing it is an error that names
+// the waiter and what it waited for. A value in an anonymous shared mapping (shared_value,
 // shared_object) is inherited over fork, so that a child can count its repairs and the parent can
 // wait for the count without a sleep.
 #pragma once
@@ -21,7 +21,7 @@ namespace outlive::testing {
 
 using std::chrono::milliseconds;
 
-/// 10 s, or what OUTLIVE_TEST_TIMEOUT_MS says (for slow instrumented builds and debuggers).
+/// 10 s, or OUTLIVE_TEST_TIMEOUT_MS (for slow instrumented builds and debuggers).
 milliseconds default_timeout();
 
 class timed_out : public std::runtime_error {
@@ -42,7 +42,7 @@ class deadline {
   std::chrono::steady_clock::time_point end_;
 };
 
-/// Rests the caller between two looks at a condition that nobody announces: first yields, then up
+/// Rests the caller between two checks of a condition that nobody announces: first yields, then up
 /// to 1 ms.
 class backoff {
  public:
@@ -52,9 +52,9 @@ class backoff {
   unsigned rounds_ = 0;
 };
 
-/// Looks at `predicate` until it holds (true) or `span` has passed (its last value). For conditions
-/// without a wake-up of their own, such as the state letter in /proc; prefer shared_value::wait or
-/// a child's tokens.
+/// Checks `predicate` until it holds (true) or `span` has passed (its last value). For conditions
+/// without a wake-up, such as the state letter in /proc; prefer shared_value::wait or a child's
+/// tokens.
 template <typename Predicate>
 bool within(milliseconds span, Predicate predicate) {
   const deadline end(span);

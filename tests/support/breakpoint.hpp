@@ -20,14 +20,14 @@ namespace outlive::testing {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-/// ptrace, with the types that it is meant to have.
+/// ptrace with the right types.
 template <typename Data>
 long request(int what, pid_t pid, std::uintptr_t address, Data data) {
   return ptrace(static_cast<__ptrace_request>(what), pid, reinterpret_cast<void*>(address), data);
 }
 
-/// A debug register: the child stops before the instruction, and goes on from there without a step
-/// over it. A third of what an int3 takes.
+/// A debug register: the child stops before the instruction and continues without a step over it.
+/// It costs a third of an int3.
 class debug_register {
  public:
   debug_register(pid_t pid, std::uintptr_t address) : pid_(pid) {
@@ -39,7 +39,7 @@ class debug_register {
   ~debug_register() {
     if (set_) poke(7, 0);
   }
-  /// False: there is none to be had here.
+  /// False: none is available here.
   explicit operator bool() const { return set_; }
 
  private:
@@ -51,7 +51,7 @@ class debug_register {
   bool set_ = false;
 };
 
-/// Places an int3, and puts back what was there. For machines that lend no debug registers.
+/// Places an int3, and restores the code. For machines that offer no debug registers.
 class breakpoint {
  public:
   breakpoint(pid_t pid, std::uintptr_t address) : pid_(pid), address_(address) {

@@ -1,4 +1,4 @@
-// The two pipes between a test and a child of it: short messages, never half of one.
+// The two pipes between a test and its child: short messages, never half of one.
 //
 // A message is written by one write() of at most PIPE_BUF bytes, so a writer that is killed leaves
 // the whole message or nothing, and messages of several threads do not mix.
@@ -42,7 +42,7 @@ class message_pipe {
   void close_read() { read_.reset(); }
   void close_write() { write_.reset(); }
 
-  /// Cuts a text that is too long; says whether the message was written.
+  /// Cuts a text that is too long. Returns whether the message was written.
   bool send(message::kind what, std::string_view text) const;
   /// The next message that has arrived; never blocks.
   std::optional<message> receive();

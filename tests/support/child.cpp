@@ -137,14 +137,14 @@ child::child(std::string name, body run) : child(std::move(name), std::move(run)
 
 child::child(std::string name, body run, options how)
     : name_(std::move(name)), forked_by_(getpid()) {
-  // What stands in stdio's buffers would otherwise be printed twice by a child that leaves through
-  // exit().
+  // A child that leaves through exit() would print the contents of stdio's buffers again.
   std::fflush(nullptr);
   pid_ = how.fork ? how.fork() : ::fork();
   if (pid_ == 0) run_in_child(run, how, forked_by_);
   if (pid_ < 0)
     throw std::system_error(errno, std::generic_category(), "cannot fork child '" + name_ + "'");
-  // The read end of to_child_ stays open here as well: tell() to a dead child then is no SIGPIPE.
+  // The read end of to_child_ stays open here as well, so that tell() to a dead child is no
+  // SIGPIPE.
   to_parent_.close_write();
   pidfd_ = unique_fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   if (pidfd_.get() < 0)
@@ -162,7 +162,7 @@ void child::run_in_child(const body& run, const options& how, pid_t parent) {
 
   agent self(to_parent_, to_child_, name_);
   auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
-  // Silenced, and kept reachable: it is nobody's leak if the child leaves through exit().
+  // Silenced, and kept reachable: then it is no leak if the child leaves through exit().
   [[maybe_unused]] static ::testing::TestEventListener* const silenced =
       listeners.Release(listeners.default_result_printer());
   listeners.Append(new forwarder(self));
@@ -254,7 +254,7 @@ void child::wait_for_exec(milliseconds limit) {
 }
 
 void child::kill(int signal) {
-  // A reaped pid may be somebody else's by now.
+  // A reaped pid may have been reused by now.
   if (!reaped_) ::kill(pid_, signal);
 }
 

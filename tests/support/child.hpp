@@ -1,5 +1,5 @@
-// A child process that a test holds on a string: forked, driven in lock-step over two pipes, and
-// never left behind.
+// A child process under a test's control: forked, driven in lock-step over two pipes, and never
+// left behind.
 //
 //   child owner("owner", [&](agent& parent) {
 //     m.lock();
@@ -10,10 +10,10 @@
 //   owner.kill();
 //   owner.expect_killed(SIGKILL);
 //
-// Every wait is bounded (default_timeout) and a wait that fails says who waited for what. Whatever
-// goes wrong inside of the child - a failed EXPECT or ASSERT, an exception - arrives as a failure
-// of the parent's test. Children dump no core (a waiter would sleep until the dump is written) and
-// die with the thread that forked them. The destructor kills and reaps this one process and no
+// Every wait is bounded (default_timeout), and a failed wait names the waiter and what it waited
+// for. Any fault inside the child (a failed EXPECT or ASSERT, an exception) becomes a failure of
+// the parent's test. Children dump no core, because a waiter would sleep until the dump is written,
+// and die with the thread that forked them. The destructor kills and reaps this process and no
 // other.
 #pragma once
 
@@ -29,7 +29,7 @@
 
 namespace outlive::testing {
 
-/// What waitpid said.
+/// The result of waitpid.
 struct exit_status {
   int raw = 0;
 
@@ -39,11 +39,11 @@ struct exit_status {
   std::string describe() const;
 };
 
-/// How many children of this process it has found killed by SIGKILL. Printed at its end, "kills:
+/// The number of children that this process found killed by SIGKILL. Printed at its end, "kills:
 /// N".
 std::uint64_t kills_so_far();
 
-/// Where a check was written.
+/// Source location of a check.
 struct source_line {
   const char* file;
   int line;
@@ -52,7 +52,7 @@ struct source_line {
   }
 };
 
-/// The child's end of the string.
+/// The child's end of the pipes.
 class agent {
  public:
   agent(message_pipe& to_parent, message_pipe& from_parent, std::string name)
@@ -96,9 +96,9 @@ class child {
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
 
-  /// Waits until the child told this token; other tokens that arrive meanwhile are kept for later
-  /// waits. Throws timed_out, or runtime_error at once when the child has ended and can never tell
-  /// it.
+  /// Waits until the child has sent this token. Other tokens that arrive meanwhile are kept for
+  /// later waits. Throws timed_out, or runtime_error at once if the child has ended and can never
+  /// send it.
   void wait_for(std::string_view token, milliseconds limit = default_timeout());
   void tell(std::string_view token);
   /// Waits until the child's program was replaced by exec, which closes the child's pipe.
@@ -112,7 +112,7 @@ class child {
   void expect_exit(int code = 0, source_line at = source_line::here());
   void expect_killed(int signal = SIGKILL, source_line at = source_line::here());
 
-  /// For tracers, who reap by themselves: takes over the status that they got.
+  /// For tracers, which reap by themselves: stores the status that they got.
   void note_reaped(int raw_status);
 
  private:

@@ -1,4 +1,4 @@
-// Words for a code address of this program (or of one forked from it).
+// Describes a code address of this program, or of one forked from it.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,8 @@
 
 namespace outlive::testing {
 
-/// "liboutlive.so.0+0x4a10 (pthread_mutex_lock+0x20)": module + offset is what addr2line wants; the
-/// nearest dynamic symbol follows where there is one.
+/// "liboutlive.so.0+0x4a10 (pthread_mutex_lock+0x20)": module + offset is what addr2line needs; the
+/// nearest dynamic symbol follows if there is one.
 std::string describe_address(std::uintptr_t address);
 
 }  // namespace outlive::testing

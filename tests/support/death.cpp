@@ -26,7 +26,7 @@ void throw_uncaught() noexcept {
 
 void write_through_null() {
   volatile int* nowhere = nullptr;
-  // Hidden from the compiler, which may otherwise make a trap (SIGILL) of it, and from UBSan.
+  // Hidden from the compiler, which may otherwise turn it into a trap (SIGILL), and from UBSan.
   asm volatile("" : "+r"(nowhere));
 #if defined(__x86_64__)
   asm volatile("movl $0, (%0)" : : "r"(nowhere) : "memory");

@@ -1,8 +1,8 @@
 // The ways in which an owner of a lock can end.
 //
 // Some end the process, some only a thread; an exec ends the program but not the process.
-// Destructors run in none of them except `exit`, `thread_exit` and `thread_return` (and there they
-// would unlock): a victim must take its locks with plain lock(), without a guard.
+// Destructors run only in `exit`, `thread_exit` and `thread_return`, where they would unlock: a
+// victim must lock with plain lock(), without a guard.
 #pragma once
 
 #include <array>
@@ -57,7 +57,7 @@ constexpr bool ends_in_exec(death kind) {
 constexpr bool ends_thread(death kind) {
   return kind == death::thread_exit || kind == death::thread_return;
 }
-/// The kernel releases the robust mutexes of one who dies like this.
+/// Whether the kernel releases the robust mutexes of a thread that dies like this.
 constexpr bool is_noticed(death kind) {
   return kind != death::exec_from_thread;
 }
@@ -66,14 +66,12 @@ constexpr bool is_noticed(death kind) {
 /// on a thread that is not the main one, exec only on the main one.
 [[noreturn]] void die(death kind);
 
-/// Runs `before` (which takes the locks) on the thread that this kind needs, and dies there.
-/// Returns for the two thread kinds only, on the calling thread, as soon as the other thread is
-/// gone.
+/// Runs `before` (which acquires the locks) on the thread that this kind needs, and dies there.
+/// Returns only for the two thread kinds, on the calling thread, once the other thread is gone.
 void run_then_die(death kind, const std::function<void()>& before);
 
-/// Waits in the parent until the death that the child chose has happened, reaped where there is
-/// something to reap. A child whose death only ended a thread must tell "thread gone" after
-/// run_then_die.
+/// Waits in the parent until the death that the child chose has happened, and reaps it if possible.
+/// A child whose death only ended a thread must send "thread gone" after run_then_die.
 void expect_end(child& victim, death kind, source_line at = source_line::here());
 
 /// Replaces the program by one that does nothing: /bin/true, or /bin/sleep 60 if the process shall

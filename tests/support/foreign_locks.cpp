@@ -19,7 +19,7 @@ void check(int error, const char* what) {
 
 using lock_function = int (*)(pthread_mutex_t*);
 
-/// From the C library itself, past the interceptors of a sanitizer: ThreadSanitizer bears no thread
+/// From the C library itself, past a sanitizer's interceptors: ThreadSanitizer supports no thread
 /// with more than 64 locks.
 lock_function unseen(const char* name) {
   void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);

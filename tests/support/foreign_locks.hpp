@@ -1,8 +1,8 @@
 // Foreign code: another library in the same thread that holds robust mutexes of its own.
 //
-// The kernel marks the 2,048 most recently acquired robust mutexes of a dying thread and no more
-// (A1). Locks that were acquired before a full set of foreign_locks are therefore lost with their
-// owner. The set is made before fork, so that the parent can count what became of it.
+// The kernel marks only the 2,048 most recently acquired robust mutexes of a dying thread (A1).
+// Locks that were acquired before a full set of foreign_locks are therefore lost with their owner.
+// The set is made before fork, so that the parent can count the marked ones.
 #pragma once
 
 #include <pthread.h>

@@ -65,7 +65,7 @@ freezer::~freezer() {
     std::istringstream inside(read(folder_ + "/cgroup.procs"));
     for (std::string pid; inside >> pid;) write(parent_ + "/cgroup.procs", pid);
   } catch (const std::exception&) {
-    // The cgroup stays then. Whoever was in it has ended, or is thawed.
+    // Then the cgroup stays. Its processes have ended, or are thawed.
   }
   within(milliseconds(2'000), [&] { return rmdir(folder_.c_str()) == 0 || errno != EBUSY; });
 }

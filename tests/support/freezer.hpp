@@ -1,4 +1,4 @@
-// A cgroup of a test's own that can be frozen: with whole processes in it, or (version 1) single
+// A test's own cgroup that can be frozen: with whole processes in it, or (version 1) single
 // threads.
 #pragma once
 
@@ -11,7 +11,7 @@ namespace outlive::testing {
 
 class freezer {
  public:
-  /// There is no such freezer here, or this user may not make a cgroup in it; says which.
+  /// There is no such freezer here, or this user may not make a cgroup in it; the text says which.
   class unavailable : public std::runtime_error {
    public:
     using std::runtime_error::runtime_error;
@@ -20,8 +20,8 @@ class freezer {
 
   /// Throws unavailable.
   explicit freezer(version of);
-  /// Thaws, and sends who is in it back. To be made after the children that are put into it: one
-  /// that is frozen cannot be reaped.
+  /// Thaws, and moves the processes in it back. To be made after the children that are put into it:
+  /// a frozen one cannot be reaped.
   ~freezer();
   freezer(const freezer&) = delete;
   freezer& operator=(const freezer&) = delete;
@@ -31,7 +31,7 @@ class freezer {
   /// One thread: version 1 alone can.
   void add_thread(pid_t tid) const;
 
-  /// Returns when all that is in it stands still. Throws timed_out.
+  /// Returns when everything in it is frozen. Throws timed_out.
   void freeze() const;
   void thaw() const;
 

@@ -23,7 +23,7 @@ std::map<int, std::string> list_files(const std::string& folder) {
   while (const dirent* entry = readdir(open.get())) {
     if (entry->d_name[0] == '.') continue;
     const int fd = std::atoi(entry->d_name);
-    // The listing's own descriptor is none of the process.
+    // The listing's own descriptor does not count.
     if (fd == dirfd(open.get()) && folder == "/proc/" + std::to_string(getpid()) + "/fd") continue;
     std::array<char, PATH_MAX> target{};
     const std::string link = folder + '/' + entry->d_name;
@@ -48,7 +48,7 @@ char task_state(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string line;
   std::getline(file, line);
-  // The command name before the last ')' may hold anything.
+  // The command name before the last ')' may contain anything.
   const auto end = line.rfind(')');
   return end == std::string::npos || end + 2 >= line.size() ? '\0' : line[end + 2];
 }

@@ -32,11 +32,11 @@ class holdings {
   std::size_t mappings_of(std::string_view part_of_path) const;
 
   /// Descriptors and named mappings that `before` does not have, one a line; empty if there are
-  /// none. Anonymous mappings are left out: allocators and thread stacks come and go.
+  /// none. Anonymous mappings are omitted: allocators and thread stacks come and go.
   std::string added_since(const holdings& before) const;
 
  private:
-  std::map<int, std::string> files_;           // descriptor -> what it leads to
+  std::map<int, std::string> files_;           // descriptor -> its target
   std::map<std::string, std::size_t> mapped_;  // path -> number of mappings
   std::size_t mappings_ = 0;
 };

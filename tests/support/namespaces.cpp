@@ -26,8 +26,8 @@ void check(bool ok, const char* what) {
   }
   if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   kill(getpid(), WTERMSIG(status));
-  // Process 1 of the namespace survives its own signal; it tells the one above by a code that the
-  // shell uses, too.
+  // Process 1 of the namespace survives its own signal. It reports the signal by an exit code, as a
+  // shell does.
   _exit(128 + WTERMSIG(status));
 }
 

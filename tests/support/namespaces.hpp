@@ -13,17 +13,17 @@
 
 namespace outlive::testing {
 
-/// Why there is no new PID namespace here; nothing if there is one to be had.
+/// Why no new PID namespace is available here; nothing if one is.
 std::optional<std::string> pid_namespace_unavailable();
 /// Why /proc cannot be mounted with hidepid=2 here.
 std::optional<std::string> hidepid_unavailable();
 
 /// Runs `body` as the second process of a new PID namespace and ends as it ended (same exit code or
-/// signal). The first one only waits: it could not be killed from inside of the namespace, not even
-/// by itself.
+/// signal). The first process only waits: nothing inside the namespace can kill it, not even
+/// itself.
 [[noreturn]] void run_in_pid_namespace(agent& parent, const std::function<void()>& body);
 
-/// Gives the calling process a /dev/shm of its own, with these options of tmpfs. Returns: why it
+/// Gives the calling process a /dev/shm of its own, with these tmpfs options. Returns: why it
 /// cannot.
 std::optional<std::string> mount_own_shm(const char* mount_options);
 

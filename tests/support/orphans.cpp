@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-/// Ends the helper process, which has nobody to whom it could report a failure in another way.
+/// Ends the helper process, which can report a failure in no other way.
 [[noreturn]] void helper_fails(const char* what) {
   std::perror(what);
   _exit(1);
@@ -36,8 +36,7 @@ constexpr std::size_t page_size = 4096;
   _exit(127);
 }
 
-/// A robust mutex of somebody else in a mapping of its own, locked last: the first that the kernel
-/// comes to.
+/// A foreign robust mutex in a mapping of its own, locked last: the first that the kernel comes to.
 pthread_mutex_t* lock_newest_foreign() {
   void* place = mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (place == MAP_FAILED) throw std::bad_alloc();
@@ -47,8 +46,8 @@ pthread_mutex_t* lock_newest_foreign() {
   return mutex;
 }
 
-/// Runs in a process of its own: holds the victim at the entrance of its exit, before the kernel
-/// walks its list, and takes away its private memory there, the list's head included.
+/// Runs in a process of its own: stops the victim at the start of its exit, before the kernel walks
+/// its list, and removes its private memory, including the list's head.
 [[noreturn]] void release_memory_of(pid_t process, pid_t thread) {
   alarm(30);
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
@@ -60,13 +59,13 @@ pthread_mutex_t* lock_newest_foreign() {
   if (waitpid(thread, &status, __WALL) != thread) helper_fails("waitpid of the victim");
   if (status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXIT << 8)))
     helper_fails("no stop at the victim's exit");
-  // EAGAIN: not all of it could be taken at once.
+  // EAGAIN: not all of it could be removed at once.
   long rc;
   do {
     rc = syscall(SYS_process_mrelease, pidfd, 0);
   } while (rc != 0 && errno == EAGAIN);
   if (rc != 0) helper_fails("process_mrelease");
-  _exit(0);  // which lets the victim go on
+  _exit(0);  // the victim then continues
 }
 
 [[noreturn]] void die_with_memory_released() {

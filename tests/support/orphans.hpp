@@ -1,7 +1,7 @@
 // The eight ways to lose a robust mutex: its owner is dead, and the kernel does not mark it.
 //
-// Each stays outside of the lock protocol itself (a healthy lock is never lost, wherever its owner
-// is killed); rows of the hazard table in brackets.
+// None of them is part of the lock protocol: a healthy lock is never lost, wherever its owner is
+// killed. The hazards are in brackets.
 #pragma once
 
 #include <array>
@@ -42,9 +42,7 @@ inline constexpr std::array all_orphan_kinds{
 std::string name_of(orphan_kind kind);
 
 struct orphan_hooks {
-  /// Takes the locks that are to be lost, on the thread and in the process that this kind needs.
-  /// May be left out where the calling thread holds them already - not for raw_fork, and
-  /// exec_from_thread then has to be called on the second thread.
+  /// Acquires the locks that are to be lost, on the thread and in the process that this kind needs.
   std::function<void()> acquire = nullptr;
   /// The whole mapping that the locks lie in, page-aligned; for read_only.
   std::span<std::byte> region = {};

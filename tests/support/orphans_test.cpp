@@ -89,7 +89,7 @@ TEST(orphans_exec_test, the_process_can_live_on_while_the_owner_is_gone) {
   EXPECT_EQ(lock.owned(), 1u);
 }
 
-/// The counter-check: the same set-up without any of the eight is marked.
+/// The counter-check: without any of the eight, the lock is marked.
 TEST(orphans_control_test, a_plain_death_is_no_orphan) {
   foreign_locks lock(1);
   child owner("owner", [&](agent&) {

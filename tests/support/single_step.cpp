@@ -18,9 +18,9 @@
 namespace outlive::testing {
 namespace {
 
-/// Tracer and victim on one CPU: a stop then costs half. And ahead of all others there, where that
-/// is permitted (root): each of the millions of stops is a hand-over, and beside a program that
-/// computes each would wait for that one's time slice to end.
+/// Puts tracer and victim on one CPU, which halves the cost of a stop; and, if permitted (root),
+/// ahead of all others there. Each of the millions of stops is a hand-over, which would otherwise
+/// wait for the end of another program's time slice.
 class pinned {
  public:
   pinned() {

@@ -10,21 +10,21 @@
 //
 // For i = 0, 1, 2 ... a fresh child runs natively to section_begin(), executes i instructions, and
 // is SIGKILLed and reaped: when `after` runs, the kernel has finished with the dead owner. A child
-// that gets past section_end() survives and runs to its end. The section is run twice to its end
-// first (`after` sees survivors) and its path is recorded. Later runs go to a waypoint of that path
+// that gets past section_end() survives and runs to its end. First the section is run twice to its
+// end (`after` sees survivors), and its path is recorded. Later runs go to a waypoint of that path
 // at native speed, by a breakpoint, and step only the rest, so that a sweep does not cost the
-// square of its length; a run that turns out to be elsewhere is repeated by plain stepping; where
-// it stood is a kill point, too. Runs that keep turning out to be elsewhere have the path recorded
-// again. An instruction in which the recorded run slept (a blocking system call) is a kill point
-// twice: before it and asleep inside of it.
+// square of its length. A run that leaves the path is killed there, which is a kill point, too, and
+// is repeated by plain stepping. If runs keep leaving the path, it is recorded again. An
+// instruction in which the recorded run slept (a blocking system call) is a kill point twice:
+// before it and asleep inside it.
 //
-// A long section has few states that anybody can tell apart once the victim is dead. Given
-// `watched`, the recorded run looks at these bytes (the segment) and at the victim's robust list
-// after each step; kill points are then the first instruction of each new state, the one after each
-// system call, and every stride-th of all.
+// A long section has few states that differ once the victim is dead. With `watched`, the recorded
+// run reads these bytes (the segment) and the victim's robust list after each step. Kill points are
+// then the first instruction of each new state, the one after each system call, and every stride-th
+// of all.
 //
-// Instead of a kill, `meanwhile` lets others work while the victim stands at the point; then the
-// victim goes on and must end well.
+// Instead of a kill, `meanwhile` lets others work while the victim is at the point; then the victim
+// continues and must end well.
 //
 // A sweep fails the test unless at least one victim died and the last one survived. The victim is
 // traced on its calling thread only; other processes (a holder, a waiter) may live beside it and
@@ -70,8 +70,8 @@ struct sweep_plan {
   std::function<void()> setup;
   std::function<void(agent&)> victim;
   std::function<void(const kill_point&)> after;
-  /// Called every few milliseconds while a victim sleeps before its kill point; lets the thing
-  /// happen that it waits for.
+  /// Called every few milliseconds while a victim sleeps before its kill point; it makes the event
+  /// happen for which the victim waits.
   std::function<void()> unblock = nullptr;
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();
@@ -85,7 +85,7 @@ struct sweep_plan {
 
 struct sweep_result {
   std::size_t length = 0;          // instructions of the recorded run
-  std::size_t states = 0;          // new ones of what is watched
+  std::size_t states = 0;          // new states of the watched bytes
   std::size_t deaths = 0;          // kill points
   std::size_t preempted = 0;       // points at which others worked meanwhile
   std::size_t asleep = 0;          // those of them inside of a blocking system call

@@ -1,11 +1,11 @@
-// Workers under random kills: what no exhaustive sweep sees (several processes, waiters, real
-// timing).
+// Workers under random kills, for what an exhaustive sweep does not cover (several processes,
+// waiters, real timing).
 //
-// Workers are killed at random times, or, for `aimed_share` of the kills, at the moment when `aim`
-// says so (it looks at shared memory, e.g. whether this worker holds a lock), and are forked anew.
-// At the end the living are asked to stop and must exit well, so that sums can be checked. The seed
-// is printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims and the pauses, but not how the
-// processes are scheduled: the same seed tries again, it does not replay.
+// Workers are killed at random times, or, for `aimed_share` of the kills, when `aim` says so (it
+// reads shared memory, for example whether this worker holds a lock), and forked again. At the end
+// the living ones are asked to stop and must exit well, so that sums can be checked. The seed is
+// printed; OUTLIVE_SOAK_SEED sets it. It fixes the victims and the pauses, but not the scheduling:
+// the same seed tries again, it does not replay.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +24,7 @@ namespace outlive::testing {
 struct soak_worker {
   unsigned index;
   std::uint64_t life;  // of this index: 0 for the first process, 1 for its successor ...
-  std::uint64_t seed;  // another one for each life
+  std::uint64_t seed;  // differs in each life
   agent& parent;
   const shared_value<std::uint32_t>& stop;
 
@@ -44,8 +44,8 @@ struct soak_plan {
   std::function<bool(unsigned index)> aim = nullptr;
   double aimed_share = 0.5;
   milliseconds aim_limit{20};
-  /// Counts what the workers do. Between two kills it must change, within the limit of all waits;
-  /// else the soak fails, with what `standing` says.
+  /// Counts the workers' work. It must change between two kills, within the limit of all waits;
+  /// otherwise the soak fails with the text of `standing`.
   std::function<std::uint64_t()> progress = nullptr;
   std::function<std::string()> standing = nullptr;
   /// In the parent, right before the victim is killed.
@@ -58,8 +58,8 @@ struct soak_plan {
 struct soak_result {
   std::uint64_t seed = 0;
   std::uint64_t kills = 0;
-  std::uint64_t aimed = 0;   // those of them at a moment that `aim` chose
-  std::uint64_t missed = 0;  // aims given up after aim_limit; the victim was killed all the same
+  std::uint64_t aimed = 0;   // those at a moment that `aim` chose
+  std::uint64_t missed = 0;  // aims abandoned after aim_limit; the victim was killed anyway
   milliseconds elapsed{0};
   std::string describe() const;
 };

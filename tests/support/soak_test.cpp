@@ -72,7 +72,7 @@ TEST(soak_test, aimed_kills_hit_the_moment) {
 }
 
 TEST(soak_test, each_life_has_a_seed_of_its_own_that_the_first_seed_fixes) {
-  // The first two lives of one worker, told through shared memory.
+  // The first two lives of one worker, reported through shared memory.
   const auto first_two = [](std::uint64_t seed) {
     shared_object<std::array<std::uint64_t, 2>> seeds;
     shared_counter lives;

@@ -1,10 +1,9 @@
-// The way of the recorded run of a sweep, and how later runs get to a point of it at native speed.
+// The path of the recorded run of a sweep, and how later runs reach a point of it at native speed.
 //
-// Counting each visit of an address from the start goes astray as soon as a loop's length varies (a
-// number of /proc with one more digit). So a run goes by way of an anchor: the last place before
-// the point where the recorded run was only once; visits count from there. A second run is recorded
-// to find addresses that are not visited equally often each time (the clock's code, mostly): nobody
-// stops there.
+// Counting the visits of an address from the start fails if the length of a loop varies (a number
+// in /proc with one more digit). So a run goes to an anchor first: the last place before the point
+// which the recorded run visited only once. Visits count from there. A second run is recorded to
+// find addresses with varying numbers of visits (mostly the clock's code): no run stops there.
 #pragma once
 
 #include <cstddef>
@@ -36,24 +35,24 @@ class sweep_path {
     std::size_t cost = 0;  // in stops, to be compared with plain stepping
   };
 
-  /// Where the recorded run stands now. Stack pointers are kept relative to the first one: victims
-  /// are forked from different depths of the parent's stack.
+  /// Adds the present position of the recorded run. Stack pointers are relative to the first one,
+  /// because victims are forked from different depths of the parent's stack.
   void add(tracee::position here);
   /// The run slept in the instruction it was about to execute.
   void slept() {
     sleeps_.insert(steps_.size() - 1);
     mark();
   }
-  /// What survivors can see is new here.
+  /// The visible state is new here.
   void mark() { marks_.insert(steps_.size() - 1); }
-  /// The same of the step that comes next.
+  /// The same for the next step.
   void mark_next() { marks_.insert(steps_.size()); }
 
-  /// How often a second run came by each address.
+  /// The number of visits of each address by a second run.
   using visit_counts = std::unordered_map<std::uintptr_t, std::size_t>;
   void compare_with(const visit_counts& second_run);
-  /// A later run did not come by there as recorded (malloc goes other ways when the parent's heap
-  /// has changed): no stop from now on.
+  /// A later run did not visit this as recorded (malloc takes other paths when the parent's heap
+  /// has changed): no stop there from now on.
   void distrust(std::uintptr_t address) {
     unsteady_.insert(address);
     lost_.insert(address);
@@ -66,7 +65,7 @@ class sweep_path {
   bool is_at(std::size_t index, tracee::position here, std::uintptr_t base) const {
     return steps_[index] == tracee::position{here.pc, here.sp - base};
   }
-  /// Nothing that survivors can see happens there, and no two runs take the same way through it.
+  /// Nothing visible happens there, and each run takes another path through it.
   bool is_in_clock(std::size_t index) const;
   std::size_t marks() const { return marks_.size(); }
   /// The next point after `index`: a marked one or a multiple of `stride` from `first`.
@@ -75,10 +74,10 @@ class sweep_path {
   route to(std::size_t index) const;
 
  private:
-  /// Shortens the steps through a loop whose length varies from run to run: from where it begins,
-  /// its turns can be counted all the same.
+  /// Shortens the steps through a loop whose length varies from run to run: its iterations can be
+  /// counted from its beginning.
   void count_turns(route& best, std::size_t index) const;
-  /// How often a run that stands at `anchor` comes by pc(index) until it is at `index`.
+  /// How often a run at `anchor` visits pc(index) until it is at `index`.
   std::size_t visits(std::size_t index, std::size_t anchor) const;
 
   std::vector<tracee::position> steps_;

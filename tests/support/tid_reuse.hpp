@@ -1,13 +1,13 @@
-// A new process with a thread id of the test's choice: the kernel's reuse of a dead owner's TID,
-// without 32,768 forks.
+// A new process with a chosen thread id: the kernel's reuse of a dead owner's TID, without 32,768
+// forks.
 //
 //   if (auto why = tid_choice_unavailable()) GTEST_SKIP() << *why;
 //   child stranger("stranger", body, with_tid(dead_tid));
 //
-// clone3 does not tell glibc, which keeps the TID that a robust mutex gets in the thread's own
-// block: the kernel writes the new TID there (its address is the one that the kernel clears at a
-// thread's end), and the child registers the robust list again, which no child inherits.
-// pthread_atfork handlers do not run.
+// clone3 bypasses glibc, which keeps the TID for robust mutexes in the thread's own block. The
+// kernel writes the new TID there (its address is the one that the kernel clears at a thread's
+// end), and the child registers the robust list again, which no child inherits. pthread_atfork
+// handlers do not run.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +19,7 @@
 
 namespace outlive::testing {
 
-/// Why a TID cannot be chosen here (it takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE); nothing if
+/// Why a TID cannot be chosen here (it needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE); nothing if
 /// it can.
 std::optional<std::string> tid_choice_unavailable();
 

@@ -18,7 +18,7 @@
 
 namespace outlive::testing {
 
-/// Why children cannot be traced here; nothing if they can. Asked of the system once.
+/// Why children cannot be traced here; nothing if they can. The system is asked only once.
 std::optional<std::string> tracing_unavailable();
 
 class tracee {
@@ -34,8 +34,8 @@ class tracee {
   /// To be called by the child, before any marker.
   static void trace_me();
 
-  /// `process` runs trace_me and later reaches a marker. While the child sleeps in a system call
-  /// `on_sleep` is called every few milliseconds, so that a test can let it go on.
+  /// `process` runs trace_me and later reaches a marker. While the child sleeps in a system call,
+  /// `on_sleep` is called every few milliseconds, so that a test can let it continue.
   tracee(child& process, std::function<void()> on_sleep, milliseconds limit);
   ~tracee();
   tracee(const tracee&) = delete;
@@ -43,7 +43,7 @@ class tracee {
 
   /// At native speed to the next marker; throws if the child ends first.
   void run_to_marker();
-  /// One instruction. asleep only if `stop_asleep`: the child then still sleeps inside of that
+  /// One instruction. Returns asleep only if `stop_asleep`: then the child still sleeps in that
   /// instruction.
   stop step(bool stop_asleep = false);
   bool slept_in_last_step() const { return slept_; }
@@ -55,7 +55,7 @@ class tracee {
   using robust_list_words = std::array<std::uintptr_t, 3>;
   robust_list_words robust_list() const;
   bool at_system_call() const;
-  /// SIGKILL, and reaped: the kernel's work on the dead one is done when this returns.
+  /// Kills by SIGKILL, and reaps: on return the kernel has finished with the dead child.
   void kill();
   /// Untraced and running.
   void let_go();
@@ -66,7 +66,7 @@ class tracee {
   stop judge(int status);
   void set_pc(std::uintptr_t pc);
 
-  /// SIGCHLD stays pending in the tracer until sigtimedwait fetches it: what makes a waitpid with a
+  /// SIGCHLD stays pending in the tracer until sigtimedwait fetches it: this makes a waitpid with a
   /// time limit.
   class blocked_sigchld {
    public:
@@ -85,7 +85,7 @@ class tracee {
   milliseconds limit_;
   int pending_signal_ = 0;
   bool slept_ = false;
-  bool fresh_ = true;  // not seen to stop yet
+  bool fresh_ = true;  // has not stopped yet
   bool gone_ = false;
 };
 
