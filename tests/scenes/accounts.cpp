@@ -153,12 +153,12 @@ pid_t leave_holding(const accounts& all, unsigned index, source_line at) {
 }
 
 survival try_to_survive(const accounts& all, unsigned index, milliseconds limit, source_line at) {
-  struct told {
+  struct outcome {
     survival how;
     int code = 0;
     bool ours = false;
   };
-  shared_object<told> report;
+  shared_object<outcome> report;
   child survivor("survivor", [&](agent& parent) {
     std::error_code error;
     all.mutex(index).lock(error);

@@ -1,8 +1,8 @@
 // Accounts in a segment: what the tests of owner deaths protect, a repair that counts itself, and
 // survivors.
 //
-// Invariant of an account: a + b == 1000. A victim tears it and dies; the repair mends it and
-// counts, over all processes, how often it ran. A survivor is a process of its own that takes the
+// Invariant of an account: a + b == 1000. A victim breaks it and dies. The repair restores it and
+// counts, over all processes, how often it ran. A survivor is a process of its own that locks the
 // mutex with a plain lock(), and whose wait is bounded by its parent.
 #pragma once
 
@@ -33,8 +33,8 @@ class accounts {
  public:
   static constexpr unsigned most = 64;
 
-  /// The test's own thread gets a record at once, so that later counts of records are stable; or
-  /// none, where it must hold no robust mutex.
+  /// Whether the test's own thread gets a record at once, so that later counts of records are
+  /// stable, or none, because it must hold no robust mutex.
   enum class record { taken, none };
   explicit accounts(unsigned count = 1, const segment_options& options = small_segment(),
                     record of_the_test = record::taken);
@@ -52,19 +52,19 @@ class accounts {
   /// What that repair does, for repairs that do more.
   repair_result mend(account& value, const owner_death& death) const;
 
-  /// How often the repair was started, by whomever.
+  /// How often the repair was started, in all processes.
   unsigned repairs(unsigned index) const { return (*started_)[index].load(); }
   unsigned repairs() const;
 
-  /// The thread with this id has come to wait for a mutex, once at least.
+  /// The thread with this id has waited for a mutex at least once.
   bool has_waited(pid_t tid) const;
 
-  /// A victim's work: takes the mutex without a guard, and leaves the account torn.
+  /// A victim's work: locks the mutex without a guard, and leaves the account torn.
   void lock_and_tear(unsigned index = 0) const;
-  /// The same as a child's work: it tells "inside", and stays so until it is killed.
+  /// The same as a child's work: it sends "inside", and stays there until it is killed.
   child::body holder(unsigned index = 0) const;
 
-  /// Who has what: for the message of a wait that was in vain.
+  /// The holders of all locks, for the message of a wait that failed.
   std::string who_holds_what() const;
 
  private:
@@ -91,7 +91,7 @@ struct survival {
 survival try_to_survive(const accounts& all, unsigned index, milliseconds limit = default_timeout(),
                         source_line at = source_line::here());
 
-/// The survivor got the lock, `recovered` says whether by a repair, and the account is whole.
+/// The survivor got the lock, by a repair if `recovered`, and the account is whole.
 void expect_survivor(const accounts& all, unsigned index, bool recovered,
                      source_line at = source_line::here());
 /// The survivor was refused.

@@ -1,4 +1,4 @@
-// Cancellation points of the tests' own.
+// The tests' own cancellation points.
 #pragma once
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// How each companion is put under random kills: by 8 processes for 30 seconds. OUTLIVE_SOAK_SECONDS
-// asks for more or less; under a sanitizer, which makes a kill several times slower, it is 5.
+// How long each companion is under random kills: 8 processes for 30 seconds, or
+// OUTLIVE_SOAK_SECONDS. Under a sanitizer, which makes a kill several times slower, 5 seconds.
 #pragma once
 
 #include <chrono>

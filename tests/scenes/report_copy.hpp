@@ -1,5 +1,5 @@
-// A copy of an owner_death that lives on in shared memory: the report itself ends with the repair,
-// and its heir may die in it.
+// A copy of an owner_death in shared memory: the report itself ends with the repair, and its heir
+// may die in it.
 #pragma once
 
 #include <cstddef>

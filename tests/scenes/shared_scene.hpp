@@ -1,4 +1,4 @@
-// A shared mutex with a value, whoever reads, writes and dies there, and the repair.
+// A shared mutex with a value, its repair, and processes that read, write and die there.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -80,7 +80,7 @@ class shared_scene {
     ASSERT_TRUE(within(default_timeout(), [&] { return gate() == detail::gate_awaited; }))
         << "the gate is " << gate();
   }
-  /// Both ways in are free, to a process of its own, too.
+  /// Both kinds of lock are free, to another process, too.
   void expect_usable(unsigned expected_repairs) {
     child other("other", [this](agent&) {
       EXPECT_TRUE(value_.lock_shared()->whole());

@@ -1,4 +1,4 @@
-// What a call has thrown, with all that is nested in it.
+// The exception of a call, with all that is nested in it.
 #pragma once
 
 #include <exception>

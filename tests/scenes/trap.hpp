@@ -1,8 +1,8 @@
 // A trap in pthread's calls: a thread dies, or does something else, before or after the n-th call
 // on a mutex in some memory.
 //
-// This program's functions go before libc's. To be included by one source of a program, for it
-// defines them.
+// This program's functions precede libc's. Only one source of a program may include this, because
+// it defines them.
 #pragma once
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// A supervisor under test: what it tells is kept, and every wait for it is bounded.
+// A supervisor under test: its reports are kept, and every wait for them is bounded.
 #pragma once
 
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 namespace outlive::testing {
 
-/// Sweeps so seldom that nothing in a test is found by one but the first.
+/// Sweeps so rarely that only the first sweep finds anything in a test.
 inline supervisor_options without_sweeps() {
   supervisor_options options;
   options.sweep = std::chrono::hours(1);
@@ -32,14 +32,14 @@ class watching {
       : watch_(where, options) {
     watch_.on_death([this](const participant_death& death) { deaths.push_back(death); });
     watch_.on_error([this](const std::system_error& error) { errors.push_back(error.what()); });
-    watch_.dispatch();  // who is attached by now
+    watch_.dispatch();  // finds the processes that are attached by now
   }
 
   supervisor& operator*() { return watch_; }
   supervisor* operator->() { return &watch_; }
 
-  /// Dispatches whenever the descriptor says so, until the predicate holds (true) or the time is
-  /// over.
+  /// Dispatches whenever the descriptor is readable, until the predicate holds (true) or the time
+  /// is over.
   template <typename Predicate>
   bool until(Predicate predicate, milliseconds limit = default_timeout()) {
     const deadline end(limit);
@@ -59,7 +59,7 @@ class watching {
     });
     return at == deaths.end() ? nullptr : &*at;
   }
-  /// Whether there is nothing to do, as the descriptor says.
+  /// Whether the descriptor says that there is nothing to do.
   bool idle() {
     pollfd due{watch_.fd(), POLLIN, 0};
     return poll(&due, 1, 0) == 0;
