@@ -25,7 +25,7 @@ int visit(const std::string& name, bool dies) {
   auto repair = outlive::on_owner_death<bank>(
       segment, "account", [](bank& x, const outlive::owner_death& death) {
         std::printf("%s died with a = %ld, b = %ld\n", to_string(death.owner()).c_str(), x.a, x.b);
-        // restartable: it can be done twice, and an heir may die before it or after it
+        // restartable: it can run twice, and an heir may die before or after it
         x.b = 1000 - x.a;
         return outlive::repaired;
       });

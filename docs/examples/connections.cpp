@@ -1,7 +1,7 @@
 // connections: eight workers share three connections. Workers are killed while they have one, and
 // no connection is lost.
 //
-// With sem_t each of those deaths would take a connection away for ever.
+// With sem_t each of those deaths would lose a connection for ever.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// A worker follows a wild pointer while it holds a lock. Its heir knows which signal killed it, and
-// in which function.
+// A worker follows a wild pointer while it holds a lock. Its heir learns which signal killed it,
+// and in which function.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ struct stock {
 
 [[gnu::noinline]] void reserve(stock& of, volatile long* counter) {
   of.reserved += 1;
-  *counter = *counter + 1;  // what the caller gave is no counter
+  *counter = *counter + 1;  // the caller passed no counter
   of.pieces -= 1;
 }
 
@@ -29,7 +29,7 @@ struct stock {
 int main() {
   const outlive::crash_recorder recorder;
   auto seg = outlive::segment::anonymous();
-  bool told = false;
+  bool reported = false;
   const auto repair = outlive::on_owner_death<stock>(
       seg, "stock", [&](stock& s, const outlive::owner_death& death) {
         if (death.crash() != nullptr) {
@@ -37,8 +37,8 @@ int main() {
           std::printf("%s died: %s\n", to_string(death.owner()).c_str(), to_string(crash).c_str());
           for (const outlive::stack_frame& frame : crash.frames)
             std::printf("  %s\n", to_string(frame).c_str());
-          told = !crash.frames.empty() &&
-                 crash.frames[0].function.find("reserve") != std::string::npos;
+          reported = !crash.frames.empty() &&
+                     crash.frames[0].function.find("reserve") != std::string::npos;
         }
         s.reserved = 10 - s.pieces;
         return outlive::repaired;
@@ -57,6 +57,6 @@ int main() {
   const auto mended = goods.lock();
   std::printf("%ld pieces, %ld reserved\n", mended->pieces, mended->reserved);
   const bool fine =
-      WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && told && mended->reserved == 0;
+      WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && reported && mended->reserved == 0;
   return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }

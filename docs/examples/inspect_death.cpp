@@ -1,4 +1,4 @@
-// inspect_death: all that a repair is told about a death. One process dies with two locks, and then
+// inspect_death: all that a repair learns about a death. One process dies with two locks, and then
 // an heir in the repair.
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -37,7 +37,7 @@ void print(const outlive::owner_death& death) {
                 std::string(death.held(i).mutex->lock_class()).c_str(),
                 death.held(i).acquired_at.where().c_str());
   }
-  std::printf("more, untold  %s\n", death.held_cut() ? "yes" : "no");
+  std::printf("more held     %s\n", death.held_cut() ? "yes" : "no");
   std::printf("attempt       %u of %u\n", death.attempt(), death.max_attempts());
   const auto* heir = death.former_heir();
   std::printf("former heir   %s\n\n", heir != nullptr ? to_string(*heir).c_str() : "none");
@@ -83,7 +83,7 @@ int main() {
       });
 
   owner = die_in_child([&] {
-    prctl(PR_SET_NAME, "writer");  // before its first lock, which takes the name down
+    prctl(PR_SET_NAME, "writer");  // before its first lock, which records the name
     outlive::note(segment, 7);
     auto first = index.lock();
     auto second = page_7.lock();

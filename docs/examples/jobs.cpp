@@ -1,7 +1,7 @@
 // jobs: four workers add up numbers, job by job. Some are killed in the middle of one, and one job
-// kills whoever does it; the sum is right all the same.
+// kills every worker that does it. The sum is right anyway.
 //
-// With a pipe, or a message queue, each killed worker would take its job with it.
+// With a pipe, or a message queue, each killed worker would lose its job.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ void work(job_queue& queue, results& done) {
     auto one = queue.pop();
     if (one->number == last) return one.done();
     if (one->number == poison) raise(SIGKILL);
-    // an accident: the next one to have it gets through
+    // an accident: the next worker finishes it
     if (one->number % 10 == 5 && one.tries() == 1) raise(SIGKILL);
     done.of[one->number] = one->number * one->number;
     one.done();
@@ -61,12 +61,12 @@ int main() {
   for (long i = 0; i < jobs; ++i) queue.push({i});
 
   int killed = 0, running = workers;
-  bool told = false;
+  bool shown = false;
   while (running > 0) {
     const auto left = queue.counts();
-    if (!told && left.waiting + left.leased == 0) {
+    if (!shown && left.waiting + left.leased == 0) {
       for (int i = 0; i < running; ++i) queue.push({last});
-      told = true;
+      shown = true;
     }
     int status = 0;
     if (waitpid(-1, &status, WNOHANG) == 0) {

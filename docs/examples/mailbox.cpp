@@ -1,5 +1,5 @@
-// mailbox: one process sends letters, another waits for them; the sender dies in the middle of one,
-// and a new one goes on.
+// mailbox: one process sends letters, another waits for them. The sender dies in the middle of one,
+// and a new one continues.
 //
 // With pthread's process-shared condition variable the receiver would hang once a process was
 // killed in a wait or a notification.
@@ -20,7 +20,7 @@ namespace {
 
 struct mailbox {
   bool full = false;
-  long number = 0;             // of the last letter that was put in whole
+  long number = 0;             // of the last complete letter
   std::array<long, 4> text{};  // invariant: while full, all four are `number`
 };
 
@@ -30,8 +30,7 @@ using condition = outlive::robust_condition_variable;
 constexpr long letters = 1'000;
 constexpr long torn = 500;
 
-// `number` changes last: a letter that is in the box only in part does not count, and is written
-// again.
+// `number` changes last: a partly written letter does not count, and is written again.
 void send(guarded_mailbox& box, condition& emptied, condition& filled, bool dies) {
   for (;;) {
     auto x = box.lock();
@@ -62,7 +61,7 @@ pid_t start_sender(guarded_mailbox& box, condition& emptied, condition& filled, 
 int main() {
   using namespace std::chrono_literals;
   auto segment = outlive::segment::anonymous();
-  // What is in the box in part, an heir may leave: nobody reads it unless `full` says so.
+  // An heir may leave a partly written letter: nobody reads it unless `full` is set.
   auto repair = outlive::on_owner_death<mailbox>(segment, "mailbox", outlive::always_consistent);
   auto& box = segment.find_or_construct<guarded_mailbox>("box", "mailbox");
   auto& filled = segment.find_or_construct<condition>("box was filled");

@@ -1,4 +1,4 @@
-// price_list: many processes read a list while one changes it; a reader is killed while it reads,
+// price_list: many processes read a list while one changes it. A reader is killed while it reads,
 // then the writer in the middle of a change.
 //
 // pthread's process-shared rwlock would keep the writer out for ever after the first death, and all
@@ -34,8 +34,7 @@ using guarded_list = outlive::guarded<price_list, outlive::robust_shared_mutex>;
 
 constexpr long days = 1'000;
 
-// The day changes last: prices of a day that is not finished belong to the day before, and are put
-// back to it.
+// The day changes last: prices of an unfinished day are rolled back to the day before.
 outlive::repair_result put_back(price_list& list, const outlive::owner_death&) {
   list.day_of_price.fill(list.day);
   return outlive::repaired;

@@ -1,8 +1,8 @@
-// Two repairs of the same transfer: the kill-test kit tells which one is right.
+// Two repairs of the same transfer: the kill-test kit shows which one is right.
 //
 // Both roll back by an undo journal. The first clears the journal's mark before it has restored the
-// balances: whoever is killed in between leaves a half restored account, and no journal that says
-// so. It takes a second death to see it, that of the heir.
+// balances: a death in between leaves a half restored account and no journal. Only a second death,
+// that of the heir, shows this.
 #include <atomic>
 #include <iostream>
 #include <string>
@@ -15,10 +15,10 @@ struct bank {  // invariant: a + b == 1000
   long b = 500;
   long old_a = 0;
   long old_b = 0;
-  bool under_way = false;  // a and b are to be as old_a and old_b say
+  bool under_way = false;  // a and b must become old_a and old_b
 };
 
-// The compiler may not move stores across it. A thread that is killed has done all stores before,
+// The compiler may not move stores across it. A killed thread has done all stores before the kill,
 // and none after.
 void crash_barrier() {
   std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -19,7 +19,7 @@ outlive::repair_result count(shelf& x, const outlive::owner_death&) {
   return outlive::repaired;
 }
 
-// For `outlive reset`, when even counting was in vain: an empty shelf.
+// For `outlive reset`, if even counting has failed: an empty shelf.
 outlive::repair_result clear(shelf& x, const outlive::owner_death&) {
   x = {};
   return outlive::repaired;

@@ -1,10 +1,10 @@
 // several_locks: a transfer between two accounts, each with a lock of its own, that is all or
 // nothing even if its owner dies.
 //
-// std::scoped_lock takes both without a deadlock. An owner who dies leaves two deaths to two
-// repairs, which may run in two processes at the same time, so that each may touch its own account
-// only. What ties them together is a note of the old balances and one word with a bit for each
-// account: "undo me". One store sets both bits, one store clears both: the commit.
+// std::scoped_lock acquires both without a deadlock. The death of their owner is two deaths for two
+// repairs, which may run in two processes at the same time, so each may touch only its own account.
+// They are tied together by a note of the old balances and one word with a bit for each account:
+// "undo me". One store sets both bits, one store clears both: the commit.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,11 +27,11 @@ using accounts = std::array<outlive::guarded<account>*, 2>;
 
 struct transfer {
   long before[2] = {};  // written under both locks, while `undo` is 0
-  // bit i: account i is to be set back. An heir of account i clears its bit.
+  // bit i: account i must be rolled back. An heir of account i clears its bit.
   std::atomic<unsigned> undo{0};
 };
 
-// Keeps the compiler from moving stores over it; a killed process has done all stores before the
+// Keeps the compiler from moving stores across it. A killed process has done all stores before the
 // kill.
 void crash_barrier() {
   std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -1,9 +1,8 @@
-// shared_counter: mmap, fork, and a counter that all children increase. The classic first exercise,
+// shared_counter: mmap, fork, and a counter that all children increase: the classic first exercise,
 // done right.
 //
-// Right means: in shared memory, under a mutex that works between processes, and with an answer to
-// the question what happens when a child dies while it holds it. Here one does, and the others go
-// on.
+// Right means: in shared memory, under a mutex that works between processes, and with a rule for
+// the death of a child that holds it. Here one child dies, and the others continue.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -1,8 +1,8 @@
-// supervise: a parent that puts things right as soon as a child is dead, and reads in the death log
-// what happened.
+// supervise: a parent that repairs as soon as a child is dead, and reads in the death log what
+// happened.
 //
-// Without it the next one who locks would do the repairs. With it, nobody has to wait for them, and
-// somebody is told.
+// Without it the next locker would do the repairs. With it, nobody waits for them, and the death is
+// reported.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ using guarded_shelf = outlive::guarded<shelf>;
 
 [[noreturn]] void fill_and_die(const outlive::segment& segment,
                                std::vector<guarded_shelf*>& shelves) {
-  outlive::note(segment, 42);  // for the report: what this process was at
+  outlive::note(segment, 42);  // for the report: what this process was doing
   std::vector<guarded_shelf::guard> held;
   for (auto* one : shelves) {
     held.push_back(one->lock());

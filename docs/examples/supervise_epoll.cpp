@@ -1,8 +1,8 @@
 // supervise_epoll: a supervisor as one source of a program's own event loop, beside its other work.
 //
-// The parent has an epoll loop with a timer in it. The supervisor is added with its one descriptor;
-// the loop need not know that there are processes, an inotify watch and a timer behind it. Workers
-// are children here; strangers that attach by the segment's name are watched just the same.
+// The parent has an epoll loop with a timer. It adds the supervisor's one descriptor, and need not
+// know about the processes, the inotify watch and the timer behind it. Here the workers are
+// children; other processes that attach by the segment's name are watched just the same.
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -101,8 +101,8 @@ int main() {
   close(ticks);
 
   const auto x = screws.lock();
-  // A worker that locks before the supervisor has looked repairs what the one before it left. The
-  // last death is the supervisor's.
+  // A worker that locks before the supervisor notices repairs its predecessor's shelf. The last
+  // death is the supervisor's.
   const bool good = repaired >= 1 && !x.recovered() && x->boxes == workers && x->counted == workers;
   std::puts(good ? "all deaths were met, and the shelf is right" : "FAILED");
   return good ? 0 : 1;

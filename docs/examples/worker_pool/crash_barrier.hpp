@@ -1,8 +1,8 @@
 // Keeps two stores to shared memory in program order.
 //
-// A process can be killed between any two of its instructions, and the compiler, which knows
-// nothing of that, may move or merge stores. The processor needs no fence: a killed process has
-// done all its stores up to the kill, and whoever reads them has acquired the lock after it.
+// A process can be killed between any two of its instructions, and the compiler, which does not
+// know that, may move or merge stores. The processor needs no fence: a killed process has done all
+// its stores up to the kill, and a process that reads them has acquired the lock after it.
 #pragma once
 
 #include <atomic>

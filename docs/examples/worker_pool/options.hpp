@@ -19,7 +19,7 @@ struct options {
   bool help = false;
 };
 
-// Thrown for what the user can mend; its message says how.
+// Thrown for errors that the user can correct; the message says how.
 struct usage_error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

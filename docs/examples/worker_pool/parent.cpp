@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto longest_pause = 40ms;  // between two kills
-constexpr auto longest_aim = 5ms;     // for somebody to take a lock
+constexpr auto longest_aim = 5ms;     // until a worker has a lock
 constexpr auto longest_watch_of_heirs = 1ms;
 constexpr auto longest_break = 2ms;  // of the workers, between two passes
 
@@ -50,7 +50,7 @@ void become_worker(pid_t parent_pid) {
   for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_IGN);
 }
 
-// Leaves the status to be taken by wait_for(), as it leaves the pid.
+// Leaves the status and the pid for wait_for().
 void wait_for_end(pid_t pid) {
   siginfo_t info{};
   while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) == -1) {
@@ -108,8 +108,8 @@ figures parent::run() {
 }
 
 void parent::start(unsigned number) {
-  // Not in the child: killed before it came to that, it would seem to have died at what its
-  // forerunner died at.
+  // Not in the child: if it were killed before that, it would seem to have died in its
+  // predecessor's activity.
   all_.seat_of(number).now = activity::counting;
   const pid_t self = ::getpid();
   const pid_t pid = ::fork();
@@ -123,16 +123,14 @@ void parent::start(unsigned number) {
 
 // ---- jobs --------------------------------------------------------------------------------------
 
-// One pass after the other: a shard keeps of each chunk the last pass that it has, and turns
-// earlier ones down.
+// One pass after the other: a shard keeps the last pass of each chunk, and refuses earlier ones.
 void parent::feed() {
   ++figures_.passes;
   for (std::uint32_t chunk = 0; chunk < chunks_.size(); ++chunk)
     all_.jobs->push({chunk, figures_.passes});
 }
 
-// A chunk whose workers died again and again is tried on: it was we who killed them, and not the
-// chunk.
+// A chunk whose workers died several times is tried again: we killed them, not the chunk.
 bool parent::pass_is_done() {
   while (auto letter = all_.jobs->pop_dead_letter()) letter.retry();
   const auto jobs = all_.jobs->counts();
@@ -145,16 +143,16 @@ void parent::kill_somebody() {
   std::vector<casualty> dead;
   dead.push_back(shoot(choose_victim()));
   if (figures_.kills < wishes_.kills && dice_() % 2 == 0) {
-    // Whoever inherits a lock now is in its repair; and the repair must stand that, too.
+    // A worker that inherits a lock now is in its repair, and the repair must survive a kill, too.
     if (const auto heir = watch_for(activity::repairing, longest_watch_of_heirs))
       dead.push_back(shoot(*heir));
   }
-  for (casualty& one : dead) bury(one);
+  for (casualty& one : dead) reap(one);
   read_repair_lines();
   for (const casualty& one : dead) start(one.number);
 }
 
-// One kill of four hits anybody at anything; the others wait until somebody holds a lock.
+// One kill of four hits any worker at any time; the others wait until a worker holds a lock.
 unsigned parent::choose_victim() {
   if (dice_() % 4 != 0) {
     if (const auto holder = watch_for(activity::merging, longest_aim)) return *holder;
@@ -178,14 +176,14 @@ parent::casualty parent::shoot(unsigned number) {
   const casualty victim{number, pids_[number], clock::now()};
   if (::kill(victim.pid, SIGKILL) == -1)
     throw std::system_error(errno, std::generic_category(), "kill");
-  pids_[number] = 0;  // so that it is not shot again; bury() waits for it
+  pids_[number] = 0;  // so that it is not shot again; reap() waits for it
   ++figures_.kills;
   return victim;
 }
 
-// What the worker was really at shows only now: between the look at its seat and the kill it went
-// on.
-void parent::bury(casualty& dead) {
+// Only now is it known what the worker was doing: it continued between the look at its seat and the
+// kill.
+void parent::reap(casualty& dead) {
   wait_for_end(dead.pid);
   watch_.dispatch();  // the supervisor recovers what it held
   const int status = wait_for(dead.pid);
@@ -267,7 +265,7 @@ bool parent::look_after(bool may_end) {
     }
     some_run = some_run || pids_[number] != 0;
   }
-  progress_.tell(figures_.kills, figures_.killed_holding, chunks);
+  progress_.show(figures_.kills, figures_.killed_holding, chunks);
   return some_run;
 }
 

@@ -1,8 +1,8 @@
 // The parent: feeds the workers, kills them, and starts another one after each death.
 //
-// It has an outlive::supervisor, which learns of each death and recovers what the dead worker held.
-// That is not needed for the table: a worker that comes to the lock first repairs it just as well,
-// and often does. And nothing at all is to be done for the dead worker's job, which comes again.
+// It has an outlive::supervisor, which notices each death and recovers what the dead worker held.
+// The table does not need that: a worker that comes to the lock first repairs it just as well, and
+// often does. The dead worker's job needs nothing at all: it comes again.
 #pragma once
 
 #include <sys/types.h>
@@ -58,7 +58,7 @@ class parent {
     unsigned number;
     pid_t pid;
     clock::time_point killed_at;
-    activity last = activity::counting;  // what its seat says since it is dead
+    activity last = activity::counting;  // what its seat says after its death
   };
 
   void start(unsigned number);
@@ -70,7 +70,7 @@ class parent {
   [[nodiscard]] unsigned choose_victim();
   [[nodiscard]] std::optional<unsigned> watch_for(activity wanted, std::chrono::microseconds limit);
   [[nodiscard]] casualty shoot(unsigned number);
-  void bury(casualty& dead);
+  void reap(casualty& dead);
 
   void check(const outlive::participant_death& death);
   void read_repair_lines();

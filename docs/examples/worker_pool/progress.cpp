@@ -24,7 +24,7 @@ progress::~progress() {
   if (shown_ && terminal_) std::fprintf(stderr, "\r%78s\r", "");
 }
 
-void progress::tell(std::uint64_t kills, std::uint64_t holding, std::uint64_t chunks) {
+void progress::show(std::uint64_t kills, std::uint64_t holding, std::uint64_t chunks) {
   const auto now = clock::now();
   if (chunks != last_chunks_) {
     last_chunks_ = chunks;

@@ -13,7 +13,7 @@ class progress {
   ~progress();  // wipes the line
 
   // Errors: std::runtime_error when `chunks` has not grown for stall_limit.
-  void tell(std::uint64_t kills, std::uint64_t holding, std::uint64_t chunks);
+  void show(std::uint64_t kills, std::uint64_t holding, std::uint64_t chunks);
 
   static constexpr std::chrono::seconds stall_limit{30};
 

@@ -12,8 +12,8 @@ outlive::segment_options options_for(std::size_t shards) {
   options.size = shards * (sizeof(outlive::guarded<shard>) + name_and_padding) +
                  sizeof(*shared::jobs) + (1u << 18);
   options.directory_capacity = static_cast<std::uint32_t>(shards) + 16;
-  // Heirs are killed, too, and each of them uses up an attempt although the repair is sound. So: as
-  // many as there can be.
+  // As many as possible: heirs are killed, too, and each of them uses up an attempt, although the
+  // repair is sound.
   options.attempts = 63;
   return options;
 }
@@ -22,7 +22,7 @@ outlive::segment_options options_for(std::size_t shards) {
 
 shared::shared(std::size_t shard_count)
     : segment(outlive::segment::anonymous(options_for(shard_count))) {
-  // Repairs before locks: from its first lock on, a process can find that it is somebody's heir.
+  // Repairs before locks: after its first lock a process may become an heir.
   repair_ = outlive::on_owner_death<shard>(
       segment, "shard", [this](shard& damaged, const outlive::owner_death& death) {
         my_seat().now = activity::repairing;

@@ -32,15 +32,15 @@ inline constexpr std::uint32_t no_chunk = 0xffffffff;
 enum class activity : std::uint32_t {
   // or anything else: no shard is in danger
   counting,
-  // stored after the shard's lock was taken, cleared before it is given back: who dies with it
-  // holds a shard
+  // stored after the shard's lock was acquired, cleared before it is released: a worker that dies
+  // with it holds a shard
   merging,
   // stored and cleared inside the repair
   repairing,
 };
 
-// What one worker tells the parent. Written by the worker alone; no lock, for nothing but kills and
-// figures hang on it.
+// What one worker reports to the parent. Written by the worker alone; without a lock, because only
+// kills and figures depend on it.
 struct alignas(64) seat {
   std::atomic<activity> now{activity::counting};
   std::atomic<std::uint64_t> chunks{0};  // finished by all workers that sat here
@@ -72,7 +72,7 @@ class shared {
   outlive::repair_registration repair_;
 };
 
-// The breadcrumb that a worker leaves: the task that it is at.
+// The breadcrumb that a worker leaves: its present task.
 [[nodiscard]] constexpr std::uint64_t note_of(task at) noexcept {
   return std::uint64_t{at.pass} << 32 | at.chunk;
 }

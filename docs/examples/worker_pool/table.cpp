@@ -21,8 +21,8 @@ std::uint64_t hash(std::string_view word) noexcept {
   return value ^ (value >> 32);
 }
 
-// The text first, then the length that makes it a word of the table. The other way round a kill
-// would leave a word that no text has, and no repair could tell it from a true one.
+// The text first, then the length that makes it a word of the table. In the reverse order a kill
+// would leave a word that is in no text, and no repair could recognise it.
 void put_word(slot& where, std::string_view word) noexcept {
   std::memcpy(where.text, word.data(), word.size());
   crash_barrier();  // text before length
@@ -79,8 +79,7 @@ void shard::apply_journal() noexcept {
 }
 
 void shard::forget_journal() noexcept {
-  // all that the journal was kept for before the word that forgets it: slots, mark (INV-2), repair
-  // line
+  // all that needs the journal before the word that discards it: slots, mark (INV-2), repair line
   crash_barrier();
   phase_ = phase::idle;
 }

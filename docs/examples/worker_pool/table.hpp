@@ -1,7 +1,7 @@
 // The shared table: words and their counts, in shards. A shard is what one lock guards.
 //
-// To merge a chunk into a shard takes many stores, and the worker can be killed between any two of
-// them. Hence a journal, written ahead:
+// Merging a chunk into a shard takes many stores, and the worker can be killed between any two of
+// them. Hence a write-ahead journal:
 //
 //   phase     what the bytes mean                              a repair
 //   --------  -----------------------------------------------  -------------------------------
@@ -10,9 +10,8 @@
 //   applying  the journal is complete; some slots are as it    rolls forward: applies the whole
 //             says, some not                                   journal
 //
-// INV-1  The journal tells the counts that the slots shall have in the end, not what is to be
-//        added. So it can be applied twice, and an heir that is killed while it applies leaves no
-//        more than the next heir can finish.
+// INV-1  The journal has the final counts of the slots, not what is to be added. So it can be
+//        applied twice, and the next heir can finish for one that is killed while it applies.
 // INV-2  merged_in[c] becomes the pass before the journal is idle again. So "chunk c of pass p is
 //        in this shard" and the counts say the same after every repair, and a chunk that is handed
 //        out again is not counted again.
@@ -50,7 +49,7 @@ static_assert(sizeof(slot) == 56);
 enum class phase : std::uint32_t { idle, filling, applying };
 enum class mended : std::uint32_t { nothing_to_do, rolled_back, rolled_forward };
 
-// What a repair writes down when it has done its work. It too is guarded by the shard's lock.
+// What a repair records when it is done. The shard's lock guards it, too.
 struct repair_line {
   pid_t dead_owner;
   mended how;
@@ -91,7 +90,7 @@ class shard {
   std::uint32_t journal_chunk_ = 0;
   std::uint32_t journal_pass_ = 0;
   std::uint32_t journal_size_ = 0;
-  std::array<slot, slot_count> journal_{};  // the slots as they shall be
+  std::array<slot, slot_count> journal_{};  // the slots as they will be
   // by chunk: the last pass that is in the slots
   std::array<std::uint32_t, max_chunks> merged_in_{};
   // open addressing, linear probing; no word is ever removed

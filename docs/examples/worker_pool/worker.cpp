@@ -18,7 +18,7 @@ words_by_shard sort_out(const word_counts& words, std::size_t shards) {
 }
 
 // One shard after the other, each under its own lock. A worker that dies between two shards has
-// merged the chunk into some of them; the chunk is handed out again, and those shards turn it down
+// merged the chunk into some of them. The chunk is handed out again, and those shards refuse it
 // (table.hpp, INV-2).
 void merge(shared& all, task at, const words_by_shard& words) {
   const std::size_t shards = all.shards.size();

@@ -1,8 +1,8 @@
 // A worker: takes a chunk from the queue, counts its words by itself, merges them into the shards,
-// and only then says that it is done.
+// and only then acknowledges the job.
 //
-// It can be killed at any instruction. It need not know: its chunk comes again by itself, and a
-// half merged one is the shards' repair's task.
+// It can be killed at any instruction, and does nothing about it: its chunk comes again by itself,
+// and the shards' repair handles a half merged one.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@
 
 namespace pool {
 
-// Works until it is told to end. Returns: the exit code of the process.
+// Works until it gets `no_chunk`. Returns: the exit code of the process.
 [[nodiscard]] int work(shared& all, const std::vector<std::string_view>& chunks,
                        unsigned number) noexcept;
 
