@@ -66,7 +66,7 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
          map.describe() + ": found other bytes in its " + name +
              " lock or its adoption lock than a robust mutex has, expected such a mutex");
   }
-  owner_died_ = marked_ = result == native_result::inherited;
+  owner_died_ = result == native_result::inherited;
   lock.owner_start_time.store(me.start_time, std::memory_order_relaxed);
   crash_barrier();  // owner_tid says that owner_start_time is the holder's
   lock.owner_tid.store(me.tid, std::memory_order_release);
@@ -74,8 +74,8 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
 }
 
 void internal_guard::mark_consistent() noexcept {
-  if (marked_) native_mutex::consistent(lock_.native);
-  marked_ = false;
+  if (owner_died_) native_mutex::consistent(lock_.native);
+  owner_died_ = false;
 }
 
 internal_guard::~internal_guard() {

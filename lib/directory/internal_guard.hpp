@@ -18,17 +18,16 @@ class internal_guard {
   internal_guard& operator=(const internal_guard&) = delete;
   ~internal_guard();
 
-  // A former holder died with it; the data may be half changed.
+  // A former holder died with it, and the data may be half changed.
   [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
-  // To be called when the data is repaired. Until then the lock stays marked, so that after a death
-  // the next holder repairs.
+  // To be called when the data is repaired. Until then owner_died() is true, and the lock stays
+  // marked, so that after another death the next holder repairs.
   void mark_consistent() noexcept;
 
  private:
   internal_lock& lock_;
   std::uint64_t epoch_;
   bool owner_died_ = false;
-  bool marked_ = false;
   entrant named_;
 };
 

@@ -33,8 +33,7 @@ std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descrip
   const segment_constants constants = read_constants(what, file.get(), info);
   void* const base = shared_memory::map_to_read(file.get(), constants.total_size);
   try {
-    return std::make_shared<const mapping>(std::move(file), base, constants, info.device,
-                                           info.inode);
+    return std::make_shared<const mapping>(std::move(file), base, constants, info.device);
   } catch (...) {
     shared_memory::unmap(base, constants.total_size);
     throw;

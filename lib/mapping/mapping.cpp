@@ -20,13 +20,12 @@ const made_at_load table_of_mappings([] { mapping_table::instance(); });
 }  // namespace
 
 mapping::mapping(file_descriptor file, void* base, const segment_constants& constants,
-                 std::uint64_t device, std::uint64_t inode)
+                 std::uint64_t device)
     : file_(std::move(file)),
       base_(static_cast<char*>(base)),
       constants_(constants),
       layout_(region_layout::of(constants)),
-      device_(device),
-      inode_(inode) {}
+      device_(device) {}
 
 mapping::~mapping() {
   auto& table = mapping_table::instance();
@@ -47,7 +46,7 @@ std::optional<shared_memory::file_info> mapping::file_now() const {
   const file_descriptor named = shared_memory::open_to_read(segment_path(constants_.name));
   if (!named) return std::nullopt;
   const auto info = shared_memory::inspect(named.get());
-  if (info.device != device_ || info.inode != inode_) return std::nullopt;
+  if (info.device != device_ || info.inode != constants_.inode) return std::nullopt;
   return info;
 }
 
@@ -115,7 +114,7 @@ std::shared_ptr<mapping> mapping_table::find(const void* address) noexcept {
 std::shared_ptr<mapping> mapping_table::find_file(std::uint64_t device,
                                                   std::uint64_t inode) const noexcept {
   for (mapping* each : all_) {
-    if (each->device_ == device && each->inode_ == inode) {
+    if (each->device_ == device && each->constants_.inode == inode) {
       if (auto alive = each->weak_from_this().lock()) return alive;
     }
   }

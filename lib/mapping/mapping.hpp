@@ -22,8 +22,9 @@ namespace outlive::detail {
 
 class mapping : public std::enable_shared_from_this<mapping> {
  public:
+  // Requires: read_constants() has accepted the constants, so that they name the file's inode.
   mapping(file_descriptor file, void* base, const segment_constants& constants,
-          std::uint64_t device, std::uint64_t inode);
+          std::uint64_t device);
   mapping(const mapping&) = delete;
   mapping& operator=(const mapping&) = delete;
   ~mapping();
@@ -113,7 +114,6 @@ class mapping : public std::enable_shared_from_this<mapping> {
   segment_constants constants_;
   region_layout layout_;
   std::uint64_t device_;
-  std::uint64_t inode_;
   // of the process whose participant_ it is; written after it
   std::atomic<std::uint64_t> participant_epoch_{0};
   // Written under the table's mutex.

@@ -68,8 +68,7 @@ std::shared_ptr<mapping> open_segments::open(file_descriptor file,
       table.make_room();
       mapped_pages pages(file.get(), constants.total_size);
       refuse_second_copy(table, constants, info, pages.base());
-      map = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device,
-                                      info.inode);
+      map = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device);
       pages.release();
       table.insert(map.get());
     }
