@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sys/shared_memory.hpp"
+#include "sys/file_descriptor.hpp"
 
 namespace outlive::detail {
 

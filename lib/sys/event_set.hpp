@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sys/shared_memory.hpp"
+#include "sys/file_descriptor.hpp"
 
 namespace outlive::detail {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "sys/shared_memory.hpp"
+#include "sys/file_descriptor.hpp"
 
 namespace outlive::detail {
 

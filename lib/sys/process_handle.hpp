@@ -7,7 +7,7 @@
 #include <chrono>
 #include <optional>
 
-#include "sys/shared_memory.hpp"
+#include "sys/file_descriptor.hpp"
 
 namespace outlive::detail::process_handle {
 
