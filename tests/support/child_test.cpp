@@ -98,8 +98,7 @@ TEST(child_test, waits_are_bounded_on_both_sides) {
 }
 
 TEST(child_test, a_failed_expectation_in_the_child_fails_the_parent) {
-  // Forked outside of EXPECT_NONFATAL_FAILURE, which would swallow the failure in the child's copy
-  // of itself.
+  // Forked outside EXPECT_NONFATAL_FAILURE, which would swallow the failure in the child's copy.
   child other("other", [](agent&) { EXPECT_EQ(6 * 7, 54); });
   EXPECT_NONFATAL_FAILURE(EXPECT_TRUE(other.wait().exited_with(child::failed_exit_code)), "54");
 }

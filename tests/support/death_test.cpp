@@ -29,8 +29,7 @@ TEST_P(death_test, happens_and_the_kernel_notices_unless_it_cannot) {
   expect_end(victim, kind);
   EXPECT_EQ(died.load(), 1u);
   EXPECT_EQ(victim.ended(), ends_process(kind));
-  // A death that ends in exec is announced by a closed pipe, a moment before the new program
-  // stands.
+  // A closed pipe announces a death by exec, a moment before the new program runs.
   EXPECT_EQ(within(is_noticed(kind) ? default_timeout() : milliseconds(100),
                    [&] { return lock.marked() == 1; }),
             is_noticed(kind));

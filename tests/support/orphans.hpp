@@ -24,7 +24,7 @@ enum class orphan_kind {
   exec_from_thread,
   // set_robust_list(NULL) before death (A31)
   list_unset,
-  // killed, and its memory taken away before it has walked its list (A54)
+  // killed, and its memory removed before the kernel has walked its list (A54)
   process_mrelease,
   // a child by clone without glibc: it locks with its parent's TID and has no list (A27)
   raw_fork,
@@ -44,7 +44,7 @@ std::string name_of(orphan_kind kind);
 struct orphan_hooks {
   /// Acquires the locks that are to be lost, on the thread and in the process that this kind needs.
   std::function<void()> acquire = nullptr;
-  /// The whole mapping that the locks lie in, page-aligned; for read_only.
+  /// The whole mapping of the locks, page-aligned; for read_only.
   std::span<std::byte> region = {};
   /// exec_from_thread: the process lives on as another program (up to 60 s, or until it is killed)
   /// instead of ending.
@@ -57,8 +57,8 @@ std::optional<std::string> orphan_unavailable(orphan_kind kind);
 /// To be called in a child.
 [[noreturn]] void die_leaving_orphans(orphan_kind kind, const orphan_hooks& hooks);
 
-/// In the parent: waits until the owner is dead. With live_on it is not the process that is dead
-/// but the thread.
+/// In the parent: waits until the owner is dead. With live_on only the thread is dead, not the
+/// process.
 void expect_orphaned(child& owner, orphan_kind kind, bool live_on = false,
                      source_line at = source_line::here());
 

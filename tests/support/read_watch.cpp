@@ -23,13 +23,13 @@ constexpr std::uintptr_t page = 4096;
 
 #if defined(__x86_64__)
 
-// The access is made again, and alone: with the pages there, and a trap after one instruction.
+// The access is repeated alone: with the pages accessible, and a trap after one instruction.
 struct read_watch_handlers {
   static void on_fault(int, siginfo_t* info, void* context) {
     active->at_ = reinterpret_cast<std::uintptr_t>(info->si_addr);
     if (active->at_ < active->begin_ / page * page ||
         active->at_ >= (active->end_ + page - 1) / page * page) {
-      std::signal(SIGSEGV, SIG_DFL);  // not ours: it comes again, and ends the process
+      std::signal(SIGSEGV, SIG_DFL);  // not ours: it repeats, and ends the process
       return;
     }
     active->protect(PROT_READ | PROT_WRITE);

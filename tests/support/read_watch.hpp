@@ -1,6 +1,6 @@
-// What happens between two loads of the code under test, without a seam in it: the pages of some
-// shared words are taken away, each access to one faults, is let through alone, and a function of
-// the test is called after it.
+// Runs a function between two loads of the code under test, which needs no seam for it: the pages
+// of some shared words are protected, each access to them faults, is let through alone, and the
+// test's function is called after it.
 //
 //   read_watch watch(&first, sizeof first, [&](const void* word) { others change the words };
 //   code_under_test();
@@ -20,7 +20,7 @@ class read_watch {
   using hook = std::function<void(const void*)>;
 
   /// `after` is called after each access to the bytes from `begin` on, with the address that the
-  /// processor told.
+  /// processor reported.
   read_watch(const void* begin, std::size_t size, hook after);
   ~read_watch();
   read_watch(const read_watch&) = delete;

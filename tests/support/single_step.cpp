@@ -45,8 +45,8 @@ class pinned {
   bool is_ahead_ = false;
 };
 
-/// What survivors can see of a victim: the watched bytes, and the robust list, which the kernel
-/// walks at its death.
+/// The visible state of a victim: the watched bytes, and the robust list, which the kernel walks at
+/// its death.
 class visible_state {
  public:
   visible_state(const std::vector<std::span<const std::byte>>& watched, const tracee& traced)
@@ -87,7 +87,7 @@ class sweeper {
 
   sweep_result run() {
     record();
-    // A section whose length varies goes on after the recorded length until a victim survives.
+    // A section of varying length continues after the recorded length until a victim survives.
     const std::size_t end = 2 * route_.length() + 1000;
     for (std::size_t i = plan_.first; i <= plan_.last;
          i = route_.next(i, plan_.first, plan_.stride)) {
@@ -98,7 +98,7 @@ class sweeper {
       const bool survived = !stop_at(i, false);
       result_.last_survived = survived;
       survivors_in_a_row_ = survived ? survivors_in_a_row_ + 1 : 0;
-      // One early survivor may be an accident of time (what it waited for came sooner).
+      // One early survivor may be an accident of time (the event that it waited for came sooner).
       if (survived && (!route_.has(i) || survivors_in_a_row_ == 3)) break;
       if (!survived && route_.sleeps_at(i)) stop_at(i, true);
       if (failing_points_ >= plan_.stop_after_failures) {
@@ -114,21 +114,21 @@ class sweeper {
  private:
   enum class outcome { died, preempted, survived, diverged };
 
-  /// Runs `drive` on a fresh victim that stands at section_begin().
+  /// Runs `drive` on a fresh victim at section_begin().
   template <typename Drive>
   outcome with_victim(Drive drive) {
     if (plan_.setup) plan_.setup();
     const pinned one_cpu;
     child process(plan_.name + " victim", [this](agent& self) {
-      // The heap is the parent's, and differs from victim to victim: what malloc would tidy up in
-      // the section, and step by step, is tidied up before it.
+      // The heap is the parent's, and differs from victim to victim. Malloc consolidates it here,
+      // not in the section, where that would be stepped through.
       malloc_trim(0);
       tracee::trace_me();
       plan_.victim(self);
     });
     tracee traced(process, plan_.unblock, plan_.limit);
     traced.run_to_marker();
-    base_ = traced.where().sp;
+    base_ = traced.stopped_at().sp;
     return drive(process, traced);
   }
 
@@ -152,7 +152,7 @@ class sweeper {
       if (!plan_.watched.empty()) visible.emplace(plan_.watched, traced);
       for (;;) {
         const std::size_t index = route_.length();
-        route_.add(traced.where());
+        route_.add(traced.stopped_at());
         if (visible && visible->is_new()) route_.mark();
         const bool calls = visible && traced.at_system_call();
         const auto got = traced.step();
@@ -174,7 +174,7 @@ class sweeper {
       std::uintptr_t here = 0;
       tracee::stop got = tracee::stop::stepped;
       for (std::size_t i = 0; got != tracee::stop::at_marker; ++i) {
-        here = traced.where().pc;
+        here = traced.stopped_at().pc;
         ++visits[here];
         got = traced.step();
         if (got == tracee::stop::ended) ended_by_itself(process, i, here);
@@ -185,15 +185,16 @@ class sweeper {
     check({result_.length, false, false, route_.pc(result_.length)});
   }
 
-  /// Victims that keep leaving the recorded way have another one by now: the parent's heap has
-  /// changed, a number in /proc has one more digit. Stepped from the start, a point costs a
-  /// thousand times as much, for the rest of the sweep. So the way is recorded again, when that
-  /// has become cheap beside the steps; if it was of no use, jumps rest for some points.
+  /// Victims that keep leaving the recorded path have another one by now: the parent's heap has
+  /// changed, or a number in /proc has one more digit. A point that is stepped from the start costs
+  /// a thousand times as much, for the rest of the sweep. So the path is recorded again, when that
+  /// has become cheap beside the steps; if it did not help, no jumps are tried for some points.
   bool has_another_way() const {
     return points_on_route_ >= 10 && (lost_in_a_row_ >= 3 || plain_steps_ > 10 * route_.length());
   }
 
-  /// Returns: where to go on. What the new way has before that, the old one may not have had.
+  /// Returns: the index to continue at. The new path may have points before it that the old one
+  /// lacked.
   std::size_t record_anew(std::size_t index) {
     const std::size_t former = route_.length();
     route_ = {};
@@ -227,7 +228,7 @@ class sweeper {
       jump = route.from != 0;
       if (!jump) break;
       got = with_victim([&](child& c, tracee& t) { return drive_by_waypoint(c, t, route, point); });
-      // another way through the clock's code, and dead in it all the same
+      // another path through the clock's code, but a death all the same
       if (got == outcome::diverged && route_.is_in_clock(index)) return true;
       result_.diverged += got == outcome::diverged;
     }
@@ -259,7 +260,7 @@ class sweeper {
         return abandon(traced);
       }
     }
-    if (!route_.is_at(route.from, traced.where(), base_)) {
+    if (!route_.is_at(route.from, traced.stopped_at(), base_)) {
       route_.distrust(route_.pc(route.from));
       return abandon(traced);
     }
@@ -273,11 +274,10 @@ class sweeper {
       if (got == tracee::stop::at_marker)
         return from == 0 ? finish(process, traced) : abandon(traced);
     }
-    const auto here = traced.where();
+    const auto here = traced.stopped_at();
     if (from != 0 && !route_.is_at(point.index, here, base_)) return abandon(traced);
     point.pc = here.pc;
-    // The recorded run slept here; this one may find that what it would wait for has happened
-    // already.
+    // The recorded run slept here; in this one the event may have happened already.
     if (point.asleep) point.asleep = traced.step(true) == tracee::stop::asleep;
     if (plan_.meanwhile) {
       plan_.meanwhile(point);
@@ -289,10 +289,10 @@ class sweeper {
     return outcome::died;
   }
 
-  /// The victim is elsewhere. It dies there, which is as good a kill point, and whatever it leaves
-  /// is dealt with before the next run.
+  /// The victim is elsewhere. It dies there, which is as good a kill point, and `after` handles
+  /// what it leaves before the next run.
   outcome abandon(tracee& traced) {
-    const kill_point elsewhere{0, true, false, traced.where().pc};
+    const kill_point elsewhere{0, true, false, traced.stopped_at().pc};
     traced.kill();
     ++result_.deaths;
     check(elsewhere);
@@ -323,7 +323,7 @@ class sweeper {
   sweep_result result_;
   std::size_t failing_points_ = 0;
   std::size_t survivors_in_a_row_ = 0;
-  // Since the way was recorded:
+  // Since the path was recorded:
   std::size_t points_on_route_ = 0;
   std::size_t lost_in_a_row_ = 0;  // points to which no jump led
   std::size_t plain_steps_ = 0;    // of runs that were stepped from the start

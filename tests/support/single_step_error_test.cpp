@@ -1,4 +1,4 @@
-// Sweeps that cannot be right: each says why.
+// Wrong sweeps: each reports why.
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 #include <pthread.h>

@@ -96,7 +96,7 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
   int runs = 0;
   const auto result = sweep({
       .name = "wanderer",
-      // The recorded runs take the long way, all later ones a short one.
+      // The recorded runs take the long path, all later ones a short one.
       .setup = [&] { *stores = runs++ < 2 ? 0 : 1000; },
       .victim = [&](agent&) { loop_of_stores(stores.get(), *stores == 0 ? 4 : 2); },
       .after = [](const kill_point&) {},
@@ -106,7 +106,7 @@ TEST_F(single_step_test, a_victim_that_leaves_its_path_is_stepped_again) {
   EXPECT_TRUE(result.last_survived);
 }
 
-/// One way or another one, of the same length.
+/// One of two paths of the same length.
 void two_ways(volatile std::uint64_t* word, bool other_way) {
   section_begin();
   if (other_way) {

@@ -95,7 +95,7 @@ class driver {
     return false;
   }
 
-  /// Waits for a moment that `aim` likes; no rest between two looks, for such moments are short.
+  /// Waits for a moment that `aim` accepts, without pauses, because such moments are short.
   void take_aim(unsigned index) {
     const deadline end(plan_.aim_limit);
     while (!plan_.aim(index)) {

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t stops_a_hit = 1;
 
-/// Where the kernel's code for the clock lies: it loops for as long as the clock is being set, so
-/// under single steps nearly always.
+/// The kernel's code for the clock loops while the clock is being set, so under single steps nearly
+/// always.
 struct clock_code {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
@@ -55,15 +55,14 @@ std::size_t sweep_path::next(std::size_t index, std::size_t first, std::size_t s
 
 std::size_t sweep_path::visits(std::size_t index, std::size_t anchor) const {
   const auto& all = seen_.at(pc(index));
-  // A run stands at step 0 with that instruction still before it; at any other anchor no waypoint
-  // has the same address.
+  // At step 0 a run has that instruction still before it; at any other anchor no waypoint has the
+  // same address.
   const auto begin = anchor == 0 ? all.begin() : std::upper_bound(all.begin(), all.end(), anchor);
   return static_cast<std::size_t>(std::upper_bound(all.begin(), all.end(), index) - begin);
 }
 
 sweep_path::route sweep_path::to(std::size_t index) const {
-  // Step 0 is where each run stands anyway; it serves as the anchor of what comes before the first
-  // unique place.
+  // Each run starts at step 0, which is the anchor for all points before the first unique place.
   std::size_t anchor = index;
   while (anchor > 0 && (seen_.at(pc(anchor)).size() > 1 || unsteady_.count(pc(anchor)) != 0))
     --anchor;

@@ -51,7 +51,7 @@ child::options with_tid(pid_t tid) {
 
 std::optional<std::string> tid_choice_unavailable() {
   static const std::optional<std::string> reason = []() -> std::optional<std::string> {
-    // A TID that was free a moment ago: a child's that has ended.
+    // A TID that was free a moment ago: that of an ended child.
     const pid_t first = fork();
     if (first == 0) _exit(0);
     waitpid(first, nullptr, 0);

@@ -28,8 +28,7 @@ constexpr milliseconds slice{5};
   asm volatile("");
 }
 
-/// Some virtual machines accept what is written into a debug register, and never stop there. Asked
-/// of a child, once.
+/// Some virtual machines accept a debug register, and never stop there. Checked once, with a child.
 bool debug_registers_stop() {
   static const bool answer = [] {
     const pid_t pid = fork();
@@ -151,7 +150,7 @@ tracee::stop tracee::run_to(std::uintptr_t address, std::size_t hits) {
     for (;;) {
       const stop got = resume(PTRACE_CONT, false);
       if (got == stop::ended || got == stop::at_marker) return got;
-      if (pending_signal_ == 0 && where().pc == address && ++hit == hits)
+      if (pending_signal_ == 0 && stopped_at().pc == address && ++hit == hits)
         return stop::at_breakpoint;
     }
   }
@@ -164,7 +163,7 @@ tracee::stop tracee::run_to_int3(std::uintptr_t address, std::size_t hits) {
     const stop got = resume(PTRACE_CONT, false);
     if (got == stop::ended) return got;
     if (got == stop::stepped) continue;  // a signal
-    if (where().pc != address + 1) {
+    if (stopped_at().pc != address + 1) {
       here.remove();
       return stop::at_marker;
     }
@@ -177,7 +176,7 @@ tracee::stop tracee::run_to_int3(std::uintptr_t address, std::size_t hits) {
   }
 }
 
-tracee::position tracee::where() const {
+tracee::position tracee::stopped_at() const {
   user_regs_struct all;
   if (request(PTRACE_GETREGS, process_.pid(), 0, &all) != 0) fail("PTRACE_GETREGS");
   return {static_cast<std::uintptr_t>(all.rip), static_cast<std::uintptr_t>(all.rsp)};
@@ -185,7 +184,7 @@ tracee::position tracee::where() const {
 
 namespace {
 
-/// What stands at `address` in the child.
+/// The memory at `address` in the child.
 template <typename Value>
 Value read_from(pid_t pid, std::uintptr_t address) {
   Value value{};
@@ -210,7 +209,7 @@ tracee::robust_list_words tracee::robust_list() const {
 
 bool tracee::at_system_call() const {
   constexpr std::uint16_t syscall_instruction = 0x050f;
-  return read_from<std::uint16_t>(process_.pid(), where().pc) == syscall_instruction;
+  return read_from<std::uint16_t>(process_.pid(), stopped_at().pc) == syscall_instruction;
 }
 
 void tracee::set_pc(std::uintptr_t pc) {
@@ -242,8 +241,8 @@ std::optional<std::string> tracing_unavailable() {
       });
       tracee stepped(probe, nullptr, default_timeout());
       stepped.run_to_marker();
-      const auto before = stepped.where();
-      if (stepped.step() != tracee::stop::stepped || stepped.where().pc != before.pc + 1) {
+      const auto before = stepped.stopped_at();
+      if (stepped.step() != tracee::stop::stepped || stepped.stopped_at().pc != before.pc + 1) {
         return "single steps are not exact here";
       }
       stepped.kill();
@@ -271,7 +270,7 @@ tracee::stop tracee::step(bool) {
 tracee::stop tracee::run_to(std::uintptr_t, std::size_t) {
   return stop::ended;
 }
-tracee::position tracee::where() const {
+tracee::position tracee::stopped_at() const {
   return {};
 }
 tracee::robust_list_words tracee::robust_list() const {

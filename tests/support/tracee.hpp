@@ -50,7 +50,7 @@ class tracee {
   /// At native speed to the `hits`-th time that the instruction at `address` is about to be
   /// executed.
   stop run_to(std::uintptr_t address, std::size_t hits);
-  position where() const;
+  position stopped_at() const;
   /// Head, offset and pending entry of the child's robust list, as the kernel would find them now.
   using robust_list_words = std::array<std::uintptr_t, 3>;
   robust_list_words robust_list() const;
