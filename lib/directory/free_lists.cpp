@@ -58,11 +58,11 @@ void drop_list(mapping& map, std::uint64_t type) noexcept {
 std::uint32_t unlink_of_kind(mapping& map, block_header& first, std::uint32_t& link) noexcept {
   const std::uint32_t second = first.next_freed;
   if (second == 0) {
-    const std::uint32_t taken = link;
+    const std::uint32_t popped = link;
     const std::uint32_t next = next_kind(first);
     if (next != 0 && !is_freed_block(map, next - 1)) return 0;
     set(link, next);
-    return taken;
+    return popped;
   }
   if (!is_freed_block(map, second - 1)) return 0;
   const block_header& block = at(map, second - 1);
@@ -86,9 +86,9 @@ popped_block pop_freed(mapping& map, std::uint64_t type, std::uint64_t size,
     return first.lines != lines;
   });
   if (sound && best == nullptr) return {};
-  const std::uint32_t taken = sound ? unlink_of_kind(map, *best, *best_link) : 0;
-  if (taken == 0) drop_list(map, type);
-  return {taken, taken == 0};
+  const std::uint32_t popped = sound ? unlink_of_kind(map, *best, *best_link) : 0;
+  if (popped == 0) drop_list(map, type);
+  return {popped, popped == 0};
 }
 
 void list_freed(mapping& map, std::uint32_t line) noexcept {
