@@ -1,5 +1,5 @@
 /* The condition variable: docs/protocol.md, "Condition variable".
-   lib/companions/wait_word.cpp and robust_condition_variable.hpp.
+   lib/companions/wait_word.cpp, robust_condition_variable.hpp, detail/wait_loop.hpp.
 
    NC consumers wait for items, NPR producers make one each. Without -DDEATH nobody dies and there are no slices: then nobody may be left asleep (an
    invalid end state). With -DDEATH=n threads die anywhere, a sleep may end by itself (a slice), and nobody may hang.

@@ -40,16 +40,12 @@
 
 #include <outlive/detail/deadline.hpp>
 #include <outlive/detail/export.hpp>
+#include <outlive/detail/wait_loop.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {
 
 namespace detail {
-// Sleeps until `seq` differs from `seen`, a thread wakes it, or a slice or `left` is over. It may
-// also return for no reason.
-OUTLIVE_API void wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen,
-                                       std::chrono::nanoseconds left) noexcept;
-
 // What a wait needs of a lock object: std::unique_lock<robust_mutex> or the guard of a guarded<T>.
 template <class Lock>
 concept waitable_lock = requires(Lock& lock) {
@@ -95,13 +91,7 @@ class robust_condition_variable {
   //   errc::not_owner, or the lock object's own error.
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] void wait(Lock& lock, Predicate predicate) {
-    require_intact();
-    while (!predicate()) {
-      const std::uint32_t seen = mark();
-      lock.unlock();
-      detail::wait_for_notification(seq_, seen, std::chrono::nanoseconds::max());
-      lock.lock();
-    }
+    wait_in_time(lock, detail::no_limit, {}, predicate);
   }
 
   // The same for a limited time: a std::chrono duration, or until a point in time. The clock of a
@@ -111,28 +101,28 @@ class robust_condition_variable {
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const detail::deadline& timeout,
                                        Predicate predicate) {
-    return wait_in_time(lock, timeout, predicate);
+    return wait_in_time(lock, timeout, {}, predicate);
   }
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait_until(Lock& lock, const detail::deadline& deadline,
                                          Predicate predicate) {
-    return wait_in_time(lock, deadline, predicate);
+    return wait_in_time(lock, deadline, {}, predicate);
   }
 
   // The same until stop is requested. Returns: the result of the predicate at the end.
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait(Lock& lock, const std::stop_token& stop, Predicate predicate) {
-    return wait_in_time(lock, stop, detail::no_limit, predicate);
+    return wait_in_time(lock, detail::no_limit, stop, predicate);
   }
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait_for(Lock& lock, const std::stop_token& stop,
                                        const detail::deadline& timeout, Predicate predicate) {
-    return wait_in_time(lock, stop, timeout, predicate);
+    return wait_in_time(lock, timeout, stop, predicate);
   }
   template <detail::waitable_lock Lock, class Predicate>
   [[gnu::always_inline]] bool wait_until(Lock& lock, const std::stop_token& stop,
                                          const detail::deadline& deadline, Predicate predicate) {
-    return wait_in_time(lock, stop, deadline, predicate);
+    return wait_in_time(lock, deadline, stop, predicate);
   }
 
  private:
@@ -147,33 +137,25 @@ class robust_condition_variable {
 
   template <class Lock, class Predicate>
   [[gnu::always_inline]] bool wait_in_time(Lock& lock, const detail::deadline& until,
-                                           Predicate& predicate) {
-    require_intact();
-    while (!predicate()) {
-      const auto left = until.left();
-      if (left <= left.zero()) return false;
-      const std::uint32_t seen = mark();
-      lock.unlock();
-      detail::wait_for_notification(seq_, seen, left);
-      lock.lock();
-    }
-    return true;
-  }
-  template <class Lock, class Predicate>
-  [[gnu::always_inline]] bool wait_in_time(Lock& lock, const std::stop_token& stop,
-                                           const detail::deadline& until, Predicate& predicate) {
+                                           const std::stop_token& stop, Predicate& predicate) {
     require_intact();
     const std::stop_callback wake(stop, [this]() noexcept { wake_all(); });
-    while (!predicate()) {
-      const std::uint32_t seen = mark();
-      // After the mark: a request that this look misses finds the mark, and wakes.
-      const auto left = until.left();
-      if (stop.stop_requested() || left <= left.zero()) return false;
-      lock.unlock();
-      detail::wait_for_notification(seq_, seen, left);
-      lock.lock();
-    }
-    return true;
+    if (predicate()) return true;
+    if (until.is_over()) return false;  // a poll leaves no mark
+    std::uint32_t seen = 0;
+    return detail::wait_in_slices(
+        until, stop,
+        // Without a look after it: the predicate cannot change while the mutex is held.
+        [&]() __attribute__((always_inline)) {
+          seen = mark();
+          return false;
+        },
+        [&](std::chrono::nanoseconds left) __attribute__((always_inline)) {
+          lock.unlock();
+          detail::sleep_on(seq_, seen, left);
+          lock.lock();
+        },
+        [&]() __attribute__((always_inline)) { return static_cast<bool>(predicate()); });
   }
 
   // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and

@@ -20,11 +20,6 @@ static_assert(sizeof(robust_condition_variable) == sizeof(condition_bytes) &&
 
 }  // namespace
 
-void detail::wait_for_notification(const std::atomic<std::uint32_t>& seq, std::uint32_t seen,
-                                   std::chrono::nanoseconds left) noexcept {
-  wait_word::wait(seq, seen, left);
-}
-
 robust_condition_variable::robust_condition_variable() : seq_(0), magic_(0) {
   require_in_segment(this, "robust condition variable");
   crash_barrier();  // nobody waits, before the magic that says that one may

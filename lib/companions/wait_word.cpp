@@ -5,11 +5,13 @@
 
 #include "sys/futex.hpp"
 
-namespace outlive::detail::wait_word {
+namespace outlive::detail {
 
-void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept {
-  futex_wait(word, seen, std::min<std::chrono::nanoseconds>(slice, left));
+void sleep_on(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept {
+  futex_wait(word, seen, std::min<std::chrono::nanoseconds>(deadline::slice, left));
 }
+
+namespace wait_word {
 
 void wake_one(shared_u32& word) noexcept {
   // The bit stays: the one that is woken may not be the only one that sleeps.
@@ -31,4 +33,6 @@ void wake_all(shared_u32& word) noexcept {
   futex_wake(word, INT_MAX);
 }
 
-}  // namespace outlive::detail::wait_word
+}  // namespace wait_word
+
+}  // namespace outlive::detail

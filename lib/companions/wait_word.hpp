@@ -13,23 +13,19 @@
 #include <stop_token>
 
 #include <outlive/detail/deadline.hpp>
+#include <outlive/detail/wait_loop.hpp>
 
 #include "format/object_layout.hpp"
 
 namespace outlive::detail::wait_word {
 
 inline constexpr std::uint32_t maybe_waiters = 1;
-inline constexpr std::chrono::milliseconds slice(250);
 
 // Sets the bit. Returns the value to sleep on. To be called before the last look at what is waited
 // for.
 inline std::uint32_t mark(shared_u32& word) noexcept {
   return word.fetch_or(maybe_waiters) | maybe_waiters;
 }
-
-// Sleeps until the word is not `seen` any more, somebody wakes, or a slice or `left` is over.
-// Returns for any of these, or for no reason.
-void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds left) noexcept;
 
 // Looks for what is waited for until it is there, or the time is over, or a stop is requested.
 // look(thoroughly) says whether it is there; `thoroughly` is set after a whole slice without a
@@ -40,19 +36,23 @@ void wait(const shared_u32& word, std::uint32_t seen, std::chrono::nanoseconds l
 template <class Look, class AfterMark>
 bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop,
            AfterMark after_mark) {
+  using std::chrono::steady_clock;
+  std::uint32_t seen = 0;
   bool thoroughly = false;
-  for (;;) {
-    const std::uint32_t seen = mark(word);
-    after_mark();
-    if (look(thoroughly)) return true;
-    const auto left = how_long.left();
-    if (left <= left.zero() || stop.stop_requested()) return false;
-    const auto asleep = std::chrono::steady_clock::now();
-    wait_word::wait(word, seen, left);
-    thoroughly = std::chrono::steady_clock::now() - asleep >= slice;
-    // without a mark, which would cost the next who wakes two system calls for nobody
-    if (look(thoroughly)) return true;
-  }
+  return wait_in_slices(
+      how_long, stop,
+      [&] {
+        seen = mark(word);
+        after_mark();
+        return look(thoroughly);
+      },
+      [&](std::chrono::nanoseconds left) {
+        const auto asleep = steady_clock::now();
+        sleep_on(word, seen, left);
+        thoroughly = steady_clock::now() - asleep >= deadline::slice;
+      },
+      // without a mark, which would cost the next who wakes two system calls for nobody
+      [&] { return look(thoroughly); });
 }
 
 template <class Look>

@@ -305,7 +305,7 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
   require_intact(queue, shape);
   held_job got;
   attachment* mine = nullptr;
-  while ((mine = attach(queue, deadline(wait_word::slice))) == nullptr) {
+  while ((mine = attach(queue, deadline(deadline::slice))) == nullptr) {
     if (stop.stop_requested()) return got;
   }
   const std::stop_callback wake(stop,

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "records/take_natively.hpp"
+#include <outlive/detail/deadline.hpp>
 
 namespace outlive::detail {
 
@@ -23,7 +23,7 @@ inline bool is_look_due() noexcept {
   mine.dice = mine.dice * 1'664'525 + 1'013'904'223;
   mine.left = 1 + (mine.dice >> 29);  // 1 to 8
   const auto now = std::chrono::steady_clock::now();
-  if (now - mine.last < slice) return false;
+  if (now - mine.last < deadline::slice) return false;
   mine.last = now;
   return true;
 }

@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -18,13 +17,10 @@
 
 namespace outlive::detail {
 
-inline constexpr std::chrono::milliseconds slice(250);
-
 // What a caller waits for on the way is waited for until its deadline, and for a slice at most.
 inline deadline within_a_slice(const deadline& limit) noexcept {
   if (!limit.waits()) return deadline::none();
-  return deadline(
-      std::clamp<std::chrono::nanoseconds>(limit.left(), std::chrono::nanoseconds::zero(), slice));
+  return limit.left_of_slice();
 }
 
 // What became of a try to adopt a mutex.
@@ -72,9 +68,8 @@ native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limi
       if (limit.waits()) {
         if (!waited) judge.waits();
         waited = true;
-        const auto span = std::clamp<std::chrono::nanoseconds>(
-            limit.left(), std::chrono::nanoseconds::zero(), slice);
-        rc = native_mutex::lock_until(mutex, std::chrono::steady_clock::now() + span);
+        rc = native_mutex::lock_until(mutex,
+                                      std::chrono::steady_clock::now() + limit.left_of_slice());
         if (rc != ETIMEDOUT) continue;
       }
     }

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include <outlive/detail/wait_loop.hpp>
+#include <outlive/error.hpp>
+
 #include "records/marks.hpp"
 #include "records/thread_records.hpp"
 #include "sys/crash_barrier.hpp"
@@ -21,7 +24,6 @@ constexpr int drain_spins = 200;
 // A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the
 // writer looked), costs the writer what is left of its sleep: short at first.
 constexpr std::chrono::milliseconds first_sleep(1);
-constexpr std::chrono::milliseconds longest_sleep(250);
 
 // By asking the kernel, for a reader whose death it did not mark (U6, U7).
 bool is_surely_dead(const thread_record& record) noexcept {
@@ -48,38 +50,46 @@ bool spin_until_gone(const mapping& map, std::uint32_t index, std::uint32_t id) 
   return false;
 }
 
+const outcome drained{.acquired = true};
+
 // Waits for one reader.
-drained wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t index,
+outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t index,
                  const deadline& how_long) noexcept {
   const std::uint32_t id = id_of(map, lock);
-  if (!how_long.waits()) return is_reader(map, index, id) ? drained::timed_out : drained::clear;
-  if (spin_until_gone(map, index, id)) return drained::clear;
-  std::chrono::milliseconds sleep = first_sleep;
-  for (;;) {
-    if (!set_gate(map, lock, gate_awaited)) return drained::no_membarrier;
-    if (!is_reader(map, index, id)) return drained::clear;
-    const auto left = how_long.left();
-    if (left <= left.zero()) return drained::timed_out;
-    futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(sleep, left));
-    if (!is_reader(map, index, id) || is_surely_dead(map.record(index))) return drained::clear;
-    sleep = std::min(sleep * 2, longest_sleep);
-  }
+  const auto is_gone = [&] { return !is_reader(map, index, id); };
+  if (!how_long.waits()) return is_gone() ? drained : outcome{};
+  if (spin_until_gone(map, index, id)) return drained;
+  bool is_gate_set = true;
+  std::chrono::milliseconds longest = first_sleep;
+  const bool done = wait_in_slices(
+      how_long, {},
+      [&] {
+        is_gate_set = set_gate(map, lock, gate_awaited);
+        return !is_gate_set || is_gone();
+      },
+      [&](std::chrono::nanoseconds left) {
+        futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(longest, left));
+        longest = std::min(longest * 2, deadline::slice);
+      },
+      [&] { return is_gone() || is_surely_dead(map.record(index)); });
+  if (!is_gate_set) return refused(errc::no_membarrier);
+  return done ? drained : outcome{};
 }
 
 }  // namespace
 
-drained drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept {
-  if (!set_gate(map, lock, gate_closed)) return drained::no_membarrier;
+outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept {
+  if (!set_gate(map, lock, gate_closed)) return refused(errc::no_membarrier);
   const std::uint32_t id = id_of(map, lock);
   // after the gate: whoever claims a further record finds it closed
   const std::uint32_t end = records_in_use(map);
   for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
        index = skip_unmarked(map, index + 1, end, id)) {
     if (!is_reader(map, index, id)) continue;
-    const drained result = wait_for(map, lock, index, how_long);
-    if (result != drained::clear) return result;
+    outcome result = wait_for(map, lock, index, how_long);
+    if (!result.acquired) return result;
   }
-  return drained::clear;
+  return drained;
 }
 
 bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept {

@@ -4,18 +4,16 @@
 #include <outlive/detail/deadline.hpp>
 
 #include "mapping/mapping.hpp"
+#include "mutex/outcome.hpp"
 
 namespace outlive::detail {
 
-enum class drained {
-  clear,          // no living reader is inside, and none comes in while the gate is closed
-  timed_out,      // the gate is closed, readers may be inside
-  no_membarrier,  // the same: this process may not call membarrier
-};
-
 // Closes the gate, and waits for readers. Requires: the calling thread has the native mutex, and
 // the state is {0, consistent}.
-drained drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept;
+// Returns: "acquired" when no living reader is inside, and none comes in while the gate is closed.
+//   Otherwise the gate is closed and readers may be inside: the time is over, or, with
+//   errc::no_membarrier, this process may not call membarrier.
+outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept;
 
 // As drain() without waiting, and cheaper. False: it takes a drain() to know.
 bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept;

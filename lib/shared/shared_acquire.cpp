@@ -91,13 +91,13 @@ outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& 
   result = acquire_consistent(mine, writers, so_far, how_long, once_consistent::keep);
   if (!result.acquired) return result;
   // A caller that only tries turns nobody else away for it.
-  const drained readers = !how_long.waits() && has_readers(*mine.map, lock)
-                              ? drained::timed_out
-                              : drain(*mine.map, lock, how_long);
-  if (readers != drained::clear) {
+  outcome readers = !how_long.waits() && has_readers(*mine.map, lock)
+                        ? outcome{}
+                        : drain(*mine.map, lock, how_long);
+  if (!readers.acquired) {
     open_gate(lock);
     release_writers(mine, lock);
-    return readers == drained::no_membarrier ? refused(errc::no_membarrier) : outcome{};
+    return readers;
   }
   writers.state.store(mine.me, std::memory_order_relaxed);
   crash_barrier();  // inside, before the user's first change

@@ -9,6 +9,7 @@
 
 #include <outlive/detail/requirements.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <ratio>
 #include <type_traits>
@@ -50,6 +51,13 @@ class deadline {
     return rounded_up(time_ == nullptr ? at_ : at_ - time_());
   }
   [[nodiscard]] bool is_over() const noexcept { return left() <= nanoseconds::zero(); }
+
+  // No sleep is longer: the thread that was to wake the sleeper may be dead.
+  static constexpr std::chrono::milliseconds slice{250};
+  // Returns: the time that is left, from zero to a slice.
+  [[nodiscard]] nanoseconds left_of_slice() const noexcept {
+    return std::clamp<nanoseconds>(left(), nanoseconds::zero(), slice);
+  }
 
  private:
   using real = std::chrono::duration<long double, std::nano>;
