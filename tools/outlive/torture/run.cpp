@@ -13,7 +13,6 @@
 
 #include <outlive/outlive.hpp>
 
-#include "torture/check.hpp"
 #include "torture/deaths.hpp"
 #include "torture/killer.hpp"
 #include "torture/locks.hpp"
@@ -34,6 +33,27 @@ constexpr nanoseconds short_sleep = std::chrono::microseconds(100),
 // The segment's death log holds 256 entries.
 constexpr auto log_interval = std::chrono::milliseconds(20);
 constexpr auto progress_interval = std::chrono::milliseconds(200);
+
+constexpr const char* check_passed = "passed";
+
+// The user's check, by /bin/sh. Returns: check_passed, or what went wrong.
+std::string check(const settings& wanted, signals& incoming) {
+  const pid_t pid = start({"/bin/sh", "-c", wanted.check}, {});
+  const auto limit = std::chrono::steady_clock::now() + wanted.check_limit;
+  std::string failure;
+  while (!has_ended(pid)) {
+    if (incoming.ending() != 0) failure = "interrupted";
+    if (std::chrono::steady_clock::now() >= limit) {
+      failure = fmt::format("still running after {:g} s",
+                            std::chrono::duration<double>(wanted.check_limit).count());
+    }
+    if (!failure.empty()) kill(-pid, SIGKILL);
+    incoming.wait(std::chrono::milliseconds(50));
+  }
+  const int status = reap(pid);
+  if (!failure.empty()) return failure;
+  return status == 0 ? check_passed : status_text(status);
+}
 
 struct run_aborted : std::runtime_error {
   using std::runtime_error::runtime_error;
