@@ -57,15 +57,18 @@ class guarded {
   static constexpr bool is_shared = std::is_same_v<Mutex, robust_shared_mutex>;
 
  public:
-  // Holds the mutex and gives access to the value. Movable; releases the mutex when it ends. It
-  // belongs to the thread that made it.
-  class [[nodiscard]] guard {
+  // Holds the mutex and gives access to the value: alone, or shared and then as const. Movable;
+  // releases the mutex when it ends. It belongs to the thread that made it.
+  template <bool Shared>
+  class [[nodiscard]] basic_guard {
    public:
-    guard() noexcept = default;
-    guard(guard&& other) noexcept
+    using value = std::conditional_t<Shared, const T, T>;
+
+    basic_guard() noexcept = default;
+    basic_guard(basic_guard&& other) noexcept
         : object_(std::exchange(other.object_, nullptr)),
           holds_(std::exchange(other.holds_, false)) {}
-    guard& operator=(guard&& other) {
+    basic_guard& operator=(basic_guard&& other) {
       if (this != &other) {
         release();
         object_ = std::exchange(other.object_, nullptr);
@@ -73,87 +76,59 @@ class guarded {
       }
       return *this;
     }
-    ~guard() { release(); }
+    ~basic_guard() { release(); }
 
     // Requires: the guard holds the mutex (explicit operator bool).
-    T* operator->() const noexcept { return std::addressof(object_->value_); }
-    T& operator*() const noexcept { return object_->value_; }
+    value* operator->() const noexcept { return std::addressof(object_->value_); }
+    value& operator*() const noexcept { return object_->value_; }
 
     // Returns: whether the guard holds the mutex: false after a try_lock() that failed, after
     //   unlock(), and after a move.
     explicit operator bool() const noexcept { return holds_; }
     // Returns: whether this acquisition found a dead owner and repaired the value.
-    [[nodiscard]] bool recovered() const noexcept { return holds_ && object_->mutex_.recovered(); }
+    [[nodiscard]] bool recovered() const noexcept requires(!Shared) {
+      return holds_ && object_->mutex_.recovered();
+    }
     // Releases the mutex before the guard ends. Errors: errc::not_owner.
     void unlock() {
-      if (std::exchange(holds_, false)) object_->mutex_.unlock();
+      if (!std::exchange(holds_, false)) return;
+      if constexpr (Shared)
+        object_->mutex_.unlock_shared();
+      else
+        object_->mutex_.unlock();
     }
     // Acquires the mutex again, after unlock() or a try_lock() that failed.
-    // Errors: as robust_mutex::lock(), then the guard holds nothing; errc::deadlock if it holds the
-    //   mutex; errc::not_owner if it belongs to no object (default constructed, or moved from).
+    // Errors: as lock() or lock_shared() of the mutex, then the guard holds nothing; errc::deadlock
+    //   if it holds the mutex; errc::not_owner if it belongs to no object (default constructed, or
+    //   moved from).
     [[gnu::always_inline]] void lock() {
       if (object_ == nullptr) detail::throw_guard_without_object();
-      object_->mutex_.lock();
+      if constexpr (Shared) {
+        if (holds_) detail::throw_guard_holds();
+        object_->mutex_.lock_shared();
+      } else {
+        object_->mutex_.lock();
+      }
       holds_ = true;
     }
 
    private:
     friend class guarded;
-    guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
+    basic_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
     // In a forked child, or in another thread, the caller does not own the mutex, and nothing is
     // released.
     void release() noexcept {
-      if (std::exchange(holds_, false)) object_->mutex_.release();
+      if (!std::exchange(holds_, false)) return;
+      if constexpr (Shared)
+        object_->mutex_.release_shared();
+      else
+        object_->mutex_.release();
     }
     guarded* object_ = nullptr;
     bool holds_ = false;
   };
-
-  // Holds the mutex shared and gives read access to the value, as guard does. Only with a
-  // robust_shared_mutex.
-  class [[nodiscard]] shared_guard {
-   public:
-    shared_guard() noexcept = default;
-    shared_guard(shared_guard&& other) noexcept
-        : object_(std::exchange(other.object_, nullptr)),
-          holds_(std::exchange(other.holds_, false)) {}
-    shared_guard& operator=(shared_guard&& other) {
-      if (this != &other) {
-        release();
-        object_ = std::exchange(other.object_, nullptr);
-        holds_ = std::exchange(other.holds_, false);
-      }
-      return *this;
-    }
-    ~shared_guard() { release(); }
-
-    // Requires: the guard holds.
-    const T* operator->() const noexcept { return std::addressof(object_->value_); }
-    const T& operator*() const noexcept { return object_->value_; }
-    explicit operator bool() const noexcept { return holds_; }
-    // Releases the mutex before the guard ends. Errors: errc::not_owner.
-    void unlock() {
-      if (std::exchange(holds_, false)) object_->mutex_.unlock_shared();
-    }
-    // Acquires the mutex shared again.
-    // Errors: as robust_shared_mutex::lock_shared(), then the guard holds nothing; errc::deadlock
-    //   if it holds the mutex; errc::not_owner if it belongs to no object.
-    [[gnu::always_inline]] void lock() {
-      if (object_ == nullptr) detail::throw_guard_without_object();
-      if (holds_) detail::throw_guard_holds();
-      object_->mutex_.lock_shared();
-      holds_ = true;
-    }
-
-   private:
-    friend class guarded;
-    shared_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
-    void release() noexcept {
-      if (std::exchange(holds_, false)) object_->mutex_.release_shared();
-    }
-    guarded* object_ = nullptr;
-    bool holds_ = false;
-  };
+  using guard = basic_guard<false>;
+  using shared_guard = basic_guard<true>;  // only with a robust_shared_mutex
 
   // Constructs the mutex with the given lock class, and T(args...).
   // Errors: as robust_mutex's constructor, and errc::type_mismatch if the class guards another

@@ -16,7 +16,7 @@ attachment* attach_slowly(const void* object, const char* what, const deadline& 
                               ": found a repair under way, expected a call that may wait for "
                               "others outside of repairs");
   }
-  attachment* const mine = attach_in_time(require_in_segment(object, what), how_long);
+  attachment* const mine = attach(require_in_segment(object, what), how_long);
   // A spare one stays off the fast path, and must not go while it is about to be used
   // (put_slot_on()).
   if (mine != nullptr && !in_repair && !is_spare(*mine)) this_thread::activate(*mine);

@@ -92,7 +92,7 @@ attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_lo
     ended = refused(errc::in_repair);
     return nullptr;
   }
-  return mine != nullptr ? mine : attach_in_time(map, how_long);
+  return mine != nullptr ? mine : attach(map, how_long);
 }
 
 attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,

@@ -12,7 +12,7 @@
 
 namespace outlive::detail {
 
-// Acquires the mutex from where the fast path stopped. Throws what attach_in_time() throws.
+// Acquires the mutex from where the fast path stopped. Throws what attach() throws.
 outcome acquire(lock_bytes& lock, attempt so_far, const deadline& how_long,
                 const void* return_address);
 

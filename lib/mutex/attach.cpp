@@ -25,9 +25,8 @@ using std::chrono::milliseconds;
 // Between two looks for a record. Nobody ever blocks on a liveness mutex, so nobody could be woken.
 constexpr milliseconds first_nap(1);
 constexpr milliseconds longest_nap(50);
-// For the spare records, by recover(), reset() and supervisors, which have no deadline of their
-// own.
-constexpr milliseconds recovery_patience(2'000);
+// recover(), reset() and supervisors have no deadline of their own.
+constexpr milliseconds time_for_a_spare(2'000);
 
 class naps {
  public:
@@ -124,15 +123,11 @@ void require_robust_list(const mapping& map) {
                                  "drops set_robust_list, or a thread made by raw clone");
 }
 
-// Room first: after a claim nothing may fail.
-attachment* attach_by_claim(const std::shared_ptr<mapping>& map) {
+// Claims a record by that function. Room first: after a claim nothing may fail.
+attachment* attach_by(std::optional<std::uint32_t> (*claim)(mapping&),
+                      const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
-  const auto index = thread_records::claim(*map);
-  return index ? &this_thread::attach(std::move(room), map, *index) : nullptr;
-}
-attachment* attach_by_spare(const std::shared_ptr<mapping>& map) {
-  auto room = std::make_unique<attachment>();
-  const auto index = thread_records::claim_spare(*map);
+  const auto index = claim(*map);
   return index ? &this_thread::attach(std::move(room), map, *index) : nullptr;
 }
 
@@ -154,7 +149,7 @@ attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& m
 // One attempt to free a record, by recovering with a spare one (U3). Returns: the attachment;
 // nullptr if a later attempt may have it. Throws errc::too_many_threads where none may.
 attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how_long) {
-  attachment* const claimed = attach_by_spare(map);
+  attachment* const claimed = attach_by(thread_records::claim_spare, map);
   // a living thread has a mutex that pins a record: mostly, its repair is under way
   bool busy = false;
   if (claimed != nullptr) {
@@ -176,51 +171,43 @@ attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how
   return nullptr;
 }
 
-// All records belong to the living, or to dead ones that a mutex still names.
-attachment* attach_under_pressure(const std::shared_ptr<mapping>& map, const deadline& how_long) {
+// All ordinary records belong to the living, or to dead threads that a mutex still names.
+attachment* attach_by_recovery(const std::shared_ptr<mapping>& map, const deadline& how_long) {
   if (this_thread::slot().wiped->repairs != 0)
     fail_full(*map, ordinary_of(*map), ", in a repair, which starts no others");
   naps between;
   for (;;) {
     if (attachment* const mine = recover_one(map, how_long)) return mine;
     if (!between.rest(how_long)) return nullptr;
-    if (attachment* const mine = attach_by_claim(map)) return mine;
+    if (attachment* const mine = attach_by(thread_records::claim, map)) return mine;
   }
 }
 
-// What the thread has already, or an ordinary record if there is a free one.
-attachment* attach_simply(const std::shared_ptr<mapping>& map) {
-  this_thread::slot();
-  this_thread::deactivate();
-  if (attachment* const mine = this_thread::attachment_of(map->base())) return mine;
-  require_robust_list(*map);
-  prepare_registry();
-  return attach_by_claim(map);
+attachment* attach_by_spare(const std::shared_ptr<mapping>& map, const deadline& how_long) {
+  naps between;
+  for (;;) {
+    if (attachment* const mine = attach_by(thread_records::claim_spare, map)) return mine;
+    if (spares_of(*map).damaged == spare_records || !between.rest(how_long))
+      fail_without_spare(*map);
+  }
 }
 
 }  // namespace
 
-attachment* attach_in_time(const std::shared_ptr<mapping>& map, const deadline& how_long) {
-  attachment* mine = attach_simply(map);
-  if (mine == nullptr) mine = attach_under_pressure(map, how_long);
+attachment* attach(const std::shared_ptr<mapping>& map, const deadline& how_long, claimable which) {
+  this_thread::slot();
+  this_thread::deactivate();
+  attachment* mine = this_thread::attachment_of(map->base());
+  if (mine == nullptr) {
+    require_robust_list(*map);
+    prepare_registry();
+    mine = attach_by(thread_records::claim, map);
+    if (mine == nullptr)
+      mine = which == claimable::spare_too ? attach_by_spare(map, how_long)
+                                           : attach_by_recovery(map, how_long);
+  }
   if (mine != nullptr) call_record_hook();
   return mine;
-}
-
-attachment& attach_this_thread(const std::shared_ptr<mapping>& map) {
-  return *attach_in_time(map, no_limit);
-}
-
-attachment& attach_for_recovery(const std::shared_ptr<mapping>& map) {
-  attachment* mine = attach_simply(map);
-  const deadline until = deadline(recovery_patience);
-  for (naps between; mine == nullptr;) {
-    mine = attach_by_spare(map);
-    if (mine == nullptr && (spares_of(*map).damaged == spare_records || !between.rest(until)))
-      fail_without_spare(*map);
-  }
-  call_record_hook();
-  return *mine;
 }
 
 bool is_spare(const attachment& mine) noexcept {
@@ -240,6 +227,9 @@ void end_spare_use(attachment& mine) noexcept {
 }
 
 spare_scope::spare_scope(attachment& mine) noexcept : mine_(&mine), epoch_(process_epoch()) {}
+
+spare_scope::spare_scope(const std::shared_ptr<mapping>& map)
+    : spare_scope(*attach(map, time_for_a_spare, claimable::spare_too)) {}
 
 spare_scope::~spare_scope() {
   give_back();

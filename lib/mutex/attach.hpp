@@ -12,20 +12,22 @@
 
 namespace outlive::detail {
 
-// The calling thread's attachment to the segment; claims a record if it has none. The slot is off
-// afterwards. Where all records belong to dead threads it recovers those, one after the other while
-// its time lasts, and waits for other threads that do so.
-// Returns: nullptr when no record came free in time. Throws errc::too_many_threads when none would,
+// The thread records that a caller may claim.
+enum class claimable {
+  ordinary,
+  // Also those that are kept for recovery, which must work when all others belong to dead threads
+  // (U3). A spare_scope has to own such an attachment.
+  spare_too,
+};
+
+// Returns: the calling thread's attachment to the segment, with a record that it claims if it has
+//   none; nullptr if no ordinary one came free in time. The slot is off then.
+// Blocks: where all ordinary records belong to dead threads, it recovers those one after the other,
+//   and waits for other threads that do so. With claimable::spare_too it waits for a spare one.
+// Throws errc::too_many_threads if none would come free, or no spare one came free in time;
 // no_robust_list, too_many_participants, wrong_pid_namespace.
-attachment* attach_in_time(const std::shared_ptr<mapping>& map, const deadline& how_long);
-
-// The same without a limit.
-attachment& attach_this_thread(const std::shared_ptr<mapping>& map);
-
-// The same for recovery, with a spare record if there is no other: recovery must work when all
-// others belong to dead threads (U3). To be put into a spare_scope. Waits for a spare record for 2
-// s.
-attachment& attach_for_recovery(const std::shared_ptr<mapping>& map);
+attachment* attach(const std::shared_ptr<mapping>& map, const deadline& how_long,
+                   claimable which = claimable::ordinary);
 
 // Whether the record is one of those that are kept for recovery.
 bool is_spare(const attachment& mine) noexcept;
@@ -44,6 +46,8 @@ void end_spare_use(attachment& mine) noexcept;
 class spare_scope {
  public:
   explicit spare_scope(attachment& mine) noexcept;
+  // Attaches the calling thread for recovery. Waits for a spare record for 2 s.
+  explicit spare_scope(const std::shared_ptr<mapping>& map);
   spare_scope(const spare_scope&) = delete;
   spare_scope& operator=(const spare_scope&) = delete;
   ~spare_scope();

@@ -15,7 +15,7 @@ void note(const segment& seg, std::uint64_t value) {
     slot.record->note.store(value, std::memory_order_relaxed);
     return;
   }
-  attachment& mine = attach_this_thread(mapped->shared_from_this());
+  attachment& mine = *attach(mapped->shared_from_this(), no_limit);
   mine.record->note.store(value, std::memory_order_relaxed);
   put_slot_on(mine);
 }

@@ -22,7 +22,7 @@ std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t
                               ": found a repair of this thread under way, expected recover() to be "
                               "called outside of repairs");
   }
-  const spare_scope identity(attach_for_recovery(map));
+  const spare_scope identity(map);
   std::vector<recovered_mutex> lines;
   recover_dead(identity.mine(), pid, no_limit,
                [&](const recovered_lock& lock) { lines.push_back(describe(*map, lock)); });

@@ -60,7 +60,7 @@ bool reset(robust_mutex& mutex, const repair_callback& rebuild) {
   const std::shared_ptr<mapping> handle = open_segments::handle_of(map);
   outcome result;
   {
-    const spare_scope identity(attach_for_recovery(map));
+    const spare_scope identity(map);
     result = rebuild_in_time(identity.mine(), lock, rebuild);
   }
   if (result.error) throw_failure(lock, result);

@@ -12,7 +12,7 @@
 namespace outlive::detail {
 
 // A writer, from where the fast path stopped; the gate may be closed already. Throws what
-// attach_in_time() throws.
+// attach() throws.
 outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& how_long,
                        const void* return_address);
 // Returns errc::not_owner before any store.

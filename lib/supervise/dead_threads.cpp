@@ -78,7 +78,7 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
   recovery result;
   std::vector<recovered_lock> done;
   if (!dead.empty()) {
-    const spare_scope identity(attach_for_recovery(map));
+    const spare_scope identity(map);
     recover_dead(identity.mine(), pid, no_limit,
                  [&](const recovered_lock& lock) { done.push_back(lock); });
     wake_waiters(*map, dead);

@@ -46,7 +46,8 @@ class death_log_step : public ::testing::Test {
 
   // The ring goes round once.
   void overtake() {
-    const detail::record_id mine = detail::attach_this_thread(where_.shared_from_this()).id();
+    const detail::record_id mine =
+        detail::attach(where_.shared_from_this(), detail::no_limit)->id();
     for (std::uint64_t i = 0; i < ring; ++i) log(mine, facts(++mark_));
   }
 
@@ -87,7 +88,8 @@ class death_log_step : public ::testing::Test {
     made.stride = 499;
     made.setup = [&] { overtake(); };
     made.victim = [&](agent&) {
-      const detail::record_id mine = detail::attach_this_thread(where_.shared_from_this()).id();
+      const detail::record_id mine =
+          detail::attach(where_.shared_from_this(), detail::no_limit)->id();
       const detail::death_facts death = facts(of_victim);
       section_begin();
       log(mine, death);
