@@ -227,7 +227,7 @@ bool destroy(mapping& map, std::string_view name, const object_type& type, actio
   void* const object = blocks::object_of(block);
   if (begins_with_held_lock(map, object)) {
     fail(errc::in_use, map.describe() + ", object \"" + std::string(name) +
-                           "\": found its mutex held, expected it free");
+                           "\": found its mutex held, expected it free: unlock it first");
   }
   set_state(block, block_state::destroying);
   crash_barrier();  // hidden from look-ups before its bytes change

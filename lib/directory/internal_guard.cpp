@@ -45,9 +45,10 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
   // if no entrant can be named, a judge must find our process in the table
   participants::own_index(map);
   if (!this_thread_has_robust_list()) {
-    fail(
-        errc::no_robust_list,
-        map.describe() + ": found that the kernel has no robust list of this thread, expected one");
+    fail(errc::no_robust_list,
+         map.describe() +
+             ": found that the kernel has no robust list of this thread, expected one "
+             "(does a seccomp filter drop set_robust_list?)");
   }
   if (!native_mutex::is_intact(lock.native)) {
     fail(errc::damaged, map.describe() + ": found no mutex in the bytes of its " + name +
@@ -62,9 +63,8 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
                              " already, expected it outside (a constructor that uses it?)");
   }
   if (!is_taken(result)) {
-    fail(errc::damaged,
-         map.describe() + ": found other bytes in its " + name +
-             " lock or its adoption lock than a robust mutex has, expected such a mutex");
+    fail(errc::damaged, map.describe() + ": found overwritten bytes in its " + name +
+                            " lock or its adoption lock, expected robust mutexes");
   }
   owner_died_ = result == native_result::inherited;
   lock.owner_start_time.store(me.start_time, std::memory_order_relaxed);

@@ -72,6 +72,12 @@ bool has_valid_numbers(const segment_constants& c) noexcept {
          std::memchr(c.name, 0, sizeof c.name) != nullptr;
 }
 
+[[noreturn]] void fail_version(const std::string& context, const segment_constants& found) {
+  fail(errc::version_mismatch, context + ": found format version " + std::to_string(found.version) +
+                                   ", expected " + std::to_string(format_version) +
+                                   ": use the release that made it, or replace it");
+}
+
 bool has_plain_marks(std::string_view name, reader_marks wish) {
   if (wish == reader_marks::locked) return false;
   const bool allowed = membarrier::is_allowed();
@@ -174,26 +180,19 @@ segment_constants read_constants(const std::string& context, int fd,
   }
   if (checksum_of(found) != found.checksum) {
     // A later version may have other constants, but its version is here.
-    if (found.version != format_version && found.version < 1000) {
-      fail(errc::version_mismatch, context + ": found format version " +
-                                       std::to_string(found.version) + ", expected " +
-                                       std::to_string(format_version));
-    }
+    if (found.version != format_version && found.version < 1000) fail_version(context, found);
     fail(errc::damaged, context + ": found header checksum " + hex(found.checksum) + ", expected " +
                             hex(checksum_of(found)));
   }
-  if (found.version != format_version) {
-    fail(errc::version_mismatch, context + ": found format version " +
-                                     std::to_string(found.version) + ", expected " +
-                                     std::to_string(format_version));
-  }
+  if (found.version != format_version) fail_version(context, found);
   if (found.abi != abi_signature()) {
     fail(errc::abi_mismatch, context + ": found ABI " + describe_abi(found.abi) + "; expected " +
                                  describe_abi(abi_signature()));
   }
   if ((found.features & ~known_features) != 0) {
     fail(errc::version_mismatch, context + ": found features " + hex(found.features) +
-                                     ", expected at most " + hex(known_features));
+                                     ", expected at most " + hex(known_features) +
+                                     ": use the release that made it, or replace it");
   }
   if (!has_valid_numbers(found))
     fail(errc::damaged, context +
@@ -205,7 +204,7 @@ segment_constants read_constants(const std::string& context, int fd,
     fail(errc::damaged, context + ": found a copy, made from the segment \"" +
                             std::string(found.name, ::strnlen(found.name, sizeof found.name)) +
                             "\" in inode " + std::to_string(found.inode) +
-                            ", expected the segment itself: its threads know nothing of inode " +
+                            ", expected the segment itself: its threads do not use inode " +
                             std::to_string(file.inode));
   }
   check_namespaces(context, found);

@@ -155,15 +155,17 @@ std::uint64_t detail::hash_of_type(std::string_view name, std::size_t size, std:
 segment segment::create(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   if (auto made = try_create(name, options)) return segment(std::move(made));
-  fail(errc::already_exists, quoted_segment(name) + ": found " + segment_path(name) +
-                                 ", expected no segment of that name");
+  fail(errc::already_exists,
+       quoted_segment(name) + ": found " + segment_path(name) +
+           ", expected no segment of that name (use open_or_create(), or unlink it)");
 }
 
 segment segment::open(std::string_view name, const segment_options& options) {
   check_segment_name(name);
   if (auto found = try_open(name, options, asks::access)) return segment(std::move(found));
   fail(errc::not_found,
-       quoted_segment(name) + ": found no " + segment_path(name) + ", expected a segment");
+       quoted_segment(name) + ": found no " + segment_path(name) +
+           ", expected a segment (start the program that makes it, or use open_or_create())");
 }
 
 segment segment::open_or_create(std::string_view name, const segment_options& options) {

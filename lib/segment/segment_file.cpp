@@ -60,7 +60,7 @@ void check_access(const std::string& context, const shared_memory::file_info& fi
   check_owner(context, file.owner, options.expected_owners);
   if ((file.mode & 022 & ~options.mode) != 0) {
     fail(errc::writable_by_others, context + ": found mode " + octal(file.mode) +
-                                       ", expected nobody to write it beyond mode " +
+                                       ", expected no write permission beyond mode " +
                                        octal(options.mode) + " (segment_options::mode)");
   }
 }

@@ -37,10 +37,10 @@ void drain(const file_descriptor& source) noexcept {
 
 void require_ours(const file_descriptor& epoll) {
   if (epoll.is_ours()) return;
-  throw std::system_error(EBADF, std::generic_category(),
-                          "supervisor: found its descriptors closed by somebody else (close_range, "
-                          "by a program that becomes a daemon?), expected "
-                          "them open: make the supervisor after that");
+  throw std::system_error(
+      EBADF, std::generic_category(),
+      "supervisor: found its descriptors closed (by close_range, in a program "
+      "that becomes a daemon?), expected them open: make the supervisor after that");
 }
 
 }  // namespace

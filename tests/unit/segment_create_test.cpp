@@ -29,7 +29,8 @@ TEST(segment_create, an_object_made_by_one_handle_is_found_by_another) {
 
 TEST(segment_create, missing_segment_is_not_found) {
   const test_name name;
-  expect_error(errc::not_found, {name.quoted(), "found no " + name.path(), "expected a segment"},
+  expect_error(errc::not_found,
+               {name.quoted(), "found no " + name.path(), "expected a segment", "open_or_create()"},
                [&] { (void)segment::open(name); });
 }
 

@@ -61,12 +61,14 @@ TEST(segment_refusal, a_later_version_with_another_checksum) {
   const segment_file file(name.path());
   const std::uint32_t version = 3;
   file.write(&version, sizeof version, offsetof(segment_constants, version));
-  expect_error(errc::version_mismatch, {name.quoted(), "found format version 3", "expected 2"},
+  expect_error(errc::version_mismatch,
+               {name.quoted(), "found format version 3", "expected 2", "use the release"},
                [&] { (void)segment::open(name); });
 }
 
 TEST(segment_refusal, unknown_features) {
-  expect_refused(errc::version_mismatch, {"found features 0x4", "expected at most 0x1"},
+  expect_refused(errc::version_mismatch,
+                 {"found features 0x4", "expected at most 0x1", "use the release"},
                  [](segment_constants& c) { c.features = 4; });
 }
 
