@@ -17,8 +17,11 @@
 
 #include <pthread.h>
 
+#include <chrono>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +63,40 @@ struct viewed_thread {
   // Offsets of the shared mutexes that it holds shared; one that it holds twice is listed twice.
   std::vector<std::uint64_t> reads;
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for
+};
+
+// How long threads have held their mutexes, from several looks at the threads.
+//
+// lock() and unlock() read no clock. But a thread whose count of acquisitions is the same in two
+// looks acquired nothing in between, and what it held in both it held all the time. If it did
+// acquire a mutex, it may have released and acquired the others again: they count as held since the
+// later look.
+class hold_times {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+  // A mutex in the hands of a thread.
+  struct hold {
+    std::uint32_t record = 0;
+    std::uint64_t generation = 0;
+    std::uint64_t acquisitions = 0;
+    std::uint64_t mutex_offset = 0;
+    auto operator<=>(const hold&) const noexcept = default;
+  };
+
+  // Adds a look: all that was held at `now`.
+  OUTLIVE_API void update(const std::vector<hold>& held, time_point now);
+  OUTLIVE_API void update(const std::vector<viewed_thread>& threads, time_point now);
+
+  // Returns: how long it has been held, at least, at the last look; nothing if that was the first
+  //   one to see it.
+  [[nodiscard]] OUTLIVE_API std::optional<std::chrono::nanoseconds> held_for(
+      const hold& which) const;
+  [[nodiscard]] OUTLIVE_API std::optional<std::chrono::nanoseconds> held_for(
+      const viewed_thread& by, std::uint64_t mutex_offset) const;
+
+ private:
+  std::map<hold, time_point> since_;
+  time_point now_{};
 };
 
 enum class viewed_condition : std::uint8_t {

@@ -31,7 +31,7 @@ bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_
   // before the liveness word, which may be the next life's
   if ((life.generation() & mask) != generation) return true;
   if (!thread_records::is_held(record)) return true;
-  return thoroughly && thread_records::is_dead(record) && life.is_same();
+  return thoroughly && thread_records::is_dead(record, life);
 }
 
 }  // namespace outlive::detail

@@ -38,8 +38,6 @@ static_assert(offsetof(permit_pool_head, words) == offsetof(permit_pool_bytes, w
 // the words follow the head
 static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(std::uint64_t));
 
-constexpr std::uint64_t generation_mask = (std::uint64_t{1} << 48) - 1;
-
 permit_word* words_of(permit_pool_head& head) noexcept {
   return reinterpret_cast<permit_word*>(&head + 1);
 }
@@ -57,7 +55,7 @@ std::uint32_t first_choice(std::uint64_t name, std::uint32_t count) noexcept {
 // Whether the thread that the word names is dead. A word that names nobody is none that acquire()
 // stored, and free, too.
 bool is_void(const mapping& map, std::uint64_t word, bool thoroughly) noexcept {
-  return is_dead_holder(map, word >> 48, word & generation_mask, generation_mask, thoroughly);
+  return is_dead_holder(map, word >> 48, word & generation_bits, generation_bits, thoroughly);
 }
 
 bool is_intact(const permit_pool_head& head, std::uint32_t words) noexcept {

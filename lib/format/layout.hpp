@@ -162,6 +162,8 @@ static_assert(sizeof(held_entry) == 16);
 inline constexpr std::uint64_t held_recovered = 1;
 inline constexpr std::uint64_t held_offset_mask = ~std::uint64_t{63};
 
+inline constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
+
 struct alignas(cache_line) thread_record {
   union {
     // held by the thread for life; its word shows others whether the thread lives

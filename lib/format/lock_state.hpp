@@ -40,6 +40,9 @@ struct record_id {
 inline constexpr std::uint32_t holder_generation_mask = 0x7fff;
 inline constexpr std::uint32_t origin_generation_mask = 0xff;
 
+constexpr record_id holder_id(std::uint32_t index, std::uint64_t generation) noexcept {
+  return {index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
+}
 // Bits 63..32 for the record at `index`.
 constexpr std::uint64_t holder_bits(std::uint32_t index, std::uint64_t generation) noexcept {
   return (generation & holder_generation_mask) << 48 | std::uint64_t{index + 1} << 32;

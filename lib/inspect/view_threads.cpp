@@ -18,8 +18,6 @@ namespace outlive::detail {
 
 namespace {
 
-constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
-
 std::string text_of(const short_name& name) {
   return name[0] == 0 ? "unknown" : name.data();
 }
@@ -36,8 +34,7 @@ standing standing_at(const mapping& map, const viewed_thread& thread,
   const auto [lock, native, shared] = map.lock_at(offset);
   lock_words words;
   if (lock == nullptr || !native || !read_lock_words(words, *lock)) return {};
-  const record_id me{thread.record + 1,
-                     static_cast<std::uint32_t>(thread.generation & holder_generation_mask)};
+  const record_id me = holder_id(thread.record, thread.generation);
   const std::uint32_t owner = words.native & native_mutex::tid_mask;
   standing found;
   found.held =
@@ -83,24 +80,24 @@ void tell_reads(viewed_thread& thread, const mapping& map) {
 std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index) {
   const thread_record& record = map.record(index);
   const thread_records::life life(record);
-  const std::uint64_t generation = life.generation() & generation_bits;
   if (thread_records::is_free(map, index)) return std::nullopt;
-  const record_id id{index + 1, static_cast<std::uint32_t>(generation & holder_generation_mask)};
   thread_facts facts;
-  if (!describe_thread(facts, map, id, holder_generation_mask)) return std::nullopt;
+  if (!describe_thread(facts, map, index, life.generation())) return std::nullopt;
   viewed_thread seen;
   seen.record = index;
-  seen.generation = generation;
+  seen.generation = life.generation() & generation_bits;
   seen.pid = facts.thread.pid;
   seen.tid = facts.thread.tid;
   seen.start_time = facts.thread.start_time;
   seen.note = facts.thread.note;
   seen.thread_name = text_of(facts.name);
   seen.command_name = text_of(facts.command);
-  seen.alive = thread_records::is_held(record) && !thread_records::is_dead(record);
-  seen.acquisitions = record.acquisitions.load(std::memory_order_relaxed);
+  seen.alive = !thread_records::is_dead(record);
   seen.waits = record.waits.load(std::memory_order_relaxed);
   tell_in_hand(seen, map, facts.participant);
+  // After the entries, which were read with acquire: a mutex that was released and acquired again
+  // meanwhile belongs to this count (hold_times).
+  seen.acquisitions = record.acquisitions.load(std::memory_order_acquire);
   if (seen.alive) tell_reads(seen, map);  // marks of the dead are void
   if (!life.is_same()) return std::nullopt;
   return seen;

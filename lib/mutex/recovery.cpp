@@ -17,12 +17,13 @@ namespace outlive::detail {
 
 namespace {
 
-// Whether the record's thread is dead; finishes the kernel's work on its liveness mutex if need be.
-bool is_dead_for_good(mapping& map, std::uint32_t index, const deadline& limit) noexcept {
+using thread_records::record_snapshot;
+
+// Finishes the kernel's work on the liveness mutex of a dead thread. Returns: whether it is dead.
+bool mark_if_dead(mapping& map, std::uint32_t index, const deadline& limit) noexcept {
   const thread_record& record = map.record(index);
-  if (!thread_records::is_held(record)) return true;
   if (!thread_records::is_dead(record)) return false;
-  adopt_liveness_if_orphan(map, index, limit);
+  if (thread_records::is_held(record)) adopt_liveness_if_orphan(map, index, limit);
   return true;
 }
 
@@ -81,12 +82,7 @@ std::optional<native_hold> acquire_if_free(attachment& mine, std::uint64_t offse
   return std::nullopt;
 }
 
-struct dead_bearer {
-  pid_t pid;
-  pid_t tid;
-};
-
-recovered_lock recover_lock(attachment& mine, const dead_bearer& dead, std::uint64_t offset,
+recovered_lock recover_lock(attachment& mine, const record_snapshot& dead, std::uint64_t offset,
                             const deadline& for_adopters) {
   recovered_lock report{dead.pid, dead.tid, offset};
   const auto hold = acquire_if_free(mine, offset, for_adopters, report);
@@ -120,10 +116,8 @@ template <class Act>
 void for_each_pending(mapping& map, std::uint32_t index, Act act) {
   const thread_record& record = map.record(index);
   held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
-    const thread_records::life life(record);
-    const dead_bearer dead{static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
-                           static_cast<pid_t>(record.tid.load(std::memory_order_acquire))};
-    if (thread_records::is_pending(map, index, entry) && life.is_same()) act(dead, entry.offset());
+    const record_snapshot dead(record);
+    if (thread_records::is_pending(map, index, entry) && dead.is_same()) act(dead, entry.offset());
   });
 }
 
@@ -143,8 +137,8 @@ bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& li
     if (index == mine.index ||
         (pid && record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(*pid)))
       continue;
-    if (!is_dead_for_good(map, index, for_adopters)) continue;
-    for_each_pending(map, index, [&](const dead_bearer& dead, std::uint64_t offset) {
+    if (!mark_if_dead(map, index, for_adopters)) continue;
+    for_each_pending(map, index, [&](const record_snapshot& dead, std::uint64_t offset) {
       if (std::find(failed_at.begin(), failed_at.end(), offset) != failed_at.end()) return;
       if (begun && limit.is_over()) return;
       const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
@@ -167,8 +161,8 @@ void forget_origins(attachment& mine, const deadline& limit) noexcept {
   mapping& map = *mine.map;
   const deadline for_adopters = within_a_slice(limit);
   for (std::uint32_t index = 0; index < map.record_count(); ++index) {
-    if (index == mine.index || !is_dead_for_good(map, index, for_adopters)) continue;
-    for_each_pending(map, index, [&](const dead_bearer&, std::uint64_t offset) {
+    if (index == mine.index || !mark_if_dead(map, index, for_adopters)) continue;
+    for_each_pending(map, index, [&](const record_snapshot&, std::uint64_t offset) {
       forget_origin(mine, offset, for_adopters);
     });
   }

@@ -6,6 +6,7 @@
 #include "records/entrants.hpp"
 #include "records/held_entries.hpp"
 #include "records/participants.hpp"
+#include "records/thread_records.hpp"
 #include "sys/futex.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
@@ -18,11 +19,6 @@ namespace {
 // pthread would wait for it for ever; marked as a death, it goes to the next locker.
 bool is_nobodys(std::uint32_t word) noexcept {
   return word == native_mutex::waiters;
-}
-
-bool is_record_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
-  return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
-                        static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
 
 // Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a
@@ -47,7 +43,7 @@ bearers find_bearers(const mapping& map, const lock_bytes& lock, std::uint32_t t
     // one's count below, also where one thread has both lives and the id tells nothing.
     found.lives += record.generation.load(std::memory_order_acquire);
     if (record.tid.load(std::memory_order_acquire) != tid) continue;
-    const bool dead = is_record_thread_dead(record, tid);
+    const bool dead = thread_records::is_named_thread_dead(record, tid);
     // The count around the entries: of a thread that takes and gives back the lock meanwhile, one
     // of the two looks sees the entry, or the sums differ, wherever between push and removal it
     // counts.

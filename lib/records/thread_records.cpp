@@ -14,8 +14,6 @@ namespace outlive::detail::thread_records {
 
 namespace {
 
-constexpr std::uint64_t generation_bits = (std::uint64_t{1} << 48) - 1;
-
 // Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new
 // generation no lock names the record any more, so what stands in it may go; the identity comes
 // last.
@@ -101,18 +99,35 @@ bool try_claim(mapping& map, std::uint32_t index, std::uint32_t participant) noe
 
 }  // namespace
 
+record_snapshot::record_snapshot(const thread_record& record) noexcept
+    : life(record),
+      pid(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed))),
+      tid(static_cast<pid_t>(record.tid.load(std::memory_order_relaxed))),
+      start_time(record.start_time.load(std::memory_order_relaxed)),
+      note(record.note.load(std::memory_order_relaxed)),
+      participant(record.participant.load(std::memory_order_relaxed)) {
+  load_shared_name(name, record.name);
+}
+
 bool is_held(const thread_record& record) noexcept {
-  // Acquire: a lock's state is read after it, and must not be older than the death that this tells.
+  // Acquire: a lock's state is read after it, and must not be older than the death that it shows.
+  return (native_mutex::word(record.liveness) & native_mutex::tid_mask) != 0;
+}
+
+bool is_marked(const thread_record& record) noexcept {
   const std::uint32_t word = native_mutex::word(record.liveness);
-  const std::uint32_t tid = word & native_mutex::tid_mask;
-  return tid != 0;
+  return (word & native_mutex::owner_died) != 0 && (word & native_mutex::tid_mask) == 0;
 }
 
 bool is_dead(const thread_record& record) noexcept {
   const std::uint32_t holder = native_mutex::word(record.liveness) & native_mutex::tid_mask;
   const std::uint32_t tid = record.tid.load(std::memory_order_acquire);
-  if (holder == 0 || holder != tid)
-    return holder == 0 || is_thread_id_free(static_cast<pid_t>(holder));
+  if (holder == 0) return true;
+  return holder == tid ? is_named_thread_dead(record, tid)
+                       : is_thread_id_free(static_cast<pid_t>(holder));
+}
+
+bool is_named_thread_dead(const thread_record& record, std::uint32_t tid) noexcept {
   return is_thread_dead(static_cast<pid_t>(record.pid.load(std::memory_order_relaxed)),
                         static_cast<pid_t>(tid), record.start_time.load(std::memory_order_relaxed));
 }
@@ -180,7 +195,7 @@ void release(mapping& map, std::uint32_t index) noexcept {
   native_mutex::unlock(map.record(index).liveness);
 }
 
-void give_back_if_idle(mapping& map) noexcept {
+void release_if_idle(mapping& map) noexcept {
   attachment* const mine = this_thread::attachment_of(map.base());
   if (mine == nullptr) return;
   this_thread::deactivate();

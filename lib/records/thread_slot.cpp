@@ -101,8 +101,7 @@ void end_of_thread() {
       continue;
     }
     each->kept = true;
-    each->kept_epoch = process_epoch();
-    each->kept_by = {current_pid(), current_tid(), start_time_of(current_tid())};
+    each->kept_by = myself();
     keep(*each);
   }
   // Whoever still locks, in a later destructor, starts anew and is called again. Where something is
@@ -163,8 +162,9 @@ void free_kept_attachments() noexcept {
   for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel);
        each != nullptr; each = next) {
     next = each->next_kept;
-    const thread_identity& by = each->kept_by;
-    if (each->kept_epoch != process_epoch() || is_thread_dead(by.pid, by.tid, by.start_time)) {
+    const own_identity& by = each->kept_by;
+    if (by.epoch != process_epoch() ||
+        is_thread_dead(current_pid(), static_cast<pid_t>(by.tid), by.start_time)) {
       static_cast<void>(each->used.load(std::memory_order_acquire));  // pairs with let_go_of()
       delete each;
     } else {
@@ -183,9 +183,8 @@ attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> ma
   made->top = made->held;
   made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) |
              free_consistent;
-  made->name =
-      std::uint64_t{index + 1} << 48 |
-      (made->record->generation.load(std::memory_order_relaxed) & ((std::uint64_t{1} << 48) - 1));
+  made->name = std::uint64_t{index + 1} << 48 |
+               (made->record->generation.load(std::memory_order_relaxed) & generation_bits);
   made->next = first_attachment;
   // complete before a crash handler can find it
   std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -15,14 +15,10 @@
 #include "format/layout.hpp"
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
+#include "records/entrants.hpp"
 #include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
-
-struct thread_identity {
-  std::int32_t pid, tid;
-  std::uint64_t start_time;
-};
 
 // The calling thread's record in one segment.
 struct attachment {
@@ -48,14 +44,13 @@ struct attachment {
   attachment* next = nullptr;
   attachment* below = nullptr;  // links of the tree
   attachment* above = nullptr;
-  // Once its thread has ended while holding: of which process and thread.
+  // Once its thread has ended while holding.
   bool kept = false;
   // Stored with release after each use by its thread once it is kept. Pairs with the acquire in
   // free_kept_attachments(): the death of the thread orders them, too, but no tool sees that.
   std::atomic<bool> used{false};
   attachment* next_kept = nullptr;
-  std::uint64_t kept_epoch = 0;
-  thread_identity kept_by{};
+  own_identity kept_by{};
 
   // Whether the record may be given back. Requires: the slot is not on this segment.
   [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0 && !has_marks(); }

@@ -135,9 +135,9 @@ bool read_entry(const mapping& map, std::uint64_t slot, entry_copy& copy) noexce
   return copy.result.is_of(copy.number) && is_outcome(copy.result.outcome());
 }
 
-// Whether the writer of a busy slot is certainly dead. A living one may be stopped, and store on as
+// Whether the writer of a busy slot has gone for good. A living one may be stopped, and store on as
 // soon as it runs.
-bool is_writer_dead(const mapping& map, record_id writer) noexcept {
+bool is_writer_gone(const mapping& map, record_id writer) noexcept {
   const auto index = thread_records::find(map, writer, death_generation_mask);
   return !index || !thread_records::is_held(map.record(*index));
 }
@@ -148,7 +148,7 @@ bool may_take(const mapping& map, death_word seen, std::uint64_t number) noexcep
   const std::uint64_t begun =
       map.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
   if (seen.number() > number && seen.number() <= begun) return false;
-  return !seen.is_busy() || is_writer_dead(map, seen.writer());
+  return !seen.is_busy() || is_writer_gone(map, seen.writer());
 }
 
 // Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over
@@ -161,7 +161,7 @@ std::uint64_t take_slot(mapping& map, record_id writer) noexcept {
     if (number == 0) continue;
     shared_u64& word = map.death_at((number - 1) % death_log_capacity).number;
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    // Acquire: with is_writer_dead(), and with the publishing exchange of the former writer: its
+    // Acquire: with is_writer_gone(), and with the publishing exchange of the former writer: its
     // stores come before mine.
     while (may_take(map, death_word(seen), number)) {
       if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(),

@@ -41,15 +41,23 @@ void gather_held(death_facts& facts, const mapping& map, std::uint32_t index,
 
 bool describe_thread(thread_facts& into, const mapping& map, record_id id,
                      std::uint32_t generation_mask) noexcept {
-  const auto index = thread_records::find(map, id, generation_mask);
-  if (!index) return false;
-  const thread_record& record = map.record(*index);
-  into.thread.pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
-  into.thread.tid = static_cast<pid_t>(record.tid.load(std::memory_order_relaxed));
-  into.thread.start_time = record.start_time.load(std::memory_order_relaxed);
-  into.thread.note = record.note.load(std::memory_order_relaxed);
-  load_shared_name(into.name, record.name);
-  into.participant = record.participant.load(std::memory_order_relaxed);
+  if (!id || id.index_plus_1 > map.record_count()) return false;
+  const std::uint32_t index = id.index_plus_1 - 1;
+  const thread_records::life now(map.record(index));
+  return (static_cast<std::uint32_t>(now.generation()) & generation_mask) == id.generation &&
+         describe_thread(into, map, index, now.generation());
+}
+
+bool describe_thread(thread_facts& into, const mapping& map, std::uint32_t index,
+                     std::uint64_t generation) noexcept {
+  const thread_records::record_snapshot record(map.record(index));
+  if (record.generation() != generation) return false;
+  into.thread.pid = record.pid;
+  into.thread.tid = record.tid;
+  into.thread.start_time = record.start_time;
+  into.thread.note = record.note;
+  into.name = record.name;
+  into.participant = record.participant;
   if (into.participant < map.constants().participants)
     load_shared_name(into.command, map.participant_at(into.participant).command);
   if (!participants::is_process_of(map, into.participant, into.thread.pid,
@@ -57,9 +65,7 @@ bool describe_thread(thread_facts& into, const mapping& map, record_id id,
     into.command = {};
     into.participant = no_participant;
   }
-  // The generation once more: a record that was taken over meanwhile tells of somebody else.
-  std::atomic_thread_fence(std::memory_order_acquire);
-  if (!thread_records::find(map, id, generation_mask)) {
+  if (!record.is_same()) {
     into = {};
     return false;
   }

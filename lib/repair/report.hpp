@@ -40,6 +40,9 @@ void gather(death_facts& facts, const mapping& map, const lock_bytes& lock, reco
 // Who the thread of a record is, or was. False: the record is at another life by now.
 bool describe_thread(thread_facts& into, const mapping& map, record_id id,
                      std::uint32_t generation_mask) noexcept;
+// The same by the whole generation.
+bool describe_thread(thread_facts& into, const mapping& map, std::uint32_t index,
+                     std::uint64_t generation) noexcept;
 
 // What the thread of a record, which describe_thread() has told of, noted of its crash. False:
 // nothing.

@@ -90,7 +90,7 @@ std::shared_ptr<mapping> open_segments::handle_of(std::shared_ptr<mapping> owner
   return {map, [owner = std::move(owner)](mapping* closed) {
             // Acquire and release: the last handle's end comes after all uses of the others.
             if (closed->handles_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-              thread_records::give_back_if_idle(*closed);
+              thread_records::release_if_idle(*closed);
             this_thread::free_kept_attachments();
           }};
 }

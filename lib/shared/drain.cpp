@@ -25,12 +25,6 @@ constexpr int drain_spins = 200;
 // writer looked), costs the writer what is left of its sleep: short at first.
 constexpr std::chrono::milliseconds first_sleep(1);
 
-// By asking the kernel, for a reader whose death it did not mark (U6, U7).
-bool is_surely_dead(const thread_record& record) noexcept {
-  const thread_records::life life(record);
-  return thread_records::is_dead(record) && life.is_same();
-}
-
 std::uint32_t id_of(const mapping& map, const shared_lock_bytes& lock) noexcept {
   return mark_id(map.offset_of(&lock));
 }
@@ -71,7 +65,11 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
         futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(longest, left));
         longest = std::min(longest * 2, deadline::slice);
       },
-      [&] { return is_gone() || is_surely_dead(map.record(index)); });
+      [&] {
+        // asks the kernel, for a reader whose death is not marked (U6, U7)
+        const thread_record& record = map.record(index);
+        return is_gone() || thread_records::is_dead(record, thread_records::life(record));
+      });
   if (!is_gate_set) return refused(errc::no_membarrier);
   return done ? drained : outcome{};
 }

@@ -1,6 +1,5 @@
 #include "supervise/dead_threads.hpp"
 
-#include "format/lock_state.hpp"
 #include "mutex/attach.hpp"
 #include "mutex/recovery.hpp"
 #include "records/held_entries.hpp"
@@ -14,10 +13,10 @@ namespace outlive::detail {
 
 namespace {
 
-// Nothing of a thread that gave its record back in order is in the word; a dead one's id stays
-// there as long as nobody has marked it.
-bool has_died(const thread_record& record) noexcept {
-  return ended_with_record(record) ||
+// Whether the thread died with the record. A thread that releases its record leaves nothing in the
+// word. A dead one's id stays there until the word is marked.
+bool died_with(const thread_record& record) noexcept {
+  return thread_records::is_marked(record) ||
          (thread_records::is_held(record) && thread_records::is_dead(record));
 }
 
@@ -35,27 +34,19 @@ void wake_waiters(const mapping& map, const std::vector<dead_thread_record>& dea
 
 }  // namespace
 
-bool ended_with_record(const thread_record& record) noexcept {
-  const std::uint32_t word = native_mutex::word(record.liveness);
-  return (word & native_mutex::owner_died) != 0 && (word & native_mutex::tid_mask) == 0;
-}
-
 std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid) {
   std::vector<dead_thread_record> found;
   for (std::uint32_t index = 0; index < map.record_count(); ++index) {
     const thread_record& record = map.record(index);
     if (record.pid.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(pid) ||
-        !has_died(record))
+        !died_with(record))
       continue;
     dead_thread_record dead;
     dead.index = index;
     const thread_records::life read(record);
     dead.generation = read.generation();
-    const record_id id{index + 1,
-                       static_cast<std::uint32_t>(dead.generation & holder_generation_mask)};
     thread_facts facts;
-    if (!describe_thread(facts, map, id, holder_generation_mask) || facts.thread.pid != pid)
-      continue;
+    if (!describe_thread(facts, map, index, dead.generation) || facts.thread.pid != pid) continue;
     dead.who = to_logged(facts);
     owner_crash crash;
     if (describe_crash(crash, map, index, facts.participant)) dead.crash = to_report(crash);

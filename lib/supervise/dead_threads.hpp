@@ -37,10 +37,6 @@ struct dead_thread_record {
 // stray write made of them leads nowhere.
 std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid);
 
-// Whether the record's thread ended without giving it back: by its liveness word alone, no system
-// call.
-bool ended_with_record(const thread_record& record) noexcept;
-
 struct recovery {
   std::vector<recovered_mutex> lines;
   std::chrono::nanoseconds time{};

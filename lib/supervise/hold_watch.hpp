@@ -1,77 +1,66 @@
-// hold_watch: who has which mutex for how long, and who waits for whom, by samples of the thread
-// records.
+// hold_watch: which thread holds which mutex for how long, and which waits for which, by samples of
+// the thread records.
 //
-// lock() and unlock() read no clock. But each acquisition is counted in the record, so a record
-// whose count is the same in two samples took nothing in between, and what it held in both it held
-// all the time. (A thread that is stopped in the few instructions between an acquisition and its
-// count can seem to have held what it has just taken again.)
+// hold_times says how long a mutex has been held. A thread that is stopped in the few instructions
+// between an acquisition and its count can seem to have held what it has just acquired again.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <vector>
+
+#include <outlive/segment_view.hpp>
 
 #include "mapping/mapping.hpp"
 
 namespace outlive::detail {
 
-// A record at one of its lives, and one of the mutexes in its hand.
-struct hand {
-  std::uint32_t index = 0;
-  std::uint64_t generation = 0;
-  std::uint64_t acquisitions = 0;
-  std::uint64_t offset = 0;
-
-  bool operator==(const hand&) const noexcept = default;
-};
+// A mutex that a thread holds, or waits for.
+using hold = hold_times::hold;
 
 struct long_hold {
-  hand of;
+  hold of;
   std::chrono::nanoseconds at_least{};
 };
 
-// Each waits for the mutex that the next one holds, the last for one of the first's; begins with
-// the lowest index.
-using cycle = std::vector<hand>;
+// Each thread waits for the mutex that the next one holds, the last one for one of the first.
+// Begins with the lowest record.
+using cycle = std::vector<hold>;
 
 class hold_watch {
  public:
-  using time_point = std::chrono::steady_clock::time_point;
-  explicit hold_watch(const mapping& map) : map_(map), records_(map.record_count()) {}
+  using time_point = hold_times::time_point;
+  explicit hold_watch(const mapping& map) : map_(map), waits_(map.record_count()) {}
 
   void sample(time_point now);
 
-  // Holds that are at least so old, each once.
-  std::vector<long_hold> take_long_holds(std::chrono::nanoseconds threshold, time_point now);
+  // Holds of at least that age, each once.
+  std::vector<long_hold> new_long_holds(std::chrono::nanoseconds threshold);
   // Cycles that the last two samples had, each once.
-  std::vector<cycle> take_deadlocks();
+  std::vector<cycle> new_deadlocks();
 
-  // Who waited for the mutex at the last sample.
-  [[nodiscard]] std::vector<hand> waiters_for(std::uint64_t offset) const;
-  // Whether the mutex is in the hands of the living thread that had it then.
+  // The threads that waited for the mutex at the last sample.
+  [[nodiscard]] std::vector<hold> waiters_for(std::uint64_t offset) const;
+  // Whether the thread of that record and generation lives and still holds the mutex.
   [[nodiscard]] bool still_holds(std::uint32_t index, std::uint64_t generation,
                                  std::uint64_t offset) const noexcept;
 
  private:
-  struct hold {
-    std::uint64_t offset = 0;
-    time_point since;
-    bool told = false;
+  struct waiting {
+    hold for_mutex;             // of the record's thread; mutex_offset 0: it does not wait
+    std::uint32_t held_by = 0;  // record + 1
   };
-  struct record_sample {
-    std::uint64_t generation = ~std::uint64_t{0};
-    std::uint64_t acquisitions = 0;
-    std::vector<hold> holds;
-    std::uint64_t waits_for = 0;  // offset; 0: for nothing
-    std::uint32_t held_by = 0;    // index + 1
-  };
-  void sample(std::uint32_t index, time_point now);
+  void sample(std::uint32_t index);
   [[nodiscard]] std::vector<cycle> find_cycles() const;
 
   const mapping& map_;
-  std::vector<record_sample> records_;
-  std::vector<cycle> seen_;  // by the last sample
-  std::vector<cycle> told_;
+  hold_times times_;
+  std::vector<hold> holds_;  // of the last sample, by record, in the order of acquisition
+  std::set<hold> reported_holds_;
+  std::vector<waiting> waits_;  // by record
+  std::vector<cycle> cycles_;   // of the last sample
+  std::vector<cycle> reported_cycles_;
 };
 
 }  // namespace outlive::detail

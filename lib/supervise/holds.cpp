@@ -21,17 +21,16 @@ namespace {
 }  // namespace
 
 void supervision::look_at_holds() {
-  const auto now = std::chrono::steady_clock::now();
-  holds_.sample(now);
+  holds_.sample(std::chrono::steady_clock::now());
   if (on_hung) {
-    for (const long_hold& found : holds_.take_long_holds(hung_threshold, now)) {
+    for (const long_hold& found : holds_.new_long_holds(hung_threshold)) {
       auto told =
           std::make_shared<const hung_owner>(report_hung(*map_, holds_, found, options_.stacks));
       if (told->who.known) queue([this, told] { on_hung(*told); });
     }
   }
   if (!on_deadlock) return;
-  for (const cycle& found : holds_.take_deadlocks()) {
+  for (const cycle& found : holds_.new_deadlocks()) {
     auto told = std::make_shared<const deadlock>(report_deadlock(*map_, found, options_.stacks));
     queue([this, told] { on_deadlock(*told); });
   }

@@ -20,7 +20,7 @@ constexpr std::uint32_t close_looks = 16;
 // id is free, or, seldom, another's by now.
 bool record_watch::is_dead(std::uint32_t index, const thread_record& record) const noexcept {
   const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
-  if (bearer == 0) return ended_with_record(record);
+  if (bearer == 0) return thread_records::is_marked(record);
   if (is_thread_id_free(static_cast<pid_t>(bearer))) return true;
   const std::uint32_t distance =
       (index + map_.record_count() - next_close_look_) % map_.record_count();

@@ -14,20 +14,18 @@ namespace outlive::detail {
 
 namespace {
 
-thread_facts facts_of(const mapping& map, const hand& of) noexcept {
+thread_facts facts_of(const mapping& map, const hold& of) noexcept {
   thread_facts facts;
-  const record_id life{of.index + 1,
-                       static_cast<std::uint32_t>(of.generation & holder_generation_mask)};
-  describe_thread(facts, map, life, holder_generation_mask);
+  describe_thread(facts, map, of.record, of.generation);
   return facts;
 }
 
-mutex_in_hand describe_hand(const mapping& map, const hand& of, std::uint32_t participant) {
+mutex_in_hand describe_hold(const mapping& map, const hold& of, std::uint32_t participant) {
   code_location place;
-  held_entries(map, of.index).for_each([&](const seen_entry& entry) {
-    if (entry.offset() == of.offset) place = locate(map, participant, entry.return_address);
+  held_entries(map, of.record).for_each([&](const seen_entry& entry) {
+    if (entry.offset() == of.mutex_offset) place = locate(map, participant, entry.return_address);
   });
-  return in_hand(map, of.offset, place.module, place.offset);
+  return in_hand(map, of.mutex_offset, place.module, place.offset);
 }
 
 thread_condition condition_of(pid_t tid) {
@@ -85,16 +83,16 @@ hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_h
   hung_owner told;
   const thread_facts facts = facts_of(map, found.of);
   told.who = to_logged(facts);
-  told.held = describe_hand(map, found.of, facts.participant);
+  told.held = describe_hold(map, found.of, facts.participant);
   told.at_least = found.at_least;
-  if (const lock_bytes* const lock = map.lock_at(found.of.offset).lock) {
+  if (const lock_bytes* const lock = map.lock_at(found.of.mutex_offset).lock) {
     told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
                      lock_condition::repairing;
   }
-  told.record = found.of.index;
+  told.record = found.of.record;
   told.generation = found.of.generation;
   if (!told.who.known) return told;
-  for (const hand& waiter : holds.waiters_for(found.of.offset))
+  for (const hold& waiter : holds.waiters_for(found.of.mutex_offset))
     told.waiters.push_back(to_logged(facts_of(map, waiter)));
   told.condition = condition_of(told.who.tid);
   told.stack = stack_of(told.who.tid, stacks);
@@ -103,9 +101,9 @@ hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_h
 
 deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks) {
   deadlock told;
-  for (const hand& each : found) {
+  for (const hold& each : found) {
     const thread_facts facts = facts_of(map, each);
-    deadlocked_thread thread{to_logged(facts), describe_hand(map, each, facts.participant), {}};
+    deadlocked_thread thread{to_logged(facts), describe_hold(map, each, facts.participant), {}};
     if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
     told.threads.push_back(std::move(thread));
   }

@@ -26,7 +26,7 @@ class reclaimed_record_step : public ::testing::Test {
   /// takes another life of its record, up to the count that the judge saw.
   void act(unsigned order) {
     if (order % 2 == 1) return mutex_.unlock();
-    if (order == 2 || order == 6) detail::thread_records::give_back_if_idle(bytes_);
+    if (order == 2 || order == 6) detail::thread_records::release_if_idle(bytes_);
     mutex_.lock();
     if (order != 6) return;
     mutex_.unlock();

@@ -22,19 +22,15 @@ class hold_watch_test : public ::testing::Test {
     for (const char* const name : {"a", "b", "c"})
       mutexes_.push_back(&where_.find_or_construct<robust_mutex>(name, "class"));
   }
-  void sample_at(std::chrono::seconds time) {
-    now_ = hold_watch::time_point(time);
-    watch_.sample(now_);
-  }
+  void sample_at(std::chrono::seconds time) { watch_.sample(hold_watch::time_point(time)); }
   std::vector<detail::long_hold> older_than(std::chrono::seconds age) {
-    return watch_.take_long_holds(age, now_);
+    return watch_.new_long_holds(age);
   }
   std::uint64_t offset_of(const robust_mutex* mutex) const { return mapping_->offset_of(mutex); }
 
   segment where_ = segment::anonymous();
   std::shared_ptr<detail::mapping> mapping_ = detail::segment_access::mapping_of(where_);
   hold_watch watch_{*mapping_};
-  hold_watch::time_point now_;
   std::vector<robust_mutex*> mutexes_;
 };
 
@@ -47,12 +43,14 @@ TEST_F(hold_watch_test, a_hold_is_as_old_as_the_first_sample_that_saw_it) {
   const auto found = older_than(30s);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].at_least, 30s);
-  EXPECT_EQ(found[0].of.offset, offset_of(mutexes_[0]));
-  EXPECT_TRUE(watch_.still_holds(found[0].of.index, found[0].of.generation, found[0].of.offset));
+  EXPECT_EQ(found[0].of.mutex_offset, offset_of(mutexes_[0]));
+  EXPECT_TRUE(
+      watch_.still_holds(found[0].of.record, found[0].of.generation, found[0].of.mutex_offset));
   sample_at(200s);
   EXPECT_TRUE(older_than(30s).empty()) << "told twice";
   mutexes_[0]->unlock();
-  EXPECT_FALSE(watch_.still_holds(found[0].of.index, found[0].of.generation, found[0].of.offset));
+  EXPECT_FALSE(
+      watch_.still_holds(found[0].of.record, found[0].of.generation, found[0].of.mutex_offset));
 }
 
 TEST_F(hold_watch_test, given_back_and_taken_again_is_another_hold) {
@@ -102,7 +100,7 @@ TEST_F(hold_watch_test, nothing_held_is_nothing_told) {
   sample_at(100s);
   sample_at(1000s);
   EXPECT_TRUE(older_than(1s).empty());
-  EXPECT_TRUE(watch_.take_deadlocks().empty());
+  EXPECT_TRUE(watch_.new_deadlocks().empty());
 }
 
 }  // namespace

@@ -119,26 +119,4 @@ std::size_t count_held(const outlive::viewed_thread& thread) {
                                                 [](const auto& each) { return each.held; }));
 }
 
-void hold_times::update(const std::vector<outlive::viewed_thread>& threads,
-                        std::chrono::steady_clock::time_point now) {
-  std::map<key, std::chrono::steady_clock::time_point> seen;
-  for (const auto& thread : threads) {
-    for (const auto& hold : thread.in_hand) {
-      if (!hold.held) continue;
-      const key it{thread.record, thread.generation, thread.acquisitions, hold.mutex_offset};
-      const auto before = since_.find(it);
-      seen.emplace(it, before == since_.end() ? now : before->second);
-    }
-  }
-  since_ = std::move(seen);
-  now_ = now;
-}
-
-std::optional<std::chrono::nanoseconds> hold_times::held_for(const outlive::viewed_thread& by,
-                                                             std::uint64_t mutex) const {
-  const auto found = since_.find({by.record, by.generation, by.acquisitions, mutex});
-  if (found == since_.end() || found->second == now_) return std::nullopt;
-  return now_ - found->second;
-}
-
 }  // namespace inspect

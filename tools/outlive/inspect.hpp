@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,26 +68,5 @@ template <class List>
 [[nodiscard]] std::size_t count_waiting(const std::vector<outlive::viewed_thread>& threads);
 // Returns: how many mutexes the thread holds.
 [[nodiscard]] std::size_t count_held(const outlive::viewed_thread& thread);
-
-// How long, at least, each thread has held a mutex: the time between updates in which it held it.
-//
-// The thread must have acquired no mutex in between, which its count of acquisitions shows: one
-// that acquired another mutex may have released the first one and acquired it again.
-class hold_times {
- public:
-  void update(const std::vector<outlive::viewed_thread>& threads,
-              std::chrono::steady_clock::time_point now);
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> held_for(const outlive::viewed_thread& by,
-                                                                 std::uint64_t mutex) const;
-
- private:
-  struct key {
-    std::uint32_t record;
-    std::uint64_t generation, acquisitions, mutex;
-    auto operator<=>(const key&) const = default;
-  };
-  std::map<key, std::chrono::steady_clock::time_point> since_;
-  std::chrono::steady_clock::time_point now_{};
-};
 
 }  // namespace inspect

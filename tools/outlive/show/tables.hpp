@@ -9,7 +9,6 @@
 
 #include <outlive/segment_view.hpp>
 
-#include "inspect.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
 
@@ -22,7 +21,7 @@ struct snapshot {
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;
   std::vector<outlive::viewed_lock> locks;
-  inspect::hold_times holds;  // an update before read() counts, too
+  outlive::hold_times holds;  // an update before read() counts, too
   mutable source_lines sources;
 
   void read(const outlive::segment_view& view);

@@ -9,7 +9,6 @@
 
 #include <outlive/segment_view.hpp>
 
-#include "inspect.hpp"
 #include "source_lines.hpp"
 
 namespace top {
@@ -39,7 +38,7 @@ class frame {
   std::map<record_life, counters> before_;
   std::chrono::duration<double> passed_{};
   std::chrono::steady_clock::time_point at_{};
-  inspect::hold_times holds_;
+  outlive::hold_times holds_;
   source_lines sources_;
 };
 
