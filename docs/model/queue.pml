@@ -1,8 +1,8 @@
 /* The work queue: docs/protocol.md, "Work queue". lib/companions/work_queue.cpp, job_lease.cpp.
 
    One producer and NC consumers, NS slots, NJ jobs, NR records, at most TRIES tries; a dead letter is removed by whoever makes it one. The state of a slot
-   is one word: kind, tries, and record and generation of its holder; v[i] is the job in it, written in a step of its own. Consumers end a job, or give it
-   back. Threads die anywhere, MAXD times in all, and come back with a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
+   is one word: kind, tries, and record and generation of its holder; v[i] is the job in it, written in a step of its own. Consumers end a job or fail;
+   with -DGIVE_BACK they give it back, too, which is no try. Threads die anywhere, MAXD times in all, and come back with a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
    Asserted: whoever gets a job gets a whole one that nobody has acknowledged; a holder finds its own word; in the end each job that was published is
    acknowledged once, or was a dead letter, or is in one slot. Nobody is left asleep (invalid end state).
 
@@ -119,7 +119,11 @@ have:
      atomic{ j=v[i]; assert(j>0 && acked[j]==0) };
      if
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); END_JOB(j); goto room }   /* done */
+#ifdef GIVE_BACK
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                           /* give_back */
+          s[i].who=0; s[i].tries=s[i].tries-1; s[i].kind=READY; goto job }
+#endif
+     :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                           /* fail */
           if :: s[i].tries<TRIES -> s[i].who=0; s[i].kind=READY; goto job :: else -> END_JOB(j); goto room fi }
      fi
   fi;

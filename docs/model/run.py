@@ -72,7 +72,8 @@ HOLDS = {
     "deathlog.pml": [("deathlog", "-DDEATHS=1"), ("deathlog_two_deaths", "-DDEATHS=2")],
     "queue.pml": [
         ("queue", "-DNC=2 -DTRIES=1"),
-        ("queue_give_back", "-DNC=1 -DNR=2 -DNS=2 -DNJ=3"),
+        ("queue_give_back", "-DNC=1 -DNR=2 -DNS=2 -DNJ=3 -DGIVE_BACK"),
+        ("queue_give_back_deaths", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE -DGIVE_BACK"),
         ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
     ],
 }

@@ -2,8 +2,8 @@
 // tried too often. work_queue.hpp shows how to use them.
 //
 // Both belong to the thread that popped them. Another thread, or a forked child, can only look at
-// the job (errc::not_owner). Both are movable, and return the job when they end. So an exception in
-// a worker is a failed try, not a lost job. When the thread dies, its leases are void at once;
+// the job (errc::not_owner). Both are movable, and return the job when they end: an exception in a
+// worker is a failed try, and any other end is no try at all. When the thread dies, its leases are void at once;
 // nobody has to notice the death.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -56,7 +57,10 @@ struct held_job {
 // Return: whether the calling thread had the job.
 [[nodiscard]] OUTLIVE_API bool finish_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool return_job(const held_job& job) noexcept;
+[[nodiscard]] OUTLIVE_API bool fail_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool retry_job(const held_job& job) noexcept;
+// What the end of a hold does: a lease fails if an exception ends it, else it is given back.
+OUTLIVE_API void drop_job(const held_job& job, bool by_exception) noexcept;
 [[noreturn]] OUTLIVE_API void throw_not_lease_holder();
 
 // The common part of a lease and a dead letter.
@@ -78,12 +82,12 @@ class job_hold {
   //   and after a move.
   explicit operator bool() const noexcept { return job_.queue != nullptr; }
 
-  // Returns: how often the job was handed out, including this lease: 1 the first time. Requires: it
-  //   holds a job.
+  // Returns: how often the job was handed out, including this lease: 1 the first time. Tries that
+  //   ended by give_back() do not count. Requires: it holds a job.
   [[nodiscard]] unsigned tries() const noexcept { return tries_of(job_); }
 
-  // Returns: the threads that died with the job, oldest first. Tries that ended by give_back() are
-  //   not among them. Requires: it holds a job.
+  // Returns: the threads that died with the job, oldest first. Tries that ended by fail() are not
+  //   among them. Requires: it holds a job.
   // Errors: std::bad_alloc.
   [[nodiscard]] std::vector<job_holder> died_on_it() const { return history_of(job_); }
 
@@ -108,7 +112,7 @@ class job_hold {
   // In a forked child, or in another thread, the caller does not own the job, and nothing is
   // returned.
   void drop() noexcept {
-    if (job_.queue != nullptr) static_cast<void>(return_job(job_));
+    if (job_.queue != nullptr) drop_job(job_, std::uncaught_exceptions() > 0);
     job_ = {};
   }
 };
@@ -127,16 +131,21 @@ class typed_job_hold : public job_hold {
 
 }  // namespace detail
 
-// A job that this thread has to do. If it ends without done(), it returns the job.
+// A job that this thread has to do. If it ends without done(), it returns the job: as fail() if an
+// exception ends it, otherwise as give_back().
 template <class T>
 class [[nodiscard]] lease : public detail::typed_job_hold<T> {
  public:
   using detail::typed_job_hold<T>::typed_job_hold;
 
-  // Returns the job at once. Another worker gets it soon; after as many tries as the queue allows,
-  // it is now a dead letter.
+  // Returns the job untried, for example because this worker stops. It is the next to be handed
+  // out, and the try does not count.
   // Errors, Blocks: as done().
   void give_back() { this->end_by(&detail::return_job); }
+  // Returns the job as a failed try. It is the next to be handed out; after as many tries as the
+  // queue allows, it is now a dead letter.
+  // Errors, Blocks: as done().
+  void fail() { this->end_by(&detail::fail_job); }
 };
 
 // A dead letter that this thread has in hand. If it ends without done() or retry(), or its thread

@@ -37,8 +37,9 @@
 //                                                 letter after max_tries
 //   in done(), after its exchange               the job is acknowledged; a sleeping producer finds
 //                                                 the slot within 250 ms
-//   in give_back(), before its exchange         a job of a dead worker, as above
-//   in give_back(), after its exchange          a job that waits
+//   in give_back() or fail(), before its        a job of a dead worker, as above
+//     exchange
+//   after it                                    a job that waits, or after fail() a dead letter
 //   with a dead letter in hand                  a dead letter
 //
 // Dead letters keep their slots until somebody removes them. Nobody needs to look at them, but a

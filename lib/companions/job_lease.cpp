@@ -31,6 +31,24 @@ bool leave(const held_job& job, attachment& mine, job_state next) noexcept {
   return true;
 }
 
+// Puts the job where consumers find it next; `failed`: the try counts.
+bool make_ready(const held_job& job, bool failed) noexcept {
+  attachment* const mine = owner_of(job);
+  if (mine == nullptr) return false;
+  const job_slots slots{*job.queue, *job.shape};
+  const job_state was(job.state);
+  slots.history(job.slot)[was.tries() - 1].thread.store(gave_back, std::memory_order_relaxed);
+  // who dies here died with it, and whoever takes it over says so: it overwrites this
+  crash_barrier();
+  if (failed && was.tries() >= job.queue->max_tries)
+    return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  const unsigned tries = failed ? was.tries() : was.tries() - 1;
+  const ring_position at = slots.position_before_head(job.slot);
+  if (!leave(job, *mine, job_state(job_kind::ready, tries).with_lap(at.lap()))) return false;
+  slots.announce_job(at);
+  return true;
+}
+
 }  // namespace
 
 const void* bytes_of(const held_job& job) noexcept {
@@ -66,21 +84,20 @@ bool finish_job(const held_job& job) noexcept {
 }
 
 bool return_job(const held_job& job) noexcept {
-  attachment* const mine = owner_of(job);
-  if (mine == nullptr) return false;
-  const job_slots slots{*job.queue, *job.shape};
+  return make_ready(job, false);
+}
+
+bool fail_job(const held_job& job) noexcept {
+  return make_ready(job, true);
+}
+
+void drop_job(const held_job& job, bool by_exception) noexcept {
   const job_state was(job.state);
-  if (was.kind() == job_kind::examined)
-    return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
-  slots.history(job.slot)[was.tries() - 1].thread.store(gave_back, std::memory_order_relaxed);
-  // who dies here died with it, and whoever takes it over says so: it overwrites this
-  crash_barrier();
-  if (was.tries() >= job.queue->max_tries)
-    return leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
-  const ring_position at = slots.position_before_head(job.slot);
-  if (!leave(job, *mine, job_state(job_kind::ready, was.tries()).with_lap(at.lap()))) return false;
-  slots.announce_job(at);
-  return true;
+  if (was.kind() == job_kind::leased) {
+    make_ready(job, by_exception);
+  } else if (attachment* const mine = owner_of(job)) {
+    leave(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  }
 }
 
 bool retry_job(const held_job& job) noexcept {

@@ -94,10 +94,11 @@ TEST_F(work_queue_kill_test, a_job_that_kills_every_worker_is_a_dead_letter_and_
   expect_counts(0, 0, 0);
 }
 
-TEST_F(work_queue_kill_test, who_gave_a_job_back_did_not_die_on_it) {
+TEST_F(work_queue_kill_test, who_failed_or_gave_a_job_back_did_not_die_on_it) {
   queue_.push(1);
   const pid_t first = dies_with_a_job();
   queue_.pop().give_back();
+  queue_.pop().fail();
   dies_with_a_job();
   auto letter = queue_.pop_dead_letter();
   const auto died = letter.died_on_it();
@@ -218,7 +219,7 @@ TEST_F(work_queue_kill_test, a_producer_that_waits_gets_the_slot_of_a_dead_one) 
 
 TEST_F(work_queue_kill_test, a_dead_letter_in_a_dead_hand_is_a_dead_letter) {
   queue_.push(1);
-  for (int i = 0; i < 3; ++i) queue_.pop().give_back();
+  for (int i = 0; i < 3; ++i) queue_.pop().fail();
   child reader("reader", [this](agent& parent) {
     auto letter = queue_.pop_dead_letter();
     parent.tell(letter ? "has it" : "has none");
@@ -239,6 +240,7 @@ TEST_F(work_queue_kill_test, a_forked_child_has_none_of_its_parents_leases) {
   child forked("forked", [&](agent&) {
     EXPECT_THROW(mine.done(), std::system_error);
     EXPECT_THROW(mine.give_back(), std::system_error);
+    EXPECT_THROW(mine.fail(), std::system_error);
     EXPECT_EQ(*queue_.pop(), 2);
     auto ends_here = std::move(mine);
   });

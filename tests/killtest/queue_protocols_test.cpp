@@ -82,9 +82,13 @@ TEST(queue_protocols, pop_and_done) {
   expect_survives(of_queue("pop, done", [](queue& jobs) { jobs.pop().done(); }));
 }
 
-TEST(queue_protocols, a_job_that_is_given_back_until_it_is_a_dead_letter) {
-  expect_survives(of_queue("give_back", [](queue& jobs) {
-    for (int i = 0; i < 3; ++i) jobs.pop().give_back();
+TEST(queue_protocols, a_job_that_is_given_back) {
+  expect_survives(of_queue("give_back", [](queue& jobs) { jobs.pop().give_back(); }));
+}
+
+TEST(queue_protocols, a_job_that_fails_until_it_is_a_dead_letter) {
+  expect_survives(of_queue("fail", [](queue& jobs) {
+    for (int i = 0; i < 3; ++i) jobs.pop().fail();
     jobs.pop_dead_letter().retry();
   }));
 }

@@ -1,4 +1,4 @@
-// Killed after every instruction of push, pop, done, give_back and of taking over from the dead: no
+// Killed after every instruction of push, pop, done, give_back, fail and of taking over from the dead: no
 // job is lost, none comes twice, no slot is lost.
 #include <unistd.h>
 
@@ -166,6 +166,32 @@ TEST_F(queue_step, killed_at_every_instruction_of_give_back) {
     EXPECT_LE(all[1].died.size(), all[1].tries - 1);
     for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known);
     if (!point.died) {
+      EXPECT_EQ(all[1].tries, 1u);
+      EXPECT_TRUE(all[1].died.empty());
+    }
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_fail) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop, fail";
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.pop().fail();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[2].tries, 1u);
+    ASSERT_TRUE(all[1].tries == 1 || all[1].tries == 2);
+    EXPECT_LE(all[1].died.size(), all[1].tries - 1);
+    for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known);
+    if (!point.died) {
       EXPECT_EQ(all[1].tries, 2u);
       EXPECT_TRUE(all[1].died.empty());
     }
@@ -207,7 +233,7 @@ TEST_F(queue_step, killed_at_every_instruction_of_taking_over_from_the_dead) {
 TEST_F(queue_step, killed_at_every_instruction_of_the_last_try) {
   OUTLIVE_NEEDS_TRACING();
   sweep_plan plan;
-  plan.name = "pop for the last time, give_back";
+  plan.name = "pop for the last time, fail";
   plan.setup = [&] {
     start_over();
     queue_.push(1);
@@ -216,7 +242,7 @@ TEST_F(queue_step, killed_at_every_instruction_of_the_last_try) {
   plan.victim = [&](agent&) {
     warm_up();
     section_begin();
-    queue_.pop().give_back();
+    queue_.pop().fail();
     section_end();
   };
   plan.after = [&](const kill_point& point) {

@@ -62,6 +62,8 @@ TEST_F(work_queue_misuse_test, another_thread_can_look_at_a_lease_and_nothing_el
         errc::not_owner, [&] { mine.done(); }, "done() by another thread");
     expect_error(
         errc::not_owner, [&] { mine.give_back(); }, "give_back() by another thread");
+    expect_error(
+        errc::not_owner, [&] { mine.fail(); }, "fail() by another thread");
     other.done();
   }).join();
   EXPECT_EQ(queue_.leased(), 1u);
@@ -80,7 +82,7 @@ TEST_F(work_queue_misuse_test, a_lease_that_ends_in_another_thread_stays_with_it
 
 TEST_F(work_queue_misuse_test, a_dead_letter_of_another_thread) {
   queue_.push(1);
-  for (int i = 0; i < 3; ++i) queue_.pop().give_back();
+  for (int i = 0; i < 3; ++i) queue_.pop().fail();
   auto letter = queue_.pop_dead_letter();
   std::thread([&] {
     expect_error(

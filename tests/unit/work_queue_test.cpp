@@ -28,10 +28,10 @@ class work_queue_test : public ::testing::Test {
     EXPECT_EQ(queue_.leased(), leased);
     EXPECT_EQ(queue_.dead_letters(), dead_letters);
   }
-  /// Takes a job as often as it may be taken, and gives it back each time.
+  /// Pops a job as often as it may be tried, and fails each time.
   void make_dead_letter(long number) {
     queue_.push({number, {}});
-    for (int i = 0; i < 3; ++i) queue_.pop().give_back();
+    for (int i = 0; i < 3; ++i) queue_.pop().fail();
   }
 
   segment where_ = segment::anonymous();
@@ -172,11 +172,30 @@ TEST_F(work_queue_test, full_and_empty) {
   EXPECT_FALSE(queue_.try_pop_until(std::chrono::system_clock::time_point::min()));
 }
 
-TEST_F(work_queue_test, a_job_that_is_given_back_is_the_next_and_counts_the_try) {
+// As rolling restarts do, at each of which a healthy worker stops.
+TEST_F(work_queue_test, a_job_that_is_given_back_any_number_of_times_is_no_dead_letter) {
+  queue_.push({7, {}});
+  for (int i = 0; i < 20; ++i) {
+    auto one = queue_.pop();
+    EXPECT_EQ(one.tries(), 1u);
+    if (i % 2 == 0) one.give_back();  // or its end does
+  }
+  expect_counts(1, 0, 0);
+  queue_.pop().fail();
+  queue_.pop().give_back();
+  auto one = queue_.pop();
+  EXPECT_EQ(one.tries(), 2u) << "a failed try counts";
+  EXPECT_TRUE(one.died_on_it().empty());
+  one.fail();
+  queue_.pop().fail();
+  expect_counts(0, 0, 1);
+}
+
+TEST_F(work_queue_test, a_job_that_failed_is_the_next_and_counts_the_try) {
   for (long i = 0; i < 3; ++i) queue_.push({i, {}});
   auto zero = queue_.pop();
   auto one = queue_.pop();
-  zero.give_back();
+  zero.fail();
   EXPECT_FALSE(zero);
   expect_counts(2, 1, 0);
   auto again = queue_.pop();
@@ -318,6 +337,7 @@ void fill_and_empty(const char* name) {
   for (unsigned i = 0; i < 7; ++i) {
     while (auto one = queue.try_pop()) all.push_back(std::move(one));
     ASSERT_EQ(all.size(), Capacity);
+    for (auto& each : all) each.fail();
     all.clear();
   }
   while (auto one = queue.try_pop()) all.push_back(std::move(one));

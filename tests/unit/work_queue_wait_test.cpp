@@ -33,7 +33,7 @@ class work_queue_wait_test : public ::testing::Test {
   }
   void make_dead_letter() {
     queue_.push(1);
-    for (int i = 0; i < 3; ++i) queue_.pop().give_back();
+    for (int i = 0; i < 3; ++i) queue_.pop().fail();
   }
 
   /// Waiters of the library look again after each slice, and would hide a wake-up that never comes.
@@ -68,6 +68,8 @@ TEST_F(work_queue_wait_test, a_job_that_is_given_back_wakes_a_consumer) {
   queue_.push(1);
   auto one = queue_.pop();
   expect_wakes(head().not_empty, [&] { one.give_back(); });
+  auto again = queue_.pop();
+  expect_wakes(head().not_empty, [&] { again.fail(); });
 }
 
 TEST_F(work_queue_wait_test, a_dead_letter_that_is_tried_again_wakes_a_consumer) {
