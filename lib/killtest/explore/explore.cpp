@@ -1,8 +1,456 @@
 #include <outlive/killtest/explore.hpp>
 
-#include "killtest/explore/explorer.hpp"
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <fstream>
+#include <ios>
+#include <memory>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "killtest/heir/acts.hpp"
+#include "killtest/heir/heir.hpp"
+#include "killtest/process/process.hpp"
+#include "killtest/report/report_text.hpp"
+#include "killtest/state/private_view.hpp"
+#include "killtest/state/segment_copy.hpp"
+#include "killtest/state/truth.hpp"
+#include "killtest/stores/store_log.hpp"
+#include "killtest/symbols/symbols.hpp"
+#include "killtest/trace/plain_run.hpp"
+#include "killtest/trace/recorder.hpp"
 
 namespace outlive::killtest {
+
+namespace detail {
+
+namespace {
+
+constexpr unsigned max_compared_heirs = 16;
+constexpr std::size_t max_images = 16;
+
+using death_chain = std::vector<log_position>;
+
+class explorer {
+ public:
+  explorer(const scenario& what, const explore_options& how, segment& seg);
+  [[nodiscard]] report run();
+
+ private:
+  [[nodiscard]] std::shared_ptr<const recording> record_victim();
+  [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
+  [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
+                                          const std::shared_ptr<const recording>& log);
+  void record_heir_after(const death_chain& after);
+  [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
+                                                             std::string& fault);
+  void check_end(const std::shared_ptr<const recording>& victim);
+
+  // All deaths in the log's tested part, after those of `before`.
+  void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
+  void look_at(const death_chain& deaths);
+  void explore_heirs();
+  void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
+  [[nodiscard]] bool is_over();
+
+  void confirm_some();
+  void confirm(crash_state& state, const death_chain& deaths);
+  void write_images();
+  void describe_stacks();
+  [[nodiscard]] std::size_t stack_index(const log_position& at);
+  void count_point(const log_position& at);
+  void cut(const std::string& what);
+  void show_progress();
+  void end_progress();
+
+  const scenario& what_;
+  const explore_options& how_;
+  segment& seg_;
+  heirs heirs_;
+  std::unique_ptr<truth> world_;
+  recorder recorder_;
+  report report_;
+  std::vector<death_chain> chains_;  // of report_.states
+  std::unordered_set<std::uint64_t> seen_;
+  std::deque<std::size_t> to_nest_;  // indexes of states
+  std::vector<stack_trace> stacks_;  // of the report, as addresses
+  std::unordered_map<std::uint64_t, std::size_t> stack_of_;
+  std::size_t hung_ = 0;
+  unsigned compared_heirs_ = 0;  // with runs without a log
+  bool over_ = false;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_ = began_;
+  bool line_shown_ = false;
+};
+
+explorer::explorer(const scenario& what, const explore_options& how, segment& seg)
+    : what_(what),
+      how_(how),
+      seg_(seg),
+      heirs_(what, seg, how.isolate, how.time_limit),
+      recorder_(seg, how.time_limit) {}
+
+report explorer::run() {
+  report_.scenario = what_.name;
+  stacks_.emplace_back();
+  const on_one_cpu turns;
+  heirs_.start();
+  world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
+  if (what_.ignored) {
+    for (const auto& bytes : what_.ignored(seg_)) world_->ignore(bytes);
+  }
+  const auto victim = record_victim();
+  if (report_.fault.empty()) {
+    report_.stores = victim->stores.size() - victim->setup;
+    check_end(victim);
+    explore_log({}, victim);
+    explore_heirs();
+    confirm_some();
+    write_images();
+  }
+  report_.used = recorder_.chosen();
+  world_->seek({});
+  describe_stacks();
+  end_progress();
+  report_.took = std::chrono::steady_clock::now() - began_;
+  return report_;
+}
+
+// ---- logs --------------------------------------------------------------------------------------
+
+std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
+  if (const char* const why = recorder_.choose(which)) {
+    report_.fault = why;
+    return nullptr;
+  }
+  std::string fault;
+  auto made = recorder_.record(act_of_victim(what_, how_, seg_), fault);
+  if (!fault.empty()) {
+    report_.fault = "the victim: " + fault;
+  } else if (made->stores.size() == made->setup) {
+    report_.fault = "the victim stored nothing in the segment: there is nothing to kill";
+  } else {
+    world_->learn_locks(*made);
+  }
+  return made;
+}
+
+// A system call that writes into the segment fails where the segment is write-protected; the victim
+// may throw then, or go another way.
+std::shared_ptr<const recording> explorer::record_victim() {
+  const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
+  // One that does not come to its end without a log would use up the far longer limit of each
+  // engine. Single steps alone tell where it was.
+  if (how_.with != engine::single_step && !plain.fault().empty()) {
+    report_.fault = plain.fault();
+    return nullptr;
+  }
+  auto made = record_victim_by(how_.with);
+  if (made == nullptr) return made;
+  report_.engine_reason =
+      how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
+  std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
+  if (differs.empty()) return made;
+  if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
+    report_.engine_reason = "by " + std::string(to_string(recorder_.chosen())) + " " + differs;
+    report_.fault.clear();
+    made = record_victim_by(engine::single_step);
+    if (made != nullptr && report_.fault.empty()) differs = difference_to(plain, {}, made);
+  }
+  if (report_.fault.empty()) report_.fault = differs;
+  return made;
+}
+
+// Empty: the log comes to the same bytes, from the state that these deaths left.
+std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
+                                    const std::shared_ptr<const recording>& log) {
+  if (!plain.fault().empty()) return plain.fault();
+  deaths.push_back({log, log->stores.size(), 0, false});
+  world_->seek(deaths);
+  const auto offset = world_->first_difference(plain.bytes());
+  deaths.pop_back();
+  world_->seek(deaths);
+  if (!offset) return {};
+  return (deaths.empty() ? "the victim" : "an heir") +
+         std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
+         ": it does not do the same each time, or makes system calls that write into the segment";
+}
+
+// The victim's end: what it still holds then, nobody will release.
+void explorer::check_end(const std::shared_ptr<const recording>& victim) {
+  const held_locks& before = victim->held[victim->held_at_start];
+  for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
+    if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
+    if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) ==
+        world_->mutexes().end())
+      continue;
+    // Nobody died: there is no store to tell, and no kill to confirm.
+    add_state(
+        {}, 0,
+        {verdict::lock_never_released,
+         "the victim has come to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
+    return;
+  }
+}
+
+// ---- the search --------------------------------------------------------------------------------
+
+bool explorer::is_over() {
+  if (over_) return true;
+  if (report_.states.size() >= how_.max_states) {
+    cut("what comes after " + std::to_string(how_.max_states) + " states (max_states)");
+  } else if (hung_ >= how_.max_hung) {
+    cut("what comes after " + std::to_string(how_.max_hung) + " states whose heir hung (max_hung)");
+  } else {
+    return false;
+  }
+  over_ = true;
+  return true;
+}
+
+void explorer::cut(const std::string& what) {
+  if (std::find(report_.cut.begin(), report_.cut.end(), what) == report_.cut.end())
+    report_.cut.push_back(what);
+}
+
+void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
+  world_->learn_locks(*log);
+  if (world_->mutexes().size() > heirs::max_mutexes)
+    cut("whether mutexes after the first " + std::to_string(heirs::max_mutexes) + " can be had");
+  death_chain deaths = before;
+  deaths.emplace_back();
+  const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
+    deaths.back() = {log, stores, held, before_next};
+    ++(before.empty() ? report_.points : report_.nested_points);
+    count_point(deaths.back());
+    look_at(deaths);
+  };
+  for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {
+    const std::uint32_t after =
+        stores == log->setup ? log->held_at_start : log->stores[stores - 1].held_after;
+    const std::uint32_t next =
+        stores == log->stores.size() ? log->held_at_end : log->stores[stores].held_before;
+    look(stores, after, false);
+    if (next != after && !is_over()) look(stores, next, true);
+  }
+}
+
+void explorer::look_at(const death_chain& deaths) {
+  world_->seek(deaths);
+  const std::uint64_t hash =
+      deaths.size() == 1 || how_.own_books ? world_->fine() : world_->coarse();
+  if (!seen_.insert(hash).second) return;
+  if (deaths.size() == 1) seen_.insert(world_->coarse());
+  const judgement found = heirs_.ask(world_->mutexes());
+  report_.repairs += found.repaired;
+  add_state(deaths, hash, found);
+  if (found.result == verdict::repair_hung) ++hung_;
+  if (heirs_.is_gone()) {
+    world_->seek({});
+    heirs_.start();
+  }
+  if (found.result == verdict::ok && found.recovered != 0)
+    to_nest_.push_back(report_.states.size() - 1);
+  show_progress();
+}
+
+void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found) {
+  crash_state state;
+  state.hash = hash;
+  for (const log_position& each : deaths) {
+    state.deaths.push_back({each.stores - each.log->setup, each.before_next, stack_index(each)});
+  }
+  state.result = found.result;
+  state.what = found.what;
+  report_.states.push_back(std::move(state));
+  chains_.push_back(deaths);
+}
+
+// The heir dies, too, after each of its stores.
+void explorer::record_heir_after(const death_chain& after) {
+  world_->seek(after);
+  std::string fault;
+  const auto log = record_heir(after, fault);
+  if (!fault.empty()) {
+    if (std::find(report_.warnings.begin(), report_.warnings.end(), fault) ==
+        report_.warnings.end())
+      report_.warnings.push_back(fault);
+    return;
+  }
+  explore_log(after, log);
+}
+
+// A repair may make system calls that write into the segment, too. That is found out with the first
+// heirs: it takes a process for each.
+std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
+                                                       std::string& fault) {
+  const act heir = act_of_heir(what_, seg_, world_->mutexes());
+  auto log = recorder_.record(heir, fault);
+  if (!fault.empty()) fault = "an heir, logged: " + fault;
+  if (!fault.empty() || recorder_.chosen() == engine::single_step ||
+      compared_heirs_ == max_compared_heirs)
+    return log;
+  ++compared_heirs_;
+  const plain_run plain(seg_, heir, "an heir", how_.time_limit);
+  const std::string differs = difference_to(plain, after, log);
+  if (differs.empty()) return log;
+  fault = differs;
+  if (how_.with != engine::automatic) return log;
+  const engine former = recorder_.chosen();
+  std::string fault_of_steps;
+  if (recorder_.choose(engine::single_step) == nullptr) {
+    auto stepped = recorder_.record(heir, fault_of_steps);
+    if (fault_of_steps.empty() && difference_to(plain, after, stepped).empty()) {
+      report_.engine_reason = "by " + std::string(to_string(former)) + " " + differs;
+      fault.clear();
+      return stepped;
+    }
+  }
+  static_cast<void>(recorder_.choose(former));
+  compared_heirs_ = max_compared_heirs;
+  return log;
+}
+
+void explorer::explore_heirs() {
+  while (!to_nest_.empty() && !is_over()) {
+    const death_chain after = chains_[to_nest_.front()];
+    to_nest_.pop_front();
+    if (after.size() < how_.depth) {
+      record_heir_after(after);
+    } else {
+      cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
+    }
+  }
+}
+
+// ---- real kills ---------------------------------------------------------------------------------
+
+// Each failing state, and a sample of the others, once more with a SIGKILL at the same store.
+void explorer::confirm_some() {
+  std::vector<std::size_t> failing, passing;
+  for (std::size_t i = 0; i < report_.states.size(); ++i) {
+    if (chains_[i].empty()) continue;
+    (report_.states[i].result == verdict::ok ? passing : failing).push_back(i);
+  }
+  std::mt19937_64 random(how_.seed);
+  std::shuffle(passing.begin(), passing.end(), random);
+  if (failing.size() > how_.confirm) {
+    cut("real kills for " + std::to_string(failing.size() - how_.confirm) +
+        " of the failing states (confirm)");
+    failing.resize(how_.confirm);
+  }
+  if (passing.size() > how_.confirm) passing.resize(how_.confirm);
+  for (const auto* const chosen : {&failing, &passing}) {
+    for (const std::size_t i : *chosen) {
+      confirm(report_.states[i], chains_[i]);
+      show_progress();
+    }
+  }
+}
+
+void explorer::confirm(crash_state& state, const death_chain& deaths) {
+  const auto differs = [&](const std::string& how) {
+    state.result = verdict::model_differs;
+    state.what = how + (state.what.empty() ? std::string() : "; expected: " + state.what);
+  };
+  world_->seek({});
+  const segment_copy copy(seg_);
+  for (const log_position& each : deaths) {
+    const bool is_victim = &each == &deaths.front();
+    const act what =
+        is_victim ? act_of_victim(what_, how_, seg_) : act_of_heir(what_, seg_, world_->mutexes());
+    const std::string fault = recorder_.kill_at(what, copy, each);
+    if (!fault.empty()) {
+      return differs("killed for real, the " + std::string(is_victim ? "victim" : "heir") +
+                     " was not where it should die: " + fault);
+    }
+  }
+  world_->seek(deaths);
+  if (const auto offset = world_->first_difference(copy.bytes())) {
+    return differs("a real SIGKILL left other bytes " + place_of(seg_, *offset));
+  }
+  heirs fresh(what_, seg_, true, how_.time_limit);
+  const judgement found = fresh.ask_about(copy.fd(), world_->mutexes());
+  if (found.result != state.result) {
+    return differs("after a real SIGKILL the heir came to \"" +
+                   std::string(to_string(found.result)) + "\" " + found.what);
+  }
+  state.confirmed = true;
+  ++report_.confirmed;
+}
+
+// ---- the report ---------------------------------------------------------------------------------
+
+void explorer::write_images() {
+  if (how_.images.empty()) return;
+  std::size_t written = 0;
+  for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
+    if (report_.states[i].result == verdict::ok || chains_[i].empty()) continue;
+    world_->seek(chains_[i]);
+    const std::string path = how_.images + "/crash-" + hex(report_.states[i].hash) + ".seg";
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));
+    if (!file.flush()) {
+      report_.warnings.push_back(path + ": could not be written");
+      return;
+    }
+    report_.states[i].image = path;
+    ++written;
+  }
+}
+
+std::size_t explorer::stack_index(const log_position& at) {
+  if (at.stores == at.log->setup || at.stores == 0) return 0;
+  const stack_trace& trace = at.log->stacks[at.log->stores[at.stores - 1].stack];
+  std::uint64_t hash = trace.size();
+  for (const std::uintptr_t each : trace) hash = (hash ^ each) * 0x9e3779b97f4a7c15 + (hash >> 31);
+  const auto [found, is_new] = stack_of_.try_emplace(hash, stacks_.size());
+  if (is_new) stacks_.push_back(trace);
+  return found->second;
+}
+
+void explorer::count_point(const log_position& at) {
+  const std::size_t stack = stack_index(at);
+  if (report_.points_at.size() <= stack) report_.points_at.resize(stack + 1);
+  ++report_.points_at[stack];
+}
+
+void explorer::describe_stacks() {
+  if (!how_.sources && report_.failed() == 0) return;
+  symbols names;
+  for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
+  report_.code = names.code();
+  report_.points_at.resize(stacks_.size());
+}
+
+void explorer::end_progress() {
+  if (line_shown_) std::fputs("\r\x1b[K", stderr);
+}
+
+void explorer::show_progress() {
+  using namespace std::chrono;
+  const auto now = steady_clock::now();
+  if (now - began_ < seconds(2) || now - shown_ < milliseconds(200) || ::isatty(STDERR_FILENO) == 0)
+    return;
+  shown_ = now;
+  line_shown_ = true;
+  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to look into",
+               what_.name.c_str(), report_.points + report_.nested_points, report_.states.size(),
+               report_.failed(), to_nest_.size());
+}
+
+}  // namespace
+
+}  // namespace detail
 
 report explore(const scenario& what, const explore_options& how, code_build built) {
   segment seg = segment::anonymous(what.options);
