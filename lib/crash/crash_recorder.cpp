@@ -111,7 +111,7 @@ crash_recorder::crash_recorder() {
   crash::prepare_unwinder();
   this_thread();
   if (installed == 0) {
-    crash::take_signals(&on_signal);
+    crash::install_handlers(&on_signal);
     detail::set_record_hook(&on_new_record);
     recording.store(true);
   }

@@ -59,7 +59,7 @@ void call(const struct sigaction& action, int number, siginfo_t* info, void* con
 
 }  // namespace
 
-void take_signals(handler ours) {
+void install_handlers(handler ours) {
   struct sigaction wanted {};
   wanted.sa_sigaction = ours;
   // SA_NODEFER and none of ours in the mask: a fault while its signal is blocked kills without a

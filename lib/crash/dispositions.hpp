@@ -12,7 +12,7 @@ inline constexpr std::array recorded_signals{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SI
 using handler = void (*)(int, siginfo_t*, void*);
 
 // Puts `ours` before the present handlers. Throws std::system_error; then nothing has changed.
-void take_signals(handler ours);
+void install_handlers(handler ours);
 // Puts the former dispositions back where `ours` still is the handler.
 void give_signals_back(handler ours) noexcept;
 

@@ -22,7 +22,7 @@ class loader {
       problem_ = std::string("libunwind cannot be loaded: ") + (why != nullptr ? why : file);
   }
   template <class Function>
-  void take(Function& to, const char* name) {
+  void look_up(Function& to, const char* name) {
     if (library_ == nullptr) return;
     to = reinterpret_cast<Function>(::dlsym(library_, name));
     if (to == nullptr && problem_.empty()) problem_ = std::string(file_) + " has no " + name;
@@ -38,11 +38,11 @@ class loader {
 libunwind load() {
   libunwind made;
   loader generic("libunwind-" LIBUNWIND_ARCHITECTURE ".so.8");
-  generic.take(made.create_space, NAME_OF(unw_create_addr_space));
-  generic.take(made.init, NAME_OF(unw_init_remote));
-  generic.take(made.step, NAME_OF(unw_step));
-  generic.take(made.get, NAME_OF(unw_get_reg));
-  generic.take(made.search_table, NAME_OF(UNW_ARCH_OBJ(dwarf_search_unwind_table)));
+  generic.look_up(made.create_space, NAME_OF(unw_create_addr_space));
+  generic.look_up(made.init, NAME_OF(unw_init_remote));
+  generic.look_up(made.step, NAME_OF(unw_step));
+  generic.look_up(made.get, NAME_OF(unw_get_reg));
+  generic.look_up(made.search_table, NAME_OF(UNW_ARCH_OBJ(dwarf_search_unwind_table)));
   made.problem = generic.problem();
   return made;
 }

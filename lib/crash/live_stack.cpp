@@ -60,9 +60,9 @@ thread_stack trace(pid_t tid) {
     }
     crash::checked_memory memory(tid);
     modules = crash::modules_of(tid, memory);
-    const auto find = [](std::uint64_t address, void* where) -> const crash::mapped_module* {
+    const auto find = [](std::uint64_t address, void* context) -> const crash::mapped_module* {
       const crash::process_module* const module =
-          module_of(*static_cast<std::vector<crash::process_module>*>(where), address);
+          module_of(*static_cast<std::vector<crash::process_module>*>(context), address);
       return module != nullptr ? &module->at : nullptr;
     };
     crash::unwinding from{crash::registers(found), memory, find, &modules};

@@ -28,7 +28,7 @@ constexpr std::uint8_t encoded_relative_to_table = 0x3b;  // DW_EH_PE_datarel | 
 
 int find_proc_info(unw_addr_space_t space, unw_word_t address, unw_proc_info_t* info,
                    int need_unwind_info, void* argument) {
-  const mapped_module* const module = of(argument).find(address, of(argument).where);
+  const mapped_module* const module = of(argument).find(address, of(argument).context);
   frame_header header{};
   if (module == nullptr || module->frame_header == 0 ||
       !of(argument).memory.bytes(module->frame_header, &header, sizeof header))
@@ -97,15 +97,15 @@ unw_addr_space_t the_space() noexcept {
 // is where the call has put it.
 bool step_over_wild_call(unwinding& here) noexcept {
   auto& values = here.at.values;
-  if (here.find(values[registers::instruction], here.where) != nullptr) return false;
+  if (here.find(values[registers::instruction], here.context) != nullptr) return false;
 #if defined(__x86_64__)
   std::uint64_t& stack = values[registers::stack_pointer];
   std::uint64_t caller = 0;
-  if (!here.memory.word(stack, caller) || here.find(caller, here.where) == nullptr) return false;
+  if (!here.memory.word(stack, caller) || here.find(caller, here.context) == nullptr) return false;
   stack += sizeof caller;
 #else
   const std::uint64_t caller = values[registers::link];
-  if (here.find(caller, here.where) == nullptr) return false;
+  if (here.find(caller, here.context) == nullptr) return false;
 #endif
   values[registers::instruction] = caller;
   return true;

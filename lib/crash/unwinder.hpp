@@ -33,8 +33,8 @@ const std::string& prepare_unwinder();
 struct unwinding {
   registers at;
   checked_memory memory;
-  const mapped_module* (*find)(std::uint64_t address, void* where);
-  void* where;
+  const mapped_module* (*find)(std::uint64_t address, void* context);
+  void* context;
 };
 // The instruction first, then return addresses, at most `most`. Returns: how many, at least 1.
 // Async-signal-safe if `find` is.

@@ -171,7 +171,7 @@ class parser {
 
 }  // namespace
 
-bool kill_step::take() noexcept {
+bool kill_step::use_one() noexcept {
   std::uint32_t now = left.load(std::memory_order_relaxed);  // a count; nothing is published by it
   do {
     if (now == unlimited) return true;
@@ -191,7 +191,7 @@ const kill_step* kill_plan::step_at(std::string_view point,
     // no draw for a step that is used up: the next ones' stay the same
     if (each->left.load(std::memory_order_relaxed) == 0) continue;
     if (each->chance < always && draw() >= each->chance) continue;
-    if (each->take()) return each.get();
+    if (each->use_one()) return each.get();
   }
   return nullptr;
 }

@@ -36,7 +36,7 @@ struct kill_step {
   std::atomic<std::uint32_t> left{unlimited};  // how often it can still be done
 
   // Takes one of what is left. False: there is none.
-  [[nodiscard]] bool take() noexcept;
+  [[nodiscard]] bool use_one() noexcept;
 };
 
 struct kill_rule {

@@ -67,7 +67,7 @@ void arm(std::unique_ptr<armed_plan> made) noexcept {
   kill_points_armed.store(some, std::memory_order_relaxed);
 }
 
-void tell(const std::string& text) {
+void warn(const std::string& text) {
   write_to_stderr("outlive: " + text + '\n');
 }
 
@@ -75,7 +75,7 @@ void seed_from_environment() {
   const char* const text = environment("OUTLIVE_KILL_SEED");
   if (text == nullptr) {
     const std::uint64_t chosen = random_seed();
-    tell("OUTLIVE_KILL has percentages; OUTLIVE_KILL_SEED=" + std::to_string(chosen) +
+    warn("OUTLIVE_KILL has percentages; OUTLIVE_KILL_SEED=" + std::to_string(chosen) +
          " tries the same again");
     return seed(chosen);
   }
@@ -139,7 +139,7 @@ void print(const char* name, std::string_view text) noexcept {
   made.print();
 }
 
-void act(const kill_step& step, const char* name) {
+void perform(const kill_step& step, const char* name) {
   switch (step.action) {
     case kill_action::off: return;
     case kill_action::kill: kill_this_process();
@@ -160,14 +160,14 @@ void act(const kill_step& step, const char* name) {
 void reach_kill_point(const char* name) {
   const armed_plan* const now = armed.load(std::memory_order_acquire);  // pairs with arm()
   if (now == nullptr) return;
-  if (const kill_step* const step = now->plan.step_at(name, &draw)) act(*step, name);
+  if (const kill_step* const step = now->plan.step_at(name, &draw)) perform(*step, name);
 }
 
 bool arm_kill_points_at_load() noexcept {
   try {
     arm_kill_points();
   } catch (const std::invalid_argument& error) {  // nobody is there to catch it
-    tell(std::string(error.what()) + "; no kill point is armed");
+    warn(std::string(error.what()) + "; no kill point is armed");
   }
   return true;
 }

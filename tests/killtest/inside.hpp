@@ -9,7 +9,7 @@ namespace outlive::killtest::testing {
 /// segment.
 inline explore_options inside() {
   explore_options how;
-  how.own_books = true;
+  how.own_records = true;
   how.from_first_use = true;
   how.depth = 2;
   return how;

@@ -24,7 +24,7 @@ from pathlib import Path
 LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair",
           "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point",
           "crash", "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state",
-          "killtest/heir", "killtest/trace", "killtest/report", "killtest/explore",
+          "killtest/survivor", "killtest/trace", "killtest/report", "killtest/explore",
           "killtest/deaths", "killtest/soak", "killtest"]
 FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code

@@ -54,7 +54,7 @@ struct explore_options {
 
   // Whether states count as different, after the victim's death, if they differ only in outlive's
   // own records (which record, how many attempts, the death log). To explore outlive itself.
-  bool own_books = false;
+  bool own_records = false;
 
   // Whether to look up functions and source lines even if nothing failed: for reports as files. If
   // something failed, they are always looked up.

@@ -7,13 +7,13 @@
 #include <utility>
 
 #include "killtest/deaths/victim_death.hpp"
-#include "killtest/heir/acts.hpp"
-#include "killtest/heir/heir.hpp"
 #include "killtest/process/memory_group.hpp"
 #include "killtest/state/lock_points.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/state/segment_copy.hpp"
-#include "killtest/state/truth.hpp"
+#include "killtest/state/timeline.hpp"
+#include "killtest/survivor/survivors.hpp"
+#include "killtest/survivor/workload.hpp"
 #include "killtest/trace/recorder.hpp"
 
 namespace outlive::killtest {
@@ -52,9 +52,9 @@ class death_trial {
       report_.fault = "the victim: " + fault;
       return;
     }
-    truth world(base_of(seg_), seg_.size_bytes());
-    world.learn_locks(*made);
-    mutexes_ = world.mutexes();
+    timeline deaths(base_of(seg_), seg_.size_bytes());
+    deaths.learn_locks(*made);
+    mutexes_ = deaths.mutexes();
     points_ = lock_points_of(*made, base_of(seg_), seg_.size_bytes(), mutexes_);
     report_.locks = points_.size();
     if (points_.empty()) report_.fault = "the victim takes no lock: there is none to die with";
@@ -76,14 +76,14 @@ class death_trial {
     }
   }
 
-  tried_death die(death_kind kind, const lock_point& where, const memory_group* group) {
+  tried_death die(death_kind kind, const lock_point& at, const memory_group* group) {
     tried_death made;
     made.kind = kind;
-    made.mutex = name_of(seg_, where.mutex);
+    made.mutex = name_of(seg_, at.mutex);
     const segment_copy copy(seg_);
-    const victim_death victim(kind, seg_, copy, victim_, where.stores, group, how_.time_limit);
+    const victim_death victim(kind, seg_, copy, victim_, at.stores, group, how_.time_limit);
     std::uint32_t word;
-    std::memcpy(&word, copy.bytes() + where.mutex, sizeof word);
+    std::memcpy(&word, copy.bytes() + at.mutex, sizeof word);
     made.marked = (word & FUTEX_OWNER_DIED) != 0;
     if (!victim.fault().empty() || (word & ~FUTEX_WAITERS) == 0) {
       made.result = verdict::model_differs;
@@ -91,7 +91,7 @@ class death_trial {
                   (victim.fault().empty() ? "nobody has mutex " + made.mutex : victim.fault());
       return made;
     }
-    heirs fresh(what_, seg_, true, how_.time_limit);
+    survivors fresh(what_, seg_, true, how_.time_limit);
     const judgement found = fresh.ask_about(copy.fd(), mutexes_);
     made.result = found.result;
     made.what = found.what;
@@ -108,7 +108,7 @@ class death_trial {
   const death_options& how_;
   segment& seg_;
   explore_options plain_;
-  act victim_ = act_of_victim(what_, plain_, seg_);
+  workload victim_ = workload_of_victim(what_, plain_, seg_);
   std::vector<std::uint64_t> mutexes_;
   std::vector<lock_point> points_;
   death_report report_;

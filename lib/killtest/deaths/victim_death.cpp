@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/trace/fault_scout.hpp"
 
@@ -62,10 +62,10 @@ struct pipe_ends {
 
 // ---- in the process that dies ------------------------------------------------------------------
 
-struct plan_of_death {
+struct planned_death {
   death_kind kind;
   segment& seg;
-  const act& what;
+  const workload& what;
   std::size_t stores;
   const memory_group* group;
   pipe_ends& hold;  // what lives on waits for its end
@@ -99,7 +99,7 @@ bool lives_on(death_kind kind) noexcept {
   for (volatile unsigned count = 0;;) count = count + 1;
 }
 
-[[noreturn]] void die(const plan_of_death& plan) {
+[[noreturn]] void die(const planned_death& plan) {
   switch (plan.kind) {
     case death_kind::sigkill: ::kill(::getpid(), SIGKILL); break;
     case death_kind::segv: {
@@ -129,12 +129,12 @@ void restore_signals() noexcept {
   ::pthread_sigmask(SIG_UNBLOCK, &all, nullptr);
 }
 
-void run(const plan_of_death& plan) {
+void run(const planned_death& plan) {
   static store_log log;
   // Kept for ever: a thread that dies gives nothing back.
   static const auto* const registered = new std::vector<repair_registration>(plan.what.set_up());
   static_cast<void>(registered);
-  const kill_plan at{plan.stores, false, &leave_the_handler};
+  const fault_kill at{plan.stores, false, &leave_the_handler};
   begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), &at);
   if (sigsetjmp(way_back, 1) != 0) {
     // Out of the handler, and out of the victim's functions, none of which is unwound.
@@ -146,17 +146,17 @@ void run(const plan_of_death& plan) {
 }
 
 extern "C" void* run_on_thread(void* plan) {
-  run(*static_cast<const plan_of_death*>(plan));
+  run(*static_cast<const planned_death*>(plan));
   return nullptr;
 }
 
-void run_on_second_thread(plan_of_death& plan, int tell) {
+void run_on_second_thread(planned_death& plan, int notice) {
   pthread_t thread;
   const int error = ::pthread_create(&thread, nullptr, &run_on_thread, &plan);
   if (error != 0) throw std::system_error(error, std::generic_category(), "pthread_create");
   ::pthread_join(thread, nullptr);
-  if (::write(tell, "t", 1) != 1) ::_exit(did_not_die);
-  ::close(tell);
+  if (::write(notice, "t", 1) != 1) ::_exit(did_not_die);
+  ::close(notice);
   char nothing;
   while (::read(plan.hold.read, &nothing, 1) < 0 && errno == EINTR) {
   }
@@ -198,14 +198,15 @@ bool is_another_program(pid_t pid) {
 }
 
 // After the pipe has told something: whether the process goes on, as its kind of death has it.
-bool has_survived_its_thread(death_kind kind, pid_t pid, int tell) {
+bool has_survived_its_thread(death_kind kind, pid_t pid, int notice) {
   if (!lives_on(kind)) return false;
-  char told = 0;
-  return kind == death_kind::thread_exit ? ::read(tell, &told, 1) == 1 : is_another_program(pid);
+  char letter = 0;
+  return kind == death_kind::thread_exit ? ::read(notice, &letter, 1) == 1
+                                         : is_another_program(pid);
 }
 
 // Until something is written, or the other end is closed by everybody.
-bool tells_in_time(int fd, std::chrono::milliseconds limit) {
+bool ends_in_time(int fd, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -220,30 +221,30 @@ bool tells_in_time(int fd, std::chrono::milliseconds limit) {
 
 }  // namespace
 
-victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what,
-                           std::size_t stores, const memory_group* group,
+victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& copy,
+                           const workload& what, std::size_t stores, const memory_group* group,
                            std::chrono::milliseconds limit) {
   pipe_ends hold;
   // closed by the death: of the process, by exec, or by the main thread when the other one is gone
-  pipe_ends tell;
+  pipe_ends notice;
   shared_text failure;
   pid_ = start_process(
       [&] {
         hold.close_write();
-        tell.close_read();
-        take_view_of(seg, copy.fd());
-        plan_of_death plan{kind, seg, what, stores, group, hold};
+        notice.close_read();
+        map_view_of(seg, copy.fd());
+        planned_death plan{kind, seg, what, stores, group, hold};
         if (on_second_thread(kind)) {
-          run_on_second_thread(plan, tell.write);
+          run_on_second_thread(plan, notice.write);
         } else {
           run(plan);
         }
       },
       failure.text());
   hold.close_read();
-  tell.close_write();
-  const bool in_time = tells_in_time(tell.read, limit * slower);
-  if (in_time && has_survived_its_thread(kind, pid_, tell.read)) {
+  notice.close_write();
+  const bool in_time = ends_in_time(notice.read, limit * slower);
+  if (in_time && has_survived_its_thread(kind, pid_, notice.read)) {
     hold_ = std::exchange(hold.write, -1);
     return;
   }

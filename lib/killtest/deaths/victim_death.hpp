@@ -6,9 +6,9 @@
 
 #include <outlive/killtest/death_kinds.hpp>
 
-#include "killtest/heir/acts.hpp"
 #include "killtest/process/memory_group.hpp"
 #include "killtest/state/segment_copy.hpp"
+#include "killtest/survivor/workload.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -16,7 +16,7 @@ class victim_death {
  public:
   // Starts it, on a copy of the segment, and waits until it is dead. `group` only for
   // death_kind::memory_limit. Throws std::system_error.
-  victim_death(death_kind kind, segment& seg, const segment_copy& copy, const act& what,
+  victim_death(death_kind kind, segment& seg, const segment_copy& copy, const workload& what,
                std::size_t stores, const memory_group* group, std::chrono::milliseconds limit);
   // Ends what lives on of the process.
   ~victim_death();

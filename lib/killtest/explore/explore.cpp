@@ -17,14 +17,14 @@
 #include <unordered_set>
 #include <vector>
 
-#include "killtest/heir/acts.hpp"
-#include "killtest/heir/heir.hpp"
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/report/report_text.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/state/segment_copy.hpp"
-#include "killtest/state/truth.hpp"
+#include "killtest/state/timeline.hpp"
 #include "killtest/stores/store_log.hpp"
+#include "killtest/survivor/survivors.hpp"
+#include "killtest/survivor/workload.hpp"
 #include "killtest/symbols/symbols.hpp"
 #include "killtest/trace/plain_run.hpp"
 #include "killtest/trace/recorder.hpp"
@@ -75,8 +75,8 @@ class explorer {
   const scenario& what_;
   const explore_options& how_;
   segment& seg_;
-  heirs heirs_;
-  std::unique_ptr<truth> world_;
+  survivors survivors_;
+  std::unique_ptr<timeline> timeline_;
   recorder recorder_;
   report report_;
   std::vector<death_chain> chains_;  // of report_.states
@@ -96,17 +96,17 @@ explorer::explorer(const scenario& what, const explore_options& how, segment& se
     : what_(what),
       how_(how),
       seg_(seg),
-      heirs_(what, seg, how.isolate, how.time_limit),
+      survivors_(what, seg, how.isolate, how.time_limit),
       recorder_(seg, how.time_limit) {}
 
 report explorer::run() {
   report_.scenario = what_.name;
   stacks_.emplace_back();
   const on_one_cpu turns;
-  heirs_.start();
-  world_ = std::make_unique<truth>(base_of(seg_), seg_.size_bytes());
+  survivors_.start();
+  timeline_ = std::make_unique<timeline>(base_of(seg_), seg_.size_bytes());
   if (what_.ignored) {
-    for (const auto& bytes : what_.ignored(seg_)) world_->ignore(bytes);
+    for (const auto& bytes : what_.ignored(seg_)) timeline_->ignore(bytes);
   }
   const auto victim = record_victim();
   if (report_.fault.empty()) {
@@ -118,7 +118,7 @@ report explorer::run() {
     write_images();
   }
   report_.used = recorder_.chosen();
-  world_->seek({});
+  timeline_->seek({});
   describe_stacks();
   end_progress();
   report_.took = std::chrono::steady_clock::now() - began_;
@@ -133,13 +133,13 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
     return nullptr;
   }
   std::string fault;
-  auto made = recorder_.record(act_of_victim(what_, how_, seg_), fault);
+  auto made = recorder_.record(workload_of_victim(what_, how_, seg_), fault);
   if (!fault.empty()) {
     report_.fault = "the victim: " + fault;
   } else if (made->stores.size() == made->setup) {
     report_.fault = "the victim stored nothing in the segment: there is nothing to kill";
   } else {
-    world_->learn_locks(*made);
+    timeline_->learn_locks(*made);
   }
   return made;
 }
@@ -147,7 +147,7 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
 // A system call that writes into the segment fails where the segment is write-protected; the victim
 // may throw then, or go another way.
 std::shared_ptr<const recording> explorer::record_victim() {
-  const plain_run plain(seg_, act_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
+  const plain_run plain(seg_, workload_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
   // One that does not come to its end without a log would use up the far longer limit of each
   // engine. Single steps alone tell where it was.
   if (how_.with != engine::single_step && !plain.fault().empty()) {
@@ -175,10 +175,10 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
                                     const std::shared_ptr<const recording>& log) {
   if (!plain.fault().empty()) return plain.fault();
   deaths.push_back({log, log->stores.size(), 0, false});
-  world_->seek(deaths);
-  const auto offset = world_->first_difference(plain.bytes());
+  timeline_->seek(deaths);
+  const auto offset = timeline_->first_difference(plain.bytes());
   deaths.pop_back();
-  world_->seek(deaths);
+  timeline_->seek(deaths);
   if (!offset) return {};
   return (deaths.empty() ? "the victim" : "an heir") +
          std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
@@ -190,8 +190,8 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   const held_locks& before = victim->held[victim->held_at_start];
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
     if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
-    if (std::find(world_->mutexes().begin(), world_->mutexes().end(), offset) ==
-        world_->mutexes().end())
+    if (std::find(timeline_->mutexes().begin(), timeline_->mutexes().end(), offset) ==
+        timeline_->mutexes().end())
       continue;
     // Nobody died: there is no store to tell, and no kill to confirm.
     add_state(
@@ -223,9 +223,10 @@ void explorer::cut(const std::string& what) {
 }
 
 void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
-  world_->learn_locks(*log);
-  if (world_->mutexes().size() > heirs::max_mutexes)
-    cut("whether mutexes after the first " + std::to_string(heirs::max_mutexes) + " can be had");
+  timeline_->learn_locks(*log);
+  if (timeline_->mutexes().size() > survivors::max_mutexes)
+    cut("whether mutexes after the first " + std::to_string(survivors::max_mutexes) +
+        " can be had");
   death_chain deaths = before;
   deaths.emplace_back();
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
@@ -245,18 +246,18 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
 }
 
 void explorer::look_at(const death_chain& deaths) {
-  world_->seek(deaths);
+  timeline_->seek(deaths);
   const std::uint64_t hash =
-      deaths.size() == 1 || how_.own_books ? world_->fine() : world_->coarse();
+      deaths.size() == 1 || how_.own_records ? timeline_->fine() : timeline_->coarse();
   if (!seen_.insert(hash).second) return;
-  if (deaths.size() == 1) seen_.insert(world_->coarse());
-  const judgement found = heirs_.ask(world_->mutexes());
+  if (deaths.size() == 1) seen_.insert(timeline_->coarse());
+  const judgement found = survivors_.ask(timeline_->mutexes());
   report_.repairs += found.repaired;
   add_state(deaths, hash, found);
   if (found.result == verdict::repair_hung) ++hung_;
-  if (heirs_.is_gone()) {
-    world_->seek({});
-    heirs_.start();
+  if (survivors_.is_gone()) {
+    timeline_->seek({});
+    survivors_.start();
   }
   if (found.result == verdict::ok && found.recovered != 0)
     to_nest_.push_back(report_.states.size() - 1);
@@ -277,7 +278,7 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
 
 // The heir dies, too, after each of its stores.
 void explorer::record_heir_after(const death_chain& after) {
-  world_->seek(after);
+  timeline_->seek(after);
   std::string fault;
   const auto log = record_heir(after, fault);
   if (!fault.empty()) {
@@ -293,7 +294,7 @@ void explorer::record_heir_after(const death_chain& after) {
 // heirs: it takes a process for each.
 std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
                                                        std::string& fault) {
-  const act heir = act_of_heir(what_, seg_, world_->mutexes());
+  const workload heir = workload_of_heir(what_, seg_, timeline_->mutexes());
   auto log = recorder_.record(heir, fault);
   if (!fault.empty()) fault = "an heir, logged: " + fault;
   if (!fault.empty() || recorder_.chosen() == engine::single_step ||
@@ -362,24 +363,24 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
     state.result = verdict::model_differs;
     state.what = how + (state.what.empty() ? std::string() : "; expected: " + state.what);
   };
-  world_->seek({});
+  timeline_->seek({});
   const segment_copy copy(seg_);
   for (const log_position& each : deaths) {
     const bool is_victim = &each == &deaths.front();
-    const act what =
-        is_victim ? act_of_victim(what_, how_, seg_) : act_of_heir(what_, seg_, world_->mutexes());
+    const workload what = is_victim ? workload_of_victim(what_, how_, seg_)
+                                    : workload_of_heir(what_, seg_, timeline_->mutexes());
     const std::string fault = recorder_.kill_at(what, copy, each);
     if (!fault.empty()) {
       return differs("killed for real, the " + std::string(is_victim ? "victim" : "heir") +
                      " was not where it should die: " + fault);
     }
   }
-  world_->seek(deaths);
-  if (const auto offset = world_->first_difference(copy.bytes())) {
+  timeline_->seek(deaths);
+  if (const auto offset = timeline_->first_difference(copy.bytes())) {
     return differs("a real SIGKILL left other bytes " + place_of(seg_, *offset));
   }
-  heirs fresh(what_, seg_, true, how_.time_limit);
-  const judgement found = fresh.ask_about(copy.fd(), world_->mutexes());
+  survivors fresh(what_, seg_, true, how_.time_limit);
+  const judgement found = fresh.ask_about(copy.fd(), timeline_->mutexes());
   if (found.result != state.result) {
     return differs("after a real SIGKILL the heir came to \"" +
                    std::string(to_string(found.result)) + "\" " + found.what);
@@ -395,7 +396,7 @@ void explorer::write_images() {
   std::size_t written = 0;
   for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
     if (report_.states[i].result == verdict::ok || chains_[i].empty()) continue;
-    world_->seek(chains_[i]);
+    timeline_->seek(chains_[i]);
     const std::string path = how_.images + "/crash-" + hex(report_.states[i].hash) + ".seg";
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));

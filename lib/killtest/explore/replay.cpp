@@ -17,8 +17,8 @@
 #include <outlive/note.hpp>
 
 #include "format/layout.hpp"
-#include "killtest/heir/heir.hpp"
 #include "killtest/state/private_view.hpp"
+#include "killtest/survivor/survivors.hpp"
 
 namespace outlive::killtest {
 
@@ -97,7 +97,7 @@ void make_objects(const scenario& what, segment& seg) {
 
 // All but the constants, by which the segment knows its own file, and this process's own entry
 // among the participants.
-void take_bytes(segment& seg, const std::string& image, const region_layout& at) {
+void copy_bytes(segment& seg, const std::string& image, const region_layout& at) {
   char* const base = base_of(seg);
   std::uint64_t mine = at.participants;
   while (mine + sizeof(participant) < at.records &&
@@ -133,7 +133,7 @@ replayed replay(const scenario& what, const std::string& image) {
   check(image, bytes, constants);
   make_objects(what, seg);
   const region_layout at = region_layout::of(constants);
-  take_bytes(seg, bytes, at);
+  copy_bytes(seg, bytes, at);
   note(seg, 0);  // takes a thread record, one that is free in the image
   const auto registered = what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
   const judgement made = judge(what, seg, all_mutexes(seg, at));

@@ -27,7 +27,7 @@ std::optional<std::size_t> read_robust_list(const void* head, const char* base, 
     return reinterpret_cast<std::uintptr_t>(entry) & ~std::uintptr_t{1};
   };
   std::size_t count = 0;
-  const auto take = [&](const ::robust_list* entry) {
+  const auto add = [&](const ::robust_list* entry) {
     const auto address = address_of(entry) + static_cast<std::uintptr_t>(list.futex_offset);
     const std::uint64_t offset = address - reinterpret_cast<std::uintptr_t>(base);
     if (offset >= size) return;
@@ -39,10 +39,10 @@ std::optional<std::size_t> read_robust_list(const void* head, const char* base, 
   ::robust_list entry = list.list;
   for (std::size_t i = 0;
        i < max_robust_locks && entry.next != static_cast<const ::robust_list*>(head); ++i) {
-    take(entry.next);
+    add(entry.next);
     if (!read(reinterpret_cast<const void*>(address_of(entry.next)), entry)) break;
   }
-  if (list.list_op_pending != nullptr) take(list.list_op_pending);
+  if (list.list_op_pending != nullptr) add(list.list_op_pending);
   return count;
 }
 

@@ -69,9 +69,9 @@ std::string html_failures(const report& of) {
   }
   constexpr std::size_t max_kinds = 20;
   std::string text;
-  std::size_t told = 0;
+  std::size_t shown = 0;
   for (const auto& [key, kind] : kinds) {
-    if (told++ == max_kinds)
+    if (shown++ == max_kinds)
       return text + "<p>and " + counted(kinds.size() - max_kinds, "other kind") +
              " of failures</p>";
     text += html_failure(of, *kind.first, kind.second);

@@ -58,16 +58,16 @@ std::string html_row(const source_file& file, unsigned number, const source_line
   if (line == nullptr)
     return "<div class=\"row source\">" + number_and(number) + "<span></span><span></span>" +
            shown + "</div>\n";
-  const std::string where =
+  const std::string attributes =
       " data-line=\"" + std::to_string(number) + "\" title=\"" + escaped(line->function) + "\"";
   if (line->points == 0) {
-    return "<div class=\"row source never\"" + where + ">" + number_and(number) +
+    return "<div class=\"row source never\"" + attributes + ">" + number_and(number) +
            "<span class=\"mark\">never</span>" + shown + "</div>\n";
   }
   const std::string kind = line->failed != 0 ? "fails" : "hit";
   const std::string failed = line->failed != 0 ? std::to_string(line->failed) : "";
-  return "<details class=\"row source " + kind + "\"" + where + "><summary>" + number_and(number) +
-         "<span class=\"states\">" + std::to_string(line->states.size()) +
+  return "<details class=\"row source " + kind + "\"" + attributes + "><summary>" +
+         number_and(number) + "<span class=\"states\">" + std::to_string(line->states.size()) +
          "</span><span class=\"bad\">" + failed + "</span>" + shown + "</summary>" +
          html_why(*line, with_scenario) + "</details>\n";
 }

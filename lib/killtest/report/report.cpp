@@ -129,9 +129,9 @@ std::string report::summary() const {
     }
   }
   constexpr std::size_t max_kinds = 8;
-  std::size_t told = 0;
+  std::size_t shown = 0;
   for (const auto& [key, kind] : kinds) {
-    if (told++ == max_kinds) {
+    if (shown++ == max_kinds) {
       text += "\n  and " + std::to_string(kinds.size() - max_kinds) + " other kinds of failures\n";
       break;
     }

@@ -19,9 +19,9 @@
 #include <outlive/death_log.hpp>
 #include <outlive/note.hpp>
 
-#include "killtest/heir/heir.hpp"
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/soak/holders.hpp"
+#include "killtest/survivor/survivors.hpp"
 
 namespace outlive::killtest {
 
@@ -115,7 +115,7 @@ class soaker {
 
   // A worker that is inside of a lock, asked from a random one on; that one if none was in time.
   // Waiting for one certain worker would take as long as it waits for its lock.
-  pid_t& take_aim(std::size_t first, bool& aimed) {
+  pid_t& aim(std::size_t first, bool& aimed) {
     const auto deadline = std::chrono::steady_clock::now() + aim_limit;
     while (std::chrono::steady_clock::now() < deadline) {
       for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -146,18 +146,18 @@ class soaker {
     const bool aims = std::uniform_real_distribution<>(0, 1)(random_) < how_.aim;
     pause();
     bool aimed = false;
-    pid_t& pid = aims ? take_aim(first, aimed) : workers_[first];
+    pid_t& pid = aims ? aim(first, aimed) : workers_[first];
     ::kill(pid, SIGKILL);
     const process_end ended = wait_for(pid, how_.time_limit);
     pid = 0;
-    if (!ended.signalled() || ended.signal() != SIGKILL) return tell_end(ended);
+    if (!ended.signalled() || ended.signal() != SIGKILL) return report_end(ended);
     ++report_.kills;
     if (aimed) ++report_.aimed;
     if (report_.kills % kills_between_readings == 0) deaths_.read();
     pid = start();
   }
 
-  void tell_end(const process_end& ended) {
+  void report_end(const process_end& ended) {
     report_.result = ended.threw() ? verdict::repair_failed : verdict::repair_crashed;
     report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure
                                  : "a worker " + to_string(ended);
@@ -169,7 +169,7 @@ class soaker {
       const process_end ended = wait_for(pid, how_.time_limit);
       pid = 0;
       if (ended.exited(0)) continue;
-      if (ended.in_time) return tell_end(ended);
+      if (ended.in_time) return report_end(ended);
       report_.result = verdict::repair_hung;
       report_.what =
           "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
@@ -196,7 +196,7 @@ class soaker {
       report_.what =
           "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
     } else {
-      tell_end(ended);
+      report_end(ended);
     }
   }
 

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/stores/page_bytes.hpp"
 
 namespace outlive::killtest::detail {
@@ -32,16 +32,16 @@ void map_over(segment& seg, int fd, int flags) {
 
 }  // namespace
 
-void take_private_view(segment& seg, int fd) {
+void map_private_view(segment& seg, int fd) {
   map_over(seg, fd, MAP_PRIVATE);
 }
 
-void take_view_of(segment& seg, int fd) {
+void map_view_of(segment& seg, int fd) {
   map_over(seg, fd, MAP_SHARED);
 }
 
 private_view::private_view(segment& seg) : base_(base_of(seg)), size_(seg.size_bytes()) {
-  take_private_view(seg, seg.fd());
+  map_private_view(seg, seg.fd());
   if (size_ > max_asked) return;
   void* const file = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, seg.fd(), 0);
   if (file == MAP_FAILED) return;

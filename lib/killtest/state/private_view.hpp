@@ -15,9 +15,9 @@ namespace outlive::killtest::detail {
 
 // From here on, the segment's bytes are in this process those of the file, and what it does to them
 // is its own. Throws std::system_error.
-void take_private_view(segment& seg, int fd);
+void map_private_view(segment& seg, int fd);
 // The segment's bytes are those of another file from here on, for all who have that.
-void take_view_of(segment& seg, int fd);
+void map_view_of(segment& seg, int fd);
 
 // A private view that is used again and again.
 class private_view {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/stores/page_bytes.hpp"
 
 namespace outlive::killtest::detail {

@@ -1,5 +1,5 @@
 // segment_copy: another file with a segment's bytes, which processes can have in the segment's
-// place (take_view_of). Pages of zeros are holes in it: the copy of a large segment takes the
+// place (map_view_of). Pages of zeros are holes in it: the copy of a large segment takes the
 // memory that is used of it.
 #pragma once
 

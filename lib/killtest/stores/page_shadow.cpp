@@ -35,7 +35,7 @@ page_shadow::page_shadow(int fd, const char* bytes, std::size_t size)
   if (memory == MAP_FAILED)
     throw std::system_error(errno, std::generic_category(), "memory to compare the segment with");
   shadow_ = static_cast<char*>(memory);
-  for (const byte_range& each : data_) take(each);
+  for (const byte_range& each : data_) update(each);
 }
 
 page_shadow::~page_shadow() {
@@ -67,12 +67,12 @@ byte_range page_shadow::look() {
   return changed;
 }
 
-const std::byte* page_shadow::before(const byte_range& where) const noexcept {
-  return reinterpret_cast<const std::byte*>(shadow_ + where.begin);
+const std::byte* page_shadow::before(const byte_range& range) const noexcept {
+  return reinterpret_cast<const std::byte*>(shadow_ + range.begin);
 }
 
-void page_shadow::take(const byte_range& where) noexcept {
-  std::memcpy(shadow_ + where.begin, bytes_ + where.begin, where.size());
+void page_shadow::update(const byte_range& range) noexcept {
+  std::memcpy(shadow_ + range.begin, bytes_ + range.begin, range.size());
 }
 
 }  // namespace outlive::killtest::detail

@@ -33,9 +33,9 @@ class page_shadow {
 
   // From the first changed byte to the last one; empty if there is none. Throws std::system_error.
   [[nodiscard]] byte_range look();
-  // What stood there at the last look, until take() is called.
-  [[nodiscard]] const std::byte* before(const byte_range& where) const noexcept;
-  void take(const byte_range& where) noexcept;
+  // What stood there at the last look, until update() is called.
+  [[nodiscard]] const std::byte* before(const byte_range& range) const noexcept;
+  void update(const byte_range& range) noexcept;
 
  private:
   [[nodiscard]] blkcnt_t blocks() const;

@@ -14,14 +14,14 @@ namespace {
 using files = std::map<std::string, source_file>;
 
 // Each line of a stack once, recursion or not.
-template <class Act>
-void for_each_line(files& in, const std::vector<frame>& stack, Act act) {
+template <class Visit>
+void for_each_line(files& in, const std::vector<frame>& stack, Visit visit) {
   std::set<std::pair<std::string_view, unsigned>> seen;
   for (const frame& each : stack) {
     if (each.line == 0 || !seen.emplace(each.file, each.line).second) continue;
     source_line& line = in[each.file].lines[each.line];
     if (line.function.empty()) line.function = each.function;
-    act(line);
+    visit(line);
   }
 }
 

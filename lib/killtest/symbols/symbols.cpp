@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/symbols/dwarf_names.hpp"
 #include "killtest/symbols/function_lines.hpp"
 #include "killtest/symbols/unit_index.hpp"

@@ -41,8 +41,8 @@ struct scout_state {
   char* base = nullptr;
   std::size_t size = 0;
   std::optional<robust_list> list;
-  kill_plan plan;
-  bool has_plan = false;
+  fault_kill kill;
+  bool has_kill = false;
   bool stepping = false;
   open_page open[max_open];
   std::size_t open_count = 0;
@@ -67,13 +67,13 @@ std::uint32_t held_now() noexcept {
 // mark as the thread would.
 [[noreturn]] void die_here() noexcept {
   scout->guard.open();
-  if (scout->plan.instead != nullptr) scout->plan.instead();
+  if (scout->kill.instead != nullptr) scout->kill.instead();
   for (;;) ::syscall(SYS_tgkill, ::syscall(SYS_getpid), ::syscall(SYS_gettid), SIGKILL);
 }
 
 bool is_due(bool before_next) noexcept {
-  return scout->has_plan && scout->plan.before_next == before_next &&
-         scout->executed == scout->plan.stores;
+  return scout->has_kill && scout->kill.before_next == before_next &&
+         scout->executed == scout->kill.stores;
 }
 
 // A fault that is none of ours: as if nobody had caught it.
@@ -211,7 +211,7 @@ bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) no
 }  // namespace
 
 void begin_logging(engine how, store_log& log, char* base, std::size_t size,
-                   const kill_plan* plan) {
+                   const fault_kill* kill) {
   static scout_state state;  // zero pages until it is used; in the forked process alone
   scout = &state;
   state.log = &log;
@@ -219,8 +219,8 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size,
   state.size = size;
   state.guard.begin(how, base, size);
   state.list.emplace();
-  state.has_plan = plan != nullptr;
-  if (plan != nullptr) state.plan = *plan;
+  state.has_kill = kill != nullptr;
+  if (kill != nullptr) state.kill = *kill;
   void* const memory =
       ::mmap(nullptr, altstack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
@@ -257,7 +257,7 @@ const char* end_logging() {
 
 }  // namespace
 
-void begin_logging(engine, store_log&, char*, std::size_t, const kill_plan*) {
+void begin_logging(engine, store_log&, char*, std::size_t, const fault_kill*) {
   throw std::system_error(ENOSYS, std::generic_category(), why_no_page_protection());
 }
 

@@ -22,7 +22,7 @@ namespace outlive::killtest::detail {
 
 // Where the process is to end by a real SIGKILL: after so many stores that it has executed, or
 // right before the next one.
-struct kill_plan {
+struct fault_kill {
   std::size_t stores = 0;
   bool before_next = false;
   // Called there in place of the SIGKILL, in a signal handler, the segment writable again. It does
@@ -31,8 +31,9 @@ struct kill_plan {
 };
 
 // Begins to log, by page protection or protection keys; what is in the log already was set-up. One
-// in a process, by its only thread. `plan` may be nullptr. Throws std::system_error.
-void begin_logging(engine how, store_log& log, char* base, std::size_t size, const kill_plan* plan);
+// in a process, by its only thread. `kill` may be nullptr. Throws std::system_error.
+void begin_logging(engine how, store_log& log, char* base, std::size_t size,
+                   const fault_kill* kill);
 
 // Ends it; the segment can be written again. Returns: nullptr, or why the log cannot be believed.
 const char* end_logging();

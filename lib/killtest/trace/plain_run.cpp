@@ -2,18 +2,18 @@
 
 #include <cstring>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/state/private_view.hpp"
 
 namespace outlive::killtest::detail {
 
-plain_run::plain_run(segment& seg, const act& what, const std::string& who,
+plain_run::plain_run(segment& seg, const workload& what, const std::string& who,
                      std::chrono::milliseconds limit)
     : size_(seg.size_bytes()), bytes_(static_cast<char*>(map_shared(size_))) {
   shared_text failure;
   const pid_t pid = start_process(
       [&] {
-        take_private_view(seg, seg.fd());
+        map_private_view(seg, seg.fd());
         const auto registered = what.set_up();
         what.tested();
         std::memcpy(bytes_, base_of(seg), size_);

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string>
 
-#include "killtest/heir/acts.hpp"
+#include "killtest/survivor/workload.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -14,7 +14,8 @@ class plain_run {
   // Runs it to its end from the state that stands in the segment, in a process of its own, which
   // leaves the segment as it is. `who`: for messages.
   // Blocks: within the limit. Throws std::system_error.
-  plain_run(segment& seg, const act& what, const std::string& who, std::chrono::milliseconds limit);
+  plain_run(segment& seg, const workload& what, const std::string& who,
+            std::chrono::milliseconds limit);
   ~plain_run();
   plain_run(const plain_run&) = delete;
   plain_run& operator=(const plain_run&) = delete;

@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/write_guard.hpp"
 #include "killtest/trace/fault_scout.hpp"
@@ -41,7 +41,7 @@ const char* recorder::choose(engine wanted) {
   return why;
 }
 
-std::shared_ptr<const recording> recorder::record(const act& what, std::string& fault) {
+std::shared_ptr<const recording> recorder::record(const workload& what, std::string& fault) {
   log_.reset();
   fault.clear();
   const int pid =
@@ -53,11 +53,11 @@ std::shared_ptr<const recording> recorder::record(const act& what, std::string& 
   return made;
 }
 
-int recorder::record_by_faults(const act& what, std::string& fault) {
+int recorder::record_by_faults(const workload& what, std::string& fault) {
   shared_text failure;
   const pid_t pid = start_process(
       [&] {
-        take_private_view(seg_, seg_.fd());
+        map_private_view(seg_, seg_.fd());
         const auto registered = what.set_up();
         log_differences(log_, seg_, {{0, seg_.size_bytes()}});
         begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
@@ -75,31 +75,31 @@ int recorder::record_by_faults(const act& what, std::string& fault) {
   return pid;
 }
 
-int recorder::record_by_steps(const act& what, std::string& fault) {
+int recorder::record_by_steps(const workload& what, std::string& fault) {
   const segment_copy copy(seg_);
   return step_through(log_, seg_, copy.fd(), copy.bytes(), what, nullptr, limit_ * by_steps, fault);
 }
 
-std::string recorder::kill_at(const act& what, const segment_copy& copy,
-                              const log_position& where) {
+std::string recorder::kill_at(const workload& what, const segment_copy& copy,
+                              const log_position& at) {
   log_.reset();
   std::string fault;
-  const engine by = where.log->by;  // another may have been chosen since
+  const engine by = at.log->by;  // another may have been chosen since
   if (by == engine::single_step) {
-    const step_kill kill{where.log->executed_after(where.stores), where.log->held[where.held]};
+    const step_kill kill{at.log->executed_after(at.stores), at.log->held[at.held]};
     static_cast<void>(
         step_through(log_, seg_, copy.fd(), copy.bytes(), what, &kill, limit_ * by_steps, fault));
     return fault;
   }
-  const kill_plan plan{where.before_next ? where.log->executed_before_next(where.stores)
-                                         : where.log->executed_after(where.stores),
-                       where.before_next};
+  const fault_kill kill{
+      at.before_next ? at.log->executed_before_next(at.stores) : at.log->executed_after(at.stores),
+      at.before_next};
   shared_text failure;
   const pid_t pid = start_process(
       [&] {
-        take_view_of(seg_, copy.fd());
+        map_view_of(seg_, copy.fd());
         const auto registered = what.set_up();
-        begin_logging(by, log_, base_of(seg_), seg_.size_bytes(), &plan);
+        begin_logging(by, log_, base_of(seg_), seg_.size_bytes(), &kill);
         what.tested();
         static_cast<void>(end_logging());
       },

@@ -8,10 +8,10 @@
 
 #include <outlive/killtest/report.hpp>
 
-#include "killtest/heir/acts.hpp"
 #include "killtest/state/segment_copy.hpp"
-#include "killtest/state/truth.hpp"
+#include "killtest/state/timeline.hpp"
 #include "killtest/stores/store_log.hpp"
+#include "killtest/survivor/workload.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -26,16 +26,16 @@ class recorder {
 
   // Of a process that begins in the state that stands in the segment. `fault`: why the log cannot
   // be used.
-  [[nodiscard]] std::shared_ptr<const recording> record(const act& what, std::string& fault);
+  [[nodiscard]] std::shared_ptr<const recording> record(const workload& what, std::string& fault);
 
   // The same on a copy, with a real SIGKILL at that place. Returns: what went wrong; empty if it
   // died there.
-  [[nodiscard]] std::string kill_at(const act& what, const segment_copy& copy,
-                                    const log_position& where);
+  [[nodiscard]] std::string kill_at(const workload& what, const segment_copy& copy,
+                                    const log_position& at);
 
  private:
-  [[nodiscard]] int record_by_faults(const act& what, std::string& fault);
-  [[nodiscard]] int record_by_steps(const act& what, std::string& fault);
+  [[nodiscard]] int record_by_faults(const workload& what, std::string& fault);
+  [[nodiscard]] int record_by_steps(const workload& what, std::string& fault);
 
   segment& seg_;
   std::chrono::milliseconds limit_;

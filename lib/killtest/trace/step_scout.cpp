@@ -17,7 +17,7 @@
 #include <system_error>
 #include <vector>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/process/robust_list.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/page_shadow.hpp"
@@ -145,7 +145,7 @@ class traced {
               .held_before = held_before,
               .held_after = held_},
              shadow_.before(changed), reinterpret_cast<const std::byte*>(bytes_ + changed.begin));
-    shadow_.take(changed);
+    shadow_.update(changed);
   }
 
   // A store that changes nothing is not seen from here: it does not count.
@@ -270,7 +270,7 @@ const char* why_no_single_steps() {
 #endif
 }
 
-int step_through(store_log& log, segment& seg, int fd, const char* bytes, const act& what,
+int step_through(store_log& log, segment& seg, int fd, const char* bytes, const workload& what,
                  const step_kill* kill, std::chrono::milliseconds limit, std::string& fault) {
   await_next_tick();
   shared_text failure;
@@ -278,7 +278,7 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
   const pid_t pid = start_process(
       [&] {
         die_after(limit);
-        take_view_of(seg, fd);
+        map_view_of(seg, fd);
         const auto registered = what.set_up();
         log_differences(log, seg, data_of(fd, seg.size_bytes()));
         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)

@@ -11,8 +11,8 @@
 
 #include <outlive/segment.hpp>
 
-#include "killtest/heir/acts.hpp"
 #include "killtest/stores/store_log.hpp"
+#include "killtest/survivor/workload.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -32,7 +32,7 @@ struct step_kill {
 // process was not killed; empty if all went well. Returns: the process id. Throws
 // std::system_error; the process is gone then, too.
 [[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes,
-                               const act& what, const step_kill* kill,
+                               const workload& what, const step_kill* kill,
                                std::chrono::milliseconds limit, std::string& fault);
 
 }  // namespace outlive::killtest::detail

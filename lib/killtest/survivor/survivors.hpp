@@ -31,16 +31,16 @@ struct judgement {
 [[nodiscard]] std::string place_of(const segment& seg, std::uint64_t offset);
 
 // Heirs: processes that judge the state that stands in the segment, one after the other.
-class heirs {
+class survivors {
  public:
   static constexpr std::size_t max_mutexes = 4096;  // more are not tried
 
   // With `isolate`, each state gets a process of its own. `limit`: for one judgement. Throws
   // std::system_error.
-  heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
-  ~heirs();
-  heirs(const heirs&) = delete;
-  heirs& operator=(const heirs&) = delete;
+  survivors(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
+  ~survivors();
+  survivors(const survivors&) = delete;
+  survivors& operator=(const survivors&) = delete;
 
   // Starts one, which takes a thread record. Requires: there is none; the segment is in the state
   // without any death. Blocks: within the limit.

@@ -1,4 +1,4 @@
-#include "killtest/state/books.hpp"
+#include "killtest/state/state_mask.hpp"
 
 #include <cstddef>
 #include <cstring>
@@ -35,7 +35,7 @@ constexpr bool is_of_entrants(std::uint64_t offset) noexcept {
 
 }  // namespace
 
-books::books(const char* base) {
+state_mask::state_mask(const char* base) {
   segment_constants constants;
   std::memcpy(&constants, base, sizeof constants);
   at_ = outlive::detail::region_layout::of(constants);
@@ -64,20 +64,20 @@ books::books(const char* base) {
   }
 }
 
-void books::know_native(std::uint64_t offset) {
+void state_mask::know_native(std::uint64_t offset) {
   special_[offset] = kind::lock_and_count;
   special_[offset + 8] = kind::owner_and_users;
   special_[offset + 24] = kind::ignored;  // __list
   special_[offset + 32] = kind::ignored;
 }
 
-void books::know_lock(std::uint64_t offset, bool has_state) {
+void state_mask::know_lock(std::uint64_t offset, bool has_state) {
   if (offset % 8 != 0 || special_.contains(offset)) return;
   know_native(offset);
   if (has_state) special_[offset + offsetof(lock_bytes, state)] = kind::state;
 }
 
-void books::ignore(std::uint64_t offset, std::uint64_t size) {
+void state_mask::ignore(std::uint64_t offset, std::uint64_t size) {
   for (std::uint64_t at = offset; at < offset + size; ++at) {
     auto& bits =
         counting_bits_.try_emplace(at & ~std::uint64_t{7}, ~std::uint64_t{0}).first->second;
@@ -85,14 +85,14 @@ void books::ignore(std::uint64_t offset, std::uint64_t size) {
   }
 }
 
-bool books::is_of_own_books(std::uint64_t offset) const noexcept {
+bool state_mask::is_of_own_records(std::uint64_t offset) const noexcept {
   if (offset >= at_.records && offset < at_.names) return true;  // records and marks
   return offset >= sizeof(segment_constants) &&
          offset < offsetof(segment_header, directory_counts) &&
          offset != offsetof(segment_header, records_in_use);
 }
 
-books::kind books::kind_of(std::uint64_t offset) const noexcept {
+state_mask::kind state_mask::kind_of(std::uint64_t offset) const noexcept {
   if (offset >= at_.participants && offset < at_.records) return kind::ignored;
   if (offset >= at_.deaths && offset < at_.index) return kind::ignored;
   // a thread's place there, and what it writes, follow from its id
@@ -101,14 +101,14 @@ books::kind books::kind_of(std::uint64_t offset) const noexcept {
   return found == special_.end() ? kind::plain : found->second;
 }
 
-std::uint64_t books::canonical(std::uint64_t offset, std::uint64_t word,
-                               bool coarse) const noexcept {
+std::uint64_t state_mask::masked(std::uint64_t offset, std::uint64_t word,
+                                 bool coarse) const noexcept {
   if (const auto found = counting_bits_.find(offset); found != counting_bits_.end())
     word &= found->second;
   const auto low = static_cast<std::uint32_t>(word);
   const auto high = static_cast<std::uint32_t>(word >> 32);
   const kind what = kind_of(offset);
-  if (coarse && is_of_own_books(offset) && what != kind::lock_and_count) return 0;
+  if (coarse && is_of_own_records(offset) && what != kind::lock_and_count) return 0;
   // and name_count behind it
   if (coarse && offset == offsetof(segment_header, records_in_use))
     return word & ~std::uint64_t{0xffffffff};

@@ -1,4 +1,4 @@
-// books: which bytes of a segment tell states apart, and which do not.
+// state_mask: which bytes of a segment tell states apart, and which do not.
 //
 // Thread ids, process ids, start times, pointers in lists and return addresses differ from run to
 // run while the state is the same. The death log and the table of participants are reports. And
@@ -13,10 +13,10 @@
 
 namespace outlive::killtest::detail {
 
-class books {
+class state_mask {
  public:
   // `base`: of a segment, whose constants have been judged.
-  explicit books(const char* base);
+  explicit state_mask(const char* base);
 
   // Remembers that a mutex lies at `offset`. `has_state`: it is a robust_mutex, whose state
   // follows.
@@ -30,13 +30,13 @@ class books {
 
   // The eight bytes at `offset` (a multiple of 8), as far as they count: in a hash of states,
   // `coarse` without outlive's own books.
-  [[nodiscard]] std::uint64_t canonical(std::uint64_t offset, std::uint64_t word,
-                                        bool coarse) const noexcept;
+  [[nodiscard]] std::uint64_t masked(std::uint64_t offset, std::uint64_t word,
+                                     bool coarse) const noexcept;
 
  private:
   enum class kind : std::uint8_t { plain, ignored, lock_and_count, owner_and_users, state };
   [[nodiscard]] kind kind_of(std::uint64_t offset) const noexcept;
-  [[nodiscard]] bool is_of_own_books(std::uint64_t offset) const noexcept;
+  [[nodiscard]] bool is_of_own_records(std::uint64_t offset) const noexcept;
   void know_native(std::uint64_t offset);
 
   outlive::detail::region_layout at_;

@@ -16,19 +16,19 @@ struct process_end {
   bool in_time = true;  // false: it was killed when the limit was over
   int status = 0;       // as waitpid() gives it
   [[nodiscard]] bool exited(int code) const noexcept;
-  [[nodiscard]] bool threw() const noexcept;  // one of start_process(), out of its act
+  [[nodiscard]] bool threw() const noexcept;  // one of start_process(), out of its body
   [[nodiscard]] bool signalled() const noexcept;
   [[nodiscard]] int signal() const noexcept;
 };
 // "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time".
 [[nodiscard]] std::string to_string(const process_end& end);
 
-// Forks, and runs `act` in the child, which dies with its parent, writes no core dump, and ends
-// without running anybody's exit handlers. What `act` throws ends it, and is written into
+// Forks, and runs `body` in the child, which dies with its parent, writes no core dump, and ends
+// without running anybody's exit handlers. What `body` throws ends it, and is written into
 // `failure`, if that is not nullptr: memory of failure_bytes that both share. Throws
 // std::system_error.
 inline constexpr std::size_t failure_bytes = 1024;
-[[nodiscard]] pid_t start_process(const std::function<void()>& act, char* failure = nullptr);
+[[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
 // Until it has ended; it is killed when the limit is over. Throws std::system_error.
 [[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
 // Whether it has ended; then `end` tells how. Throws std::system_error.

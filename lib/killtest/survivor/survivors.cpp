@@ -1,4 +1,4 @@
-#include "killtest/heir/heir.hpp"
+#include "killtest/survivor/survivors.hpp"
 
 #include <linux/futex.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>
 
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 #include "killtest/state/private_view.hpp"
 
 namespace outlive::killtest::detail {
@@ -99,7 +99,7 @@ judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_
 
 // ---- heirs -------------------------------------------------------------------------------------
 
-struct heirs::shared {
+struct survivors::shared {
   std::atomic<std::uint32_t> asked;     // number of the question
   std::atomic<std::uint32_t> answered;  // number of the last answer
   std::uint32_t mutex_count;
@@ -134,19 +134,20 @@ void store_and_wake(std::atomic<std::uint32_t>& word, std::uint32_t value) noexc
 
 }  // namespace
 
-heirs::heirs(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit)
+survivors::survivors(const scenario& what, segment& seg, bool isolate,
+                     std::chrono::milliseconds limit)
     : what_(what),
       seg_(seg),
       isolate_(isolate),
       limit_(limit),
       shared_(static_cast<shared*>(map_shared(sizeof(shared)))) {}
 
-heirs::~heirs() {
+survivors::~survivors() {
   end();
   unmap_shared(shared_, sizeof(shared));
 }
 
-void heirs::end() noexcept {
+void survivors::end() noexcept {
   if (pid_ == 0) return;
   ::kill(pid_, SIGKILL);
   try {
@@ -156,7 +157,7 @@ void heirs::end() noexcept {
   pid_ = 0;
 }
 
-void heirs::start() {
+void survivors::start() {
   if (isolate_) return;
   auto* const base = static_cast<char*>(const_cast<void*>(seg_.base()));
   if (before_.empty()) {
@@ -174,7 +175,7 @@ void heirs::start() {
     throw std::runtime_error("no heir could be started: " + begun.what + " " + shared_->failure);
 }
 
-void heirs::serve() {
+void survivors::serve() {
   // takes a thread record, where all see it; so does the name of a lock class that is new
   note(seg_, 0);
   const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
@@ -192,7 +193,7 @@ void heirs::serve() {
   }
 }
 
-void heirs::answer() {
+void survivors::answer() {
   const judgement made = judge(what_, seg_, {shared_->mutexes, shared_->mutex_count});
   shared_->result = static_cast<std::uint32_t>(made.result);
   shared_->recovered = made.recovered;
@@ -200,13 +201,13 @@ void heirs::answer() {
   std::strncpy(shared_->what, made.what.c_str(), failure_bytes - 1);
 }
 
-judgement heirs::read() const {
+judgement survivors::read() const {
   return {static_cast<verdict>(shared_->result), shared_->what, shared_->recovered,
           shared_->repaired};
 }
 
 // Until the heir has answered, has ended, or its time is over; it is gone in both latter cases.
-judgement heirs::wait_for_answer(std::uint32_t number) {
+judgement survivors::wait_for_answer(std::uint32_t number) {
   const auto deadline = std::chrono::steady_clock::now() + limit_;
   for (;;) {
     const std::uint32_t seen = shared_->answered.load(std::memory_order_acquire);
@@ -223,28 +224,28 @@ judgement heirs::wait_for_answer(std::uint32_t number) {
   }
 }
 
-void heirs::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
+void survivors::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
   shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), max_mutexes));
   std::copy_n(mutexes.begin(), shared_->mutex_count, shared_->mutexes);
   shared_->what[0] = 0;
 }
 
-judgement heirs::ask(std::span<const std::uint64_t> mutexes) {
+judgement survivors::ask(std::span<const std::uint64_t> mutexes) {
   ask_for(mutexes);
   if (isolate_) return ask_a_fresh_one(seg_.fd());
   store_and_wake(shared_->asked, ++asked_);
   return wait_for_answer(asked_);
 }
 
-judgement heirs::ask_about(int fd, std::span<const std::uint64_t> mutexes) {
+judgement survivors::ask_about(int fd, std::span<const std::uint64_t> mutexes) {
   ask_for(mutexes);
   return ask_a_fresh_one(fd);
 }
 
-judgement heirs::ask_a_fresh_one(int fd) {
+judgement survivors::ask_a_fresh_one(int fd) {
   const pid_t pid = start_process(
       [&] {
-        take_private_view(seg_, fd);
+        map_private_view(seg_, fd);
         const auto registered =
             what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
         answer();

@@ -1,4 +1,4 @@
-#include "killtest/state/truth.hpp"
+#include "killtest/state/timeline.hpp"
 
 #include <linux/futex.h>
 
@@ -20,18 +20,18 @@ std::uint64_t mix(std::uint64_t offset, std::uint64_t word) noexcept {
 
 }  // namespace
 
-truth::truth(char* base, std::uint64_t size) : base_(base), size_(size), books_(base) {}
+timeline::timeline(char* base, std::uint64_t size) : base_(base), size_(size), mask_(base) {}
 
-void truth::ignore(std::span<const std::byte> bytes) {
-  books_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_),
-                bytes.size());
+void timeline::ignore(std::span<const std::byte> bytes) {
+  mask_.ignore(static_cast<std::uint64_t>(reinterpret_cast<const char*>(bytes.data()) - base_),
+               bytes.size());
 }
 
-void truth::learn_locks(const recording& log) {
+void timeline::learn_locks(const recording& log) {
   std::vector<std::uint64_t> found;
   for (const held_locks& list : log.held) {
     for (const std::uint64_t offset : list) {
-      if (!books_.knows(offset)) found.push_back(offset);
+      if (!mask_.knows(offset)) found.push_back(offset);
     }
   }
   if (found.empty()) return;
@@ -44,23 +44,23 @@ void truth::learn_locks(const recording& log) {
     const bool is_mutex =
         offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_ &&
         lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic;
-    books_.know_lock(offset, is_mutex);
+    mask_.know_lock(offset, is_mutex);
     if (is_mutex) mutexes_.push_back(offset);
   }
   seek(here);
 }
 
 // Takes the words of [offset, offset + size) into the hashes, or out of them again.
-void truth::toggle(std::uint64_t offset, std::size_t size) noexcept {
+void timeline::toggle(std::uint64_t offset, std::size_t size) noexcept {
   for (std::uint64_t at = offset & ~std::uint64_t{7}; at < offset + size; at += 8) {
     std::uint64_t word;
     std::memcpy(&word, base_ + at, sizeof word);
-    fine_ ^= mix(at, books_.canonical(at, word, false));
-    coarse_ ^= mix(at, books_.canonical(at, word, true));
+    fine_ ^= mix(at, mask_.masked(at, word, false));
+    coarse_ ^= mix(at, mask_.masked(at, word, true));
   }
 }
 
-std::optional<std::uint64_t> truth::first_difference(const char* bytes) const noexcept {
+std::optional<std::uint64_t> timeline::first_difference(const char* bytes) const noexcept {
   for (std::uint64_t page = 0; page < size_; page += page_bytes) {
     if (std::memcmp(base_ + page, bytes + page, page_bytes) == 0) continue;
     for (std::uint64_t at = page; at < page + page_bytes; at += 8) {
@@ -68,26 +68,26 @@ std::optional<std::uint64_t> truth::first_difference(const char* bytes) const no
       std::uint64_t other;
       std::memcpy(&mine, base_ + at, sizeof mine);
       std::memcpy(&other, bytes + at, sizeof other);
-      if (mine != other && books_.canonical(at, mine, false) != books_.canonical(at, other, false))
+      if (mine != other && mask_.masked(at, mine, false) != mask_.masked(at, other, false))
         return at;
     }
   }
   return std::nullopt;
 }
 
-void truth::poke(std::uint64_t offset, std::span<const std::byte> bytes) {
+void timeline::poke(std::uint64_t offset, std::span<const std::byte> bytes) {
   toggle(offset, bytes.size());
   std::memcpy(base_ + offset, bytes.data(), bytes.size());
   toggle(offset, bytes.size());
 }
 
-void truth::play(const recording& log, std::size_t from, std::size_t to) {
+void timeline::play(const recording& log, std::size_t from, std::size_t to) {
   for (; from < to; ++from) poke(log.stores[from].offset, log.new_bytes(log.stores[from]));
   for (; from > to; --from) poke(log.stores[from - 1].offset, log.old_bytes(log.stores[from - 1]));
 }
 
 // As the kernel does at a thread's death (handle_futex_death): only words that name the thread.
-void truth::mark(level& dead) {
+void timeline::mark(level& dead) {
   for (const std::uint64_t offset : dead.at.log->held[dead.at.held]) {
     std::uint32_t word;
     std::memcpy(&word, base_ + offset, sizeof word);
@@ -98,14 +98,14 @@ void truth::mark(level& dead) {
   }
 }
 
-void truth::unmark(level& dead) {
+void timeline::unmark(level& dead) {
   for (; !dead.marks.empty(); dead.marks.pop_back()) {
     const marked_word& each = dead.marks.back();
     poke(each.offset, std::as_bytes(std::span(&each.was, 1)));
   }
 }
 
-void truth::seek(std::span<const log_position> deaths) {
+void timeline::seek(std::span<const log_position> deaths) {
   std::size_t same = 0;
   while (same < levels_.size() && same < deaths.size() && levels_[same].at == deaths[same]) ++same;
   // What differs goes, newest first; the oldest of it may be another position in the same log.

@@ -14,18 +14,19 @@
 namespace outlive::killtest::detail {
 
 // In the process that dies: first the set-up, in which nobody is killed, then what is tested.
-struct act {
+struct workload {
   std::function<std::vector<repair_registration>()> set_up;
   std::function<void()> tested;
 };
 
-[[nodiscard]] act act_of_victim(const scenario& what, const explore_options& how, segment& seg);
+[[nodiscard]] workload workload_of_victim(const scenario& what, const explore_options& how,
+                                          segment& seg);
 // `mutexes` must stay.
-[[nodiscard]] act act_of_heir(const scenario& what, segment& seg,
-                              const std::vector<std::uint64_t>& mutexes);
+[[nodiscard]] workload workload_of_heir(const scenario& what, segment& seg,
+                                        const std::vector<std::uint64_t>& mutexes);
 
 // Logs what the calling process has changed in its view of the segment, as against the segment's
 // file, in these parts: the set-up, whose single stores do not count.
-void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where);
+void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& parts);
 
 }  // namespace outlive::killtest::detail

@@ -1,4 +1,4 @@
-#include "killtest/process/process.hpp"
+#include "killtest/process/child_process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -35,13 +35,13 @@ void write_failure(char* into, const char* text) noexcept {
   into[failure_bytes - 1] = 0;
 }
 
-[[noreturn]] void run(const std::function<void()>& act, char* failure, pid_t parent) {
+[[noreturn]] void run(const std::function<void()>& body, char* failure, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD until it is written
   try {
-    act();
+    body();
   } catch (const std::exception& error) {
     write_failure(failure, error.what());
     ::_exit(threw_code);
@@ -78,11 +78,11 @@ std::string to_string(const process_end& end) {
   return "exited with " + std::to_string(WEXITSTATUS(end.status));
 }
 
-pid_t start_process(const std::function<void()>& act, char* failure) {
+pid_t start_process(const std::function<void()>& body, char* failure) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
-  if (pid == 0) run(act, failure, parent);
+  if (pid == 0) run(body, failure, parent);
   return pid;
 }
 

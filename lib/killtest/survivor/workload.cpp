@@ -1,4 +1,4 @@
-#include "killtest/heir/acts.hpp"
+#include "killtest/survivor/workload.hpp"
 
 #include <sys/mman.h>
 
@@ -10,8 +10,8 @@
 
 #include <outlive/note.hpp>
 
-#include "killtest/heir/heir.hpp"
 #include "killtest/state/private_view.hpp"
+#include "killtest/survivor/survivors.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -24,8 +24,8 @@ std::vector<repair_registration> join(const scenario& what, segment& seg) {
 
 }  // namespace
 
-act act_of_victim(const scenario& what, const explore_options& how, segment& seg) {
-  act made;
+workload workload_of_victim(const scenario& what, const explore_options& how, segment& seg) {
+  workload made;
   made.set_up = [&] {
     return how.from_first_use ? std::vector<repair_registration>() : join(what, seg);
   };
@@ -33,14 +33,15 @@ act act_of_victim(const scenario& what, const explore_options& how, segment& seg
   return made;
 }
 
-act act_of_heir(const scenario& what, segment& seg, const std::vector<std::uint64_t>& mutexes) {
-  act made;
+workload workload_of_heir(const scenario& what, segment& seg,
+                          const std::vector<std::uint64_t>& mutexes) {
+  workload made;
   made.set_up = [&] { return join(what, seg); };
   made.tested = [&] { static_cast<void>(recover_all(seg, mutexes)); };
   return made;
 }
 
-void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& where) {
+void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& parts) {
   constexpr std::size_t chunk = 256;  // of a page: what has changed in it is logged as one
   const std::size_t size = seg.size_bytes();
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, seg.fd(), 0);
@@ -48,7 +49,7 @@ void log_differences(store_log& log, const segment& seg, const std::vector<byte_
     throw std::system_error(errno, std::generic_category(), "the segment, to compare it");
   const auto* const before = static_cast<const std::byte*>(memory);
   const auto* const after = reinterpret_cast<const std::byte*>(base_of(seg));
-  for (const byte_range& part : where) {
+  for (const byte_range& part : parts) {
     for (std::uint64_t at = part.begin; at < part.end; at += chunk) {
       const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, part.end - at));
       if (std::memcmp(before + at, after + at, bytes) != 0)

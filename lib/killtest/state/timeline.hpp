@@ -1,4 +1,4 @@
-// truth: the segment as a chain of deaths has left it.
+// timeline: the segment as a chain of deaths has left it.
 //
 // The explorer has the segment mapped, and plays logs of stores forward and back on it. Processes
 // that are to change it without a trace have a private view of the same file, which they throw
@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "killtest/state/books.hpp"
+#include "killtest/state/state_mask.hpp"
 #include "killtest/stores/store_log.hpp"
 
 namespace outlive::killtest::detail {
@@ -26,9 +26,9 @@ struct log_position {
   bool operator==(const log_position&) const = default;
 };
 
-class truth {
+class timeline {
  public:
-  truth(char* base, std::uint64_t size);
+  timeline(char* base, std::uint64_t size);
 
   // Bytes that do not count. To be called before the first seek().
   void ignore(std::span<const std::byte> bytes);
@@ -66,7 +66,7 @@ class truth {
 
   char* base_;
   std::uint64_t size_;
-  books books_;
+  state_mask mask_;
   std::uint64_t fine_ = 0;
   std::uint64_t coarse_ = 0;
   std::vector<level> levels_;
