@@ -100,6 +100,20 @@ BAD = {
         {"include/outlive/error.hpp": '#include "sys/file.hpp"\n'},
         "a public header includes sys/file.hpp",
     ),
+    "private header in the tool": (
+        {
+            "lib/dwarf/names.hpp": "#include <string>\n",
+            "tools/outlive/x.cpp": '#include "dwarf/names.hpp"\n#include "sys/file.hpp"\n',
+        },
+        "tools/outlive/x.cpp:2: private header sys/file.hpp",
+    ),
+    "symbolizer in an example": (
+        {
+            "lib/dwarf/names.hpp": "#include <string>\n",
+            "docs/examples/example.cpp": '#include "dwarf/names.hpp"\n',
+        },
+        "public headers only",
+    ),
     "private header in an example": (
         {"docs/examples/example.cpp": '#include "sys/file.hpp"\n'},
         "public headers only",

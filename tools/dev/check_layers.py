@@ -8,7 +8,7 @@ they are not.
     libraries beside the core (crash, killtest);
   - public headers include the standard library, <pthread.h> and outlive/ alone; private headers may
     also name the types of <pthread.h> and <sys/types.h>;
-  - tools/ and docs/examples use public headers only;
+  - tools/ and docs/examples use public headers only; tools/outlive also the symbolizer;
   - no include says ../ anywhere.
 
 A public header belongs to the layer that defines it: include/outlive/NAME.hpp to the folder with
@@ -23,13 +23,15 @@ from pathlib import Path
 # its rooms.
 LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment", "repair",
           "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point",
-          "crash", "killtest/process", "killtest/stores", "killtest/symbols", "killtest/state",
-          "killtest/survivor", "killtest/trace", "killtest/report", "killtest/explore",
-          "killtest/deaths", "killtest/soak", "killtest"]
+          "crash", "dwarf", "killtest/process", "killtest/stores", "killtest/stacks",
+          "killtest/state", "killtest/survivor", "killtest/trace", "killtest/report",
+          "killtest/explore", "killtest/deaths", "killtest/soak", "killtest"]
 FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code
 # the latter two trace and kill: that is what they are made of
 CALL_THE_SYSTEM = {"sys", "crash", "killtest"}
+# What a folder of tools/ may include of lib/ beside public headers: its sources are compiled in.
+SHARED_WITH = {"tools/outlive": {"dwarf"}}
 # the one public header that needs more than the standard library
 FOR_GTEST = "include/outlive/killtest/gtest.hpp"
 
@@ -266,7 +268,10 @@ class tree:
 
     def check_users(self):
         for path in self.files("tools", "docs/examples"):
+            shared = SHARED_WITH.get("/".join(path.relative_to(self.root).parts[:2]), set())
             for number, quote, name in self.includes(path):
+                if name.split("/")[0] in shared:
+                    continue
                 private = (
                     "/" in name
                     and name.split("/")[0] in FOLDERS

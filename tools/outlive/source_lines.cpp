@@ -1,16 +1,15 @@
 #include "source_lines.hpp"
 
-#include <cxxabi.h>
-#include <dwarf.h>
 #include <elfutils/libdwfl.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
+
+#include "dwarf/names.hpp"
+#include "dwarf/symbolizer.hpp"
 
 namespace {
 
@@ -24,59 +23,20 @@ int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Add
 const Dwfl_Callbacks callbacks{dwfl_build_id_find_elf, find_debuginfo, dwfl_offline_section_address,
                                nullptr};
 
-std::string demangled(const char* name) {
-  int status = 0;
-  char* const text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
-  std::string made = status == 0 && text != nullptr ? text : name;
-  std::free(text);
-  return made;
+// Code that stands between a program and its mutex. Where it was inlined, the line that called it
+// counts.
+bool is_plumbing(std::string_view file) noexcept {
+  return file.find("/outlive/guarded.hpp") != file.npos ||
+         file.find("/outlive/robust_mutex.hpp") != file.npos ||
+         outlive::dwarf::is_of_standard_library(file);
 }
 
-// Without its parameters, and what says that nobody else can see it: "bank::(anonymous
-// namespace)::transfer(accounts&, long)" is told as "bank::transfer".
-std::string shortened(std::string function) {
+// "bank::(anonymous namespace)::transfer" is shown as "bank::transfer".
+std::string without_anonymous_namespaces(std::string function) {
   constexpr std::string_view unnamed = "(anonymous namespace)::";
   for (auto at = function.find(unnamed); at != std::string::npos; at = function.find(unnamed))
     function.erase(at, unnamed.size());
-  if (function.find("operator") != std::string::npos ||
-      function.find("lambda") != std::string::npos)
-    return function;
-  int depth = 0;
-  for (std::size_t at = function.size(); at-- > 0;) {
-    if (function[at] == ')') ++depth;
-    if (function[at] == '(' && --depth == 0) return function.substr(0, at);
-  }
   return function;
-}
-
-// The code that stands between a program and its mutex: what is inlined of it is told by the line
-// that called it.
-bool is_plumbing(std::string_view file) noexcept {
-  return file.find("/outlive/guarded.hpp") != file.npos ||
-         file.find("/outlive/robust_mutex.hpp") != file.npos || file.find("/c++/") != file.npos;
-}
-
-// Goes out of inlined functions as long as the place is plumbing.
-void leave_plumbing(source_place& place, Dwarf_Die* unit, Dwarf_Addr address) {
-  Dwarf_Die* scopes = nullptr;
-  const int count = dwarf_getscopes(unit, address, &scopes);
-  Dwarf_Files* files = nullptr;
-  std::size_t file_count = 0;
-  if (dwarf_getsrcfiles(unit, &files, &file_count) != 0) file_count = 0;
-  for (int i = 0; i < count && is_plumbing(place.file); ++i) {
-    if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) continue;
-    Dwarf_Attribute attribute;
-    Dwarf_Word file = 0, line = 0;
-    if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &file) != 0 ||
-        file >= file_count)
-      break;
-    if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &line) != 0) break;
-    const char* const path = dwarf_filesrc(files, file, nullptr, nullptr);
-    if (path == nullptr) break;
-    place.file = path;
-    place.line = static_cast<int>(line);
-  }
-  std::free(scopes);
 }
 
 bool is_regular(const std::string& path) noexcept {
@@ -91,6 +51,7 @@ struct source_lines::opened {
   Dwfl* session = nullptr;
   Dwfl_Module* module = nullptr;
   GElf_Addr bias = 0;
+  outlive::dwarf::symbolizer names;
 
   explicit opened(const std::string& path) {
     if (!is_regular(path)) return;
@@ -128,22 +89,17 @@ source_lines::opened& source_lines::open(const std::string& module) {
 source_place source_lines::find(std::string_view module, std::uint64_t offset,
                                 std::string_view build_id) {
   if (!module.starts_with('/')) return {};
-  const opened& file = open(std::string(module));
+  opened& file = open(std::string(module));
   if (file.module == nullptr || !file.has_build_id(build_id)) return {};
-  source_place found;
   const GElf_Addr address = offset + file.bias;
-  if (const char* const name = dwfl_module_addrname(file.module, address))
-    found.function = demangled(name);
-  // libdw tells the line before, too, of an address that no unit has, such as that of _start.
-  GElf_Addr unit_bias = 0;
-  Dwarf_Die* const unit = dwfl_module_addrdie(file.module, address, &unit_bias);
-  if (unit == nullptr || dwarf_haspc(unit, address - unit_bias) <= 0) return found;
-  if (Dwfl_Line* const line = dwfl_module_getsrc(file.module, address)) {
-    if (const char* const path =
-            dwfl_lineinfo(line, nullptr, &found.line, nullptr, nullptr, nullptr))
-      found.file = path;
+  source_place found;
+  found.function = without_anonymous_namespaces(outlive::dwarf::symbol_at(file.module, address));
+  for (const outlive::dwarf::source_frame& each : file.names.find(file.module, address).frames) {
+    if (each.file.empty()) break;
+    found.file = each.file;
+    found.line = static_cast<int>(each.line);
+    if (!is_plumbing(each.file)) break;
   }
-  leave_plumbing(found, unit, address - unit_bias);
   return found;
 }
 
@@ -163,7 +119,7 @@ std::string source_lines::look_call_up(std::string_view module, std::uint64_t re
       place.file.empty() || place.line == 0
           ? fmt::format("{}+0x{:x}", module, return_offset)
           : fmt::format("{}:{}", std::filesystem::path(place.file).filename().string(), place.line);
-  return place.function.empty() ? where : fmt::format("{} ({})", shortened(place.function), where);
+  return place.function.empty() ? where : fmt::format("{} ({})", place.function, where);
 }
 
 std::string source_lines::describe_frame(const outlive::stack_frame& frame,
@@ -172,7 +128,6 @@ std::string source_lines::describe_frame(const outlive::stack_frame& frame,
   const source_place place =
       find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
   if (place.file.empty()) return to_string(frame);
-  return fmt::format("{} at {}:{}",
-                     place.function.empty() ? frame.function : shortened(place.function),
+  return fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function,
                      place.file, place.line);
 }

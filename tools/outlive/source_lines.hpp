@@ -1,5 +1,5 @@
-// Code of other processes as functions and source lines: by debugging information where it is to be
-// had, else by the symbol table.
+// Code of other processes as functions and source lines: by debugging information, or by the symbol
+// table if there is none.
 #pragma once
 
 #include <cstdint>

@@ -19,13 +19,13 @@
 
 #include "killtest/process/child_process.hpp"
 #include "killtest/report/report_text.hpp"
+#include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/state/segment_copy.hpp"
 #include "killtest/state/timeline.hpp"
 #include "killtest/stores/store_log.hpp"
 #include "killtest/survivor/survivors.hpp"
 #include "killtest/survivor/workload.hpp"
-#include "killtest/symbols/symbols.hpp"
 #include "killtest/trace/plain_run.hpp"
 #include "killtest/trace/recorder.hpp"
 
@@ -427,7 +427,7 @@ void explorer::count_point(const log_position& at) {
 
 void explorer::describe_stacks() {
   if (!how_.sources && report_.failed() == 0) return;
-  symbols names;
+  process_stacks names;
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
   report_.code = names.code();
   report_.points_at.resize(stacks_.size());

@@ -6,7 +6,7 @@
 
 #include <outlive/killtest/report.hpp>
 
-#include "killtest/symbols/source_lines.hpp"
+#include "killtest/report/coverage.hpp"
 
 namespace outlive::killtest::detail {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "killtest/report/coverage.hpp"
 #include "killtest/report/report_text.hpp"
-#include "killtest/symbols/source_lines.hpp"
 
 namespace outlive::killtest {
 

@@ -19,9 +19,9 @@
 
 #include "killtest/process/child_process.hpp"
 #include "killtest/process/robust_list.hpp"
+#include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/page_shadow.hpp"
-#include "killtest/symbols/symbols.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -221,7 +221,7 @@ void await_next_tick() noexcept {
 }
 
 std::string not_done(const traced& process, std::chrono::milliseconds limit) {
-  symbols names;
+  process_stacks names;
   return "was not done in " + std::to_string(limit.count()) + " ms, step by step; it had come to " +
          to_string(names.describe({process.place()}));
 }

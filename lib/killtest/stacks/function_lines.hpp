@@ -8,12 +8,12 @@
 
 #include <outlive/killtest/report.hpp>
 
-#include "killtest/symbols/unit_index.hpp"
+#include "dwarf/unit_index.hpp"
 
 namespace outlive::killtest::detail {
 
 // Those of a function's machine code, what was inlined into it included; not of the standard
 // library. Some of them may come more than once.
-void append_lines(const unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines);
+void append_lines(const dwarf::unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines);
 
 }  // namespace outlive::killtest::detail

@@ -1,4 +1,4 @@
-#include "killtest/symbols/unit_index.hpp"
+#include "dwarf/unit_index.hpp"
 
 #include <dwarf.h>
 
@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <iterator>
 
-#include "killtest/symbols/dwarf_names.hpp"
+#include "dwarf/names.hpp"
 
-namespace outlive::killtest::detail {
+namespace outlive::dwarf {
 
 namespace {
 
@@ -53,18 +53,18 @@ std::string scope_name(Dwarf_Die* scope) {
 }  // namespace
 
 unit_index::unit_index(Dwarf_Die unit) : unit_(unit) {
-  read(&unit_, {});
+  index_scope(&unit_, {});
   std::sort(ranges_.begin(), ranges_.end(),
             [](const range& a, const range& b) { return a.begin < b.begin; });
 }
 
 // Compilers put functions with code into the unit, or into a namespace: not into classes.
-void unit_index::read(Dwarf_Die* scope, const std::string& name) {
+void unit_index::index_scope(Dwarf_Die* scope, const std::string& name) {
   Dwarf_Die child;
   if (dwarf_child(scope, &child) != 0) return;
   do {
     const int tag = dwarf_tag(&child);
-    if (tag == DW_TAG_namespace) read(&child, name + scope_name(&child) + "::");
+    if (tag == DW_TAG_namespace) index_scope(&child, name + scope_name(&child) + "::");
     if (tag != DW_TAG_subprogram) continue;
     if (!name.empty()) scopes_[child.addr] = name;
     add_function(&child);
@@ -122,4 +122,4 @@ std::string unit_index::name_of(Dwarf_Die function) const {
   return made;
 }
 
-}  // namespace outlive::killtest::detail
+}  // namespace outlive::dwarf

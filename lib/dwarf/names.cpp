@@ -1,4 +1,4 @@
-#include "killtest/symbols/dwarf_names.hpp"
+#include "dwarf/names.hpp"
 
 #include <cxxabi.h>
 #include <dwarf.h>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace outlive::killtest::detail {
+namespace outlive::dwarf {
 
 namespace {
 
@@ -89,8 +89,8 @@ const char* folder_of(Dwarf_Die* unit) {
   return dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
 }
 
-bool is_plumbing(std::string_view file) noexcept {
+bool is_of_standard_library(std::string_view file) noexcept {
   return file.find("/include/c++/") != std::string_view::npos;
 }
 
-}  // namespace outlive::killtest::detail
+}  // namespace outlive::dwarf

@@ -1,4 +1,4 @@
-// source_lines: reports by source line.
+// coverage: reports by source line.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace outlive::killtest::detail {
+namespace outlive::dwarf {
 
 class unit_index {
  public:
@@ -31,7 +31,7 @@ class unit_index {
     Dwarf_Addr end;
     std::size_t function;  // index
   };
-  void read(Dwarf_Die* scope, const std::string& name);
+  void index_scope(Dwarf_Die* scope, const std::string& name);
   void add_function(Dwarf_Die* function);
 
   mutable Dwarf_Die unit_;  // libdw takes pointers to what it does not change
@@ -42,4 +42,4 @@ class unit_index {
   std::unordered_map<const void*, std::string> scopes_;
 };
 
-}  // namespace outlive::killtest::detail
+}  // namespace outlive::dwarf

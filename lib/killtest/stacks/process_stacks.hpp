@@ -15,12 +15,12 @@
 
 namespace outlive::killtest::detail {
 
-class symbols {
+class process_stacks {
  public:
-  symbols();
-  ~symbols();
-  symbols(const symbols&) = delete;
-  symbols& operator=(const symbols&) = delete;
+  process_stacks();
+  ~process_stacks();
+  process_stacks(const process_stacks&) = delete;
+  process_stacks& operator=(const process_stacks&) = delete;
 
   // The frames of a stack, inlined functions included; those of the kit and of the standard
   // library's plumbing are left out.

@@ -1,4 +1,4 @@
-#include "killtest/symbols/source_lines.hpp"
+#include "killtest/report/coverage.hpp"
 
 #include <algorithm>
 #include <fstream>

@@ -1,4 +1,4 @@
-// dwarf_names: functions and files as debugging information names them, short enough to be read.
+// names: functions and files as debugging information names them, short enough to be read.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace outlive::killtest::detail {
+namespace outlive::dwarf {
 
 // Of a symbol, mangled or not: "void bank::transfer<int>(int)" is "bank::transfer<int>", and the
 // third lambda in f(int) is "f::{lambda#3}".
@@ -19,6 +19,6 @@ namespace outlive::killtest::detail {
 [[nodiscard]] const char* folder_of(Dwarf_Die* unit);
 
 // The standard library's own code, which stands between a function and what it is called through.
-[[nodiscard]] bool is_plumbing(std::string_view file) noexcept;
+[[nodiscard]] bool is_of_standard_library(std::string_view file) noexcept;
 
-}  // namespace outlive::killtest::detail
+}  // namespace outlive::dwarf

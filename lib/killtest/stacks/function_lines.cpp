@@ -1,4 +1,4 @@
-#include "killtest/symbols/function_lines.hpp"
+#include "killtest/stacks/function_lines.hpp"
 
 #include <dwarf.h>
 
@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "killtest/symbols/dwarf_names.hpp"
+#include "dwarf/names.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -26,7 +26,7 @@ struct named_function {
 
 // A function, and what was inlined into it: outer ones first.
 struct functions_of_code {
-  const unit_index& unit;
+  const dwarf::unit_index& unit;
   const char* folder;
   std::vector<named_function> all;
   std::vector<code_range> ranges;
@@ -45,7 +45,8 @@ struct functions_of_code {
 
 void add(Dwarf_Die* function, functions_of_code& to) {
   named_function made{to.unit.name_of(*function), {}, 0};
-  if (const char* const file = dwarf_decl_file(function)) made.file = file_path(file, to.folder);
+  if (const char* const file = dwarf_decl_file(function))
+    made.file = dwarf::file_path(file, to.folder);
   static_cast<void>(dwarf_decl_line(function, &made.line));
   to.all.push_back(std::move(made));
   Dwarf_Addr base = 0;
@@ -86,8 +87,8 @@ void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr 
   if (dwarf_linebeginstatement(row, &is_statement) != 0 || !is_statement) return;
   if (dwarf_lineendsequence(row, &is_end) != 0 || is_end) return;
   const char* const name = dwarf_linesrc(row, nullptr, nullptr);
-  if (name == nullptr || is_plumbing(name)) return;
-  std::string file = file_path(name, functions.folder);
+  if (name == nullptr || dwarf::is_of_standard_library(name)) return;
+  std::string file = dwarf::file_path(name, functions.folder);
   if (!lines.empty() && lines.back().line == static_cast<unsigned>(line) &&
       lines.back().file == file)
     return;
@@ -97,11 +98,12 @@ void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr 
 
 }  // namespace
 
-void append_lines(const unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines) {
+void append_lines(const dwarf::unit_index& unit, Dwarf_Die function,
+                  std::vector<code_line>& lines) {
   Dwarf_Lines* rows = nullptr;
   std::size_t count = 0;
   if (dwarf_getsrclines(unit.unit(), &rows, &count) != 0) return;
-  functions_of_code functions{unit, folder_of(unit.unit()), {}, {}};
+  functions_of_code functions{unit, dwarf::folder_of(unit.unit()), {}, {}};
   add(&function, functions);
   const std::vector<code_range> own = functions.ranges;
   add_inlined(&function, functions);
