@@ -17,7 +17,6 @@
 #include <outlive/killtest/files.hpp>
 #include <outlive/killtest/replay.hpp>
 
-#include "killtest/report/json.hpp"
 #include "killtest/report/report_text.hpp"
 
 namespace outlive::killtest {

@@ -1,7 +1,6 @@
 #include <outlive/crash_report.hpp>
 
-#include <cstdio>
-
+#include "sys/hex.hpp"
 #include "sys/signals.hpp"
 #include "sys/symbols.hpp"
 
@@ -25,12 +24,8 @@ std::string to_string(const crash_report& crash) {
   const std::string_view meaning = detail::signal_code_text(crash.signal, crash.code);
   if (!meaning.empty()) text += " (" + std::string(meaning) + ")";
   // Of a signal that a process sent, the kernel tells the sender where the address would stand.
-  if (detail::has_fault_address(crash.signal, crash.code)) {
-    char number[32];
-    std::snprintf(number, sizeof number, " at 0x%llx",
-                  static_cast<unsigned long long>(crash.address));
-    text += number;
-  }
+  if (detail::has_fault_address(crash.signal, crash.code))
+    text += " at " + detail::hex(crash.address);
   if (crash.nested) text += ", and crashed again while that was recorded";
   return text;
 }

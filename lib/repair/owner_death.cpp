@@ -1,19 +1,17 @@
 #include <outlive/owner_death.hpp>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
 #include "repair/report.hpp"
+#include "sys/hex.hpp"
 #include "sys/symbols.hpp"
 
 namespace outlive {
 
 std::string code_location::where() const {
-  char number[32];
-  std::snprintf(number, sizeof number, "+0x%llx", static_cast<unsigned long long>(offset));
-  std::string text = std::string(module) + number;
+  std::string text = std::string(module) + "+" + detail::hex(offset);
   const std::string symbol = detail::function_at(std::string(module), build_id, offset).name;
   if (!symbol.empty()) text += " (" + symbol + ")";
   return text;

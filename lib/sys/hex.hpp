@@ -1,4 +1,5 @@
-// Numbers for people: "0x2a", and a file's mode, "0644".
+// Numbers for people: "0x2a", for names of files all 16 digits without "0x", and a file's mode,
+// "0644".
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,12 @@ namespace outlive::detail {
 inline std::string hex(std::uint64_t value) {
   char text[24];
   std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+inline std::string hex_16(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
   return text;
 }
 

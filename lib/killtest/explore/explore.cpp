@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "killtest/process/child_process.hpp"
-#include "killtest/report/report_text.hpp"
 #include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/state/segment_copy.hpp"
@@ -28,6 +27,7 @@
 #include "killtest/survivor/workload.hpp"
 #include "killtest/trace/plain_run.hpp"
 #include "killtest/trace/recorder.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::killtest {
 
@@ -397,7 +397,8 @@ void explorer::write_images() {
   for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
     if (report_.states[i].result == verdict::ok || chains_[i].empty()) continue;
     timeline_->seek(chains_[i]);
-    const std::string path = how_.images + "/crash-" + hex(report_.states[i].hash) + ".seg";
+    const std::string path =
+        how_.images + "/crash-" + outlive::detail::hex_16(report_.states[i].hash) + ".seg";
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));
     if (!file.flush()) {

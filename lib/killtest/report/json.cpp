@@ -1,11 +1,10 @@
-#include "killtest/report/json.hpp"
-
 #include <chrono>
 #include <ratio>
 
 #include <nlohmann/json.hpp>
 
 #include "killtest/report/report_text.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -28,9 +27,12 @@ json to_json(const report& in, const death& of) {
 json to_json(const report& in, const crash_state& of) {
   json deaths = json::array();
   for (const death& each : of.deaths) deaths.push_back(to_json(in, each));
-  return {{"hash", hex(of.hash)}, {"verdict", to_string(of.result)},
-          {"what", of.what},      {"confirmed", of.confirmed},
-          {"image", of.image},    {"deaths", deaths}};
+  return {{"hash", outlive::detail::hex_16(of.hash)},
+          {"verdict", to_string(of.result)},
+          {"what", of.what},
+          {"confirmed", of.confirmed},
+          {"image", of.image},
+          {"deaths", deaths}};
 }
 
 json to_json(const report& of) {

@@ -1,10 +1,11 @@
 #include "killtest/report/report_text.hpp"
 
 #include <cerrno>
-#include <cstdio>
 #include <fstream>
 #include <ios>
 #include <system_error>
+
+#include "sys/hex.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -46,21 +47,13 @@ std::string counted(std::size_t count, std::string_view what) {
   return std::to_string(count) + ' ' + std::string(what) + (count == 1 ? "" : "s");
 }
 
-std::string hex(std::uint64_t value) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
 std::string_view last_part(std::string_view path) noexcept {
   return path.substr(path.rfind('/') + 1);
 }
 
 std::string place(const frame& at) {
   if (at.line != 0) return std::string(last_part(at.file)) + ":" + std::to_string(at.line);
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(at.address));
-  return text;
+  return outlive::detail::hex(at.address);
 }
 
 std::string quoted_for_shell(const std::string& word) {

@@ -1,8 +1,8 @@
-// report_text: what the writers of report files share.
+// report_text: what the writers of reports share, and reports as JSON.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,11 +20,12 @@ void write_file(const std::string& path, std::string_view text);
 // "1 state", "2 states".
 [[nodiscard]] std::string counted(std::size_t count, std::string_view what);
 
-[[nodiscard]] std::string hex(std::uint64_t value);
-
 // "bank.cpp:28", or the address where no line is known.
 [[nodiscard]] std::string place(const frame& at);
 [[nodiscard]] std::string_view last_part(std::string_view path) noexcept;
+
+// The reports as JSON: an array with an object for each. Of the states it has only the failed ones.
+[[nodiscard]] std::string to_json(std::span<const report> reports);
 
 // A word of a shell's command line.
 [[nodiscard]] std::string quoted_for_shell(const std::string& word);

@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "killtest/process/child_process.hpp"
-#include "killtest/stores/page_bytes.hpp"
+#include "killtest/stores/page_shadow.hpp"
 
 namespace outlive::killtest::detail {
 

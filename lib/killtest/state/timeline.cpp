@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstring>
 
-#include "killtest/stores/page_bytes.hpp"
+#include "killtest/stores/page_shadow.hpp"
 
 namespace outlive::killtest::detail {
 

@@ -13,6 +13,9 @@
 
 namespace outlive::killtest::detail {
 
+// The size of a page wherever stores are seen by their pages: x86-64 has no other for them.
+inline constexpr std::size_t page_bytes = 4096;
+
 struct byte_range {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;

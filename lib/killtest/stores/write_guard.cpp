@@ -11,7 +11,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-#include "killtest/stores/page_bytes.hpp"
+#include "killtest/stores/page_shadow.hpp"
 #endif
 
 namespace outlive::killtest::detail {

@@ -14,7 +14,7 @@
 
 #include "killtest/process/robust_list.hpp"
 #include "killtest/process/unwind.hpp"
-#include "killtest/stores/page_bytes.hpp"
+#include "killtest/stores/page_shadow.hpp"
 #include "killtest/stores/write_guard.hpp"
 
 namespace outlive::killtest::detail {
