@@ -30,10 +30,10 @@ std::size_t end_of_parentheses(std::string_view text, std::size_t at) noexcept {
   return text.size();
 }
 
-// All lists of parameters go, and what follows the last one ("const", "[clone .cold]").
+// Drops all parameter lists, and what follows the last one ("const", "[clone .cold]").
 std::string without_parameters(std::string_view text) {
   std::string made;
-  // of `made`, where the function's own parameters would stand
+  // of `made`: the place of the function's own parameters
   std::size_t end = std::string::npos;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] != '(') {
@@ -54,7 +54,7 @@ std::string without_parameters(std::string_view text) {
   return made;
 }
 
-// A template's symbol begins with the type that it returns.
+// A template's symbol begins with its result type.
 std::string without_result(std::string text) {
   int depth = 0;
   for (std::size_t at = text.find("operator") == std::string::npos ? text.size()

@@ -58,7 +58,7 @@ unit_index::unit_index(Dwarf_Die unit) : unit_(unit) {
             [](const range& a, const range& b) { return a.begin < b.begin; });
 }
 
-// Compilers put functions with code into the unit, or into a namespace: not into classes.
+// Compilers put functions with code into the unit or a namespace, not into classes.
 void unit_index::index_scope(Dwarf_Die* scope, const std::string& name) {
   Dwarf_Die child;
   if (dwarf_child(scope, &child) != 0) return;
@@ -99,8 +99,7 @@ std::string unit_index::name_of(Dwarf_Die function) const {
   if (symbol == nullptr)
     symbol = dwarf_attr_integrate(&function, DW_AT_MIPS_linkage_name, &attribute);
   if (symbol != nullptr) return function_name(dwarf_formstring(symbol));
-  // One without a symbol that others could see: a static one, one of an anonymous namespace, a
-  // lambda.
+  // A function without a public symbol: a static one, one of an anonymous namespace, a lambda.
   Dwarf_Die definition = definition_of(function);
   const char* const plain = dwarf_diename(&definition);
   if (plain == nullptr) return {};

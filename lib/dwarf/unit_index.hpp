@@ -1,6 +1,6 @@
-// unit_index: the functions of a compilation unit, found by address. libdw goes through the whole
-// unit for each question: a millisecond, where the unit includes a test framework. This goes
-// through it once.
+// unit_index: the functions of a compilation unit, by address. libdw searches the whole unit for
+// each question, which takes a millisecond if the unit includes a test framework. This reads it
+// once.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -16,11 +16,11 @@ class unit_index {
  public:
   explicit unit_index(Dwarf_Die unit);
 
-  // The function with code at the address, and what is inlined there: innermost first. Empty if
-  // there is none.
+  // The function with code at the address, and the functions inlined there: innermost first. Empty
+  // if there is none.
   [[nodiscard]] std::vector<Dwarf_Die> functions_at(Dwarf_Addr address) const;
 
-  // Of a function or an inlined one, with its namespaces and classes.
+  // The name of a function, inlined or not, with its namespaces and classes.
   [[nodiscard]] std::string name_of(Dwarf_Die function) const;
 
   [[nodiscard]] Dwarf_Die* unit() const noexcept { return &unit_; }
@@ -34,11 +34,10 @@ class unit_index {
   void index_scope(Dwarf_Die* scope, const std::string& name);
   void add_function(Dwarf_Die* function);
 
-  mutable Dwarf_Die unit_;  // libdw takes pointers to what it does not change
+  mutable Dwarf_Die unit_;  // libdw takes a pointer, and changes nothing
   std::vector<Dwarf_Die> functions_;
-  // by address
-  std::vector<range> ranges_;
-  // of functions in namespaces, by where their debugging information is
+  std::vector<range> ranges_;  // by address
+  // of functions in namespaces, by the address of their debugging information
   std::unordered_map<const void*, std::string> scopes_;
 };
 

@@ -25,8 +25,8 @@ namespace {
 
 constexpr int threw_code = 113;
 
-// A program that is linked to the kit is there to be killed. In this file, which every engine
-// needs: the linker takes it out of a static library, too.
+// A program that is linked to the kit is there to be killed. This stands in a file that every
+// engine needs, so that the linker also takes it from a static library.
 const bool kill_points_armed = outlive::detail::arm_kill_points_at_load();
 
 void write_failure(char* into, const char* text) noexcept {
@@ -37,7 +37,7 @@ void write_failure(char* into, const char* text) noexcept {
 
 [[noreturn]] void run(const std::function<void()>& body, char* failure, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it died before
+  if (::getppid() != parent) ::_exit(1);  // the parent died before prctl()
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);  // a dump delays EOWNERDEAD until it is written
   try {
@@ -119,7 +119,7 @@ void die_after(std::chrono::milliseconds limit) {
   event.sigev_notify = SIGEV_SIGNAL;
   event.sigev_signo = SIGKILL;
   timer_t timer{};
-  // A time of 0 would switch the timer off.
+  // A time of 0 would disarm the timer.
   const auto count = std::max<std::chrono::milliseconds::rep>(limit.count(), 1);
   const itimerspec once{
       {}, {static_cast<time_t>(count / 1000), static_cast<long>(count % 1000) * 1'000'000}};

@@ -1,4 +1,5 @@
-// Processes of the explorer: forked, waited for within a limit, and never left behind.
+// Child processes: forked, waited for within a limit, and never left behind. And what they need:
+// one CPU for those that take turns, descriptors above the standard ones, shared memory.
 #pragma once
 
 #include <sched.h>
@@ -13,34 +14,34 @@ namespace outlive::killtest::detail {
 
 // How a process ended.
 struct process_end {
-  bool in_time = true;  // false: it was killed when the limit was over
-  int status = 0;       // as waitpid() gives it
+  bool in_time = true;  // false: the limit was over, and it was killed
+  int status = 0;       // of waitpid()
   [[nodiscard]] bool exited(int code) const noexcept;
-  [[nodiscard]] bool threw() const noexcept;  // one of start_process(), out of its body
+  [[nodiscard]] bool threw() const noexcept;  // out of the body of start_process()
   [[nodiscard]] bool signalled() const noexcept;
   [[nodiscard]] int signal() const noexcept;
 };
 // "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time".
 [[nodiscard]] std::string to_string(const process_end& end);
 
-// Forks, and runs `body` in the child, which dies with its parent, writes no core dump, and ends
-// without running anybody's exit handlers. What `body` throws ends it, and is written into
-// `failure`, if that is not nullptr: memory of failure_bytes that both share. Throws
-// std::system_error.
+// Forks, and runs `body` in the child. The child dies with its parent, writes no core dump, and
+// ends without running exit handlers. An exception from `body` ends it; its text is written into
+// `failure`, if that is not nullptr: shared memory of failure_bytes. Throws std::system_error.
 inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
-// Until it has ended; it is killed when the limit is over. Throws std::system_error.
+// Waits until the process has ended. Kills it when the limit is over. Throws std::system_error.
 [[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
-// Whether it has ended; then `end` tells how. Throws std::system_error.
+// Whether the process has ended. If so, `end` says how. Throws std::system_error.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
 
-// The calling process gets a SIGKILL after this time, asleep or stopped. This bounds waits that
-// take no timeout: that for a traced process to stop. Throws std::system_error.
+// After this time the calling process gets a SIGKILL, even if it sleeps or is stopped. This bounds
+// waits that take no timeout, such as the wait for a traced process to stop. Throws
+// std::system_error.
 void die_after(std::chrono::milliseconds limit);
 
-// The calling thread, and what it forks, stays on one CPU meanwhile. Two processes that take turns
-// wake each other several times faster there than from one CPU to the other, and do not disturb
-// anybody by spinning.
+// While this lives, the calling thread and the processes that it forks stay on one CPU. Two
+// processes that take turns wake each other several times faster there than across CPUs, and their
+// spinning disturbs nobody.
 class on_one_cpu {
  public:
   on_one_cpu() noexcept;
@@ -53,17 +54,18 @@ class on_one_cpu {
   bool pinned_ = false;
 };
 
-// A descriptor that is kept must not be 0 to 2: where a program has closed its standard error, its
-// messages would go into the file behind it.
-// Returns: `fd`, or one above those in its place, closed on exec; -1, with errno, if `fd` is
+// Moves a descriptor above 2. If a program has closed its standard error, a descriptor that is kept
+// could become 2, and messages would go into the file behind it.
+// Returns: `fd`, or a duplicate above 2 in its place, closed on exec; -1, with errno, if `fd` is
 //   negative or there is none.
 [[nodiscard]] int above_standard(int fd) noexcept;
 
-// Memory that this process shares with those that it forks, zeroed. Throws std::system_error.
+// Zeroed memory that this process shares with the processes that it forks. Throws
+// std::system_error.
 [[nodiscard]] void* map_shared(std::size_t size);
 void unmap_shared(void* memory, std::size_t size) noexcept;
 
-// For what a child throws.
+// Room for the text of what a child throws.
 class shared_text {
  public:
   shared_text() : text_(static_cast<char*>(map_shared(failure_bytes))) {}

@@ -17,7 +17,7 @@ namespace outlive::killtest::detail {
 namespace {
 
 constexpr std::size_t limit_bytes = 32 << 20;
-constexpr std::size_t taken_bytes = 512 << 20;
+constexpr std::size_t filled_bytes = 512 << 20;
 
 std::string failed(const std::string& what) {
   return what + ": " + std::strerror(errno);
@@ -33,8 +33,8 @@ bool write_setting(const std::string& path, std::string_view text) noexcept {
   return written;
 }
 
-// Folders of the group in which the calling process is, as version 1 and version 2 mount them; a
-// container may see its own as the root.
+// The folders of the calling process's group, as cgroup versions 1 and 2 mount them. A container
+// may see its own group as the root.
 std::vector<std::string> own_groups() {
   std::vector<std::string> found;
   std::ifstream lines("/proc/self/cgroup");
@@ -61,7 +61,7 @@ bool set_limit(const std::string& group, std::string& why) {
     why = failed(file);
     return false;
   }
-  // Where there is swap, it must not help. A machine without has no such files.
+  // Swap must not help. A machine without swap lacks these files.
   write_setting(group + (is_v2 ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"),
                 is_v2 ? "0" : limit);
   return true;
@@ -92,10 +92,10 @@ memory_group::~memory_group() {
 
 void memory_group::die_in_it(int code) const noexcept {
   if (!write_setting(members_, "0")) ::_exit(code);
-  void* const memory = ::mmap(nullptr, taken_bytes, PROT_READ | PROT_WRITE,
+  void* const memory = ::mmap(nullptr, filled_bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) ::_exit(code);
-  std::memset(memory, 1, taken_bytes);
+  std::memset(memory, 1, filled_bytes);
   ::_exit(code);
 }
 

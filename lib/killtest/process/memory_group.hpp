@@ -1,5 +1,5 @@
-// memory_group: a memory cgroup with a small limit, made below that of the calling process, in
-// which a process can die of too much memory.
+// memory_group: a memory cgroup with a small limit, below the group of the calling process. A
+// process in it can die of the out-of-memory killer.
 #pragma once
 
 #include <memory>
@@ -10,14 +10,14 @@ namespace outlive::killtest::detail {
 
 class memory_group {
  public:
-  // Returns: nothing where none can be made here; then `why` says what failed.
+  // Returns: the group, or nullptr; then `why` says what failed.
   [[nodiscard]] static std::unique_ptr<memory_group> make(std::string& why);
   ~memory_group();
   memory_group(const memory_group&) = delete;
   memory_group& operator=(const memory_group&) = delete;
 
-  // Moves the calling process into the group, and takes memory until it is killed. Ends it with
-  // `code` if nobody kills it.
+  // Moves the calling process into the group and fills memory until it is killed. If it is not
+  // killed, it exits with `code`.
   [[noreturn]] void die_in_it(int code) const noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// A thread's list of robust mutexes, as the kernel reads it when the thread dies
+// A thread's list of robust mutexes, read as the kernel reads it at the thread's death
 // (robust-futex-ABI.txt).
 #pragma once
 
@@ -10,19 +10,20 @@
 
 namespace outlive::killtest::detail {
 
-// What the kernel marks at most.
+// The most that the kernel marks.
 inline constexpr std::size_t max_robust_locks = 2048;
 
 // Writes the offsets of the mutexes on the list at `head` that lie in [base, base + size), the
-// pending one included and none twice; `into` has room for max_robust_locks. `read(address, value)`
-// fetches from the thread's memory, and says whether there is any. Async-signal-safe, if `read` is.
+// pending one included, each once. `into` has room for max_robust_locks. `read(address, value)`
+// fetches a value from the thread's memory and returns whether it could. Async-signal-safe if
+// `read` is.
 // Returns: how many; nothing if the head cannot be read.
 template <class Read>
 std::optional<std::size_t> read_robust_list(const void* head, const char* base, std::size_t size,
                                             const Read& read, std::uint64_t* into) noexcept {
   robust_list_head list;
   if (!read(head, list)) return std::nullopt;
-  // Bit 0 of a pointer says that the mutex inherits priority.
+  // Bit 0 of a pointer marks a mutex that inherits priority.
   const auto address_of = [](const ::robust_list* entry) {
     return reinterpret_cast<std::uintptr_t>(entry) & ~std::uintptr_t{1};
   };
@@ -48,13 +49,13 @@ std::optional<std::size_t> read_robust_list(const void* head, const char* base, 
 
 class robust_list {
  public:
-  // Asks the kernel where the list of a thread of this process, or of a traced one, is; 0: the
-  // calling thread. Throws std::system_error when it has none.
+  // Asks the kernel for the address of a thread's list: a thread of this process or a traced one; 0
+  // is the calling thread. Throws std::system_error if it has none.
   explicit robust_list(int tid = 0);
 
   [[nodiscard]] const void* head() const noexcept { return head_; }
 
-  // As read_robust_list(), of the calling thread.
+  // read_robust_list() for the calling thread.
   std::size_t offsets(const char* base, std::size_t size, std::uint64_t* into) const noexcept;
 
  private:

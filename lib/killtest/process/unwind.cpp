@@ -13,9 +13,9 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// libunwind exports _Unwind_RaiseException and its relatives, too: whoever links it sends the C++
-// exceptions of the whole program through it. So it is loaded with RTLD_LOCAL, where nobody else's
-// symbols are looked up, and a few functions of it are taken by name.
+// libunwind exports _Unwind_RaiseException and its relatives. A program that links it sends all its
+// C++ exceptions through it. So it is loaded with RTLD_LOCAL, which keeps its symbols out of the
+// look-up of others, and the functions are found by name.
 struct unwinder {
   decltype(&unw_init_local2) init = nullptr;
   decltype(&unw_step) step = nullptr;
@@ -57,9 +57,9 @@ std::uintptr_t instruction_of(void* context) noexcept {
 #endif
 }
 
-// From the handler's own frames on, which the cursor below need not see; but it remembers how each
-// return address is unwound, and makes no system call, while the cursor masks signals at each step.
-// 0: the interrupted instruction was not among the frames.
+// unw_backtrace() also goes through the handler's own frames, which the cursor does not. But it
+// remembers how each return address is unwound and makes no system call, while the cursor masks
+// signals at each step. Returns 0 if the interrupted instruction is not among the frames.
 std::size_t unwind_fast(const unwinder& by, std::uintptr_t (&addresses)[max_frames]) noexcept {
   constexpr std::size_t frames_of_handler = 8;
   void* frames[max_frames + frames_of_handler];

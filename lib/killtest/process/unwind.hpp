@@ -8,10 +8,10 @@ namespace outlive::killtest::detail {
 
 inline constexpr std::size_t max_frames = 32;
 
-// Loads what unwinding needs, so that a handler allocates nothing.
+// Loads libunwind, so that a handler allocates nothing.
 void prepare_unwind();
 
-// `context`: the third argument of the handler. The interrupted instruction first, then return
+// `context`: the third argument of the handler. Writes the interrupted instruction, then return
 // addresses. Async-signal-safe.
 // Returns: how many.
 std::size_t unwind(void* context, std::uintptr_t (&addresses)[max_frames]) noexcept;

@@ -21,18 +21,18 @@ struct code_range {
 struct named_function {
   std::string name;
   std::string file;
-  int line = 0;  // where its definition begins
+  int line = 0;  // of its definition
 };
 
-// A function, and what was inlined into it: outer ones first.
+// A function and the functions inlined into it, outer ones first.
 struct functions_of_code {
   const dwarf::unit_index& unit;
   const char* folder;
   std::vector<named_function> all;
   std::vector<code_range> ranges;
 
-  // The innermost one at the address that the line can be of: the optimiser leaves rows of a caller
-  // within the code of what it has inlined.
+  // The innermost function at the address that can contain the line. The optimiser leaves rows of a
+  // caller inside the code that it has inlined.
   [[nodiscard]] std::string name_at(Dwarf_Addr address, const std::string& file, int line) const {
     for (auto each = ranges.rbegin(); each != ranges.rend(); ++each) {
       if (address < each->begin || address >= each->end) continue;
@@ -66,7 +66,7 @@ void add_inlined(Dwarf_Die* in, functions_of_code& to) {
   } while (dwarf_siblingof(&child, &child) == 0);
 }
 
-// Index of the first row of the table at or behind an address. The table is sorted.
+// Index of the first row at or after an address. The table is sorted.
 std::size_t first_row(Dwarf_Lines* rows, std::size_t count, Dwarf_Addr address) {
   std::size_t begin = 0;
   while (count > begin) {

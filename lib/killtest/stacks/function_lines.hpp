@@ -1,5 +1,4 @@
-// function_lines: which source lines of a function have code, whether anybody was killed there or
-// not.
+// function_lines: the source lines of a function that have code, whether a death was there or not.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -12,8 +11,8 @@
 
 namespace outlive::killtest::detail {
 
-// Those of a function's machine code, what was inlined into it included; not of the standard
-// library. Some of them may come more than once.
+// Appends the lines of a function's machine code, including code inlined into it, without the
+// standard library's. A line may come more than once.
 void append_lines(const dwarf::unit_index& unit, Dwarf_Die function, std::vector<code_line>& lines);
 
 }  // namespace outlive::killtest::detail

@@ -21,8 +21,8 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// libdw keeps the files of modules open, and they are kept for the process: programs that it
-// executes must not have them.
+// libdw keeps the files of modules open for the life of the process. A program that it executes
+// must not inherit them.
 int closed_on_exec(int fd) noexcept {
   if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return above_standard(fd);
@@ -81,7 +81,7 @@ struct process_stacks::place {
 };
 
 struct process_stacks::debug_information {
-  std::mutex guard;  // libdw's handles, too: for one thread at a time
+  std::mutex guard;  // of all below; libdw's handles are for one thread at a time
   Dwfl* of_process = nullptr;
   std::unordered_map<std::uintptr_t, place> memo;
   dwarf::symbolizer names;

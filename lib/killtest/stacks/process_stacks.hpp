@@ -1,7 +1,7 @@
-// Code addresses of this process as functions and source lines, by elfutils libdw.
+// process_stacks: stacks of this process as functions and source lines.
 //
-// What has been read is kept for the process, because it takes as long as a small scenario takes to
-// be explored; until a module is loaded or unloaded.
+// What libdw has read is kept until a module is loaded or unloaded: reading it takes as long as
+// exploring a small scenario.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ class process_stacks {
   process_stacks(const process_stacks&) = delete;
   process_stacks& operator=(const process_stacks&) = delete;
 
-  // The frames of a stack, inlined functions included; those of the kit and of the standard
-  // library's plumbing are left out.
+  // The frames of a stack, inlined functions included, without those of the kit and of the standard
+  // library.
   [[nodiscard]] std::vector<frame> describe(const stack_trace& trace);
 
-  // The lines that have code, of all functions in the stacks that were described: by file and line,
-  // each once.
+  // The lines that have code, of all functions in the stacks described so far: sorted by file and
+  // line, each once.
   [[nodiscard]] std::vector<code_line> code() const;
 
  private:
@@ -39,7 +39,8 @@ class process_stacks {
   static std::shared_ptr<debug_information> of_this_process();
 
   std::shared_ptr<debug_information> known_;
-  std::unordered_set<const void*> noted_;  // functions, by where their debugging information is
+  std::unordered_set<const void*>
+      noted_;  // functions, by the address of their debugging information
   std::vector<code_line> code_;
 };
 

@@ -28,7 +28,7 @@ class reader {
 
   std::vector<lock_point> read() {
     std::vector<lock_point> made;
-    bool open = false;  // the newest point may still move on to the first change
+    bool open = false;  // the newest point may still move to the first change
     for (std::size_t i = log_.setup; i < log_.stores.size(); ++i) {
       const logged_store& store = log_.stores[i];
       apply(store);
@@ -50,8 +50,8 @@ class reader {
     std::memcpy(bytes_.data() + store.offset, log_.new_bytes(store).data(), store.size);
   }
 
-  // Whether somebody is inside: a mutex is on the list of robust locks earlier, but a death before
-  // this store is none inside.
+  // Whether a thread is inside. The mutex is on the list of robust locks earlier, but a death
+  // before this store is no death inside.
   bool has_holder(std::uint64_t mutex) const {
     std::uint64_t word;
     std::memcpy(&word, bytes_.data() + mutex + offsetof(lock_bytes, state), sizeof word);

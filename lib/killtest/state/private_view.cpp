@@ -15,7 +15,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// Above this, to ask for the state of each page takes longer than to fault a few in again.
+// Above this size, reading the state of each page takes longer than faulting a few in again.
 constexpr std::size_t max_asked = std::size_t{4} << 20;
 
 // Documentation/admin-guide/mm/pagemap.rst
@@ -59,9 +59,8 @@ void private_view::reset() noexcept {
   if (!copy_back()) ::madvise(base_, size_, MADV_DONTNEED);
 }
 
-// Pages that the process has written to are its own from then on: their bytes are copied back,
-// which takes a tenth of the time of two page faults. Pages that it has only read show the file,
-// whatever is stored there.
+// Pages that the process has written are its own from then on. Their bytes are copied back, which
+// takes a tenth of the time of two page faults. Pages that it has only read show the file.
 bool private_view::copy_back() noexcept {
   if (pagemap_ < 0) return false;
   const std::size_t bytes = pages_.size() * sizeof pages_[0];

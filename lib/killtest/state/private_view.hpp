@@ -1,5 +1,5 @@
-// private_view: a segment's bytes for one process alone. It sees what stands in the file, and what
-// it changes is its own.
+// private_view: a segment's bytes for one process alone. The process sees the file's bytes; its
+// changes are its own.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,23 @@ namespace outlive::killtest::detail {
   return static_cast<char*>(const_cast<void*>(seg.base()));
 }
 
-// From here on, the segment's bytes are in this process those of the file, and what it does to them
-// is its own. Throws std::system_error.
+// From now on this process sees the bytes of the file in the segment, and its changes are its own.
+// Throws std::system_error.
 void map_private_view(segment& seg, int fd);
-// The segment's bytes are those of another file from here on, for all who have that.
+// From now on the segment is another file, which this process shares with others. Throws
+// std::system_error.
 void map_view_of(segment& seg, int fd);
 
-// A private view that is used again and again.
+// A private view that is reused.
 class private_view {
  public:
-  // Takes it. Throws std::system_error.
+  // Throws std::system_error.
   explicit private_view(segment& seg);
   ~private_view();
   private_view(const private_view&) = delete;
   private_view& operator=(const private_view&) = delete;
 
-  // Forgets what the process did to it.
+  // Discards the changes of the process.
   void reset() noexcept;
 
  private:

@@ -1,6 +1,6 @@
-// segment_copy: another file with a segment's bytes, which processes can have in the segment's
-// place (map_view_of). Pages of zeros are holes in it: the copy of a large segment takes the
-// memory that is used of it.
+// segment_copy: a file with a segment's bytes, which processes can map in place of the segment
+// (map_view_of). Pages of zeros are holes: the copy of a large segment uses only the memory that
+// the segment uses.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace outlive::killtest::detail {
 
-// Goes with its last descriptor and mapping.
+// Freed with its last descriptor and mapping.
 class segment_copy {
  public:
   // Throws std::system_error.

@@ -16,7 +16,7 @@ using outlive::detail::thread_record;
 
 namespace {
 
-// FUTEX_TID_MASK: who has it differs; whether somebody has it counts.
+// FUTEX_TID_MASK. It counts whether a thread has the mutex, but not which thread.
 constexpr std::uint32_t tid_mask = 0x3fffffff;
 
 std::uint32_t without_tid(std::uint32_t word) noexcept {
@@ -52,7 +52,7 @@ state_mask::state_mask(const char* base) {
     know_native(record);
     special_[record + offsetof(thread_record, tid)] = kind::ignored;  // and the pid behind it
     special_[record + offsetof(thread_record, start_time)] = kind::ignored;
-    // which place was free depends on who had died
+    // which one was free depends on who had died
     special_[record + offsetof(thread_record, participant)] = kind::ignored;
     special_[record + offsetof(thread_record, name)] = kind::ignored;
     special_[record + offsetof(thread_record, name) + 8] = kind::ignored;
@@ -95,7 +95,7 @@ bool state_mask::is_of_own_records(std::uint64_t offset) const noexcept {
 state_mask::kind state_mask::kind_of(std::uint64_t offset) const noexcept {
   if (offset >= at_.participants && offset < at_.records) return kind::ignored;
   if (offset >= at_.deaths && offset < at_.index) return kind::ignored;
-  // a thread's place there, and what it writes, follow from its id
+  // the place of a thread there, and what it writes, follow from its id
   if (is_of_entrants(offset)) return kind::ignored;
   const auto found = special_.find(offset);
   return found == special_.end() ? kind::plain : found->second;

@@ -1,9 +1,9 @@
-// state_mask: which bytes of a segment tell states apart, and which do not.
+// state_mask: which bytes of a segment distinguish two states.
 //
-// Thread ids, process ids, start times, pointers in lists and return addresses differ from run to
-// run while the state is the same. The death log and the table of participants are reports. And
-// after the victim's death, states that differ only in outlive's own books (which record, which
-// attempt) are one, unless outlive itself is explored.
+// Thread ids, process ids, start times, list pointers and return addresses differ from run to run
+// while the state is the same. The death log and the table of participants are reports. After the
+// victim's death, states that differ only in outlive's own records (which record, which attempt)
+// are one state, unless outlive itself is explored.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,20 @@ namespace outlive::killtest::detail {
 
 class state_mask {
  public:
-  // `base`: of a segment, whose constants have been judged.
+  // `base`: of a segment whose constants are known to be right.
   explicit state_mask(const char* base);
 
-  // Remembers that a mutex lies at `offset`. `has_state`: it is a robust_mutex, whose state
-  // follows.
+  // Adds a mutex at `offset`. `has_state`: it is a robust_mutex, which has a state word.
   void know_lock(std::uint64_t offset, bool has_state);
   [[nodiscard]] bool knows(std::uint64_t offset) const noexcept {
     return special_.contains(offset);
   }
 
-  // What the user says is no part of the state.
+  // Excludes bytes that the user does not count as state.
   void ignore(std::uint64_t offset, std::uint64_t size);
 
-  // The eight bytes at `offset` (a multiple of 8), as far as they count: in a hash of states,
-  // `coarse` without outlive's own books.
+  // The part of the word at `offset` (a multiple of 8) that counts. `coarse`: without outlive's own
+  // records.
   [[nodiscard]] std::uint64_t masked(std::uint64_t offset, std::uint64_t word,
                                      bool coarse) const noexcept;
 

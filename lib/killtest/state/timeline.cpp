@@ -35,7 +35,7 @@ void timeline::learn_locks(const recording& log) {
     }
   }
   if (found.empty()) return;
-  // What a word counts for in the hashes must not change while it is in them.
+  // What a word adds to the hashes must not change while it is in them.
   std::vector<log_position> here;
   for (const level& each : levels_) here.push_back(each.at);
   seek({});
@@ -50,7 +50,7 @@ void timeline::learn_locks(const recording& log) {
   seek(here);
 }
 
-// Takes the words of [offset, offset + size) into the hashes, or out of them again.
+// Adds the words of [offset, offset + size) to the hashes, or removes them.
 void timeline::toggle(std::uint64_t offset, std::size_t size) noexcept {
   for (std::uint64_t at = offset & ~std::uint64_t{7}; at < offset + size; at += 8) {
     std::uint64_t word;
@@ -86,7 +86,7 @@ void timeline::play(const recording& log, std::size_t from, std::size_t to) {
   for (; from > to; --from) poke(log.stores[from - 1].offset, log.old_bytes(log.stores[from - 1]));
 }
 
-// As the kernel does at a thread's death (handle_futex_death): only words that name the thread.
+// As the kernel does at a death (handle_futex_death): only words that name the thread.
 void timeline::mark(level& dead) {
   for (const std::uint64_t offset : dead.at.log->held[dead.at.held]) {
     std::uint32_t word;
@@ -108,7 +108,8 @@ void timeline::unmark(level& dead) {
 void timeline::seek(std::span<const log_position> deaths) {
   std::size_t same = 0;
   while (same < levels_.size() && same < deaths.size() && levels_[same].at == deaths[same]) ++same;
-  // What differs goes, newest first; the oldest of it may be another position in the same log.
+  // Levels that differ go, the newest first. The oldest of them may be another position in the same
+  // log.
   while (levels_.size() > same) {
     level& last = levels_.back();
     unmark(last);

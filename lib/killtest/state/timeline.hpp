@@ -1,8 +1,7 @@
-// timeline: the segment as a chain of deaths has left it.
+// timeline: the segment's bytes after any chain of deaths.
 //
-// The explorer has the segment mapped, and plays logs of stores forward and back on it. Processes
-// that are to change it without a trace have a private view of the same file, which they throw
-// away.
+// The explorer maps the segment and plays logs of stores forward and back on it. Processes that
+// must not change it have a private view of the same file, which they throw away.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +16,7 @@
 
 namespace outlive::killtest::detail {
 
-// A death: after `stores` of the log (its set-up included), with these robust locks.
+// A death: after so many stores of the log, its set-up included, with these robust locks.
 struct log_position {
   std::shared_ptr<const recording> log;
   std::size_t stores = 0;
@@ -30,23 +29,24 @@ class timeline {
  public:
   timeline(char* base, std::uint64_t size);
 
-  // Bytes that do not count. To be called before the first seek().
+  // Excludes bytes that do not count. Requires: no seek() yet.
   void ignore(std::span<const std::byte> bytes);
 
-  // Makes the state that these deaths leave, one after the other.
+  // Makes the state after these deaths, one after the other.
   void seek(std::span<const log_position> deaths);
 
-  // Offset of the first eight bytes that count and are other ones in `bytes`, which are as many as
-  // the segment's.
+  // Offset of the first word that counts and differs from `bytes`, which are as many as the
+  // segment's.
   [[nodiscard]] std::optional<std::uint64_t> first_difference(const char* bytes) const noexcept;
 
-  // Hashes of the state, as far as it is away from the one without any death. 0: the latter.
+  // Hashes of the state, relative to the state without any death, whose hash is 0. The coarse one
+  // ignores outlive's own records.
   [[nodiscard]] std::uint64_t fine() const noexcept { return fine_; }
   [[nodiscard]] std::uint64_t coarse() const noexcept { return coarse_; }
 
-  // Offsets of robust mutexes that dead threads had in hand in any log so far.
+  // Offsets of the robust mutexes that dead threads had in hand, in all logs so far.
   [[nodiscard]] const std::vector<std::uint64_t>& mutexes() const noexcept { return mutexes_; }
-  // To be called for each log, before it is played.
+  // Requires: called for each log before it is played.
   void learn_locks(const recording& log);
 
  private:

@@ -51,7 +51,7 @@ blkcnt_t page_shadow::blocks() const {
 
 byte_range page_shadow::look() {
   if (const blkcnt_t now = blocks(); now != blocks_) {
-    data_ = data_of(fd_, size_);  // the shadow of what was a hole is zeros, as the hole
+    data_ = data_of(fd_, size_);  // where a hole was, the shadow has zeros, as the hole had
     blocks_ = now;
   }
   byte_range changed;

@@ -1,8 +1,8 @@
 // page_shadow: what another process has changed in a file since the last look.
 //
-// Only pages that the file has are compared. Of a segment_copy, which leaves out pages of zeros,
-// that makes a look at a large segment as cheap as a look at what is used of it: a look comes after
-// each instruction. A page that comes to the file is noticed by the file's count of blocks.
+// Only pages that the file has are compared. A segment_copy leaves out pages of zeros, so a look at
+// a large segment costs as much as a look at its used part; and there is a look after each
+// instruction. A new page shows in the file's count of blocks.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@
 
 namespace outlive::killtest::detail {
 
-// The size of a page wherever stores are seen by their pages: x86-64 has no other for them.
+// Stores are seen by their pages on x86-64 alone, where a page has this size.
 inline constexpr std::size_t page_bytes = 4096;
 
 struct byte_range {
@@ -22,8 +22,7 @@ struct byte_range {
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(end - begin); }
 };
 
-// The parts of a file that are no holes. All that is a hole reads as zeros. Throws
-// std::system_error.
+// The parts of a file that are no holes. Holes read as zeros. Throws std::system_error.
 [[nodiscard]] std::vector<byte_range> data_of(int fd, std::uint64_t size);
 
 class page_shadow {
@@ -34,9 +33,10 @@ class page_shadow {
   page_shadow(const page_shadow&) = delete;
   page_shadow& operator=(const page_shadow&) = delete;
 
-  // From the first changed byte to the last one; empty if there is none. Throws std::system_error.
+  // The range from the first changed byte to the last; empty if nothing changed. Throws
+  // std::system_error.
   [[nodiscard]] byte_range look();
-  // What stood there at the last look, until update() is called.
+  // The bytes of the last look, until update() is called.
   [[nodiscard]] const std::byte* before(const byte_range& range) const noexcept;
   void update(const byte_range& range) noexcept;
 

@@ -12,7 +12,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// Address space; only what is written takes memory.
+// Address space. Only what is written takes memory.
 constexpr std::size_t max_stores = std::size_t{1} << 21;
 constexpr std::size_t max_bytes = std::size_t{1} << 27;
 constexpr std::size_t max_list_words = std::size_t{1} << 22;
@@ -26,8 +26,8 @@ std::uint64_t hash_of(const std::uint64_t* items, std::size_t count) noexcept {
 
 }  // namespace
 
-// Lists of words, each distinct one once: {count, words...}. A list's index is its number; `begins`
-// says where it is.
+// Lists of words, equal ones stored once: {count, words...}. The index of a list is its number;
+// `begins` has its place.
 struct store_log::list_area {
   std::uint32_t used;               // words
   std::uint32_t lists;              // the empty one, number 0, included
@@ -42,7 +42,7 @@ struct store_log::shared {
   std::uint32_t held_at_start;
   std::uint32_t held_at_end;
   std::uint32_t executed;
-  const char* overflow;  // a literal of this program: its children have it at the same place
+  const char* overflow;  // a literal, which is at the same address in children
   list_area held;
   list_area stacks;
   std::uint64_t held_words[max_list_words];
@@ -113,7 +113,7 @@ void store_log::add(logged_store made, const std::byte* before, const std::byte*
   std::memcpy(shared_->bytes + made.bytes + made.size, after, made.size);
   shared_->bytes_used = made.bytes + 2 * made.size;
   shared_->stores[at] = made;
-  shared_->count.store(at + 1, std::memory_order_release);  // a whole entry
+  shared_->count.store(at + 1, std::memory_order_release);  // pairs with count()
 }
 
 std::size_t store_log::count() const noexcept {

@@ -1,8 +1,7 @@
-// store_log: what a traced process did to the segment, in memory that it shares with whoever
-// explores.
+// store_log: the stores of a traced process, in memory that it shares with the explorer.
 //
-// The traced process writes it in signal handlers, and may die at any time: entries count once
-// `count` says so.
+// The traced process writes it in signal handlers and may die at any time. An entry counts once
+// `count` includes it.
 #pragma once
 
 #include <cstddef>
@@ -16,45 +15,38 @@ namespace outlive::killtest::detail {
 
 // One instruction that changed the segment.
 struct logged_store {
-  // first changed byte
-  std::uint64_t offset = 0;
-  // up to the last changed byte
-  std::uint32_t size = 0;
-  // where in `bytes` the old ones are; the new ones follow
-  std::uint32_t bytes = 0;
-  // index
-  std::uint32_t stack = 0;
-  // so many stores of what is tested had been executed with this one, those that changed nothing
-  // included
+  std::uint64_t offset = 0;  // of the first changed byte
+  std::uint32_t size = 0;    // up to the last changed byte
+  std::uint32_t bytes = 0;   // index of the old bytes in `bytes`; the new ones follow them
+  std::uint32_t stack = 0;   // index
+  // Stores of the tested part up to and including this one. Stores that changed nothing count.
   std::uint32_t executed = 0;
-  // index of the list of robust locks as it was right before the instruction,
-  std::uint32_t held_before = 0;
-  // and right after it
-  std::uint32_t held_after = 0;
+  std::uint32_t held_before = 0;  // index of the list of robust locks before the instruction
+  std::uint32_t held_after = 0;   // and after it
 };
 
-// Offsets of the mutexes on the thread's list of robust locks, the pending one included; those
+// Offsets of the mutexes on the thread's list of robust locks, the pending one included. Mutexes
 // outside of the segment are left out.
 using held_locks = std::vector<std::uint64_t>;
 using stack_trace = std::vector<std::uintptr_t>;
 
-// A finished log, out of the traced process's reach.
+// A finished log, which the traced process cannot reach any more.
 struct recording {
   std::vector<logged_store> stores;
   std::vector<std::byte> bytes;
   std::vector<held_locks> held;     // the first is empty
   std::vector<stack_trace> stacks;  // the first is empty
-  std::size_t setup = 0;            // so many stores came before what is tested
-  std::uint32_t held_at_start = 0;  // of what is tested
+  std::size_t setup = 0;            // how many stores came before the tested part
+  std::uint32_t held_at_start = 0;  // of the tested part
   std::uint32_t held_at_end = 0;
-  std::uint32_t executed = 0;  // stores of what is tested
+  std::uint32_t executed = 0;  // stores of the tested part
   int pid = 0;
   engine by = engine::automatic;  // whose count of executed stores it is
 
-  // Where that process, or another that does the same, has come to `entries` of the log; and where
-  // it is about to make the next one. Counted in stores that were executed: which of them change
-  // something is not the same in all runs (a start time that is stored may be the one that stands
-  // there).
+  // How many stores that process, or another one that does the same, has executed at `entries` of
+  // the log, and when it is about to make the next entry. Executed stores are counted, because the
+  // stores that change something differ between runs: a start time that is stored may already be
+  // there.
   [[nodiscard]] std::uint32_t executed_after(std::size_t entries) const noexcept {
     return entries <= setup ? 0 : stores[entries - 1].executed;
   }
@@ -82,11 +74,10 @@ class store_log {
   [[nodiscard]] recording read() const;
   [[nodiscard]] const char* overflow() const noexcept;  // what was full; nullptr: nothing
 
-  // ---- of the traced process; async-signal-safe
-  // What was there before and is there now; in `made` where and by whom, its `bytes` left out.
+  // `before` and `after`: the bytes. `made`: where and by whom, without `bytes`.
   void add(logged_store made, const std::byte* before, const std::byte* after) noexcept;
   [[nodiscard]] std::size_t count() const noexcept;
-  // Index of the list; the newest is compared with first.
+  // Index of this list of robust locks, or of this stack. Equal ones are stored once.
   std::uint32_t held(const std::uint64_t* offsets, std::size_t count) noexcept;
   std::uint32_t stack(const std::uintptr_t* addresses, std::size_t count) noexcept;
   void begin_tested(std::uint32_t held_now) noexcept;  // what came before was set-up

@@ -22,13 +22,13 @@ namespace {
 
 constexpr greg_t write_fault = 2;  // of the page fault's error code
 
-// The area for extended registers (Intel's manual, volume 1, chapter 13): where the second part of
-// it begins, and the bits of its first word, which say what is in it. A component whose bit is not
-// set has its initial value, whatever stands in its place.
+// The area for extended registers (Intel's manual, volume 1, chapter 13): the offset of its second
+// part. The bits of that part's first word say which components are saved. A component whose bit is
+// clear has its initial value, whatever its bytes are.
 constexpr std::size_t header_offset = 512;
 constexpr unsigned pkru_component = 9;
-// What the kernel writes into the bytes that are left to software (asm/sigcontext.h): that there is
-// such a second part.
+// The kernel writes this into the bytes that are left to software (asm/sigcontext.h) if there is a
+// second part.
 constexpr std::size_t software_offset = 464;
 constexpr std::uint32_t magic = 0x46505853;
 
@@ -43,7 +43,7 @@ std::size_t offset_of_pkru() noexcept {
   return offset;
 }
 
-// What the interrupted code has in PKRU. nullptr: the frame has no place for it.
+// PKRU of the interrupted code; nullptr if the frame has no place for it.
 std::uint32_t* pkru_in(ucontext_t& context, std::size_t offset) noexcept {
   auto* const area = reinterpret_cast<char*>(context.uc_mcontext.fpregs);
   if (area == nullptr) return nullptr;
@@ -56,9 +56,9 @@ void set_in(ucontext_t& context, std::size_t offset, int key, std::uint32_t righ
   std::uint32_t* const pkru = pkru_in(context, offset);
   if (pkru == nullptr) ::abort();
   *pkru = (*pkru & ~(std::uint32_t{3} << (2 * key))) | rights << (2 * key);
-  // A register that is all zero is not saved, and would not be restored. What was read above is its
-  // value all the same: while the victim runs, it is not zero, because our key is closed; and where
-  // we have opened it, zero has been written there.
+  // A register that is all zero is not saved, and would not be restored. The value read above is
+  // right all the same: while the victim runs, the register is not zero, because our key is closed;
+  // and when we have opened it, we have written the zero.
   auto* const area = reinterpret_cast<char*>(context.uc_mcontext.fpregs);
   std::uint64_t components = 0;
   std::memcpy(&components, area + header_offset, sizeof components);
@@ -83,12 +83,13 @@ const char* why_no_page_protection() noexcept {
 const char* why_no_protection_keys() noexcept {
   const int key = ::pkey_alloc(0, 0);
   if (key < 0)
-    return "no memory protection key can be had: pkey_alloc() fails (processor or kernel have "
-           "none, seccomp forbids it, or all are in use)";
+    return "pkey_alloc() fails: the processor or the kernel has no protection keys, seccomp "
+           "forbids "
+           "them, or all are in use";
   ::pkey_free(key);
   return offset_of_pkru() != 0
              ? nullptr
-             : "the processor does not say where it saves the register of the protection keys";
+             : "the processor does not report where it saves the register of the protection keys";
 }
 
 void write_guard::begin(engine how, char* base, std::size_t size) {
@@ -145,11 +146,11 @@ void write_guard::stop_again(char* page, ucontext_t& context) const noexcept {
 #else
 
 const char* why_no_page_protection() noexcept {
-  return "single steps by the trap flag are there for x86-64 only";
+  return "write faults are supported on x86-64 only";
 }
 
 const char* why_no_protection_keys() noexcept {
-  return "single steps by the trap flag are there for x86-64 only";
+  return "write faults are supported on x86-64 only";
 }
 
 #endif

@@ -1,12 +1,14 @@
 // write_guard: makes stores to the segment fault, and lets single instructions through.
 //
-// By pages: mprotect(), for all threads, two system calls for a store. By a protection key: the
-// segment's pages have a key, and a register of the thread, PKRU, says what it may do with them;
-// what an interrupted thread has in that register stands in the signal's frame, so that opening and
-// closing is a store into that frame. In a signal handler the kernel gives the register a value
-// that denies all keys but 0, reading, too: hence enter(). It also marks no mutex of a dying thread
-// in memory that the thread may not write to, which holds for both forms: hence open() before a
-// death.
+// By pages: mprotect(), which affects all threads and takes two system calls for a store.
+//
+// By a protection key: the segment's pages have a key, and the thread's register PKRU says what it
+// may do with them. The register of an interrupted thread is in the signal's frame, so that opening
+// and closing is a store into that frame. In a signal handler the kernel sets the register to deny
+// all keys but 0, even for reading. So each handler calls enter() first.
+//
+// With either form, the kernel marks no mutex of a dying thread in memory that the thread may not
+// write. So open() comes before a death.
 #pragma once
 
 #include <signal.h>
@@ -18,7 +20,7 @@
 
 namespace outlive::killtest::detail {
 
-// Whether this machine has that form; says why not.
+// Why this machine lacks that form; nullptr if it has it.
 [[nodiscard]] const char* why_no_page_protection() noexcept;
 [[nodiscard]] const char* why_no_protection_keys() noexcept;
 
@@ -26,25 +28,24 @@ namespace outlive::killtest::detail {
 
 class write_guard {
  public:
-  // Allocates a key where one is needed. Throws std::system_error.
+  // Allocates a key if one is needed. Throws std::system_error.
   void begin(engine how, char* base, std::size_t size);
 
-  // From here on stores fault.
+  // From now on stores fault.
   void close() noexcept;
-  // The calling thread may write again, in a signal handler, too, and may die.
+  // From now on the calling thread may write, in a signal handler, too, and may die.
   void open() noexcept;
 
-  // ---- in signal handlers
-  // First of all: the handler may look at the segment.
+  // Comes first: lets the handler read the segment.
   void enter() const noexcept;
-  // Whether this is a store to the segment that was not allowed.
+  // Whether the fault is a store to the segment.
   [[nodiscard]] bool is_store(const siginfo_t& info, const ucontext_t& context) const noexcept;
-  // Whether this is a load that a signal handler of the victim was denied; then it is allowed from
-  // here on.
+  // Whether the fault is a load from the segment in a signal handler of the victim. Then it is
+  // allowed from now on.
   [[nodiscard]] bool allows_load(const siginfo_t& info, ucontext_t& context) const noexcept;
-  // Whether one instruction that stores to several pages faults for each of them.
+  // Whether an instruction that stores to several pages faults for each of them.
   [[nodiscard]] bool faults_for_each_page() const noexcept { return key_ < 0; }
-  // The interrupted code may store to this page, and may not any more.
+  // Lets the interrupted code store to this page, and stops it again.
   void let_through(char* page, ucontext_t& context) const noexcept;
   void stop_again(char* page, ucontext_t& context) const noexcept;
 
@@ -53,7 +54,7 @@ class write_guard {
 
   char* base_ = nullptr;
   std::size_t size_ = 0;
-  int key_ = -1;                     // by pages
+  int key_ = -1;                     // -1: by pages
   std::size_t register_offset_ = 0;  // of PKRU in a frame's area for extended registers
 };
 

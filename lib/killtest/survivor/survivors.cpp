@@ -85,7 +85,7 @@ judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_
     made = recover_all(seg, mutexes);
   } catch (const std::exception& error) {
     made.result = verdict::repair_failed;
-    made.what = std::string("recover(): ") + error.what();
+    made.what = std::string("recover() threw: ") + error.what();
   }
   if (made.result != verdict::ok || !what.invariant) return made;
   try {
@@ -114,10 +114,10 @@ struct survivors::shared {
 namespace {
 
 std::string hung_text(std::chrono::milliseconds limit) {
-  return "the heir was not done after " + std::to_string(limit.count()) + " ms";
+  return "the heir was not done within " + std::to_string(limit.count()) + " ms";
 }
 
-// Waits while `word` is `is`. Returns: false when the time was over.
+// Returns: false if `word` still is `is` when the limit is over.
 bool wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t is,
                 std::chrono::milliseconds limit) noexcept {
   if (word.load(std::memory_order_acquire) != is) return true;
@@ -163,7 +163,7 @@ void survivors::start() {
   if (before_.empty()) {
     before_.assign(base, seg_.size_bytes());
   } else {
-    std::memcpy(base, before_.data(), before_.size());  // the record of the one that is gone
+    std::memcpy(base, before_.data(), before_.size());  // without the record of the former one
   }
   asked_ = 0;
   shared_->asked.store(0);
@@ -176,7 +176,8 @@ void survivors::start() {
 }
 
 void survivors::serve() {
-  // takes a thread record, where all see it; so does the name of a lock class that is new
+  // Claims a thread record in the shared bytes. The name of a lock class that is new goes there,
+  // too.
   note(seg_, 0);
   const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
   private_view view(seg_);
@@ -206,7 +207,8 @@ judgement survivors::read() const {
           shared_->repaired};
 }
 
-// Until the heir has answered, has ended, or its time is over; it is gone in both latter cases.
+// Waits until the process has answered, has ended, or its time is over. In the latter two cases it
+// is gone.
 judgement survivors::wait_for_answer(std::uint32_t number) {
   const auto deadline = std::chrono::steady_clock::now() + limit_;
   for (;;) {

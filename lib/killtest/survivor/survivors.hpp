@@ -1,4 +1,4 @@
-// heir: what a surviving process does after the death, and what came of it.
+// survivors: processes that recover a crash state as heirs, and judge it.
 #pragma once
 
 #include <chrono>
@@ -18,41 +18,41 @@ struct judgement {
   std::uint32_t repaired = 0;
 };
 
-// Recovers everything, in the calling process; then takes and gives back each of the mutexes
-// (offsets). The invariant is not asked.
+// Recovers everything, in the calling process. Then acquires and releases each of the mutexes
+// (offsets). Does not check the invariant.
 [[nodiscard]] judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes);
-// The same, and the invariant.
+// Also checks the invariant.
 [[nodiscard]] judgement judge(const scenario& what, segment& seg,
                               std::span<const std::uint64_t> mutexes);
 
-// What a message calls the object at this offset: its name in quotes, or the offset.
+// The name of the object at this offset, in quotes; or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
-// Where bytes are, for messages: "in \"accounts\", at offset 9280", or the offset alone.
+// The place of bytes, for messages: "in \"accounts\", at offset 9280", or the offset alone.
 [[nodiscard]] std::string place_of(const segment& seg, std::uint64_t offset);
 
-// Heirs: processes that judge the state that stands in the segment, one after the other.
+// One process judges the states in the segment, one after the other; or, isolated, one for each.
 class survivors {
  public:
   static constexpr std::size_t max_mutexes = 4096;  // more are not tried
 
-  // With `isolate`, each state gets a process of its own. `limit`: for one judgement. Throws
-  // std::system_error.
+  // `isolate`: a process for each state. `limit`: for one judgement. Throws std::system_error.
   survivors(const scenario& what, segment& seg, bool isolate, std::chrono::milliseconds limit);
   ~survivors();
   survivors(const survivors&) = delete;
   survivors& operator=(const survivors&) = delete;
 
-  // Starts one, which takes a thread record. Requires: there is none; the segment is in the state
-  // without any death. Blocks: within the limit.
-  // Throws std::system_error; std::runtime_error, which says why, when the heir does not come so
+  // Starts the process, which claims a thread record.
+  // Requires: there is none; the segment is in the state without any death.
+  // Throws: std::system_error; std::runtime_error, with the reason, if the process does not get so
   //   far.
+  // Blocks: within the limit.
   void start();
-  // What an heir makes of the state that stands in the segment, and of these mutexes (offsets).
-  // Requires: start() after one that is gone.
+  // Judges the state in the segment, with these mutexes (offsets).
+  // Requires: start() after a process that is gone.
   [[nodiscard]] judgement ask(std::span<const std::uint64_t> mutexes);
-  // The same about another file's bytes, in a process of its own.
+  // Judges the bytes of another file, in a process of its own.
   [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);
-  // Whether there is nobody to ask.
+  // Whether the process is gone.
   [[nodiscard]] bool is_gone() const noexcept { return pid_ == 0 && !isolate_; }
 
  private:
@@ -72,7 +72,7 @@ class survivors {
   shared* shared_ = nullptr;
   int pid_ = 0;
   std::uint32_t asked_ = 0;
-  std::string before_;  // the segment's bytes before the heir took its record
+  std::string before_;  // the segment's bytes before the process claimed its record
 };
 
 }  // namespace outlive::killtest::detail

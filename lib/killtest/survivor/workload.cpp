@@ -18,7 +18,7 @@ namespace outlive::killtest::detail {
 namespace {
 
 std::vector<repair_registration> join(const scenario& what, segment& seg) {
-  note(seg, 0);  // takes a thread record
+  note(seg, 0);  // claims a thread record
   return what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
 }
 
@@ -42,7 +42,7 @@ workload workload_of_heir(const scenario& what, segment& seg,
 }
 
 void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& parts) {
-  constexpr std::size_t chunk = 256;  // of a page: what has changed in it is logged as one
+  constexpr std::size_t chunk = 256;  // changes in one are logged as one
   const std::size_t size = seg.size_bytes();
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, seg.fd(), 0);
   if (memory == MAP_FAILED)

@@ -1,4 +1,4 @@
-// acts: what victims and heirs do, where they are logged and where they are killed for real.
+// workload: what a victim or an heir does, both where it is logged and where it is killed.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace outlive::killtest::detail {
 
-// In the process that dies: first the set-up, in which nobody is killed, then what is tested.
+// Runs in the process that dies. Nobody is killed in the set-up.
 struct workload {
   std::function<std::vector<repair_registration>()> set_up;
   std::function<void()> tested;
@@ -21,12 +21,12 @@ struct workload {
 
 [[nodiscard]] workload workload_of_victim(const scenario& what, const explore_options& how,
                                           segment& seg);
-// `mutexes` must stay.
+// Requires: `mutexes` outlives the workload.
 [[nodiscard]] workload workload_of_heir(const scenario& what, segment& seg,
                                         const std::vector<std::uint64_t>& mutexes);
 
-// Logs what the calling process has changed in its view of the segment, as against the segment's
-// file, in these parts: the set-up, whose single stores do not count.
+// Logs the differences between the process's view of the segment and the segment's file, in these
+// parts. For the set-up, whose single stores do not count.
 void log_differences(store_log& log, const segment& seg, const std::vector<byte_range>& parts);
 
 }  // namespace outlive::killtest::detail

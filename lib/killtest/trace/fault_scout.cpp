@@ -34,7 +34,7 @@ struct open_page {
   std::byte before[page_bytes];
 };
 
-// Used by the signal handlers of the one thread that is traced.
+// Used by the signal handlers of the one traced thread.
 struct scout_state {
   store_log* log = nullptr;
   write_guard guard;
@@ -47,9 +47,9 @@ struct scout_state {
   open_page open[max_open];
   std::size_t open_count = 0;
   std::uint32_t stack = 0;
-  std::uint32_t executed = 0;  // stores of what is tested
+  std::uint32_t executed = 0;  // stores of the tested part
   std::uint32_t held_before = 0;
-  std::uint32_t last_held = 0;  // the list of robust locks as the log has it last
+  std::uint32_t last_held = 0;  // the list of robust locks in the newest entry
   std::uint64_t offsets[max_robust_locks];
   char* altstack = nullptr;
   struct sigaction former_segv;
@@ -63,8 +63,8 @@ std::uint32_t held_now() noexcept {
                           scout->list->offsets(scout->base, scout->size, scout->offsets));
 }
 
-// A page that is not writable would keep the kernel from marking the mutexes in it: it stores the
-// mark as the thread would.
+// The kernel stores the marks as the thread would: it could not mark mutexes in a page that is not
+// writable.
 [[noreturn]] void die_here() noexcept {
   scout->guard.open();
   if (scout->kill.instead != nullptr) scout->kill.instead();
@@ -76,7 +76,7 @@ bool is_due(bool before_next) noexcept {
          scout->executed == scout->kill.stores;
 }
 
-// A fault that is none of ours: as if nobody had caught it.
+// A fault that is not ours: die as if nobody had caught it.
 void die_of(int signal) noexcept {
   struct sigaction plain {};
   plain.sa_handler = SIG_DFL;
@@ -90,10 +90,10 @@ void open_to(char* page, ucontext_t& context) noexcept {
   scout->guard.let_through(page, context);
 }
 
-// The page next to it that a store to this address may reach, too; nullptr: none. Which of its
-// bytes a store that is not aligned faults for, its first one or the first one of the second page,
-// is up to the processor. An instruction that stores to places far from each other (scatter) is not
-// seen whole: the comparison with a run without a log finds that out.
+// The neighbouring page that a store to this address may also reach; nullptr: none. For a store
+// that is not aligned, the processor reports either its first byte or the first byte in the second
+// page. An instruction that stores to distant places (scatter) is not seen whole; the comparison
+// with a run without a log finds that.
 char* neighbour(char* address, char* page) noexcept {
   const auto in_page = static_cast<std::size_t>(address - page);
   if (in_page >= page_bytes - largest_store)
@@ -114,7 +114,7 @@ void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
       reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
   if (!scout->stepping) {
     scout->held_before = held_now();
-    // Before the next one that is logged: there the list has changed.
+    // The next logged store is the one before which the list has changed.
     if (is_due(true) && scout->held_before != scout->last_held) die_here();
     std::uintptr_t addresses[max_frames];
     scout->stack = scout->log->stack(addresses, unwind(of_victim, addresses));
@@ -149,7 +149,7 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
   context.uc_mcontext.gregs[REG_EFL] &= ~trap_flag;
   if (!scout->stepping) return die_of(SIGTRAP);
   scout->stepping = false;
-  // Two pages, changed on both sides of their border, are one store.
+  // Two pages that changed on both sides of their border are one store.
   std::byte before[2 * page_bytes];
   std::byte after[2 * page_bytes];
   std::size_t size = 0;
@@ -162,7 +162,7 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     const auto at =
         static_cast<std::uint64_t>(reinterpret_cast<const char*>(changed.after) - scout->base);
     if (size == 0) offset = at;
-    // unchanged bytes between two changed ones of the two pages
+    // the unchanged bytes between the changes of the two pages
     const std::size_t gap = static_cast<std::size_t>(at - offset) - size;
     if (gap != 0) {
       std::memcpy(before + size, scout->base + offset + size, gap);
@@ -174,7 +174,7 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     size += changed.size;
   }
   ++scout->executed;
-  // A store that changes nothing leaves no state of its own.
+  // A store that changes nothing makes no state of its own.
   const std::uint32_t held_after = held_now();
   if (size != 0 || scout->held_before != scout->last_held || held_after != scout->last_held) {
     scout->log->add({.offset = offset,
@@ -212,7 +212,7 @@ bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) no
 
 void begin_logging(engine how, store_log& log, char* base, std::size_t size,
                    const fault_kill* kill) {
-  static scout_state state;  // zero pages until it is used; in the forked process alone
+  static scout_state state;  // zero pages until it is used, in the forked process alone
   scout = &state;
   state.log = &log;
   state.base = base;
@@ -248,7 +248,7 @@ const char* end_logging() {
   ::sigaction(SIGSEGV, &scout->former_segv, nullptr);
   ::sigaction(SIGTRAP, &scout->former_trap, nullptr);
   if (!ours)
-    return "the victim put a handler of its own for SIGSEGV or SIGTRAP, which the log of stores "
+    return "the victim installed its own handler for SIGSEGV or SIGTRAP, which the log of stores "
            "needs";
   return scout->log->overflow();
 }

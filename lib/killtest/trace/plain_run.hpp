@@ -1,4 +1,4 @@
-// plain_run: a victim, or an heir, as it runs when nobody logs it: what a log has to agree with.
+// plain_run: a victim or an heir as it runs without a log. A log must agree with it.
 #pragma once
 
 #include <chrono>
@@ -11,9 +11,10 @@ namespace outlive::killtest::detail {
 
 class plain_run {
  public:
-  // Runs it to its end from the state that stands in the segment, in a process of its own, which
-  // leaves the segment as it is. `who`: for messages.
-  // Blocks: within the limit. Throws std::system_error.
+  // Runs it to its end in a process of its own, from the state in the segment, which it leaves as
+  // it is. `who`: for messages.
+  // Throws: std::system_error.
+  // Blocks: within the limit.
   plain_run(segment& seg, const workload& what, const std::string& who,
             std::chrono::milliseconds limit);
   ~plain_run();

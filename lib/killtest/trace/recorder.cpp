@@ -14,7 +14,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-constexpr int by_faults = 10;  // times the limit of one judgement
+constexpr int by_faults = 10;  // times the limit for one judgement
 constexpr int by_steps = 100;
 
 const char* why_not(engine which) {
@@ -68,7 +68,7 @@ int recorder::record_by_faults(const workload& what, std::string& fault) {
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (!ended.in_time) {
     fault = "it was not done in " + std::to_string((limit_ * by_faults).count()) +
-            " ms, while its stores were logged";
+            " ms while its stores were logged";
   } else if (!ended.exited(0)) {
     fault = ended.threw() ? failure.text() : "it " + to_string(ended);
   }
@@ -84,7 +84,7 @@ std::string recorder::kill_at(const workload& what, const segment_copy& copy,
                               const log_position& at) {
   log_.reset();
   std::string fault;
-  const engine by = at.log->by;  // another may have been chosen since
+  const engine by = at.log->by;  // another one may be chosen by now
   if (by == engine::single_step) {
     const step_kill kill{at.log->executed_after(at.stores), at.log->held[at.held]};
     static_cast<void>(

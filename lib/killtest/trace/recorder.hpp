@@ -1,5 +1,5 @@
-// recorder: logs what a process does to the segment, and kills one at a place in such a log, by the
-// engine that was chosen.
+// recorder: logs the stores of a process, and kills a process at a place in such a log, by the
+// chosen engine.
 #pragma once
 
 #include <chrono>
@@ -19,17 +19,16 @@ class recorder {
  public:
   recorder(segment& seg, std::chrono::milliseconds limit) : seg_(seg), limit_(limit) {}
 
-  // Takes that engine, or the best one of this machine. Returns: why it cannot be had; nullptr
-  // otherwise.
+  // Chooses that engine, or the fastest of this machine. Returns: why it is not available; nullptr
+  // if it is.
   [[nodiscard]] const char* choose(engine wanted);
   [[nodiscard]] engine chosen() const noexcept { return chosen_; }
 
-  // Of a process that begins in the state that stands in the segment. `fault`: why the log cannot
-  // be used.
+  // Logs a process that begins in the state in the segment. `fault`: why the log cannot be used.
   [[nodiscard]] std::shared_ptr<const recording> record(const workload& what, std::string& fault);
 
-  // The same on a copy, with a real SIGKILL at that place. Returns: what went wrong; empty if it
-  // died there.
+  // Runs the process on a copy, and kills it by a real SIGKILL at that place. Returns: what went
+  // wrong; empty if it died there.
   [[nodiscard]] std::string kill_at(const workload& what, const segment_copy& copy,
                                     const log_position& at);
 

@@ -27,7 +27,7 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// The C library is at the same place in all that this process forks.
+// The C library has the same address in all processes that this one forks.
 class code_of_libc {
  public:
   code_of_libc() {
@@ -54,7 +54,7 @@ class code_of_libc {
   std::uintptr_t end_ = 0;
 };
 
-// Where the traced process has come to.
+// The progress of the traced process.
 class traced {
  public:
   traced(int pid, store_log& log, const segment& seg, int fd, const char* bytes)
@@ -65,7 +65,7 @@ class traced {
         size_(seg.size_bytes()),
         shadow_(fd, bytes, size_) {}
 
-  // Asks where the thread's list is. Requires: it is stopped.
+  // Finds the thread's list. Requires: the process is stopped.
   void begin() {
     list_.emplace(pid_);
     look_at_list();
@@ -73,11 +73,12 @@ class traced {
     set_up_ = log_.count();
   }
 
-  // One instruction. Returns: the signal that stopped it after that, 0 if it has ended.
+  // Executes one instruction. Returns: the signal that stopped the process after it; 0 if it has
+  // ended.
   int step(int deliver) {
     const std::uintptr_t at = instruction();
     note_call(at);
-    // ESRCH: its time was over between two steps; waitpid() tells.
+    // ESRCH: its time was over between two steps; waitpid() reports that.
     if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, deliver) != 0) {
       if (errno != ESRCH)
         throw std::system_error(errno, std::generic_category(), "PTRACE_SINGLESTEP");
@@ -100,7 +101,7 @@ class traced {
   }
   void finish() { log_.finish(held_, logged()); }
   [[nodiscard]] int status() const noexcept { return status_; }
-  // Where it has come to; in the C library: where that was called.
+  // The present instruction; inside the C library, the call of it.
   [[nodiscard]] std::uintptr_t place() const noexcept {
     return libc_.has(last_at_) ? called_at_ : last_at_;
   }
@@ -125,8 +126,8 @@ class traced {
   }
 #endif
 
-  // Of a call into the C library, by way of stubs that have no name, the caller is known at its
-  // first instruction there: from the top of the stack.
+  // Records the caller at the first instruction of a call into the C library, from the top of the
+  // stack: the stubs between them have no name.
   void note_call(std::uintptr_t at) noexcept {
     if (!libc_.has(at) || libc_.has(last_at_)) return;
     std::uintptr_t to = 0;
@@ -148,7 +149,7 @@ class traced {
     shadow_.update(changed);
   }
 
-  // A store that changes nothing is not seen from here: it does not count.
+  // A store that changes nothing is not seen from outside and does not count.
   [[nodiscard]] std::uint32_t logged() const noexcept {
     return static_cast<std::uint32_t>(log_.count() - set_up_);
   }
@@ -198,7 +199,7 @@ void stop_here() {
   ::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), SIGSTOP);
 }
 
-// Killed and waited for: in a wait of its own, because the process may be stopped.
+// A wait of its own, because the process may be stopped.
 void kill_and_wait(int pid) noexcept {
   ::kill(pid, SIGKILL);
   int status = 0;
@@ -206,9 +207,9 @@ void kill_and_wait(int pid) noexcept {
   }
 }
 
-// A process that starts in the same tick as the one before it stores a start time that stands there
-// already: that store would not be seen, and all later ones would have other numbers than in the
-// run that is repeated.
+// A process that starts in the same tick as the one before it stores a start time that is already
+// there. That store would not be seen, and later stores would have other numbers than in the run
+// that is repeated.
 void await_next_tick() noexcept {
   constexpr long second = 1'000'000'000;
   const long tick = second / ::sysconf(_SC_CLK_TCK);
@@ -226,7 +227,7 @@ std::string not_done(const traced& process, std::chrono::milliseconds limit) {
          to_string(names.describe({process.place()}));
 }
 
-// Until its end, or until it is killed. Returns: what went wrong.
+// Follows it to its end, or until it is killed. Returns: what went wrong.
 std::string follow(traced& process, int pid, const step_kill* kill, std::chrono::milliseconds limit,
                    std::chrono::steady_clock::time_point deadline) {
   process.begin();
@@ -266,7 +267,7 @@ const char* why_no_single_steps() {
   if (may) kill_and_wait(pid);
   return may ? nullptr : "ptrace is not allowed here (seccomp, or kernel.yama.ptrace_scope)";
 #else
-  return "single steps are there for x86-64 only";
+  return "single steps are supported on x86-64 only";
 #endif
 }
 
@@ -294,13 +295,13 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
       traced process(pid, log, seg, fd, bytes);
       fault = follow(process, pid, kill, limit, deadline);
     } catch (...) {
-      kill_and_wait(pid);  // it stands, and would until its time is over
+      kill_and_wait(pid);  // it would stay stopped until its time is over
       throw;
     }
   } else {
     const process_end ended{!(WIFSIGNALED(status) && std::chrono::steady_clock::now() >= deadline),
                             status};
-    fault = "before what is tested: it " + to_string(ended);
+    fault = "in the set-up: it " + to_string(ended);
   }
   if (failure.text()[0] != 0) fault = failure.text();
   if (fault.empty() && log.overflow() != nullptr)

@@ -1,7 +1,7 @@
-// step_scout: logs each store that a forked process makes to the segment, from outside of it.
+// step_scout: logs each store that a forked process makes to the segment, from outside.
 //
-// ptrace executes one instruction after the other, and the segment is compared after each.
-// Thousands of times slower than write faults, but it sees what a system call writes into the
+// ptrace executes one instruction after the other, and the segment is compared after each. This is
+// thousands of times slower than write faults. But it sees what a system call writes into the
 // segment, and it leaves the victim's signal handlers alone. It records only the instruction, not
 // the stack.
 #pragma once
@@ -16,21 +16,22 @@
 
 namespace outlive::killtest::detail {
 
-// Why this process may not trace its children; nullptr: it may.
+// Why this process may not trace its children; nullptr if it may.
 [[nodiscard]] const char* why_no_single_steps();
 
-// Where the process is to be killed: after so many stores of what is tested, as soon as it has
-// these robust locks.
+// Where the process is killed: after so many stores of the tested part, as soon as it has these
+// robust locks.
 struct step_kill {
   std::size_t stores = 0;
   held_locks held;
 };
 
-// Forks a process that does what `what` says on the file `fd`, whose bytes are mapped at `bytes`,
-// too; logs it, and kills it where `kill` says, if that is not nullptr. It has `limit` for all of
-// that, its sleep included, and is killed then. `fault`: why the log cannot be used, or that the
-// process was not killed; empty if all went well. Returns: the process id. Throws
-// std::system_error; the process is gone then, too.
+// Forks a process that runs `what` on the file `fd`, which is mapped at `bytes`, too. Logs it, and
+// kills it at `kill`, if that is not nullptr. The process is killed after `limit`, its sleep
+// included. `fault`: why the log cannot be used, or that the process was not killed; empty if all
+// went well.
+// Returns: the process id.
+// Throws: std::system_error; the process is gone then, too.
 [[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes,
                                const workload& what, const step_kill* kill,
                                std::chrono::milliseconds limit, std::string& fault);
