@@ -14,8 +14,8 @@ namespace outlive::crash {
 
 namespace {
 
-// The program's own handlers run on it, too, and may be greedy (symbolizers, crash uploaders).
-// Memory is taken as it is used.
+// The program's own handlers also run on it, and may need much (symbolizers, crash uploaders). Only
+// used pages take memory.
 constexpr std::size_t stack_bytes = 256 * 1024;
 
 std::size_t page() noexcept {
@@ -56,7 +56,7 @@ int ensure_alternate_stack() noexcept {
   void* const memory = ::mmap(nullptr, page() + stack_bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) return errno;
-  // the guard: a handler that needs more ends in a fault and not in somebody's memory
+  // the guard page: a handler that needs more faults, and overwrites no memory of others
   ::mprotect(memory, page(), PROT_NONE);
   stack_t mine{};
   mine.ss_sp = static_cast<char*>(memory) + page();

@@ -1,21 +1,22 @@
-// The stack on which a thread's handlers run when its own is at its end. One for each thread: the
-// kernel has no other kind.
+// The stack on which the handlers of a thread run when its own stack is full. Each thread needs
+// one: the kernel has no other kind.
 #pragma once
 
 #include <cstddef>
 
 namespace outlive::crash {
 
-// Gives the calling thread one, freed at its end, unless it has one already (of a runtime or a
-// sanitizer): that is left alone.
+// Gives the calling thread an alternate stack, freed at the thread's end. An existing one, of a
+// runtime or a sanitizer, is left alone.
 // Returns: 0 or an errno.
 int ensure_alternate_stack() noexcept;
 
-// Makes what the first call needs, so that a thread's end can free its stack. Throws
+// Prepares what the first call needs, so that a thread can free its stack at its end. Throws
 // std::system_error.
 void prepare_alternate_stacks();
 
-// How much of the present stack is left, where it is an alternate one. Async-signal-safe.
+// How much is left of the present stack if it is an alternate one; the largest number otherwise.
+// Async-signal-safe.
 std::size_t left_on_alternate_stack() noexcept;
 
 }  // namespace outlive::crash

@@ -17,8 +17,8 @@ bool checked_memory::fetch(std::uint64_t begin) noexcept {
   begin_ = 1;
   const ssize_t got = ::process_vm_readv(of_, &to, 1, &from, 1, 0);
   if (got < 0 && own_ && (errno == EPERM || errno == ENOSYS)) {
-    // A sandbox that forbids the call: a load then, whose fault ends the unwinding, and no more
-    // than that.
+    // A sandbox forbids the call. Then a load is used; its fault ends the unwinding and nothing
+    // else.
     std::memcpy(piece_, from.iov_base, piece_bytes);
   } else if (got != static_cast<ssize_t>(piece_bytes)) {
     return false;

@@ -1,7 +1,9 @@
-// The handler. A thread is in one of three phases: at peace; recording; passing on, that is inside
-// the program's own handler, or about to die. A signal while recording goes back to where the
-// recording began, which then is over: each part of it has left a whole note behind. A signal while
-// passing on is noted as the second, and the first one's note stays: it is the cause.
+// The handler. A thread is in one of three phases: at peace; recording; passing on, that is, inside
+// the program's own handler or about to die.
+//
+// A signal while recording jumps back to the start of that part of the recording, which is then
+// over: each part leaves a whole note behind. A signal while passing on is noted as the second
+// crash. The note of the first stays, because it is the cause.
 #include <outlive/crash_recorder.hpp>
 
 #include <setjmp.h>
@@ -27,21 +29,21 @@ enum class phase : int { peace, recording, passing_on };
 // initial-exec (meson.build): its first use allocates nothing.
 struct thread_state {
   phase now;
-  std::uintptr_t handler;  // a place in the stack of the handler that passes on
-  sigjmp_buf* begun;       // where the recording began
+  std::uintptr_t handler;  // an address in the frame of the handler that passes on
+  sigjmp_buf* begun;       // the start of the part that records
 };
 constinit thread_local thread_state state{phase::peace, 0, nullptr};
 
 constinit std::atomic<bool> recording{false};
 
-// False: a signal came in between.
-template <class Act>
-[[gnu::noinline]] bool guarded(Act act) noexcept {
+// Returns: false if a signal interrupted it.
+template <class Body>
+[[gnu::noinline]] bool guarded(Body body) noexcept {
   sigjmp_buf here;
   state.begun = &here;
   if (sigsetjmp(here, 0) != 0) return false;
   state.now = phase::recording;
-  act();
+  body();
   return true;
 }
 
@@ -62,8 +64,8 @@ void record(int number, const siginfo_t& info, const ucontext_t& context) noexce
   if (!whole) guarded([] { detail::mark_crash_nested(); });
 }
 
-// Whether what was interrupted runs on top of a handler of ours that passes on: else the program
-// has jumped out of its own handler since.
+// Whether the interrupted code runs on top of a handler of ours that passes on. Otherwise the
+// program has jumped out of its own handler since.
 bool is_inside_former(const ucontext_t& context) noexcept {
   constexpr std::uintptr_t most = 8 * 1024 * 1024;
   const auto interrupted = static_cast<std::uintptr_t>(
@@ -85,7 +87,7 @@ void on_signal(int number, siginfo_t* info, void* argument) {
   state.handler = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   const crash::passed to = crash::pass_on(number, info, argument);
   if (to == crash::passed::to_death) return;
-  // Life goes on, but for abort(): it dies by itself if the signal does not kill.
+  // The program goes on, unless it is in abort(), which ends it even if the signal does not.
   const bool aborts = number == SIGABRT && crash::is_own(*info);
   if (!second && !aborts) guarded([] { detail::clear_crash_notes(); });
   state.now = second ? phase::passing_on : phase::peace;
@@ -97,7 +99,7 @@ void on_new_record() noexcept {
   crash::refresh_module_map();
 }
 
-// Guards the count, and what follows from it.
+// Guards the count and what depends on it.
 std::mutex& install_mutex() {
   static std::mutex& mutex = *new std::mutex;
   return mutex;
@@ -123,7 +125,7 @@ crash_recorder::~crash_recorder() {
   if (--installed != 0) return;
   recording.store(false);
   detail::set_record_hook(nullptr);
-  crash::give_signals_back(&on_signal);
+  crash::restore_handlers(&on_signal);
 }
 
 void crash_recorder::this_thread() {

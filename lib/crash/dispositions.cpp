@@ -13,7 +13,8 @@ namespace outlive::crash {
 
 namespace {
 
-// Written before our handler stands, and once more when a handler was to be called only once.
+// Written before our handler is installed, and again after a handler that was to be called only
+// once.
 constinit struct sigaction former[recorded_signals.size()]{};
 
 struct sigaction& former_of(int number) noexcept {
@@ -25,13 +26,13 @@ bool is_ours(const struct sigaction& action, handler ours) noexcept {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == ours;
 }
 
-// Whether the kernel made the signal of an instruction, which makes it again when it is run again.
+// Whether an instruction caused the signal. It causes the signal again when it runs again.
 bool is_fault(const siginfo_t& info) noexcept {
   return info.si_code > 0 && !(info.si_signo == SIGBUS && info.si_code == BUS_MCEERR_AO);
 }
 
-// Our handler is out of the way, and the signal comes again: by the instruction, so that the core
-// shows what it would show without us, or, where a process sent it, as it was sent.
+// Removes our handler, and lets the signal come again: from the instruction, so that the core dump
+// is the one that would come without us; or, if a process sent it, as it was sent.
 void die_by_default(int number, siginfo_t* info) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
@@ -62,8 +63,8 @@ void call(const struct sigaction& action, int number, siginfo_t* info, void* con
 void install_handlers(handler ours) {
   struct sigaction wanted {};
   wanted.sa_sigaction = ours;
-  // SA_NODEFER and none of ours in the mask: a fault while its signal is blocked kills without a
-  // handler, and the second one is to be noted, too.
+  // SA_NODEFER, and none of our signals in the mask: a fault while its signal is blocked kills
+  // without a handler, but the second crash is to be noted, too.
   wanted.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   ::sigfillset(&wanted.sa_mask);
   for (const int number : recorded_signals) ::sigdelset(&wanted.sa_mask, number);
@@ -73,12 +74,12 @@ void install_handlers(handler ours) {
     former_of(number) = found;
     if (::sigaction(number, &wanted, nullptr) == 0) continue;
     const int error = errno;
-    give_signals_back(ours);
+    restore_handlers(ours);
     throw std::system_error(error, std::generic_category(), "sigaction");
   }
 }
 
-void give_signals_back(handler ours) noexcept {
+void restore_handlers(handler ours) noexcept {
   for (const int number : recorded_signals) {
     struct sigaction found {};
     if (::sigaction(number, nullptr, &found) == 0 && is_ours(found, ours))
@@ -94,7 +95,7 @@ passed pass_on(int number, siginfo_t* info, void* context) noexcept {
   struct sigaction& before = former_of(number);
   const struct sigaction action = before;
   const bool by_number = (action.sa_flags & SA_SIGINFO) == 0;
-  // The kernel kills by a fault whose signal is ignored.
+  // An ignored signal still kills if it is a fault.
   if (by_number && action.sa_handler == SIG_IGN && !is_fault(*info)) return passed::to_nobody;
   if (by_number && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
     die_by_default(number, info);

@@ -50,7 +50,7 @@ libunwind load() {
 }  // namespace
 
 const libunwind& the_libunwind() {
-  // never destroyed: threads crash during static destruction, too
+  // never destroyed: a thread can crash during static destruction
   static const libunwind& instance = *new libunwind(load());
   return instance;
 }

@@ -1,4 +1,4 @@
-// The functions of libunwind that are used, taken by name.
+// The functions of libunwind that are used, loaded by name.
 #pragma once
 
 #include <libunwind.h>
@@ -12,11 +12,11 @@ struct libunwind {
   decltype(&unw_init_remote) init = nullptr;
   decltype(&unw_step) step = nullptr;
   decltype(&unw_get_reg) get = nullptr;
-  // Exported for unwinders like ours; no header declares it.
+  // Exported for unwinders like ours, but declared in no header.
   int (*search_table)(unw_addr_space_t, unw_word_t, unw_dyn_info_t*, unw_proc_info_t*, int,
                       void*) = nullptr;
 
-  std::string problem;  // empty: all of it is there
+  std::string problem;  // empty: all are there
 };
 
 // Loaded at the first call.

@@ -38,7 +38,7 @@ stack_frame describe(const std::vector<crash::process_module>& modules, std::uin
   frame.module = module->path;
   frame.offset = address - module->base;
   if (module->deleted) return frame;
-  // A return address may already be the next function's: the call before it is meant.
+  // A return address may already belong to the next function. The call before it is meant.
   const std::uint64_t inside = is_return_address ? 1 : 0;
   const detail::found_symbol found = detail::function_at(frame.module, {}, frame.offset - inside);
   frame.function = found.name;
@@ -56,7 +56,7 @@ thread_stack trace(pid_t tid) {
     user_regs_struct found{};
     iovec registers{&found, sizeof found};
     if (::ptrace(PTRACE_GETREGSET, tid, reinterpret_cast<void*>(NT_PRSTATUS), &registers) != 0) {
-      return {{}, "thread " + std::to_string(tid) + " does not tell its registers"};
+      return {{}, "thread " + std::to_string(tid) + ": its registers cannot be read"};
     }
     crash::checked_memory memory(tid);
     modules = crash::modules_of(tid, memory);
@@ -68,7 +68,7 @@ thread_stack trace(pid_t tid) {
     crash::unwinding from{crash::registers(found), memory, find, &modules};
     count = crash::unwind(from, addresses, most_frames);
   }
-  // Names are looked up when the thread runs again.
+  // The thread already runs again while names are looked up.
   thread_stack stack;
   for (std::size_t i = 0; i < count; ++i)
     stack.frames.push_back(describe(modules, addresses[i], i > 0));
@@ -78,12 +78,13 @@ thread_stack trace(pid_t tid) {
 }  // namespace
 
 thread_stack live_stack(pid_t tid) {
-  const detail::no_cancellation here;  // out of join() it would destroy a std::thread that runs
+  const detail::no_cancellation
+      here;  // a cancellation in join() would destroy a running std::thread
   if (const std::string& problem = crash::prepare_unwinder(); !problem.empty())
     return {{}, problem};
   thread_stack stack;
   std::exception_ptr thrown;
-  // A thread of its own: whatever happens in it, the kernel lets the traced one go when it ends.
+  // A thread of its own: when it ends, for whatever reason, the kernel releases the traced thread.
   std::thread tracer([&] {
     try {
       stack = trace(tid);

@@ -25,14 +25,13 @@ struct map {
   }
 };
 
-// A handler reads one of them while the others are written. One that is still read after three
-// changes of the loaded modules would be overwritten: what it leads to is only ever read with a
-// check.
+// A handler reads one of them while another is written. One that is still read after three changes
+// of the loaded modules would be overwritten; so the addresses in it are only read with a check.
 constinit std::array<map, 4> maps{};
 constinit std::atomic<const map*> current{&maps[0]};
 
 std::mutex& refresh_mutex() {
-  // never destroyed: threads lock during static destruction
+  // never destroyed: threads lock it during static destruction
   static std::mutex& mutex = *new std::mutex;
   return mutex;
 }
@@ -47,8 +46,8 @@ bool add(const detail::loaded_module& module, void* context) {
 }  // namespace
 
 void refresh_module_map() noexcept {
-  // A thread that finds it busy needs nothing: a look is under way. (After a fork in the middle of
-  // one, the child never looks again.)
+  // If another thread is at it, its look is as good. (After a fork during a look, the child never
+  // looks again.)
   const std::unique_lock hold(refresh_mutex(), std::try_to_lock);
   if (!hold) return;
   const map* const old = current.load(std::memory_order_relaxed);

@@ -36,7 +36,7 @@ bool parse(std::string_view text, line& into) {
   return true;
 }
 
-// The program headers, from the memory where the file's first bytes are mapped: the file itself may
+// The program headers, from the memory where the start of the file is mapped: the file itself may
 // have been replaced.
 void read_headers(process_module& module, std::uint64_t start, checked_memory& memory) {
   module.base = start;

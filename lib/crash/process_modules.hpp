@@ -1,4 +1,4 @@
-// The modules of another process, as its mappings and its memory tell them.
+// The modules of another process, from its mappings and its memory.
 #pragma once
 
 #include <sys/types.h>
@@ -14,12 +14,12 @@ namespace outlive::crash {
 
 struct process_module {
   mapped_module at;    // of its code
-  std::uint64_t base;  // what to take off an address to get the file's own
+  std::uint64_t base;  // subtract it from an address to get the file's
   std::string path;
-  bool deleted;  // what stands at the path now is another file
+  bool deleted;  // the path now leads to another file, or to none
 };
 
-// Empty where they cannot be read. `memory` is that of the thread's process.
+// Empty if they cannot be read. `memory`: of the thread's process.
 std::vector<process_module> modules_of(pid_t tid, checked_memory& memory);
 
 }  // namespace outlive::crash

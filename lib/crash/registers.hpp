@@ -1,5 +1,4 @@
-// The registers of an interrupted thread, by the numbers that DWARF gives them: what differs by
-// architecture.
+// The registers of an interrupted thread, by their DWARF numbers. This differs by architecture.
 #pragma once
 
 #include <sys/user.h>

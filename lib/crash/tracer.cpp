@@ -43,13 +43,13 @@ std::string why_refused(pid_t tid, int error) {
   if (error != EPERM) return thread + " cannot be traced: " + std::strerror(error);
   std::error_code ignored;
   if (std::filesystem::exists("/proc/self/task/" + std::to_string(tid), ignored))
-    return thread + " is of this process, which cannot trace itself";
+    return thread + " belongs to this process, which cannot trace itself";
   if (const std::string tracer = field_of_status(tid, "TracerPid");
       !tracer.empty() && tracer != "0") {
-    return thread + " is traced by process " + tracer + " already";
+    return thread + " is already traced by process " + tracer;
   }
   if (field_of_status(tid, "State").starts_with("Z"))
-    return thread + " is dead, and its process not yet reaped";
+    return thread + " is dead, but its process is not reaped yet";
   std::string text = "no permission to trace thread " + std::to_string(tid);
   if (const std::string scope = ptrace_scope(); !scope.empty() && scope != "0")
     text += " (kernel.yama.ptrace_scope is " + scope + ")";
@@ -74,8 +74,8 @@ stopped_thread::stopped_thread(pid_t tid) : tid_(tid) {
   }
 }
 
-// By asking, and not by waitpid(): a wait of another thread for whatever child may have taken the
-// news.
+// Asks ptrace instead of waitpid(): another thread that waits for any child may have consumed the
+// event.
 bool stopped_thread::wait_for_stop() {
   const auto give_up = clock::now() + patience;
   for (;;) {
@@ -93,10 +93,10 @@ stopped_thread::~stopped_thread() {
   if (!seized_) return;
   siginfo_t info{};
   long signal = 0;
-  // A signal came before our interruption: it goes on to the thread.
+  // A signal came before our interruption: pass it on to the thread.
   const bool asked = ::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0;
   if (asked && info.si_code >> 8 != PTRACE_EVENT_STOP) signal = info.si_signo;
-  // fails where it has not stopped; the end of this thread does it then
+  // fails if the thread has not stopped; then the end of this thread detaches it
   ::ptrace(PTRACE_DETACH, tid_, nullptr, reinterpret_cast<void*>(signal));
 }
 

@@ -1,4 +1,4 @@
-// A thread of another process that is stopped while this lives, and then goes on as it was.
+// A thread of another process, stopped while this object lives. Afterwards it continues as before.
 #pragma once
 
 #include <sys/types.h>
@@ -7,8 +7,8 @@
 
 namespace outlive::crash {
 
-// Made and destroyed by one thread: the kernel has that thread for the tracer, and lets the traced
-// one go at the latest when that thread ends.
+// One thread must make and destroy it: the kernel takes that thread for the tracer, and releases
+// the traced thread at the latest when the tracer ends.
 class stopped_thread {
  public:
   explicit stopped_thread(pid_t tid);

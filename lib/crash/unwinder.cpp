@@ -11,7 +11,8 @@ unwinding& of(void* argument) noexcept {
   return *static_cast<unwinding*>(argument);
 }
 
-// .eh_frame_hdr as all linkers write it: a sorted table of pairs of 32 bits, relative to itself.
+// .eh_frame_hdr as all linkers write it: a sorted table of pairs of 32-bit offsets, relative to the
+// header.
 struct frame_header {
   std::uint8_t version;
   std::uint8_t frame_pointer_encoding;
@@ -82,8 +83,8 @@ int no_name(unw_addr_space_t, unw_word_t, char*, std::size_t, unw_word_t*, void*
   return -UNW_ENOINFO;
 }
 
-// Made once, outside of handlers. Its cache stays off, as it is for a space with accessors: a cache
-// has a lock.
+// Made once, outside of handlers. Its cache stays off, the default for a space with accessors: a
+// cache has a lock.
 unw_addr_space_t the_space() noexcept {
   static unw_accessors_t accessors{&find_proc_info, &put_unwind_info, &no_dynamic_info,
                                    &access_memory,  &access_register, &no_float_register,
@@ -93,8 +94,8 @@ unw_addr_space_t the_space() noexcept {
   return space;
 }
 
-// A call through a wild pointer leaves an instruction that nothing can be unwound from. Its caller
-// is where the call has put it.
+// A call through a wild pointer leads to an instruction from which nothing can be unwound. Its
+// caller is where the call has stored the return address.
 bool step_over_wild_call(unwinding& here) noexcept {
   auto& values = here.at.values;
   if (here.find(values[registers::instruction], here.context) != nullptr) return false;

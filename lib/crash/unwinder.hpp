@@ -1,11 +1,10 @@
-// Stacks by libunwind, which is loaded with RTLD_LOCAL: it exports _Unwind_RaiseException and its
-// relatives, and whoever links it sends the C++ exceptions of the whole program through it.
+// Stacks by libunwind. It exports _Unwind_RaiseException and its relatives, and a program that
+// links it sends all its C++ exceptions through it. So it is loaded with RTLD_LOCAL.
 //
-// A thread's own stack is unwound as another process's is, with accessors of ours. The simpler
-// unw_init_local2 asks the dynamic loader for each frame (dl_iterate_phdr, with all signals
-// masked): a thread that crashed with the loader's lock in hand would wait for it for ever, holding
-// all that it holds; and it reads the stack with plain loads, which a stack that was overwritten
-// turns into crashes.
+// A thread's own stack is unwound like another process's, with accessors of ours. The simpler
+// unw_init_local2 asks the dynamic loader about each frame (dl_iterate_phdr, with all signals
+// masked): a thread that crashed with the loader's lock would wait for it for ever, with all that
+// it holds. It also reads the stack with plain loads, which crash if the stack was overwritten.
 #pragma once
 
 #include <ucontext.h>
@@ -22,26 +21,26 @@ namespace outlive::crash {
 
 inline constexpr std::size_t max_frames = 32;
 
-// How much of a stack unwinding needs, generously.
+// How much stack unwinding needs, generously.
 inline constexpr std::size_t unwind_stack_bytes = 24 * 1024;
 
-// Loads libunwind and looks at the modules. Returns: why there will be no stacks; empty if there
-// will.
+// Loads libunwind and reads the loaded modules. Returns: why there will be no stacks; empty
+// otherwise.
 const std::string& prepare_unwinder();
 
-// A thread that does not run: what it was at, its memory, and where its modules are.
+// A thread that does not run: its registers, its memory and its modules.
 struct unwinding {
   registers at;
   checked_memory memory;
   const mapped_module* (*find)(std::uint64_t address, void* context);
   void* context;
 };
-// The instruction first, then return addresses, at most `most`. Returns: how many, at least 1.
+// Writes the instruction, then return addresses, at most `most`. Returns: how many, at least 1.
 // Async-signal-safe if `find` is.
 std::size_t unwind(unwinding& from, std::uint64_t* frames, std::size_t most) noexcept;
 
-// The stack of the thread that a signal has interrupted: the instruction first, then return
-// addresses. Async-signal-safe.
+// The stack of the thread that a signal has interrupted: the instruction, then return addresses.
+// Async-signal-safe.
 // Returns: how many, at least 1.
 std::size_t unwind(const ucontext_t& context, std::uint64_t (&frames)[max_frames]) noexcept;
 

@@ -21,7 +21,7 @@ struct known_action {
   kill_action action;
   argument takes;
   bool needed;
-  std::uint32_t otherwise;  // number, where none is given
+  std::uint32_t otherwise;  // the number if none is given
   std::uint32_t most;
 };
 
@@ -51,7 +51,7 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin);
 }
 
-// Parts of the text stay views of it, so that an error can say where they stand.
+// Parts of the text stay views of it, so that an error can show their columns.
 class parser {
  public:
   explicit parser(std::string_view whole) noexcept : whole_(whole) {}
@@ -59,7 +59,7 @@ class parser {
   std::vector<kill_rule> rules() const {
     std::vector<kill_rule> made;
     for (const std::string_view each : parts(whole_, ";")) {
-      // a semicolon at the end is no point
+      // a semicolon at the end adds no point
       if (!trimmed(each).empty()) made.push_back(rule(trimmed(each)));
     }
     return made;
@@ -72,7 +72,7 @@ class parser {
                                 std::string(at) + "\", expected " + expected);
   }
 
-  // Splits where `by` stands outside of parentheses.
+  // Splits at each `by` outside of parentheses.
   static std::vector<std::string_view> parts(std::string_view text, std::string_view by) {
     std::vector<std::string_view> made;
     std::size_t begin = 0;
@@ -172,7 +172,7 @@ class parser {
 }  // namespace
 
 bool kill_step::use_one() noexcept {
-  std::uint32_t now = left.load(std::memory_order_relaxed);  // a count; nothing is published by it
+  std::uint32_t now = left.load(std::memory_order_relaxed);  // a count, which publishes nothing
   do {
     if (now == unlimited) return true;
     if (now == 0) return false;
@@ -188,7 +188,7 @@ const kill_step* kill_plan::step_at(std::string_view point,
   const auto rule = std::find_if(rules_.begin(), rules_.end(), named);
   if (rule == rules_.end()) return nullptr;
   for (const auto& each : rule->steps) {
-    // no draw for a step that is used up: the next ones' stay the same
+    // no draw for a step that is used up, so that the draws of the next steps stay the same
     if (each->left.load(std::memory_order_relaxed) == 0) continue;
     if (each->chance < always && draw() >= each->chance) continue;
     if (each->use_one()) return each.get();

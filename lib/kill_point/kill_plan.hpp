@@ -1,6 +1,6 @@
-// kill_plan: what OUTLIVE_KILL says, parsed. The grammar is in outlive/kill_point.hpp.
+// kill_plan: OUTLIVE_KILL, parsed. The grammar is in outlive/kill_point.hpp.
 //
-// It is made once, and from then on only its counters change: a point that is reached allocates
+// Made once. From then on only its counters change, so that a point that is reached allocates
 // nothing and waits for nobody.
 #pragma once
 
@@ -30,12 +30,12 @@ struct kill_step {
   static constexpr std::uint32_t unlimited = ~std::uint32_t{0};
 
   kill_action action = kill_action::off;
-  std::uint64_t chance = 0;                    // of 2^32: 2^32 is always
+  std::uint64_t chance = 0;                    // of 2^32, which is always
   std::uint32_t number = 0;                    // of exit and sleep
   std::string text;                            // of print
   std::atomic<std::uint32_t> left{unlimited};  // how often it can still be done
 
-  // Takes one of what is left. False: there is none.
+  // Uses one of what is left. Returns: false if none is left.
   [[nodiscard]] bool use_one() noexcept;
 };
 
@@ -46,15 +46,15 @@ struct kill_rule {
 
 class kill_plan {
  public:
-  // Throws std::invalid_argument, whose message says at which column what was found and what was
-  //   expected.
+  // Throws std::invalid_argument. The message has the column, what was found, and what was
+  // expected.
   explicit kill_plan(std::string_view text);
 
-  // The step that is to be done at this point now, or nullptr. `draw` gives 32 random bits.
+  // The step to do at this point now, or nullptr. `draw` returns 32 random bits.
   [[nodiscard]] const kill_step* step_at(std::string_view point,
                                          std::uint32_t (*draw)() noexcept) const noexcept;
   [[nodiscard]] bool is_empty() const noexcept { return rules_.empty(); }
-  // Whether a percentage is in it.
+  // Whether it has a percentage.
   [[nodiscard]] bool is_random() const noexcept;
 
  private:

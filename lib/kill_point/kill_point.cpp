@@ -1,5 +1,5 @@
-// Kill points, armed. A point may be reached by any thread at any time, in a signal handler, too:
-// what it uses is made when the points are armed, and stays for the life of the process.
+// Armed kill points. A point may be reached by any thread at any time, even in a signal handler. So
+// all that it uses is made when the points are armed, and stays for the life of the process.
 #include <outlive/kill_point.hpp>
 
 #include <array>
@@ -26,12 +26,13 @@ namespace {
 
 struct armed_plan {
   kill_plan plan;
-  armed_plan* former;  // kept: another thread may be in it
+  armed_plan* former;  // never freed: another thread may use it
 };
 
 std::atomic<armed_plan*> armed{nullptr};
 
-// Random numbers of the process (splitmix64): one addition for each, so that threads need no lock.
+// Random numbers of the process (splitmix64). Each takes one addition, so that threads need no
+// lock.
 std::atomic<std::uint64_t> stream{0};
 std::atomic<pid_t> stream_of{0};
 
@@ -44,7 +45,7 @@ std::uint64_t mixed(std::uint64_t word) noexcept {
 std::uint32_t draw() noexcept {
   const pid_t self = current_pid();
   pid_t of = stream_of.load(std::memory_order_relaxed);
-  // A child that went on with its parent's numbers would die where all its siblings die.
+  // A child with the numbers of its parent would die at the places of its siblings.
   if (of != self && stream_of.compare_exchange_strong(of, self, std::memory_order_relaxed)) {
     stream.fetch_xor(mixed(static_cast<std::uint64_t>(self)), std::memory_order_relaxed);
   }
@@ -89,7 +90,7 @@ void seed_from_environment() {
   seed(value);
 }
 
-// nullptr: the environment names no points.
+// Returns: nullptr if the environment names no points.
 std::unique_ptr<armed_plan> plan_of_environment() {
   const char* const text = environment("OUTLIVE_KILL");
   if (text == nullptr) return nullptr;
@@ -104,7 +105,7 @@ std::unique_ptr<armed_plan> plan_of_environment() {
   return made;
 }
 
-// A line without allocation; what does not fit is cut.
+// A line of text, without allocation. What does not fit is cut off.
 class line {
  public:
   void add(std::string_view text) noexcept {

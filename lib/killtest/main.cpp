@@ -54,8 +54,8 @@ std::vector<std::string> engine_names() {
 }
 
 void declare(CLI::App& app, command_line& given) {
-  app.add_option("SCENARIO", given.names, "which ones; all of them if none is named");
-  app.add_flag("--list", given.list, "print the scenarios' names");
+  app.add_option("SCENARIO", given.names, "the scenarios to explore; all if none is named");
+  app.add_flag("--list", given.list, "print the names of the scenarios");
   app.add_option("--engine", given.engine,
                  "how stores are seen: automatic, protection-keys, page-protection or single-step")
       ->check(CLI::IsMember(engine_names()))
@@ -64,18 +64,19 @@ void declare(CLI::App& app, command_line& given) {
   app.add_option("--depth", given.how.depth, "deaths in a row")
       ->check(CLI::PositiveNumber)
       ->option_text("N");
-  app.add_option("--seed", given.how.seed, "which passing states are confirmed")->option_text("N");
+  app.add_option("--seed", given.how.seed, "selects the passing states that are confirmed")
+      ->option_text("N");
   app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")
       ->option_text("N");
-  app.add_option("--images", given.how.images, "where images of failing states go")
+  app.add_option("--images", given.how.images, "write images of failing states there")
       ->option_text("DIR");
-  app.add_option("--junit", given.junit, "write JUnit's XML")->option_text("FILE");
+  app.add_option("--junit", given.junit, "write a JUnit XML file")->option_text("FILE");
   app.add_option("--lcov", given.lcov, "write a tracefile for genhtml")->option_text("FILE");
   app.add_option("--html", given.html, "write a page for people")->option_text("FILE");
   app.add_flag("--json", given.json, "print the reports as JSON");
-  app.add_option("--replay", given.replay, "let an heir repair this image, in this process")
+  app.add_option("--replay", given.replay, "repair this image in this process")
       ->option_text("FILE");
-  app.footer("Exit code: 0 all states came out well, 1 some failed, 2 something could not be run.");
+  app.footer("Exit code: 0 all states passed, 1 some failed, 2 something could not run.");
 }
 
 std::string names_of(const std::vector<scenario>& all) {
@@ -96,14 +97,14 @@ std::vector<const scenario*> choose(const std::vector<scenario>& from,
                     [&](const scenario& each) { return each.name == name; }))
       continue;
     throw std::runtime_error("found the scenario \"" + name +
-                             "\", expected some of: " + names_of(from));
+                             "\", expected one of: " + names_of(from));
   }
   if (chosen.empty())
-    throw std::runtime_error("found a program without scenarios, expected one at least");
+    throw std::runtime_error("found a program without scenarios, expected at least one");
   return chosen;
 }
 
-// The word that a reader looks for first, in colour where somebody looks at a terminal.
+// In colour on a terminal.
 std::string headline(const std::string& word, bool good) {
   if (::isatty(STDOUT_FILENO) == 0 || std::getenv("NO_COLOR") != nullptr) return word;
   return (good ? "\x1b[1;32m" : "\x1b[1;31m") + word + "\x1b[0m";
@@ -158,14 +159,13 @@ int explore_all(const char* program, const command_line& given,
 int replay_one(const command_line& given, const std::vector<const scenario*>& chosen) {
   if (chosen.size() != 1) {
     throw std::runtime_error("--replay: found " + std::to_string(chosen.size()) +
-                             " scenarios, expected the name of the one that the image is of");
+                             " scenarios, expected the one that the image belongs to");
   }
   const replayed made = replay(*chosen.front(), given.replay);
   const bool good = made.result == verdict::ok;
   std::cout << headline(std::string(to_string(made.result)), good)
             << (made.what.empty() ? "" : ": ") << made.what << " (" << made.recovered
-            << " found in hand of the dead"
-            << ", " << counted(made.repaired, "repair") << ")\n"
+            << " in hand of dead threads, " << counted(made.repaired, "repair") << ")\n"
             << std::flush;
   return good ? all_ok : some_failed;
 }
@@ -200,7 +200,7 @@ int run(int argc, char** argv, const std::vector<scenario>& scenarios, code_buil
   } catch (const std::exception& error) {
     std::cerr << argv[0] << ": " << error.what() << '\n';
   } catch (...) {
-    std::cerr << argv[0] << ": something was thrown that is no std::exception\n";
+    std::cerr << argv[0] << ": an exception that is no std::exception\n";
   }
   return could_not_run;
 }

@@ -110,7 +110,7 @@ TEST(live_stack, own_thread_is_refused_in_words) {
   const thread_stack stack = live_stack(getpid());
   EXPECT_TRUE(stack.frames.empty());
   EXPECT_EQ(stack.problem, "thread " + std::to_string(getpid()) +
-                               " is of this process, which cannot trace itself");
+                               " belongs to this process, which cannot trace itself");
 }
 
 TEST(live_stack, want_of_permission_is_told_in_words) {
@@ -134,8 +134,8 @@ TEST(live_stack, traced_thread_is_refused_in_words) {
   ASSERT_EQ(ptrace(PTRACE_SEIZE, other.pid(), nullptr, nullptr), 0);
   const thread_stack stack = live_stack(other.pid());
   EXPECT_TRUE(stack.frames.empty());
-  EXPECT_EQ(stack.problem, "thread " + std::to_string(other.pid()) + " is traced by process " +
-                               std::to_string(getpid()) + " already");
+  EXPECT_EQ(stack.problem, "thread " + std::to_string(other.pid()) +
+                               " is already traced by process " + std::to_string(getpid()));
   other.tell("go on");
   other.expect_exit(0);
 }

@@ -33,7 +33,7 @@ def exit_codes():
 
 def wrong_usage_is_told():
     for arguments, message in (
-        (["no such scenario"], '"no such scenario", expected some of: right'),
+        (["no such scenario"], '"no such scenario", expected one of: right'),
         (["--engine", "steam"], "steam"),
         (["--depth", "-1"], "-1"),
         (["--no-such-option"], "--no-such-option"),

@@ -98,7 +98,7 @@ TEST(death_kinds, a_victim_that_takes_no_lock_is_a_fault) {
   idle.victim = [](segment& seg) { seg.find<guarded<bank>>("accounts")->unguarded().a = 499; };
   const death_report found = try_death_kinds(idle, quick);
   EXPECT_FALSE(found.ok());
-  EXPECT_THAT(found.summary(), HasSubstr("takes no lock"));
+  EXPECT_THAT(found.summary(), HasSubstr("acquires no lock"));
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST(soak, kills_that_meet_no_lock_prove_nothing) {
   idle.victim = [](segment&) { ::usleep(1); };
   const soak_report found = soak(idle, kills(5));
   EXPECT_FALSE(found.ok());
-  EXPECT_THAT(found.summary(), HasSubstr("nobody was killed while holding a lock"));
+  EXPECT_THAT(found.summary(), HasSubstr("no worker was killed while holding a lock"));
 }
 
 TEST(soak, a_seed_that_is_given_is_used_and_wrong_options_are_refused) {

@@ -23,8 +23,9 @@ TEST(unoptimised, code_is_told_by_a_warning_and_passes) {
   const report found = explore(bank_scenario(&undo_in_order), how);
   EXPECT_TRUE(found.ok()) << found;
   EXPECT_THAT(found.warnings, Contains(HasSubstr("built without -O")));
-  EXPECT_THAT(found.summary(),
-              HasSubstr("warning: built without -O: a store that the optimiser moves is not seen"));
+  EXPECT_THAT(
+      found.summary(),
+      HasSubstr("warning: built without -O: stores that the optimiser would move are not seen"));
   EXPECT_THAT(survives_kills(bank_scenario(&undo_in_order), how).message(),
               HasSubstr("built without -O"));
 }

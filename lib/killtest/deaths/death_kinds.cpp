@@ -57,7 +57,7 @@ class death_trial {
     mutexes_ = deaths.mutexes();
     points_ = lock_points_of(*made, base_of(seg_), seg_.size_bytes(), mutexes_);
     report_.locks = points_.size();
-    if (points_.empty()) report_.fault = "the victim takes no lock: there is none to die with";
+    if (points_.empty()) report_.fault = "the victim acquires no lock to die with";
   }
 
   void try_kind(death_kind kind) {
@@ -88,7 +88,7 @@ class death_trial {
     if (!victim.fault().empty() || (word & ~FUTEX_WAITERS) == 0) {
       made.result = verdict::model_differs;
       made.what = "the victim did not die where it should: " +
-                  (victim.fault().empty() ? "nobody has mutex " + made.mutex : victim.fault());
+                  (victim.fault().empty() ? "no thread has mutex " + made.mutex : victim.fault());
       return made;
     }
     survivors fresh(what_, seg_, true, how_.time_limit);

@@ -57,7 +57,7 @@ std::string counts(const death_report& of) {
   for (const auto& [kind, count] : kinds) {
     text += "  " + std::string(to_string(kind)) + ": " + std::to_string(count.deaths);
     if (count.adopted != 0)
-      text += ", " + std::to_string(count.adopted) + " not marked by the kernel, and adopted";
+      text += ", " + std::to_string(count.adopted) + " not marked by the kernel, but adopted";
     text += '\n';
   }
   return text;
@@ -67,7 +67,7 @@ std::string counts(const death_report& of) {
 
 std::string death_report::summary() const {
   std::string text = scenario + ": ";
-  if (!fault.empty()) return text + "nobody could die: " + fault + '\n';
+  if (!fault.empty()) return text + "no death could be tried: " + fault + '\n';
   text += std::to_string(deaths.size()) + " deaths with " + std::to_string(locks) +
           " locks in hand; " + std::to_string(failed()) + " failed (" +
           std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +

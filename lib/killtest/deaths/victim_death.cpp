@@ -27,7 +27,7 @@ namespace {
 
 constexpr int came_to_its_end = 114;
 constexpr int did_not_die = 115;
-constexpr int slower = 10;  // a victim than an heir
+constexpr int slower = 10;  // times the limit of an heir
 
 // Both ends close on exec.
 struct pipe_ends {
@@ -68,10 +68,10 @@ struct planned_death {
   const workload& what;
   std::size_t stores;
   const memory_group* group;
-  pipe_ends& hold;  // what lives on waits for its end
+  pipe_ends& hold;  // a process that lives on waits until it is closed
 };
 
-sigjmp_buf way_back;  // of the one thread that dies
+sigjmp_buf way_back;  // of the thread that dies
 
 void leave_the_handler() {
   ::siglongjmp(way_back, 1);
@@ -110,7 +110,7 @@ bool lives_on(death_kind kind) noexcept {
     case death_kind::abort: std::abort();
     case death_kind::exit_now: ::_exit(1);
     case death_kind::exception:
-      std::set_terminate([] { std::abort(); });  // without the message
+      std::set_terminate([] { std::abort(); });  // without libstdc++'s message
       throw std::runtime_error("a victim's death");
     case death_kind::thread_exit: ::pthread_exit(nullptr);
     case death_kind::exec:
@@ -121,7 +121,7 @@ bool lives_on(death_kind kind) noexcept {
   ::_exit(did_not_die);
 }
 
-// As in a program that handles no signals: so the death is the one that it looks like.
+// As in a program that handles no signals, so that the death is of the planned kind.
 void restore_signals() noexcept {
   for (const int each : {SIGSEGV, SIGTRAP, SIGABRT, SIGXCPU}) ::signal(each, SIG_DFL);
   sigset_t all;
@@ -131,13 +131,13 @@ void restore_signals() noexcept {
 
 void run(const planned_death& plan) {
   static store_log log;
-  // Kept for ever: a thread that dies gives nothing back.
+  // Never destroyed: a dying thread unregisters nothing.
   static const auto* const registered = new std::vector<repair_registration>(plan.what.set_up());
   static_cast<void>(registered);
   const fault_kill at{plan.stores, false, &leave_the_handler};
   begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), &at);
   if (sigsetjmp(way_back, 1) != 0) {
-    // Out of the handler, and out of the victim's functions, none of which is unwound.
+    // This has left the handler and the functions of the victim, without unwinding them.
     restore_signals();
     die(plan);
   }
@@ -197,7 +197,8 @@ bool is_another_program(pid_t pid) {
          (mine != its || std::memcmp(ours, others, static_cast<std::size_t>(mine)) != 0);
 }
 
-// After the pipe has told something: whether the process goes on, as its kind of death has it.
+// Requires: the pipe has a letter, or is closed. Returns: whether the process lives on, as this
+//   kind of death leaves it.
 bool has_survived_its_thread(death_kind kind, pid_t pid, int notice) {
   if (!lives_on(kind)) return false;
   char letter = 0;
@@ -205,7 +206,7 @@ bool has_survived_its_thread(death_kind kind, pid_t pid, int notice) {
                                          : is_another_program(pid);
 }
 
-// Until something is written, or the other end is closed by everybody.
+// Waits until something is written, or all copies of the other end are closed.
 bool ends_in_time(int fd, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
@@ -225,7 +226,8 @@ victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& co
                            const workload& what, std::size_t stores, const memory_group* group,
                            std::chrono::milliseconds limit) {
   pipe_ends hold;
-  // closed by the death: of the process, by exec, or by the main thread when the other one is gone
+  // closed by the death: of the process, by exec, or by the main thread when the other thread is
+  // gone
   pipe_ends notice;
   shared_text failure;
   pid_ = start_process(

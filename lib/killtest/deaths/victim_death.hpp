@@ -1,4 +1,4 @@
-// victim_death: a process in which a victim comes to a store, and then dies in a way of its own.
+// victim_death: a process whose victim runs up to a store, and then dies in a given way.
 #pragma once
 
 #include <chrono>
@@ -14,21 +14,21 @@ namespace outlive::killtest::detail {
 
 class victim_death {
  public:
-  // Starts it, on a copy of the segment, and waits until it is dead. `group` only for
+  // Starts the process on a copy of the segment, and waits for the death. `group` only for
   // death_kind::memory_limit. Throws std::system_error.
   victim_death(death_kind kind, segment& seg, const segment_copy& copy, const workload& what,
                std::size_t stores, const memory_group* group, std::chrono::milliseconds limit);
-  // Ends what lives on of the process.
+  // Ends the process, if it lives on.
   ~victim_death();
   victim_death(const victim_death&) = delete;
   victim_death& operator=(const victim_death&) = delete;
 
-  // What was otherwise than expected; empty if it died in that way.
+  // What did not go as expected; empty if the victim died in that way.
   [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
 
  private:
   int pid_ = 0;
-  int hold_ = -1;  // what lives on ends when this is closed
+  int hold_ = -1;  // a process that lives on ends when this is closed
   std::string fault_;
 };
 

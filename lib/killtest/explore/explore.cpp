@@ -1,3 +1,15 @@
+// explore(): the search through every crash state of a scenario. A class, explorer, has one run:
+//
+//   start      the survivor claims its thread record, in the state without any death (survivor/)
+//   record     the victim runs without a log, then with one (trace/); both must agree
+//   explore    for each place in the log, the bytes after a death there (state/timeline.hpp)
+//              a state whose hash is new goes to the survivor, which recovers and judges it
+//   nest       where the survivor recovered something, it is logged as an heir, and dies after
+//              each of its stores, too: the same loop over another log
+//   confirm    failing states, and a sample of the others, once more by a real SIGKILL, on a copy
+//   report     images of failing states; stacks as functions and lines (stacks/)
+//
+// A chain of deaths names a state: the victim's place in its log, then those of heirs in theirs.
 #include <outlive/killtest/explore.hpp>
 
 #include <unistd.h>
@@ -55,7 +67,7 @@ class explorer {
                                                              std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
 
-  // All deaths in the log's tested part, after those of `before`.
+  // All deaths in the tested part of the log, after those of `before`.
   void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
   void look_at(const death_chain& deaths);
   void explore_heirs();
@@ -85,7 +97,7 @@ class explorer {
   std::vector<stack_trace> stacks_;  // of the report, as addresses
   std::unordered_map<std::uint64_t, std::size_t> stack_of_;
   std::size_t hung_ = 0;
-  unsigned compared_heirs_ = 0;  // with runs without a log
+  unsigned compared_heirs_ = 0;  // how many were compared with a run without a log
   bool over_ = false;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point shown_ = began_;
@@ -144,12 +156,12 @@ std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
   return made;
 }
 
-// A system call that writes into the segment fails where the segment is write-protected; the victim
-// may throw then, or go another way.
+// A system call that writes into the segment fails while the segment is write-protected. The victim
+// may throw then, or take another path. The comparison with a run without a log finds that.
 std::shared_ptr<const recording> explorer::record_victim() {
   const plain_run plain(seg_, workload_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
-  // One that does not come to its end without a log would use up the far longer limit of each
-  // engine. Single steps alone tell where it was.
+  // A victim that does not end without a log would use up the far longer limit of each engine. Only
+  // single steps show where it was.
   if (how_.with != engine::single_step && !plain.fault().empty()) {
     report_.fault = plain.fault();
     return nullptr;
@@ -157,7 +169,7 @@ std::shared_ptr<const recording> explorer::record_victim() {
   auto made = record_victim_by(how_.with);
   if (made == nullptr) return made;
   report_.engine_reason =
-      how_.with == engine::automatic ? "the fastest one of this machine" : "it was asked for";
+      how_.with == engine::automatic ? "the fastest one of this machine" : "it was requested";
   std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
   if (differs.empty()) return made;
   if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
@@ -170,7 +182,7 @@ std::shared_ptr<const recording> explorer::record_victim() {
   return made;
 }
 
-// Empty: the log comes to the same bytes, from the state that these deaths left.
+// Returns: empty if the log comes to the same bytes, from the state that these deaths left.
 std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
                                     const std::shared_ptr<const recording>& log) {
   if (!plain.fault().empty()) return plain.fault();
@@ -182,10 +194,10 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
   if (!offset) return {};
   return (deaths.empty() ? "the victim" : "an heir") +
          std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
-         ": it does not do the same each time, or makes system calls that write into the segment";
+         ": it differs from run to run, or makes system calls that write into the segment";
 }
 
-// The victim's end: what it still holds then, nobody will release.
+// Nobody will release what the victim still holds at its end.
 void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   const held_locks& before = victim->held[victim->held_at_start];
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
@@ -193,11 +205,10 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
     if (std::find(timeline_->mutexes().begin(), timeline_->mutexes().end(), offset) ==
         timeline_->mutexes().end())
       continue;
-    // Nobody died: there is no store to tell, and no kill to confirm.
-    add_state(
-        {}, 0,
-        {verdict::lock_never_released,
-         "the victim has come to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
+    // Nobody died: there is no store to show, and no kill to confirm.
+    add_state({}, 0,
+              {verdict::lock_never_released,
+               "the victim came to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
     return;
   }
 }
@@ -226,7 +237,7 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
   timeline_->learn_locks(*log);
   if (timeline_->mutexes().size() > survivors::max_mutexes)
     cut("whether mutexes after the first " + std::to_string(survivors::max_mutexes) +
-        " can be had");
+        " can be acquired");
   death_chain deaths = before;
   deaths.emplace_back();
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
@@ -276,7 +287,7 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
   chains_.push_back(deaths);
 }
 
-// The heir dies, too, after each of its stores.
+// The heir dies after each of its stores, too.
 void explorer::record_heir_after(const death_chain& after) {
   timeline_->seek(after);
   std::string fault;
@@ -290,8 +301,8 @@ void explorer::record_heir_after(const death_chain& after) {
   explore_log(after, log);
 }
 
-// A repair may make system calls that write into the segment, too. That is found out with the first
-// heirs: it takes a process for each.
+// A repair may also make system calls that write into the segment. The first heirs are compared
+// with runs without a log; not all of them, because each takes a process.
 std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
                                                        std::string& fault) {
   const workload heir = workload_of_heir(what_, seg_, timeline_->mutexes());
@@ -335,7 +346,7 @@ void explorer::explore_heirs() {
 
 // ---- real kills ---------------------------------------------------------------------------------
 
-// Each failing state, and a sample of the others, once more with a SIGKILL at the same store.
+// Each failing state, and a sample of the others, once more by a SIGKILL at the same store.
 void explorer::confirm_some() {
   std::vector<std::size_t> failing, passing;
   for (std::size_t i = 0; i < report_.states.size(); ++i) {
@@ -371,8 +382,8 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
                                     : workload_of_heir(what_, seg_, timeline_->mutexes());
     const std::string fault = recorder_.kill_at(what, copy, each);
     if (!fault.empty()) {
-      return differs("killed for real, the " + std::string(is_victim ? "victim" : "heir") +
-                     " was not where it should die: " + fault);
+      return differs("a real SIGKILL did not hit the " +
+                     std::string(is_victim ? "victim" : "heir") + " at its place: " + fault);
     }
   }
   timeline_->seek(deaths);
@@ -445,7 +456,7 @@ void explorer::show_progress() {
     return;
   shown_ = now;
   line_shown_ = true;
-  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to look into",
+  std::fprintf(stderr, "\r\x1b[K%s: %zu deaths, %zu states, %zu failed, %zu to go on from",
                what_.name.c_str(), report_.points + report_.nested_points, report_.states.size(),
                report_.failed(), to_nest_.size());
 }
@@ -459,7 +470,7 @@ report explore(const scenario& what, const explore_options& how, code_build buil
   if (what.make) what.make(seg);
   report found = detail::explorer(what, how, seg).run();
   if (built == code_build::not_optimised)
-    found.warnings.push_back("built without -O: a store that the optimiser moves is not seen");
+    found.warnings.push_back("built without -O: stores that the optimiser would move are not seen");
   return found;
 }
 

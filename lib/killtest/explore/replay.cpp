@@ -51,7 +51,7 @@ std::string read_image(const std::string& path) {
   throw std::system_error(errc::damaged, path + ": found " + found + ", expected " + expected);
 }
 
-// The segment's regions must lie at the same places.
+// The regions of both segments must have the same places.
 void check(const std::string& path, const std::string& image, const segment_constants& own) {
   if (image.size() < sizeof(segment_constants))
     refuse(path, std::to_string(image.size()) + " bytes",
@@ -72,16 +72,16 @@ void check(const std::string& path, const std::string& image, const segment_cons
         path,
         "an image of a segment with " + std::to_string(image.size()) + " bytes and other options",
         std::to_string(own.total_size) +
-            " bytes, as scenario::options says: it is of another scenario");
+            " bytes, as scenario::options says; the image belongs to another scenario");
   }
   if (std::memcmp(other.boot_id, own.boot_id, sizeof own.boot_id) != 0) {
     refuse(path, "an image of another boot of the machine",
-           "one of this boot: the thread ids in it may be those of living threads");
+           "one of this boot, because its thread ids may now belong to living threads");
   }
 }
 
-// In a thread of its own: the heir must have no record in the segment yet, for the image has other
-// threads in their places.
+// In a thread of its own, which has ended when the image is loaded: the calling thread must have no
+// thread record yet, because the image has the records of other threads.
 void make_objects(const scenario& what, segment& seg) {
   if (!what.make) return;
   std::exception_ptr failure;
@@ -95,8 +95,8 @@ void make_objects(const scenario& what, segment& seg) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// All but the constants, by which the segment knows its own file, and this process's own entry
-// among the participants.
+// Everything except the constants, by which the segment knows its file, and this process's own
+// entry among the participants.
 void copy_bytes(segment& seg, const std::string& image, const region_layout& at) {
   char* const base = base_of(seg);
   std::uint64_t mine = at.participants;
@@ -111,7 +111,7 @@ void copy_bytes(segment& seg, const std::string& image, const region_layout& at)
   std::memcpy(base + mine, own.data(), own.size());
 }
 
-// An image does not say which mutexes its dead had in hand: each that there is will be tried.
+// An image does not say which mutexes its dead had in hand. So every mutex is tried.
 std::vector<std::uint64_t> all_mutexes(const segment& seg, const region_layout& at) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t offset = at.objects; offset + sizeof(lock_bytes) <= at.total;
@@ -134,7 +134,7 @@ replayed replay(const scenario& what, const std::string& image) {
   make_objects(what, seg);
   const region_layout at = region_layout::of(constants);
   copy_bytes(seg, bytes, at);
-  note(seg, 0);  // takes a thread record, one that is free in the image
+  note(seg, 0);  // claims a thread record that is free in the image
   const auto registered = what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
   const judgement made = judge(what, seg, all_mutexes(seg, at));
   return {made.result, made.what, made.recovered, made.repaired};

@@ -13,7 +13,7 @@ namespace {
 
 using files = std::map<std::string, source_file>;
 
-// Each line of a stack once, recursion or not.
+// Each line of a stack once, even in a recursion.
 template <class Visit>
 void for_each_line(files& in, const std::vector<frame>& stack, Visit visit) {
   std::set<std::pair<std::string_view, unsigned>> seen;

@@ -1,4 +1,5 @@
-// The HTML page: one file that loads nothing and runs nothing; what opens by a click are <details>.
+// The HTML page: one file that loads nothing and runs nothing. Parts that open by a click are
+// <details>.
 #include <outlive/killtest/files.hpp>
 
 #include <algorithm>
@@ -25,16 +26,17 @@ const char head[] = R"(<!DOCTYPE html>
 const char legend[] =
     R"(<p class="legend"><span class="l-hit">kill point, all states repaired</span>
 <span class="l-fails">kill point, a state failed</span><span class="l-never">never a kill point</span></p>
-<p class="quiet">A line's states are those that a death at it left, or in what it called; where several deaths came in a row, the last one counts.
-A click on a line tells at which stacks, and what the invariant said. Lines that do not store to the segment are never a kill point.</p>
+<p class="quiet">A line's states are those that a death at the line, or in what it called, left. If several deaths came in a row, the last one counts.
+A click on a line shows the stacks, and what the invariant said. Lines that do not store to the segment are never a kill point.</p>
 )";
 
 std::string html_lines(std::span<const report> reports) {
   const auto files = source_files_of(reports);
   if (files.empty())
-    return "<p>No source line is known: the program has no debugging information (compile it with "
-           "-g).</p>\n";
-  // The program's own files first, and of those the ones with failures.
+    return "<p>No source line is known, because the program has no debugging information: compile "
+           "it "
+           "with -g.</p>\n";
+  // The program's own files first, those with failures at the head.
   std::vector<const std::pair<const std::string, source_file>*> order;
   order.reserve(files.size());
   for (const auto& each : files) order.push_back(&each);

@@ -96,7 +96,7 @@ std::vector<like_states> grouped(const std::vector<state_at>& states) {
   for (const state_at& each : states) {
     const bool failed = each.state->result != verdict::ok;
     std::vector<std::size_t> stacks;
-    // How the passing ones began is of no interest.
+    // Only the last death of a passing state is shown.
     for (const death& at : each.state->deaths) {
       if (failed || &at == &each.state->deaths.back()) stacks.push_back(at.stack);
     }

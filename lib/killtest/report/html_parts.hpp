@@ -10,15 +10,15 @@
 
 namespace outlive::killtest::detail {
 
-// How states came to be: each death, and its stack.
+// The deaths that led to a state, each with its stack.
 [[nodiscard]] std::string html_deaths(const report& in, const crash_state& state);
 
-// States that a reader takes for the same: of one scenario, with one verdict, and the same stacks.
+// States that look the same to a reader: of one scenario, with one verdict and the same stacks.
 struct like_states {
   state_at first;
   std::size_t count = 0;
 };
-// The failed ones first, otherwise in the order in which they were found.
+// The failed ones first, each part in the order in which it was found.
 [[nodiscard]] std::vector<like_states> grouped(const std::vector<state_at>& states);
 
 [[nodiscard]] std::string html_scenario(const report& of);

@@ -1,5 +1,5 @@
-// A source file of the HTML page: a row for each line, from the first that has code to the last,
-// but for long gaps.
+// A source file of the HTML page: a row for each line from the first to the last that has code,
+// without long gaps.
 #include "killtest/report/html_parts.hpp"
 #include "killtest/report/report_text.hpp"
 
@@ -7,10 +7,8 @@ namespace outlive::killtest::detail {
 
 namespace {
 
-// lines without code that are shown between those that have some
-constexpr unsigned max_gap = 6;
-// of states, of a line
-constexpr std::size_t max_groups = 12;
+constexpr unsigned max_gap = 6;         // lines without code that are shown between those with code
+constexpr std::size_t max_groups = 12;  // of states of a line
 
 std::string text_of(const source_file& file, unsigned number) {
   if (number == 0 || number > file.text.size()) return {};
@@ -41,7 +39,7 @@ std::string html_group(const like_states& group, bool with_scenario) {
 std::string html_why(const source_line& line, bool with_scenario) {
   std::string text = "<div class=\"why\"><p class=\"quiet\">" + counted(line.points, "death") +
                      " here, or in what is called here; ";
-  text += line.states.empty() ? "the states that they left had been left elsewhere"
+  text += line.states.empty() ? "other deaths had left the same states before"
                               : counted(line.states.size(), "new crash state");
   text += "</p>";
   const std::vector<like_states> groups = grouped(line.states);
@@ -72,7 +70,7 @@ std::string html_row(const source_file& file, unsigned number, const source_line
          html_why(*line, with_scenario) + "</details>\n";
 }
 
-// With lines without code in between, as far as they are few.
+// With the lines without code in between, if they are few.
 std::string html_rows(const source_file& file, bool with_scenario) {
   std::string text;
   unsigned last = 0;
@@ -101,7 +99,7 @@ std::string html_file(const std::string& path, const source_file& file, bool wit
                      " of " + counted(file.lines.size(), "line") +
                      " were kill points</span></summary>\n";
   if (file.text.empty())
-    text += "<p class=\"quiet why\">The source is not there: its lines are shown by number.</p>";
+    text += "<p class=\"quiet why\">The source file is missing: its lines are shown by number.</p>";
   text +=
       "<div "
       "class=\"heads\"><span>line</span><span>states</span><span>failed</span><span>source</span></"

@@ -1,5 +1,5 @@
-// The look of the HTML page. Colours are variables, twice: for light and for dark. Rows are grids
-// whose last column may break its words, so that the page is never wider than a phone.
+// The look of the HTML page. Colours are variables, defined twice: for light and for dark. Rows are
+// grids whose last column may break its words, so that the page is never wider than a phone.
 #pragma once
 
 namespace outlive::killtest::detail {

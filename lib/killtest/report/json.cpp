@@ -65,7 +65,7 @@ json to_json(const report& of) {
 std::string to_json(std::span<const report> reports) {
   json all = json::array();
   for (const report& each : reports) all.push_back(to_json(each));
-  // What a user's invariant says may be no UTF-8.
+  // The text of a user's invariant may not be UTF-8.
   return all.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

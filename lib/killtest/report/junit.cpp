@@ -1,5 +1,5 @@
-// JUnit's XML, as CI servers read it: <testsuites>, <testsuite>, <testcase>, and in it <error> or
-// <failure>.
+// JUnit's XML, as CI servers read it: <testsuites>, <testsuite>, <testcase>, and inside it <error>
+// or <failure>.
 #include <outlive/killtest/files.hpp>
 
 #include <chrono>

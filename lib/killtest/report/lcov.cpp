@@ -25,7 +25,7 @@ std::string record(const std::string& path, const source_file& file) {
   std::size_t found = 0;
   std::size_t hit = 0;
   for (const auto& [number, line] : file.lines) {
-    // the file has changed since it was compiled, and genhtml would stop here
+    // the file has changed since it was compiled; genhtml would stop here
     if (number > file.text.size()) continue;
     lines += "DA:" + std::to_string(number) + ',' + std::to_string(line.points) + '\n';
     ++found;

@@ -54,7 +54,7 @@ std::string describe(const report& in, const death& at) {
   return text;
 }
 
-// What a person can type, or, where the program has a main() of its own, write into it.
+// A command to type, or a call to write into a program with a main() of its own.
 std::string reproduce(const report& in, const crash_state& state) {
   if (state.result == verdict::lock_never_released) return {};  // nobody died
   if (state.image.empty())
@@ -83,8 +83,8 @@ std::string to_string(const std::vector<frame>& stack) {
   if (stack.empty()) return "?";
   std::string text = place(stack.front()) + " in " + function(stack.front());
   for (std::size_t i = 1; i < stack.size(); ++i) {
-    // gcc splits functions in two; and how outlive calls a repair is of no interest to whoever
-    // wrote it.
+    // gcc splits functions in two. The calls inside outlive that lead to a repair are left out:
+    // they do not interest the author of the repair.
     if (stack[i].function == stack[i - 1].function || is_inside_of_outlive(stack[i])) continue;
     text += " <- " + function(stack[i]) + " " + place(stack[i]);
   }

@@ -10,8 +10,8 @@
 
 namespace outlive::killtest::detail {
 
-// As text of XML and HTML, in attributes, too. What XML cannot hold at all (control characters)
-// becomes a question mark.
+// As text of XML and HTML, also inside attributes. Control characters, which XML cannot hold,
+// become question marks.
 [[nodiscard]] std::string escaped(std::string_view text);
 
 // Throws std::system_error, which names the file.
@@ -20,7 +20,7 @@ void write_file(const std::string& path, std::string_view text);
 // "1 state", "2 states".
 [[nodiscard]] std::string counted(std::size_t count, std::string_view what);
 
-// "bank.cpp:28", or the address where no line is known.
+// "bank.cpp:28", or the address if no line is known.
 [[nodiscard]] std::string place(const frame& at);
 [[nodiscard]] std::string_view last_part(std::string_view path) noexcept;
 

@@ -36,8 +36,8 @@ bool holders::is_inside(pid_t pid) const noexcept {
   return false;
 }
 
-// A held entry alone says that the thread has the lock or wants it; the lock's state says whether
-// it is inside.
+// A held entry alone says that the thread has the lock or wants it. The lock's state says whether
+// the thread is inside.
 bool holders::has_lock(std::uint64_t record) const noexcept {
   const auto* const held = reinterpret_cast<const held_entry*>(
       base_ + at_.records + record * at_.record_stride + sizeof(thread_record));

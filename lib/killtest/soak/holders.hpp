@@ -1,5 +1,4 @@
-// holders: who holds a lock, and who died with one: what a soak wants to know, read from the
-// segment.
+// holders: which processes hold a lock, and which died with one, read from the segment.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +13,8 @@
 
 namespace outlive::killtest::detail {
 
-// Whether a thread of the process is inside of a robust mutex now. Takes no lock; it may be over
-// when the answer is there.
+// Whether a thread of the process is inside a robust mutex now. Acquires no lock. The answer may be
+// out of date when it arrives.
 class holders {
  public:
   explicit holders(const segment& seg);
@@ -29,8 +28,8 @@ class holders {
   std::uint32_t max_held_;
 };
 
-// Counts what the death log tells. The log keeps 256 deaths, so it is to be read before more have
-// come.
+// Counts the deaths in the death log. The log keeps 256 deaths, so read() must come before more are
+// added.
 class death_counter {
  public:
   explicit death_counter(const segment& seg) : seg_(seg) {}
@@ -42,7 +41,7 @@ class death_counter {
  private:
   const segment& seg_;
   std::set<std::tuple<pid_t, pid_t, std::uint64_t>> owners_;
-  std::set<std::uint64_t> repaired_;  // numbers, of those that the log may still hold
+  std::set<std::uint64_t> repaired_;  // their numbers, as far as the log may still hold them
   std::uint64_t repairs_ = 0;
 };
 

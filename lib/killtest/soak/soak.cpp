@@ -29,9 +29,8 @@ namespace detail {
 
 namespace {
 
-constexpr auto aim_limit = std::chrono::milliseconds(20);  // then one is killed as it is
-// of the death log: far fewer deaths than it keeps
-constexpr std::uint64_t kills_between_readings = 8;
+constexpr auto aim_limit = std::chrono::milliseconds(20);  // then a worker is killed wherever it is
+constexpr std::uint64_t kills_between_readings = 8;        // of the death log, which keeps far more
 
 // Shared by all processes of a soak.
 struct soak_memory {
@@ -39,7 +38,7 @@ struct soak_memory {
   std::atomic<std::uint64_t> rounds;
   verdict result;
   char what[failure_bytes];
-  char failure[failure_bytes];  // of a worker; the last one's
+  char failure[failure_bytes];  // of the last worker that threw
 };
 
 class soaker {
@@ -76,9 +75,9 @@ class soaker {
     report_.repairs = deaths_.repairs();
     report_.rounds = memory_->rounds.load();
     if (report_.kills == 0) {
-      report_.fault = "nobody was killed";
+      report_.fault = "no worker was killed";
     } else if (report_.while_holding == 0) {
-      report_.fault = "nobody was killed while holding a lock";
+      report_.fault = "no worker was killed while holding a lock";
     }
     report_.took = std::chrono::steady_clock::now() - began;
     return report_;
@@ -113,8 +112,8 @@ class soaker {
     std::this_thread::sleep_for(std::chrono::microseconds(random_() % (longest + 1)));
   }
 
-  // A worker that is inside of a lock, asked from a random one on; that one if none was in time.
-  // Waiting for one certain worker would take as long as it waits for its lock.
+  // A worker that is inside a lock, searched from a random one on; the random one if none is found
+  // in time. Waiting for one certain worker would take as long as its wait for the lock.
   pid_t& aim(std::size_t first, bool& aimed) {
     const auto deadline = std::chrono::steady_clock::now() + aim_limit;
     while (std::chrono::steady_clock::now() < deadline) {
@@ -127,13 +126,13 @@ class soaker {
     return workers_[first];
   }
 
-  // Whether the worker stands inside of a lock, stopped. One that was only seen there may have left
-  // before the kill reaches it: on a busy machine none was ever met inside.
+  // Stops the worker. Returns: whether it is stopped inside a lock. A worker that was only seen
+  // inside may have left before the kill arrives: on a busy machine, none was ever hit inside.
   bool stop_inside(pid_t pid, std::chrono::steady_clock::time_point limit) const noexcept {
     if (!holders_.is_inside(pid) || ::kill(pid, SIGSTOP) != 0) return false;
     siginfo_t now{};
     while (now.si_pid == 0 && std::chrono::steady_clock::now() < limit) {
-      const int options = WSTOPPED | WEXITED | WNOHANG | WNOWAIT;  // how it ends is asked for later
+      const int options = WSTOPPED | WEXITED | WNOHANG | WNOWAIT;  // the exit status is read later
       if (::waitid(P_PID, static_cast<id_t>(pid), &now, options) != 0) break;
     }
     if (now.si_pid == pid && now.si_code == CLD_STOPPED && holders_.is_inside(pid)) return true;
@@ -172,7 +171,7 @@ class soaker {
       if (ended.in_time) return report_end(ended);
       report_.result = verdict::repair_hung;
       report_.what =
-          "a worker was not done " + std::to_string(how_.time_limit.count()) + " ms after the end";
+          "a worker did not end within " + std::to_string(how_.time_limit.count()) + " ms";
       return;
     }
   }
@@ -194,7 +193,7 @@ class soaker {
     } else if (!ended.in_time) {
       report_.result = verdict::repair_hung;
       report_.what =
-          "the last heir was not done after " + std::to_string(how_.time_limit.count()) + " ms";
+          "the last heir was not done within " + std::to_string(how_.time_limit.count()) + " ms";
     } else {
       report_end(ended);
     }
@@ -257,7 +256,7 @@ std::string soak_report::summary() const {
       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
       " ms, seed " + std::to_string(seed) + ")\n";
   if (result != verdict::ok) text += "  " + std::string(to_string(result)) + ": " + what + '\n';
-  if (!fault.empty()) text += "  it says nothing: " + fault + '\n';
+  if (!fault.empty()) text += "  proves nothing: " + fault + '\n';
   return text;
 }
 
