@@ -3,8 +3,8 @@
 //
 // Both belong to the thread that popped them. Another thread, or a forked child, can only look at
 // the job (errc::not_owner). Both are movable, and return the job when they end: an exception in a
-// worker is a failed try, and any other end is no try at all. When the thread dies, its leases are void at once;
-// nobody has to notice the death.
+// worker is a failed try, and any other end is no try at all. When the thread dies, its leases are
+// void at once; nobody has to notice the death.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>

@@ -1,5 +1,5 @@
-// Killed after every instruction of push, pop, done, give_back, fail and of taking over from the dead: no
-// job is lost, none comes twice, no slot is lost.
+// Killed after every instruction of push, pop, done, give_back, fail and of taking over from the
+// dead: no job is lost, none comes twice, no slot is lost.
 #include <unistd.h>
 
 #include <chrono>
