@@ -39,9 +39,10 @@ bool is_held_either_way(const attachment& mine, const lock_bytes& lock, bool sha
          (shared && own_marks(mine).has(mark_id(mine.map->offset_of(&lock))));
 }
 
-// The native mutex is not the caller's: before a wait, asks whether it is one, and whose.
-attachment* go_on(attachment& mine, lock_bytes& lock, bool shared, const deadline& how_long,
-                  outcome& ended) {
+// After a native refusal and before any wait: whether this is a mutex at all, and not the caller's
+// own.
+attachment* check_refused(attachment& mine, lock_bytes& lock, bool shared, const deadline& how_long,
+                          outcome& ended) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
   const auto view = mine.map->lock_at(offset);
   if (view.lock == nullptr || !view.native || view.shared != shared) {
@@ -101,7 +102,8 @@ attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const 
     attachment& mine = *current_slot.current;
     this_thread::deactivate();
     const int rc = static_cast<int>(so_far);
-    return rc == EBUSY || rc == EDEADLK ? go_on(mine, lock, shared, how_long, ended) : &mine;
+    return rc == EBUSY || rc == EDEADLK ? check_refused(mine, lock, shared, how_long, ended)
+                                        : &mine;
   }
   attachment* const mine = attach_to_lock(lock, shared, how_long, ended);
   if (mine == nullptr) return nullptr;
@@ -131,7 +133,7 @@ outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
     return {};
   }
   outcome result = make_consistent({mine, lock, offset, native == native_result::inherited}, then);
-  // of that nothing here is this process's
+  // a forked child owns neither the record nor the slot
   if (result.error && result.error != errc::forked_in_repair) put_slot_on(mine);
   return result;
 }
@@ -148,18 +150,18 @@ outcome acquire(lock_bytes& lock, attempt so_far, const deadline& how_long,
   return result;
 }
 
-std::error_code release(lock_bytes& lock, void (*once_out)(lock_bytes&) noexcept) noexcept {
+std::error_code release(lock_bytes& lock, void (*before_unlock)(lock_bytes&) noexcept) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
-  // Asked before any store (U1). A lock under repair is {me, repairing}: the repair cannot give it
-  // away.
+  // This check comes before any store (U1). A lock under repair is {me, repairing}, so the repair
+  // cannot release it.
   if (mine == nullptr || lock.state.load(std::memory_order_relaxed) != mine->me)
     return errc::not_owner;
   this_thread::deactivate();
   lock.state.store(free_consistent, std::memory_order_relaxed);
-  crash_barrier();  // out, before the mutex is anybody's
-  once_out(lock);
+  crash_barrier();  // outside, before another thread can have the mutex
+  before_unlock(lock);
   native_mutex::unlock(lock.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
+  crash_barrier();  // the entry stays until after the native unlock (U10)
   held_list::remove(*mine, mine->map->offset_of(&lock));
   put_slot_on(*mine);
   return {};

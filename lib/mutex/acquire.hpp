@@ -16,15 +16,15 @@ namespace outlive::detail {
 outcome acquire(lock_bytes& lock, attempt so_far, const deadline& how_long,
                 const void* return_address);
 
-// Releases a mutex by any of the thread's attachments. Calls once_out() between the state and the
-// native unlock. Returns errc::not_owner before any store.
-std::error_code release(lock_bytes& lock, void (*once_out)(lock_bytes&) noexcept) noexcept;
+// Releases a mutex by any of the thread's attachments. Calls before_unlock() between the store of
+// the state and the native unlock. Returns errc::not_owner before any store.
+std::error_code release(lock_bytes& lock, void (*before_unlock)(lock_bytes&) noexcept) noexcept;
 inline std::error_code release(lock_bytes& lock) noexcept {
   return release(lock, [](lock_bytes&) noexcept {});
 }
 
-// For the forms with an error code. Only std::system_error is caught, and want of memory: a
-// thread's forced unwind must pass.
+// For the forms with an error code. It catches std::system_error and std::bad_alloc alone: a forced
+// unwind of the thread must pass.
 template <class Acquire>
 bool acquire_with_code(std::error_code& error, Acquire acquire) {
   try {
@@ -48,22 +48,22 @@ bool acquire_with_code(std::error_code& error, Acquire acquire) {
 // of lock is expected. Without an error in `ended`: no thread record came free in time.
 attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_long, outcome& ended);
 
-// From where the fast path stopped to an entry in the held list and a native try, whose result is
-// in `so_far` then. Refuses a lock that the thread holds already, alone or shared.
+// Continues where the fast path stopped, up to an entry in the held list and a native try, whose
+// result is in `so_far` then. Refuses a lock that the thread holds already, alone or shared.
 attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
                           const void* return_address, outcome& ended);
 
-// From there to a consistent mutex, waiting if need be.
+// Continues from there to a consistent mutex, and waits if it must.
 outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
                            const deadline& how_long, once_consistent then);
 
 // Whether the state says that the calling thread is inside, or repairs.
 bool is_held_by(const lock_bytes& lock, const attachment& mine) noexcept;
 
-// An outcome with that error; the slot is on.
+// Turns the slot on. Returns: an outcome with that error.
 outcome refuse(attachment& mine, std::error_code error) noexcept;
-// For a thread that would wait for itself: an error if it would wait for ever, "another thread has
-// it" if it only tries.
+// Turns the slot on. For a thread that would wait for itself: an error, or, if it only tries, a
+// busy mutex.
 outcome refuse_holder(attachment& mine, const deadline& how_long) noexcept;
 
 }  // namespace outlive::detail

@@ -22,35 +22,36 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Between two looks for a record. Nobody ever blocks on a liveness mutex, so nobody could be woken.
-constexpr milliseconds first_nap(1);
-constexpr milliseconds longest_nap(50);
+// Between two attempts to claim a record. Nobody blocks on a liveness mutex, so nobody could wake
+// the thread.
+constexpr milliseconds first_sleep(1);
+constexpr milliseconds longest_sleep(50);
 // recover(), reset() and supervisors have no deadline of their own.
 constexpr milliseconds time_for_a_spare(2'000);
 
-class naps {
+class backoff {
  public:
   // Returns: false when the time is over, without a sleep.
-  bool rest(const deadline& how_long) {
+  bool sleep_once(const deadline& how_long) {
     const auto left = how_long.left();
     if (left <= left.zero()) return false;
     const no_cancellation here;  // lock() is no cancellation point
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(next_, left));
-    next_ = std::min(next_ * 2, longest_nap);
+    next_ = std::min(next_ * 2, longest_sleep);
     return true;
   }
 
  private:
-  milliseconds next_ = first_nap;
+  milliseconds next_ = first_sleep;
 };
 
-// Who has the records of a range.
+// The states of a range of records.
 struct census {
   std::uint32_t living = 0;
-  std::uint32_t pinned = 0;    // of a dead thread, which a mutex still names
-  std::uint32_t unmarked = 0;  // of a dead thread that the kernel did not mark, to be adopted
+  std::uint32_t pinned = 0;    // of a dead thread that a mutex still names
+  std::uint32_t unmarked = 0;  // of a dead thread that the kernel did not mark
   std::uint32_t free = 0;
-  std::uint32_t damaged = 0;  // no liveness mutex, so nobody's for good
+  std::uint32_t damaged = 0;  // the liveness mutex is overwritten, so nobody can use the record
   std::string pids;           // of the living
 
   census(const mapping& map, std::uint32_t from, std::uint32_t end) {
@@ -84,46 +85,44 @@ census spares_of(const mapping& map) {
 }
 
 void refuse_damaged(const mapping& map) {
-  if (const std::uint32_t damaged = thread_records::count_damaged(map, 0, map.record_count());
-      damaged != 0) {
-    fail(errc::damaged,
-         map.describe() + ": found no thread record but " + std::to_string(damaged) +
-             " whose liveness mutex was overwritten, expected a free one that is whole");
-  }
+  const std::uint32_t damaged = thread_records::count_damaged(map, 0, map.record_count());
+  if (damaged == 0) return;
+  fail(errc::damaged, map.describe() + ": found no free thread record, and " +
+                          std::to_string(damaged) +
+                          " with an overwritten liveness mutex, expected a free one");
 }
 
-[[noreturn]] void fail_full(const mapping& map, const census& found, const char* but = "") {
+[[noreturn]] void fail_full(const mapping& map, const census& found, const char* more = "") {
   refuse_damaged(map);
-  std::string who = std::to_string(found.living) + " by living threads";
+  std::string users = std::to_string(found.living) + " by living threads";
   if (const std::uint32_t dead = found.pinned + found.unmarked; dead != 0)
-    who += ", " + std::to_string(dead) + " by dead threads";
-  if (found.damaged != 0) who += ", " + std::to_string(found.damaged) + " damaged";
+    users += ", " + std::to_string(dead) + " by dead threads";
+  if (found.damaged != 0) users += ", " + std::to_string(found.damaged) + " damaged";
   fail(errc::too_many_threads, map.describe() + ": found all " +
                                    std::to_string(map.constants().threads) +
-                                   " thread records in use, " + who + but +
+                                   " thread records in use, " + users + more +
                                    ", expected a free one (segment_options::threads)");
 }
 
 [[noreturn]] void fail_without_spare(const mapping& map) {
   refuse_damaged(map);
   const census spares = spares_of(map);
-  std::string who = spares.living == 0 ? std::to_string(spares.damaged) + " damaged"
-                                       : "by living threads (" + spares.pids + ")";
-  fail(errc::too_many_threads, map.describe() + ": found all thread records in use, and the " +
-                                   std::to_string(spare_records) +
-                                   " that are kept for recovery, too, " + who +
+  const std::string users = spares.living == 0 ? std::to_string(spares.damaged) + " damaged"
+                                               : "by living threads (" + spares.pids + ")";
+  fail(errc::too_many_threads, map.describe() + ": found all thread records in use, also the " +
+                                   std::to_string(spare_records) + " kept for recovery, " + users +
                                    ", expected a free one");
 }
 
 void require_robust_list(const mapping& map) {
   if (has_robust_list()) return;
-  fail(errc::no_robust_list, map.describe() +
-                                 ": found that the kernel has no robust list of this thread, "
-                                 "expected one: a seccomp filter or an emulator that "
-                                 "drops set_robust_list, or a thread made by raw clone");
+  fail(errc::no_robust_list,
+       map.describe() +
+           ": found no robust list of this thread in the kernel, expected one: a seccomp filter or "
+           "an emulator drops set_robust_list, or raw clone made the thread");
 }
 
-// Claims a record by that function. Room first: after a claim nothing may fail.
+// Claims a record by that function. Memory is allocated first: nothing may fail after a claim.
 attachment* attach_by(std::optional<std::uint32_t> (*claim)(mapping&),
                       const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
@@ -131,26 +130,26 @@ attachment* attach_by(std::optional<std::uint32_t> (*claim)(mapping&),
   return index ? &this_thread::attach(std::move(room), map, *index) : nullptr;
 }
 
-// Changes the spare for an ordinary record, if there is one now.
+// Exchanges the spare record for an ordinary one, if one is free now.
 attachment* exchange_spare(spare_scope& spare, const std::shared_ptr<mapping>& map) {
   auto room = std::make_unique<attachment>();
   const auto index = thread_records::claim(*map);
   if (!index) return nullptr;
-  // A repair may have left a mutex locked in the spare's name: then the thread goes on with it,
-  // until it has let go (end_spare_use()).
+  // A repair may have left a mutex locked in the name of the spare record. Then the thread keeps
+  // that record until it has released the mutex (end_spare_use()).
   if (!spare.mine().idle()) {
     thread_records::release(*map, *index);
     return &spare.keep();
   }
-  spare.give_back();
+  spare.release();
   return &this_thread::attach(std::move(room), map, *index);
 }
 
-// One attempt to free a record, by recovering with a spare one (U3). Returns: the attachment;
-// nullptr if a later attempt may have it. Throws errc::too_many_threads where none may.
+// One attempt to free a record: recovers with a spare one (U3). Returns: the attachment; nullptr if
+// a later attempt may succeed. Throws errc::too_many_threads if none can.
 attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how_long) {
   attachment* const claimed = attach_by(thread_records::claim_spare, map);
-  // a living thread has a mutex that pins a record: mostly, its repair is under way
+  // a living thread has a mutex that pins a record, mostly because its repair is running
   bool busy = false;
   if (claimed != nullptr) {
     spare_scope spare(*claimed);
@@ -175,19 +174,19 @@ attachment* recover_one(const std::shared_ptr<mapping>& map, const deadline& how
 attachment* attach_by_recovery(const std::shared_ptr<mapping>& map, const deadline& how_long) {
   if (this_thread::slot().wiped->repairs != 0)
     fail_full(*map, ordinary_of(*map), ", in a repair, which starts no others");
-  naps between;
+  backoff between;
   for (;;) {
     if (attachment* const mine = recover_one(map, how_long)) return mine;
-    if (!between.rest(how_long)) return nullptr;
+    if (!between.sleep_once(how_long)) return nullptr;
     if (attachment* const mine = attach_by(thread_records::claim, map)) return mine;
   }
 }
 
 attachment* attach_by_spare(const std::shared_ptr<mapping>& map, const deadline& how_long) {
-  naps between;
+  backoff between;
   for (;;) {
     if (attachment* const mine = attach_by(thread_records::claim_spare, map)) return mine;
-    if (spares_of(*map).damaged == spare_records || !between.rest(how_long))
+    if (spares_of(*map).damaged == spare_records || !between.sleep_once(how_long))
       fail_without_spare(*map);
   }
 }
@@ -232,10 +231,10 @@ spare_scope::spare_scope(const std::shared_ptr<mapping>& map)
     : spare_scope(*attach(map, time_for_a_spare, claimable::spare_too)) {}
 
 spare_scope::~spare_scope() {
-  give_back();
+  release();
 }
 
-void spare_scope::give_back() noexcept {
+void spare_scope::release() noexcept {
   attachment* const mine = std::exchange(mine_, nullptr);
   // In a child that a repair forked, the attachment is gone.
   if (mine != nullptr && epoch_ == process_epoch()) end_spare_use(*mine);

@@ -1,5 +1,5 @@
-// A thread's first use of a segment: it claims a thread record, and recovers what the dead hold if
-// there is none left.
+// A thread's first use of a segment: it claims a thread record. If none is free, it recovers what
+// dead threads hold.
 #pragma once
 
 #include <cstdint>
@@ -32,17 +32,17 @@ attachment* attach(const std::shared_ptr<mapping>& map, const deadline& how_long
 // Whether the record is one of those that are kept for recovery.
 bool is_spare(const attachment& mine) noexcept;
 
-// The fast path works on this segment from now on, unless the thread is in a repair. A thread that
-// must go on with a spare record never gets the fast path: so each of its unlocks comes here, where
-// an idle one is given back. `mine` may be gone afterwards, unless something is in hand.
+// The fast path works on this segment from now on, unless the thread is in a repair. A thread with
+// a spare record never gets the fast path. So each of its unlocks comes here, where an idle record
+// is released. `mine` may be gone afterwards, unless the thread holds something.
 void put_slot_on(attachment& mine) noexcept;
 
-// Gives a spare record back once nothing is in hand: the other way out of every operation that lets
-// go of something. `mine` may be gone afterwards.
+// Releases a spare record if the thread holds nothing. Every operation that releases something ends
+// with this or with put_slot_on(). `mine` may be gone afterwards.
 void end_spare_use(attachment& mine) noexcept;
 
-// Gives the record back at its end if it is a spare one in which nothing is in hand. An ordinary
-// record stays the thread's.
+// Releases the record at its end if it is a spare one and the thread holds nothing. An ordinary
+// record stays with the thread.
 class spare_scope {
  public:
   explicit spare_scope(attachment& mine) noexcept;
@@ -53,8 +53,8 @@ class spare_scope {
   ~spare_scope();
 
   [[nodiscard]] attachment& mine() const noexcept { return *mine_; }
-  void give_back() noexcept;
-  // Lets the thread go on with it.
+  void release() noexcept;
+  // Lets the thread keep it.
   attachment& keep() noexcept { return *std::exchange(mine_, nullptr); }
 
  private:

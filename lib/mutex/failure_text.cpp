@@ -27,8 +27,8 @@ std::string describe(const mapping* map, const lock_bytes& lock) {
   return text + " of class \"" + std::string(lock_class_name(*map, lock)) + '"';
 }
 
-// Whom the state names as the holder. The record may have gone to another thread since: it is for a
-// message.
+// The holder that the state names. Its record may belong to another thread by now: this is only for
+// a message.
 std::string holder_of(const mapping* map, lock_state state) {
   const record_id holder = state.holder();
   if (!holder) return "nobody";
@@ -46,7 +46,7 @@ std::string held_here(const mapping* map, const lock_bytes& lock) {
   const std::ptrdiff_t count = mine == nullptr ? 0 : top - mine->held;
   const std::uint32_t limit = map == nullptr ? 0 : map->constants().max_held;
   return "found " + std::to_string(count) +
-         " mutexes of the segment in this thread's hands, expected fewer than " +
+         " mutexes of the segment held by this thread, expected fewer than " +
          std::to_string(limit) + " (segment_options::max_held), and than 1,900 in all segments";
 }
 
@@ -55,8 +55,24 @@ bool has_lock_magic(const lock_bytes& lock) noexcept {
   return magic == native_lock_magic || magic == shared_lock_magic;
 }
 
+std::string found_damage(const mapping* map, const lock_bytes& lock, lock_state state) {
+  if (has_lock_magic(lock) && !native_mutex::is_intact(lock.native))
+    return "found a native mutex of another kind, expected the one that its constructor made";
+  if (map != nullptr && !native_mutex::is_intact(map->header().adoption.native))
+    return "found the segment's adoption lock overwritten, expected a robust mutex";
+  if (map != nullptr && has_lock_magic(lock) && !fitting_lock_class(*map, lock)) {
+    return "found lock class word " + std::to_string(lock.lock_class) +
+           ", expected that of a class that guards what lies in its object";
+  }
+  return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) +
+         " and state " + std::to_string(state.word()) +
+         ", expected those of a robust mutex that was constructed and not destroyed";
+}
+
 std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc code) {
   const lock_state state(lock.state.load(std::memory_order_relaxed));
+  const std::string attempts = std::to_string(state.attempts());
+  const std::string limit = std::to_string(map == nullptr ? 0 : map->constants().attempts);
   switch (code) {
     case errc::deadlock:
       return "found this thread as its holder, expected another thread or nobody";
@@ -64,37 +80,20 @@ std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc 
       return "found " + holder_of(map, state) + " as its holder, expected this thread";
     case errc::too_many_locks: return held_here(map, lock);
     case errc::in_repair:
-      return "found a repair of this thread under way, expected lock() to be called outside of "
-             "repairs";
-    case errc::not_in_segment:
-      return "found it outside of every segment that is mapped, expected it in one";
+      return "found a repair in this thread, expected lock() outside of repairs";
+    case errc::not_in_segment: return "found no mapped segment there, expected the mutex in one";
     case errc::owner_died_unrepaired:
-      return "found its owner dead and no repair in this process, expected one (on_owner_death)";
+      return "found no repair for it in this process, expected one (on_owner_death)";
     case errc::repair_failed:
-      return "found its owner dead and a repair that failed, expected it to return repaired";
+      return "found that attempt " + attempts + " of " + limit +
+             " failed, expected the repair to return repaired";
     case errc::not_recoverable:
-      return "found " + std::to_string(state.attempts()) +
-             " attempts to repair it, expected one of the " +
-             std::to_string(map == nullptr ? 0 : map->constants().attempts) +
-             " (segment_options::attempts) to end with repaired";
-    case errc::in_use: return "found others repairing it for 2 s, expected them to be done";
+      return "found " + attempts + " failed attempts to repair it, expected one of " + limit +
+             " (segment_options::attempts) to succeed";
+    case errc::in_use: return "found other threads repairing it for 2 s, expected them to finish";
     case errc::forked_in_repair:
-      return "found this process forked in the repair, expected only its parent to go on";
-    case errc::damaged:
-      if (has_lock_magic(lock) && !native_mutex::is_intact(lock.native)) {
-        return "found a native mutex of another kind in its bytes, expected the one that its "
-               "constructor made";
-      }
-      if (map != nullptr && !native_mutex::is_intact(map->header().adoption.native)) {
-        return "found no mutex in the bytes of the segment's adoption lock, expected a robust one";
-      }
-      if (map != nullptr && has_lock_magic(lock) && !fitting_lock_class(*map, lock)) {
-        return "found lock class word " + std::to_string(lock.lock_class) +
-               ", expected that of a class which guards what lies in its object";
-      }
-      return "found kind " + std::to_string(lock.magic.load(std::memory_order_relaxed)) +
-             " and state " + std::to_string(state.word()) +
-             ", expected those of a robust mutex that was constructed and not destroyed";
+      return "found a child that was forked in the repair, expected its parent";
+    case errc::damaged: return found_damage(map, lock, state);
     default: return {};
   }
 }

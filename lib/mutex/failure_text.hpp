@@ -1,4 +1,4 @@
-// What an error of lock(), try_lock() or unlock() says: the mutex, what was found and what was
+// The text of an error of lock(), try_lock() or unlock(): the mutex, what was found, and what was
 // expected.
 #pragma once
 
@@ -10,10 +10,11 @@
 
 namespace outlive::detail {
 
-// Before the text of the code itself. The mutex may be no mutex any more, and may change meanwhile.
+// Stands before the text of the code itself. The bytes may be no mutex any more, and may change
+// meanwhile.
 std::string failure_text(const lock_bytes& lock, std::error_code error);
 
-// Throws the error as a std::system_error, in which is nested what the repair threw, if it did.
+// Throws the error as a std::system_error. Nests in it what the repair threw, if it did.
 [[noreturn]] void throw_failure(const lock_bytes& lock, const outcome& of);
 // Returns: whether the mutex was acquired. Throws the error, if there is one.
 inline bool acquired_or_throw(const lock_bytes& lock, const outcome& of) {

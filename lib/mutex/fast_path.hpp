@@ -1,5 +1,5 @@
-// The fast path of locks with a native mutex: an uncontended, consistent one, in the segment that
-// the thread used last. Counted in instructions by a test: every line here is paid at each lock.
+// The fast path of locks with a native mutex: an uncontended, consistent one in the segment that
+// the thread used last. A test counts its instructions: each lock pays for every line here.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace outlive::detail::fast_path {
 
-// Range test, fork check, "has this thread a record" and held limit are the two comparisons at the
-// top: a slot that fork wiped has size 0.
+// The two comparisons at the top are the range test, the fork check, "does this thread have a
+// record" and the limit of held mutexes: a slot that a fork wiped has size 0.
 [[gnu::always_inline]] inline attempt acquire_natively(lock_bytes& lock, std::uint32_t magic,
                                                        const void* return_address) noexcept {
   thread_slot& slot = current_slot;
@@ -25,7 +25,7 @@ namespace outlive::detail::fast_path {
     return attempt::not_tried;
   if (load_own(lock.magic) != magic || !native_mutex::is_intact(lock.native)) [[unlikely]]
     return attempt::not_tried;  // no native call on it
-  slot.top = entry + 1;         // counted first: the place is taken before anything stands in it
+  slot.top = entry + 1;         // the place is counted before it is written
   crash_barrier();
   held_list::put(*entry, offset, return_address);
   const int rc = native_mutex::try_lock_intact(lock.native);
@@ -41,10 +41,11 @@ namespace outlive::detail::fast_path {
   raise_own(slot.record->acquisitions);
 }
 
-// True: done. False: not this thread's by the slot; the slow path looks further. Calls once_out()
-// between the state and the native unlock.
-template <class OnceOut>
-[[gnu::always_inline]] inline bool release(lock_bytes& lock, OnceOut once_out) noexcept {
+// Calls before_unlock() between the store of the state and the native unlock.
+// Returns: false if the slot does not show that this thread holds the mutex. Then nothing was done,
+//   and the slow path looks further.
+template <class BeforeUnlock>
+[[gnu::always_inline]] inline bool release(lock_bytes& lock, BeforeUnlock before_unlock) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   if (offset >= slot.wiped->size || lock.state.load(std::memory_order_relaxed) != slot.me)
@@ -52,14 +53,13 @@ template <class OnceOut>
     return false;
   held_entry* const entry = slot.top - 1;
   if (load_own(entry->place) != offset) [[unlikely]]
-    return false;  // not the newest, or repaired
+    return false;  // not the newest entry, or one of a repaired mutex
   lock.state.store(free_consistent, std::memory_order_relaxed);
-  crash_barrier();  // out, before the mutex is anybody's
-  once_out();
+  crash_barrier();  // outside, before another thread can have the mutex
+  before_unlock();
   native_mutex::unlock(lock.native);
-  // the entry until after the native unlock (U10)
-  crash_barrier();
-  // a judge that does not see the entry any more sees the count (adoption.cpp)
+  crash_barrier();  // the entry stays until after the native unlock (U10)
+  // Release: an adopter that no longer sees the entry sees the count (adoption.cpp).
   entry->place.store(0, std::memory_order_release);
   crash_barrier();  // empty before its place is free
   slot.top = entry;

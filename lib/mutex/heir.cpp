@@ -20,8 +20,8 @@ namespace outlive::detail {
 
 namespace {
 
-// What the state says of the past: who died inside, how often that was repaired in vain, and who
-// died repairing.
+// What the state says about the past: who died inside, how many repairs of that failed, and who
+// died in a repair.
 struct inheritance {
   record_id origin;
   std::uint32_t origin_mask;
@@ -42,12 +42,12 @@ inheritance read_inheritance(lock_state state) noexcept {
 
 void store(const native_hold& at, lock_state state) noexcept {
   at.lock.state.store(state.word(), std::memory_order_relaxed);
-  // each state before what follows from it: the repair, native consistent, the user's changes
+  // each state comes before what follows from it: the repair, native consistent, the user's changes
   crash_barrier();
 }
 
-// Whenever the native call said EOWNERDEAD, consistent comes before unlock: glibc's ENOTRECOVERABLE
-// is never entered (U8, A37, A38).
+// If the native call returned EOWNERDEAD, consistent comes before unlock, so that the mutex never
+// becomes glibc's ENOTRECOVERABLE (U8, A37, A38).
 void make_natively_consistent(const native_hold& at) noexcept {
   if (at.owner_died) native_mutex::consistent(at.lock.native);
   crash_barrier();
@@ -58,7 +58,7 @@ outcome refuse(const native_hold& at, std::error_code error) noexcept {
   return refused(error);
 }
 
-outcome go_on(const native_hold& at, once_consistent then, bool repaired) noexcept {
+outcome finish(const native_hold& at, once_consistent then, bool repaired) noexcept {
   const outcome result{true, repaired, {}, nullptr};
   if (then == once_consistent::release) {
     release_natively(at);
@@ -67,7 +67,7 @@ outcome go_on(const native_hold& at, once_consistent then, bool repaired) noexce
   make_natively_consistent(at);
   if (repaired) {
     held_entry* const entry = held_list::find(at.mine, at.offset);
-    // Release, as in put(): who reads this place reads the address that belongs to it.
+    // Release, as in put(): a thread that reads this place reads the address that belongs to it.
     entry->place.store(at.offset | held_recovered, std::memory_order_release);
   }
   if (then == once_consistent::keep) return result;
@@ -76,7 +76,7 @@ outcome go_on(const native_hold& at, once_consistent then, bool repaired) noexce
   return result;
 }
 
-// For the time of a repair the fast path is off and lock() is refused.
+// While a repair runs, the fast path is off and lock() is refused.
 class repair_scope {
  public:
   repair_scope() noexcept : epoch_(process_epoch()) { ++current_slot.wiped->repairs; }
@@ -85,8 +85,8 @@ class repair_scope {
   ~repair_scope() {
     if (!is_child()) --current_slot.wiped->repairs;
   }
-  // The repair forked, and this is the child: its slot was wiped, the mutex and the record are the
-  // parent's.
+  // Whether this is a child that the repair forked. Its slot was wiped, and the mutex and the
+  // record belong to the parent.
   [[nodiscard]] bool is_child() const noexcept { return process_epoch() != epoch_; }
 
  private:
@@ -99,7 +99,7 @@ repair_result run(const Callback& repair, const death_facts& facts, std::excepti
   try {
     return repair(owner_death(facts));
   } catch (abi::__forced_unwind&) {
-    throw;  // pthread_exit or cancellation: the thread ends as an owner, {me, repairing} stays (U5)
+    throw;  // pthread_exit or cancellation: the thread ends as the owner in {me, repairing} (U5)
   } catch (...) {
     thrown = std::current_exception();
     return failed;
@@ -115,8 +115,7 @@ outcome give_up(const native_hold& at, death_facts& facts, const inheritance& pa
   return refuse(at, error);
 }
 
-// What the user calls for to rebuild data that no repair mended: it is the caller's, so there is
-// nothing to let go of.
+// A rebuild that the user asked for. The caller owns the callback, so there is nothing to release.
 struct rebuild_run {
   const repair_callback& callback;
   repair_result operator()(const owner_death& death) const { return callback(death); }
@@ -138,19 +137,20 @@ outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
   {
     const repair_scope scope;
     done = run(callback, facts, thrown);
-    // The callback, if it took itself out, and an exception that nobody will see end here, as a
-    // part of the repair: they may own the last handle of the segment, whose end gives the record
-    // of a thread back that holds nothing. This one has its entry, now and no longer.
+    // Two things end here, as a part of the repair: the callback, if it unregistered itself, and an
+    // exception that nobody will see. They may own the last handle of the segment, whose end
+    // releases the record of a thread that holds nothing. This thread still has its entry here, and
+    // not any later.
     callback.end();
     if (!keeps_exception) thrown = nullptr;
     if (scope.is_child()) return {false, false, errc::forked_in_repair, thrown};
   }
-  crash_barrier();  // the repair's last store before the state that vouches for it
+  crash_barrier();  // the repair's last store comes before the state that says it is done
   const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
   if (done == repaired) {
     store(at, lock_state(free_consistent));
     log_outcome(map, entry, death_outcome::repaired, took);
-    return go_on(at, then, true);
+    return finish(at, then, true);
   }
   const bool last = attempts >= map.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
@@ -166,24 +166,24 @@ void release_natively(const native_hold& at) noexcept {
   count_acquisition(at.mine);
   make_natively_consistent(at);
   native_mutex::unlock(at.lock.native);
-  crash_barrier();  // the entry until after the native unlock (U10)
+  crash_barrier();  // the entry stays until after the native unlock (U10)
   held_list::remove(at.mine, at.offset);
 }
 
 outcome make_consistent(const native_hold& at, once_consistent then) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  // the owner never was inside, or was out already
-  if (found.word() == free_consistent) return go_on(at, then, false);
+  // the owner was never inside, or had left
+  if (found.word() == free_consistent) return finish(at, then, false);
   if (!found.is_valid()) return refuse(at, errc::damaged);
   if (found.condition() == lock_condition::not_recoverable)
     return refuse(at, errc::not_recoverable);
 
   mapping& map = *at.mine.map;
   const auto lock_class = fitting_lock_class(map, at.lock);
-  // another class's repair would write over something else
+  // the repair of another class would overwrite something else
   if (!lock_class) return refuse(at, errc::damaged);
   const inheritance past = read_inheritance(found);
-  // Looked up before any store: a process without a repair must not use an attempt up (U8).
+  // This comes before any store: a process without a repair must not use up an attempt (U8).
   repair_run callback(map, at.offset, *lock_class);
   const bool used_up = past.attempts >= map.constants().attempts;
   if (!callback && !used_up && found.condition() == lock_condition::unrepaired)
@@ -198,17 +198,17 @@ outcome make_consistent(const native_hold& at, once_consistent then) {
   return repair(at, callback, facts, past, then, then != once_consistent::release);
 }
 
-// The same stores as a repair's, so that a death in the middle is one that heirs know: of a rebuild
-// that nothing more was allowed to mend, the next one makes "not recoverable" again.
+// Makes the same stores as a repair, so that heirs know what a death in the middle leaves. If no
+// attempts were left, the next heir makes the mutex "not recoverable" again.
 outcome rebuild(const native_hold& at, const repair_callback& callback) {
   const lock_state found(at.lock.state.load(std::memory_order_acquire));
-  if (found.word() == free_consistent) return go_on(at, once_consistent::release, false);
+  if (found.word() == free_consistent) return finish(at, once_consistent::release, false);
   if (!found.is_valid()) return refuse(at, errc::damaged);
   mapping& map = *at.mine.map;
   if (!fitting_lock_class(map, at.lock)) return refuse(at, errc::damaged);
   inheritance past = read_inheritance(found);
-  // As the last attempt, if attempts are used up: their number must stay one that the state can
-  // hold.
+  // If all attempts are used up, this counts as the last one, so that the state can hold their
+  // number.
   const unsigned allowed = map.constants().attempts;
   const bool for_ever = found.condition() == lock_condition::not_recoverable;
   if (for_ever || past.attempts >= allowed) past.attempts = allowed - 1;

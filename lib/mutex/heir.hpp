@@ -1,6 +1,6 @@
-// The heir's path: what is to be done with a mutex that was just acquired natively, whatever its
-// former owner left behind. All ways of acquiring go through it: lock(), try_lock(), the timed
-// ones, recover(), and threads that look for a free record.
+// The heir's path: makes a mutex consistent that was just acquired natively, whatever its former
+// owner left. All ways of acquiring go through it: lock(), try_lock(), the timed forms, recover(),
+// and threads that look for a free record.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ struct native_hold {
 
 // What the calling thread does with a mutex that is consistent.
 enum class once_consistent {
-  // it is inside: the state names it
+  // It enters: the state names it.
   enter,
-  // it keeps the native mutex, and is not inside: an heir that comes before its own change finds
-  // {0, consistent}, and repairs nothing
+  // It keeps the native mutex without entering. If it dies then, its heir finds {0, consistent} and
+  // repairs nothing.
   keep,
-  // it has released the mutex, and the entry is gone
+  // It releases the mutex, and the entry is gone.
   release,
 };
 
@@ -35,9 +35,9 @@ enum class once_consistent {
 // released the mutex, and the entry is gone. Ends the thread when the repair does.
 outcome make_consistent(const native_hold& at, once_consistent then);
 
-// Makes the mutex consistent by `callback` in the place of a repair, whatever condition it is in,
-// and releases it. What is consistent is left as it is, and then `repaired` is false. Ends the
-// thread when the callback does.
+// Makes the mutex consistent by `callback` instead of a repair, in whatever condition it is, and
+// releases it. Leaves a consistent mutex as it is; then `repaired` is false. Ends the thread when
+// the callback does.
 outcome rebuild(const native_hold& at, const repair_callback& callback);
 
 // Releases the native part, and removes the entry.

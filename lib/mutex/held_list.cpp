@@ -23,20 +23,18 @@ void remove(attachment& mine, std::uint64_t offset) noexcept {
   if (gap == nullptr) return;
   held_entry* const last = mine.top - 1;
   if (gap != last) {
-    // The last entry moves over the gap; for two stores it is there twice.
+    // The last entry moves to the gap. For two stores it is there twice.
     gap->return_address.store(last->return_address.load(std::memory_order_relaxed),
                               std::memory_order_relaxed);
-    // its address before it counts
-    crash_barrier();
-    // with its address, for held_entries.hpp
+    crash_barrier();  // the address is there before the entry counts
+    // Release: after its address (held_entries.hpp).
     gap->place.store(last->place.load(std::memory_order_relaxed), std::memory_order_release);
-    // there before it goes from where it was
-    crash_barrier();
+    crash_barrier();  // the copy is there before the original goes
   }
-  // Release: a judge that does not see the entry any more sees its copy, or the count
+  // Release: a thread that no longer sees the entry sees its copy, or the count of acquisitions
   // (held_entries.hpp, adoption.cpp).
   last->place.store(0, std::memory_order_release);
-  crash_barrier();  // empty before the place is free for a signal handler's entry
+  crash_barrier();  // empty before a signal handler can use the place
   this_thread::move_top(mine, last);
 }
 

@@ -27,8 +27,8 @@ bool mark_if_dead(mapping& map, std::uint32_t index, const deadline& limit) noex
   return true;
 }
 
-// Of a mutex that is not in this thread's hand. What living threads have is not waited for, other
-// adopters are for a while.
+// Judges a mutex that this thread does not hold. It does not wait for living holders. It waits for
+// other adopters for a while.
 struct recovery_judge {
   mapping& map;
   lock_bytes& lock;
@@ -36,7 +36,7 @@ struct recovery_judge {
   bool adopted = false;
   bool postponed = false;
 
-  // this thread's id in the word is a former bearer's (U6)
+  // this thread's id in the word is that of an earlier thread (U6)
   static bool owns() noexcept { return false; }
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
@@ -88,8 +88,7 @@ recovered_lock recover_lock(attachment& mine, const record_snapshot& dead, std::
   const auto hold = acquire_if_free(mine, offset, for_adopters, report);
   if (!hold) return report;
   report.result = make_consistent(*hold, once_consistent::release);
-  // The repair forked, and this is the child: it has no attachment any more, and nothing to
-  // recover.
+  // This is a child that the repair forked. It has no attachment any more, and nothing to recover.
   if (report.result.error == errc::forked_in_repair)
     throw std::system_error(report.result.error, "recovering in a forked child");
   return report;
@@ -109,9 +108,9 @@ void forget_origin(attachment& mine, std::uint64_t offset, const deadline& for_a
   release_natively(*hold);
 }
 
-// Calls act(dead, offset) for each pending entry of a record. Who the dead thread was is read
-// before the entry is found pending, and counts if the record is at the same life after: a pending
-// entry keeps others from claiming the record.
+// Calls act(dead, offset) for each pending entry of a record. The owner's ids are read before the
+// entry is found pending, and are right if the record's life is still the same afterwards: a
+// pending entry keeps others from claiming the record.
 template <class Act>
 void for_each_pending(mapping& map, std::uint32_t index, Act act) {
   const thread_record& record = map.record(index);
@@ -124,13 +123,13 @@ void for_each_pending(mapping& map, std::uint32_t index, Act act) {
 }  // namespace
 
 bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& limit,
-                  const std::function<void(const recovered_lock&)>& tell) {
+                  const std::function<void(const recovered_lock&)>& report) {
   mapping& map = *mine.map;
   bool begun = false;
-  // A slice in all, and not one for each of thousands of mutexes.
+  // One slice in all, not one for each of thousands of mutexes.
   const deadline for_adopters = within_a_slice(limit);
-  // A mutex that stays unrepaired stands in two records, the dead owner's and the dead heir's: one
-  // call uses one attempt.
+  // A mutex that stays unrepaired can have an entry in two records, of the dead owner and of the
+  // dead heir. One call must use up one attempt only.
   std::vector<std::uint64_t> failed_at;
   for (std::uint32_t index = 0; index < map.record_count(); ++index) {
     const thread_record& record = map.record(index);
@@ -144,7 +143,7 @@ bool recover_dead(attachment& mine, std::optional<pid_t> pid, const deadline& li
       const recovered_lock done = recover_lock(mine, dead, offset, for_adopters);
       begun = begun || !done.result.is_busy();
       if (done.result.error) failed_at.push_back(offset);
-      tell(done);
+      report(done);
     });
     if (begun && limit.is_over()) return false;
   }

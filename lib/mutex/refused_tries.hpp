@@ -1,5 +1,5 @@
-// refused_tries: which refused try_lock() looks for a dead owner. Who only ever tries must get an
-// orphan, too, and a look costs system calls.
+// refused_tries: which refused try_lock() looks for a dead owner. A look costs system calls, but a
+// thread that never calls lock() must acquire orphans, too.
 #pragma once
 
 #include <chrono>
@@ -9,9 +9,9 @@
 
 namespace outlive::detail {
 
-// To be called at each refusal. True for a few of them: at most one in a slice, and the clock is
-// asked at about one call in four only. Not at every fourth: a thread that tries several mutexes in
-// turn would always look at the same one.
+// Call this at each refusal. Returns: true for a few of them, at most one in a slice. It reads the
+// clock at about one call in four. Exactly every fourth would be wrong: a thread that tries several
+// mutexes in turn would always look at the same one.
 inline bool is_look_due() noexcept {
   struct state {
     std::uint32_t left = 1;

@@ -119,14 +119,14 @@ robust_mutex::robust_mutex(std::string_view lock_class, const detail::guarded_ty
   native_mutex::init(bytes.native);
   bytes.lock_class = pack_lock_class(index, map->offset_of(this));
   bytes.state.store(free_consistent, std::memory_order_relaxed);
-  crash_barrier();  // a whole mutex before the magic that says so
+  crash_barrier();  // the whole mutex comes before the magic that says so
   bytes.magic.store(native_lock_magic, std::memory_order_release);
 }
 
 robust_mutex::~robust_mutex() {
   lock_bytes& bytes = bytes_of(*this);
   bytes.magic.store(dead_lock_magic, std::memory_order_release);
-  // not valid: whoever still locks it gets errc::damaged, on the fast path, too
+  // Not valid: a thread that still locks it gets errc::damaged, also on the fast path.
   bytes.state.store(0, std::memory_order_release);
 }
 
@@ -177,7 +177,7 @@ bool robust_mutex::recovered() const noexcept {
     return false;
   this_thread::deactivate();
   const held_entry* const entry = held_list::find(*mine, mine->map->offset_of(this));
-  put_slot_on(*mine);  // which stays: something is in hand
+  put_slot_on(*mine);  // the attachment stays, because the thread holds something
   return entry != nullptr && (entry->place.load(std::memory_order_relaxed) & held_recovered) != 0;
 }
 

@@ -1,6 +1,7 @@
-// Why each judgement made after the gate was closed holds until it is opened, whatever happens to
-// the record that it was made of: a thread that claims the record, or marks itself in it, later
-// than that finds the gate closed (docs/protocol.md, "Readers and writers"; docs/model/shared.pml).
+// Each judgement that is made while the gate is closed stays right until the gate is opened,
+// whatever happens to the record in question: a thread that claims the record later, or marks
+// itself in it, finds the gate closed (docs/protocol.md, "Readers and writers";
+// docs/model/shared.pml).
 #include "shared/drain.hpp"
 
 #include <algorithm>
@@ -21,16 +22,16 @@ namespace outlive::detail {
 namespace {
 
 constexpr int drain_spins = 200;
-// A reader that dies, or whose wake-up is lost (its unmarking store was still on its way when the
-// writer looked), costs the writer what is left of its sleep: short at first.
+// A writer sleeps to the end if the reader dies, or if the wake-up is lost because the store that
+// removed the mark was not visible yet when the writer looked. So the sleeps are short at first.
 constexpr std::chrono::milliseconds first_sleep(1);
 
 std::uint32_t id_of(const mapping& map, const shared_lock_bytes& lock) noexcept {
   return mark_id(map.offset_of(&lock));
 }
 
-// The gate before the looks at the marks, against a reader's mark before its look at the gate: one
-// of the two sees the other.
+// The writer stores the gate and then looks at the marks. A reader stores its mark and then looks
+// at the gate. So one of the two sees the other.
 bool set_gate(const mapping& map, shared_lock_bytes& lock, std::uint32_t to) noexcept {
   lock.gate.exchange(to, std::memory_order_seq_cst);
   return !map.has_plain_marks() || membarrier::barrier();
@@ -79,7 +80,7 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
 outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept {
   if (!set_gate(map, lock, gate_closed)) return refused(errc::no_membarrier);
   const std::uint32_t id = id_of(map, lock);
-  // after the gate: whoever claims a further record finds it closed
+  // read after the gate: a thread that claims a further record finds it closed
   const std::uint32_t end = records_in_use(map);
   for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
        index = skip_unmarked(map, index + 1, end, id)) {
@@ -92,7 +93,7 @@ outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_l
 
 bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept {
   if (!set_gate(map, lock, gate_closed)) return false;
-  // after the gate: whoever claims a further record finds it closed
+  // read after the gate: a thread that claims a further record finds it closed
   const std::uint32_t end = records_in_use(map);
   return skip_unmarked(map, 0, end, id_of(map, lock)) == end;
 }
@@ -103,12 +104,12 @@ bool has_readers(const mapping& map, const shared_lock_bytes& lock) noexcept {
 
 void open_gate(shared_lock_bytes& lock) noexcept {
   lock.gate.store(gate_open, std::memory_order_release);
-  crash_barrier();  // open before the native mutex is anybody's, who might close it
+  crash_barrier();  // open before another thread can have the native mutex, and close it again
 }
 
 void wake_drainer(shared_lock_bytes& lock) noexcept {
-  // An exchange, not a store: the writer that was read here may be through by now, and a later
-  // store would close the gate of a free mutex.
+  // An exchange, not a store: the writer may have gone on by now, and a store would close the gate
+  // of a free mutex.
   std::uint32_t expected = gate_awaited;
   if (lock.gate.compare_exchange_strong(expected, gate_closed, std::memory_order_seq_cst))
     futex_wake(lock.gate, 1);

@@ -15,18 +15,17 @@ namespace outlive::detail {
 //   errc::no_membarrier, this process may not call membarrier.
 outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_long) noexcept;
 
-// As drain() without waiting, and cheaper. False: it takes a drain() to know.
+// As drain(), without waiting, and cheaper. Returns: false if only drain() can decide it.
 bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept;
 
-// Whether somebody alive seems to be inside. Closes nothing, so that a reader may come or go the
-// next moment.
+// Whether a living reader seems to be inside. Closes nothing, so readers may come or go at once.
 bool has_readers(const mapping& map, const shared_lock_bytes& lock) noexcept;
 
 // Opens the gate. Requires: the native mutex, a state of {0, consistent}.
 void open_gate(shared_lock_bytes& lock) noexcept;
 
-// Wakes the writer that sleeps until readers have left. To be called by a reader that has unmarked
-// itself, and found the gate awaited.
+// Wakes the writer that sleeps until readers have left. For a reader that has removed its mark and
+// found the gate awaited.
 void wake_drainer(shared_lock_bytes& lock) noexcept;
 
 }  // namespace outlive::detail

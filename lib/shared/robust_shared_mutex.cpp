@@ -36,15 +36,14 @@ shared_lock_bytes& bytes_of(robust_shared_mutex& mutex) noexcept {
 
 // ---- readers -----------------------------------------------------------------------------------
 
-// The calling thread's slot for marks of this mutex, and what stands there while it holds it
+// The calling thread's slot for a mark of this mutex, and the value there while it holds the mutex
 // shared.
 struct own_mark {
   shared_u32* at = nullptr;
   std::uint32_t id = 0;
 };
 
-// False where the slow path must look. That there is a mutex is for the caller to know: a mark that
-// is there says so.
+// Returns: false if the slow path must look. It does not check that the bytes are a mutex.
 [[gnu::always_inline]] inline bool find_mark(const shared_lock_bytes& lock,
                                              own_mark& found) noexcept {
   const thread_slot& slot = current_slot;
@@ -57,14 +56,15 @@ struct own_mark {
   return true;
 }
 
-// The slow path begins anew, and nobody waits while marked.
+// The slow path starts again, and no thread waits while marked.
 void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
   if (tried == nullptr) return;
   tried->exchange(0, std::memory_order_seq_cst);
   if (lock.gate.load(std::memory_order_seq_cst) == gate_awaited) wake_drainer(lock);
 }
 
-// False: with a mark in `tried`, the gate was found closed behind it.
+// Returns: false if the slow path must go on. If `tried` is set, a mark is there, and the gate was
+// found closed behind it.
 [[gnu::always_inline]] inline bool try_shared_quickly(shared_lock_bytes& lock,
                                                       shared_u32*& tried) noexcept {
   own_mark mark;
@@ -73,11 +73,12 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
     return false;
   if (mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return false;
-  // The mark before the look at the gate, against the writer's gate before its look at the marks.
+  // The mark comes before the look at the gate, as the writer's gate comes before its look at the
+  // marks.
   if (current_slot.wiped->plain_marks) [[likely]] {
     // a branch that is taken costs as much as the store
     mark.at->store(mark.id, std::memory_order_release);
-    crash_barrier();  // the writer's membarrier makes a full fence of it
+    crash_barrier();  // the writer's membarrier turns it into a full fence
   } else {
     mark.at->exchange(mark.id, std::memory_order_seq_cst);
   }
@@ -92,7 +93,7 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
   if (!find_mark(lock, mark) || mark.at->load(std::memory_order_relaxed) != mark.id) [[unlikely]]
     return false;
   mark.at->store(0, std::memory_order_release);
-  crash_barrier();  // unmarked before the look at the gate
+  crash_barrier();  // the mark is gone before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) [[unlikely]]
     wake_drainer(lock);
   return true;
@@ -135,7 +136,7 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
 }
 
 // The slow paths are functions of their own, so that the fast ones need no stack: saving registers
-// costs them as much as all else.
+// would cost them as much as all the rest.
 
 [[gnu::noinline]] bool acquire_slowly(shared_lock_bytes& lock, attempt so_far,
                                       const deadline& how_long, const void* return_address) {
@@ -211,12 +212,12 @@ robust_shared_mutex::robust_shared_mutex(std::string_view lock_class,
                                 std::to_string(offset) + ", expected one below 128 GiB");
   }
   gate_.store(gate_open, std::memory_order_relaxed);
-  crash_barrier();  // an open gate before the magic that says that there is one
+  crash_barrier();  // the open gate comes before the magic that says there is one
   bytes.writers.magic.store(shared_lock_magic, std::memory_order_release);
 }
 
 robust_shared_mutex::~robust_shared_mutex() {
-  // damaged, for whoever still uses it: writers_ ends after it
+  // a thread that still uses it gets errc::damaged: writers_ ends after this
   gate_.store(0, std::memory_order_relaxed);
 }
 

@@ -1,17 +1,17 @@
-// The protocol: docs/protocol.md, "Readers and writers", and docs/model/shared.pml. What holds
-// between any two stores:
+// The protocol: docs/protocol.md, "Readers and writers", and docs/model/shared.pml. Between any two
+// stores this holds:
 //
-// I1  While the state is not {0, consistent} the gate is closed, and no living reader is inside: a
-//     writer names itself after the drain, and forgets its name before it opens the gate. So a
-//     repair runs alone, whoever becomes the heir, and needs no drain.
-// I2  The state names a writer only while it is inside: one that dies while it waits for readers
-//     has changed nothing, and nothing is repaired.
-// I3  A gate that is closed, with {0, consistent} and nobody who has the native mutex, is a death's
-//     remains, and harmless: who comes next opens it.
+// I1  While the state is not {0, consistent}, the gate is closed and no living reader is inside: a
+//     writer stores its name after the drain, and clears it before it opens the gate. So a repair
+//     runs alone, whichever thread is the heir, and needs no drain.
+// I2  The state names a writer only while it is inside. A writer that dies while it waits for
+//     readers has changed nothing, and nothing is repaired.
+// I3  A closed gate with {0, consistent}, while no thread has the native mutex, is left by a death.
+//     It is harmless: the next thread opens it.
 //
-// A reader that finds the gate closed takes the writers' mutex, marks itself while it has it, opens
-// the gate, and gives the mutex back. So readers wait where writers wait, the kernel tells them of
-// a writer's death, and there is no second queue whose wake-ups could be lost.
+// A reader that finds the gate closed acquires the writers' mutex, marks itself while it has it,
+// opens the gate, and releases the mutex. So readers wait where writers wait, the kernel reports a
+// writer's death to them, and there is no second queue whose wake-ups could be lost.
 #include "shared/shared_acquire.hpp"
 
 #include <outlive/error.hpp>
@@ -31,9 +31,9 @@ namespace outlive::detail {
 namespace {
 
 constexpr int gate_spins = 100;
-// How often a reader looks whether the gate opens before it queues up: writers that come one after
-// the other could turn it away for ever.
-constexpr int looks = 3;
+// How often a reader looks whether the gate opens before it acquires the writers' mutex. Without a
+// limit, writers that follow each other could keep it out for ever.
+constexpr int gate_looks = 3;
 
 void release_writers(attachment& mine, shared_lock_bytes& lock) noexcept {
   release_natively({mine, lock.writers, mine.map->offset_of(&lock), false});
@@ -42,13 +42,13 @@ void release_writers(attachment& mine, shared_lock_bytes& lock) noexcept {
 
 // ---- readers -----------------------------------------------------------------------------------
 
-// Marks of this thread reach writers from now on.
+// From now on writers see the marks of this thread.
 bool prepare_marks(attachment& mine) noexcept {
   if (!mine.may_mark) mine.may_mark = !mine.map->has_plain_marks() || membarrier::join();
   return mine.may_mark;
 }
 
-// Takes a mark away that found the gate closed: nobody waits while marked.
+// Removes a mark behind which the gate was found closed: no thread waits while marked.
 void step_back(own_marks& marks, shared_lock_bytes& lock, std::uint32_t id) noexcept {
   marks.remove(id);
   if (lock.gate.load(std::memory_order_seq_cst) == gate_awaited) wake_drainer(lock);
@@ -62,7 +62,7 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
   return false;
 }
 
-// By way of the writers' mutex, as the heir of a dead one if need be.
+// Enters by the writers' mutex, as the heir of a dead writer if there is one.
 outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
                             const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
@@ -70,9 +70,8 @@ outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks
   const auto so_far = static_cast<attempt>(native_mutex::try_lock(lock.writers.native));
   outcome result = acquire_consistent(mine, lock.writers, so_far, how_long, once_consistent::keep);
   if (!result.acquired) return result;
-  const bool marked = marks.add(mark_id(offset));  // not where a repair has used up the room
-  // marked before a writer could find neither mark nor mutex
-  crash_barrier();
+  const bool marked = marks.add(mark_id(offset));  // false if a repair has used up the room
+  crash_barrier();  // marked before a writer could find neither the mark nor the mutex
   open_gate(lock);
   release_writers(mine, lock);
   return marked ? outcome{.acquired = true} : refused(errc::too_many_locks);
@@ -90,7 +89,7 @@ outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& 
   attachment& mine = *attached;
   result = acquire_consistent(mine, writers, so_far, how_long, once_consistent::keep);
   if (!result.acquired) return result;
-  // A caller that only tries turns nobody else away for it.
+  // A caller that only tries must not turn others away, so it does not close the gate.
   outcome readers = !how_long.waits() && has_readers(*mine.map, lock)
                         ? outcome{}
                         : drain(*mine.map, lock, how_long);
@@ -124,10 +123,10 @@ outcome acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
   own_marks marks(mine);
   const std::uint32_t id = mark_id(mine.map->offset_of(&lock));
   const bool again = marks.has(id);
-  for (int look = 0; look == 0 || (look < looks && spin_until_open(lock)); ++look) {
+  for (int look = 0; look == 0 || (look < gate_looks && spin_until_open(lock)); ++look) {
     if (!marks.add(id)) return refuse(mine, errc::too_many_locks);
-    // Inside already: the gate is not asked, or this thread would wait for a writer that waits for
-    // it.
+    // A thread that is inside already does not look at the gate. It would wait for a writer that
+    // waits for it.
     if (again || lock.gate.load(std::memory_order_seq_cst) == gate_open) {
       put_slot_on(mine);
       return {.acquired = true};
@@ -141,7 +140,7 @@ std::error_code release_shared(shared_lock_bytes& lock) noexcept {
   attachment* const mine = this_thread::attachment_of(&lock);
   if (mine == nullptr || !own_marks(*mine).remove(mark_id(mine->map->offset_of(&lock))))
     return errc::not_owner;
-  crash_barrier();  // unmarked before the look at the gate
+  crash_barrier();  // the mark is gone before the look at the gate
   if (lock.gate.load(std::memory_order_relaxed) == gate_awaited) wake_drainer(lock);
   end_spare_use(*mine);
   return {};

@@ -1,5 +1,5 @@
-// The slow paths of robust_shared_mutex: all but a reader that finds the gate open, and a writer
-// that finds neither owner nor reader.
+// The slow paths of robust_shared_mutex: everything but a reader that finds the gate open, and a
+// writer that finds neither owner nor reader.
 #pragma once
 
 #include <system_error>

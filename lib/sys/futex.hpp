@@ -1,4 +1,4 @@
-// Futexes: words in shared memory that threads of any process sleep on.
+// Futexes: words in shared memory on which threads of any process sleep.
 #pragma once
 
 #include <atomic>
@@ -7,13 +7,12 @@
 
 namespace outlive::detail {
 
-// Sleeps while `word` is `seen`, for at most `span`. Returns for any reason, or none: the caller
-// looks at what it waits for.
+// Sleeps while `word` is `seen`, for at most `span`. It may return for any reason or for none, so
+// the caller checks what it waits for.
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
                 std::chrono::nanoseconds span) noexcept;
 
-// Wakes up to `count` threads that sleep on `word`.
-// Returns how many were woken.
+// Wakes up to `count` threads that sleep on `word`. Returns: how many.
 int futex_wake(std::uint32_t* word, int count) noexcept;
 int futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 

@@ -88,7 +88,7 @@ TEST_F(robust_mutex_misuse, a_thread_without_a_robust_list_is_refused) {
     ASSERT_EQ(::syscall(SYS_set_robust_list, nullptr, size), 0);
     expect_error(
         errc::no_robust_list,
-        {name.quoted(), "found that the kernel has no robust list of this thread", "expected one"},
+        {name.quoted(), "found no robust list of this thread in the kernel", "expected one"},
         [&] { mutex.lock(); });
     EXPECT_EQ(lock_code(mutex), errc::no_robust_list);
     std::error_code error;
@@ -191,7 +191,7 @@ TEST_F(robust_mutex_misuse, more_than_max_held_is_refused) {
   for (std::size_t i = 0; i < 64; ++i) all[i]->lock();
   expect_error(errc::too_many_locks,
                {name.quoted() + ", mutex \"m64\"",
-                "found 64 mutexes of the segment in this thread's hands, expected fewer than 64",
+                "found 64 mutexes of the segment held by this thread, expected fewer than 64",
                 "this thread holds too many mutexes"},
                [&] { all[64]->lock(); });
   std::error_code error;
