@@ -26,15 +26,6 @@ file_descriptor checked(int fd, const char* what) {
   return file_descriptor(fd);
 }
 
-// Reads all of it. The bytes mean nothing; only that the descriptor is readable counts.
-void drain(const file_descriptor& source) noexcept {
-  if (!source.is_ours()) return;  // the bytes are not ours either
-  const no_cancellation here;
-  alignas(8) char bytes[4096];
-  while (::read(source.get(), bytes, sizeof bytes) > 0) {
-  }
-}
-
 void require_ours(const file_descriptor& epoll) {
   if (epoll.is_ours()) return;
   throw std::system_error(
@@ -81,48 +72,45 @@ void event_set::wait() const {
   ::poll(&readable, 1, -1);
 }
 
+// Reads all of it. The bytes mean nothing; only that the descriptor is readable counts.
+void event_source::acknowledge() const noexcept {
+  if (!source_.is_ours()) return;  // the bytes are not ours either
+  const no_cancellation here;
+  alignas(8) char bytes[4096];
+  while (::read(source_.get(), bytes, sizeof bytes) > 0) {
+  }
+}
+
 repeating_timer::repeating_timer(std::chrono::nanoseconds period)
-    : timer_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-                     "timerfd_create")) {
+    : event_source(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                           "timerfd_create")) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(period);
   itimerspec times{};
   times.it_interval.tv_sec = static_cast<time_t>(whole.count());
   times.it_interval.tv_nsec = static_cast<long>((period - whole).count());
   times.it_value = times.it_interval;
-  if (::timerfd_settime(timer_.get(), 0, &times, nullptr) != 0)
+  if (::timerfd_settime(source_.get(), 0, &times, nullptr) != 0)
     throw std::system_error(errno, std::generic_category(), "timerfd_settime");
 }
 
-void repeating_timer::acknowledge() const noexcept {
-  drain(timer_);
-}
-
-wake_up::wake_up() : event_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
+wake_up::wake_up() : event_source(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
 
 void wake_up::notify() const noexcept {
-  if (!event_.is_ours()) return;
+  if (!source_.is_ours()) return;
   const no_cancellation here;
   const std::uint64_t one = 1;
   // fails only if it is readable already
-  [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
-}
-
-void wake_up::acknowledge() const noexcept {
-  drain(event_);
+  [[maybe_unused]] const auto written = ::write(source_.get(), &one, sizeof one);
 }
 
 // By /proc/self/fd: a memfd has no other path, and a named segment's name may lead to another one
 // by now.
 change_watch::change_watch(int file)
-    : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
+    : event_source(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")) {
   const std::string path = "/proc/self/fd/" + std::to_string(file);
-  if (::inotify_add_watch(inotify_.get(), path.c_str(), IN_ATTRIB) < 0) {
+  if (::inotify_add_watch(source_.get(), path.c_str(), IN_ATTRIB) < 0) {
     throw std::system_error(errno, std::generic_category(), "inotify_add_watch of " + path);
   }
-}
-
-void change_watch::acknowledge() const noexcept {
-  drain(inotify_);
 }
 
 // Sets both times at once, which inotify reports as IN_ATTRIB, while either of them alone would be

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "sys/file_descriptor.hpp"
@@ -29,39 +30,36 @@ class event_set {
   file_descriptor epoll_;
 };
 
-// Readable when a period is over, until acknowledge(), however many periods have passed.
-class repeating_timer {
+// A descriptor that is readable after some event, until acknowledge(). Constructors of the classes
+// below throw std::system_error.
+class event_source {
  public:
-  explicit repeating_timer(std::chrono::nanoseconds period);  // throws std::system_error
-  [[nodiscard]] int fd() const noexcept { return timer_.get(); }
+  [[nodiscard]] int fd() const noexcept { return source_.get(); }
   void acknowledge() const noexcept;
 
- private:
-  file_descriptor timer_;
+ protected:
+  explicit event_source(file_descriptor source) noexcept : source_(std::move(source)) {}
+  file_descriptor source_;
 };
 
-// Readable from notify() until acknowledge().
-class wake_up {
+// After each period, however many have passed.
+class repeating_timer : public event_source {
  public:
-  wake_up();  // throws std::system_error
-  [[nodiscard]] int fd() const noexcept { return event_.get(); }
+  explicit repeating_timer(std::chrono::nanoseconds period);
+};
+
+// After notify().
+class wake_up : public event_source {
+ public:
+  wake_up();
   void notify() const noexcept;  // async-signal-safe, and from any thread
-  void acknowledge() const noexcept;
-
- private:
-  file_descriptor event_;
 };
 
-// Readable after any process has called announce_change() for the file. Also works for files
-// without a name.
-class change_watch {
+// After announce_change() was called for the file, by any process. Also works for files without a
+// name.
+class change_watch : public event_source {
  public:
-  explicit change_watch(int file);  // throws std::system_error
-  [[nodiscard]] int fd() const noexcept { return inotify_.get(); }
-  void acknowledge() const noexcept;
-
- private:
-  file_descriptor inotify_;
+  explicit change_watch(int file);
 };
 
 // Notifies all change_watches of the file. May fail silently: watchers look from time to time as
