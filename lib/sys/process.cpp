@@ -124,8 +124,13 @@ bool is_zombie_process(pid_t pid) noexcept {
   return now.readable && (now.state == 'X' || (now.state == 'Z' && now.threads <= 1));
 }
 
-bool has_other_start_time(const thread_stat& now, std::uint64_t start_time) noexcept {
-  return start_time != 0 && now.start_time != 0 && now.start_time != start_time;
+// Whether /proc shows a zombie, or another start time than this one, of which `mask` is known.
+bool is_dead_in_proc(pid_t tid, std::uint64_t start_time, std::uint64_t mask) noexcept {
+  const thread_stat now = read_stat(tid);
+  if (!now.readable) return false;
+  const std::uint64_t found = now.start_time & mask;
+  return now.state == 'Z' || now.state == 'X' ||
+         (start_time != 0 && found != 0 && found != start_time);
 }
 
 }  // namespace
@@ -193,17 +198,11 @@ boot_id current_boot_id(int& error) noexcept {
 bool is_thread_dead(pid_t pid, pid_t tid, std::uint64_t start_time) noexcept {
   if (pid <= 0 || tid <= 0) return true;
   if (::syscall(SYS_tgkill, pid, tid, 0) != 0 && errno == ESRCH) return true;
-  const thread_stat now = read_stat(tid);
-  if (!now.readable) return false;
-  return now.state == 'Z' || now.state == 'X' || has_other_start_time(now, start_time);
+  return is_dead_in_proc(tid, start_time, ~std::uint64_t{0});
 }
 
 bool is_bearer_dead(pid_t tid, std::uint32_t start_time) noexcept {
-  if (is_thread_id_free(tid)) return true;
-  const thread_stat now = read_stat(tid);
-  if (!now.readable) return false;
-  return now.state == 'Z' || now.state == 'X' ||
-         has_other_start_time({true, now.state, 0, now.start_time & 0xffffffff}, start_time);
+  return is_thread_id_free(tid) || is_dead_in_proc(tid, start_time, 0xffffffff);
 }
 
 bool is_thread_id_free(pid_t tid) noexcept {
