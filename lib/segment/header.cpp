@@ -1,5 +1,6 @@
 #include "segment/header.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -58,17 +59,28 @@ void require_range(const char* option, std::uint64_t value, std::uint64_t least,
                               " to " + std::to_string(most));
 }
 
-bool in_range(std::uint64_t value, std::uint64_t least, std::uint64_t most) noexcept {
-  return value >= least && value <= most;
+struct limited_number {
+  const char* option;
+  std::uint64_t value, most;
+};
+
+// The numbers of options, or of a header, that are at least 1.
+template <class Numbers>
+std::array<limited_number, 6> limited_numbers(const Numbers& of) noexcept {
+  return {{{"directory_capacity", of.directory_capacity, max_capacity},
+           {"threads", of.threads, max_threads},
+           {"participants", of.participants, max_participants},
+           {"max_held", of.max_held, max_held_limit},
+           {"attempts", of.attempts, max_attempts},
+           {"lock_classes", of.lock_classes, max_names}}};
 }
 
-// The same ranges as in make_constants(), for numbers from a file.
+// Whether make_constants() can have made numbers from a file.
 bool has_valid_numbers(const segment_constants& c) noexcept {
-  return in_range(c.object_bytes, 4096, max_object_bytes) && c.object_bytes % 4096 == 0 &&
-         in_range(c.directory_capacity, 1, max_capacity) && in_range(c.threads, 1, max_threads) &&
-         in_range(c.participants, 1, max_participants) && in_range(c.max_held, 1, max_held_limit) &&
-         in_range(c.attempts, 1, max_attempts) && in_range(c.lock_classes, 1, max_names) &&
-         region_layout::of(c).total == c.total_size &&
+  for (const limited_number& each : limited_numbers(c))
+    if (each.value < 1 || each.value > each.most) return false;
+  return c.object_bytes >= 4096 && c.object_bytes <= max_object_bytes &&
+         c.object_bytes % 4096 == 0 && region_layout::of(c).total == c.total_size &&
          std::memchr(c.name, 0, sizeof c.name) != nullptr;
 }
 
@@ -82,8 +94,8 @@ bool has_plain_marks(std::string_view name, reader_marks wish) {
   if (wish == reader_marks::locked) return false;
   const bool allowed = membarrier::is_allowed();
   if (wish == reader_marks::membarrier && !allowed) {
-    fail(errc::no_membarrier, "segment \"" + std::string(name) +
-                                  "\": found that this process may not call membarrier (a seccomp "
+    fail(errc::no_membarrier, describe_segment(name) +
+                                  ": found that this process may not call membarrier (a seccomp "
                                   "filter?), expected that it may, or "
                                   "segment_options::readers to be automatic or locked");
   }
@@ -113,12 +125,8 @@ std::string describe_abi(std::uint64_t signature) {
 segment_constants make_constants(std::string_view name, const segment_options& options) {
   prepare_process_epoch();
   require_range("size", options.size, 1, max_object_bytes);
-  require_range("directory_capacity", options.directory_capacity, 1, max_capacity);
-  require_range("threads", options.threads, 1, max_threads);
-  require_range("participants", options.participants, 1, max_participants);
-  require_range("max_held", options.max_held, 1, max_held_limit);
-  require_range("attempts", options.attempts, 1, max_attempts);
-  require_range("lock_classes", options.lock_classes, 1, max_names);
+  for (const limited_number& each : limited_numbers(options))
+    require_range(each.option, each.value, 1, each.most);
   require_range("mode", options.mode, 0, 0777);
 
   segment_constants made{};
