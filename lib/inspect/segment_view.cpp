@@ -31,13 +31,11 @@ std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descrip
   const auto info = shared_memory::inspect(file.get());
   check_access(what, info, options);
   const segment_constants constants = read_constants(what, file.get(), info);
-  void* const base = shared_memory::map_to_read(file.get(), constants.total_size);
-  try {
-    return std::make_shared<const mapping>(std::move(file), base, constants, info.device);
-  } catch (...) {
-    shared_memory::unmap(base, constants.total_size);
-    throw;
-  }
+  mapped_pages pages(file.get(), constants.total_size, file_access::read_only);
+  auto made =
+      std::make_shared<const mapping>(std::move(file), pages.base(), constants, info.device);
+  pages.release();
+  return made;
 }
 
 void name_object(viewed_lock& lock, const mapping& map, std::uint64_t object_line,

@@ -43,7 +43,8 @@ int mapping::fd() const noexcept {
 std::optional<shared_memory::file_info> mapping::file_now() const {
   if (const int own = fd(); own >= 0) return shared_memory::inspect(own);
   if (constants_.name[0] == 0) return std::nullopt;
-  const file_descriptor named = shared_memory::open_to_read(segment_path(constants_.name));
+  const file_descriptor named =
+      shared_memory::open(segment_path(constants_.name), file_access::read_only);
   if (!named) return std::nullopt;
   const auto info = shared_memory::inspect(named.get());
   if (info.device != device_ || info.inode != constants_.inode) return std::nullopt;

@@ -15,23 +15,6 @@ namespace outlive::detail {
 
 namespace {
 
-// Unmaps the pages again, unless a mapping owns them: making one may run out of memory.
-class mapped_pages {
- public:
-  mapped_pages(int fd, std::uint64_t size) : base_(shared_memory::map(fd, size)), size_(size) {}
-  mapped_pages(const mapped_pages&) = delete;
-  mapped_pages& operator=(const mapped_pages&) = delete;
-  ~mapped_pages() {
-    if (base_ != nullptr) shared_memory::unmap(base_, size_);
-  }
-  [[nodiscard]] void* base() const noexcept { return base_; }
-  void release() noexcept { base_ = nullptr; }
-
- private:
-  void* base_;
-  std::uint64_t size_;
-};
-
 // Another copy of the library has its own table and its own thread slots. It would let this thread
 // in beside itself, because the kernel sees the same owner. But its mappings are visible.
 // Requires: the table's mutex is held, and `base` is mapped: of two copies that open at once, one
@@ -43,10 +26,8 @@ void refuse_second_copy(const mapping_table& table, const segment_constants& con
     const auto offset = range.begin - reinterpret_cast<std::uint64_t>(base);
     if (offset < constants.total_size || table.knows(begin)) continue;
     const std::string others = other_copies();
-    const std::string name = constants.name[0] == 0
-                                 ? "anonymous segment"
-                                 : "segment \"" + std::string(constants.name) + '"';
-    fail(errc::second_copy, name + ": found it open in this process by another copy of outlive" +
+    fail(errc::second_copy, describe_segment(constants.name) +
+                                ": found it open in this process by another copy of outlive" +
                                 (others.empty() ? "" : ", in " + others) +
                                 "; expected one copy alone, in " + this_copy() +
                                 ": two would not exclude each other");
@@ -66,7 +47,7 @@ std::shared_ptr<mapping> open_segments::open(file_descriptor file,
     map = table.find_file(info.device, info.inode);
     if (!map) {
       table.make_room();
-      mapped_pages pages(file.get(), constants.total_size);
+      mapped_pages pages(file.get(), constants.total_size, file_access::read_write);
       refuse_second_copy(table, constants, info, pages.base());
       map = std::make_shared<mapping>(std::move(file), pages.base(), constants, info.device);
       pages.release();

@@ -36,14 +36,8 @@ namespace {
 }
 
 void fill(const file_descriptor& file, const segment_constants& constants) {
-  void* const base = shared_memory::map(file.get(), constants.total_size);
-  try {
-    fill_new_segment(base, constants);
-  } catch (...) {
-    shared_memory::unmap(base, constants.total_size);
-    throw;
-  }
-  shared_memory::unmap(base, constants.total_size);
+  const mapped_pages pages(file.get(), constants.total_size, file_access::read_write);
+  fill_new_segment(pages.base(), constants);
 }
 
 enum class asks { access, options };  // for mode and expected_owners, or for all options

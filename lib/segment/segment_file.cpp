@@ -41,8 +41,7 @@ void check_folder(const std::string& context) {
 file_descriptor open_segment_file(std::string_view name, file_access access) {
   const std::string path = segment_path(name);
   try {
-    return access == file_access::read_write ? shared_memory::open(path)
-                                             : shared_memory::open_to_read(path);
+    return shared_memory::open(path, access);
   } catch (const std::system_error& error) {
     // open() refuses a symbolic link, a socket, a FIFO and a device, each with another error.
     if (const char* const kind = shared_memory::other_kind_at(path)) {

@@ -11,8 +11,6 @@
 
 namespace outlive::detail {
 
-enum class file_access { read_only, read_write };
-
 // Empty if there is no file of that name. Throws errc::damaged if it is not a regular file, and the
 // system's errors with the segment's name.
 file_descriptor open_segment_file(std::string_view name, file_access access);

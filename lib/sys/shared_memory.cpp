@@ -83,13 +83,6 @@ void reserve(int fd, std::uint64_t size, const std::string& what) {
   }
 }
 
-file_descriptor open_with(const std::string& path, int access) {
-  file_descriptor file(
-      ::open(path.c_str(), access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-  if (!file && errno != ENOENT) fail_system(errno, path);
-  return file;
-}
-
 const char* other_kind(mode_t mode) noexcept {
   if (S_ISREG(mode)) return nullptr;
   if (S_ISFIFO(mode)) return "a FIFO";
@@ -111,13 +104,6 @@ shared_memory::file_info info_of(const struct stat& info) noexcept {
   file.other_kind = other_kind(info.st_mode);
   file.links = info.st_nlink;
   return file;
-}
-
-void* map_with(int fd, std::uint64_t size, int access) {
-  void* const base = ::mmap(nullptr, size, access, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) fail_mapping(errno, size);
-  ::madvise(base, size, MADV_DONTDUMP);
-  return base;
 }
 
 }  // namespace
@@ -157,12 +143,11 @@ bool link(int fd, const std::string& path) {
   fail_system(errno, path + ": giving the segment its name");
 }
 
-file_descriptor open(const std::string& path) {
-  return open_with(path, O_RDWR);
-}
-
-file_descriptor open_to_read(const std::string& path) {
-  return open_with(path, O_RDONLY);
+file_descriptor open(const std::string& path, file_access access) {
+  const int how = access == file_access::read_only ? O_RDONLY : O_RDWR;
+  file_descriptor file(::open(path.c_str(), how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!file && errno != ENOENT) fail_system(errno, path);
+  return file;
 }
 
 const char* other_kind_at(const std::string& path) noexcept {
@@ -227,18 +212,17 @@ std::size_t read_start(int fd, void* buffer, std::size_t size) {
   return total;
 }
 
-void* map(int fd, std::uint64_t size) {
-  return map_with(fd, size, PROT_READ | PROT_WRITE);
-}
-
-void* map_to_read(int fd, std::uint64_t size) {
-  return map_with(fd, size, PROT_READ);
-}
-
 void unmap(void* base, std::uint64_t size) noexcept {
   ::munmap(base, size);
 }
 
 }  // namespace shared_memory
+
+mapped_pages::mapped_pages(int fd, std::uint64_t size, file_access access) : size_(size) {
+  const int how = access == file_access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+  base_ = ::mmap(nullptr, size, how, MAP_SHARED, fd, 0);
+  if (base_ == MAP_FAILED) fail_mapping(errno, size);
+  ::madvise(base_, size, MADV_DONTDUMP);
+}
 
 }  // namespace outlive::detail

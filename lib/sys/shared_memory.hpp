@@ -10,6 +10,9 @@
 
 namespace outlive::detail {
 
+// A store to a read-only mapping is a SIGSEGV.
+enum class file_access { read_only, read_write };
+
 namespace shared_memory {
 
 struct file_info {
@@ -37,9 +40,7 @@ file_descriptor create_memfd(const std::string& name, std::uint64_t size);
 bool link(int fd, const std::string& path);
 // Opens an existing file; an empty descriptor if there is none. Does not follow a symbolic link.
 // Does not wait for the other end of a FIFO or for the holder of a lease. Throws std::system_error.
-file_descriptor open(const std::string& path);
-// The same, read-only.
-file_descriptor open_to_read(const std::string& path);
+file_descriptor open(const std::string& path, file_access access);
 // "a FIFO", "a symbolic link" ...; nullptr for a regular file, or nothing at all.
 const char* other_kind_at(const std::string& path) noexcept;
 // Opens a second descriptor of the same file. Throws std::system_error.
@@ -57,13 +58,27 @@ bool is_memfd(int fd) noexcept;
 // Reads from the start of the file; returns the bytes read. Throws std::system_error.
 std::size_t read_start(int fd, void* buffer, std::size_t size);
 
-// Maps the whole file, shared and writable, excluded from core dumps (hazard A49). Throws
-// std::system_error that names the limit of the process that was exceeded.
-void* map(int fd, std::uint64_t size);
-// The same, read-only: a store to it is a SIGSEGV.
-void* map_to_read(int fd, std::uint64_t size);
 void unmap(void* base, std::uint64_t size) noexcept;
 
 }  // namespace shared_memory
+
+// Maps a whole file, shared, excluded from core dumps (hazard A49), until release() hands the pages
+// over: making their owner may run out of memory.
+class mapped_pages {
+ public:
+  // Throws std::system_error that names the limit of the process that was exceeded.
+  mapped_pages(int fd, std::uint64_t size, file_access access);
+  mapped_pages(const mapped_pages&) = delete;
+  mapped_pages& operator=(const mapped_pages&) = delete;
+  ~mapped_pages() {
+    if (base_ != nullptr) shared_memory::unmap(base_, size_);
+  }
+  [[nodiscard]] void* base() const noexcept { return base_; }
+  void release() noexcept { base_ = nullptr; }
+
+ private:
+  void* base_;
+  std::uint64_t size_;
+};
 
 }  // namespace outlive::detail
