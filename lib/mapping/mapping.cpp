@@ -52,8 +52,7 @@ std::optional<shared_memory::file_info> mapping::file_now() const {
 }
 
 std::string mapping::describe() const {
-  return constants_.name[0] == 0 ? "anonymous segment"
-                                 : "segment \"" + std::string(constants_.name) + '"';
+  return describe_segment(constants_.name);
 }
 
 mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {

@@ -14,6 +14,10 @@ std::string segment_path(std::string_view name) {
   return std::string(segment_folder) + "/outlive." + std::string(name);
 }
 
+std::string describe_segment(std::string_view name) {
+  return name.empty() ? "anonymous segment" : "segment \"" + std::string(name) + '"';
+}
+
 std::string quoted_segment(std::string_view name) {
   return "segment " + quoted(name);
 }

@@ -10,7 +10,9 @@ namespace outlive::detail {
 inline constexpr char segment_folder[] = "/dev/shm";
 
 std::string segment_path(std::string_view name);
-// For messages: segment "NAME"
+// For messages: segment "NAME", or anonymous segment
+std::string describe_segment(std::string_view name);
+// The same for a name from a caller, which may be invalid.
 std::string quoted_segment(std::string_view name);
 // Throws errc::invalid_name.
 void check_segment_name(std::string_view name);

@@ -135,8 +135,7 @@ segment_constants make_constants(std::string_view name, const segment_options& o
   made.features = has_plain_marks(name, options.readers) ? feature_plain_marks : 0;
   made.abi = abi_signature();
   made.object_bytes = region_layout::round_up(options.size, 4096);
-  const surroundings own =
-      own_surroundings(name.empty() ? "anonymous segment" : quoted_segment(name));
+  const surroundings own = own_surroundings(describe_segment(name));
   made.pid_namespace = own.pid_namespace;
   made.time_namespace = own.time_namespace;
   std::memcpy(made.boot_id, own.boot.data(), own.boot.size());

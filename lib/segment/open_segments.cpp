@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "error/failure.hpp"
+#include "mapping/segment_name.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
 #include "records/thread_slot.hpp"
