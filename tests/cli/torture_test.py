@@ -15,7 +15,7 @@ import sys
 import time
 
 import report
-from tool import TOOL, segment_name
+from tool import TOOL, path_of, segment_name
 
 WORKER = os.path.abspath(sys.argv[2])
 SECONDS = 120  # for one run
@@ -194,6 +194,36 @@ def workers_are_asked_to_end_first():
         and got["seconds"] < 60,
         text,
     )
+
+
+def the_death_log_is_counted_once():
+    """An heir that is killed between the number of its entry and the slot leaves the older entry in
+    the ring for a round more. Here 300 heirs do so at once: the counter of the header goes up.
+    """
+    deaths_given_out = 520  # docs/format.md
+    with segment_name() as name:
+        process = start(
+            "torture", "--segment", name, "--workers", 4, "--for", "3s", "--aim", "--json", "--",
+            WORKER, "transfer", name,
+        )  # fmt: skip
+
+        def deaths():
+            try:
+                with open(path_of(name), "rb") as file:
+                    return int.from_bytes(file.read(deaths_given_out + 8)[-8:], "little")
+            except OSError:
+                return 0
+
+        wait_for(lambda: deaths() >= 5, "five deaths")
+        skipped = deaths() + 300
+        with open(path_of(name), "r+b") as file:
+            file.seek(deaths_given_out)
+            file.write(skipped.to_bytes(8, "little"))
+        code, out, err = finish(process)
+    got = json.loads(out)
+    report.expect(code == 0 and got["kills"] > 10, f"{out}{err}")
+    report.expect(sum(got["death_log"].values()) <= got["mutexes_held"], out)
+    report.expect(250 <= got["death_log_unseen"] <= 310, out)
 
 
 def the_text_has_the_figures():
@@ -402,6 +432,7 @@ sys.exit(
                 the_last_attempt_of_a_repair_is_spared,
                 workers_that_crash_are_counted,
                 workers_are_asked_to_end_first,
+                the_death_log_is_counted_once,
                 the_text_has_the_figures,
                 a_terminal_gets_a_progress_line,
                 interrupted_it_ends_its_workers,
