@@ -136,7 +136,8 @@ class work_queue {
 
   // Puts a copy of the job into the queue, and wakes one worker if some sleep.
   // Blocks: while there is no free slot, in slices of 250 ms.
-  // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at
+  // Errors: errc::damaged, errc::type_mismatch (a queue with other slots), errc::in_repair (it may
+  //   wait for a thread that waits for the repair); at
   //   a thread's first use of the segment also those of robust_mutex::lock(). Then nothing was
   //   pushed.
   // After fork: works in the child. Signal-safe: no.
@@ -194,7 +195,8 @@ class work_queue {
 
   // Returns: the numbers of slots, each looked at once; others change them meanwhile. A job keeps
   //   its slot until it is done. So when nobody pushes or retries any more, and nothing waits or is
-  //   leased, then every job is done or a dead letter. Errors: errc::damaged.
+  //   leased, then every job is done or a dead letter. Errors: errc::damaged,
+  //   errc::type_mismatch.
   [[nodiscard]] work_queue_counts counts() const { return detail::count_jobs(head_, shape); }
   // One of the counts. Two of these calls are two looks, and may both miss a job whose worker dies
   // in between.

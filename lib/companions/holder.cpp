@@ -1,5 +1,6 @@
 #include "companions/holder.hpp"
 
+#include <iterator>
 #include <string>
 
 #include "directory/directory.hpp"
@@ -9,29 +10,37 @@
 
 namespace outlive::detail {
 
-attachment* attach_caller_slowly(const void* object, const char* what, const deadline& how_long) {
+attachment* attach_slowly(const void* object, const char* what, const deadline& how_long) {
   const bool in_repair = this_thread::slot().wiped->repairs != 0;
   if (in_repair && how_long.waits()) {
     fail(errc::in_repair, std::string(what) +
-                              ": found a repair in this thread, expected a call that may wait to "
-                              "be made outside of repairs");
+                              ": found a repair under way, expected a call that may wait for "
+                              "others outside of repairs");
   }
   attachment* const mine = attach(require_in_segment(object, what), how_long);
-  // A spare record stays off the fast path, and must not be released while it is about to be used
+  // A spare one stays off the fast path, and must not go while it is about to be used
   // (put_slot_on()).
   if (mine != nullptr && !in_repair && !is_spare(*mine)) this_thread::activate(*mine);
   return mine;
 }
 
+bool kernel_answers::is_dead(const mapping& map, std::uint32_t record) noexcept {
+  answer& last = answers_[record % std::size(answers_)];
+  const thread_records::life life(map.record(record));
+  if (last.record != record || last.generation != life.generation())
+    last = {life.generation(), record, thread_records::is_dead(map.record(record), life)};
+  return last.dead;
+}
+
 bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_t generation,
-                    std::uint64_t mask, bool thoroughly) noexcept {
+                    std::uint64_t mask, kernel_answers* kernel) noexcept {
   if (index_plus_1 == 0 || index_plus_1 > map.record_count()) return true;
-  const thread_record& record = map.record(static_cast<std::uint32_t>(index_plus_1 - 1));
-  const thread_records::life life(record);
+  const auto index = static_cast<std::uint32_t>(index_plus_1 - 1);
+  const thread_record& record = map.record(index);
   // before the liveness word, which may be the next life's
-  if ((life.generation() & mask) != generation) return true;
+  if (generation_of(record, mask) != generation) return true;
   if (!thread_records::is_held(record)) return true;
-  return thoroughly && thread_records::is_dead(record, life);
+  return kernel != nullptr && kernel->is_dead(map, index);
 }
 
 }  // namespace outlive::detail

@@ -7,14 +7,13 @@
 namespace outlive::detail {
 
 slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state state,
-                     bool thoroughly) noexcept {
+                     kernel_answers* kernel) noexcept {
   const job_holder_id holder = state.holder();
   const std::uint32_t tries = state.tries();
   const bool was_tried = tries >= 1 && tries <= max_tries;
   const bool named = holder.index_plus_1 != 0 && holder.index_plus_1 <= map.record_count();
   const auto dead = [&] {
-    return is_dead_holder(map, holder.index_plus_1, holder.generation, job_generation_mask,
-                          thoroughly);
+    return is_dead_holder(map, holder.index_plus_1, holder.generation, job_generation_mask, kernel);
   };
   switch (state.kind()) {
     case job_kind::free:

@@ -12,6 +12,7 @@
 #include "records/participants.hpp"
 #include "segment/segment_access.hpp"
 #include "step/world.hpp"
+#include "support/child.hpp"
 #include "support/single_step.hpp"
 #include "sys/process.hpp"
 
@@ -141,6 +142,44 @@ TEST(costs_step, a_look_for_a_mapping_beside_others) {
   };
   const std::size_t beside_few = cost_beside(2);
   EXPECT_LT(cost_beside(200), beside_few + 500);
+}
+
+TEST(costs_step, a_look_at_the_jobs_and_permits_of_one_holder) {
+  OUTLIVE_NEEDS_TRACING();
+  constexpr std::uint32_t most = 240;
+  auto where = segment::anonymous(roomy());
+  auto& jobs = where.find_or_construct<work_queue<int, most>>("jobs");
+  auto& permits = where.find_or_construct<permit_pool<most>>("permits", most);
+  for (std::uint32_t i = 0; i < most; ++i) jobs.push(1);
+  const auto cost_beside = [&](std::uint32_t held) {
+    child holder("holder", [&](agent& parent) {
+      std::vector<lease<int>> leases;
+      std::vector<permit> had;
+      for (std::uint32_t i = 0; i < held; ++i) {
+        leases.push_back(jobs.pop());
+        had.push_back(permits.acquire());
+      }
+      parent.tell("has them");
+      parent.pause_forever();
+    });
+    holder.wait_for("has them");
+    const auto cost = instructions_of(
+        "look at " + std::to_string(held), [] {},
+        [&](agent&) {
+          static_cast<void>(jobs.counts());
+          section_begin();
+          static_cast<void>(jobs.counts());
+          static_cast<void>(jobs.pop_dead_letter());
+          static_cast<void>(permits.count());
+          section_end();
+        });
+    holder.kill();
+    holder.expect_killed();
+    return cost;
+  };
+  // A hundred instructions for each slot and permit, and twice that as a bound. A question to the
+  // kernel takes a thousand.
+  EXPECT_LT(cost_beside(most), cost_beside(10) + (most - 10) * 3 * 200);
 }
 
 }  // namespace

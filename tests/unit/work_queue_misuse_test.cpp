@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include <outlive/outlive.hpp>
@@ -115,16 +117,20 @@ TEST_F(work_queue_misuse_test, a_damaged_head_is_refused_by_all) {
     for (const std::uint32_t value : {0u, 77u}) {
       const std::uint32_t before = head().*damage;
       head().*damage = value;
+      // A queue with other slots is another release's, and no damage.
+      const bool is_shape = damage == &detail::work_queue_bytes::capacity ||
+                            damage == &detail::work_queue_bytes::job_bytes;
+      const errc expected = is_shape && value != 0 ? errc::type_mismatch : errc::damaged;
       expect_error(
-          errc::damaged, [&] { queue_.push(1); }, "push");
+          expected, [&] { queue_.push(1); }, "push");
       expect_error(
-          errc::damaged, [&] { static_cast<void>(queue_.try_push(1)); }, "try_push");
+          expected, [&] { static_cast<void>(queue_.try_push(1)); }, "try_push");
       expect_error(
-          errc::damaged, [&] { static_cast<void>(queue_.pop()); }, "pop");
+          expected, [&] { static_cast<void>(queue_.pop()); }, "pop");
       expect_error(
-          errc::damaged, [&] { static_cast<void>(queue_.pop_dead_letter()); }, "pop_dead_letter");
+          expected, [&] { static_cast<void>(queue_.pop_dead_letter()); }, "pop_dead_letter");
       expect_error(
-          errc::damaged, [&] { static_cast<void>(queue_.waiting()); }, "waiting");
+          expected, [&] { static_cast<void>(queue_.waiting()); }, "waiting");
       head().*damage = before;
     }
   }
@@ -217,6 +223,25 @@ TEST_F(work_queue_misuse_test, done_does_not_end_what_is_another_ones_by_now) {
   expect_error(
       errc::not_owner, [&] { mine.done(); }, "done() of a job that is not leased");
   EXPECT_EQ(queue_.waiting(), 1u);
+}
+
+// As a member of a struct, where the segment knows the type of the struct alone.
+TEST_F(work_queue_misuse_test, a_queue_of_another_job_type_is_named_with_both) {
+  struct larger {
+    long numbers[3];
+  };
+  auto& of_another_release = reinterpret_cast<work_queue<larger, 4>&>(queue_);
+  try {
+    of_another_release.push({});
+    ADD_FAILURE() << "a job of 24 bytes was pushed into a queue of longs";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), errc::type_mismatch);
+    EXPECT_NE(std::string(error.what())
+                  .find("found a queue with 4 slots for jobs of 8 bytes, expected a queue with 4 "
+                        "slots for jobs of 24 bytes"),
+              std::string::npos)
+        << error.what();
+  }
 }
 
 TEST_F(work_queue_misuse_test, a_destroyed_queue_is_refused) {
