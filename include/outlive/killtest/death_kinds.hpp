@@ -75,10 +75,10 @@ struct death_report {
   std::size_t locks = 0;  // that the victim acquires
   std::vector<tried_death> deaths;
   std::vector<skipped_kind> skipped;
-  std::string fault;  // why nobody could die; empty otherwise
+  std::string fault;  // why no death could be tried; empty otherwise
   std::chrono::nanoseconds took{0};
 
-  // True if somebody died, and every death came out well. Skipped kinds do not count; summary()
+  // True if a victim died, and every death came out well. Skipped kinds do not count; summary()
   // lists them.
   [[nodiscard]] OUTLIVE_API bool ok() const noexcept;
   [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;

@@ -54,7 +54,7 @@ struct soak_report {
   std::uint64_t rounds = 0;         // how often a victim came to its end
   verdict result = verdict::ok;
   std::string what;  // what is wrong, in words
-  // Why it says nothing: nobody was killed, or nobody while holding a lock; empty otherwise.
+  // Why it proves nothing: no worker was killed, or none while holding a lock; empty otherwise.
   std::string fault;
   std::chrono::nanoseconds took{0};
 

@@ -4,6 +4,8 @@
 #include <map>
 #include <ostream>
 
+#include "killtest/report/report_text.hpp"
+
 namespace outlive::killtest {
 
 std::string_view to_string(death_kind which) noexcept {
@@ -69,9 +71,8 @@ std::string death_report::summary() const {
   std::string text = scenario + ": ";
   if (!fault.empty()) return text + "no death could be tried: " + fault + '\n';
   text += std::to_string(deaths.size()) + " deaths with " + std::to_string(locks) +
-          " locks in hand; " + std::to_string(failed()) + " failed (" +
-          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
-          " ms)\n" + counts(*this);
+          " locks in hand; " + std::to_string(failed()) + " failed (" + detail::in_ms(took) +
+          ")\n" + counts(*this);
   for (const tried_death& each : deaths) {
     if (each.result == verdict::ok) continue;
     text += "\n  " + std::string(to_string(each.result)) + ": " + each.what + "\n    died by " +

@@ -1,14 +1,12 @@
 #include "killtest/deaths/victim_death.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -165,7 +163,6 @@ void run_on_second_thread(planned_death& plan, int notice) {
 // ---- in the process that waits -----------------------------------------------------------------
 
 std::string why_not(death_kind kind, const process_end& ended, const char* failure) {
-  if (ended.threw()) return std::string("it threw: ") + failure;
   if (ended.exited(came_to_its_end)) return "it came to its end";
   if (ended.exited(did_not_die)) return "it could not die like this";
   const auto by = [&](int signal) { return ended.signalled() && ended.signal() == signal; };
@@ -184,7 +181,7 @@ std::string why_not(death_kind kind, const process_end& ended, const char* failu
     }
     return false;
   }();
-  return expected ? std::string() : "it " + to_string(ended);
+  return expected ? std::string() : "it " + to_string(ended, failure);
 }
 
 bool is_another_program(pid_t pid) {
@@ -204,20 +201,6 @@ bool has_survived_its_thread(death_kind kind, pid_t pid, int notice) {
   char letter = 0;
   return kind == death_kind::thread_exit ? ::read(notice, &letter, 1) == 1
                                          : is_another_program(pid);
-}
-
-// Waits until something is written, or all copies of the other end are closed.
-bool ends_in_time(int fd, std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    pollfd end{fd, POLLIN, 0};
-    const int ready = ::poll(
-        &end, 1, static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
-    if (ready >= 0) return ready > 0;
-    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
-  }
 }
 
 }  // namespace
@@ -245,7 +228,7 @@ victim_death::victim_death(death_kind kind, segment& seg, const segment_copy& co
       failure.text());
   hold.close_read();
   notice.close_write();
-  const bool in_time = ends_in_time(notice.read, limit * slower);
+  const bool in_time = wait_readable(notice.read, limit * slower);
   if (in_time && has_survived_its_thread(kind, pid_, notice.read)) {
     hold_ = std::exchange(hold.write, -1);
     return;

@@ -50,6 +50,11 @@ namespace {
 constexpr unsigned max_compared_heirs = 16;
 constexpr std::size_t max_images = 16;
 
+template <class Value>
+bool contains(const std::vector<Value>& all, const Value& value) {
+  return std::find(all.begin(), all.end(), value) != all.end();
+}
+
 using death_chain = std::vector<log_position>;
 
 class explorer {
@@ -62,7 +67,6 @@ class explorer {
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
   [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
                                           const std::shared_ptr<const recording>& log);
-  void record_heir_after(const death_chain& after);
   [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
                                                              std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
@@ -79,10 +83,8 @@ class explorer {
   void write_images();
   void describe_stacks();
   [[nodiscard]] std::size_t stack_index(const log_position& at);
-  void count_point(const log_position& at);
   void cut(const std::string& what);
   void show_progress();
-  void end_progress();
 
   const scenario& what_;
   const explore_options& how_;
@@ -132,7 +134,7 @@ report explorer::run() {
   report_.used = recorder_.chosen();
   timeline_->seek({});
   describe_stacks();
-  end_progress();
+  if (line_shown_) std::fputs("\r\x1b[K", stderr);
   report_.took = std::chrono::steady_clock::now() - began_;
   return report_;
 }
@@ -199,12 +201,9 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
 
 // Nobody will release what the victim still holds at its end.
 void explorer::check_end(const std::shared_ptr<const recording>& victim) {
-  const held_locks& before = victim->held[victim->held_at_start];
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
-    if (std::find(before.begin(), before.end(), offset) != before.end()) continue;
-    if (std::find(timeline_->mutexes().begin(), timeline_->mutexes().end(), offset) ==
-        timeline_->mutexes().end())
-      continue;
+    if (contains(victim->held[victim->held_at_start], offset)) continue;
+    if (!contains(timeline_->mutexes(), offset)) continue;
     // Nobody died: there is no store to show, and no kill to confirm.
     add_state({}, 0,
               {verdict::lock_never_released,
@@ -229,8 +228,7 @@ bool explorer::is_over() {
 }
 
 void explorer::cut(const std::string& what) {
-  if (std::find(report_.cut.begin(), report_.cut.end(), what) == report_.cut.end())
-    report_.cut.push_back(what);
+  if (!contains(report_.cut, what)) report_.cut.push_back(what);
 }
 
 void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
@@ -243,7 +241,9 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
     deaths.back() = {log, stores, held, before_next};
     ++(before.empty() ? report_.points : report_.nested_points);
-    count_point(deaths.back());
+    const std::size_t stack = stack_index(deaths.back());
+    if (report_.points_at.size() <= stack) report_.points_at.resize(stack + 1);
+    ++report_.points_at[stack];
     look_at(deaths);
   };
   for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {
@@ -287,20 +287,6 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
   chains_.push_back(deaths);
 }
 
-// The heir dies after each of its stores, too.
-void explorer::record_heir_after(const death_chain& after) {
-  timeline_->seek(after);
-  std::string fault;
-  const auto log = record_heir(after, fault);
-  if (!fault.empty()) {
-    if (std::find(report_.warnings.begin(), report_.warnings.end(), fault) ==
-        report_.warnings.end())
-      report_.warnings.push_back(fault);
-    return;
-  }
-  explore_log(after, log);
-}
-
 // A repair may also make system calls that write into the segment. The first heirs are compared
 // with runs without a log; not all of them, because each takes a process.
 std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
@@ -332,14 +318,22 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
   return log;
 }
 
+// Heirs die after each of their stores, too.
 void explorer::explore_heirs() {
   while (!to_nest_.empty() && !is_over()) {
     const death_chain after = chains_[to_nest_.front()];
     to_nest_.pop_front();
-    if (after.size() < how_.depth) {
-      record_heir_after(after);
-    } else {
+    if (after.size() >= how_.depth) {
       cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
+      continue;
+    }
+    timeline_->seek(after);
+    std::string fault;
+    const auto log = record_heir(after, fault);
+    if (fault.empty()) {
+      explore_log(after, log);
+    } else if (!contains(report_.warnings, fault)) {
+      report_.warnings.push_back(fault);
     }
   }
 }
@@ -431,22 +425,12 @@ std::size_t explorer::stack_index(const log_position& at) {
   return found->second;
 }
 
-void explorer::count_point(const log_position& at) {
-  const std::size_t stack = stack_index(at);
-  if (report_.points_at.size() <= stack) report_.points_at.resize(stack + 1);
-  ++report_.points_at[stack];
-}
-
 void explorer::describe_stacks() {
   if (!how_.sources && report_.failed() == 0) return;
   process_stacks names;
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
   report_.code = names.code();
   report_.points_at.resize(stacks_.size());
-}
-
-void explorer::end_progress() {
-  if (line_shown_) std::fputs("\r\x1b[K", stderr);
 }
 
 void explorer::show_progress() {

@@ -135,7 +135,7 @@ replayed replay(const scenario& what, const std::string& image) {
   const region_layout at = region_layout::of(constants);
   copy_bytes(seg, bytes, at);
   note(seg, 0);  // claims a thread record that is free in the image
-  const auto registered = what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
+  const auto registered = register_repairs(what, seg);
   const judgement made = judge(what, seg, all_mutexes(seg, at));
   return {made.result, made.what, made.recovered, made.repaired};
 }

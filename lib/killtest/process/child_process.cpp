@@ -70,8 +70,9 @@ int process_end::signal() const noexcept {
   return WTERMSIG(status);
 }
 
-std::string to_string(const process_end& end) {
+std::string to_string(const process_end& end, const char* failure) {
   if (!end.in_time) return "was not done in time";
+  if (end.threw() && failure != nullptr) return std::string("threw: ") + failure;
   if (end.signalled())
     return "ended by signal " + std::to_string(end.signal()) + " (" + ::strsignal(end.signal()) +
            ")";
@@ -92,26 +93,36 @@ bool has_ended(pid_t pid, process_end& end) {
   return got == pid;
 }
 
-process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
-  process_end end;
-  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
-  pollfd ended{fd, POLLIN, 0};
+bool wait_readable(int fd, std::chrono::milliseconds limit) noexcept {
   const auto deadline = std::chrono::steady_clock::now() + limit;
+  pollfd end{fd, POLLIN, 0};
   int ready = 0;
   do {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
-    ready = ::poll(&ended, 1,
+    ready = ::poll(&end, 1,
                    static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0)));
   } while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
+
+process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  process_end end;
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  end.in_time = wait_readable(fd, limit);
   ::close(fd);
-  end.in_time = ready > 0;
   if (!end.in_time) ::kill(pid, SIGKILL);
   while (::waitpid(pid, &end.status, 0) < 0) {
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "waitpid");
   }
   return end;
+}
+
+void end_process(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 void die_after(std::chrono::milliseconds limit) {

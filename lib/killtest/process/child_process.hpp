@@ -21,8 +21,9 @@ struct process_end {
   [[nodiscard]] bool signalled() const noexcept;
   [[nodiscard]] int signal() const noexcept;
 };
-// "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time".
-[[nodiscard]] std::string to_string(const process_end& end);
+// "ended by signal 11 (Segmentation fault)", "exited with 3", "was not done in time", or "threw: "
+// and `failure`, which may be nullptr.
+[[nodiscard]] std::string to_string(const process_end& end, const char* failure = nullptr);
 
 // Forks, and runs `body` in the child. The child dies with its parent, writes no core dump, and
 // ends without running exit handlers. An exception from `body` ends it; its text is written into
@@ -31,8 +32,14 @@ inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
 // Waits until the process has ended. Kills it when the limit is over. Throws std::system_error.
 [[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
+// Kills the process, and waits for its end.
+void end_process(pid_t pid) noexcept;
 // Whether the process has ended. If so, `end` says how. Throws std::system_error.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
+
+// Waits until `fd` can be read, or nobody can write to it any more. Returns: whether that came within
+// the limit.
+[[nodiscard]] bool wait_readable(int fd, std::chrono::milliseconds limit) noexcept;
 
 // After this time the calling process gets a SIGKILL, even if it sleeps or is stopped. This bounds
 // waits that take no timeout, such as the wait for a traced process to stop. Throws

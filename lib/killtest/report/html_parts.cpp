@@ -1,7 +1,6 @@
 #include "killtest/report/html_parts.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -21,11 +20,7 @@ std::string html_stack(const std::vector<frame>& stack) {
 }
 
 std::string html_death(const report& in, const death& at, bool is_victims) {
-  std::string text =
-      std::string("<div class=\"death\">") + (is_victims ? "killed " : "then its heir was killed ");
-  text += at.store == 0 ? "before its first store"
-                        : "after store " + std::to_string(at.store) +
-                              (at.before_next ? ", before the next" : "");
+  std::string text = "<div class=\"death\">" + death_text(at, is_victims);
   if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty())
     text += ", at" + html_stack(in.stacks[at.stack]);
   return text + "</div>";
@@ -36,7 +31,6 @@ std::string figure(const char* name, const std::string& value) {
 }
 
 std::string html_figures(const report& of) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(of.took).count();
   return "<dl class=\"figures\">" + figure("crash states", std::to_string(of.states.size())) +
          figure("failed", std::to_string(of.failed())) +
          figure("deaths", std::to_string(of.points)) +
@@ -44,8 +38,8 @@ std::string html_figures(const report& of) {
          figure("stores", std::to_string(of.stores)) +
          figure("repairs", std::to_string(of.repairs)) +
          figure("confirmed by real kills", std::to_string(of.confirmed)) +
-         figure("engine", std::string(to_string(of.used))) +
-         figure("took", std::to_string(ms) + " ms") + "</dl>";
+         figure("engine", std::string(to_string(of.used))) + figure("took", in_ms(of.took)) +
+         "</dl>";
 }
 
 std::string html_failure(const report& in, const crash_state& state, std::size_t count) {
@@ -61,21 +55,13 @@ std::string html_failure(const report& in, const crash_state& state, std::size_t
 
 // The first of each kind, and how many there are.
 std::string html_failures(const report& of) {
-  std::map<std::pair<verdict, std::string_view>, std::pair<const crash_state*, std::size_t>> kinds;
-  for (const crash_state& each : of.states) {
-    if (each.result == verdict::ok) continue;
-    auto& kind = kinds.try_emplace({each.result, each.what}, &each, 0).first->second;
-    ++kind.second;
-  }
   constexpr std::size_t max_kinds = 20;
+  const std::vector<failure_kind> kinds = kinds_of_failures(of);
   std::string text;
-  std::size_t shown = 0;
-  for (const auto& [key, kind] : kinds) {
-    if (shown++ == max_kinds)
-      return text + "<p>and " + counted(kinds.size() - max_kinds, "other kind") +
-             " of failures</p>";
-    text += html_failure(of, *kind.first, kind.second);
-  }
+  for (std::size_t i = 0; i < std::min(kinds.size(), max_kinds); ++i)
+    text += html_failure(of, *kinds[i].first, kinds[i].count);
+  if (kinds.size() > max_kinds)
+    text += "<p>and " + counted(kinds.size() - max_kinds, "other kind") + " of failures</p>";
   return text;
 }
 

@@ -1,9 +1,7 @@
 #include <outlive/killtest/report.hpp>
 
 #include <algorithm>
-#include <map>
 #include <ostream>
-#include <utility>
 
 #include "killtest/report/report_text.hpp"
 
@@ -45,15 +43,6 @@ std::string function(const frame& at) {
   return (at.function.empty() ? std::string("?") : at.function) + "()";
 }
 
-std::string describe(const report& in, const death& at) {
-  std::string text =
-      at.store == 0 ? "before its first store" : "after store " + std::to_string(at.store);
-  if (at.store != 0 && at.before_next) text += ", before the next";
-  if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty())
-    text += ", at " + to_string(in.stacks[at.stack]);
-  return text;
-}
-
 // A command to type, or a call to write into a program with a main() of its own.
 std::string reproduce(const report& in, const crash_state& state) {
   if (state.result == verdict::lock_never_released) return {};  // nobody died
@@ -69,8 +58,11 @@ void append_failure(std::string& text, const report& in, const crash_state& stat
                     std::size_t more) {
   text += "\n  " + std::string(to_string(state.result)) + ": " + state.what + '\n';
   for (std::size_t i = 0; i < state.deaths.size(); ++i) {
-    text += std::string("    ") + (i == 0 ? "killed " : "then its heir was killed ") +
-            describe(in, state.deaths[i]) + '\n';
+    const death& at = state.deaths[i];
+    text += "    " + detail::death_text(at, i == 0);
+    if (at.stack < in.stacks.size() && !in.stacks[at.stack].empty())
+      text += ", at " + to_string(in.stacks[at.stack]);
+    text += '\n';
   }
   if (state.confirmed) text += "    confirmed by a real SIGKILL\n";
   text += reproduce(in, state);
@@ -115,28 +107,14 @@ std::string report::summary() const {
           " deaths after " + std::to_string(stores) + " stores, and " +
           std::to_string(nested_points) + " deaths of heirs; repaired " + std::to_string(repairs) +
           " times; " + std::to_string(confirmed) + " confirmed by real kills; " +
-          std::to_string(failed()) + " failed (" +
-          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
-          " ms, " + std::string(to_string(used)) + ")\n";
-  std::map<std::pair<verdict, std::string>, std::pair<const crash_state*, std::size_t>> kinds;
-  for (const crash_state& each : states) {
-    if (each.result == verdict::ok) continue;
-    auto& kind = kinds[{each.result, each.what}];
-    if (kind.first == nullptr) {
-      kind.first = &each;
-    } else {
-      ++kind.second;
-    }
-  }
+          std::to_string(failed()) + " failed (" + detail::in_ms(took) + ", " +
+          std::string(to_string(used)) + ")\n";
   constexpr std::size_t max_kinds = 8;
-  std::size_t shown = 0;
-  for (const auto& [key, kind] : kinds) {
-    if (shown++ == max_kinds) {
-      text += "\n  and " + std::to_string(kinds.size() - max_kinds) + " other kinds of failures\n";
-      break;
-    }
-    append_failure(text, *this, *kind.first, kind.second);
-  }
+  const std::vector<detail::failure_kind> kinds = detail::kinds_of_failures(*this);
+  for (std::size_t i = 0; i < std::min(kinds.size(), max_kinds); ++i)
+    append_failure(text, *this, *kinds[i].first, kinds[i].count - 1);
+  if (kinds.size() > max_kinds)
+    text += "\n  and " + std::to_string(kinds.size() - max_kinds) + " other kinds of failures\n";
   if (used == engine::single_step && !engine_reason.empty())
     text += "  single steps: " + engine_reason + '\n';
   for (const std::string& each : cut) text += "  left out: " + each + '\n';

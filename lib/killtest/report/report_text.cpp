@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <fstream>
 #include <ios>
+#include <map>
 #include <system_error>
+#include <utility>
 
 #include "sys/hex.hpp"
 
@@ -45,6 +47,30 @@ void write_file(const std::string& path, std::string_view text) {
 
 std::string counted(std::size_t count, std::string_view what) {
   return std::to_string(count) + ' ' + std::string(what) + (count == 1 ? "" : "s");
+}
+
+std::string in_ms(std::chrono::nanoseconds time) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) +
+         " ms";
+}
+
+std::vector<failure_kind> kinds_of_failures(const report& of) {
+  std::map<std::pair<verdict, std::string_view>, failure_kind> kinds;
+  for (const crash_state& each : of.states) {
+    if (each.result == verdict::ok) continue;
+    ++kinds.try_emplace({each.result, each.what}, failure_kind{&each, 0}).first->second.count;
+  }
+  std::vector<failure_kind> made;
+  made.reserve(kinds.size());
+  for (const auto& [key, kind] : kinds) made.push_back(kind);
+  return made;
+}
+
+std::string death_text(const death& at, bool is_victims) {
+  const std::string killed = is_victims ? "killed " : "then its heir was killed ";
+  if (at.store == 0) return killed + "before its first store";
+  return killed + "after store " + std::to_string(at.store) +
+         (at.before_next ? ", before the next" : "");
 }
 
 std::string_view last_part(std::string_view path) noexcept {

@@ -1,10 +1,12 @@
 // report_text: what the writers of reports share, and reports as JSON.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <outlive/killtest/report.hpp>
 
@@ -19,6 +21,19 @@ void write_file(const std::string& path, std::string_view text);
 
 // "1 state", "2 states".
 [[nodiscard]] std::string counted(std::size_t count, std::string_view what);
+
+// "12 ms".
+[[nodiscard]] std::string in_ms(std::chrono::nanoseconds time);
+
+// The first state of each kind of failure, and how many states are of that kind.
+struct failure_kind {
+  const crash_state* first;
+  std::size_t count;
+};
+[[nodiscard]] std::vector<failure_kind> kinds_of_failures(const report& of);
+
+// "killed after store 12, before the next", "then its heir was killed before its first store".
+[[nodiscard]] std::string death_text(const death& at, bool is_victims);
 
 // "bank.cpp:28", or the address if no line is known.
 [[nodiscard]] std::string place(const frame& at);

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <ostream>
 #include <random>
 #include <stdexcept>
@@ -20,6 +19,7 @@
 #include <outlive/note.hpp>
 
 #include "killtest/process/child_process.hpp"
+#include "killtest/report/report_text.hpp"
 #include "killtest/soak/holders.hpp"
 #include "killtest/survivor/survivors.hpp"
 
@@ -56,7 +56,9 @@ class soaker {
   }
 
   ~soaker() {
-    for (const pid_t pid : workers_) end(pid);
+    for (const pid_t pid : workers_) {
+      if (pid != 0) end_process(pid);
+    }
     unmap_shared(memory_, sizeof(soak_memory));
   }
   soaker(const soaker&) = delete;
@@ -88,23 +90,13 @@ class soaker {
     return start_process(
         [this] {
           note(seg_, 0);
-          const auto registered =
-              what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const auto registered = register_repairs(what_, seg_);
           while (memory_->stop.load(std::memory_order_relaxed) == 0) {
             what_.victim(seg_);
             memory_->rounds.fetch_add(1, std::memory_order_relaxed);
           }
         },
         memory_->failure);
-  }
-
-  static void end(pid_t pid) noexcept {
-    if (pid == 0) return;
-    ::kill(pid, SIGKILL);
-    try {
-      static_cast<void>(wait_for(pid, std::chrono::milliseconds(2000)));
-    } catch (const std::exception&) {
-    }
   }
 
   void pause() {
@@ -158,8 +150,7 @@ class soaker {
 
   void report_end(const process_end& ended) {
     report_.result = ended.threw() ? verdict::repair_failed : verdict::repair_crashed;
-    report_.what = ended.threw() ? std::string("a worker threw: ") + memory_->failure
-                                 : "a worker " + to_string(ended);
+    report_.what = "a worker " + to_string(ended, memory_->failure);
   }
 
   void stop_all() {
@@ -179,8 +170,7 @@ class soaker {
   void judge_what_is_left() {
     const pid_t pid = start_process(
         [this] {
-          const auto registered =
-              what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+          const auto registered = register_repairs(what_, seg_);
           const judgement made = judge(what_, seg_, {});
           memory_->result = made.result;
           std::strncpy(memory_->what, made.what.c_str(), failure_bytes - 1);
@@ -249,12 +239,11 @@ bool soak_report::ok() const noexcept {
 }
 
 std::string soak_report::summary() const {
-  std::string text =
-      scenario + ": " + std::to_string(kills) + " kills, " + std::to_string(while_holding) +
-      " of them while holding a lock (" + std::to_string(aimed) + " aimed); repaired " +
-      std::to_string(repairs) + " times in " + std::to_string(rounds) + " rounds (" +
-      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) +
-      " ms, seed " + std::to_string(seed) + ")\n";
+  std::string text = scenario + ": " + std::to_string(kills) + " kills, " +
+                     std::to_string(while_holding) + " of them while holding a lock (" +
+                     std::to_string(aimed) + " aimed); repaired " + std::to_string(repairs) +
+                     " times in " + std::to_string(rounds) + " rounds (" + detail::in_ms(took) +
+                     ", seed " + std::to_string(seed) + ")\n";
   if (result != verdict::ok) text += "  " + std::string(to_string(result)) + ": " + what + '\n';
   if (!fault.empty()) text += "  proves nothing: " + fault + '\n';
   return text;

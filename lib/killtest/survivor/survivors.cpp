@@ -1,7 +1,6 @@
 #include "killtest/survivor/survivors.hpp"
 
 #include <linux/futex.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <exception>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include <outlive/note.hpp>
 #include <outlive/recover.hpp>
@@ -48,6 +48,10 @@ std::string name_of(const segment& seg, std::uint64_t offset) {
 std::string place_of(const segment& seg, std::uint64_t offset) {
   const std::string name = name_of(seg, offset);
   return name.starts_with('"') ? "in " + name + ", at offset " + std::to_string(offset) : name;
+}
+
+std::vector<repair_registration> register_repairs(const scenario& what, segment& seg) {
+  return what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
 }
 
 judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
@@ -148,13 +152,7 @@ survivors::~survivors() {
 }
 
 void survivors::end() noexcept {
-  if (pid_ == 0) return;
-  ::kill(pid_, SIGKILL);
-  try {
-    static_cast<void>(wait_for(pid_, limit_));
-  } catch (const std::exception&) {
-  }
-  pid_ = 0;
+  if (pid_ != 0) end_process(std::exchange(pid_, 0));
 }
 
 void survivors::start() {
@@ -179,7 +177,7 @@ void survivors::serve() {
   // Claims a thread record in the shared bytes. The name of a lock class that is new goes there,
   // too.
   note(seg_, 0);
-  const auto registered = what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+  const auto registered = register_repairs(what_, seg_);
   private_view view(seg_);
   std::uint32_t number = 0;
   for (;;) {
@@ -248,8 +246,7 @@ judgement survivors::ask_a_fresh_one(int fd) {
   const pid_t pid = start_process(
       [&] {
         map_private_view(seg_, fd);
-        const auto registered =
-            what_.repairs ? what_.repairs(seg_) : std::vector<repair_registration>();
+        const auto registered = register_repairs(what_, seg_);
         answer();
       },
       shared_->failure);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
@@ -17,6 +18,9 @@ struct judgement {
   std::uint32_t recovered = 0;  // mutexes that dead threads had in hand
   std::uint32_t repaired = 0;
 };
+
+// Registers the repairs of the scenario in the calling process.
+[[nodiscard]] std::vector<repair_registration> register_repairs(const scenario& what, segment& seg);
 
 // Recovers everything, in the calling process. Then acquires and releases each of the mutexes
 // (offsets). Does not check the invariant.

@@ -19,7 +19,7 @@ namespace {
 
 std::vector<repair_registration> join(const scenario& what, segment& seg) {
   note(seg, 0);  // claims a thread record
-  return what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
+  return register_repairs(what, seg);
 }
 
 }  // namespace

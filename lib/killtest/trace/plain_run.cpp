@@ -21,12 +21,10 @@ plain_run::plain_run(segment& seg, const workload& what, const std::string& who,
       failure.text());
   const process_end ended = wait_for(pid, limit);
   if (ended.exited(0)) return;
-  fault_ = who + ", run without a log, ";
-  if (ended.in_time) {
-    fault_ += ended.threw() ? std::string("threw: ") + failure.text() : to_string(ended);
-  } else {
-    fault_ += "was not done in " + std::to_string(limit.count()) + " ms (time_limit)";
-  }
+  fault_ =
+      who + ", run without a log, " +
+      (ended.in_time ? to_string(ended, failure.text())
+                     : "was not done in " + std::to_string(limit.count()) + " ms (time_limit)");
 }
 
 plain_run::~plain_run() {

@@ -106,7 +106,7 @@ std::string recorder::kill_at(const workload& what, const segment_copy& copy,
       failure.text());
   const process_end ended = wait_for(pid, limit_ * by_faults);
   if (ended.signalled() && ended.signal() == SIGKILL) return {};
-  return ended.threw() ? std::string("it threw: ") + failure.text() : "it " + to_string(ended);
+  return "it " + to_string(ended, failure.text());
 }
 
 }  // namespace outlive::killtest::detail
