@@ -37,8 +37,8 @@ void end_process(pid_t pid) noexcept;
 // Whether the process has ended. If so, `end` says how. Throws std::system_error.
 [[nodiscard]] bool has_ended(pid_t pid, process_end& end);
 
-// Waits until `fd` can be read, or nobody can write to it any more. Returns: whether that came within
-// the limit.
+// Waits until `fd` can be read, or all copies of its other end are closed. Returns: whether that
+// came within the limit.
 [[nodiscard]] bool wait_readable(int fd, std::chrono::milliseconds limit) noexcept;
 
 // After this time the calling process gets a SIGKILL, even if it sleeps or is stopped. This bounds
