@@ -115,8 +115,7 @@ class guarded {
    private:
     friend class guarded;
     basic_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
-    // In a forked child, or in another thread, the caller does not own the mutex, and nothing is
-    // released.
+    // Releases nothing in a forked child or in another thread, which do not own the mutex.
     void release() noexcept {
       if (!std::exchange(holds_, false)) return;
       if constexpr (Shared)
@@ -141,8 +140,8 @@ class guarded {
   guarded(const guarded&) = delete;
   guarded& operator=(const guarded&) = delete;
 
-  // All of these are inlined even without optimisation, so that the report of a death names the
-  // function that called them.
+  // All of these are inlined even without optimisation, so that the report of a death names their
+  // caller.
 
   // Acquires the mutex, and runs a repair first if one is due. Errors and blocking: as
   // robust_mutex::lock().

@@ -59,7 +59,7 @@ struct held_job {
 [[nodiscard]] OUTLIVE_API bool return_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool fail_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool retry_job(const held_job& job) noexcept;
-// What the end of a hold does: a lease fails if an exception ends it, else it is given back.
+// For the end of a hold: a lease fails if an exception ends it, otherwise it is given back.
 OUTLIVE_API void drop_job(const held_job& job, bool by_exception) noexcept;
 [[noreturn]] OUTLIVE_API void throw_not_lease_holder();
 
@@ -109,8 +109,7 @@ class job_hold {
   held_job job_;
 
  private:
-  // In a forked child, or in another thread, the caller does not own the job, and nothing is
-  // returned.
+  // Returns nothing in a forked child or in another thread, which do not own the job.
   void drop() noexcept {
     if (job_.queue != nullptr) drop_job(job_, std::uncaught_exceptions() > 0);
     job_ = {};
@@ -148,7 +147,7 @@ class [[nodiscard]] lease : public detail::typed_job_hold<T> {
   void fail() { this->end_by(&detail::fail_job); }
 };
 
-// A dead letter that this thread has in hand. If it ends without done() or retry(), or its thread
+// A dead letter that this thread examines. If it ends without done() or retry(), or its thread
 // dies, the job is a dead letter again.
 template <class T>
 class [[nodiscard]] dead_letter : public detail::typed_job_hold<T> {

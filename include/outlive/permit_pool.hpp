@@ -1,9 +1,8 @@
 // permit_pool: a counting semaphore whose permits come back when their holders die.
 //
 // With glibc's process-shared semaphore, a process that dies after sem_wait() keeps its unit for
-// ever, and nobody can find out whose it was (hazard A63). Here each permit names its holder. A
-// permit of a dead thread is free again at once, without a repair: the next thread that needs one
-// acquires it.
+// ever, and nobody can find out whose it was (hazard A63). Here a permit of a dead thread is free
+// again at once, without a repair: the next thread that needs one acquires it.
 //
 //   auto& slots =
 //       seg.find_or_construct<outlive::permit_pool<16>>("connections", 4);  // 4 of at most 16
@@ -13,12 +12,11 @@
 //   }  // released
 //
 // A permit belongs to the thread that acquired it, and ends with it. Do not pass it to another
-// thread or to a forked child. There is no call that acquires several permits at once, on purpose:
-// two threads with half of what each wants would wait for ever.
+// thread or to a forked child. No call acquires several permits at once, on purpose: two threads
+// with half of what each wants would wait for ever.
 //
-// A death at any instruction leaves each permit either free or with a dead holder, and so free for
-// the next thread that looks. A thread that the dead one was about to wake looks again within
-// 250 ms.
+// After a death at any instruction each permit is free, or has a dead holder and so is free for the
+// next thread that looks. A thread that the dead one was about to wake looks again within 250 ms.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -36,8 +34,7 @@ namespace outlive {
 
 namespace detail {
 
-// The head of a pool. docs/format.md and lib/format/object_layout.hpp specify who writes what, and
-// when. The words of the permits follow it.
+// The head of a pool, which the words of the permits follow (docs/format.md).
 struct alignas(64) permit_pool_head {
   std::atomic<std::uint32_t> seq;
   std::uint32_t magic;
@@ -58,7 +55,7 @@ struct held_permit {
 // Returns: a hold without a word if no permit was free in time.
 [[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words,
                                                      const deadline& until);
-// Returns: whether the calling thread held it. By value, so that a permit need not lie in memory.
+// Returns: whether the calling thread held it.
 OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head,
                                                            std::uint32_t words);
@@ -76,13 +73,13 @@ class [[nodiscard]] permit {
   permit(permit&& other) noexcept : pool_(other.pool_), held_(std::exchange(other.held_, {})) {}
   permit& operator=(permit&& other) noexcept {
     if (this != &other) {
-      give_back();
+      drop();
       pool_ = other.pool_;
       held_ = std::exchange(other.held_, {});
     }
     return *this;
   }
-  ~permit() { give_back(); }
+  ~permit() { drop(); }
 
   // Returns: whether it holds a permit: false after a try_acquire() that failed, after release(),
   //   and after a move.
@@ -101,8 +98,8 @@ class [[nodiscard]] permit {
   friend class permit_pool;
   permit(detail::permit_pool_head& pool, detail::held_permit held) noexcept
       : pool_(&pool), held_(held) {}
-  // In a forked child, or in another thread, the caller does not hold it, and nothing is released.
-  void give_back() noexcept {
+  // Releases nothing in a forked child or in another thread, which do not hold it.
+  void drop() noexcept {
     const detail::held_permit held = std::exchange(held_, {});
     if (held.word != nullptr) detail::release_permit(*pool_, held);
   }
@@ -126,25 +123,27 @@ class permit_pool {
   permit_pool& operator=(const permit_pool&) = delete;
 
   // Acquires a permit.
-  // Blocks: until one is free, or its holder is dead, in slices of 250 ms. If
-  //   segment_options::readers is reader_marks::membarrier, a thread that may not call
-  //   membarrier(2) may notice a released permit one slice late.
+  // Blocks: until one is free, or its holder is dead. If segment_options::readers is
+  //   reader_marks::membarrier, a thread that may not call membarrier(2) may notice a released
+  //   permit 250 ms late.
   // Errors: errc::damaged, errc::in_repair (it may wait for a thread that waits for the repair); at
   //   a thread's first use of the segment also those of robust_mutex::lock().
   // After fork: the child holds none of its parent's permits. Signal-safe: no.
   // Order: synchronises with the former holder's release, or with all that it did before it died.
-  [[nodiscard]] permit acquire() { return take(detail::no_limit); }
+  [[nodiscard]] permit acquire() { return acquire_in_time(detail::no_limit); }
   // Returns: a permit that holds; or one that does not, because none was free (in time).
   // Errors: as acquire(); try_acquire() is allowed in a repair.
-  // If the holder died and the kernel did not mark that (an orphan: hazards A1, A23), only a thread
-  // that has waited for 250 ms acquires its permit.
-  [[nodiscard]] permit try_acquire() { return take(detail::no_wait); }
+  // If the kernel did not mark the death of a holder (hazards A1, A23), only a thread that has
+  // waited for 250 ms acquires its permit.
+  [[nodiscard]] permit try_acquire() { return acquire_in_time(detail::no_wait); }
   // `timeout` is a std::chrono duration, `deadline` a point in time. If that is on another clock
   // than steady_clock, the clock is asked at least every 250 ms. Requires: its now() throws nothing
   // and acquires no lock.
-  [[nodiscard]] permit try_acquire_for(const detail::deadline& timeout) { return take(timeout); }
+  [[nodiscard]] permit try_acquire_for(const detail::deadline& timeout) {
+    return acquire_in_time(timeout);
+  }
   [[nodiscard]] permit try_acquire_until(const detail::deadline& deadline) {
-    return take(deadline);
+    return acquire_in_time(deadline);
   }
 
   // Returns: the number of free permits, including those of dead holders. Others change it
@@ -154,7 +153,7 @@ class permit_pool {
   [[nodiscard]] std::uint32_t size() const noexcept { return std::min(head_.permits, Most); }
 
  private:
-  permit take(const detail::deadline& until) {
+  permit acquire_in_time(const detail::deadline& until) {
     return {head_, detail::acquire_permit(head_, Most, until)};
   }
 

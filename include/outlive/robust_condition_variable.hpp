@@ -2,8 +2,7 @@
 // its users.
 //
 // glibc's process-shared condition variable hangs for ever after a process is killed in a wait or a
-// notification (hazards A58, A59). This one keeps no list of waiters, so a waiter that dies leaves
-// nothing behind.
+// notification (hazards A58, A59). Here a waiter that dies leaves nothing behind.
 //
 //   struct mailbox { bool full; long letter; };
 //   auto& box   = seg.find_or_construct<outlive::guarded<mailbox>>("box", "mailbox");
@@ -13,9 +12,9 @@
 //   auto x = box.lock();  // the receiver
 //   ready.wait(x, [&] { return x->full; });
 //
-// Every wait has a predicate. Wake-ups may come without a reason, and a dying process may take one
-// with it. A waiter makes up for that: it asks its predicate at least every 250 ms. The predicate
-// must change under the mutex that the waiters hold.
+// Every wait has a predicate, which must change under the mutex that the waiters hold. A wake-up
+// may come without a reason, and may be lost with a dying process. So a waiter asks its predicate
+// at least every 250 ms.
 //
 // A waiter releases the mutex and acquires it again by lock(). So after an owner's death it runs
 // the repair before it asks the predicate. If lock() fails (owner_died_unrepaired, not_recoverable,
@@ -128,8 +127,8 @@ class robust_condition_variable {
  private:
   static constexpr std::uint32_t maybe_waiters = 1;
 
-  // Sets the bit "maybe waiters" while the mutex is held, and so before the next change by a
-  // notifier. Returns the value to sleep on.
+  // While the mutex is held, and so before the next change by a notifier. Returns: the value to
+  // sleep on.
   std::uint32_t mark() noexcept { return seq_.fetch_or(maybe_waiters) | maybe_waiters; }
   OUTLIVE_API void require_intact() const;
   OUTLIVE_API void wake_one() noexcept;
@@ -158,8 +157,7 @@ class robust_condition_variable {
         [&]() __attribute__((always_inline)) { return static_cast<bool>(predicate()); });
   }
 
-  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
-  // when.
+  // The shared bytes (docs/format.md).
   std::atomic<std::uint32_t> seq_;
   std::uint32_t magic_;
 };

@@ -60,7 +60,7 @@ template <class T, class Mutex>
 class guarded;
 
 namespace detail {
-struct lock_access;   // the library's own access to the members
+struct lock_access;
 struct guarded_type;  // what a mutex guards as part of a guarded<T>: shared_type.hpp
 }  // namespace detail
 
@@ -89,10 +89,10 @@ class alignas(64) robust_mutex {
   //   std::system_error), forked_in_repair; at a thread's first use of the segment also
   //   too_many_threads, too_many_participants, no_robust_list, wrong_pid_namespace,
   //   std::errc::not_enough_memory. On every error the caller does not hold the mutex.
-  // Blocks: until the mutex is free, in slices of 250 ms. Between slices it looks for a dead owner
-  //   that the kernel did not mark (hazards A1, A16, A23). It waits for a stopped owner. It also
-  //   waits for a stopped thread that was just adopting such a mutex of the segment, but only at
-  //   that mutex and no longer than it would wait anyway.
+  // Blocks: until the mutex is free. It finds a dead owner that the kernel did not mark within
+  //   250 ms (hazards A1, A16, A23). It waits for an owner that is stopped. At a mutex whose dead
+  //   owner was not marked, it also waits for a stopped thread that was just recovering such a
+  //   mutex, but no longer than it would wait anyway.
   // After fork: the child holds nothing that its parent held. It gets a thread record of its own at
   //   its first lock().
   // Signal-safe: no. Order: synchronises with the former holder's unlock(), or with all that it did
@@ -105,10 +105,10 @@ class alignas(64) robust_mutex {
   // As lock(), without waiting for the mutex.
   // Returns: false if a thread holds the mutex, the caller included, or if it set `error`.
   // Errors: as lock(), but it is allowed inside a repair.
-  // If dead threads have all records at a thread's first use of a segment, it recovers what one of
-  // them holds; it returns false if no record is free after that. Now and then it looks for a dead
-  // owner that the kernel did not mark: at most every 250 ms, at one refusal in eight or more
-  // often. So a thread that never calls lock() acquires such a mutex, too, but not at once.
+  // At a thread's first use of a segment whose records all belong to dead threads, it recovers what
+  // one of them holds; it returns false if no record is free after that. Now and then, at most
+  // every 250 ms, it looks for a dead owner that the kernel did not mark. So a thread that never
+  // calls lock() acquires such a mutex, too, but not at once.
   [[nodiscard]] OUTLIVE_API bool try_lock();
   [[nodiscard]] OUTLIVE_API bool try_lock(std::error_code& error);
 
@@ -150,8 +150,7 @@ class alignas(64) robust_mutex {
   // unlock() for destructors: does nothing if the calling thread does not hold the mutex.
   OUTLIVE_API void release() noexcept;
 
-  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
-  // when.
+  // The shared bytes (docs/format.md).
   pthread_mutex_t native_;
   std::uint64_t state_;
   std::uint32_t lock_class_;

@@ -30,8 +30,7 @@
 //   killed                               what is left
 //   -----------------------------------  ---------------------------------------------------------
 //   reader, anywhere                     the hold of a dead thread, which is void. A writer that
-//                                          waits for the reader, and was not woken, looks again
-//                                          after 1 ms to 250 ms, about as long as it has slept
+//                                          waits for the reader looks again within 250 ms
 //   writer, waiting for readers to       a free mutex that is still closed to readers. The next
 //     leave                                reader or writer opens it. No repair is due: nothing
 //                                          was changed
@@ -39,10 +38,10 @@
 //                                          repairs alone, as with a robust_mutex
 //   writer, on its way out               as waiting for readers
 //
-// Reading is cheap: a plain store. Writing costs a system call, membarrier.
-// segment_options::readers = reader_marks::locked makes reading more expensive and writing cheaper;
-// it is needed if a seccomp filter forbids membarrier. Writers do not starve. A reader does not
-// count for segment_options::max_held.
+// Reading is cheap. Writing costs a system call, membarrier. segment_options::readers =
+// reader_marks::locked makes reading more expensive and writing cheaper; it is needed if a seccomp
+// filter forbids membarrier. Writers do not starve. A reader does not count for
+// segment_options::max_held.
 //
 // A supervisor reports writers that hang. It does not report readers that hang, nor a deadlock
 // through a reader. segment_view counts the readers.
@@ -66,7 +65,7 @@
 namespace outlive {
 
 namespace detail {
-struct shared_lock_access;  // the library's own access to the members
+struct shared_lock_access;
 }
 
 class robust_shared_mutex {
@@ -178,8 +177,7 @@ class robust_shared_mutex {
   OUTLIVE_API void release() noexcept;
   OUTLIVE_API void release_shared() noexcept;
 
-  // The shared bytes. docs/format.md and lib/format/object_layout.hpp specify who writes them, and
-  // when.
+  // The shared bytes (docs/format.md).
   robust_mutex writers_;
   alignas(64) std::atomic<std::uint32_t> gate_;
 };

@@ -15,31 +15,27 @@
 //   one.done();
 //
 // The promise: every job whose push() returned is acknowledged by done() exactly once, or is a dead
-// letter, whatever process is killed at whatever time. After a death the job is done again, so the
-// effects of a partly done job must bear that.
+// letter, whichever process is killed at any time. After a death the job is done again, so a job
+// that was partly done must be safe to repeat.
 //
 // The order is first in, first out for one producer and one consumer, and nearly so for several, or
 // after a job was handed out again. A repeated job comes early: a returned job is the next; the job
 // of a dead worker comes at the latest when the queue is empty or has been gone round once.
 //
-// Every change is one compare-and-swap, without a mutex, so no death leaves a state half done:
+// No death leaves a state half done:
 //
 //   killed                                      what is left
 //   ------------------------------------------  --------------------------------------------------
-//   in push(), before the slot is taken         nothing
-//   then, until the job is published            a slot of a dead producer, which is free. The job
-//                                                 was not pushed
-//   after that                                  the job is in the queue; a sleeper that was to be
-//                                                 woken looks within 250 ms
-//   in pop(), before the exchange that takes    the job waits
-//     the job
-//   after it, or anywhere until done()          a job of a dead worker: it waits, or is a dead
-//                                                 letter after max_tries
-//   in done(), after its exchange               the job is acknowledged; a sleeping producer finds
+//   in push(), before the job is in the queue   nothing
+//   in push(), after that                       the job; a sleeping worker that should be woken
+//                                                 looks within 250 ms
+//   in pop(), before the job is this worker's   the job waits
+//   in pop(), after that, or anywhere until     a job of a dead worker: it waits, or is a dead
+//     the end of the lease                        letter after max_tries
+//   in done(), after the end of the lease       the job is acknowledged; a sleeping producer finds
 //                                                 the slot within 250 ms
-//   in give_back() or fail(), before its        a job of a dead worker, as above
-//     exchange
-//   after it                                    a job that waits, or after fail() a dead letter
+//   in give_back() or fail(), after the end     a job that waits, or after fail() perhaps a dead
+//     of the lease                                letter
 //   with a dead letter in hand                  a dead letter
 //
 // Dead letters keep their slots until somebody removes them. Nobody needs to look at them, but a
@@ -65,8 +61,8 @@ struct work_queue_options {
   std::uint32_t max_tries = 3;  // how often a job is handed out before it is a dead letter; 1 to 8
 };
 
-// How many slots have a waiting job, jobs of dead workers included; a job of a living worker; a
-// dead letter, those in somebody's hand included.
+// How many slots have a waiting job, including jobs of dead workers; a job of a living worker; a
+// dead letter, including those that a thread examines.
 struct work_queue_counts {
   std::uint32_t waiting = 0;
   std::uint32_t leased = 0;
@@ -75,8 +71,7 @@ struct work_queue_counts {
 
 namespace detail {
 
-// The head of a queue. docs/format.md and lib/format/object_layout.hpp specify who writes what, and
-// when. Each of the last four has a cache line of its own, because different processes write them.
+// The head of a queue (docs/format.md).
 struct alignas(64) work_queue_head {
   std::uint32_t magic;
   std::uint32_t capacity;
@@ -135,11 +130,10 @@ class work_queue {
   work_queue& operator=(const work_queue&) = delete;
 
   // Puts a copy of the job into the queue, and wakes one worker if some sleep.
-  // Blocks: while there is no free slot, in slices of 250 ms.
+  // Blocks: while there is no free slot.
   // Errors: errc::damaged, errc::type_mismatch (a queue with other slots), errc::in_repair (it may
-  //   wait for a thread that waits for the repair); at
-  //   a thread's first use of the segment also those of robust_mutex::lock(). Then nothing was
-  //   pushed.
+  //   wait for a thread that waits for the repair); at a thread's first use of the segment also
+  //   those of robust_mutex::lock(). Then nothing was pushed.
   // After fork: works in the child. Signal-safe: no.
   // Order: synchronises with the pop that gets the job.
   void push(const T& job) {
@@ -161,7 +155,7 @@ class work_queue {
   }
 
   // Takes a job from the queue.
-  // Blocks: until there is a job, or the worker that has one is dead, in slices of 250 ms.
+  // Blocks: until there is a job, or the worker that has one is dead.
   // Returns: a lease, which belongs to the calling thread. Errors: as push(); then no job was
   //   taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
@@ -174,8 +168,8 @@ class work_queue {
   }
   // Return: a lease, which is empty if there was no job (in time). Errors: as pop(); try_pop() is
   //   allowed in a repair.
-  // If a worker died and the kernel did not mark that (an orphan: hazards A1, A23), only a thread
-  // that has waited for 250 ms finds its job.
+  // If the kernel did not mark the death of a worker (hazards A1, A23), only a thread that has
+  // waited for 250 ms finds its job.
   [[nodiscard]] lease<T> try_pop() {
     return lease<T>(detail::pop_job(head_, shape, detail::no_wait));
   }
@@ -187,7 +181,7 @@ class work_queue {
   }
 
   // Takes a dead letter from the queue, to look at it, remove it or retry it.
-  // Blocks: never; but it looks at each slot, and may ask the kernel whether a worker lives.
+  // Blocks: never. But it looks at each slot, and may ask the kernel whether a worker lives.
   // Returns: a dead letter, or an empty hold. Errors: as try_pop().
   [[nodiscard]] dead_letter<T> pop_dead_letter() {
     return dead_letter<T>(detail::pop_dead_job(head_, shape));
@@ -198,8 +192,8 @@ class work_queue {
   //   leased, then every job is done or a dead letter. Errors: errc::damaged,
   //   errc::type_mismatch.
   [[nodiscard]] work_queue_counts counts() const { return detail::count_jobs(head_, shape); }
-  // One of the counts. Two of these calls are two looks, and may both miss a job whose worker dies
-  // in between.
+  // One of the counts. Two of these calls look twice, and may both miss a job whose worker dies in
+  // between.
   [[nodiscard]] std::uint32_t waiting() const { return counts().waiting; }
   [[nodiscard]] std::uint32_t leased() const { return counts().leased; }
   [[nodiscard]] std::uint32_t dead_letters() const { return counts().dead_letters; }
