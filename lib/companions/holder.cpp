@@ -10,15 +10,15 @@
 
 namespace outlive::detail {
 
-attachment* attach_slowly(const void* object, const char* what, const deadline& how_long) {
+attachment* attach_caller_slowly(const void* object, const char* what, const deadline& how_long) {
   const bool in_repair = this_thread::slot().wiped->repairs != 0;
   if (in_repair && how_long.waits()) {
     fail(errc::in_repair, std::string(what) +
-                              ": found a repair under way, expected a call that may wait for "
-                              "others outside of repairs");
+                              ": found a repair in this thread, expected a call that may wait to "
+                              "be made outside of repairs");
   }
   attachment* const mine = attach(require_in_segment(object, what), how_long);
-  // A spare one stays off the fast path, and must not go while it is about to be used
+  // A spare record stays off the fast path, and must not be released while it is about to be used
   // (put_slot_on()).
   if (mine != nullptr && !in_repair && !is_spare(*mine)) this_thread::activate(*mine);
   return mine;

@@ -1,6 +1,6 @@
-// holder: the thread that a word of a permit or of a job names, by its record and the record's
-// generation. What such a word needs to know: who the calling thread is, and whether the one that
-// it names is dead.
+// holder: the thread that the word of a permit or of a job names, by its record and the record's
+// generation. Here is what such words need: the attachment of the calling thread, and whether the
+// named thread is dead.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,22 @@
 
 namespace outlive::detail {
 
-// The calling thread's attachment to the segment that the object lies in; claims a record if it has
-// none. Requires, and throws what is missing: the object lies in a segment, and no repair is under
-// way where the caller waits for others. `what` names the object's kind in messages.
-// Returns: nullptr when no record came free in time.
-attachment* attach_slowly(const void* object, const char* what, const deadline& how_long);
-inline attachment* attach_holder(const void* object, const char* what, const deadline& how_long) {
-  // As lock() does: off the segment, in a forked child and in a repair the size is 0 or another's,
-  // and all of these go the slow way.
+// Returns: the calling thread's attachment to the segment of the object, with a record that it
+//   claims if it has none; nullptr if no record came free in time.
+// Errors: errc::not_in_segment; errc::in_repair if the caller waits and is in a repair; those of
+//   attach(). `what` names the kind of the object in messages.
+attachment* attach_caller_slowly(const void* object, const char* what, const deadline& how_long);
+inline attachment* attach_caller(const void* object, const char* what, const deadline& how_long) {
+  // As in lock(): outside the segment, in a forked child and in a repair the range test fails, and
+  // the call goes the slow way.
   const thread_slot& slot = current_slot;
   if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
     return slot.current;
-  return attach_slowly(object, what, how_long);
+  return attach_caller_slowly(object, what, how_long);
 }
 
-// The same if it has a record; nullptr in any other thread, and in a forked child.
-inline attachment* attached_holder(const void* object) noexcept {
+// Returns: the same if the thread has a record; nullptr in any other thread, and in a forked child.
+inline attachment* attached_caller(const void* object) noexcept {
   const thread_slot& slot = current_slot;
   if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
     return slot.current;
@@ -38,8 +38,9 @@ inline std::uint64_t generation_of(const thread_record& record, std::uint64_t ma
   return record.generation.load(std::memory_order_acquire) & mask;
 }
 
-// What the kernel says about the holders that one look meets. A worker may have thousands of jobs,
-// and a question takes a thousand instructions: each holder is asked about once, not once a slot.
+// What the kernel says about the holders that one look finds. A worker may have thousands of jobs,
+// and a question costs a thousand instructions. So the kernel is asked once about each holder, not
+// once for each slot.
 class kernel_answers {
  public:
   // Whether the thread of the record is dead, for a thread whose record the kernel did not mark.
@@ -54,9 +55,10 @@ class kernel_answers {
   answer answers_[32];  // of a record, at its number modulo 32: the last one
 };
 
-// Whether the thread that a word names is certainly dead; so is one whose record there is none of.
-// `mask`: how much of the generation the word keeps. "Dead" never becomes false again for the same
-// name. `kernel`: asked about threads whose records are not marked; nullptr: they count as alive.
+// Whether the thread that a word names is certainly dead. That is also true if the record does not
+// exist. `mask`: the bits of the generation that the word keeps. Once true, it stays true for the
+// same name. `kernel`: asked about threads that the kernel did not mark; nullptr: they count as
+// alive.
 bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_t generation,
                     std::uint64_t mask, kernel_answers* kernel) noexcept;
 

@@ -1,15 +1,15 @@
-// The slots of a work queue: where they lie, what their states mean, and what is told to those who
-// sleep. docs/protocol.md, "Work queue".
+// The slots of a work queue: where they lie, what their states mean, and how sleepers are woken.
+// docs/protocol.md, "Work queue".
 //
-// J1  A slot belongs to whom its state names, for as long as that thread lives; its job and its
-//     history are written by nobody else.
-// J2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a slot
-//     over cannot rob the living, and of several that want it one succeeds.
-// J3  The hints head and tail say where to begin, and nothing else. Who would say "none", or sleep,
-//     looks at all slots.
-// J4  Whoever makes a slot ready or free looks for sleepers afterwards; whoever sleeps has marked
-//     that before a last look at all slots. Both in one order (seq_cst): one of the two sees the
-//     other.
+// J1  A slot belongs to the thread that its state names, as long as that thread lives. No other
+//     thread writes its job and its history.
+// J2  "Dead" never becomes false again for {record, generation}. So the exchange that takes a slot
+//     over never takes it from a living thread, and of several that try it one succeeds.
+// J3  The hints head and tail say only where to begin. A thread looks at all slots before it
+//     reports "none" or sleeps.
+// J4  A thread that makes a slot ready or free looks for sleepers afterwards. A thread that sleeps
+//     has set its mark before a last look at all slots. All of this is in one order (seq_cst), so
+//     one of the two sees the other.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +40,11 @@ struct job_slots {
     return reinterpret_cast<job_try*>(job(slot) + shape.history_at);
   }
 
-  [[nodiscard]] job_state look_at(std::uint32_t slot) const noexcept {
+  [[nodiscard]] job_state read(std::uint32_t slot) const noexcept {
     return job_state(state(slot).load(std::memory_order_seq_cst));
   }
-  // The one change that there is. The history and the job are written before it, or after it, by
-  // whom it names.
+  // The only change of a slot. The thread that the state names writes the history and the job
+  // before it or after it.
   bool exchange(std::uint32_t slot, job_state from, job_state to) const noexcept {
     std::uint64_t expected = from.word();
     return state(slot).compare_exchange_strong(expected, to.word(), std::memory_order_seq_cst);
@@ -64,26 +64,19 @@ struct job_slots {
 };
 
 enum class slot_use : std::uint8_t {
-  // may be filled
-  vacant,
-  // by the living
-  filling,
-  // a job that may be leased
-  waiting,
-  // by the living
-  leased,
-  // may be examined
-  dead_letter,
-  // by the living
-  examined,
-  // bytes that no version of this code wrote: the slot is left alone, and takes capacity
-  unknown,
+  vacant,       // may be filled
+  filling,      // by a living thread
+  waiting,      // a job that may be leased
+  leased,       // by a living thread
+  dead_letter,  // may be examined
+  examined,     // by a living thread
+  unknown,      // no version of this code wrote these bytes: the slot is skipped
 };
 [[nodiscard]] slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state state,
                                    kernel_answers* kernel) noexcept;
 [[nodiscard]] inline slot_use use_of(const mapping& map, std::uint32_t max_tries, job_state state,
                                      kernel_answers* kernel) noexcept {
-  // The most of a thousand slots that somebody looks at who finds none.
+  // Most slots are one of these when a thread looks at a thousand and finds nothing.
   if (state.word() == job_state(job_kind::free, 0).word()) return slot_use::vacant;
   if (state.word() == state.to(job_kind::ready, 0).word()) return slot_use::waiting;
   return use_of_held(map, max_tries, state, kernel);

@@ -1,16 +1,16 @@
 // The protocol: docs/protocol.md, "Permits", and docs/model/permit.pml.
 //
-// I1  A permit is out iff its word names a live thread at its present life. There is no second
-//     place that says so: no count, no list.
-// I2  "Dead" never becomes false again for {record, generation}: so the exchange that takes a
-//     permit over cannot rob a live holder, and of several that want it one succeeds. The
-//     generation has all of its 48 bits here: the 15 of a lock's state come round, and would pin a
-//     permit to a stranger until he ends.
-// I3  So while its holder lives, nobody else writes a permit's word, and the holder may give it
-//     back by a store. Between that and its look at the mark of a waiter there must be a full
-//     fence, which costs as much as the exchange: in a segment with plain marks it is the waiter's
-//     membarrier, between its mark and its last look. Where this process may not register for that,
-//     it gives back by an exchange.
+// I1  A permit is held if and only if its word names a living thread at its present life. Nothing
+//     else says so: there is no count and no list.
+// I2  "Dead" never becomes false again for {record, generation}. So the exchange that takes a
+//     permit over never takes it from a living holder, and of several that try it one succeeds. The
+//     word has all 48 bits of the generation. The 15 bits of a lock's state come round, and would
+//     bind a permit to an unrelated thread until that ends.
+// I3  So no other thread writes the word while its holder lives, and the holder may release it by a
+//     store. Between that store and the look at the mark of a waiter there must be a full fence,
+//     which costs as much as an exchange. In a segment with plain marks, the fence is the waiter's
+//     membarrier, between its mark and its last look. If this process may not register for that,
+//     it releases by an exchange.
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
@@ -45,16 +45,16 @@ const permit_word* words_of(const permit_pool_head& head) noexcept {
   return reinterpret_cast<const permit_word*>(&head + 1);
 }
 
-// Where a thread looks first: neighbours in the table of records begin far from each other,
-// whatever the count (multiples of the golden ratio).
+// The word at which a thread looks first. Neighbours in the table of records begin far from each
+// other, whatever the count (multiples of the golden ratio).
 std::uint32_t first_choice(std::uint64_t name, std::uint32_t count) noexcept {
   return static_cast<std::uint32_t>(
       (std::uint64_t{static_cast<std::uint32_t>(name >> 48) * 0x9e3779b1U} * count) >> 32);
 }
 
-// Whether the thread that the word names is dead. A word that names nobody is none that acquire()
-// stored, and free, too.
-bool is_void(const mapping& map, std::uint64_t word, kernel_answers* kernel) noexcept {
+// Whether the thread that the word names is dead. A word that names no thread was not stored by
+// acquire(), and is free, too.
+bool is_abandoned(const mapping& map, std::uint64_t word, kernel_answers* kernel) noexcept {
   return is_dead_holder(map, word >> 48, word & generation_bits, generation_bits, kernel);
 }
 
@@ -71,7 +71,7 @@ void require_intact(const permit_pool_head& head, std::uint32_t words) {
                           " that was constructed in a segment");
 }
 
-struct seeker {
+struct permit_search {
   const mapping& map;
   permit_pool_head& head;
   std::uint64_t me;  // attachment::name
@@ -81,9 +81,9 @@ struct seeker {
                                         std::memory_order_relaxed);
   }
 
-  // One round over all words from the thread's own first choice. Takes what is free, or whose
-  // holder is dead.
-  permit_word* look(bool thoroughly) const noexcept {
+  // Looks at all words, beginning with the thread's first choice. Acquires one that is free, or
+  // whose holder is dead.
+  permit_word* acquire_any(bool thoroughly) const noexcept {
     kernel_answers answers;
     kernel_answers* const kernel = thoroughly ? &answers : nullptr;
     permit_word* const words = words_of(head);
@@ -91,10 +91,10 @@ struct seeker {
     const auto first = first_choice(me, count);
     for (std::uint32_t i = 0; i < count; ++i) {
       permit_word& word = words[first + i < count ? first + i : first + i - count];
-      // In one order with the mark of a waiter and the exchange of who gives a permit back: one of
-      // the two sees the other.
+      // In one order with the mark of a waiter and the exchange of a thread that releases a permit:
+      // one of the two sees the other.
       const std::uint64_t seen = word.load(std::memory_order_seq_cst);
-      if (seen != 0 && !is_void(map, seen, kernel)) continue;
+      if (seen != 0 && !is_abandoned(map, seen, kernel)) continue;
       if (exchange(word, seen)) return &word;
     }
     return nullptr;
@@ -102,9 +102,10 @@ struct seeker {
 
   permit_word* wait(const deadline& until) const noexcept {
     permit_word* got = nullptr;
-    const auto look_again = [&](bool thoroughly) { return (got = look(thoroughly)) != nullptr; };
-    // Without it, where this process may not call it, a permit that is given back meanwhile is seen
-    // a slice later.
+    const auto look_again = [&](bool thoroughly) {
+      return (got = acquire_any(thoroughly)) != nullptr;
+    };
+    // If this process may not call it, a permit that is released meanwhile is seen a slice later.
     const auto see_plain_releases = [&] {
       if (map.has_plain_marks()) membarrier::barrier();
     };
@@ -113,10 +114,10 @@ struct seeker {
   }
 };
 
-// The one word that is the thread's first choice, in the segment that it used last. Returns:
-// without a word if that is not free, or anything is odd.
-[[gnu::always_inline]] inline held_permit take_quickly(permit_pool_head& head,
-                                                       std::uint32_t words) noexcept {
+// Tries the word of the thread's first choice, in the segment that the thread used last. Returns: a
+// hold without a word if that is not free, or if anything is unusual.
+[[gnu::always_inline]] inline held_permit acquire_quickly(permit_pool_head& head,
+                                                          std::uint32_t words) noexcept {
   const thread_slot& slot = current_slot;
   if (static_cast<std::uint64_t>(reinterpret_cast<const char*>(&head) - slot.base) >=
           slot.wiped->size ||
@@ -134,16 +135,16 @@ struct seeker {
   return {&word, me};
 }
 
-// Functions of their own, so that the quick ways need no stack.
-[[gnu::noinline]] held_permit take_slowly(permit_pool_head& head, std::uint32_t words,
-                                          const deadline& until) {
+// Functions of their own, so that the fast paths need no stack.
+[[gnu::noinline]] held_permit acquire_slowly(permit_pool_head& head, std::uint32_t words,
+                                             const deadline& until) {
   require_intact(head, words);
-  attachment* const attached = attach_holder(&head, "permit pool", until);
+  attachment* const attached = attach_caller(&head, "permit pool", until);
   if (attached == nullptr) return {};
   attachment& mine = *attached;
-  const seeker thread{*mine.map, head, mine.name};
-  permit_word* got = thread.look(false);
-  if (got == nullptr && until.waits()) got = thread.wait(until);
+  const permit_search search{*mine.map, head, mine.name};
+  permit_word* got = search.acquire_any(false);
+  if (got == nullptr && until.waits()) got = search.wait(until);
   if (got == nullptr) return {};
   ++mine.named_by;
   return {got, mine.name};
@@ -160,9 +161,9 @@ struct seeker {
 }
 
 [[gnu::noinline]] bool release_slowly(permit_pool_head& head, held_permit which) noexcept {
-  attachment* const found = attached_holder(&head);
-  // Who acquired it is asked before the word: that may be this thread's by now, which has taken it
-  // over from the dead one that acquired it.
+  attachment* const found = attached_caller(&head);
+  // The hold is checked before the word. The word may be this thread's by now, because this thread
+  // has taken it over from the dead one that acquired the hold.
   if (found == nullptr || which.holder != found->name) return false;
   attachment& mine = *found;
   std::uint64_t expected = which.holder;
@@ -182,12 +183,12 @@ void make_permits(permit_pool_head& head, std::uint32_t words, std::uint32_t per
   if (permits == 0 || permits > words) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                             "permit pool: found " + std::to_string(permits) +
-                                " permits asked for, expected 1 to " + std::to_string(words));
+                                " permits requested, expected 1 to " + std::to_string(words));
   }
   head.seq.store(0, std::memory_order_relaxed);
   head.permits = permits;
   head.words = words;
-  crash_barrier();  // a whole pool before the magic that says so
+  crash_barrier();  // the whole pool comes before the magic that says so
   head.magic = permit_pool_magic;
 }
 
@@ -196,8 +197,8 @@ void end_permits(permit_pool_head& head) noexcept {
 }
 
 held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, const deadline& until) {
-  const held_permit got = take_quickly(head, words);
-  return got.word != nullptr ? got : take_slowly(head, words, until);
+  const held_permit got = acquire_quickly(head, words);
+  return got.word != nullptr ? got : acquire_slowly(head, words, until);
 }
 
 bool release_permit(permit_pool_head& head, held_permit which) noexcept {
@@ -210,7 +211,7 @@ bool release_permit(permit_pool_head& head, held_permit which) noexcept {
       which.word->load(std::memory_order_relaxed) != which.holder) [[unlikely]]
     return release_slowly(head, which);
   which.word->store(0, std::memory_order_release);
-  crash_barrier();  // free before the look at who waits: the compiler's part of the fence of I3
+  crash_barrier();  // free before the look for waiters: the compiler's part of the fence of I3
   --mine.named_by;
   return released(head);
 }
@@ -222,14 +223,14 @@ std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t wor
   std::uint32_t free = 0;
   for (std::uint32_t i = 0; i < head.permits; ++i) {
     const std::uint64_t seen = words_of(head)[i].load(std::memory_order_acquire);
-    if (seen == 0 || is_void(*map, seen, &kernel)) ++free;
+    if (seen == 0 || is_abandoned(*map, seen, &kernel)) ++free;
   }
   return free;
 }
 
 void throw_not_holder() {
   fail(errc::not_owner,
-       "permit: found it with another thread, or with none, expected the thread that acquired it");
+       "permit: found another holder, or none, expected the thread that acquired it");
 }
 
 }  // namespace outlive::detail

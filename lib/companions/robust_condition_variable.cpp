@@ -22,7 +22,7 @@ static_assert(sizeof(robust_condition_variable) == sizeof(condition_bytes) &&
 
 robust_condition_variable::robust_condition_variable() : seq_(0), magic_(0) {
   require_in_segment(this, "robust condition variable");
-  crash_barrier();  // nobody waits, before the magic that says that one may
+  crash_barrier();  // the word is 0 before the magic allows waits
   magic_ = condition_magic;
 }
 
@@ -33,8 +33,8 @@ robust_condition_variable::~robust_condition_variable() {
 void robust_condition_variable::require_intact() const {
   if (magic_ == condition_magic) return;
   fail(errc::damaged,
-       "robust condition variable: found bytes of something else, or of one that was destroyed, "
-       "expected one that was constructed in a segment");
+       "robust condition variable: found other bytes, or a destroyed one, expected one that was "
+       "constructed in a segment");
 }
 
 void robust_condition_variable::wake_one() noexcept {

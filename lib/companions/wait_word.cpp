@@ -14,11 +14,11 @@ void sleep_on(const shared_u32& word, std::uint32_t seen, std::chrono::nanosecon
 namespace wait_word {
 
 void wake_one(shared_u32& word) noexcept {
-  // The bit stays: the one that is woken may not be the only one that sleeps.
+  // The bit stays: other threads may sleep, too.
   const std::uint32_t counted = word.fetch_add(2) + 2;
   if (futex_wake(word, 1) > 0) return;
-  // Nobody slept, so the bit goes. A waiter that marked it meanwhile found it set, changed nothing,
-  // and may sleep on `counted` by now: the exchange succeeds all the same, and would leave it
+  // No thread slept, so the bit goes. A waiter that came meanwhile found the bit set, changed
+  // nothing, and may sleep on `counted` by now. The exchange still succeeds and would leave it
   // asleep without a bit. Hence the second wake.
   std::uint32_t expected = counted;
   if ((counted & maybe_waiters) != 0 &&

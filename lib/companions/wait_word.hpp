@@ -1,11 +1,11 @@
-// wait_word: a word of a segment that threads sleep on until somebody changes what they wait for.
-// The waiting part of the condition variable, of permits and of queues.
+// wait_word: a word of a segment on which threads sleep until what they wait for changes. Condition
+// variables, permits and queues wait on one.
 //
-// Bit 0 says "maybe somebody waits", so that a notification without a waiter is a load; the rest
-// counts notifications. A waiter sets the bit, looks once more at what it waits for, and sleeps on
-// the value that it then knows. It sleeps for a slice at most: whoever was to wake it may have died
-// between the change and the wake. docs/protocol.md says why each of the simpler forms loses a
-// wake-up.
+// Bit 0 says "maybe a thread waits", so that a notification without a waiter is a load. The other
+// bits count notifications. A waiter sets the bit, looks once more at what it waits for, and sleeps
+// on the value that it knows then. It sleeps for a slice at most, because the thread that should
+// wake it may have died between the change and the wake. docs/protocol.md says why each of the
+// simpler forms loses a wake-up.
 #pragma once
 
 #include <chrono>
@@ -21,18 +21,16 @@ namespace outlive::detail::wait_word {
 
 inline constexpr std::uint32_t maybe_waiters = 1;
 
-// Sets the bit. Returns the value to sleep on. To be called before the last look at what is waited
-// for.
+// Sets the bit. Returns: the value to sleep on. Call it before the last look at what is waited for.
 inline std::uint32_t mark(shared_u32& word) noexcept {
   return word.fetch_or(maybe_waiters) | maybe_waiters;
 }
 
-// Looks for what is waited for until it is there, or the time is over, or a stop is requested.
-// look(thoroughly) says whether it is there; `thoroughly` is set after a whole slice without a
-// wake-up, when it is worth asking the kernel who lives. `after_mark` is called between the mark
-// and the look: for who must make others' stores visible there.
-// Returns: whether a look found it. Whoever requests a stop wakes all: seen too late here, the
-//   request finds the mark.
+// Looks for what is waited for until it is there, the time is over, or a stop is requested.
+// look(thoroughly) returns whether it is there. `thoroughly` is true after a whole slice without a
+// wake-up, when asking the kernel which threads live is worth its cost. after_mark() runs between
+// the mark and the look, for a caller that must make the stores of others visible there.
+// Returns: whether a look found it. A request to stop must wake all (wait_in_slices()).
 template <class Look, class AfterMark>
 bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop,
            AfterMark after_mark) {
@@ -51,7 +49,7 @@ bool until(shared_u32& word, const deadline& how_long, Look look, const std::sto
         sleep_on(word, seen, left);
         thoroughly = steady_clock::now() - asleep >= deadline::slice;
       },
-      // without a mark, which would cost the next who wakes two system calls for nobody
+      // Without a mark, which would cost the next notifier two system calls for nothing.
       [&] { return look(thoroughly); });
 }
 
@@ -61,7 +59,7 @@ bool until(shared_u32& word, const deadline& how_long, Look look,
   return until(word, how_long, look, stop, [] {});
 }
 
-// Wake one waiter, or all. wake_one() is to be called when the bit is set.
+// Wake one waiter, or all. Call wake_one() if the bit is set.
 void wake_one(shared_u32& word) noexcept;
 void wake_all(shared_u32& word) noexcept;
 

@@ -30,10 +30,10 @@ static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail
 static_assert(sizeof(work_queue<long, 9>) ==
               sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);
 
-// before a sleep, which with the wake-up costs more than the job: mostly the other side is about to
-// go on
+// How often a thread yields before it sleeps. A sleep and a wake-up cost more than the job, and
+// mostly the other side is about to go on.
 constexpr int yields = 3;
-// slots that a producer looks at before it looks at all: a cache line of states
+// How many slots a producer looks at before it looks at all: a cache line of states.
 constexpr std::uint32_t near = 8;
 
 void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
@@ -58,9 +58,9 @@ void require_intact(const work_queue_head& queue, const work_queue_shape& shape)
                                 "; was it made by another release of the program?");
 }
 
-// nullptr: no thread record came free in time.
+// Returns: nullptr if no thread record came free in time.
 attachment* attach(work_queue_head& queue, const deadline& how_long) {
-  return attach_holder(&queue, "work queue", how_long);
+  return attach_caller(&queue, "work queue", how_long);
 }
 
 // A thread that uses the queue.
@@ -82,12 +82,12 @@ struct party {
 struct producer : party {
   using party::party;
 
-  // Whether one of the first slots from tail on could be had; it is this thread's then.
-  bool look(ring_position& at, std::uint32_t count, kernel_answers* kernel) const noexcept {
+  // Acquires one of the first `count` slots from tail on. Returns: whether one was vacant.
+  bool acquire_slot(ring_position& at, std::uint32_t count, kernel_answers* kernel) const noexcept {
     at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
     for (std::uint32_t i = 0; i < count; ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      const job_state seen = slots.look_at(slot);
+      const job_state seen = slots.read(slot);
       if (use_of(seen, kernel) == slot_use::vacant &&
           slots.exchange(slot, seen, {job_kind::filling, 0, me, at.lap()}))
         return true;
@@ -95,41 +95,42 @@ struct producer : party {
     return false;
   }
 
-  bool find_slot(ring_position& at, const deadline& until) const noexcept {
+  bool wait_for_slot(ring_position& at, const deadline& until) const noexcept {
     const std::uint32_t few = std::min(capacity(), near);
-    if (look(at, few, nullptr)) return true;
-    if (!until.waits()) return look(at, capacity(), nullptr);
+    if (acquire_slot(at, few, nullptr)) return true;
+    if (!until.waits()) return acquire_slot(at, capacity(), nullptr);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
-      if (look(at, few, nullptr)) return true;
+      if (acquire_slot(at, few, nullptr)) return true;
     }
     return wait_word::until(slots.queue.not_full, until, [&](bool thoroughly) {
       kernel_answers answers;
-      return look(at, capacity(), thoroughly ? &answers : nullptr);
+      return acquire_slot(at, capacity(), thoroughly ? &answers : nullptr);
     });
   }
 
   void publish(ring_position at, const void* job) const {
     const std::uint32_t slot = at.slot(capacity());
     const job_state filling(job_kind::filling, 0, me, at.lap());
-    // What a consumer that dies before it has said who it is must not leave: the name of somebody
-    // who had another job.
+    // A consumer may die before it has written its name. Then the history must not show a thread
+    // that had another job.
     for (std::uint32_t i = 0; i < max_tries; ++i)
       slots.history(slot)[i].thread.store(0, std::memory_order_relaxed);
     std::memcpy(slots.job(slot), job, slots.shape.job_bytes);
-    // Tail before the job: whoever sees a job finds tail beyond it. It never falls back. What that
-    // is good for: consumer::look_near().
+    // Tail comes before the job: a thread that sees a job finds tail beyond it. Tail never falls
+    // back. consumer::lease_near() depends on both.
     const ring_position next = at.next(capacity());
     std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
     while (ring_position(tail).is_before(next) &&
            !slots.queue.tail.compare_exchange_weak(tail, next.word(), std::memory_order_release,
                                                    std::memory_order_relaxed)) {
     }
-    // If consumers have gone past meanwhile, since this thread was stopped, the job comes next.
+    // If consumers have passed this slot meanwhile, because this thread was stopped, the job is the
+    // next one.
     if (at.is_before(ring_position(slots.queue.head.load(std::memory_order_relaxed))))
       at = slots.position_before_head(slot);
     if (!slots.exchange(slot, filling, job_state(job_kind::ready, 0).with_lap(at.lap()))) {
-      fail(errc::damaged, "work queue: found state " + std::to_string(slots.look_at(slot).word()) +
+      fail(errc::damaged, "work queue: found state " + std::to_string(slots.read(slot).word()) +
                               " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
@@ -140,26 +141,26 @@ struct producer : party {
 struct consumer : party {
   using party::party;
 
-  // The jobs in the order of their positions, from head to tail. One producer's are in order there,
-  // and are taken in order, because
-  //   - all that are before tail but the last are published: tail goes on before the next one is;
-  //   - a slot that was left out, since it was in use, may have the next round's job by now: the
-  //     lap tells. So it is looked at twice, for each round;
-  //   - more than two rounds before tail no job of theirs waits: after one that does, a producer
-  //     finds each slot free once.
-  bool look_near(held_job& got) const noexcept {
+  // Leases the first job in the order of positions, from head to tail. The jobs of one producer are
+  // in order there, and are leased in order, because
+  //   - all its jobs before tail are published, except the last: tail moves before the next one;
+  //   - a slot that was skipped because it was in use may have a job of the next round by now. The
+  //     lap shows that. So each slot is looked at twice, once for each round;
+  //   - no job of its waits more than two rounds before tail: after such a job, a producer finds
+  //     each slot free once.
+  bool lease_near(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
     const ring_position oldest = tail.rounds_before(2);
     ring_position at = head.is_before(oldest) ? oldest : head;
-    // Counted, too: damaged hints may be so far apart that nobody would come to the end.
+    // The loop also counts: damaged hints may be so far apart that it would not end.
     for (std::uint32_t i = 0; at.is_before(tail) && i < 2 * capacity();
          ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      const job_state seen = slots.look_at(slot);
-      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !take(got, slot, seen, nullptr))
+      const job_state seen = slots.read(slot);
+      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !lease_job(got, slot, seen, nullptr))
         continue;
-      // Unless somebody has moved it since, who may have pulled it back.
+      // Not if another thread has moved head since: it may have pulled it back.
       if (slots.queue.head.load(std::memory_order_relaxed) == head.word()) {
         slots.queue.head.store(at.next(capacity()).word(), std::memory_order_relaxed);
       }
@@ -168,31 +169,32 @@ struct consumer : party {
     return false;
   }
 
-  // All slots: jobs of the dead that head has passed by, and what a lost hint has hidden. Not at
-  // once, when one is found: a job that was pushed behind our back while we went on is older than
-  // the one that was pushed after it and that we then met.
-  bool look_at_all(held_job& got, bool thoroughly) const noexcept {
+  // Looks at all slots: head may have passed the jobs of dead workers, and a lost hint may hide
+  // others. It does not lease the first one that it finds. An older job may have been pushed
+  // meanwhile into a slot that this thread had already seen.
+  bool lease_any(held_job& got, bool thoroughly) const noexcept {
     kernel_answers answers;
     kernel_answers* const kernel = thoroughly ? &answers : nullptr;
     ring_position at = start();
     for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      if (use_of(slots.look_at(slot), kernel) == slot_use::waiting &&
-          (look_near(got) || take(got, slot, slots.look_at(slot), kernel)))
+      if (use_of(slots.read(slot), kernel) == slot_use::waiting &&
+          (lease_near(got) || lease_job(got, slot, slots.read(slot), kernel)))
         return true;
     }
     return false;
   }
 
-  bool find_job(held_job& got, const deadline& until, const std::stop_token& stop) const noexcept {
-    if (look_near(got)) return true;
-    if (!until.waits()) return look_at_all(got, false);
+  bool wait_for_job(held_job& got, const deadline& until,
+                    const std::stop_token& stop) const noexcept {
+    if (lease_near(got)) return true;
+    if (!until.waits()) return lease_any(got, false);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
-      if (look_near(got)) return true;
+      if (lease_near(got)) return true;
     }
     return wait_word::until(
-        slots.queue.not_empty, until, [&](bool thoroughly) { return look_at_all(got, thoroughly); },
+        slots.queue.not_empty, until, [&](bool thoroughly) { return lease_any(got, thoroughly); },
         stop);
   }
 
@@ -201,15 +203,15 @@ struct consumer : party {
     ring_position at = start();
     for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      const job_state seen = slots.look_at(slot);
+      const job_state seen = slots.read(slot);
       if (use_of(seen, &kernel) != slot_use::dead_letter) continue;
-      if (have(got, slot, seen, seen.to(job_kind::examined, seen.tries(), me))) return true;
+      if (acquire_job(got, slot, seen, seen.to(job_kind::examined, seen.tries(), me))) return true;
     }
     return false;
   }
 
  private:
-  // Where to begin to look at all. A head beyond tail is damage.
+  // Where to begin. A head beyond tail is damage.
   [[nodiscard]] ring_position start() const noexcept {
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
     const ring_position tail(slots.queue.tail.load(std::memory_order_relaxed));
@@ -218,20 +220,22 @@ struct consumer : party {
     return tail;
   }
 
-  // Whether there was a job that could be had.
-  bool take(held_job& got, std::uint32_t slot, job_state seen,
-            kernel_answers* kernel) const noexcept {
+  // Returns: whether the job could be leased.
+  bool lease_job(held_job& got, std::uint32_t slot, job_state seen,
+                 kernel_answers* kernel) const noexcept {
     return use_of(seen, kernel) == slot_use::waiting &&
-           have(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
+           acquire_job(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
   }
 
-  // Who dies after the exchange, before all of this is written, is told by the next one, as long as
-  // its record is not used again.
-  bool have(held_job& got, std::uint32_t slot, job_state seen, job_state now) const noexcept {
+  // If this thread dies after the exchange and before it has written all of this, the next holder
+  // records it, as long as the record is not reused.
+  bool acquire_job(held_job& got, std::uint32_t slot, job_state seen,
+                   job_state now) const noexcept {
     if (!slots.exchange(slot, seen, now)) return false;
     ++mine.named_by;
-    if (seen.kind() == job_kind::leased) write_down_dead(slot, seen);
-    if (now.kind() == job_kind::leased) sign(slots.history(slot)[now.tries() - 1], *mine.record);
+    if (seen.kind() == job_kind::leased) record_dead_holder(slot, seen);
+    if (now.kind() == job_kind::leased)
+      record_holder(slots.history(slot)[now.tries() - 1], *mine.record);
     got.queue = &slots.queue;
     got.shape = &slots.shape;
     got.slot = slot;
@@ -239,7 +243,7 @@ struct consumer : party {
     return true;
   }
 
-  void write_down_dead(std::uint32_t slot, job_state seen) const noexcept {
+  void record_dead_holder(std::uint32_t slot, job_state seen) const noexcept {
     job_try& entry = slots.history(slot)[seen.tries() - 1];
     const thread_record& record =
         mine.map->record(static_cast<std::uint32_t>(seen.holder().index_plus_1 - 1));
@@ -251,7 +255,8 @@ struct consumer : party {
       crash_barrier();
       entry.thread.store(thread, std::memory_order_relaxed);
     } else if (entry.thread.load(std::memory_order_relaxed) == gave_back) {
-      entry.thread.store(0, std::memory_order_relaxed);  // it died before the job was back
+      entry.thread.store(
+          0, std::memory_order_relaxed);  // the thread died before it had returned the job
     }
   }
 
@@ -259,7 +264,7 @@ struct consumer : party {
     return std::uint64_t{record.pid.load(std::memory_order_relaxed)} << 32 |
            record.tid.load(std::memory_order_relaxed);
   }
-  static void sign(job_try& entry, const thread_record& record) noexcept {
+  static void record_holder(job_try& entry, const thread_record& record) noexcept {
     entry.start_time.store(record.start_time.load(std::memory_order_relaxed),
                            std::memory_order_relaxed);
     crash_barrier();
@@ -275,7 +280,7 @@ void make_queue(work_queue_head& queue, const work_queue_shape& shape,
   if (options.max_tries == 0 || options.max_tries > max_job_tries) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                             "work queue: found " + std::to_string(options.max_tries) +
-                                " tries asked for, expected 1 to 8");
+                                " tries requested, expected 1 to 8");
   }
   queue.capacity = shape.capacity;
   queue.max_tries = options.max_tries;
@@ -287,7 +292,7 @@ void make_queue(work_queue_head& queue, const work_queue_shape& shape,
   const job_slots slots{queue, shape};
   for (std::uint32_t i = 0; i < shape.capacity; ++i)
     slots.state(i).store(job_state(job_kind::free, 0).word(), std::memory_order_relaxed);
-  crash_barrier();  // a whole queue before the magic that says so
+  crash_barrier();  // the whole queue comes before the magic that says so
   queue.magic = work_queue_magic;
 }
 
@@ -302,7 +307,7 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
   if (mine == nullptr) return false;
   const producer thread(*mine, queue, shape);
   ring_position at(0);
-  if (!thread.find_slot(at, until)) return false;
+  if (!thread.wait_for_slot(at, until)) return false;
   thread.publish(at, job);
   return true;
 }
@@ -311,7 +316,7 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const de
   require_intact(queue, shape);
   held_job got;
   if (attachment* const mine = attach(queue, until))
-    consumer(*mine, queue, shape).find_job(got, until, {});
+    consumer(*mine, queue, shape).wait_for_job(got, until, {});
   return got;
 }
 
@@ -325,7 +330,7 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
   }
   const std::stop_callback wake(stop,
                                 [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
-  consumer(*mine, queue, shape).find_job(got, no_limit, stop);
+  consumer(*mine, queue, shape).wait_for_job(got, no_limit, stop);
   return got;
 }
 
@@ -344,7 +349,7 @@ work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shap
   kernel_answers kernel;
   work_queue_counts found;
   for (std::uint32_t i = 0; i < shape.capacity; ++i) {
-    switch (use_of(*map, queue.max_tries, slots.look_at(i), &kernel)) {
+    switch (use_of(*map, queue.max_tries, slots.read(i), &kernel)) {
       case slot_use::waiting: ++found.waiting; break;
       case slot_use::leased: ++found.leased; break;
       case slot_use::dead_letter:
