@@ -4,7 +4,6 @@
 // docs/model/shared.pml).
 #include "shared/drain.hpp"
 
-#include <algorithm>
 #include <chrono>
 
 #include <outlive/detail/wait_loop.hpp>
@@ -12,6 +11,7 @@
 
 #include "records/marks.hpp"
 #include "records/thread_records.hpp"
+#include "shared/growing_sleep.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/futex.hpp"
 #include "sys/membarrier.hpp"
@@ -55,17 +55,14 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
   if (!how_long.waits()) return is_gone() ? drained : outcome{};
   if (spin_until_gone(map, index, id)) return drained;
   bool is_gate_set = true;
-  std::chrono::milliseconds longest = first_sleep;
+  growing_sleep sleep(first_sleep);
   const bool done = wait_in_slices(
       how_long, {},
       [&] {
         is_gate_set = set_gate(map, lock, gate_awaited);
         return !is_gate_set || is_gone();
       },
-      [&](std::chrono::nanoseconds left) {
-        futex_wait(lock.gate, gate_awaited, std::min<std::chrono::nanoseconds>(longest, left));
-        longest = std::min(longest * 2, deadline::slice);
-      },
+      [&](std::chrono::nanoseconds left) { sleep.on(lock.gate, gate_awaited, left); },
       [&] {
         // asks the kernel, for a reader whose death is not marked (U6, U7)
         const thread_record& record = map.record(index);

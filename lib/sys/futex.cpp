@@ -6,16 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace outlive::detail {
 
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
                 std::chrono::nanoseconds span) noexcept {
-  if (span <= span.zero()) return;
+  if (span <= span.zero()) return true;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(span);
   const timespec timeout{static_cast<time_t>(seconds.count()),
                          static_cast<long>((span - seconds).count())};
-  syscall(SYS_futex, &word, FUTEX_WAIT, seen, &timeout, nullptr, 0);
+  return syscall(SYS_futex, &word, FUTEX_WAIT, seen, &timeout, nullptr, 0) != 0 &&
+         errno == ETIMEDOUT;
 }
 
 int futex_wake(std::uint32_t* word, int count) noexcept {

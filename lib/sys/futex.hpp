@@ -9,7 +9,8 @@ namespace outlive::detail {
 
 // Sleeps while `word` is `seen`, for at most `span`. It may return for any reason or for none, so
 // the caller checks what it waits for.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
+// Returns: whether the whole span went by, and nobody woke the thread.
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen,
                 std::chrono::nanoseconds span) noexcept;
 
 // Wakes up to `count` threads that sleep on `word`. Returns: how many.
