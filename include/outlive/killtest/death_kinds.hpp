@@ -86,8 +86,7 @@ struct death_report {
 };
 OUTLIVE_API std::ostream& operator<<(std::ostream& to, const death_report& what);
 
-// The engine is always page protection, because the store at which to die must be reached in the
-// process that dies, and for some kinds by a thread of its own.
+// The engine is always page protection.
 // Requires: no repair calls this. The calling process may have other threads. The victim makes no
 //   system calls that write into the segment.
 // Returns: the report. It has a fault if the victim acquires no lock.

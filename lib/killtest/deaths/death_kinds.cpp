@@ -40,6 +40,8 @@ class death_trial {
   }
 
  private:
+  // By page protection alone: the store at which to die is reached in the process that dies, and for
+  // some kinds by a thread of its own.
   void find_points() {
     recorder log(seg_, how_.time_limit);
     if (const char* const why = log.choose(engine::page_protection)) {
