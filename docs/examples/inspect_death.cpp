@@ -28,14 +28,15 @@ void print(const outlive::owner_death& death) {
               owner.known ? "yes" : "no");
   std::printf("  pid, tid    %d, %d, started %llu ticks after boot\n", owner.pid, owner.tid,
               number(owner.start_time));
-  std::printf("  names       thread %s of command %s\n", std::string(owner.thread_name).c_str(),
-              std::string(owner.command_name).c_str());
+  std::printf("  names       thread %s of command %s\n", owner.thread_name.c_str(),
+              owner.command_name.c_str());
   std::printf("  note        %llu\n", number(owner.note));
   std::printf("acquired at   %s\n", death.acquired_at().where().c_str());
   for (std::size_t i = 0; i < death.held_count(); ++i) {
-    std::printf("also held     %s, acquired at %s\n",
-                std::string(death.held(i).mutex->lock_class()).c_str(),
-                death.held(i).acquired_at.where().c_str());
+    outlive::held_lock other = death.held(i);
+    name_function(other.acquired_at);
+    std::printf("also held     %s, acquired at %s\n", other.lock_class.c_str(),
+                to_string(other.acquired_at).c_str());
   }
   std::printf("more held     %s\n", death.held_cut() ? "yes" : "no");
   std::printf("attempt       %u of %u\n", death.attempt(), death.max_attempts());

@@ -15,6 +15,7 @@
 
 #include <outlive/detail/export.hpp>
 #include <outlive/owner_death.hpp>
+#include <outlive/thread_identity.hpp>
 
 namespace outlive {
 
@@ -29,27 +30,16 @@ enum class death_outcome : std::uint32_t {
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(death_outcome outcome) noexcept;
 
-// A thread in the log.
-struct logged_thread {
-  bool known = false;
-  pid_t pid = 0;
-  pid_t tid = 0;
-  std::uint64_t start_time = 0;
-  std::uint64_t note = 0;
-  std::string thread_name;
-  std::string command_name;
-};
-
 struct logged_death {
   std::uint64_t number = 0;  // counts from 1 over the segment's life
   std::chrono::system_clock::time_point when;
   std::string mutex_name;  // "unknown" if no object of the directory contains it
   std::string lock_class;
   std::uint64_t mutex_offset = 0;  // from the segment's base
-  logged_thread owner;
+  thread_identity owner;
   std::string acquired_at_module;
   std::uint64_t acquired_at_offset = 0;
-  logged_thread heir;
+  thread_identity heir;
   unsigned attempt = 0;  // 0 if no repair was started
   death_outcome outcome{};
   std::chrono::nanoseconds repair_time{};  // 0 if no repair was started, or none has ended

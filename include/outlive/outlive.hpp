@@ -21,6 +21,7 @@
 #include <outlive/segment.hpp>
 #include <outlive/shared_type.hpp>
 #include <outlive/supervisor.hpp>
+#include <outlive/thread_identity.hpp>
 #include <outlive/thread_stack.hpp>
 #include <outlive/version.hpp>
 #include <outlive/work_queue.hpp>

@@ -18,6 +18,7 @@
 
 #include <outlive/crash_report.hpp>
 #include <outlive/detail/export.hpp>
+#include <outlive/thread_identity.hpp>
 
 namespace outlive {
 
@@ -35,24 +36,6 @@ struct code_location {
   // Returns: "module+0xoffset (symbol)". The symbol comes from the module's own symbol table, if
   //   that can be read. Reads files and allocates. Throws nothing but std::bad_alloc.
   [[nodiscard]] OUTLIVE_API std::string where() const;
-};
-
-// A thread that ended while it held a mutex.
-struct dead_thread {
-  bool known = false;  // false: its record was gone; then all other members are empty
-  pid_t pid = 0;
-  pid_t tid = 0;
-  // Of the thread, in clock ticks since boot, as in /proc/TID/stat.
-  std::uint64_t start_time = 0;
-  std::uint64_t note = 0;  // what it last gave to outlive::note()
-  std::string_view thread_name = "unknown";
-  std::string_view command_name = "unknown";  // of its process
-};
-
-// Another mutex that the dead thread had acquired, or was acquiring or releasing when it died.
-struct held_mutex {
-  const robust_mutex* mutex = nullptr;
-  code_location acquired_at;
 };
 
 // The signal that killed the owner, if its process had a crash_recorder
@@ -88,17 +71,18 @@ class owner_death {
   [[nodiscard]] OUTLIVE_API std::string_view lock_class() const noexcept;
 
   // The thread that died inside, and the place where it had acquired the mutex.
-  [[nodiscard]] OUTLIVE_API const dead_thread& owner() const noexcept;
+  [[nodiscard]] OUTLIVE_API const thread_identity& owner() const noexcept;
   [[nodiscard]] OUTLIVE_API const code_location& acquired_at() const noexcept;
 
   // What the owner recorded about the signal that killed it; nullptr if there is no such record.
   [[nodiscard]] OUTLIVE_API const owner_crash* crash() const noexcept;
 
-  // What else the dead owner had in hand: held(0) ... held(held_count() - 1). At most max_reported
-  // are listed; held_cut() is true if there were more.
+  // What else the dead owner held: held(0) ... held(held_count() - 1). At most max_reported are
+  // listed; held_cut() is true if there were more. Each call of held() looks the mutex up, as
+  // mutex_name() does, and allocates.
   static constexpr std::size_t max_reported = 64;
   [[nodiscard]] OUTLIVE_API std::size_t held_count() const noexcept;
-  [[nodiscard]] OUTLIVE_API const held_mutex& held(std::size_t index) const noexcept;
+  [[nodiscard]] OUTLIVE_API held_lock held(std::size_t index) const;
   [[nodiscard]] OUTLIVE_API bool held_cut() const noexcept;
 
   // The number of this attempt to repair this death: 1, 2 ... max_attempts(). An attempt counts
@@ -107,7 +91,7 @@ class owner_death {
   [[nodiscard]] OUTLIVE_API unsigned max_attempts() const noexcept;
 
   // The thread that died in the repair before this one; nullptr if none did.
-  [[nodiscard]] OUTLIVE_API const dead_thread* former_heir() const noexcept;
+  [[nodiscard]] OUTLIVE_API const thread_identity* former_heir() const noexcept;
 
   // For the library. The facts lie on the stack of lock().
   explicit owner_death(const detail::death_facts& facts) noexcept : facts_(facts) {}
@@ -117,9 +101,5 @@ class owner_death {
  private:
   const detail::death_facts& facts_;
 };
-
-// "pid 4711 tid 4712 (worker/count) started 123456", for messages and logs; "unknown" if the thread
-// is unknown.
-[[nodiscard]] OUTLIVE_API std::string to_string(const dead_thread& thread);
 
 }  // namespace outlive

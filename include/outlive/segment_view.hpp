@@ -31,35 +31,18 @@
 #include <outlive/death_log.hpp>
 #include <outlive/detail/export.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/thread_identity.hpp>
 
 namespace outlive {
 
-// A mutex that a thread has in hand: it holds, acquires or releases it.
-struct viewed_hold {
-  std::uint64_t mutex_offset = 0;  // from the segment's base
-  bool held = false;               // false: it was about to acquire it, or had released it
-  std::uint64_t acquired_at = 0;   // address of the call in its process; 0: not known
-  std::string module = "unknown";  // the file that contains the call
-  // Where in the module; the address itself if the module is unknown.
-  std::uint64_t module_offset = 0;
-  std::string build_id;  // raw bytes; empty if there is none
-};
-
 // A thread record in use: of a living thread, or of a dead thread that a mutex still names.
-struct viewed_thread {
+struct viewed_thread : thread_identity {
   std::uint32_t record = 0;  // its index
-  pid_t pid = 0;
-  pid_t tid = 0;
-  // Of the thread, in clock ticks since boot, as in /proc/TID/stat.
-  std::uint64_t start_time = 0;
-  std::string command_name = "unknown";
-  std::string thread_name = "unknown";
   bool alive = false;
   std::uint64_t generation = 0;    // counts the threads that had this record
   std::uint64_t acquisitions = 0;  // mutexes acquired since the thread attached
   std::uint64_t waits = 0;         // of these, how often it had to wait
-  std::uint64_t note = 0;          // what it last gave to outlive::note()
-  std::vector<viewed_hold> in_hand;
+  std::vector<held_lock> in_hand;
   // Offsets of the shared mutexes that it holds shared; one that it holds twice is listed twice.
   std::vector<std::uint64_t> reads;
   std::optional<std::uint64_t> waiting_for;  // offset of the mutex that it waits for

@@ -46,6 +46,7 @@
 #include <outlive/detail/export.hpp>
 #include <outlive/recover.hpp>
 #include <outlive/segment.hpp>
+#include <outlive/thread_identity.hpp>
 #include <outlive/thread_stack.hpp>
 
 namespace outlive {
@@ -68,20 +69,10 @@ struct supervisor_options {
   std::chrono::milliseconds kill_patience{5000};
 };
 
-// A mutex that a thread had acquired, or was acquiring or releasing.
-struct mutex_in_hand {
-  const robust_mutex* mutex = nullptr;
-  std::string mutex_name;  // "unknown" if no object of the directory contains it
-  std::string lock_class;
-  // Where it was acquired, as in code_location: module and offset are what addr2line takes.
-  std::string module;
-  std::uint64_t module_offset = 0;
-};
-
 // A dead thread that had something in hand, or left a report of its crash.
 struct thread_death {
-  logged_thread who;
-  std::vector<mutex_in_hand> in_hand;
+  thread_identity who;
+  std::vector<held_lock> in_hand;
   std::optional<crash_report> crash;
 };
 
@@ -122,14 +113,14 @@ enum class thread_condition {
 
 // A living thread that has held a mutex for longer than the threshold.
 struct hung_owner {
-  logged_thread who;
-  mutex_in_hand held;
+  thread_identity who;
+  held_lock held;
   // Since the first sweep that saw this; it has acquired no other mutex of the segment since.
   std::chrono::nanoseconds at_least{};
   bool repairing = false;  // it is an heir, in its repair
   thread_condition condition = thread_condition::unknown;
-  thread_stack stack;                  // by supervisor_options::stacks
-  std::vector<logged_thread> waiters;  // for this mutex
+  thread_stack stack;                    // by supervisor_options::stacks
+  std::vector<thread_identity> waiters;  // for this mutex
   // Its thread record, and the record's generation: which hold this is.
   std::uint32_t record = 0;
   std::uint64_t generation = 0;
@@ -140,9 +131,9 @@ struct hung_owner {
 
 // A thread of a deadlock.
 struct deadlocked_thread {
-  logged_thread who;
-  mutex_in_hand waits_for;  // with the place of the call; the next thread holds it
-  thread_stack stack;       // by supervisor_options::stacks
+  thread_identity who;
+  held_lock waits_for;  // with the place of the call; the next thread holds it
+  thread_stack stack;   // by supervisor_options::stacks
 };
 // Threads, of any processes, each of which waits for a mutex that the next one holds; the last one
 // waits for the first. A thread that waits with a time limit gives up by itself.

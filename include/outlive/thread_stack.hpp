@@ -31,6 +31,10 @@ struct thread_stack {
   bool operator==(const thread_stack&) const = default;
 };
 
+// Fills in the function's name, if it is missing, from the symbol table of the module's file, if
+// the file has the build id of the frame. Reads files; throws nothing but std::bad_alloc.
+OUTLIVE_API void name_function(stack_frame& frame, bool is_return_address = true);
+
 // Returns: "function+0x12 (/usr/lib/libx.so+0x345)", or less if less is known; the bare address if
 //   nothing is.
 [[nodiscard]] OUTLIVE_API std::string to_string(const stack_frame& frame);

@@ -25,7 +25,7 @@ void hold_times::update(const std::vector<hold>& held, time_point now) {
 void hold_times::update(const std::vector<viewed_thread>& threads, time_point now) {
   std::vector<hold> held;
   for (const viewed_thread& thread : threads) {
-    for (const viewed_hold& each : thread.in_hand) {
+    for (const held_lock& each : thread.in_hand) {
       if (each.held) held.push_back(hold_of(thread, each.mutex_offset));
     }
   }

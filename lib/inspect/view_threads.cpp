@@ -48,15 +48,11 @@ void tell_in_hand(viewed_thread& thread, const mapping& map, std::uint32_t parti
     const std::uint64_t place = entry.offset();
     const bool told =
         std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
-                    [&](const viewed_hold& each) { return each.mutex_offset == place; });
+                    [&](const held_lock& each) { return each.mutex_offset == place; });
     if (told || map.lock_at(place).lock == nullptr) return;  // one that moves is there twice
-    viewed_hold& hold = thread.in_hand.emplace_back();
+    held_lock& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
-    hold.acquired_at = entry.return_address;
-    const code_location at = locate(map, participant, hold.acquired_at);
-    hold.module = at.module;
-    hold.module_offset = at.offset;
-    hold.build_id = at.build_id;
+    hold.acquired_at = to_frame(locate(map, participant, entry.return_address));
     const standing now = standing_at(map, thread, place);
     hold.held = now.held;
     if (now.waits && !thread.waiting_for) thread.waiting_for = place;
@@ -84,14 +80,9 @@ std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index
   thread_facts facts;
   if (!describe_thread(facts, map, index, life.generation())) return std::nullopt;
   viewed_thread seen;
+  static_cast<thread_identity&>(seen) = facts.thread;
   seen.record = index;
   seen.generation = life.generation() & generation_bits;
-  seen.pid = facts.thread.pid;
-  seen.tid = facts.thread.tid;
-  seen.start_time = facts.thread.start_time;
-  seen.note = facts.thread.note;
-  seen.thread_name = text_of(facts.name);
-  seen.command_name = text_of(facts.command);
   seen.alive = !thread_records::is_dead(record);
   seen.waits = record.waits.load(std::memory_order_relaxed);
   tell_in_hand(seen, map, facts.participant);

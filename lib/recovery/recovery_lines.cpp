@@ -2,8 +2,8 @@
 
 #include <outlive/error.hpp>
 
-#include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
+#include "repair/report.hpp"
 
 namespace outlive::detail {
 
@@ -17,12 +17,6 @@ recovery_outcome outcome_of(const recovered_lock& lock) noexcept {
 }
 
 }  // namespace
-
-std::string mutex_name_at(const mapping& map, std::uint64_t offset) {
-  blocks::name_copy copy;  // another may destroy the object meanwhile
-  const std::string_view name = directory::copy_name_of(map, offset, copy);
-  return name.empty() ? "unknown" : std::string(name);
-}
 
 recovered_mutex describe(const mapping& map, const recovered_lock& lock) {
   recovered_mutex line;

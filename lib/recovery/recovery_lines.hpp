@@ -2,9 +2,6 @@
 // hand.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include <outlive/recover.hpp>
 
 #include "mapping/mapping.hpp"
@@ -13,9 +10,5 @@
 namespace outlive::detail {
 
 recovered_mutex describe(const mapping& map, const recovered_lock& lock);
-
-// Name of the object that contains the mutex, "unknown" if none does; the mutex need not be in
-// hand.
-std::string mutex_name_at(const mapping& map, std::uint64_t offset);
 
 }  // namespace outlive::detail

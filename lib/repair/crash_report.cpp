@@ -2,21 +2,11 @@
 
 #include "sys/hex.hpp"
 #include "sys/signals.hpp"
-#include "sys/symbols.hpp"
 
 namespace outlive {
 
 void name_functions(crash_report& crash) {
-  for (std::size_t i = 0; i < crash.frames.size(); ++i) {
-    stack_frame& frame = crash.frames[i];
-    if (!frame.function.empty() || frame.module.empty()) continue;
-    // A return address may already be the next function's: the call before it is meant.
-    const std::uint64_t inside = i == 0 ? 0 : 1;
-    const detail::found_symbol found =
-        detail::function_at(frame.module, frame.build_id, frame.offset - inside);
-    frame.function = found.name;
-    frame.function_offset = found.name.empty() ? 0 : found.offset + inside;
-  }
+  for (std::size_t i = 0; i < crash.frames.size(); ++i) name_function(crash.frames[i], i != 0);
 }
 
 std::string to_string(const crash_report& crash) {

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
 #include "directory/names.hpp"
 #include "format/death_word.hpp"
@@ -30,15 +29,17 @@ logged_thread_bytes bytes_of(const thread_facts& facts) noexcept {
   return bytes;
 }
 
-logged_thread thread_of(const logged_thread_bytes& bytes) {
-  logged_thread thread;
+thread_identity thread_of(const logged_thread_bytes& bytes) {
+  thread_identity thread;
   thread.known = bytes.known != 0;
   thread.pid = static_cast<pid_t>(bytes.pid);
   thread.tid = static_cast<pid_t>(bytes.tid);
   thread.start_time = bytes.start_time;
   thread.note = bytes.note;
-  thread.thread_name.assign(bytes.name, strnlen(bytes.name, sizeof bytes.name));
-  thread.command_name.assign(bytes.command, strnlen(bytes.command, sizeof bytes.command));
+  if (bytes.name[0] != 0)
+    thread.thread_name.assign(bytes.name, strnlen(bytes.name, sizeof bytes.name));
+  if (bytes.command[0] != 0)
+    thread.command_name.assign(bytes.command, strnlen(bytes.command, sizeof bytes.command));
   return thread;
 }
 
@@ -241,9 +242,7 @@ std::vector<logged_death> read_deaths(const mapping& map) {
     death.when = std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(bytes.when_ns)));
-    blocks::name_copy copy;  // the object may end while it is looked at
-    const std::string_view name = directory::copy_name_of(map, bytes.lock_offset, copy);
-    death.mutex_name = name.empty() ? "unknown" : name;
+    death.mutex_name = mutex_name_at(map, bytes.lock_offset);
     death.lock_class = names::text_of(map, bytes.lock_class);
     death.mutex_offset = bytes.lock_offset;
     death.owner = thread_of(bytes.owner);

@@ -31,7 +31,7 @@ std::string_view owner_death::lock_class() const noexcept {
   return detail::lock_class_name(*facts_.map, *facts_.lock);
 }
 
-const dead_thread& owner_death::owner() const noexcept {
+const thread_identity& owner_death::owner() const noexcept {
   return facts_.owner.thread;
 }
 
@@ -47,8 +47,8 @@ std::size_t owner_death::held_count() const noexcept {
   return facts_.held_count;
 }
 
-const held_mutex& owner_death::held(std::size_t index) const noexcept {
-  return facts_.held[index];
+held_lock owner_death::held(std::size_t index) const {
+  return detail::describe_hold(*facts_.map, facts_.owner, facts_.held[index]);
 }
 
 bool owner_death::held_cut() const noexcept {
@@ -63,30 +63,23 @@ unsigned owner_death::max_attempts() const noexcept {
   return facts_.map->constants().attempts;
 }
 
-const dead_thread* owner_death::former_heir() const noexcept {
+const thread_identity* owner_death::former_heir() const noexcept {
   return facts_.has_former_heir ? &facts_.former_heir.thread : nullptr;
 }
 
 crash_report to_report(const owner_crash& crash) {
   crash_report report{crash.signal, crash.code, crash.address, crash.nested, {}};
-  for (std::size_t i = 0; i < std::min(crash.frame_count, owner_crash::max_frames); ++i) {
-    const code_location& place = crash.frames[i];
-    stack_frame& frame = report.frames.emplace_back();
-    frame.address = place.address;
-    if (place.module == "unknown") continue;
-    frame.offset = place.offset;
-    frame.module = place.module;
-    frame.build_id = place.build_id;
-  }
+  for (std::size_t i = 0; i < std::min(crash.frame_count, owner_crash::max_frames); ++i)
+    report.frames.push_back(detail::to_frame(crash.frames[i]));
   name_functions(report);
   return report;
 }
 
-std::string to_string(const dead_thread& thread) {
+std::string to_string(const thread_identity& thread) {
   if (!thread.known) return "unknown";
   std::string text = "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) +
-                     " (" + std::string(thread.command_name);
-  if (thread.thread_name != thread.command_name) text += "/" + std::string(thread.thread_name);
+                     " (" + thread.command_name;
+  if (thread.thread_name != thread.command_name) text += "/" + thread.thread_name;
   return text + ") started " + std::to_string(thread.start_time);
 }
 

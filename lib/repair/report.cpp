@@ -4,11 +4,15 @@
 #include <cstring>
 #include <string_view>
 
+#include "directory/directory.hpp"
+#include "directory/lock_class.hpp"
+#include "format/lock_state.hpp"
 #include "format/shared_copy.hpp"
 #include "records/crash_note.hpp"
 #include "records/held_entries.hpp"
 #include "records/participants.hpp"
 #include "records/thread_records.hpp"
+#include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
 
@@ -17,23 +21,27 @@ namespace {
 // No index of a participant: what a process had told is unknown, its modules too.
 constexpr std::uint32_t no_participant = 0xffffffff;
 
-std::string_view known_or_unknown(const short_name& name) noexcept {
-  return name[0] == 0 ? std::string_view("unknown") : std::string_view(name.data());
+const char* known_or_unknown(const short_name& name) noexcept {
+  return name[0] == 0 ? "unknown" : name.data();
+}
+
+bool holds(const thread_facts& by, const lock_bytes& lock) noexcept {
+  const lock_state state(lock.state.load(std::memory_order_acquire));
+  const std::uint32_t owner = native_mutex::word(lock.native) & native_mutex::tid_mask;
+  return state.holder() == holder_id(by.record, by.generation) ||
+         (owner != 0 && owner == static_cast<std::uint32_t>(by.thread.tid));
 }
 
 void gather_held(death_facts& facts, const mapping& map, std::uint32_t index,
                  std::uint64_t own_offset) noexcept {
   held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
-    const code_location acquired = locate(map, facts.owner.participant, entry.return_address);
     if (entry.offset() == own_offset) {
-      facts.acquired_at = acquired;
+      facts.acquired_at = locate(map, facts.owner.participant, entry.return_address);
       return;
     }
-    const lock_bytes* const lock = map.lock_at(entry.offset()).lock;
-    if (lock == nullptr) return;
+    if (map.lock_at(entry.offset()).lock == nullptr) return;
     facts.held_cut = facts.held_count == owner_death::max_reported;
-    if (!facts.held_cut)
-      facts.held[facts.held_count++] = {reinterpret_cast<const robust_mutex*>(lock), acquired};
+    if (!facts.held_cut) facts.held[facts.held_count++] = entry;
   });
 }
 
@@ -70,6 +78,10 @@ bool describe_thread(thread_facts& into, const mapping& map, std::uint32_t index
     return false;
   }
   into.thread.known = true;
+  into.thread.thread_name = known_or_unknown(into.name);
+  into.thread.command_name = known_or_unknown(into.command);
+  into.record = index;
+  into.generation = generation;
   return true;
 }
 
@@ -86,6 +98,44 @@ bool describe_crash(owner_crash& into, const mapping& map, std::uint32_t index,
   for (std::size_t i = 0; i < note->count; ++i)
     into.frames[i] = locate(map, participant_index, note->frames[i]);
   return true;
+}
+
+std::string mutex_name_at(const mapping& map, std::uint64_t offset) {
+  blocks::name_copy copy;  // another thread may destroy the object meanwhile
+  const std::string_view name = directory::copy_name_of(map, offset, copy);
+  return name.empty() ? "unknown" : std::string(name);
+}
+
+held_lock describe_hold(const mapping& map, const thread_facts& by, const seen_entry& entry) {
+  const auto [lock, native, shared] = map.lock_at(entry.offset());
+  held_lock made;
+  made.mutex = reinterpret_cast<const robust_mutex*>(map.base() + entry.offset());
+  made.mutex_offset = entry.offset();
+  made.mutex_name = mutex_name_at(map, entry.offset());
+  if (lock != nullptr) made.lock_class = lock_class_name(map, *lock);
+  made.held = native && holds(by, *lock);
+  made.acquired_at = to_frame(locate(map, by.participant, entry.return_address));
+  return made;
+}
+
+held_lock describe_hold(const mapping& map, const thread_facts& by, std::uint64_t offset) {
+  seen_entry of{0, offset, 0};
+  if (by.thread.known) {
+    held_entries(map, by.record).for_each([&](const seen_entry& entry) {
+      if (entry.offset() == offset) of = entry;
+    });
+  }
+  return describe_hold(map, by, of);
+}
+
+stack_frame to_frame(const code_location& place) {
+  stack_frame frame;
+  frame.address = place.address;
+  if (place.module == "unknown") return frame;
+  frame.offset = place.offset;
+  frame.module = place.module;
+  frame.build_id = place.build_id;
+  return frame;
 }
 
 code_location locate(const mapping& map, std::uint32_t participant_index,
@@ -120,10 +170,6 @@ void gather(death_facts& facts, const mapping& map, const lock_bytes& lock, reco
     gather_held(facts, map, owner.index_plus_1 - 1, map.offset_of(&lock));
     facts.has_crash =
         describe_crash(facts.crash, map, owner.index_plus_1 - 1, facts.owner.participant);
-  }
-  for (thread_facts* each : {&facts.owner, &facts.former_heir}) {
-    each->thread.thread_name = known_or_unknown(each->name);
-    each->thread.command_name = known_or_unknown(each->command);
   }
 }
 

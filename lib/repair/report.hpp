@@ -2,19 +2,24 @@
 // gathering them allocates nothing.
 #pragma once
 
+#include <string>
+
 #include <outlive/owner_death.hpp>
 
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
+#include "records/held_entries.hpp"
 #include "sys/process.hpp"
 
 namespace outlive::detail {
 
 struct thread_facts {
-  dead_thread thread;
-  short_name name{};
+  thread_identity thread;  // names of at most 15 bytes, which need no memory of their own
+  short_name name{};       // as the record has them
   short_name command{};
   std::uint32_t participant = 0;
+  std::uint32_t record = 0;
+  std::uint64_t generation = 0;
 };
 
 struct death_facts {
@@ -29,7 +34,7 @@ struct death_facts {
   unsigned attempt = 0;
   std::size_t held_count = 0;
   bool held_cut = false;
-  held_mutex held[owner_death::max_reported];
+  seen_entry held[owner_death::max_reported];
 };
 
 // Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`,
@@ -48,6 +53,17 @@ bool describe_thread(thread_facts& into, const mapping& map, std::uint32_t index
 // nothing.
 bool describe_crash(owner_crash& into, const mapping& map, std::uint32_t index,
                     std::uint32_t participant) noexcept;
+
+// A mutex that the thread has in hand, from its entry. Allocates.
+held_lock describe_hold(const mapping& map, const thread_facts& by, const seen_entry& entry);
+// The same for a mutex of which the entry may be gone.
+held_lock describe_hold(const mapping& map, const thread_facts& by, std::uint64_t offset);
+
+// Returns: the name of the object that contains the mutex, "unknown" if none does.
+std::string mutex_name_at(const mapping& map, std::uint64_t offset);
+
+// The place in plain values.
+stack_frame to_frame(const code_location& place);
 
 // An address of a process, told by that process's modules.
 code_location locate(const mapping& map, std::uint32_t participant, std::uint64_t address) noexcept;

@@ -6,7 +6,6 @@
 #include "records/thread_records.hpp"
 #include "recovery/recovery_lines.hpp"
 #include "repair/report.hpp"
-#include "supervise/thread_reports.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
@@ -25,8 +24,8 @@ bool died_with(const thread_record& record) noexcept {
 // none, and would wake nobody.
 void wake_waiters(const mapping& map, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
-    for (const auto& entry : record.entries) {
-      const auto [lock, native, shared] = map.lock_at(entry.offset);
+    for (const auto& entry : record.report.in_hand) {
+      const auto [lock, native, shared] = map.lock_at(entry.mutex_offset);
       if (lock != nullptr && native) native_mutex::wake_one(lock->native);
     }
   }
@@ -47,13 +46,12 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid)
     dead.generation = read.generation();
     thread_facts facts;
     if (!describe_thread(facts, map, index, dead.generation) || facts.thread.pid != pid) continue;
-    dead.who = to_logged(facts);
+    dead.report.who = facts.thread;
     owner_crash crash;
-    if (describe_crash(crash, map, index, facts.participant)) dead.crash = to_report(crash);
+    if (describe_crash(crash, map, index, facts.participant)) dead.report.crash = to_report(crash);
     held_entries(map, index).for_each_upwards([&](const seen_entry& entry) {
       if (map.lock_at(entry.offset()).lock == nullptr) return;
-      const code_location at = locate(map, facts.participant, entry.return_address);
-      dead.entries.push_back({entry.offset(), std::string(at.module), at.offset});
+      dead.report.in_hand.push_back(describe_hold(map, facts, entry));
       dead.pending = dead.pending || thread_records::is_pending(map, index, entry);
     });
     // Without anything pending another thread may have taken the record meanwhile: then what was
@@ -81,13 +79,6 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
     if (!lock.postponed) result.lines.push_back(describe(*map, lock));
   }
   return result;
-}
-
-thread_death tell(const mapping& map, const dead_thread_record& dead) {
-  thread_death told{dead.who, {}, dead.crash};
-  for (const auto& entry : dead.entries)
-    told.in_hand.push_back(in_hand(map, entry.offset, entry.module, entry.module_offset));
-  return told;
 }
 
 }  // namespace outlive::detail

@@ -7,8 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include <outlive/supervisor.hpp>
@@ -17,19 +15,10 @@
 
 namespace outlive::detail {
 
-// An entry of a held list, told by its process's modules.
-struct entry_in_hand {
-  std::uint64_t offset;
-  std::string module;
-  std::uint64_t module_offset;
-};
-
 struct dead_thread_record {
   std::uint32_t index = 0;
   std::uint64_t generation = 0;
-  logged_thread who;
-  std::vector<entry_in_hand> entries;
-  std::optional<crash_report> crash;
+  thread_death report;
   bool pending = false;  // something is to be recovered
 };
 
@@ -49,7 +38,5 @@ struct recovery {
 // asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
 recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
                               const std::vector<dead_thread_record>& dead);
-
-thread_death tell(const mapping& map, const dead_thread_record& dead);
 
 }  // namespace outlive::detail

@@ -203,7 +203,7 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
     if (end) (end->by_signal ? death.signal : death.exit_code) = end->value;
     death.core_dumped = end && end->core_dumped;
     for (const auto& each : dead) {
-      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*map_, each));
+      if (!each.report.in_hand.empty() || each.report.crash) death.threads.push_back(each.report);
     }
     death.recovered = std::move(done.lines);
     death.recovery_time = done.time;
@@ -229,12 +229,12 @@ void supervision::bury_threads(pid_t pid) {
       if (first_sweep_ && !each.pending) continue;
       participant_death death;
       death.pid = pid;
-      death.tid = each.who.tid;
-      death.start_time = each.who.start_time;
-      death.command_name = each.who.command_name;
-      if (!each.entries.empty() || each.crash) death.threads.push_back(tell(*map_, each));
+      death.tid = each.report.who.tid;
+      death.start_time = each.report.who.start_time;
+      death.command_name = each.report.who.command_name;
+      if (!each.report.in_hand.empty() || each.report.crash) death.threads.push_back(each.report);
       std::copy_if(done.lines.begin(), done.lines.end(), std::back_inserter(death.recovered),
-                   [&](const recovered_mutex& line) { return line.tid == each.who.tid; });
+                   [&](const recovered_mutex& line) { return line.tid == each.report.who.tid; });
       death.when = now;
       death.recovery_time = done.time;
       queue_death(std::move(death));

@@ -20,7 +20,7 @@ std::string how_it_ended(const participant_death& death) {
   return "has ended";
 }
 
-std::string name_of(const logged_thread& thread) {
+std::string name_of(const thread_identity& thread) {
   return "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" +
          thread.command_name + ')';
 }

@@ -4,10 +4,8 @@
 #include <exception>
 #include <utility>
 
-#include "directory/lock_class.hpp"
 #include "format/lock_state.hpp"
-#include "records/held_entries.hpp"
-#include "recovery/recovery_lines.hpp"
+#include "repair/report.hpp"
 #include "sys/thread_status.hpp"
 
 namespace outlive::detail {
@@ -18,14 +16,6 @@ thread_facts facts_of(const mapping& map, const hold& of) noexcept {
   thread_facts facts;
   describe_thread(facts, map, of.record, of.generation);
   return facts;
-}
-
-mutex_in_hand describe_hold(const mapping& map, const hold& of, std::uint32_t participant) {
-  code_location place;
-  held_entries(map, of.record).for_each([&](const seen_entry& entry) {
-    if (entry.offset() == of.mutex_offset) place = locate(map, participant, entry.return_address);
-  });
-  return in_hand(map, of.mutex_offset, place.module, place.offset);
 }
 
 thread_condition condition_of(pid_t tid) {
@@ -54,36 +44,12 @@ thread_stack stack_of(pid_t tid, const stack_source& stacks) {
 
 }  // namespace
 
-logged_thread to_logged(const thread_facts& facts) {
-  logged_thread who;
-  who.known = facts.thread.known;
-  who.pid = facts.thread.pid;
-  who.tid = facts.thread.tid;
-  who.start_time = facts.thread.start_time;
-  who.note = facts.thread.note;
-  who.thread_name = facts.name.data();
-  who.command_name = facts.command[0] == 0 ? "unknown" : facts.command.data();
-  return who;
-}
-
-mutex_in_hand in_hand(const mapping& map, std::uint64_t offset, std::string_view module,
-                      std::uint64_t module_offset) {
-  mutex_in_hand told;
-  const lock_bytes* const lock = map.lock_at(offset).lock;
-  told.mutex = reinterpret_cast<const robust_mutex*>(map.base() + offset);
-  told.mutex_name = mutex_name_at(map, offset);
-  told.lock_class = lock == nullptr ? "unknown" : std::string(lock_class_name(map, *lock));
-  told.module = module;
-  told.module_offset = module_offset;
-  return told;
-}
-
 hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks) {
   hung_owner told;
   const thread_facts facts = facts_of(map, found.of);
-  told.who = to_logged(facts);
-  told.held = describe_hold(map, found.of, facts.participant);
+  told.who = facts.thread;
+  told.held = describe_hold(map, facts, found.of.mutex_offset);
   told.at_least = found.at_least;
   if (const lock_bytes* const lock = map.lock_at(found.of.mutex_offset).lock) {
     told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
@@ -93,7 +59,7 @@ hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_h
   told.generation = found.of.generation;
   if (!told.who.known) return told;
   for (const hold& waiter : holds.waiters_for(found.of.mutex_offset))
-    told.waiters.push_back(to_logged(facts_of(map, waiter)));
+    told.waiters.push_back(facts_of(map, waiter).thread);
   told.condition = condition_of(told.who.tid);
   told.stack = stack_of(told.who.tid, stacks);
   return told;
@@ -103,7 +69,7 @@ deadlock report_deadlock(const mapping& map, const cycle& found, const stack_sou
   deadlock told;
   for (const hold& each : found) {
     const thread_facts facts = facts_of(map, each);
-    deadlocked_thread thread{to_logged(facts), describe_hold(map, each, facts.participant), {}};
+    deadlocked_thread thread{facts.thread, describe_hold(map, facts, each.mutex_offset), {}};
     if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
     told.threads.push_back(std::move(thread));
   }

@@ -1,23 +1,16 @@
 // Threads and what they have in hand, in the values that supervisors tell.
 #pragma once
 
-#include <cstdint>
 #include <functional>
-#include <string_view>
 
 #include <outlive/supervisor.hpp>
 
 #include "mapping/mapping.hpp"
-#include "repair/report.hpp"
 #include "supervise/hold_watch.hpp"
 
 namespace outlive::detail {
 
 using stack_source = std::function<thread_stack(pid_t)>;
-
-logged_thread to_logged(const thread_facts& facts);
-mutex_in_hand in_hand(const mapping& map, std::uint64_t offset, std::string_view module,
-                      std::uint64_t module_offset);
 
 // What a long hold is told as. `known` is false in `who` where the record has gone to another
 // thread meanwhile.

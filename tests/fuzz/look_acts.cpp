@@ -43,7 +43,7 @@ void supervise(visitor& on) {
 
 void view_all(const segment_view& view) {
   for (const viewed_thread& each : view.threads()) {
-    for (const viewed_hold& hold : each.in_hand) static_cast<void>(view.lock_at(hold.mutex_offset));
+    for (const held_lock& hold : each.in_hand) static_cast<void>(view.lock_at(hold.mutex_offset));
   }
   static_cast<void>(view.locks());
   static_cast<void>(view.participants());

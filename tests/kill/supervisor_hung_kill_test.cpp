@@ -67,8 +67,8 @@ TEST_F(supervisor_hung_kill_test,
   EXPECT_EQ(found.who.tid, owner.pid());
   EXPECT_EQ(found.held.mutex, &all_.mutex());
   EXPECT_EQ(found.held.mutex_name, "account 0");
-  EXPECT_NE(found.held.module.find("supervisor_hung_kill_test"), std::string::npos)
-      << found.held.module;
+  EXPECT_NE(found.held.acquired_at.module.find("supervisor_hung_kill_test"), std::string::npos)
+      << found.held.acquired_at.module;
   EXPECT_GE(found.at_least, milliseconds(20));
   EXPECT_EQ(found.condition, thread_condition::stopped) << to_string(found.condition);
   EXPECT_FALSE(found.repairing);
@@ -188,8 +188,9 @@ TEST_F(supervisor_hung_kill_test, processes_that_wait_for_each_other_are_told_on
     for (unsigned i = 0; i < 3; ++i) {
       if (each.who.pid != ring[i]->pid()) continue;
       EXPECT_EQ(each.waits_for.mutex, &all_.mutex((i + 1) % 3));
-      EXPECT_NE(each.waits_for.module.find("supervisor_hung_kill_test"), std::string::npos)
-          << each.waits_for.module;
+      EXPECT_NE(each.waits_for.acquired_at.module.find("supervisor_hung_kill_test"),
+                std::string::npos)
+          << each.waits_for.acquired_at.module;
     }
   }
   for (std::size_t i = 0; i < 3; ++i) {

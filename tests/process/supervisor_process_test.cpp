@@ -53,8 +53,9 @@ TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
   EXPECT_EQ(death.threads[0].in_hand[0].mutex, &all_.mutex(1));
   EXPECT_EQ(death.threads[0].in_hand[0].mutex_name, "account 1");
   EXPECT_EQ(death.threads[0].in_hand[0].lock_class, "account");
-  EXPECT_NE(death.threads[0].in_hand[0].module.find("supervisor_process_test"), std::string::npos)
-      << death.threads[0].in_hand[0].module;
+  EXPECT_NE(death.threads[0].in_hand[0].acquired_at.module.find("supervisor_process_test"),
+            std::string::npos)
+      << death.threads[0].in_hand[0].acquired_at.module;
   ASSERT_EQ(death.recovered.size(), 1u);
   EXPECT_EQ(death.recovered[0].outcome, recovery_outcome::repaired);
   EXPECT_EQ(death.recovered[0].mutex_name, "account 1");

@@ -31,7 +31,7 @@ struct thread_copy {
   text_copy<32> command_name;
   text_copy<128> as_text;
 
-  void operator=(const dead_thread& from) {
+  void operator=(const thread_identity& from) {
     known = from.known;
     pid = from.pid;
     tid = from.tid;
@@ -55,6 +55,14 @@ struct place_copy {
     offset = from.offset;
     module = from.module;
     where = from.where();
+    build_id_size = from.build_id.size();
+  }
+  void operator=(stack_frame from) {
+    name_function(from);
+    address = from.address;
+    offset = from.offset;
+    module = from.module;
+    where = to_string(from);
     build_id_size = from.build_id.size();
   }
 };

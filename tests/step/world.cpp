@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds patience(10);
 
-pid_t tid_of(const dead_thread& thread) noexcept {
+pid_t tid_of(const thread_identity& thread) noexcept {
   return thread.known ? thread.tid : -1;
 }
 

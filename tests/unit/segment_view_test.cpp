@@ -92,9 +92,9 @@ TEST_F(segment_view_test, a_process_without_a_segment_sees_the_holder_and_what_i
   EXPECT_FALSE(me.waiting_for);
   ASSERT_EQ(me.in_hand.size(), 1U);
   EXPECT_TRUE(me.in_hand[0].held);
-  EXPECT_NE(me.in_hand[0].module.find("segment_view_test"), std::string::npos)
-      << me.in_hand[0].module;
-  EXPECT_NE(me.in_hand[0].module_offset, 0U);
+  EXPECT_NE(me.in_hand[0].acquired_at.module.find("segment_view_test"), std::string::npos)
+      << me.in_hand[0].acquired_at.module;
+  EXPECT_NE(me.in_hand[0].acquired_at.offset, 0U);
 
   const auto locks = view.locks();
   ASSERT_EQ(locks.size(), 1U);

@@ -9,8 +9,8 @@ namespace {
 
 using outlive::recovery_outcome;
 
-outlive::logged_thread thread(pid_t pid, pid_t tid) {
-  outlive::logged_thread who;
+outlive::thread_identity thread(pid_t pid, pid_t tid) {
+  outlive::thread_identity who;
   who.known = true;
   who.pid = pid;
   who.tid = tid;
@@ -18,8 +18,8 @@ outlive::logged_thread thread(pid_t pid, pid_t tid) {
   return who;
 }
 
-outlive::mutex_in_hand mutex(std::string name) {
-  outlive::mutex_in_hand held;
+outlive::held_lock mutex(std::string name) {
+  outlive::held_lock held;
   held.mutex_name = std::move(name);
   held.lock_class = "shelf";
   return held;

@@ -46,11 +46,11 @@ tone tone_of(outlive::death_outcome outcome) {
   return tone::plain;
 }
 
-cell known(const outlive::logged_thread& thread, std::int64_t value) {
+cell known(const outlive::thread_identity& thread, std::int64_t value) {
   return thread.known ? cell(value) : cell::none();
 }
 
-std::string named(const outlive::logged_thread& thread) {
+std::string named(const outlive::thread_identity& thread) {
   return thread.known ? inspect::thread_name(thread) : std::string();
 }
 

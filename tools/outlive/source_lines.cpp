@@ -112,6 +112,11 @@ std::string source_lines::describe_call(std::string_view module, std::uint64_t r
   return at->second;
 }
 
+std::string source_lines::describe_call(const outlive::stack_frame& call) {
+  if (!call.module.empty()) return describe_call(call.module, call.offset, call.build_id);
+  return call.address == 0 ? std::string() : fmt::format("unknown+0x{:x}", call.address);
+}
+
 std::string source_lines::look_call_up(std::string_view module, std::uint64_t return_offset,
                                        std::string_view build_id) {
   const source_place place = find(module, return_offset - 1, build_id);

@@ -36,6 +36,9 @@ class source_lines {
   [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset,
                                           std::string_view build_id = {});
 
+  // The same for a frame that is a call; "unknown+0x12f0" if its module is unknown.
+  [[nodiscard]] std::string describe_call(const outlive::stack_frame& call);
+
   // Returns: "transfer at /src/bank.cpp:41", or what to_string() tells of the frame. All frames but
   //   the innermost are return addresses.
   [[nodiscard]] std::string describe_frame(const outlive::stack_frame& frame,

@@ -99,7 +99,7 @@ outlive::repair_result shard::repair(const outlive::owner_death& death) {
 
 // An heir that is killed after this leaves the same death to the next one, who finds that the line
 // is there.
-void shard::write_line(const outlive::dead_thread& owner, mended how) noexcept {
+void shard::write_line(const outlive::thread_identity& owner, mended how) noexcept {
   if (repairs_ > 0 && owner.known) {
     const repair_line& last = line(repairs_ - 1);
     if (last.dead_owner == owner.pid && last.owner_started == owner.start_time) return;

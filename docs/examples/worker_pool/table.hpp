@@ -83,7 +83,7 @@ class shard {
                     const std::vector<counted_word>& words);
   void apply_journal() noexcept;
   void forget_journal() noexcept;
-  void write_line(const outlive::dead_thread& owner, mended how) noexcept;
+  void write_line(const outlive::thread_identity& owner, mended how) noexcept;
   slot* find_or_free(std::string_view word) noexcept;
 
   phase phase_{};

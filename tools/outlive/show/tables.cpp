@@ -14,8 +14,8 @@ namespace show {
 
 namespace {
 
+using outlive::held_lock;
 using outlive::viewed_condition;
-using outlive::viewed_hold;
 using outlive::viewed_lock;
 using outlive::viewed_thread;
 
@@ -56,11 +56,11 @@ class thread_index {
 
 // The thread's entry for the mutex, if it has one: the mutex may have changed hands since the
 // threads were read.
-const viewed_hold* hold_of(const viewed_thread* thread, std::uint64_t offset) {
+const held_lock* hold_of(const viewed_thread* thread, std::uint64_t offset) {
   if (thread == nullptr) return nullptr;
   const auto found =
       std::find_if(thread->in_hand.begin(), thread->in_hand.end(),
-                   [&](const viewed_hold& each) { return each.mutex_offset == offset; });
+                   [&](const held_lock& each) { return each.mutex_offset == offset; });
   return found == thread->in_hand.end() ? nullptr : &*found;
 }
 
@@ -191,14 +191,12 @@ table lock_table(const snapshot& snap, bool all) {
   for (const viewed_lock& lock : snap.locks) {
     if (!all && is_free(lock)) continue;
     const viewed_thread* const holder = threads.holder_of(lock);
-    const viewed_hold* const hold = hold_of(holder, lock.offset);
+    const held_lock* const hold = hold_of(holder, lock.offset);
     const pid_t tid = holder != nullptr ? holder->tid : lock.holder_tid;
     made.add({inspect::mutex_name(lock), lock.lock_class, cell(state_of(lock)).in(tone_of(lock)),
               holder_text(lock, holder), holder != nullptr ? cell(holder->pid) : cell::none(),
               tid != 0 ? cell(tid) : cell::none(),
-              hold == nullptr
-                  ? ""
-                  : snap.sources.describe_call(hold->module, hold->module_offset, hold->build_id),
+              hold == nullptr ? "" : snap.sources.describe_call(hold->acquired_at),
               held_for(snap, holder, lock.offset), threads.waiters_of(lock),
               lock.shared ? cell(lock.readers) : cell::none(), lock.attempts,
               hex_cell(lock.offset)});

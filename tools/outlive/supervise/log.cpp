@@ -25,8 +25,8 @@ std::string stack_text(std::size_t depth, const outlive::thread_stack& stack,
   return text;
 }
 
-std::string location_of(const outlive::mutex_in_hand& mutex, source_lines& sources) {
-  const std::string location = sources.describe_call(mutex.module, mutex.module_offset);
+std::string location_of(const outlive::held_lock& mutex, source_lines& sources) {
+  const std::string location = sources.describe_call(mutex.acquired_at);
   return location.empty() ? "an unknown location" : location;
 }
 

@@ -10,7 +10,7 @@
 
 namespace top {
 
-using outlive::viewed_hold;
+using outlive::held_lock;
 using outlive::viewed_thread;
 
 struct frame::line {
@@ -109,12 +109,12 @@ std::vector<std::string> frame::activity(const terminal& on, bool by_process) co
 std::vector<std::string> frame::holders(const terminal& on) {
   struct held {
     const viewed_thread* by;
-    const viewed_hold* what;
+    const held_lock* what;
     std::optional<std::chrono::nanoseconds> time;
   };
   std::vector<held> all;
   for (const viewed_thread& thread : threads_) {
-    for (const viewed_hold& hold : thread.in_hand) {
+    for (const held_lock& hold : thread.in_hand) {
       if (hold.held) all.push_back({&thread, &hold, holds_.held_for(thread, hold.mutex_offset)});
     }
   }
@@ -131,10 +131,9 @@ std::vector<std::string> frame::holders(const terminal& on) {
     const std::uint64_t offset = each.what->mutex_offset;
     const auto waiters = std::count_if(threads_.begin(), threads_.end(),
                                        [&](const auto& t) { return t.waiting_for == offset; });
-    made.add(
-        {seconds_cell(each.time, 1), inspect::mutex_name(view_.lock_at(offset)),
-         inspect::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
-         sources_.describe_call(each.what->module, each.what->module_offset, each.what->build_id)});
+    made.add({seconds_cell(each.time, 1), inspect::mutex_name(view_.lock_at(offset)),
+              inspect::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
+              sources_.describe_call(each.what->acquired_at)});
   }
   return lines_of(made.as_text({}, on));
 }
