@@ -40,7 +40,7 @@ class death_trial {
   }
 
  private:
-  // By page protection alone: the store at which to die is reached in the process that dies, and for
+  // By page protection alone: the store at which to die is reached in the process that dies, for
   // some kinds by a thread of its own.
   void find_points() {
     recorder log(seg_, how_.time_limit);
