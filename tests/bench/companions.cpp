@@ -21,9 +21,9 @@ using pool = permit_pool<8>;
 
 bench_case notifying() {
   return {"condition/notify_one, nobody waits", "raw robust", 1, [] {
-            segment where = segment::anonymous();
-            auto& changed = where.find_or_construct<robust_condition_variable>("changed");
-            const operation ours = calibrated([where, &changed](std::size_t count) {
+            segment seg = segment::anonymous();
+            auto& changed = seg.find_or_construct<robust_condition_variable>("changed");
+            const operation ours = calibrated([seg, &changed](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) changed.notify_one();
             });
             return measurement(
@@ -35,9 +35,9 @@ bench_case notifying() {
 class ping_pong {
  public:
   explicit ping_pong(int other_cpu)
-      : where_(segment::anonymous()),
-        mutex_(where_.find_or_construct<robust_mutex>("mutex", "bench")),
-        changed_(where_.find_or_construct<robust_condition_variable>("changed")),
+      : seg_(segment::anonymous()),
+        mutex_(seg_.find_or_construct<robust_mutex>("mutex", "bench")),
+        changed_(seg_.find_or_construct<robust_condition_variable>("changed")),
         peer_(::new (shared_cells(sizeof(peer))) peer) {
     init_raw_mutex(&peer_->mutex, raw_kind::normal);
     pthread_condattr_t attributes;
@@ -96,7 +96,7 @@ class ping_pong {
     ::pthread_cond_signal(&peer_->changed);
   }
 
-  segment where_;
+  segment seg_;
   robust_mutex& mutex_;
   robust_condition_variable& changed_;
   peer* peer_;
@@ -121,11 +121,11 @@ bench_case playing(int other_cpu) {
 
 bench_case acquiring() {
   return {"permit/acquire, release", "sem_t", 1, [] {
-            segment where = segment::anonymous();
-            auto& permits = where.find_or_construct<pool>("pool", 4u);
+            segment seg = segment::anonymous();
+            auto& permits = seg.find_or_construct<pool>("pool", 4u);
             auto* const peer = static_cast<sem_t*>(shared_cells(sizeof(sem_t)));
             require(::sem_init(peer, 1, 4) == 0, "no process-shared semaphore");
-            const operation ours = calibrated([where, &permits](std::size_t count) {
+            const operation ours = calibrated([seg, &permits](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) permits.acquire().release();
             });
             const operation theirs = calibrated([peer](std::size_t count) {

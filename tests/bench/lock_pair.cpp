@@ -49,8 +49,8 @@ bool run(const std::string& kind, std::size_t count) {
     });
     return true;
   }
-  auto where = outlive::segment::anonymous();
-  auto& mutex = where.find_or_construct<outlive::robust_mutex>("mutex", "counted");
+  auto seg = outlive::segment::anonymous();
+  auto& mutex = seg.find_or_construct<outlive::robust_mutex>("mutex", "counted");
   if (kind == "robust_mutex") {
     repeat(count, [&] {
       mutex.lock();
@@ -61,13 +61,13 @@ bool run(const std::string& kind, std::size_t count) {
       if (mutex.try_lock()) mutex.unlock();
     });
   } else if (kind == "holding_another") {
-    where.find_or_construct<outlive::robust_mutex>("other", "counted").lock();
+    seg.find_or_construct<outlive::robust_mutex>("other", "counted").lock();
     repeat(count, [&] {
       mutex.lock();
       mutex.unlock();
     });
   } else if (kind == "guarded") {
-    auto& value = where.find_or_construct<outlive::guarded<long>>("value", "counted value", 0);
+    auto& value = seg.find_or_construct<outlive::guarded<long>>("value", "counted value", 0);
     repeat(count, [&] { (void)value.lock(); });
   } else {
     return false;

@@ -99,8 +99,8 @@ struct raw_walk {
 
 // Both cases use the same locks.
 struct million_locks {
-  segment where = segment::anonymous({.size = sizeof(mutex_array) + (1u << 20)});
-  mutex_array* mutexes = &where.find_or_construct<mutex_array>("locks");
+  segment seg = segment::anonymous({.size = sizeof(mutex_array) + (1u << 20)});
+  mutex_array* mutexes = &seg.find_or_construct<mutex_array>("locks");
   raw_cell* cells = make_raw_cells();
 };
 std::shared_ptr<million_locks> both_kinds() {

@@ -168,10 +168,10 @@ bench_case case_of(unsigned consumers) {
 // What the calls themselves cost: one thread, which is never alone in its process.
 bench_case case_alone() {
   return {"queue/push, pop, done; one thread", "Boost message_queue", 1, [] {
-            segment where = segment::anonymous();
-            auto& subject = where.find_or_construct<queue>("jobs");
+            segment seg = segment::anonymous();
+            auto& subject = seg.find_or_construct<queue>("jobs");
             const auto reference = make_peer("alone");
-            const operation ours = calibrated([&subject, where](std::size_t count) {
+            const operation ours = calibrated([&subject, seg](std::size_t count) {
               for (std::size_t i = 0; i < count; ++i) {
                 subject.push({i, 0});
                 subject.pop().done();

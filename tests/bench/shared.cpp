@@ -43,11 +43,11 @@ pthread_rwlock_t* make_rwlock() {
 
 /// A shared mutex, and the segment that it is in.
 struct shared_lock {
-  segment where;
+  segment seg;
   robust_shared_mutex* mutex;
   explicit shared_lock(reader_marks form)
-      : where(segment_with(form)),
-        mutex(&where.find_or_construct<robust_shared_mutex>("mutex", "bench")) {}
+      : seg(segment_with(form)),
+        mutex(&seg.find_or_construct<robust_shared_mutex>("mutex", "bench")) {}
 };
 
 void read_pairs(robust_shared_mutex& mutex, std::size_t count) {

@@ -192,16 +192,16 @@ std::vector<figure> sweep(unsigned rounds) {
   options.size = std::size_t{160} << 20;
   options.directory_capacity = locks + 16;
   options.threads = threads + 16;
-  segment where = segment::anonymous(options);
+  segment seg = segment::anonymous(options);
   std::vector<robust_mutex*> all;
   for (unsigned i = 0; i < locks; ++i)
-    all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
+    all.push_back(&seg.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
   const crowd holders(
       threads, [&](unsigned number) { all[std::size_t{number} * (locks / threads)]->lock(); });
 
   supervisor_options often;
   often.sweep = std::chrono::milliseconds(20);
-  supervisor watch(where, often);
+  supervisor watch(seg, often);
   unsigned hung = 0;
   watch.on_hung(std::chrono::hours(1), [&](const hung_owner&) { ++hung; });
   watch.on_deadlock([&](const deadlock&) { ++hung; });
@@ -217,7 +217,7 @@ std::vector<figure> sweep(unsigned rounds) {
   // At rest: what run() uses beside its sweeps, in the same time.
   supervisor_options seldom;
   seldom.sweep = std::chrono::hours(1);
-  supervisor resting(where, seldom);
+  supervisor resting(seg, seldom);
   resting.dispatch();
   rusage before{}, after{};
   ::getrusage(RUSAGE_SELF, &before);
@@ -246,15 +246,15 @@ figure many_held(unsigned rounds) {
   options.max_held = 1'900;
   options.threads = 16;
   options.directory_capacity = 4096;
-  segment where = segment::anonymous(options);
-  const auto repair = on_owner_death(where, "bench", always_consistent);
+  segment seg = segment::anonymous(options);
+  const auto repair = on_owner_death(seg, "bench", always_consistent);
   std::vector<robust_mutex*> all;
   for (unsigned i = 0; i < held; ++i)
-    all.push_back(&where.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
+    all.push_back(&seg.find_or_construct<robust_mutex>(std::to_string(i), "bench"));
   supervisor_options quiet;
   quiet.sweep = std::chrono::hours(1);
   quiet.reap_children = true;
-  supervisor watch(where, quiet);
+  supervisor watch(seg, quiet);
   std::vector<double> ms;
   watch.on_death([&](const participant_death& death) {
     if (death.recovered.size() == held)

@@ -45,11 +45,11 @@ std::string run_once(const scenario& plan, int n) {
   const unsigned before = all.repairs();
   shared_object<text_copy<64>> place;
   child victim("victim", [&](agent&) {
-    note(all.where(), 1);  // a record, so that only act() makes calls that count
+    note(all.seg(), 1);  // a record, so that only act() makes calls that count
     plan.approach(all);
     const auto* mutex = reinterpret_cast<const char*>(&all.mutex());
-    const auto* base = static_cast<const char*>(all.where().base());
-    the_trap = plan.whole_segment ? trap{base, base + all.where().size_bytes(), n, place.get()}
+    const auto* base = static_cast<const char*>(all.seg().base());
+    the_trap = plan.whole_segment ? trap{base, base + all.seg().size_bytes(), n, place.get()}
                                   : trap{mutex, mutex + sizeof(robust_mutex), n, place.get()};
     plan.act(all);
     the_trap.left = -1;
@@ -73,8 +73,8 @@ std::string run_once(const scenario& plan, int n) {
   expect_survivor(all, 0, expected->second.recovered);
   EXPECT_EQ(all.repairs() - before, expected->second.repairs);
   expect_usable(all);
-  recover(all.where());
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  recover(all.seg());
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
   return where;
 }
 
@@ -127,7 +127,7 @@ TEST(at_call_kill_test,
      a_recoverer_killed_before_its_repair_leaves_it_to_the_next_and_after_it_does_not) {
   run({
       .before = [](const accounts& all) { kill_a_holder(all); },
-      .act = [](const accounts& all) { recover(const_cast<accounts&>(all).where()); },
+      .act = [](const accounts& all) { recover(const_cast<accounts&>(all).seg()); },
       .costs = {{"before trylock", {true, 1}},
                 {"after trylock", {true, 1}},
                 {"before consistent", {false, 1}},
@@ -183,19 +183,19 @@ TEST(at_call_kill_test, killed_while_it_claims_a_record_the_record_is_free_again
   options.threads = 2;
   accounts all(1, options);
   const auto repair = all.mended_here();
-  const auto* base = static_cast<const char*>(all.where().base());
+  const auto* base = static_cast<const char*>(all.seg().base());
   unsigned deaths = 0;
   for (bool died = true; died; deaths += died) {
     shared_object<text_copy<64>> place;
     child victim("victim", [&](agent&) {
-      the_trap = {base, base + all.where().size_bytes(), static_cast<int>(deaths), place.get()};
-      note(all.where(), 1);
+      the_trap = {base, base + all.seg().size_bytes(), static_cast<int>(deaths), place.get()};
+      note(all.seg(), 1);
       the_trap.left = -1;
     });
     const exit_status end = victim.wait();
     died = end.killed_by(SIGKILL);
     EXPECT_TRUE(died || end.exited_with(0)) << end.describe();
-    EXPECT_EQ(all.where().threads_in_use(), 1u) << place->view() << '\n' << all.who_holds_what();
+    EXPECT_EQ(all.seg().threads_in_use(), 1u) << place->view() << '\n' << all.who_holds_what();
     expect_usable(all);
   }
   EXPECT_GE(deaths, 2u);  // around the trylock of the liveness mutex

@@ -44,7 +44,7 @@ class condition_variable_kill_test : public ::testing::Test {
   accounts all_;
   repair_registration repair_ = all_.mended_here();
   robust_condition_variable& changed_ =
-      all_.where().find_or_construct<robust_condition_variable>("changed");
+      all_.seg().find_or_construct<robust_condition_variable>("changed");
 };
 
 TEST_F(condition_variable_kill_test, a_killed_waiter_takes_nothing_with_it) {

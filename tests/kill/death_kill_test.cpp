@@ -20,7 +20,7 @@ class kinds_of_death_kill_test : public ::testing::TestWithParam<death> {
 };
 
 TEST_P(kinds_of_death_kill_test, the_next_locker_repairs_once) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   child victim("victim", [&](agent& parent) {
     run_then_die(GetParam(), [&] { all_.lock_and_tear(); });
     parent.tell("thread gone");
@@ -38,8 +38,8 @@ TEST_P(kinds_of_death_kill_test, the_next_locker_repairs_once) {
     expect_usable(all_);
     EXPECT_EQ(all_.repairs(), 1u) << "the end of the process repaired once more";
   }
-  recover(all_.where());  // an orphaned liveness mutex is given back here, if nowhere else
-  EXPECT_EQ(all_.where().threads_in_use(), records) << all_.who_holds_what();
+  recover(all_.seg());  // an orphaned liveness mutex is given back here, if nowhere else
+  EXPECT_EQ(all_.seg().threads_in_use(), records) << all_.who_holds_what();
 }
 
 TEST_P(kinds_of_death_kill_test, a_blocked_locker_repairs_once) {
@@ -81,7 +81,7 @@ class process_death_kill_test : public ::testing::TestWithParam<death> {
 };
 
 TEST_P(process_death_kill_test, an_owner_that_is_not_the_main_thread_ends_the_process) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   child victim("victim", [&](agent&) {
     std::thread([&] {
       all_.lock_and_tear();
@@ -92,7 +92,7 @@ TEST_P(process_death_kill_test, an_owner_that_is_not_the_main_thread_ends_the_pr
   EXPECT_FALSE(all_.value().whole());
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
-  EXPECT_EQ(all_.where().threads_in_use(), records) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), records) << all_.who_holds_what();
 }
 
 INSTANTIATE_TEST_SUITE_P(on_another_thread, process_death_kill_test,

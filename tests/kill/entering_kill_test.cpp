@@ -18,20 +18,20 @@ TEST(entering_kill_test,
   const auto repair = all.mended_here();
   const auto* mutex = reinterpret_cast<const char*>(&all.mutex());
   child victim("victim", [&](agent&) {
-    note(all.where(), 1);
+    note(all.seg(), 1);
     the_trap = {mutex, mutex + sizeof(robust_mutex), 1, nullptr,
                 [] { die_leaving_orphans(orphan_kind::list_unset, {}); }};
     all.mutex().lock();  // dies after the native trylock
   });
   expect_orphaned(victim, orphan_kind::list_unset);
-  const auto lines = recover(all.where());
+  const auto lines = recover(all.seg());
   ASSERT_EQ(lines.size(), 1u) << all.who_holds_what();
   EXPECT_EQ(lines[0].outcome, recovery_outcome::nothing_to_repair) << to_string(lines[0].outcome);
   EXPECT_TRUE(lines[0].adopted);
   EXPECT_EQ(lines[0].pid, victim.pid());
   EXPECT_EQ(all.repairs(), 0u);
   expect_usable(all);
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
 }
 
 agent* parent_of_the_stranger = nullptr;
@@ -43,7 +43,7 @@ TEST(entering_kill_test,
   // The dead one's record tells of account 0, which is long repaired, and is kept by account 1,
   // which is not.
   const auto repair =
-      on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all.seg(), "account", [&](account& x, const owner_death& death) {
         return all.index_of(death.mutex()) == 0 ? all.mend(x, death) : failed;
       });
   child owner("owner", [&](agent&) {

@@ -26,14 +26,14 @@ class heir_kill_test : public ::testing::Test {
   pid_t kill_an_heir(
       const accounts& all, const std::function<void(account&)>& in_repair = [](account&) {}) {
     child heir("heir", [&](agent&) {
-      const auto dying = on_owner_death<account>(all.where(), "account",
-                                                 [&](account& x, const owner_death& death) {
-                                                   *report_ = death;
-                                                   started_.add();
-                                                   in_repair(x);
-                                                   kill(getpid(), SIGKILL);
-                                                   return repaired;
-                                                 });
+      const auto dying =
+          on_owner_death<account>(all.seg(), "account", [&](account& x, const owner_death& death) {
+            *report_ = death;
+            started_.add();
+            in_repair(x);
+            kill(getpid(), SIGKILL);
+            return repaired;
+          });
       all.mutex().lock();
     });
     heir.expect_killed();
@@ -53,7 +53,7 @@ TEST_F(heir_kill_test, killed_while_repairing_the_next_heir_repairs_and_knows_bo
   EXPECT_FALSE(report_->has_former_heir);
 
   const auto repair =
-      on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all.seg(), "account", [&](account& x, const owner_death& death) {
         *report_ = death;
         return all.mend(x, death);
       });
@@ -66,7 +66,7 @@ TEST_F(heir_kill_test, killed_while_repairing_the_next_heir_repairs_and_knows_bo
   EXPECT_TRUE(report_->former_heir.known);
   EXPECT_EQ(report_->former_heir.pid, heir);
   expect_usable(all);
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
 }
 
 TEST_F(heir_kill_test, killed_twice_the_third_attempt_repairs_and_knows_the_second_heir) {
@@ -76,7 +76,7 @@ TEST_F(heir_kill_test, killed_twice_the_third_attempt_repairs_and_knows_the_seco
   const pid_t second = kill_an_heir(all);
   EXPECT_EQ(report_->attempt, 2u);
   const auto repair =
-      on_owner_death<account>(all.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all.seg(), "account", [&](account& x, const owner_death& death) {
         *report_ = death;
         return all.mend(x, death);
       });
@@ -86,7 +86,7 @@ TEST_F(heir_kill_test, killed_twice_the_third_attempt_repairs_and_knows_the_seco
   EXPECT_EQ(report_->owner.pid, owner);
   ASSERT_TRUE(report_->has_former_heir);
   EXPECT_EQ(report_->former_heir.pid, second);
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
 }
 
 TEST_F(heir_kill_test, killed_after_its_last_store_the_data_is_repaired_once_more) {
@@ -119,7 +119,7 @@ TEST_F(heir_kill_test, a_blocked_locker_takes_over_from_a_killed_heir) {
   kill_a_holder(all);
   child heir("heir", [&](agent& parent) {
     const auto stuck =
-        on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+        on_owner_death<account>(all.seg(), "account", [&](account&, const owner_death&) {
           parent.tell("repairing");
           parent.pause_forever();
           return repaired;
@@ -164,12 +164,12 @@ TEST_P(attempts_kill_test, heirs_that_die_use_the_attempts_up_and_then_nobody_re
   EXPECT_FALSE(all.mutex().try_lock_for(milliseconds(10), error));
   EXPECT_EQ(error, errc::not_recoverable);
   EXPECT_THROW((void)all[0].lock(), std::system_error);
-  EXPECT_TRUE(recover(all.where()).empty()) << "nobody's death is pending any more";
+  EXPECT_TRUE(recover(all.seg()).empty()) << "nobody's death is pending any more";
   EXPECT_EQ(all.repairs(), 0u);
   EXPECT_EQ(started_.load(), GetParam());
   EXPECT_FALSE(all.value().whole()) << "nobody was to touch it";
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
-  const auto log = death_log(all.where());
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
+  const auto log = death_log(all.seg());
   ASSERT_EQ(log.size(), GetParam() + 1);
   for (unsigned n = 0; n < GetParam(); ++n) EXPECT_EQ(log[n].outcome, death_outcome::repairing);
   EXPECT_EQ(log.back().outcome, death_outcome::not_recoverable);
@@ -192,18 +192,18 @@ TEST_P(attempts_kill_test, recoverers_that_die_use_them_up_as_well) {
   for (unsigned n = 1; n <= GetParam(); ++n) {
     child recoverer("recoverer", [&](agent&) {
       const auto dying =
-          on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+          on_owner_death<account>(all.seg(), "account", [&](account&, const owner_death&) {
             started_.add();
             kill(getpid(), SIGKILL);
             return repaired;
           });
-      recover(all.where());
+      recover(all.seg());
     });
     recoverer.expect_killed();
     EXPECT_EQ(started_.load(), n);
   }
   const auto repair = all.mended_here();
-  const auto lines = recover(all.where());
+  const auto lines = recover(all.seg());
   ASSERT_FALSE(lines.empty());
   for (const auto& line : lines) {
     EXPECT_EQ(line.outcome, recovery_outcome::not_recoverable);
@@ -211,7 +211,7 @@ TEST_P(attempts_kill_test, recoverers_that_die_use_them_up_as_well) {
   }
   expect_refused(all, 0, errc::not_recoverable);
   EXPECT_EQ(all.repairs(), 0u);
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
 }
 
 INSTANTIATE_TEST_SUITE_P(limit, attempts_kill_test, ::testing::Values(1u, 3u, 63u),
@@ -231,7 +231,7 @@ TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   for (unsigned i = 0; i < waiters; ++i) {
     all_waiters.push_back(std::make_unique<child>("waiter " + std::to_string(i), [&](agent&) {
       const auto dying =
-          on_owner_death<account>(all.where(), "account", [&](account&, const owner_death&) {
+          on_owner_death<account>(all.seg(), "account", [&](account&, const owner_death&) {
             started_.add();
             kill(getpid(), SIGKILL);
             return repaired;
@@ -255,7 +255,7 @@ TEST_F(heir_kill_test, waiters_that_all_die_repairing_leave_the_rest_an_error) {
   for (const auto& each : all_waiters) killed += each->wait().killed_by(SIGKILL);
   EXPECT_EQ(killed, 3u);
   EXPECT_EQ(started_.load(), 3u);
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
 }
 
 }  // namespace

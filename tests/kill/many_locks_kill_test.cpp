@@ -32,7 +32,7 @@ class many_locks_kill_test : public ::testing::TestWithParam<unsigned> {
 };
 
 TEST_P(many_locks_kill_test, all_that_were_held_are_repaired_once_each) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   child victim("victim", [&](agent& parent) {
     for (const unsigned i : shuffled(1)) all_.lock_and_tear(i);
     parent.tell("inside");
@@ -49,11 +49,11 @@ TEST_P(many_locks_kill_test, all_that_were_held_are_repaired_once_each) {
     EXPECT_EQ(all_.repairs(i), 1u);
   }
   EXPECT_EQ(all_.repairs(), all_.size());
-  EXPECT_EQ(all_.where().threads_in_use(), records);
+  EXPECT_EQ(all_.seg().threads_in_use(), records);
 }
 
 TEST_P(many_locks_kill_test, what_was_unlocked_out_of_order_is_not_repaired) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   const auto order = shuffled(3);
   const unsigned unlocked = all_.size() / 2;
   child victim("victim", [&](agent& parent) {
@@ -75,11 +75,11 @@ TEST_P(many_locks_kill_test, what_was_unlocked_out_of_order_is_not_repaired) {
     EXPECT_EQ(all_.repairs(order[k]), k >= unlocked ? 1u : 0u);
     EXPECT_TRUE(x->whole());
   }
-  EXPECT_EQ(all_.where().threads_in_use(), records);
+  EXPECT_EQ(all_.seg().threads_in_use(), records);
 }
 
 TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   child victim("victim", [&](agent& parent) {
     for (const unsigned i : shuffled(5)) all_.lock_and_tear(i);
     parent.tell("inside");
@@ -88,11 +88,11 @@ TEST_P(many_locks_kill_test, recover_repairs_all_of_them) {
   victim.wait_for("inside");
   victim.kill();
   victim.expect_killed();
-  const auto lines = recover(all_.where());
+  const auto lines = recover(all_.seg());
   ASSERT_EQ(lines.size(), all_.size());
   for (const auto& line : lines)
     EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
-  EXPECT_EQ(all_.where().threads_in_use(), records);
+  EXPECT_EQ(all_.seg().threads_in_use(), records);
   for (unsigned i = 0; i < all_.size(); ++i) {
     EXPECT_EQ(all_.repairs(i), 1u);
     EXPECT_TRUE(all_.value(i).whole());

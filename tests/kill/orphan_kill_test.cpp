@@ -30,8 +30,8 @@ class orphan_kill_test : public ::testing::TestWithParam<orphan_kind> {
 
   orphan_hooks hooks() {
     return {.acquire = [this] { all_.lock_and_tear(); },
-            .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())),
-                       all_.where().size_bytes()}};
+            .region = {static_cast<std::byte*>(const_cast<void*>(all_.seg().base())),
+                       all_.seg().size_bytes()}};
   }
 
   /// Leaves account 0 torn, and its mutex an orphan.
@@ -57,8 +57,8 @@ TEST_P(orphan_kill_test, lock_adopts_it_and_repairs_once) {
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_P(orphan_kill_test, a_timed_lock_adopts_it_at_its_deadline) {
@@ -73,7 +73,7 @@ TEST_P(orphan_kill_test, a_timed_lock_adopts_it_at_its_deadline) {
 
 TEST_P(orphan_kill_test, recover_adopts_it_and_says_so) {
   leave_an_orphan();
-  const auto lines = recover(all_.where());
+  const auto lines = recover(all_.seg());
   ASSERT_EQ(lines.size(), 1u) << all_.who_holds_what();
   EXPECT_EQ(lines[0].mutex, &all_.mutex());
   EXPECT_EQ(lines[0].mutex_name, "account 0");
@@ -81,8 +81,8 @@ TEST_P(orphan_kill_test, recover_adopts_it_and_says_so) {
   EXPECT_TRUE(lines[0].adopted);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
-  EXPECT_TRUE(recover(all_.where()).empty());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_TRUE(recover(all_.seg()).empty());
 }
 
 TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) {
@@ -116,8 +116,8 @@ TEST_P(orphan_kill_test, of_eight_lockers_blocked_before_the_death_one_repairs) 
   for (const auto& each : waiters) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), 1u);
   EXPECT_EQ(all_.repairs(), 1u);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 // A child by raw clone has no robust list of its own, and outlive refuses it (below): its orphan
@@ -148,7 +148,7 @@ TEST_F(special_orphans_kill_test, a_child_by_raw_clone_is_refused_before_it_can_
   EXPECT_EQ(error_value.load(), static_cast<int>(errc::no_robust_list));
   expect_usable(all_);
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(special_orphans_kill_test, a_word_that_no_record_stands_behind_is_adopted_without_a_repair) {
@@ -189,8 +189,8 @@ TEST_F(special_orphans_kill_test, exec_from_a_thread_orphans_while_the_process_l
   EXPECT_FALSE(owner.ended());
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   EXPECT_FALSE(owner.ended());
 }
 
@@ -211,15 +211,15 @@ TEST_F(special_orphans_kill_test,
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(0), 1u);
   EXPECT_EQ(all_.repairs(1), 1u);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(special_orphans_kill_test, an_orphaned_liveness_mutex_alone_is_given_back_by_recover) {
   // The locks were marked; the liveness mutex, the oldest of all, was not.
   foreign_locks foreign(2047);
   child owner("owner", [&](agent&) {
-    note(all_.where(), 1);
+    note(all_.seg(), 1);
     foreign.lock_all();
     all_.lock_and_tear();
     kill(getpid(), SIGKILL);
@@ -227,9 +227,9 @@ TEST_F(special_orphans_kill_test, an_orphaned_liveness_mutex_alone_is_given_back
   owner.expect_killed();
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
-  EXPECT_EQ(all_.where().threads_in_use(), 2u) << "the case was not made";
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 2u) << "the case was not made";
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(special_orphans_kill_test, an_orphaned_heir_is_followed_by_another) {
@@ -246,8 +246,8 @@ TEST_F(special_orphans_kill_test, an_orphaned_heir_is_followed_by_another) {
   ASSERT_NE(futex_word(native(all_)) & FUTEX_TID_MASK, 0u);
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 }  // namespace

@@ -22,14 +22,14 @@ class owner_kill_test : public ::testing::Test {
 };
 
 TEST_F(owner_kill_test, killed_while_holding_the_next_locker_repairs_once) {
-  const std::uint32_t records = all_.where().threads_in_use();
+  const std::uint32_t records = all_.seg().threads_in_use();
   kill_a_holder(all_);
   EXPECT_EQ(all_.repairs(), 0u) << "nobody has met the death yet";
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
   EXPECT_EQ(all_.repairs(), 1u);
-  EXPECT_EQ(all_.where().threads_in_use(), records);
+  EXPECT_EQ(all_.seg().threads_in_use(), records);
 }
 
 TEST_F(owner_kill_test, killed_outside_of_the_lock_nothing_is_repaired) {

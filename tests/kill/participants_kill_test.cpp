@@ -26,9 +26,9 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
   for (unsigned i = 0; i < slots; ++i) {
     child owner("owner", [&](agent&) {
       prctl(PR_SET_NAME, "owner");
-      auto where = segment::open_or_create(name_, options);
+      auto seg = segment::open_or_create(name_, options);
       auto& mine =
-          where.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
+          seg.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
       mine.mutex().lock();
       mine.unguarded().tear();
       kill(getpid(), SIGKILL);
@@ -37,10 +37,10 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
   }
   child newcomer("newcomer", [&](agent&) {
     prctl(PR_SET_NAME, "newcomer");
-    auto where = segment::open(name_);
+    auto seg = segment::open(name_);
     unsigned repairs = 0, unknown = 0, known = 0;
     const auto repair =
-        on_owner_death<account>(where, "account", [&](account& x, const owner_death& death) {
+        on_owner_death<account>(seg, "account", [&](account& x, const owner_death& death) {
           ++repairs;
           x.mend();
           EXPECT_TRUE(death.owner().known);
@@ -52,7 +52,7 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
           known += death.owner().command_name == "owner" && death.acquired_at().module != "unknown";
           return repaired;
         });
-    EXPECT_EQ(recover(where).size(), slots);
+    EXPECT_EQ(recover(seg).size(), slots);
     EXPECT_EQ(repairs, slots);
     EXPECT_EQ(unknown, 1u);
     EXPECT_EQ(known, slots - 1);
@@ -63,7 +63,7 @@ TEST_F(participants_kill_test, all_slots_of_processes_that_died_inside_a_newcome
 TEST_F(participants_kill_test, slots_of_the_dead_are_used_again_for_ever) {
   segment_options options = small_segment();
   options.participants = 2;
-  auto where = segment::create(name_, options);
+  auto seg = segment::create(name_, options);
   for (int i = 0; i < 20; ++i) {
     child owner("owner", [&](agent&) {
       auto again = segment::open(name_);

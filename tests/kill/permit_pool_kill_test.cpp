@@ -39,8 +39,8 @@ class permit_pool_kill_test : public ::testing::Test {
     return got;
   }
 
-  segment where_ = segment::anonymous(small_segment());
-  pool& pool_ = where_.find_or_construct<pool>("pool", 3u);
+  segment seg_ = segment::anonymous(small_segment());
+  pool& pool_ = seg_.find_or_construct<pool>("pool", 3u);
 };
 
 TEST_F(permit_pool_kill_test, permits_of_the_dead_are_free) {

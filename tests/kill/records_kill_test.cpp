@@ -54,7 +54,7 @@ class records_kill_test : public ::testing::Test {
 TEST_F(records_kill_test, all_pinned_by_dead_owners_the_next_thread_recovers_them) {
   const auto repair = all_.mended_here();
   pin(0, threads - 1);
-  ASSERT_EQ(all_.where().threads_in_use(), threads) << "the records were to be pinned";
+  ASSERT_EQ(all_.seg().threads_in_use(), threads) << "the records were to be pinned";
   // repaired while the survivor looked for a record, before its lock()
   expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), threads - 1);
@@ -62,24 +62,24 @@ TEST_F(records_kill_test, all_pinned_by_dead_owners_the_next_thread_recovers_the
     EXPECT_EQ(all_.repairs(i), 1u);
     expect_usable(all_, i);
   }
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(records_kill_test, all_pinned_recover_works_in_a_process_without_a_record) {
   const auto repair = all_.mended_here();
   pin(0, threads - 1);
   child supervisor("supervisor", [&](agent&) {
-    const auto lines = recover(all_.where());
+    const auto lines = recover(all_.seg());
     EXPECT_EQ(lines.size(), threads - 1);
     for (const auto& line : lines)
       EXPECT_EQ(line.outcome, recovery_outcome::repaired) << line.mutex_name;
-    EXPECT_TRUE(recover(all_.where()).empty());
+    EXPECT_TRUE(recover(all_.seg()).empty());
     auto x = all_[0].lock();
     EXPECT_FALSE(x.recovered());
   });
   supervisor.expect_exit(0);
   EXPECT_EQ(all_.repairs(), threads - 1);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(records_kill_test, all_pinned_by_orphans_the_next_thread_adopts_and_recovers_them) {
@@ -90,10 +90,10 @@ TEST_F(records_kill_test, all_pinned_by_orphans_the_next_thread_adopts_and_recov
     });
     expect_orphaned(owner, orphan_kind::list_unset);
   }
-  ASSERT_EQ(all_.where().threads_in_use(), threads);
+  ASSERT_EQ(all_.seg().threads_in_use(), threads);
   expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), threads - 1);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(records_kill_test, orphaned_liveness_mutexes_alone_do_not_use_the_records_up) {
@@ -114,11 +114,11 @@ TEST_F(records_kill_test, pinned_and_without_a_repair_the_origins_are_forgotten_
   // No repair anywhere: the deaths become unrepaired, and would pin the records for ever.
   expect_refused(all_, 0, errc::owner_died_unrepaired);
   expect_refused(all_, 1, errc::owner_died_unrepaired);
-  EXPECT_LE(all_.where().threads_in_use(), threads);
+  EXPECT_LE(all_.seg().threads_in_use(), threads);
 
   shared_object<report_copy> report;
   const auto repair =
-      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
         if (all_.index_of(death.mutex()) == 0) *report = death;
         return all_.mend(x, death);
       });
@@ -133,7 +133,7 @@ TEST_F(records_kill_test, pinned_and_without_a_repair_the_origins_are_forgotten_
   EXPECT_EQ(report->held_count, 0u);
   EXPECT_EQ(report->mutex, &all_.mutex(0));
   EXPECT_EQ(report->attempt, 1u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(records_kill_test, a_free_record_keeps_the_names_of_the_unrepaired) {
@@ -142,7 +142,7 @@ TEST_F(records_kill_test, a_free_record_keeps_the_names_of_the_unrepaired) {
   expect_refused(all_, 0, errc::owner_died_unrepaired);
   shared_object<report_copy> report;
   const auto repair =
-      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
         *report = death;
         return all_.mend(x, death);
       });
@@ -155,7 +155,7 @@ TEST_F(records_kill_test,
   std::vector<std::unique_ptr<child>> living;
   for (unsigned i = 1; i < threads; ++i) {
     living.push_back(std::make_unique<child>("living " + std::to_string(i), [this](agent& parent) {
-      note(all_.where(), 1);
+      note(all_.seg(), 1);
       parent.tell("here");
       parent.await("end");
     }));
@@ -179,18 +179,18 @@ TEST_F(records_kill_test, both_spare_records_pinned_by_dead_recoverers_the_older
         kill(getpid(), SIGKILL);
         return repaired;
       });
-      recover(all_.where(), owners[index]);
+      recover(all_.seg(), owners[index]);
     });
     recoverer.expect_killed();
     return recoverer.pid();
   };
   die_repairing(0);
   const pid_t second = die_repairing(1);
-  ASSERT_EQ(all_.where().threads_in_use(), threads + 2) << "both spares were to be pinned\n"
-                                                        << all_.who_holds_what();
+  ASSERT_EQ(all_.seg().threads_in_use(), threads + 2) << "both spares were to be pinned\n"
+                                                      << all_.who_holds_what();
   shared_object<std::array<report_copy, threads>> reports;
   const auto repair =
-      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
         (*reports)[all_.index_of(death.mutex())] = death;
         return all_.mend(x, death);
       });
@@ -206,7 +206,7 @@ TEST_F(records_kill_test, both_spare_records_pinned_by_dead_recoverers_the_older
       << "its record was the older spare, which the survivor used";
   ASSERT_TRUE((*reports)[1].has_former_heir);
   EXPECT_EQ((*reports)[1].former_heir.pid, second);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ class reset_kill_test : public ::testing::Test {
  protected:
   void fail_to_repair(unsigned times) {
     const auto fails =
-        on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
+        on_owner_death(all_.seg(), "account", [](const owner_death&) { return failed; });
     std::error_code error;
     for (unsigned i = 0; i < times; ++i) all_.mutex().lock(error);
     EXPECT_EQ(error, errc::repair_failed);
@@ -34,7 +34,7 @@ class reset_kill_test : public ::testing::Test {
 
 TEST_F(reset_kill_test, with_all_attempts_used_up_it_is_not_recoverable_again) {
   leave_holding(all_);
-  fail_to_repair(all_.where().options().attempts);
+  fail_to_repair(all_.seg().options().attempts);
   die_in_a_rebuild();
   const auto repair = all_.mended_here();
   expect_refused(all_, 0, errc::not_recoverable);
@@ -43,7 +43,7 @@ TEST_F(reset_kill_test, with_all_attempts_used_up_it_is_not_recoverable_again) {
   EXPECT_TRUE(reset(all_[0], [](account& x, const owner_death&) { return x = {}, repaired; }))
       << "not left by a second reset";
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(reset_kill_test, with_attempts_left_the_next_locker_repairs) {
@@ -53,7 +53,7 @@ TEST_F(reset_kill_test, with_attempts_left_the_next_locker_repairs) {
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
   std::vector<std::unique_ptr<child>> overseers;
   for (int i = 0; i < 3; ++i) {
     overseers.push_back(std::make_unique<child>("overseer", [&](agent& parent) {
-      watching watch(all_.where(), sweeping_often());
+      watching watch(all_.seg(), sweeping_often());
       watch->on_death([&](const participant_death& death) {
         for (const auto& line : death.recovered)
           recovered.add(line.outcome == recovery_outcome::repaired ? 1 : 0);
@@ -44,7 +44,7 @@ TEST_F(several_supervisors_kill_test, one_recovers_and_none_does_harm) {
   for (const auto& each : overseers) each->expect_exit(0);
   EXPECT_EQ(recovered.load(), rounds);
   EXPECT_EQ(all_.repairs(), rounds);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(several_supervisors_kill_test,
@@ -54,11 +54,11 @@ TEST_F(several_supervisors_kill_test,
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     const auto dies =
-        on_owner_death(all_.where(), "account", [&](const owner_death&) -> repair_result {
+        on_owner_death(all_.seg(), "account", [&](const owner_death&) -> repair_result {
           parent.tell("repairing");
           parent.pause_forever();
         });
-    supervisor watch(all_.where());
+    supervisor watch(all_.seg());
     watch.run({});
   });
   owner.kill();
@@ -67,7 +67,7 @@ TEST_F(several_supervisors_kill_test,
   // the overseer's death, what is recovered would be reported with the owner.
   owner.expect_killed();
   const auto mended = all_.mended_here();
-  watching watch(all_.where());
+  watching watch(all_.seg());
   overseer.kill();
   ASSERT_TRUE(watch.until_dead(overseer.pid()));
   const participant_death& death = *watch.find(overseer.pid());

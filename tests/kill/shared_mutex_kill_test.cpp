@@ -58,7 +58,7 @@ TEST_P(shared_mutex_kill_test, a_dead_writers_heir_is_a_writer) {
 
 TEST_P(shared_mutex_kill_test, a_dead_writers_heir_is_recover) {
   all_.kill_one(all_.writer());
-  const auto lines = recover(all_.where());
+  const auto lines = recover(all_.seg());
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].mutex, &all_.value().mutex().writers());
   EXPECT_EQ(lines[0].outcome, recovery_outcome::repaired);
@@ -117,7 +117,7 @@ TEST_P(shared_mutex_kill_test, an_heir_of_that_writer_waits_for_the_reader_too) 
 TEST_P(shared_mutex_kill_test, marks_of_the_dead_do_not_come_to_life_again) {
   child bystander("bystander", [&](agent& parent) {
     parent.await("come");
-    auto& other = all_.where().find_or_construct<robust_mutex>("other", "other");
+    auto& other = all_.seg().find_or_construct<robust_mutex>("other", "other");
     other.lock();  // it claims the first free record: the dead reader's
     other.unlock();
     parent.tell("there");
@@ -152,7 +152,7 @@ TEST_P(shared_mutex_kill_test, a_forked_child_holds_nothing) {
 }
 
 TEST_P(shared_mutex_kill_test, without_membarrier) {
-  ASSERT_EQ(all_.where().options().readers,
+  ASSERT_EQ(all_.seg().options().readers,
             GetParam() == reader_marks::locked ? reader_marks::locked : reader_marks::membarrier)
       << "this kernel has no membarrier";
   child forbidden("forbidden", [&](agent&) {

@@ -24,7 +24,7 @@ class shared_mutex_random_kill_test : public ::testing::TestWithParam<reader_mar
 };
 
 TEST_P(shared_mutex_random_kill_test, killed_at_random_nobody_reads_half_a_change) {
-  shared_both& second = all_.where().find_or_construct<shared_both>("second", "both");
+  shared_both& second = all_.seg().find_or_construct<shared_both>("second", "both");
   shared_counter reads, writes, torn;
   soak_plan plan = soak_of_a_companion();
   plan.work = [&](const soak_worker& me) {
@@ -98,14 +98,14 @@ TEST_P(orphaned_reader_kill_test, does_not_keep_a_writer_out) {
   child reader("reader", [&](agent&) {
     die_leaving_orphans(GetParam(),
                         {.acquire = [&] { all_.value().mutex().lock_shared(); },
-                         .region = {static_cast<std::byte*>(const_cast<void*>(all_.where().base())),
-                                    all_.where().size_bytes()}});
+                         .region = {static_cast<std::byte*>(const_cast<void*>(all_.seg().base())),
+                                    all_.seg().size_bytes()}});
   });
   expect_orphaned(reader, GetParam());
   ASSERT_EQ(all_.readers(), 1u) << "no orphan";
   ASSERT_TRUE(all_.value().try_lock_for(default_timeout()))
       << "the dead reader keeps the writer out";
-  recover(all_.where());
+  recover(all_.seg());
   EXPECT_EQ(all_.readers(), 0u);
 }
 

@@ -78,10 +78,10 @@ class soak_kill_test : public ::testing::Test {
 
   void SetUp() override {
     for (unsigned i = 0; i < stocks; ++i) {
-      all_[i] = &where_.find_or_construct<guarded<stock>>("stock " + std::to_string(i), "stock");
+      all_[i] = &seg_.find_or_construct<guarded<stock>>("stock " + std::to_string(i), "stock");
     }
-    note(where_, 0);
-    repair_ = on_owner_death<stock>(where_, "stock", [this](stock& x, const owner_death&) {
+    note(seg_, 0);
+    repair_ = on_owner_death<stock>(seg_, "stock", [this](stock& x, const owner_death&) {
       tally_->repairs.fetch_add(1);
       if (x.planned != 0) x.finish(0);
       tally_->finished.fetch_add(1);
@@ -110,7 +110,7 @@ class soak_kill_test : public ::testing::Test {
     }
   }
 
-  segment where_ = segment::anonymous(options());
+  segment seg_ = segment::anonymous(options());
   std::array<guarded<stock>*, stocks> all_{};
   shared_object<tally> tally_;
   repair_registration repair_;
@@ -128,7 +128,7 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
   });
   std::printf("%s\n", result.describe().c_str());
   // What the last deaths left behind.
-  for (const auto& line : recover(where_)) {
+  for (const auto& line : recover(seg_)) {
     EXPECT_TRUE(line.outcome == recovery_outcome::repaired ||
                 line.outcome == recovery_outcome::nothing_to_repair)
         << line.mutex_name << ": " << to_string(line.outcome);
@@ -146,7 +146,7 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
   // count.
   EXPECT_GE(moves, tally_->moves.load());
   EXPECT_LE(moves, tally_->moves.load() + 2 * result.kills);
-  EXPECT_EQ(where_.threads_in_use(), 1u);
+  EXPECT_EQ(seg_.threads_in_use(), 1u);
   std::printf("%llu moves, %llu repairs started, %llu finished, %llu recovered() seen\n",
               static_cast<unsigned long long>(moves),
               static_cast<unsigned long long>(tally_->repairs.load()),
@@ -158,7 +158,7 @@ TEST_F(soak_kill_test, eight_workers_lose_no_move_no_lock_and_no_record) {
   EXPECT_LE(tally_->repairs.load(), 2 * result.kills);
   EXPECT_LE(tally_->finished.load(), tally_->repairs.load());
   EXPECT_LE(tally_->recovered.load(), tally_->finished.load());
-  const auto log = death_log(where_);
+  const auto log = death_log(seg_);
   ASSERT_FALSE(log.empty());
   // An heir can be killed between its entry in the log and the start of the repair.
   EXPECT_GE(log.back().number, tally_->repairs.load());

@@ -25,7 +25,7 @@ namespace {
 class stopped_adopter_kill_test : public ::testing::Test {
  protected:
   pthread_mutex_t& adoption() { return bytes().header().adoption.native; }
-  detail::mapping& bytes() { return *detail::segment_access::mapping_of(all_.where()); }
+  detail::mapping& bytes() { return *detail::segment_access::mapping_of(all_.seg()); }
   pthread_mutex_t& native() { return reinterpret_cast<pthread_mutex_t&>(all_.mutex()); }
 
   pid_t leave_an_orphan() {
@@ -38,7 +38,7 @@ class stopped_adopter_kill_test : public ::testing::Test {
   /// Adopts, and stands still before the swap, until it is told "go on".
   void start_an_adopter() {
     adopter_ = std::make_unique<child>("adopter", [&](agent& parent) {
-      note(all_.where(), 1);
+      note(all_.seg(), 1);
       const detail::entrant named(bytes(), detail::internal_kind::adoption);
       ASSERT_EQ(pthread_mutex_lock(&adoption()), 0);
       parent.tell("adopts");
@@ -92,12 +92,12 @@ TEST_F(stopped_adopter_kill_test, recover_returns_and_recovers_the_next_time) {
   leave_an_orphan();
   start_an_adopter();
   child recoverer("recoverer", [&](agent& parent) {
-    auto lines = recover(all_.where());
+    auto lines = recover(all_.seg());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].outcome, recovery_outcome::held_by_another) << to_string(lines[0].outcome);
     parent.tell("returned");
     parent.await("again");
-    lines = recover(all_.where());
+    lines = recover(all_.seg());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].outcome, recovery_outcome::repaired) << to_string(lines[0].outcome);
     EXPECT_TRUE(lines[0].adopted);
@@ -115,7 +115,7 @@ TEST_F(stopped_adopter_kill_test, a_supervisor_says_so_and_recovers_once_it_is_g
   const pid_t dead = leave_an_orphan();
   start_an_adopter();
   child overseer("overseer", [&](agent& parent) {
-    watching watch(all_.where(), sweeping_often());
+    watching watch(all_.seg(), sweeping_often());
     ASSERT_TRUE(watch.until([&] { return !watch.errors.empty(); }));
     EXPECT_NE(watch.errors[0].find("adoption lock"), std::string::npos) << watch.errors[0];
     EXPECT_TRUE(watch.deaths.empty());
@@ -188,7 +188,7 @@ TEST_F(stopped_adopter_kill_test, an_adoption_mutex_that_is_none_is_damage) {
       EXPECT_NE(std::string(failure.what()).find("adoption lock"), std::string::npos)
           << failure.what();
     }
-    const auto lines = recover(all_.where());
+    const auto lines = recover(all_.seg());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].error, errc::damaged);
   });
@@ -209,12 +209,12 @@ TEST_F(stopped_adopter_kill_test, try_lock_alone_gets_an_orphan) {
 }
 
 TEST_F(stopped_adopter_kill_test, tries_of_several_mutexes_in_turn_get_their_orphans) {
-  auto& where = all_.where();
+  auto& seg = all_.seg();
   constexpr unsigned count = 4;
-  const auto repair = on_owner_death(where, "turns", always_consistent);
+  const auto repair = on_owner_death(seg, "turns", always_consistent);
   std::array<robust_mutex*, count> mutexes{};
   for (unsigned i = 0; i < count; ++i)
-    mutexes[i] = &where.find_or_construct<robust_mutex>("in turn " + std::to_string(i), "turns");
+    mutexes[i] = &seg.find_or_construct<robust_mutex>("in turn " + std::to_string(i), "turns");
   child owner("owner", [&](agent&) {
     die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] {
                           for (robust_mutex* each : mutexes) each->lock();
@@ -237,9 +237,9 @@ TEST_F(stopped_adopter_kill_test, tries_of_several_mutexes_in_turn_get_their_orp
 }
 
 TEST_F(stopped_adopter_kill_test, try_lock_and_try_lock_shared_alone_get_an_orphaned_shared_mutex) {
-  auto& where = all_.where();
-  const auto repair = on_owner_death(where, "shared", always_consistent);
-  auto& shared = where.find_or_construct<robust_shared_mutex>("shared", "shared");
+  auto& seg = all_.seg();
+  const auto repair = on_owner_death(seg, "shared", always_consistent);
+  auto& shared = seg.find_or_construct<robust_shared_mutex>("shared", "shared");
   for (const bool writes : {true, false}) {
     child owner("owner", [&](agent&) {
       die_leaving_orphans(orphan_kind::list_unset, {.acquire = [&] { shared.lock(); }});

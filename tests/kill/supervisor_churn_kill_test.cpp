@@ -18,7 +18,7 @@ TEST(supervisor_churn_kill_test, ten_thousand_deaths_leave_no_record_descriptor_
   const auto repair = all.mended_here();
   supervisor_options options = without_sweeps();
   options.reap_children = true;
-  watching watch(all.where(), options);
+  watching watch(all.seg(), options);
 
   std::size_t memory = 0;
   holdings before = holdings::of(getpid());
@@ -42,7 +42,7 @@ TEST(supervisor_churn_kill_test, ten_thousand_deaths_leave_no_record_descriptor_
   EXPECT_LT(mallinfo2().uordblks, memory + 16 * 1024);
   EXPECT_EQ(holdings::of(getpid()).added_since(before), "");
   EXPECT_EQ(holdings::of(getpid()).open_files(), before.open_files());
-  EXPECT_EQ(all.where().threads_in_use(), 1u) << all.who_holds_what();
+  EXPECT_EQ(all.seg().threads_in_use(), 1u) << all.who_holds_what();
   EXPECT_EQ(all.repairs(), deaths);
   EXPECT_EQ(watch->watched(), 0u);
   EXPECT_TRUE(watch.errors.empty()) << watch.errors[0];

@@ -16,7 +16,7 @@ namespace {
 
 class supervisor_damage_kill_test : public ::testing::Test {
  protected:
-  detail::mapping& bytes() { return *detail::segment_access::mapping_of(all_.where()); }
+  detail::mapping& bytes() { return *detail::segment_access::mapping_of(all_.seg()); }
 
   accounts all_{4};
   repair_registration repair_ = all_.mended_here();
@@ -28,7 +28,7 @@ class supervisor_damage_kill_test : public ::testing::Test {
 /// Anything may stand in the tables while it is watched: nothing is followed that leads outside,
 /// nobody is killed, and real deaths are still met.
 TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   watch->on_hung(milliseconds(1), [](const hung_owner&) {});
   watch->on_deadlock([](const deadlock&) {});
   child bystander("bystander", all_.holder(3));
@@ -70,7 +70,7 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
 /// Another version, as after a restart with a new library while it is watched: the mapping was
 /// judged when it was opened, and is used on.
 TEST_F(supervisor_damage_kill_test, a_header_of_another_version_while_it_is_watched) {
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   bytes().header().constants.version += 1;
   bytes().header().constants.threads = 0xffffffff;
   bytes().header().records_in_use.store(0xffffffff);
@@ -87,7 +87,7 @@ TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lo
     child owner("owner", all_.holder(0));
     owner.wait_for("inside");
     child overseer("overseer", [&](agent& parent) {
-      supervisor watch(all_.where(), sweeping_often());
+      supervisor watch(all_.seg(), sweeping_often());
       watch.dispatch();
       parent.tell("watching");
       watch.run({});
@@ -101,7 +101,7 @@ TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lo
     owner.expect_killed();
     overseer.expect_killed();
     if (round % 2 == 0) {
-      watching next(all_.where());
+      watching next(all_.seg());
     } else {
       const auto held = all_[0].lock();
       EXPECT_TRUE(held->whole());
@@ -109,8 +109,8 @@ TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lo
     ASSERT_TRUE(all_.value().whole()) << "round " << round;
     ASSERT_TRUE(all_.mutex().try_lock()) << "round " << round << '\n' << all_.who_holds_what();
     all_.mutex().unlock();
-    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "round " << round << '\n'
-                                                 << all_.who_holds_what();
+    ASSERT_EQ(all_.seg().threads_in_use(), 1u) << "round " << round << '\n'
+                                               << all_.who_holds_what();
   }
 }
 

@@ -60,7 +60,7 @@ TEST_F(supervisor_hung_kill_test,
   options.stacks = [](pid_t tid) {
     return thread_stack{{stack_frame{static_cast<std::uint64_t>(tid), 0, "", "f", 0, ""}}, ""};
   };
-  watching watch(all_.where(), options);
+  watching watch(all_.seg(), options);
   expect_hung(watch);
   const hung_owner& found = hung_.at(0);
   EXPECT_TRUE(found.who.known);
@@ -90,7 +90,7 @@ TEST_F(supervisor_hung_kill_test,
 TEST_F(supervisor_hung_kill_test, kill_and_recover_ends_the_process_and_frees_the_mutex) {
   child owner("owner", holder());
   owner.wait_for("inside");
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   expect_hung(watch);
   EXPECT_EQ(hung_.at(0).stack.frames.size(), 0u);
   EXPECT_NE(hung_[0].stack.problem, "");
@@ -112,7 +112,7 @@ TEST_F(supervisor_hung_kill_test, kill_and_recover_ends_the_process_and_frees_th
 TEST_F(supervisor_hung_kill_test, kill_and_recover_works_in_the_callback) {
   child owner("owner", holder());
   owner.wait_for("inside");
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   std::optional<participant_death> death;
   watch->on_hung(milliseconds(20),
                  [&](const hung_owner& found) { death = watch->kill_and_recover(found); });
@@ -125,7 +125,7 @@ TEST_F(supervisor_hung_kill_test, kill_and_recover_works_in_the_callback) {
 TEST_F(supervisor_hung_kill_test, who_has_let_go_meanwhile_is_not_killed) {
   child owner("owner", holder());
   owner.wait_for("inside");
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   expect_hung(watch);
   owner.tell("let go");
   owner.wait_for("out");
@@ -137,7 +137,7 @@ TEST_F(supervisor_hung_kill_test, who_has_let_go_meanwhile_is_not_killed) {
 
 TEST_F(supervisor_hung_kill_test, the_own_process_is_not_killed) {
   all_.mutex().lock();
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   expect_hung(watch);
   EXPECT_EQ(thrown::by([&] { watch->kill_and_recover(hung_.at(0)); }).code,
             std::errc::invalid_argument);
@@ -145,7 +145,7 @@ TEST_F(supervisor_hung_kill_test, the_own_process_is_not_killed) {
 }
 
 TEST_F(supervisor_hung_kill_test, a_threshold_that_is_not_positive_is_refused) {
-  supervisor watch(all_.where());
+  supervisor watch(all_.seg());
   EXPECT_EQ(thrown::by([&] { watch.on_hung(milliseconds(0), [](const hung_owner&) {}); }).code,
             std::errc::invalid_argument);
 }
@@ -160,7 +160,7 @@ TEST_F(supervisor_hung_kill_test, an_heir_that_hangs_in_its_repair) {
     all_.mutex().lock();
   });
   heir.wait_for("repairing");
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   expect_hung(watch);
   EXPECT_TRUE(hung_.at(0).repairing);
   EXPECT_EQ(hung_[0].who.pid, heir.pid());
@@ -175,7 +175,7 @@ TEST_F(supervisor_hung_kill_test, processes_that_wait_for_each_other_are_told_on
     ring.push_back(std::make_unique<child>("embracing", embrace(i, (i + 1) % 3)));
     ring.back()->wait_for("first");
   }
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   std::vector<deadlock> found;
   watch->on_deadlock([&](const deadlock& each) { found.push_back(each); });
   int looks = 0;

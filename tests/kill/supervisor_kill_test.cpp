@@ -27,7 +27,7 @@ class supervisor_kill_test : public ::testing::Test {
 };
 
 TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   child owner("owner", [&](agent& parent) {
     for (unsigned i = 0; i < 5; ++i) all_.lock_and_tear(i);
     parent.tell("inside");
@@ -53,7 +53,7 @@ TEST_F(supervisor_kill_test, tells_the_signal_and_all_that_was_held) {
 /// one is no locker of ours, who would look up by itself. The kernel does not wake it either: it
 /// knows nothing of what the dying waiter was at.
 TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   all_.mutex().lock();
   child waiter("waiter", [&](agent&) {
     all_.mutex(1).lock();  // to have a record
@@ -84,7 +84,7 @@ TEST_F(supervisor_kill_test, wakes_who_a_dying_waiter_left_asleep) {
 }
 
 TEST_F(supervisor_kill_test, an_orphan_is_found_and_recovered) {
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   for (const orphan_kind kind :
        {orphan_kind::list_unset, orphan_kind::damaged_list, orphan_kind::too_many_held}) {
     watch.deaths.clear();
@@ -104,16 +104,16 @@ TEST_F(supervisor_kill_test, a_pid_that_was_given_to_another_process_is_no_parti
   child owner("owner", all_.holder());
   owner.wait_for("inside");
   // As if the slot named a process that had the pid before: with another start time.
-  auto& where = *detail::segment_access::mapping_of(all_.where());
+  auto& map = *detail::segment_access::mapping_of(all_.seg());
   bool found = false;
-  for (std::uint32_t i = 0; i < where.constants().participants; ++i) {
-    auto& identity = where.participant_at(i).identity;
+  for (std::uint32_t i = 0; i < map.constants().participants; ++i) {
+    auto& identity = map.participant_at(i).identity;
     if (static_cast<pid_t>(identity.load() >> 32) != owner.pid()) continue;
     identity.store(identity.load() ^ 0x10);
     found = true;
   }
   ASSERT_TRUE(found);
-  watching watch(all_.where());
+  watching watch(all_.seg());
   EXPECT_EQ(watch->watched(), 0u) << "a stranger is watched in the place of a dead process";
   EXPECT_TRUE(watch.deaths.empty());
   EXPECT_FALSE(all_.mutex().try_lock()) << "what the living hold was recovered";
@@ -122,7 +122,7 @@ TEST_F(supervisor_kill_test, a_pid_that_was_given_to_another_process_is_no_parti
 }
 
 TEST_F(supervisor_kill_test, a_table_full_of_the_dead) {
-  const auto slots = all_.where().options().participants;
+  const auto slots = all_.seg().options().participants;
   for (std::uint32_t i = 0; i < 2 * slots; ++i) {
     child tidy("tidy", [&](agent&) {
       all_.mutex(0).lock();
@@ -131,7 +131,7 @@ TEST_F(supervisor_kill_test, a_table_full_of_the_dead) {
     });
     tidy.expect_exit(0);
   }
-  watching watch(all_.where());
+  watching watch(all_.seg());
   EXPECT_TRUE(watch.deaths.empty());
   for (std::uint32_t i = 0; i < slots; ++i) {
     child owner("owner", all_.holder());
@@ -146,11 +146,11 @@ TEST_F(supervisor_kill_test, a_table_full_of_the_dead) {
 
 TEST_F(supervisor_kill_test, the_segment_is_unlinked_while_it_is_watched) {
   const std::string name = "supervisor-kill-test." + std::to_string(getpid());
-  auto where = segment::create(name, small_segment());
-  watching watch(where);
+  auto seg = segment::create(name, small_segment());
+  watching watch(seg);
   ASSERT_TRUE(segment::unlink(name));
   child owner("owner", [&](agent& parent) {
-    where.find_or_construct<robust_mutex>("late", "account").lock();
+    seg.find_or_construct<robust_mutex>("late", "account").lock();
     parent.tell("inside");
     parent.pause_forever();
   });

@@ -24,7 +24,7 @@ class supervisor_refused_kill_test : public ::testing::Test {
 TEST_F(supervisor_refused_kill_test, without_news_of_the_file_the_sweep_finds_who_attaches_later) {
   child overseer("overseer", [&](agent& parent) {
     forbid_call(SYS_inotify_init1, EMFILE);
-    watching watch(all_.where(), sweeping_often());
+    watching watch(all_.seg(), sweeping_often());
     ASSERT_EQ(watch.errors.size(), 1u);
     EXPECT_NE(watch.errors[0].find("expected inotify"), std::string::npos) << watch.errors[0];
     ASSERT_EQ(watch->watched(), 1u) << "the test's own process";
@@ -52,7 +52,7 @@ TEST_F(supervisor_refused_kill_test, without_descriptors_of_processes_the_sweep_
   zombie.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     forbid_call(SYS_pidfd_open, EPERM);
-    watching watch(all_.where(), sweeping_often());
+    watching watch(all_.seg(), sweeping_often());
     EXPECT_EQ(watch->watched(), 2u + 1u) << "the test's own process, and the two that hold";
     EXPECT_EQ(watch.errors.size(), 3u) << "once for each process";
     parent.tell("watching");
@@ -82,7 +82,7 @@ TEST_F(supervisor_refused_kill_test, a_recovery_that_cannot_begin_is_told_once_a
     void* list = nullptr;
     std::size_t length = 0;
     ASSERT_EQ(syscall(SYS_get_robust_list, 0, &list, &length), 0);
-    watching watch(all_.where(), sweeping_often());
+    watching watch(all_.seg(), sweeping_often());
     // then this thread may have no record
     ASSERT_EQ(syscall(SYS_set_robust_list, nullptr, length), 0);
     parent.tell("watching");
@@ -107,7 +107,7 @@ TEST_F(supervisor_refused_kill_test, errors_come_out_of_dispatch_where_nobody_as
   owner.wait_for("inside");
   child overseer("overseer", [&](agent& parent) {
     forbid_call(SYS_pidfd_open, EPERM);
-    supervisor watch(all_.where(), sweeping_often());
+    supervisor watch(all_.seg(), sweeping_often());
     unsigned deaths = 0;
     watch.on_death([&](const participant_death&) { ++deaths; });
     unsigned errors = 0;

@@ -46,7 +46,7 @@ class supervisor_states_kill_test : public ::testing::Test {
   /// A supervisor, when it has told of the one owner that hangs.
   struct watched_owner {
     explicit watched_owner(accounts& all, milliseconds patience = default_timeout())
-        : watch(all.where(), with_patience(patience)) {
+        : watch(all.seg(), with_patience(patience)) {
       watch->on_hung(milliseconds(20), [this](const hung_owner& owner) { hung.push_back(owner); });
       EXPECT_TRUE(watch.until([&] { return !hung.empty(); }));
     }
@@ -126,7 +126,7 @@ TEST_F(supervisor_states_kill_test, a_threshold_without_an_end_is_never_reached)
   child owner("owner", all_.holder());
   owner.wait_for("inside");
   std::vector<hung_owner> hung;
-  watching never(all_.where(), sweeping_often());
+  watching never(all_.seg(), sweeping_often());
   never->on_hung(milliseconds::max(), [&](const hung_owner& each) { hung.push_back(each); });
   const watched_owner seen(all_);
   never->dispatch();  // with sweeps due: the other supervisor has told meanwhile

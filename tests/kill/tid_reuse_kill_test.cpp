@@ -78,7 +78,7 @@ TEST_F(tid_reuse_kill_test, a_thread_with_a_record_already_meets_its_own_tid_in_
   child stranger(
       "stranger",
       [&](agent& parent) {
-        note(all_.where(), 1);
+        note(all_.seg(), 1);
         EXPECT_TRUE(all_.mutex().try_lock_for(default_timeout()));
         EXPECT_TRUE(all_.mutex().recovered());
         all_.mutex().unlock();
@@ -114,7 +114,7 @@ TEST_F(tid_reuse_kill_test, recover_by_a_thread_with_the_dead_owners_tid) {
   child stranger(
       "stranger",
       [&](agent& parent) {
-        const auto lines = recover(all_.where());
+        const auto lines = recover(all_.seg());
         ASSERT_EQ(lines.size(), 1u);
         EXPECT_EQ(lines[0].outcome, recovery_outcome::repaired) << to_string(lines[0].outcome);
         EXPECT_TRUE(lines[0].adopted);
@@ -140,8 +140,8 @@ TEST_F(tid_reuse_kill_test, a_living_stranger_with_the_dead_owners_tid_does_not_
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
   EXPECT_FALSE(stranger.ended());
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(tid_reuse_kill_test, a_living_participant_with_the_dead_owners_tid_does_not_keep_the_lock) {
@@ -150,7 +150,7 @@ TEST_F(tid_reuse_kill_test, a_living_participant_with_the_dead_owners_tid_does_n
   child stranger(
       "stranger",
       [&](agent& parent) {
-        note(all_.where(), 1);
+        note(all_.seg(), 1);
         parent.tell("here");
         parent.pause_forever();
       },
@@ -161,8 +161,8 @@ TEST_F(tid_reuse_kill_test, a_living_participant_with_the_dead_owners_tid_does_n
   EXPECT_FALSE(stranger.ended());
   stranger.kill();
   stranger.expect_killed();
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(tid_reuse_kill_test, a_stranger_that_waits_for_another_owner_is_told_nothing_wrong) {

@@ -58,27 +58,27 @@ class waiter_kill_test : public ::testing::Test {
 TEST_F(waiter_kill_test, eight_waiters_killed_and_eight_records_are_free_again) {
   child& owner = holder();
   children all_waiters = waiters(8);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u + 1 + 8);
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u + 1 + 8);
   for (const auto& each : all_waiters) each->kill();
   for (const auto& each : all_waiters) each->expect_killed();
-  EXPECT_EQ(all_.where().threads_in_use(), 1u + 1) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u + 1) << all_.who_holds_what();
   owner.tell("leave");
   owner.expect_exit(0);
   expect_usable(all_);
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(waiter_kill_test, records_of_killed_waiters_are_used_again) {
   // As many rounds as there are records, and some: a record lost a round would end in
   // too_many_threads.
   child& owner = holder();
-  for (unsigned round = 0; round < all_.where().options().threads / 4; ++round) {
+  for (unsigned round = 0; round < all_.seg().options().threads / 4; ++round) {
     children some = waiters(6);
     for (const auto& each : some) each->kill();
     for (const auto& each : some) each->expect_killed();
   }
-  EXPECT_EQ(all_.where().threads_in_use(), 1u + 1) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u + 1) << all_.who_holds_what();
   owner.tell("leave");
   owner.expect_exit(0);
   expect_usable(all_);
@@ -96,7 +96,7 @@ TEST_F(waiter_kill_test, with_half_of_the_waiters_killed_the_others_get_the_lock
     all_waiters[i]->expect_exit(0);
   }
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(waiter_kill_test, owner_and_half_of_the_waiters_killed_together_one_of_the_others_repairs) {
@@ -111,7 +111,7 @@ TEST_F(waiter_kill_test, owner_and_half_of_the_waiters_killed_together_one_of_th
     all_waiters[i]->expect_exit(0);
   }
   EXPECT_EQ(all_.repairs(), 1u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 /// With a priority above all others on one processor, whoever is woken there cannot run before the
@@ -178,7 +178,7 @@ TEST_F(waiter_kill_test, a_woken_waiter_killed_and_a_barger_leave_the_second_wai
   }
   EXPECT_EQ(all_.repairs(), 0u);
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 // The kernel's side of that hazard, without outlive: the second waiter of a plain robust mutex is

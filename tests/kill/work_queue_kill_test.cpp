@@ -48,8 +48,8 @@ class work_queue_kill_test : public ::testing::Test {
                                                  sizeof(detail::work_queue_bytes))[slot];
   }
 
-  segment where_ = segment::anonymous(small_segment());
-  queue& queue_ = where_.find_or_construct<queue>("jobs");
+  segment seg_ = segment::anonymous(small_segment());
+  queue& queue_ = seg_.find_or_construct<queue>("jobs");
 };
 
 TEST_F(work_queue_kill_test, jobs_of_the_dead_come_again_and_tell_who_died) {
@@ -108,7 +108,7 @@ TEST_F(work_queue_kill_test, who_failed_or_gave_a_job_back_did_not_die_on_it) {
 
 // The slot's next job must not be told of those who died on the one before.
 TEST_F(work_queue_kill_test, a_new_job_has_no_history) {
-  auto& one = where_.find_or_construct<work_queue<long, 1>>("one");
+  auto& one = seg_.find_or_construct<work_queue<long, 1>>("one");
   const auto die = [&] {
     child dead("dead", [&](agent&) {
       new lease<long>(one.pop());
@@ -254,7 +254,7 @@ TEST_F(work_queue_kill_test, a_forked_child_has_none_of_its_parents_leases) {
 // that thread's.
 TEST_F(work_queue_kill_test, a_record_that_is_used_again_does_not_have_the_dead_ones_job) {
   auto& often =
-      where_.find_or_construct<work_queue<long, 2>>("often", work_queue_options{.max_tries = 8});
+      seg_.find_or_construct<work_queue<long, 2>>("often", work_queue_options{.max_tries = 8});
   for (unsigned i = 0; i < 2 * small_segment().threads; ++i) {
     if (often.waiting() == 0) {
       while (auto letter = often.pop_dead_letter()) letter.retry();

@@ -77,8 +77,8 @@ class work_queue_random_kill_test : public ::testing::Test {
     }
   }
 
-  segment where_ = segment::anonymous(small_segment());
-  queue& queue_ = where_.find_or_construct<queue>("jobs");
+  segment seg_ = segment::anonymous(small_segment());
+  queue& queue_ = seg_.find_or_construct<queue>("jobs");
   shared_object<ledger> ledger_;
   shared_value<std::uint32_t> allowed_{jobs_for_a_kill};
 };

@@ -17,9 +17,9 @@ namespace {
 
 struct adoption_process_test : ::testing::Test {
   segment seg = segment::anonymous(few_of_everything());
-  detail::mapping& where = *detail::segment_access::mapping_of(seg);
+  detail::mapping& map = *detail::segment_access::mapping_of(seg);
   // free: nobody locks here but one child, which has record 0
-  pthread_mutex_t& liveness = where.record(1).liveness;
+  pthread_mutex_t& liveness = map.record(1).liveness;
 
   void pretend_that_it_is_held_by(pid_t tid) {
     __atomic_store_n(reinterpret_cast<std::uint32_t*>(&liveness), static_cast<std::uint32_t>(tid),
@@ -34,7 +34,7 @@ TEST_F(adoption_process_test, a_liveness_mutex_with_a_strangers_thread_id_is_an_
   });
   stranger.wait_for("here");
   pretend_that_it_is_held_by(stranger.pid());
-  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::done);
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(map, 1, detail::no_wait), detail::adoption::done);
   EXPECT_EQ(detail::native_mutex::word(liveness), FUTEX_OWNER_DIED);
   EXPECT_FALSE(stranger.ended());
 }
@@ -47,11 +47,11 @@ TEST_F(adoption_process_test, a_liveness_mutex_with_a_living_participants_thread
   });
   member.wait_for("here");
   pretend_that_it_is_held_by(member.pid());
-  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::none);
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(map, 1, detail::no_wait), detail::adoption::none);
   EXPECT_EQ(detail::native_mutex::word(liveness), static_cast<std::uint32_t>(member.pid()));
   member.kill();
   member.expect_killed();
-  EXPECT_EQ(detail::adopt_liveness_if_orphan(where, 1, detail::no_wait), detail::adoption::done);
+  EXPECT_EQ(detail::adopt_liveness_if_orphan(map, 1, detail::no_wait), detail::adoption::done);
   EXPECT_EQ(detail::native_mutex::word(liveness), FUTEX_OWNER_DIED);
 }
 

@@ -20,7 +20,7 @@ class death_log_process_test : public ::testing::Test {
  protected:
   void die_in_a_thread(unsigned index, std::uint64_t what) {
     std::thread([&] {
-      note(all_.where(), what);
+      note(all_.seg(), what);
       all_.lock_and_tear(index);
     }).join();
   }
@@ -29,9 +29,9 @@ class death_log_process_test : public ::testing::Test {
 };
 
 TEST_F(death_log_process_test, is_empty_at_first_and_after_ends_in_peace) {
-  EXPECT_TRUE(death_log(all_.where()).empty());
+  EXPECT_TRUE(death_log(all_.seg()).empty());
   expect_usable(all_);
-  EXPECT_TRUE(death_log(all_.where()).empty());
+  EXPECT_TRUE(death_log(all_.seg()).empty());
 }
 
 TEST_F(death_log_process_test, tells_who_died_where_and_who_repaired) {
@@ -39,11 +39,11 @@ TEST_F(death_log_process_test, tells_who_died_where_and_who_repaired) {
   const pid_t owner = leave_holding(all_, 1);
   const auto repair = all_.mended_here();
   child heir("heir", [&](agent&) {
-    note(all_.where(), 4711);
+    note(all_.seg(), 4711);
     EXPECT_TRUE(all_[1].lock().recovered());
   });
   heir.expect_exit(0);
-  const auto log = death_log(all_.where());
+  const auto log = death_log(all_.seg());
   ASSERT_EQ(log.size(), 1u);
   const logged_death& death = log[0];
   EXPECT_EQ(death.number, 1u);
@@ -53,7 +53,7 @@ TEST_F(death_log_process_test, tells_who_died_where_and_who_repaired) {
   EXPECT_EQ(death.lock_class, "account");
   EXPECT_EQ(death.mutex_offset,
             static_cast<std::uint64_t>(reinterpret_cast<const char*>(&all_.mutex(1)) -
-                                       static_cast<const char*>(all_.where().base())));
+                                       static_cast<const char*>(all_.seg().base())));
   EXPECT_TRUE(death.owner.known);
   EXPECT_EQ(death.owner.pid, owner);
   EXPECT_EQ(death.owner.tid, owner);
@@ -91,7 +91,7 @@ TEST_F(death_log_process_test, each_meeting_is_an_entry_in_order_with_its_outcom
   const auto repair = all_.mended_here();
   expect_refused(all_, 0, errc::not_recoverable);  // 5: attempts are used up
   expect_refused(all_, 0, errc::not_recoverable);  // known already
-  const auto log = death_log(all_.where());
+  const auto log = death_log(all_.seg());
   ASSERT_EQ(log.size(), 5u);
   const death_outcome outcomes[] = {death_outcome::unrepaired, death_outcome::failed,
                                     death_outcome::failed, death_outcome::repairing,
@@ -112,7 +112,7 @@ TEST_F(death_log_process_test, the_last_failure_is_told_as_not_recoverable) {
   leave_holding(all_);
   const auto fails = on_owner_death(all_.mutex(), [](const owner_death&) { return failed; });
   for (int i = 0; i < 3; ++i) expect_refused(all_, 0, errc::repair_failed);
-  const auto log = death_log(all_.where());
+  const auto log = death_log(all_.seg());
   ASSERT_EQ(log.size(), 3u);
   EXPECT_EQ(log[1].outcome, death_outcome::failed);
   EXPECT_EQ(log[2].outcome, death_outcome::not_recoverable);
@@ -126,13 +126,13 @@ TEST_F(death_log_process_test, keeps_the_last_256) {
     for (std::uint64_t i = 1; i <= deaths; ++i) {
       die_in_a_thread(i % 2, 1000 + i);
       ASSERT_TRUE(all_[i % 2].lock().recovered());
-      const auto log = death_log(all_.where());
+      const auto log = death_log(all_.seg());
       ASSERT_EQ(log.size(), std::min<std::uint64_t>(i, 256));
       ASSERT_EQ(log.back().number, i);
     }
   });
   process.expect_exit(0);
-  const auto log = death_log(all_.where());
+  const auto log = death_log(all_.seg());
   ASSERT_EQ(log.size(), 256u);
   for (std::size_t i = 0; i < log.size(); ++i) {
     const std::uint64_t number = deaths - 256 + 1 + i;
@@ -155,7 +155,7 @@ TEST_F(death_log_process_test, a_reader_beside_writers_sees_whole_entries_only) 
   std::uint64_t last = 0;
   ASSERT_TRUE(within(default_timeout(),
                      [&] {
-                       const auto log = death_log(all_.where());
+                       const auto log = death_log(all_.seg());
                        for (const auto& death : log) {
                          EXPECT_EQ(death.owner.note, death.number) << "bytes of two entries";
                          EXPECT_EQ(death.owner.pid, writer.pid());

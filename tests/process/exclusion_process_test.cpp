@@ -74,7 +74,7 @@ TEST_F(exclusion_process_test, no_addition_is_lost) {
   EXPECT_EQ(all_.value().a, 500 + rounds * 8);
   EXPECT_EQ(all_.value().b, 500 - rounds * 8);
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(exclusion_process_test, two_locks_in_opposite_order_by_scoped_lock_do_not_deadlock) {

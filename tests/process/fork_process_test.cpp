@@ -76,26 +76,26 @@ TEST_F(fork_process_test, the_end_of_a_childs_child_is_no_owners_death) {
     EXPECT_FALSE(error) << error.message();
   });
   first.expect_exit(0);
-  EXPECT_TRUE(recover(all_.where()).empty());
+  EXPECT_TRUE(recover(all_.seg()).empty());
   std::error_code error;
   all_.mutex(0).unlock(error);
   EXPECT_FALSE(error) << error.message();
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(fork_process_test, a_child_has_a_record_and_a_name_of_its_own) {
-  note(all_.where(), 1);
+  note(all_.seg(), 1);
   all_.mutex(1).lock();
   child owner("owner", [&](agent&) {
     all_.lock_and_tear(0);
-    EXPECT_EQ(all_.where().threads_in_use(), 2u);
+    EXPECT_EQ(all_.seg().threads_in_use(), 2u);
     _exit(0);
   });
   owner.expect_exit(0);
   report_copy report;
   const auto repair =
-      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
         report = death;
         return all_.mend(x, death);
       });
@@ -118,10 +118,10 @@ void fork_in_the_middle(const accounts& all) {
   });
   threads.emplace_back([&] {
     while (!stop.load())
-      auto registration = on_owner_death(all.where(), "another class", always_consistent);
+      auto registration = on_owner_death(all.seg(), "another class", always_consistent);
   });
   threads.emplace_back([&] {
-    while (!stop.load()) std::thread([&] { note(all.where(), 1); }).join();
+    while (!stop.load()) std::thread([&] { note(all.seg(), 1); }).join();
   });
   threads.emplace_back([&] {
     const auto repair = on_owner_death(all.mutex(2), always_consistent);
@@ -151,7 +151,7 @@ TEST_F(fork_process_test, a_process_can_fork_while_its_threads_lock_register_and
   child process("process", [&](agent&) { fork_in_the_middle(all_); });
   EXPECT_TRUE(process.wait(6 * default_timeout()).exited_with(0));
   const auto repair = on_owner_death(all_.mutex(2), always_consistent);
-  recover(all_.where());
+  recover(all_.seg());
   for (unsigned i = 0; i < 3; ++i) {
     auto x = all_[i].try_lock_for(default_timeout());
     EXPECT_TRUE(x) << i << '\n' << all_.who_holds_what();

@@ -122,25 +122,24 @@ TEST_F(former_bearer, places_of_dead_entrants_are_taken_over) {
   const pid_t tid = gone.pid();
   gone.expect_exit(0);
   for (auto& each : header().entrants) each.store(entrant_word(tid, 1));
-  detail::mapping& where = *detail::segment_access::mapping_of(seg);
+  detail::mapping& map = *detail::segment_access::mapping_of(seg);
   {
-    const detail::entrant named(where, detail::internal_kind::names);
-    EXPECT_TRUE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
-    EXPECT_FALSE(
-        detail::entrants::may_be_inside(where, detail::internal_kind::directory, my_tid()));
-    EXPECT_TRUE(detail::entrants::are_complete(where));
+    const detail::entrant named(map, detail::internal_kind::names);
+    EXPECT_TRUE(detail::entrants::may_be_inside(map, detail::internal_kind::names, my_tid()));
+    EXPECT_FALSE(detail::entrants::may_be_inside(map, detail::internal_kind::directory, my_tid()));
+    EXPECT_TRUE(detail::entrants::are_complete(map));
   }
-  EXPECT_FALSE(detail::entrants::may_be_inside(where, detail::internal_kind::names, my_tid()));
+  EXPECT_FALSE(detail::entrants::may_be_inside(map, detail::internal_kind::names, my_tid()));
 }
 
 TEST_F(former_bearer, more_entrants_than_places_are_counted) {
   for (auto& each : header().entrants) each.store(entrant_word(getpid(), 0));  // alive
-  detail::mapping& where = *detail::segment_access::mapping_of(seg);
+  detail::mapping& map = *detail::segment_access::mapping_of(seg);
   {
-    const detail::entrant named(where, detail::internal_kind::directory);
-    EXPECT_FALSE(detail::entrants::are_complete(where)) << "the places prove nothing";
+    const detail::entrant named(map, detail::internal_kind::directory);
+    EXPECT_FALSE(detail::entrants::are_complete(map)) << "the places prove nothing";
   }
-  EXPECT_TRUE(detail::entrants::are_complete(where));
+  EXPECT_TRUE(detail::entrants::are_complete(map));
   EXPECT_EQ(seg.find_or_construct<int>("object", 1), 1);
 }
 

@@ -89,7 +89,7 @@ class native_kind_process_test : public ::testing::TestWithParam<unsigned> {
   static pthread_mutex_t& native_of(Mutex& mutex) {
     return reinterpret_cast<detail::lock_bytes&>(mutex).native;
   }
-  detail::mapping& bytes() { return *detail::segment_access::mapping_of(where_); }
+  detail::mapping& bytes() { return *detail::segment_access::mapping_of(seg_); }
   template <class Mutex>
   static void expect_damaged(Mutex& mutex, const char* when) {
     std::error_code error;
@@ -117,13 +117,13 @@ class native_kind_process_test : public ::testing::TestWithParam<unsigned> {
     })));
   }
 
-  segment where_ = segment::anonymous(few_threads());
-  robust_mutex& warm_ = where_.find_or_construct<robust_mutex>("warm", "class");
-  robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "class");
+  segment seg_ = segment::anonymous(few_threads());
+  robust_mutex& warm_ = seg_.find_or_construct<robust_mutex>("warm", "class");
+  robust_mutex& mutex_ = seg_.find_or_construct<robust_mutex>("mutex", "class");
   robust_shared_mutex& shared_ =
-      where_.find_or_construct<robust_shared_mutex>("shared", "shared class");
-  repair_registration repair_ = on_owner_death(where_, "class", always_consistent);
-  repair_registration shared_repair_ = on_owner_death(where_, "shared class", always_consistent);
+      seg_.find_or_construct<robust_shared_mutex>("shared", "shared class");
+  repair_registration repair_ = on_owner_death(seg_, "class", always_consistent);
+  repair_registration shared_repair_ = on_owner_death(seg_, "shared class", always_consistent);
 };
 
 TEST_P(native_kind_process_test, of_a_free_mutex) {
@@ -172,7 +172,7 @@ TEST_P(native_kind_process_test, of_a_mutex_that_is_held) {
     warm_.lock();
     if (!HasFailure()) raise(SIGKILL);
   })));
-  EXPECT_EQ(recover(where_).size(), 1U);
+  EXPECT_EQ(recover(seg_).size(), 1U);
   // The bits stay changed: they are put right here.
   for (pthread_mutex_t* each : {&native_of(mutex_), &native_of(shared_)})
     detail::native_mutex::restore_kind(*each);
@@ -187,12 +187,12 @@ TEST_P(native_kind_process_test, of_a_dead_owners_mutex) {
               {
                 const changed_bit changed(native_of(mutex_), GetParam());
                 expect_damaged(mutex_, "after a death");
-                const auto lines = recover(where_);
+                const auto lines = recover(seg_);
                 ASSERT_EQ(lines.size(), 1U);
                 EXPECT_EQ(lines[0].error, errc::damaged);
-                EXPECT_THROW(static_cast<void>(where_.destroy<robust_mutex>("mutex")),
+                EXPECT_THROW(static_cast<void>(seg_.destroy<robust_mutex>("mutex")),
                              std::system_error);
-                EXPECT_NE(segment_view(where_).problems().size(), 0U);
+                EXPECT_NE(segment_view(seg_).problems().size(), 0U);
               }
               expect_works(mutex_);
             }),
@@ -200,8 +200,8 @@ TEST_P(native_kind_process_test, of_a_dead_owners_mutex) {
 }
 
 TEST_P(native_kind_process_test, of_one_thread_record_another_is_used) {
-  auto& queue = where_.find_or_construct<jobs>("jobs");
-  auto& permits = where_.find_or_construct<permit_pool<2>>("permits", 2U);
+  auto& queue = seg_.find_or_construct<jobs>("jobs");
+  auto& permits = seg_.find_or_construct<permit_pool<2>>("permits", 2U);
   queue.push(7);  // this thread has the first record
   const changed_bit changed(bytes().record(1).liveness, GetParam());
   EXPECT_TRUE(was_killed(in_a_child([&] {
@@ -211,7 +211,7 @@ TEST_P(native_kind_process_test, of_one_thread_record_another_is_used) {
     raise(SIGKILL);
   })));
   EXPECT_EQ(permits.count(), 2U);
-  EXPECT_EQ(recover(where_).size(), 1U);
+  EXPECT_EQ(recover(seg_).size(), 1U);
   expect_works(mutex_);
   const auto again = queue.try_pop_for(5s);
   ASSERT_TRUE(again);
@@ -219,8 +219,8 @@ TEST_P(native_kind_process_test, of_one_thread_record_another_is_used) {
 }
 
 TEST_P(native_kind_process_test, of_all_free_thread_records) {
-  auto& queue = where_.find_or_construct<jobs>("jobs");
-  auto& permits = where_.find_or_construct<permit_pool<2>>("permits", 2U);
+  auto& queue = seg_.find_or_construct<jobs>("jobs");
+  auto& permits = seg_.find_or_construct<permit_pool<2>>("permits", 2U);
   queue.push(7);
   for (const bool spares_too : {false, true}) {
     std::vector<std::unique_ptr<changed_bit>> changed;
@@ -242,7 +242,7 @@ TEST_P(native_kind_process_test, of_all_free_thread_records) {
                 EXPECT_EQ(code_of([&] { mutex_.lock(); }), errc::damaged);
                 EXPECT_EQ(code_of([&] { static_cast<void>(queue.pop()); }), errc::damaged);
                 EXPECT_EQ(code_of([&] { static_cast<void>(permits.acquire()); }), errc::damaged);
-                EXPECT_EQ(code_of([&] { static_cast<void>(recover(where_)); }),
+                EXPECT_EQ(code_of([&] { static_cast<void>(recover(seg_)); }),
                           spares_too ? errc::damaged : std::error_code());
               }),
               0)
@@ -294,13 +294,13 @@ TEST_P(native_kind_process_test, of_the_adoption_mutex_who_waits_for_an_orphan_i
 TEST_P(native_kind_process_test, of_the_directorys_and_the_names_mutex) {
   EXPECT_EQ(in_a_child([&] {
               const changed_bit changed(bytes().header().directory.native, GetParam());
-              EXPECT_THROW(where_.find_or_construct<int>("new", 1), std::system_error);
-              EXPECT_NE(where_.find<robust_mutex>("mutex"), nullptr);
+              EXPECT_THROW(seg_.find_or_construct<int>("new", 1), std::system_error);
+              EXPECT_NE(seg_.find<robust_mutex>("mutex"), nullptr);
             }),
             0);
   EXPECT_EQ(in_a_child([&] {
               const changed_bit changed(bytes().header().names.native, GetParam());
-              EXPECT_THROW(where_.find_or_construct<robust_mutex>("new", "new class"),
+              EXPECT_THROW(seg_.find_or_construct<robust_mutex>("new", "new class"),
                            std::system_error);
             }),
             0);

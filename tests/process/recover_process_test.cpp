@@ -41,7 +41,7 @@ class recover_process_test : public ::testing::Test {
 
 TEST_F(recover_process_test, with_nobody_dead_there_is_no_line) {
   const auto repair = all_.mended_here();
-  EXPECT_TRUE(recover(all_.where()).empty());
+  EXPECT_TRUE(recover(all_.seg()).empty());
   child living("living", [&](agent& parent) {
     all_.mutex().lock();
     parent.tell("inside");
@@ -49,13 +49,13 @@ TEST_F(recover_process_test, with_nobody_dead_there_is_no_line) {
     all_.mutex().unlock();
   });
   living.wait_for("inside");
-  EXPECT_TRUE(recover(all_.where()).empty()) << "the living were recovered";
-  EXPECT_TRUE(recover(all_.where(), living.pid()).empty());
+  EXPECT_TRUE(recover(all_.seg()).empty()) << "the living were recovered";
+  EXPECT_TRUE(recover(all_.seg(), living.pid()).empty());
   EXPECT_FALSE(all_.mutex().try_lock());
   living.tell("leave");
   living.expect_exit(0);
-  EXPECT_TRUE(recover(all_.where(), living.pid()).empty());
-  EXPECT_TRUE(recover(all_.where(), 1).empty()) << "no participant";
+  EXPECT_TRUE(recover(all_.seg(), living.pid()).empty());
+  EXPECT_TRUE(recover(all_.seg(), 1).empty()) << "no participant";
   EXPECT_EQ(all_.repairs(), 0u);
 }
 
@@ -84,7 +84,7 @@ TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
   });
   heir.wait_for("repairing");
 
-  const auto lines = by_name(recover(all_.where()));
+  const auto lines = by_name(recover(all_.seg()));
   ASSERT_EQ(lines.size(), 4u);
   for (unsigned i = 0; i < 4; ++i) {
     const auto& line = lines.at("account " + std::to_string(i));
@@ -105,7 +105,7 @@ TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
   heir.tell("go on");
   heir.expect_exit(0);
 
-  const auto later = by_name(recover(all_.where()));
+  const auto later = by_name(recover(all_.seg()));
   ASSERT_EQ(later.size(), 1u) << "all others are settled, one way or the other";
   EXPECT_EQ(later.at("account 1").error, errc::repair_failed);
   std::error_code error;
@@ -117,11 +117,11 @@ TEST_F(recover_process_test, tells_of_each_mutex_what_it_found_and_did) {
 // The header's count of records is for tools: what a stray write makes of it hides no dead owner.
 TEST_F(recover_process_test, whatever_the_count_of_records_says) {
   const auto repair = all_.mended_here();
-  auto& header = *static_cast<detail::segment_header*>(const_cast<void*>(all_.where().base()));
+  auto& header = *static_cast<detail::segment_header*>(const_cast<void*>(all_.seg().base()));
   for (const std::uint32_t count : {0U, 0xffffffffU}) {
     leave_holding_all({0});
     header.records_in_use.store(count);
-    EXPECT_EQ(recover(all_.where()).size(), 1u) << count;
+    EXPECT_EQ(recover(all_.seg()).size(), 1u) << count;
     expect_usable(all_);
   }
   EXPECT_EQ(all_.repairs(), 2u);
@@ -130,7 +130,7 @@ TEST_F(recover_process_test, whatever_the_count_of_records_says) {
 TEST_F(recover_process_test, without_a_repair_it_says_so_each_time_and_counts_no_attempt) {
   const pid_t owner = leave_holding_all({0, 1});
   for (int i = 0; i < 5; ++i) {
-    const auto lines = by_name(recover(all_.where()));
+    const auto lines = by_name(recover(all_.seg()));
     ASSERT_EQ(lines.size(), 2u);
     for (const auto& [name, line] : lines) {
       EXPECT_EQ(line.outcome, recovery_outcome::unrepaired);
@@ -139,30 +139,30 @@ TEST_F(recover_process_test, without_a_repair_it_says_so_each_time_and_counts_no
     }
   }
   const auto repair =
-      on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+      on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
         EXPECT_EQ(death.attempt(), 1u);
         EXPECT_EQ(death.owner().pid, owner);
         return all_.mend(x, death);
       });
-  for (const auto& [name, line] : by_name(recover(all_.where())))
+  for (const auto& [name, line] : by_name(recover(all_.seg())))
     EXPECT_EQ(line.outcome, recovery_outcome::repaired) << name;
   EXPECT_EQ(all_.repairs(), 2u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(recover_process_test, of_one_process_leaves_the_others_as_they_are) {
   const pid_t first = leave_holding_all({0, 1});
   const pid_t second = leave_holding_all({2});
   const auto repair = all_.mended_here();
-  const auto lines = recover(all_.where(), second);
+  const auto lines = recover(all_.seg(), second);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].mutex_name, "account 2");
   EXPECT_EQ(lines[0].pid, second);
   EXPECT_EQ(lines[0].outcome, recovery_outcome::repaired);
   EXPECT_EQ(all_.repairs(), 1u);
-  EXPECT_EQ(recover(all_.where(), first).size(), 2u);
+  EXPECT_EQ(recover(all_.seg(), first).size(), 2u);
   EXPECT_EQ(all_.repairs(), 3u);
-  EXPECT_TRUE(recover(all_.where()).empty());
+  EXPECT_TRUE(recover(all_.seg()).empty());
 }
 
 TEST_F(recover_process_test, of_a_dead_thread_of_a_living_process) {
@@ -175,7 +175,7 @@ TEST_F(recover_process_test, of_a_dead_thread_of_a_living_process) {
     }).join();
     all_.mutex(1).lock();
     // by another thread of that process, which holds a mutex itself
-    const auto lines = recover(all_.where(), getpid());
+    const auto lines = recover(all_.seg(), getpid());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].mutex_name, "account 0");
     EXPECT_EQ(lines[0].pid, getpid());
@@ -200,7 +200,7 @@ TEST_F(recover_process_test, while_the_caller_and_others_hold_other_mutexes) {
   });
   living.wait_for("inside");
   all_.mutex(3).lock();
-  EXPECT_EQ(recover(all_.where()).size(), 2u);
+  EXPECT_EQ(recover(all_.seg()).size(), 2u);
   EXPECT_EQ(all_.repairs(), 2u);
   std::error_code error;
   all_.mutex(3).unlock(error);
@@ -213,7 +213,7 @@ TEST_F(recover_process_test, while_the_caller_and_others_hold_other_mutexes) {
 TEST_F(recover_process_test, does_not_keep_what_it_recovers) {
   leave_holding_all({0});
   const auto repair = all_.mended_here();
-  recover(all_.where());
+  recover(all_.seg());
   EXPECT_FALSE(all_.mutex().recovered());
   std::error_code error;
   all_.mutex().unlock(error);
@@ -226,7 +226,7 @@ TEST_F(recover_process_test, in_a_forked_child_works_on_its_own_account) {
   const auto repair = all_.mended_here();
   all_.mutex(1).lock();
   child forked("forked", [&](agent&) {
-    const auto lines = recover(all_.where());
+    const auto lines = recover(all_.seg());
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].outcome, recovery_outcome::repaired);
     EXPECT_FALSE(all_.mutex(1).try_lock()) << "the parent's mutex was taken for a dead one's";
@@ -247,7 +247,7 @@ TEST_F(recover_process_test, a_repair_that_throws_or_forks_is_told_and_not_throw
       return repaired;
     });
     const thrown error = thrown::by([&] {
-      const auto lines = by_name(recover(all_.where()));
+      const auto lines = by_name(recover(all_.seg()));
       EXPECT_EQ(lines.at("account 0").error, errc::repair_failed);
       EXPECT_EQ(lines.at("account 1").outcome, recovery_outcome::repaired);
     });
@@ -265,9 +265,9 @@ TEST_F(recover_process_test, several_threads_at_once_repair_each_mutex_once) {
   for (unsigned round = 1; round <= 20; ++round) {
     leave_holding_all({0, 1, 2, 3, 4});
     std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { recover(all_.where()); });
+    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { recover(all_.seg()); });
     for (auto& each : threads) each.join();
-    recover(all_.where());
+    recover(all_.seg());
     for (unsigned i = 0; i < all_.size(); ++i) EXPECT_EQ(all_.repairs(i), round);
   }
 }

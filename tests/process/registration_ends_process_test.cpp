@@ -249,7 +249,7 @@ TEST(registration_and_fork_process_test,
     shared_value<std::uint32_t> inside, let_go, taken_out;
     shared_value<pid_t> remover_tid;
     std::thread second;
-    auto repair = on_owner_death(all.where(), "account", [&](const owner_death& death) {
+    auto repair = on_owner_death(all.seg(), "account", [&](const owner_death& death) {
       if (all.index_of(death.mutex()) == 1) {
         inside.store(1);
         const bool in_time = let_go.wait_equal(1);

@@ -37,7 +37,7 @@ class registration_process_test : public ::testing::Test {
 };
 
 TEST_F(registration_process_test, of_the_mutex_goes_before_that_of_its_class) {
-  const auto by_class = on_owner_death(all_.where(), "account", called("class"));
+  const auto by_class = on_owner_death(all_.seg(), "account", called("class"));
   auto by_mutex = on_owner_death(all_.mutex(0), called("mutex"));
   leave_holding(all_, 0);
   leave_holding(all_, 1);
@@ -51,23 +51,23 @@ TEST_F(registration_process_test, of_the_mutex_goes_before_that_of_its_class) {
 }
 
 TEST_F(registration_process_test, of_another_class_is_not_asked) {
-  const auto other = on_owner_death(all_.where(), "no account", called("other"));
+  const auto other = on_owner_death(all_.seg(), "no account", called("other"));
   leave_holding(all_);
   EXPECT_EQ(ran_by_lock(), make_error_code(errc::owner_died_unrepaired).message());
 }
 
 TEST_F(registration_process_test, of_another_segment_is_not_asked) {
   accounts other;
-  const auto elsewhere = on_owner_death(other.where(), "account", called("elsewhere"));
+  const auto elsewhere = on_owner_death(other.seg(), "account", called("elsewhere"));
   leave_holding(all_);
   EXPECT_EQ(ran_by_lock(), make_error_code(errc::owner_died_unrepaired).message());
 }
 
 TEST_F(registration_process_test,
        a_second_one_for_the_same_key_is_refused_until_the_first_is_gone) {
-  auto first = on_owner_death(all_.where(), "account", called("first"));
+  auto first = on_owner_death(all_.seg(), "account", called("first"));
   EXPECT_EQ(thrown::by([&] {
-              auto again = on_owner_death(all_.where(), "account", called("second"));
+              auto again = on_owner_death(all_.seg(), "account", called("second"));
             }).code,
             errc::already_registered);
   EXPECT_EQ(thrown::by([&] { auto again = all_.mended_here(); }).code, errc::already_registered);
@@ -75,7 +75,7 @@ TEST_F(registration_process_test,
   EXPECT_EQ(thrown::by([&] { auto again = on_owner_death(all_.mutex(0), called("again")); }).code,
             errc::already_registered);
   first.reset();
-  const auto second = on_owner_death(all_.where(), "account", called("second"));
+  const auto second = on_owner_death(all_.seg(), "account", called("second"));
   leave_holding(all_, 1);
   EXPECT_EQ(ran_by_lock(1), "second got it");
 }
@@ -83,7 +83,7 @@ TEST_F(registration_process_test,
 TEST_F(registration_process_test, moves_with_its_object) {
   std::optional<repair_registration> outer;
   {
-    auto inner = on_owner_death(all_.where(), "account", called("moved"));
+    auto inner = on_owner_death(all_.seg(), "account", called("moved"));
     outer.emplace(std::move(inner));
     EXPECT_FALSE(inner);
     EXPECT_TRUE(*outer);
@@ -104,7 +104,7 @@ TEST_F(registration_process_test, always_consistent_lets_the_next_one_in_as_it_i
   leave_holding(all_, 0);
   leave_holding(all_, 1);
   {
-    const auto typed = on_owner_death<account>(all_.where(), "account", always_consistent);
+    const auto typed = on_owner_death<account>(all_.seg(), "account", always_consistent);
     auto x = all_[0].lock();
     EXPECT_TRUE(x.recovered());
     EXPECT_FALSE(x->whole()) << "nobody was to touch it";
@@ -117,7 +117,7 @@ TEST_F(registration_process_test, always_consistent_lets_the_next_one_in_as_it_i
 
 TEST_F(registration_process_test, a_forked_child_has_the_same_ones_and_its_changes_are_its_own) {
   auto mine = std::make_unique<repair_registration>(
-      on_owner_death(all_.where(), "account", called("inherited")));
+      on_owner_death(all_.seg(), "account", called("inherited")));
   leave_holding(all_, 0);
   leave_holding(all_, 1);
   child process("process", [&](agent&) {
@@ -149,7 +149,7 @@ TEST_F(registration_process_test, registered_in_one_process_is_none_of_anothers)
 TEST_F(registration_process_test, its_end_waits_for_the_running_repair) {
   leave_holding(all_);
   shared_value<std::uint32_t> inside, let_go, taken_out;
-  auto repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  auto repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     inside.store(1);
     EXPECT_TRUE(let_go.wait_equal(1));
     EXPECT_EQ(taken_out.load(), 0u) << "the registration's end did not wait";
@@ -176,7 +176,7 @@ TEST_F(registration_process_test, its_end_waits_for_the_running_repair) {
 TEST_F(registration_process_test, its_end_is_no_cancellation_point) {
   leave_holding(all_);
   shared_value<std::uint32_t> inside, let_go, taken_out;
-  auto repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  auto repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     inside.store(1);
     EXPECT_TRUE(let_go.wait_equal(1));
     return repaired;
@@ -203,7 +203,7 @@ TEST_F(registration_process_test, its_end_is_no_cancellation_point) {
 TEST_F(registration_process_test, its_end_inside_of_the_repair_itself_does_not_wait) {
   leave_holding(all_);
   repair_registration repair;
-  repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     repair.reset();
     ran_ += "to the end ";
     return repaired;
@@ -217,7 +217,7 @@ TEST_F(registration_process_test, its_end_inside_of_the_repair_itself_does_not_w
 TEST_F(registration_process_test, its_end_in_a_forked_child_does_not_wait_for_the_parents_repair) {
   leave_holding(all_);
   shared_value<std::uint32_t> inside, let_go;
-  repair_registration repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  repair_registration repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     inside.store(1);
     EXPECT_TRUE(let_go.wait_equal(1));
     return repaired;
@@ -254,7 +254,7 @@ TEST_F(registration_process_test, two_repairs_of_a_class_run_at_the_same_time) {
   leave_holding(all_, 0);
   leave_holding(all_, 1);
   shared_counter inside;
-  const auto repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  const auto repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     inside.add();
     EXPECT_TRUE(inside.wait_at_least(2)) << "one waits for the other";
     return repaired;
@@ -270,11 +270,11 @@ TEST_F(registration_process_test, a_mutex_in_ordinary_memory_gets_none) {
   const auto& no_mutex = *reinterpret_cast<const robust_mutex*>(memory);
   EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(no_mutex, called("none")); }).code,
             errc::not_in_segment);
-  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(all_.where(), "", called("none")); }).code,
+  EXPECT_EQ(thrown::by([&] { auto none = on_owner_death(all_.seg(), "", called("none")); }).code,
             errc::invalid_name);
   struct other {};
   EXPECT_EQ(thrown::by([&] {
-              auto none = on_owner_death<other>(all_.where(), "account", always_consistent);
+              auto none = on_owner_death<other>(all_.seg(), "account", always_consistent);
             }).code,
             errc::type_mismatch);
 }

@@ -20,7 +20,7 @@ class repair_ends_process_test : public ::testing::Test {
  protected:
   repair_registration doing(
       const std::function<repair_result(account&, const owner_death&)>& what) {
-    return on_owner_death<account>(all_.where(), "account",
+    return on_owner_death<account>(all_.seg(), "account",
                                    [this, what](account& x, const owner_death& death) {
                                      ++started_;
                                      return what(x, death);
@@ -32,7 +32,7 @@ class repair_ends_process_test : public ::testing::Test {
     expect_survivor(all_, 0, true);
     EXPECT_EQ(all_.repairs(), 1u);
     expect_usable(all_);
-    EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+    EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   }
 
   accounts all_{3};
@@ -156,7 +156,7 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
     });
     heir.join();
     const auto repair =
-        on_owner_death<account>(all_.where(), "account", [&](account& x, const owner_death& death) {
+        on_owner_death<account>(all_.seg(), "account", [&](account& x, const owner_death& death) {
           *report = death;
           return all_.mend(x, death);
         });
@@ -173,7 +173,7 @@ TEST_P(ends_its_thread_test, as_an_owners_death) {
   EXPECT_EQ(report->former_heir.tid, former.load());
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 INSTANTIATE_TEST_SUITE_P(by, ends_its_thread_test, ::testing::Bool(), [](const auto& test) {

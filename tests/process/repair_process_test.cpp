@@ -21,7 +21,7 @@ class repair_process_test : public ::testing::Test {
  protected:
   repair_registration doing(
       const std::function<repair_result(account&, const owner_death&)>& what) {
-    return on_owner_death<account>(all_.where(), "account",
+    return on_owner_death<account>(all_.seg(), "account",
                                    [this, what](account& x, const owner_death& death) {
                                      ++started_;
                                      return what(x, death);
@@ -33,7 +33,7 @@ class repair_process_test : public ::testing::Test {
     expect_survivor(all_, 0, true);
     EXPECT_EQ(all_.repairs(), 1u);
     expect_usable(all_);
-    EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+    EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   }
 
   accounts all_{3};
@@ -145,7 +145,7 @@ TEST_F(repair_process_test, failures_use_the_attempts_up) {
   EXPECT_EQ(error, errc::not_recoverable);
   EXPECT_EQ(started_, 3u);
   expect_refused(all_, 0, errc::not_recoverable);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 TEST_F(repair_process_test, cannot_unlock_the_mutex_under_repair) {
@@ -244,8 +244,8 @@ TEST_F(repair_process_test, that_tries_another_mutex_of_the_dead_repairs_that_on
 TEST_F(repair_process_test, cannot_recover) {
   leave_holding(all_);
   const auto recovers = doing([&](account& x, const owner_death&) {
-    EXPECT_EQ(thrown::by([&] { recover(all_.where()); }).code, errc::in_repair);
-    EXPECT_EQ(thrown::by([&] { recover(all_.where(), getpid()); }).code, errc::in_repair);
+    EXPECT_EQ(thrown::by([&] { recover(all_.seg()); }).code, errc::in_repair);
+    EXPECT_EQ(thrown::by([&] { recover(all_.seg(), getpid()); }).code, errc::in_repair);
     x.mend();
     return repaired;
   });
@@ -257,8 +257,8 @@ TEST_F(repair_process_test, cannot_recover) {
 TEST_F(repair_process_test, can_leave_a_note_and_read_the_log) {
   leave_holding(all_);
   const auto notes = doing([&](account& x, const owner_death&) {
-    note(all_.where(), 77);
-    const auto log = death_log(all_.where());
+    note(all_.seg(), 77);
+    const auto log = death_log(all_.seg());
     EXPECT_EQ(log.size(), 1u);
     EXPECT_EQ(log.back().outcome, death_outcome::repairing);
     x.mend();

@@ -64,7 +64,7 @@ struct self_portrait {
 class report_process_test : public ::testing::Test {
  protected:
   repair_registration reporting() {
-    return on_owner_death<account>(all_.where(), "account",
+    return on_owner_death<account>(all_.seg(), "account",
                                    [this](account& x, const owner_death& death) {
                                      *report_ = death;
                                      return all_.mend(x, death);
@@ -76,7 +76,7 @@ class report_process_test : public ::testing::Test {
     child owner("owner",
                 [this](agent&) {
                   prctl(PR_SET_NAME, "accountant");
-                  note(all_.where(), 0x123456789abcdef0);
+                  note(all_.seg(), 0x123456789abcdef0);
                   outlive_test_acquires_another_lock(all_.mutex(1));
                   outlive_test_acquires_the_victim_lock(all_.mutex(0));
                   outlive_test_acquires_a_third_lock(all_.mutex(2));
@@ -148,7 +148,7 @@ TEST_F(report_process_test, tells_the_same_to_recover) {
     first = death;
     return repaired;
   });
-  recover(all_.where());
+  recover(all_.seg());
   check_the_three(first);
 }
 
@@ -232,10 +232,10 @@ TEST(report_cut_process_test, more_than_64_others_are_cut_and_it_says_so) {
   segment_options options = small_segment();
   options.max_held = 80;
   for (const unsigned others : {64u, 65u}) {
-    segment where = segment::anonymous(options);
+    segment seg = segment::anonymous(options);
     std::vector<robust_mutex*> all;
     for (unsigned i = 0; i <= others; ++i) {
-      all.push_back(&where.find_or_construct<robust_mutex>("m" + std::to_string(i), "plain"));
+      all.push_back(&seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "plain"));
     }
     child owner("owner", [&](agent&) {
       for (robust_mutex* each : all) each->lock();
@@ -243,7 +243,7 @@ TEST(report_cut_process_test, more_than_64_others_are_cut_and_it_says_so) {
     });
     owner.expect_exit(0);
     report_copy report;
-    const auto repair = on_owner_death(where, "plain", [&](const owner_death& death) {
+    const auto repair = on_owner_death(seg, "plain", [&](const owner_death& death) {
       report = death;
       return repaired;
     });
@@ -274,15 +274,15 @@ namespace outlive::testing {
 namespace {
 
 TEST(report_name_process_test, a_mutex_inside_of_an_object_has_the_objects_name) {
-  segment where = segment::anonymous(small_segment());
-  auto& object = where.find_or_construct<shelf_of_two>("the shelf");
+  segment seg = segment::anonymous(small_segment());
+  auto& object = seg.find_or_construct<shelf_of_two>("the shelf");
   child owner("owner", [&](agent&) {
     object.second.lock();
     _exit(0);
   });
   owner.expect_exit(0);
   report_copy report;
-  const auto repair = on_owner_death(where, "shelf", [&](const owner_death& death) {
+  const auto repair = on_owner_death(seg, "shelf", [&](const owner_death& death) {
     report = death;
     return repaired;
   });

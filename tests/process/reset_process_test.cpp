@@ -17,9 +17,9 @@ class reset_process_test : public ::testing::Test {
   void use_up_all_attempts() {
     leave_holding(all_);
     const auto fails =
-        on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
+        on_owner_death(all_.seg(), "account", [](const owner_death&) { return failed; });
     std::error_code error;
-    for (unsigned i = 0; i < all_.where().options().attempts; ++i) all_.mutex().lock(error);
+    for (unsigned i = 0; i < all_.seg().options().attempts; ++i) all_.mutex().lock(error);
     EXPECT_EQ(error, errc::repair_failed);
     all_.mutex().lock(error);
     ASSERT_EQ(error, errc::not_recoverable);
@@ -43,8 +43,8 @@ TEST_F(reset_process_test, not_recoverable_becomes_consistent) {
   EXPECT_EQ(rebuilt_, 1u);
   EXPECT_TRUE(all_.value().whole());
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
-  const auto log = death_log(all_.where());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
+  const auto log = death_log(all_.seg());
   ASSERT_FALSE(log.empty());
   EXPECT_EQ(log.back().outcome, death_outcome::repaired) << "the log does not tell of it";
   EXPECT_FALSE(log.back().owner.known);
@@ -118,7 +118,7 @@ TEST_F(reset_process_test, a_rebuild_that_fails_leaves_it_as_it_was) {
 
 TEST_F(reset_process_test, is_refused_in_a_repair_and_refuses_locks_in_its_own) {
   leave_holding(all_);
-  const auto repair = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  const auto repair = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     EXPECT_EQ(thrown::by([&] { reset(all_.mutex(1), always_consistent); }).code, errc::in_repair);
     return repaired;
   });
@@ -160,7 +160,7 @@ TEST_F(reset_process_test, misuse_is_told) {
   EXPECT_EQ(
       thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(memory), always_consistent); }).code,
       errc::not_in_segment);
-  auto& outside = all_.where().find_or_construct<std::array<char, 64>>("no mutex");
+  auto& outside = all_.seg().find_or_construct<std::array<char, 64>>("no mutex");
   EXPECT_EQ(
       thrown::by([&] { reset(reinterpret_cast<robust_mutex&>(outside), always_consistent); }).code,
       errc::damaged);

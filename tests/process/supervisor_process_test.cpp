@@ -36,7 +36,7 @@ class supervisor_process_test : public ::testing::Test {
 TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
   child owner("owner", holder(1));
   owner.wait_for("inside");
-  watching watch(all_.where());
+  watching watch(all_.seg());
   EXPECT_EQ(watch->watched(), 1u);
   owner.tell("die");
   ASSERT_TRUE(watch.until_dead(owner.pid()));
@@ -70,7 +70,7 @@ TEST_F(supervisor_process_test, death_of_a_child_that_was_attached_before) {
 }
 
 TEST_F(supervisor_process_test, who_attaches_later_is_told_and_not_polled) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   EXPECT_TRUE(watch.idle());
   child owner("owner", holder());
   owner.wait_for("inside");
@@ -83,7 +83,7 @@ TEST_F(supervisor_process_test, who_attaches_later_is_told_and_not_polled) {
 }
 
 TEST_F(supervisor_process_test, a_child_that_locks_and_dies_before_anybody_looks) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   child owner("owner", [&](agent&) {
     all_.lock_and_tear();
     _exit(0);
@@ -96,7 +96,7 @@ TEST_F(supervisor_process_test, a_child_that_locks_and_dies_before_anybody_looks
 }
 
 TEST_F(supervisor_process_test, death_of_a_stranger_has_no_exit_status) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   child nurse("nurse", [&](agent& parent) {
     child owner("owner", holder());
     owner.wait_for("inside");
@@ -124,7 +124,7 @@ TEST_F(supervisor_process_test, those_who_died_before_are_told_only_if_they_left
     _exit(0);
   });
   tidy.expect_exit(0);
-  watching watch(all_.where());
+  watching watch(all_.seg());
   ASSERT_EQ(watch.deaths.size(), 1u);
   ASSERT_EQ(watch.deaths[0].recovered.size(), 1u);
   EXPECT_EQ(watch.deaths[0].recovered[0].mutex_name, "account 2");
@@ -132,7 +132,7 @@ TEST_F(supervisor_process_test, those_who_died_before_are_told_only_if_they_left
 }
 
 TEST_F(supervisor_process_test, an_orderly_end_is_told_with_nothing_in_hand) {
-  watching watch(all_.where());
+  watching watch(all_.seg());
   child tidy("tidy", [&](agent&) {
     all_.mutex(0).lock();
     all_.mutex(0).unlock();
@@ -150,7 +150,7 @@ TEST_F(supervisor_process_test, an_orderly_end_is_told_with_nothing_in_hand) {
 TEST_F(supervisor_process_test, status_of_a_child_is_taken_where_that_is_asked_for) {
   supervisor_options options = without_sweeps();
   options.reap_children = true;
-  watching watch(all_.where(), options);
+  watching watch(all_.seg(), options);
   const pid_t pid = fork();
   if (pid == 0) {
     all_.lock_and_tear();
@@ -164,8 +164,8 @@ TEST_F(supervisor_process_test, status_of_a_child_is_taken_where_that_is_asked_f
 TEST_F(supervisor_process_test, a_repair_that_fails_is_told_and_tried_again_by_nobody) {
   repair_.reset();
   const auto fails =
-      on_owner_death(all_.where(), "account", [](const owner_death&) { return failed; });
-  watching watch(all_.where(), sweeping_often());
+      on_owner_death(all_.seg(), "account", [](const owner_death&) { return failed; });
+  watching watch(all_.seg(), sweeping_often());
   const pid_t pid = leave_holding(all_, 0);
   ASSERT_TRUE(watch.until_dead(pid));
   ASSERT_EQ(watch.deaths.at(0).recovered.size(), 1u);
@@ -173,7 +173,7 @@ TEST_F(supervisor_process_test, a_repair_that_fails_is_told_and_tried_again_by_n
   int sweeps = 0;
   watch.until([&] { return ++sweeps > 20; });
   EXPECT_EQ(watch.deaths.size(), 1u);
-  const auto log = death_log(all_.where());
+  const auto log = death_log(all_.seg());
   EXPECT_EQ(std::count_if(log.begin(), log.end(),
                           [](const auto& each) { return each.outcome == death_outcome::failed; }),
             1)
@@ -181,7 +181,7 @@ TEST_F(supervisor_process_test, a_repair_that_fails_is_told_and_tried_again_by_n
 }
 
 TEST_F(supervisor_process_test, an_exception_of_a_callback_comes_out_and_nothing_is_lost) {
-  supervisor watch(all_.where(), without_sweeps());
+  supervisor watch(all_.seg(), without_sweeps());
   unsigned told = 0;
   watch.on_death([&](const participant_death&) {
     if (++told == 1) throw std::runtime_error("of the callback");
@@ -199,7 +199,7 @@ TEST_F(supervisor_process_test, an_exception_of_a_callback_comes_out_and_nothing
 }
 
 TEST_F(supervisor_process_test, run_ends_when_a_stop_is_requested) {
-  supervisor watch(all_.where());
+  supervisor watch(all_.seg());
   std::stop_source stop;
   shared_counter deaths;
   watch.on_death([&](const participant_death&) { deaths.add(); });
@@ -219,12 +219,12 @@ TEST_F(supervisor_process_test, run_ends_when_a_stop_is_requested) {
 TEST_F(supervisor_process_test, a_child_that_a_repair_forks_comes_out_of_dispatch_with_an_error) {
   repair_.reset();
   pid_t forked = -1;
-  const auto forks = on_owner_death(all_.where(), "account", [&](const owner_death&) {
+  const auto forks = on_owner_death(all_.seg(), "account", [&](const owner_death&) {
     all_.value().mend();
     forked = fork();
     return repaired;
   });
-  watching watch(all_.where());
+  watching watch(all_.seg());
   const pid_t pid = leave_holding(all_, 0);
   try {
     watch.until_dead(pid);
@@ -241,7 +241,7 @@ TEST_F(supervisor_process_test, a_child_that_a_repair_forks_comes_out_of_dispatc
 }
 
 TEST_F(supervisor_process_test, a_thread_that_ends_while_it_holds_is_told_by_its_tid) {
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   child owner("owner", [&](agent& parent) {
     pid_t tid = 0;
     std::thread([&] {
@@ -270,7 +270,7 @@ TEST_F(supervisor_process_test, a_thread_that_ends_while_it_holds_is_told_by_its
 }
 
 TEST_F(supervisor_process_test, threads_that_end_in_order_are_no_news) {
-  watching watch(all_.where(), sweeping_often());
+  watching watch(all_.seg(), sweeping_often());
   for (int i = 0; i < 20; ++i) {
     std::thread([&] { auto x = all_[0].lock(); }).join();
     int looks = 0;
@@ -283,17 +283,17 @@ TEST_F(supervisor_process_test, a_sweep_out_of_range_is_refused) {
   for (const auto sweep : {milliseconds(0), milliseconds(-1), milliseconds(3'600'001)}) {
     supervisor_options options;
     options.sweep = sweep;
-    EXPECT_THROW(supervisor(all_.where(), options), std::system_error) << sweep.count();
+    EXPECT_THROW(supervisor(all_.seg(), options), std::system_error) << sweep.count();
   }
 }
 
 TEST_F(supervisor_process_test, leaves_no_descriptor_behind) {
   const auto before = holdings::of(getpid());
   for (int i = 0; i < 3; ++i) {
-    watching watch(all_.where());
+    watching watch(all_.seg());
     const pid_t pid = leave_holding(all_, 0);
     EXPECT_TRUE(watch.until_dead(pid));
-    watching moved(all_.where());
+    watching moved(all_.seg());
     supervisor other = std::move(*watch);
     other.dispatch();
   }

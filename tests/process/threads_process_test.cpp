@@ -26,14 +26,14 @@ class threads_process_test : public ::testing::Test {
 };
 
 TEST_F(threads_process_test, many_more_than_there_are_records_one_after_the_other) {
-  const unsigned records = all_.where().options().threads;
+  const unsigned records = all_.seg().options().threads;
   for (unsigned i = 0; i < 5 * records; ++i) {
     std::thread([&] {
       auto x = all_[0].lock();
       EXPECT_FALSE(x.recovered());
     }).join();
-    ASSERT_EQ(all_.where().threads_in_use(), 1u) << "after thread " << i << '\n'
-                                                 << all_.who_holds_what();
+    ASSERT_EQ(all_.seg().threads_in_use(), 1u) << "after thread " << i << '\n'
+                                               << all_.who_holds_what();
   }
   EXPECT_EQ(all_.repairs(), 0u);
 }
@@ -61,7 +61,7 @@ TEST_F(threads_process_test, many_at_the_same_time_in_several_processes) {
   EXPECT_EQ(all_.value().a, 500 + 4 * 10 * 4 * 50);
   EXPECT_TRUE(all_.value().whole());
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 /// Locks in its thread's end, after the library's own destructors may have run.
@@ -88,7 +88,7 @@ TEST_F(threads_process_test, a_thread_can_still_lock_in_its_last_destructors) {
       if (!before) late.all = &all_;
     }).join();
     expect_usable(all_);
-    EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+    EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   }
   // A pthread key's destructor that comes round again and again.
   static const accounts* where = nullptr;
@@ -106,8 +106,8 @@ TEST_F(threads_process_test, a_thread_can_still_lock_in_its_last_destructors) {
   std::thread([] { pthread_setspecific(key, reinterpret_cast<void*>(3)); }).join();
   pthread_key_delete(key);
   expect_usable(all_);
-  recover(all_.where());
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  recover(all_.seg());
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   EXPECT_EQ(all_.repairs(), 0u);
 }
 
@@ -129,7 +129,7 @@ TEST_F(threads_process_test, a_cancellation_does_not_end_lock) {
   EXPECT_EQ(result, PTHREAD_CANCELED);
   expect_usable(all_);
   EXPECT_EQ(all_.repairs(), 0u);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 struct waiter_in {
@@ -166,7 +166,7 @@ TEST_F(threads_process_test,
   EXPECT_EQ(result, PTHREAD_CANCELED);
   EXPECT_EQ(in.entered.load(), 1u);
   expect_usable(all_);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
 }
 
 void* stops_once_cancelled(void* argument) {
@@ -180,7 +180,7 @@ void* stops_once_cancelled(void* argument) {
 // The stop wakes run() by a write(), which is a cancellation point, out of a callback that cannot
 // be unwound.
 TEST_F(threads_process_test, a_cancellation_does_not_end_a_request_to_stop_a_supervisor) {
-  supervisor watch(all_.where());
+  supervisor watch(all_.seg());
   std::stop_source stop;
   shared_counter begun;
   watch.on_death([&](const participant_death&) { begun.add(); });
@@ -232,11 +232,11 @@ TEST_F(threads_process_test, the_records_of_a_process_that_ends_by_itself_are_fr
       });
     }
     EXPECT_TRUE(here.wait_equal(8));
-    EXPECT_EQ(all_.where().threads_in_use(), 9u);
+    EXPECT_EQ(all_.seg().threads_in_use(), 9u);
     _exit(0);  // with all of them alive
   });
   process.expect_exit(0);
-  EXPECT_EQ(all_.where().threads_in_use(), 1u) << all_.who_holds_what();
+  EXPECT_EQ(all_.seg().threads_in_use(), 1u) << all_.who_holds_what();
   EXPECT_EQ(all_.repairs(), 0u);
   expect_usable(all_);
 }

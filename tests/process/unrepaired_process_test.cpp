@@ -19,7 +19,7 @@ namespace {
 class unrepaired_process_test : public ::testing::Test {
  protected:
   repair_registration reporting() {
-    return on_owner_death<account>(all_.where(), "account",
+    return on_owner_death<account>(all_.seg(), "account",
                                    [this](account& x, const owner_death& death) {
                                      report_ = death;
                                      return all_.mend(x, death);

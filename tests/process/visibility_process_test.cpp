@@ -39,8 +39,8 @@ TEST_F(visibility_process_test, a_living_owner_of_another_user_is_not_judged_dea
     EXPECT_EQ(task_state(owner.pid()), 0) << "the owner was to be hidden";
     // longer than two slices
     EXPECT_FALSE(all_.mutex().try_lock_for(milliseconds(600))) << "let in beside a living owner";
-    EXPECT_TRUE(recover(all_.where()).empty());
-    EXPECT_TRUE(recover(all_.where(), owner.pid()).empty());
+    EXPECT_TRUE(recover(all_.seg()).empty());
+    EXPECT_TRUE(recover(all_.seg(), owner.pid()).empty());
     parent.tell("refused");
     auto x = all_[0].lock();
     EXPECT_FALSE(x.recovered());

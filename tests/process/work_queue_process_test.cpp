@@ -55,8 +55,8 @@ class work_queue_process_test : public ::testing::Test {
     return made;
   }
 
-  segment where_ = segment::anonymous();
-  queue& queue_ = where_.find_or_construct<queue>("jobs");
+  segment seg_ = segment::anonymous();
+  queue& queue_ = seg_.find_or_construct<queue>("jobs");
 };
 
 TEST_F(work_queue_process_test, a_producer_that_was_stopped_while_it_filled_is_not_overtaken) {

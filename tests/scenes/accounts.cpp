@@ -66,11 +66,10 @@ segment_options small_segment() {
 }
 
 accounts::accounts(unsigned count, const segment_options& options, record of_the_test)
-    : where_(segment::anonymous(options)), count_(count) {
-  if (of_the_test == record::taken) note(where_, 0);
+    : seg_(segment::anonymous(options)), count_(count) {
+  if (of_the_test == record::taken) note(seg_, 0);
   for (unsigned i = 0; i < count; ++i) {
-    all_[i] =
-        &where_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
+    all_[i] = &seg_.find_or_construct<guarded<account>>("account " + std::to_string(i), "account");
   }
 }
 
@@ -88,9 +87,9 @@ repair_result accounts::mend(account& value, const owner_death& death) const {
 }
 
 repair_registration accounts::mended_here() const {
-  return on_owner_death<account>(
-      where_, "account",
-      [this](account& value, const owner_death& death) { return mend(value, death); });
+  return on_owner_death<account>(seg_, "account", [this](account& value, const owner_death& death) {
+    return mend(value, death);
+  });
 }
 
 unsigned accounts::repairs() const {
@@ -113,7 +112,7 @@ child::body accounts::holder(unsigned index) const {
 }
 
 bool accounts::has_waited(pid_t tid) const {
-  const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
+  const inner::mapping& mapped = *inner::segment_access::mapping_of(seg_);
   for (std::uint32_t i = 0; i < mapped.record_count(); ++i) {
     const inner::thread_record& record = mapped.record(i);
     if (record.tid.load() == static_cast<std::uint32_t>(tid) && record.waits.load() != 0)
@@ -123,7 +122,7 @@ bool accounts::has_waited(pid_t tid) const {
 }
 
 std::string accounts::who_holds_what() const {
-  const inner::mapping& mapped = *inner::segment_access::mapping_of(where_);
+  const inner::mapping& mapped = *inner::segment_access::mapping_of(seg_);
   std::ostringstream out;
   for (unsigned i = 0; i < count_; ++i) {
     const auto& lock = reinterpret_cast<const inner::lock_bytes&>(all_[i]->mutex());

@@ -40,8 +40,8 @@ class accounts {
                     record of_the_test = record::taken);
 
   unsigned size() const { return count_; }
-  segment& where() { return where_; }
-  const segment& where() const { return where_; }
+  segment& seg() { return seg_; }
+  const segment& seg() const { return seg_; }
   guarded<account>& operator[](unsigned index) const { return *all_[index]; }
   robust_mutex& mutex(unsigned index = 0) const { return all_[index]->mutex(); }
   account& value(unsigned index = 0) const { return all_[index]->unguarded(); }
@@ -68,7 +68,7 @@ class accounts {
   std::string who_holds_what() const;
 
  private:
-  segment where_;
+  segment seg_;
   unsigned count_;
   std::array<guarded<account>*, most> all_{};
   shared_object<std::array<std::atomic<unsigned>, most>> started_;

@@ -34,15 +34,15 @@ inline segment_options small(reader_marks form) {
 
 class shared_scene {
  public:
-  explicit shared_scene(reader_marks form) : where_(segment::anonymous(small(form))) {
+  explicit shared_scene(reader_marks form) : seg_(segment::anonymous(small(form))) {
     static_cast<void>(value_.lock_shared());  // the test's own thread has its record
   }
 
-  segment& where() { return where_; }
+  segment& seg() { return seg_; }
   shared_both& value() { return value_; }
   unsigned repairs() { return static_cast<unsigned>(repairs_.load()); }
   std::uint32_t readers() {
-    const detail::mapping& bytes = *detail::segment_access::mapping_of(where_);
+    const detail::mapping& bytes = *detail::segment_access::mapping_of(seg_);
     return detail::count_readers(bytes, detail::mark_id(bytes.offset_of(&value_)));
   }
   std::uint32_t gate() { return reinterpret_cast<detail::shared_lock_bytes&>(value_).gate.load(); }
@@ -92,16 +92,16 @@ class shared_scene {
         << readers() << " readers, the gate is " << gate();
     EXPECT_EQ(repairs(), expected_repairs);
     EXPECT_EQ(readers(), 0u);
-    recover(where_);
-    EXPECT_EQ(where_.threads_in_use(), 1u);
+    recover(seg_);
+    EXPECT_EQ(seg_.threads_in_use(), 1u);
   }
 
  private:
-  segment where_;
+  segment seg_;
   shared_counter repairs_;
-  shared_both& value_ = where_.find_or_construct<shared_both>("both", "both");
-  repair_registration repair_ = on_owner_death<both, robust_shared_mutex>(
-      where_, "both", [this](both& x, const owner_death&) {
+  shared_both& value_ = seg_.find_or_construct<shared_both>("both", "both");
+  repair_registration repair_ =
+      on_owner_death<both, robust_shared_mutex>(seg_, "both", [this](both& x, const owner_death&) {
         repairs_.add();
         x.b = x.a;
         return repaired;

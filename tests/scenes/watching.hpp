@@ -28,8 +28,8 @@ inline supervisor_options sweeping_often() {
 
 class watching {
  public:
-  explicit watching(const segment& where, const supervisor_options& options = without_sweeps())
-      : watch_(where, options) {
+  explicit watching(const segment& seg, const supervisor_options& options = without_sweeps())
+      : watch_(seg, options) {
     watch_.on_death([this](const participant_death& death) { deaths.push_back(death); });
     watch_.on_error([this](const std::system_error& error) { errors.push_back(error.what()); });
     watch_.dispatch();  // finds the processes that are attached by now

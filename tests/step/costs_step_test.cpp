@@ -47,22 +47,21 @@ segment_options roomy() {
 
 TEST(costs_step, an_object_beside_freed_blocks_of_another_length) {
   OUTLIVE_NEEDS_TRACING();
-  std::unique_ptr<segment> where;
+  std::unique_ptr<segment> seg;
   // its name takes lines of its own, so that no freed block fits
   const std::string longer(100, 'l');
   const auto cost_beside = [&](std::size_t freed) {
     const auto setup = [&] {
-      where = std::make_unique<segment>(segment::anonymous(roomy()));
-      for (std::size_t i = 0; i < 1'000; ++i)
-        where->find_or_construct<cell>("n" + std::to_string(i));
-      for (std::size_t i = 0; i < freed; ++i) where->destroy<cell>("n" + std::to_string(i));
+      seg = std::make_unique<segment>(segment::anonymous(roomy()));
+      for (std::size_t i = 0; i < 1'000; ++i) seg->find_or_construct<cell>("n" + std::to_string(i));
+      for (std::size_t i = 0; i < freed; ++i) seg->destroy<cell>("n" + std::to_string(i));
     };
     return instructions_of("construct beside " + std::to_string(freed), setup, [&](agent&) {
-      where->find_or_construct<cell>("n999");
-      where->find_or_construct<int>("warm");
+      seg->find_or_construct<cell>("n999");
+      seg->find_or_construct<int>("warm");
       section_begin();
-      where->find_or_construct<cell>(longer);
-      where->destroy<cell>(longer);
+      seg->find_or_construct<cell>(longer);
+      seg->destroy<cell>(longer);
       section_end();
     });
   };
@@ -71,18 +70,18 @@ TEST(costs_step, an_object_beside_freed_blocks_of_another_length) {
 
 TEST(costs_step, a_process_that_joins_beside_living_ones) {
   OUTLIVE_NEEDS_TRACING();
-  std::unique_ptr<segment> where;
+  std::unique_ptr<segment> seg;
   const auto cost_beside = [&](std::uint32_t others) {
     const auto setup = [&] {
-      where = std::make_unique<segment>(segment::anonymous(roomy()));
+      seg = std::make_unique<segment>(segment::anonymous(roomy()));
       // As many as are wanted, all of them alive: this process.
-      const auto& mapped = *detail::segment_access::mapping_of(*where);
+      const auto& mapped = *detail::segment_access::mapping_of(*seg);
       const std::uint64_t mine = std::uint64_t{static_cast<std::uint32_t>(getpid())} << 32 |
                                  (detail::start_time_of(getpid()) & 0xffffffff);
       for (std::uint32_t i = 0; i < others; ++i) mapped.participant_at(i).identity.store(mine);
     };
     return instructions_of("join beside " + std::to_string(others), setup, [&](agent&) {
-      auto& mapped = *detail::segment_access::mapping_of(*where);
+      auto& mapped = *detail::segment_access::mapping_of(*seg);
       section_begin();
       detail::participants::own_index(mapped);
       section_end();

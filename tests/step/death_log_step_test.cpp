@@ -23,7 +23,7 @@ class death_log_step : public ::testing::Test {
   // Facts all of whose parts tell the same number: a mixture of two entries shows.
   [[nodiscard]] detail::death_facts facts(std::uint64_t mark) const {
     detail::death_facts all;
-    all.map = &where_;
+    all.map = &map_;
     all.lock = &world_.bytes(0);
     all.owner.thread.known = true;
     all.owner.thread.note = all.owner.thread.start_time = mark;
@@ -39,15 +39,14 @@ class death_log_step : public ::testing::Test {
   }
 
   void log(detail::record_id mine, const detail::death_facts& death) {
-    const std::uint64_t number = detail::log_death(where_, death, mine, death_outcome::repairing);
-    detail::log_outcome(where_, number, death_outcome::repaired,
+    const std::uint64_t number = detail::log_death(map_, death, mine, death_outcome::repairing);
+    detail::log_outcome(map_, number, death_outcome::repaired,
                         std::chrono::nanoseconds(death.attempt));
   }
 
   // The ring goes round once.
   void overtake() {
-    const detail::record_id mine =
-        detail::attach(where_.shared_from_this(), detail::no_limit)->id();
+    const detail::record_id mine = detail::attach(map_.shared_from_this(), detail::no_limit)->id();
     for (std::uint64_t i = 0; i < ring; ++i) log(mine, facts(++mark_));
   }
 
@@ -69,7 +68,7 @@ class death_log_step : public ::testing::Test {
   // What is shown is whole, each entry once, and so many of them are this process's last.
   void expect_shown(std::uint64_t least) {
     std::set<std::uint64_t> marks;
-    for (const logged_death& death : detail::read_deaths(where_)) {
+    for (const logged_death& death : detail::read_deaths(map_)) {
       EXPECT_TRUE(is_whole(death)) << "entry " << death.number << " of mark " << death.owner.note;
       EXPECT_TRUE(marks.insert(death.owner.note).second);
     }
@@ -84,12 +83,12 @@ class death_log_step : public ::testing::Test {
     sweep_plan made;
     made.name = name;
     // Each new state of the bytes, and others now and then.
-    made.watched = {{reinterpret_cast<const std::byte*>(where_.base()), where_.layout().objects}};
+    made.watched = {{reinterpret_cast<const std::byte*>(map_.base()), map_.layout().objects}};
     made.stride = 499;
     made.setup = [&] { overtake(); };
     made.victim = [&](agent&) {
       const detail::record_id mine =
-          detail::attach(where_.shared_from_this(), detail::no_limit)->id();
+          detail::attach(map_.shared_from_this(), detail::no_limit)->id();
       const detail::death_facts death = facts(of_victim);
       section_begin();
       log(mine, death);
@@ -99,7 +98,7 @@ class death_log_step : public ::testing::Test {
   }
 
   world world_{1};
-  detail::mapping& where_ = world_.mapped();
+  detail::mapping& map_ = world_.mapped();
   std::uint64_t mark_ = 1'000;
 };
 

@@ -67,17 +67,17 @@ class moving_entry_step : public ::testing::Test {
     other.expect_exit(0);
   }
 
-  segment where_ = segment::anonymous(world::small());
-  detail::mapping& bytes_ = *detail::segment_access::mapping_of(where_);
+  segment seg_ = segment::anonymous(world::small());
+  detail::mapping& bytes_ = *detail::segment_access::mapping_of(seg_);
   // One for each look of adopt_if_orphan(): two before it has the adoption mutex, two with it.
   static constexpr unsigned moves = 4;
   std::array<robust_mutex*, moves> others_ = [this] {
     std::array<robust_mutex*, moves> all{};
     for (unsigned i = 0; i < moves; ++i)
-      all[i] = &where_.find_or_construct<robust_mutex>("other " + std::to_string(i), "plain");
+      all[i] = &seg_.find_or_construct<robust_mutex>("other " + std::to_string(i), "plain");
     return all;
   }();
-  robust_mutex& kept_ = where_.find_or_construct<robust_mutex>("kept", "plain");
+  robust_mutex& kept_ = seg_.find_or_construct<robust_mutex>("kept", "plain");
   shared_value<unsigned> orders_, done_;
   std::unique_ptr<child> owner_;
   std::uint32_t record_ = ~0u;

@@ -79,9 +79,9 @@ class queue_step : public ::testing::Test {
                 result.deaths);
   }
 
-  segment where_ = segment::anonymous(world::small());
-  queue& queue_ = where_.find_or_construct<queue>("jobs");
-  robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "plain");
+  segment seg_ = segment::anonymous(world::small());
+  queue& queue_ = seg_.find_or_construct<queue>("jobs");
+  robust_mutex& mutex_ = seg_.find_or_construct<robust_mutex>("mutex", "plain");
   const std::vector<char> empty_{reinterpret_cast<const char*>(&queue_),
                                  reinterpret_cast<const char*>(&queue_ + 1)};
 };

@@ -40,9 +40,9 @@ class reclaimed_record_step : public ::testing::Test {
   }
 
   static constexpr unsigned orders = 8;
-  segment where_ = segment::anonymous(world::small());
-  detail::mapping& bytes_ = *detail::segment_access::mapping_of(where_);
-  robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "plain");
+  segment seg_ = segment::anonymous(world::small());
+  detail::mapping& bytes_ = *detail::segment_access::mapping_of(seg_);
+  robust_mutex& mutex_ = seg_.find_or_construct<robust_mutex>("mutex", "plain");
   shared_value<unsigned> order_, done_;
 };
 

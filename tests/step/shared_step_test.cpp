@@ -60,7 +60,7 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
     ASSERT_TRUE(value_.mutex().try_lock_for(default_timeout())) << "a writer is kept out";
     value_.mutex().unlock();
     EXPECT_EQ(repairs_.load() - before, due ? 1u : 0u) << "repairs";
-    EXPECT_EQ(where_.threads_in_use(), 1u + living_) << "a thread record is lost";
+    EXPECT_EQ(seg_.threads_in_use(), 1u + living_) << "a thread record is lost";
   }
   void run(const char* name, std::size_t least) {
     plan_.name = name;
@@ -97,12 +97,12 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
     other_.unlock_shared();
   }
 
-  segment where_ = segment::anonymous(small(GetParam()));
-  robust_shared_mutex& other_ = where_.find_or_construct<robust_shared_mutex>("other", "other");
-  shared_twins& value_ = where_.find_or_construct<shared_twins>("twins", "twins");
+  segment seg_ = segment::anonymous(small(GetParam()));
+  robust_shared_mutex& other_ = seg_.find_or_construct<robust_shared_mutex>("other", "other");
+  shared_twins& value_ = seg_.find_or_construct<shared_twins>("twins", "twins");
   shared_counter repairs_;
   repair_registration repair_ = on_owner_death<twins, robust_shared_mutex>(
-      where_, "twins", [this](twins& x, const owner_death&) {
+      seg_, "twins", [this](twins& x, const owner_death&) {
         repairs_.add();
         x.b = x.a;
         return repaired;
@@ -141,7 +141,7 @@ TEST_P(shared_step, reading_twice_at_a_time) {
 // The rest of a claim is first_use_step_test's and claim_step_test's: here the marks count, and the
 // mutex.
 TEST_P(shared_step, the_first_reading_of_a_thread) {
-  const detail::mapping& mapped = *detail::segment_access::mapping_of(where_);
+  const detail::mapping& mapped = *detail::segment_access::mapping_of(seg_);
   plan_.watched = {std::as_bytes(std::span(&mapped.mark_slots_of(0), 2 * mapped.record_count())),
                    std::as_bytes(std::span(&value_, 1))};
   plan_.stride = 1'000;
@@ -215,7 +215,7 @@ TEST_P(shared_step, a_writer_that_gives_up_beside_a_reader) {
     expect_usable();
   };
   plan_.watched = {
-      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+      std::as_bytes(std::span(static_cast<const char*>(seg_.base()), seg_.size_bytes()))};
   plan_.stride = 20;
   run("try_lock_for and try_lock beside a reader", 50);
 }
@@ -268,7 +268,7 @@ TEST_P(shared_step, a_reader_is_the_heir) {
     section_end();
   };
   plan_.watched = {
-      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+      std::as_bytes(std::span(static_cast<const char*>(seg_.base()), seg_.size_bytes()))};
   plan_.stride = 20;
   run("lock_shared as the heir", 100);
 }
@@ -282,7 +282,7 @@ TEST_P(shared_step, a_writer_is_the_heir) {
     section_end();
   };
   plan_.watched = {
-      std::as_bytes(std::span(static_cast<const char*>(where_.base()), where_.size_bytes()))};
+      std::as_bytes(std::span(static_cast<const char*>(seg_.base()), seg_.size_bytes()))};
   plan_.stride = 20;
   run("lock as the heir", 100);
 }

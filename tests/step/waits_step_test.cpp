@@ -22,11 +22,11 @@ struct signpost {
 
 class waits_step : public ::testing::Test {
  protected:
-  segment where_ = segment::anonymous(world::small());
-  guarded<signpost>& post_ = where_.find_or_construct<guarded<signpost>>("post", "signpost");
+  segment seg_ = segment::anonymous(world::small());
+  guarded<signpost>& post_ = seg_.find_or_construct<guarded<signpost>>("post", "signpost");
   robust_condition_variable& changed_ =
-      where_.find_or_construct<robust_condition_variable>("changed");
-  repair_registration repair_ = on_owner_death<signpost>(where_, "signpost", always_consistent);
+      seg_.find_or_construct<robust_condition_variable>("changed");
+  repair_registration repair_ = on_owner_death<signpost>(seg_, "signpost", always_consistent);
 };
 
 class permits_step : public ::testing::Test {
@@ -41,9 +41,9 @@ class permits_step : public ::testing::Test {
     EXPECT_FALSE(pool_.try_acquire()) << "a permit is doubled";
   }
 
-  segment where_ = segment::anonymous(world::small());
-  pool& pool_ = where_.find_or_construct<pool>("pool", 2u);
-  robust_mutex& mutex_ = where_.find_or_construct<robust_mutex>("mutex", "plain");
+  segment seg_ = segment::anonymous(world::small());
+  pool& pool_ = seg_.find_or_construct<pool>("pool", 2u);
+  robust_mutex& mutex_ = seg_.find_or_construct<robust_mutex>("mutex", "plain");
 };
 
 }  // namespace

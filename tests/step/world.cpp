@@ -161,10 +161,10 @@ void world::complain(std::size_t& counter, const What& what) {
 }
 
 bool world::shows(std::uint32_t record, std::size_t index) const {
-  const detail::mapping& where = mapped();
-  const std::uint64_t offset = where.offset_of(&bytes(index));
-  for (std::uint32_t k = 0; k < where.constants().max_held; ++k) {
-    if ((where.held(record)[k].place.load() & detail::held_offset_mask) == offset) return true;
+  const detail::mapping& map = mapped();
+  const std::uint64_t offset = map.offset_of(&bytes(index));
+  for (std::uint32_t k = 0; k < map.constants().max_held; ++k) {
+    if ((map.held(record)[k].place.load() & detail::held_offset_mask) == offset) return true;
   }
   return false;
 }
@@ -172,9 +172,9 @@ bool world::shows(std::uint32_t record, std::size_t index) const {
 // Some dead thread's record shows the mutex in hand. Entries that older victims left in their
 // records do not count.
 bool world::is_in_hand(std::size_t index) const {
-  const detail::mapping& where = mapped();
-  for (std::uint32_t i = 0; i < where.record_count(); ++i) {
-    const auto tid = static_cast<pid_t>(where.record(i).tid.load());
+  const detail::mapping& map = mapped();
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) {
+    const auto tid = static_cast<pid_t>(map.record(i).tid.load());
     if (tid != victim() && tid != owners_[index].tid && tid != heirs_[index].tid) continue;
     if (shows(i, index)) return true;
   }

@@ -47,9 +47,9 @@ struct directory_freed : ::testing::Test {
   }
   // Of the object's block, which begins a line before it.
   std::uint32_t line_of(const auto& object) {
-    const auto& where = *detail::segment_access::mapping_of(seg);
+    const auto& map = *detail::segment_access::mapping_of(seg);
     return static_cast<std::uint32_t>(
-        (where.offset_of(&object) - where.layout().objects) / detail::cache_line - 1);
+        (map.offset_of(&object) - map.layout().objects) / detail::cache_line - 1);
   }
   detail::directory_state& counts() {
     return static_cast<detail::segment_header*>(const_cast<void*>(seg.base()))->directory_counts;

@@ -21,10 +21,10 @@ segment make(std::uint32_t max_held) {
   return segment::anonymous(options);
 }
 
-std::vector<robust_mutex*> mutexes_in(segment& where, int count) {
+std::vector<robust_mutex*> mutexes_in(segment& seg, int count) {
   std::vector<robust_mutex*> all;
   for (int i = 0; i < count; ++i)
-    all.push_back(&where.find_or_construct<robust_mutex>("m" + std::to_string(i), "m"));
+    all.push_back(&seg.find_or_construct<robust_mutex>("m" + std::to_string(i), "m"));
   return all;
 }
 
@@ -72,14 +72,14 @@ TEST(held_limit, holds_when_another_segment_lowers_it_below_what_is_held) {
 // A class remembers size and alignment of what it guards, not the name alone: a program in which
 // the type has grown must not repair with it what an older program made.
 TEST(lock_class, refuses_the_repair_of_a_type_of_the_same_name_that_has_grown) {
-  segment where = make(8);
-  where.find_or_construct<guarded<long>>("x", "count");
+  segment seg = make(8);
+  seg.find_or_construct<guarded<long>>("x", "count");
   detail::guarded_type grown = detail::guarded_type_of<long>();
   grown.hash = detail::hash_of_type(grown.name, sizeof(long) * 2, alignof(long),
                                     {sizeof(long) * 2, alignof(long), 0});
   try {
     const auto repair = detail::on_guarded_owner_death(
-        where, "count", grown, [](void*, const owner_death&) { return repaired; });
+        seg, "count", grown, [](void*, const owner_death&) { return repaired; });
     FAIL() << "registered";
   } catch (const std::system_error& error) {
     EXPECT_EQ(error.code(), errc::type_mismatch) << error.what();
@@ -87,9 +87,9 @@ TEST(lock_class, refuses_the_repair_of_a_type_of_the_same_name_that_has_grown) {
 }
 
 TEST(repair, an_empty_function_is_refused) {
-  segment where = make(8);
+  segment seg = make(8);
   try {
-    const auto registration = on_owner_death(where, "class", repair_callback());
+    const auto registration = on_owner_death(seg, "class", repair_callback());
     FAIL() << "registered";
   } catch (const std::system_error& error) {
     EXPECT_EQ(error.code(), std::errc::invalid_argument) << error.what();

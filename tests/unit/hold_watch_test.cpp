@@ -20,7 +20,7 @@ class hold_watch_test : public ::testing::Test {
  protected:
   hold_watch_test() {
     for (const char* const name : {"a", "b", "c"})
-      mutexes_.push_back(&where_.find_or_construct<robust_mutex>(name, "class"));
+      mutexes_.push_back(&seg_.find_or_construct<robust_mutex>(name, "class"));
   }
   void sample_at(std::chrono::seconds time) { watch_.sample(hold_watch::time_point(time)); }
   std::vector<detail::long_hold> older_than(std::chrono::seconds age) {
@@ -28,8 +28,8 @@ class hold_watch_test : public ::testing::Test {
   }
   std::uint64_t offset_of(const robust_mutex* mutex) const { return mapping_->offset_of(mutex); }
 
-  segment where_ = segment::anonymous();
-  std::shared_ptr<detail::mapping> mapping_ = detail::segment_access::mapping_of(where_);
+  segment seg_ = segment::anonymous();
+  std::shared_ptr<detail::mapping> mapping_ = detail::segment_access::mapping_of(seg_);
   hold_watch watch_{*mapping_};
   std::vector<robust_mutex*> mutexes_;
 };

@@ -61,12 +61,12 @@ struct lock_class_test : ::testing::Test {
     return repaired;
   });
 
-  detail::mapping& where() { return *detail::segment_access::mapping_of(seg); }
+  detail::mapping& map() { return *detail::segment_access::mapping_of(seg); }
   static detail::lock_bytes& bytes_of(robust_mutex& mutex) {
     return reinterpret_cast<detail::lock_bytes&>(mutex);
   }
   detail::name_entry& entry_of(robust_mutex& mutex) {
-    return where().name_at(*detail::lock_class_of(where(), bytes_of(mutex)));
+    return map().name_at(*detail::lock_class_of(map(), bytes_of(mutex)));
   }
 
   /// Its owner dies, the word or byte is changed by `damage`, and comes back by `undo`.
@@ -118,9 +118,9 @@ TEST_F(lock_class_test, the_word_of_another_mutex_of_the_same_object_is_damage) 
 TEST_F(lock_class_test, a_class_that_guards_another_type_is_damage) {
   std::uint32_t& word = bytes_of(account.mutex()).lock_class;
   const std::uint32_t own = word;
-  const std::uint64_t offset = where().offset_of(&account);
+  const std::uint64_t offset = map().offset_of(&account);
   for (robust_mutex* other : {&book.mutex(), &bare}) {
-    const std::uint32_t index = *detail::lock_class_of(where(), bytes_of(*other));
+    const std::uint32_t index = *detail::lock_class_of(map(), bytes_of(*other));
     expect_no_repair(
         account.mutex(), [&] { word = detail::pack_lock_class(index, offset); },
         [&] { word = own; }, other == &bare ? "bare" : "book");
@@ -145,8 +145,8 @@ TEST_F(lock_class_test, a_value_beyond_the_object_is_damage) {
   auto& both = seg.find_or_construct<pair_of_banks>("both");
   std::uint32_t& word = bytes_of(both.second.mutex()).lock_class;
   const std::uint32_t own = word;
-  const std::uint32_t ledger_class = *detail::lock_class_of(where(), bytes_of(book.mutex()));
-  const std::uint64_t offset = where().offset_of(&both.second);
+  const std::uint32_t ledger_class = *detail::lock_class_of(map(), bytes_of(book.mutex()));
+  const std::uint64_t offset = map().offset_of(&both.second);
   expect_no_repair(
       both.second.mutex(), [&] { word = detail::pack_lock_class(ledger_class, offset); },
       [&] { word = own; }, "second of two");

@@ -229,8 +229,8 @@ TEST_F(participants_test, a_process_that_comes_again_with_another_name_is_told_b
     const auto command = [&](const char* text) {
       ::prctl(PR_SET_NAME, text);
       const segment mine = segment::open(name);
-      detail::mapping& where = *detail::segment_access::mapping_of(mine);
-      return std::string(where.participant_at(detail::participants::own_index(where)).command);
+      detail::mapping& map = *detail::segment_access::mapping_of(mine);
+      return std::string(map.participant_at(detail::participants::own_index(map)).command);
     };
     std::optional<segment> inherited(std::move(seg));
     inherited.reset();  // so that opening maps it anew, as after an exec

@@ -31,8 +31,8 @@ void expect_error(errc code, Function function, const char* what) {
 
 class permit_pool_test : public ::testing::Test {
  protected:
-  segment where_ = segment::anonymous();
-  pool_of_eight& pool_ = where_.find_or_construct<pool_of_eight>("pool", 3u);
+  segment seg_ = segment::anonymous();
+  pool_of_eight& pool_ = seg_.find_or_construct<pool_of_eight>("pool", 3u);
 };
 
 TEST_F(permit_pool_test, as_many_as_there_are_and_no_more) {
@@ -142,9 +142,9 @@ TEST_F(permit_pool_test, refusals) {
   alignas(64) char memory[sizeof(pool_of_eight)];
   expect_error(
       errc::not_in_segment, [&] { new (memory) pool_of_eight(1); }, "ordinary memory");
-  EXPECT_THROW(where_.find_or_construct<pool_of_eight>("none", 0u), std::system_error);
-  EXPECT_THROW(where_.find_or_construct<pool_of_eight>("nine", 9u), std::system_error);
-  EXPECT_EQ(where_.find<pool_of_eight>("nine"), nullptr);
+  EXPECT_THROW(seg_.find_or_construct<pool_of_eight>("none", 0u), std::system_error);
+  EXPECT_THROW(seg_.find_or_construct<pool_of_eight>("nine", 9u), std::system_error);
+  EXPECT_EQ(seg_.find<pool_of_eight>("nine"), nullptr);
   std::memset(static_cast<void*>(&pool_), 0, 64);
   expect_error(
       errc::damaged, [&] { static_cast<void>(pool_.acquire()); }, "zeroed memory");
@@ -163,7 +163,7 @@ TEST_F(permit_pool_test, words_that_name_nobody_are_free) {
 }
 
 TEST_F(permit_pool_test, inside_a_repair_only_without_waiting) {
-  auto& mutex = where_.find_or_construct<robust_mutex>("mutex", "class");
+  auto& mutex = seg_.find_or_construct<robust_mutex>("mutex", "class");
   bool ran = false;
   const auto repair = on_owner_death(mutex, [&](const owner_death&) {
     ran = true;

@@ -48,9 +48,9 @@ class robust_condition_variable_test : public ::testing::Test {
     x->full = true;
   }
 
-  segment where_ = segment::anonymous();
-  guarded<mailbox>& box_ = where_.find_or_construct<guarded<mailbox>>("box", "mailbox");
-  robust_condition_variable& ready_ = where_.find_or_construct<robust_condition_variable>("ready");
+  segment seg_ = segment::anonymous();
+  guarded<mailbox>& box_ = seg_.find_or_construct<guarded<mailbox>>("box", "mailbox");
+  robust_condition_variable& ready_ = seg_.find_or_construct<robust_condition_variable>("ready");
   std::atomic<int> waiting_{0};
   std::atomic<int> woken_{0};
 };
@@ -105,7 +105,7 @@ TEST_F(robust_condition_variable_test, a_thousand_letters_there_and_back) {
 }
 
 TEST_F(robust_condition_variable_test, a_unique_lock_of_a_robust_mutex) {
-  auto& mutex = where_.find_or_construct<robust_mutex>("mutex", "plain");
+  auto& mutex = seg_.find_or_construct<robust_mutex>("mutex", "plain");
   bool set = false;
   std::thread other([&] {
     std::unique_lock hold(mutex);
@@ -209,7 +209,7 @@ TEST_F(robust_condition_variable_test, a_guard_that_holds_nothing_is_refused) {
   x.unlock();
   guarded<mailbox>::guard none;
   EXPECT_THROW(ready_.wait(none, [] { return false; }), std::system_error);
-  std::unique_lock hold(where_.find_or_construct<robust_mutex>("mutex", "plain"), std::defer_lock);
+  std::unique_lock hold(seg_.find_or_construct<robust_mutex>("mutex", "plain"), std::defer_lock);
   EXPECT_THROW(ready_.wait(hold, [] { return false; }), std::system_error);
 }
 

@@ -34,9 +34,9 @@ inline segment_options with(reader_marks form) {
 class robust_shared_mutex_fixture : public ::testing::TestWithParam<reader_marks> {
  protected:
   robust_shared_mutex& make(const std::string& name) {
-    return where_.find_or_construct<robust_shared_mutex>(name, "shared");
+    return seg_.find_or_construct<robust_shared_mutex>(name, "shared");
   }
-  detail::mapping& bytes() { return *detail::segment_access::mapping_of(where_); }
+  detail::mapping& bytes() { return *detail::segment_access::mapping_of(seg_); }
   std::uint32_t id_of(const robust_shared_mutex& mutex) {
     return detail::mark_id(bytes().offset_of(&mutex));
   }
@@ -62,7 +62,7 @@ class robust_shared_mutex_fixture : public ::testing::TestWithParam<reader_marks
     return can;
   }
 
-  segment where_ = segment::anonymous(with(GetParam()));
+  segment seg_ = segment::anonymous(with(GetParam()));
   robust_shared_mutex& mutex_ = make("mutex");
 };
 

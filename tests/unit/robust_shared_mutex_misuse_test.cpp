@@ -145,7 +145,7 @@ TEST_P(robust_shared_mutex_misuse_test, outside_of_a_segment_and_after_its_end) 
   expect_error(
       errc::not_in_segment, [&] { stray.lock_shared(); }, "lock_shared()");
   robust_shared_mutex& ended = make("ended");
-  ASSERT_TRUE(where_.destroy<robust_shared_mutex>("ended"));
+  ASSERT_TRUE(seg_.destroy<robust_shared_mutex>("ended"));
   expect_error(
       errc::damaged, [&] { ended.lock(); }, "lock() after the end");
   expect_error(
@@ -156,14 +156,14 @@ TEST_P(robust_shared_mutex_misuse_test, one_that_is_held_is_not_destroyed) {
   std::thread([&] {
     mutex_.lock_shared();
     expect_error(
-        errc::in_use, [&] { where_.destroy<robust_shared_mutex>("mutex"); }, "held shared");
+        errc::in_use, [&] { seg_.destroy<robust_shared_mutex>("mutex"); }, "held shared");
     mutex_.unlock_shared();
     mutex_.lock();
     expect_error(
-        errc::in_use, [&] { where_.destroy<robust_shared_mutex>("mutex"); }, "held alone");
+        errc::in_use, [&] { seg_.destroy<robust_shared_mutex>("mutex"); }, "held alone");
     mutex_.unlock();
   }).join();
-  EXPECT_TRUE(where_.destroy<robust_shared_mutex>("mutex"));
+  EXPECT_TRUE(seg_.destroy<robust_shared_mutex>("mutex"));
 }
 
 TEST_P(robust_shared_mutex_misuse_test, a_thread_that_ends_while_it_reads) {
@@ -206,10 +206,10 @@ TEST_P(robust_shared_mutex_misuse_test, a_repair_that_uses_up_the_room_for_marks
 }
 
 TEST_P(robust_shared_mutex_misuse_test, in_a_repair_only_tried) {
-  auto& broken = where_.find_or_construct<robust_mutex>("broken", "broken");
+  auto& broken = seg_.find_or_construct<robust_mutex>("broken", "broken");
   std::thread([&] { broken.lock(); }).join();
   bool tried = false;
-  const auto repair = on_owner_death(where_, "broken", [&](const owner_death&) {
+  const auto repair = on_owner_death(seg_, "broken", [&](const owner_death&) {
     expect_error(
         errc::in_repair, [&] { mutex_.lock(); }, "lock()");
     expect_error(
@@ -229,15 +229,15 @@ TEST_P(robust_shared_mutex_misuse_test, in_a_repair_only_tried) {
 
 TEST_P(robust_shared_mutex_misuse_test, a_class_belongs_to_one_kind_of_mutex) {
   const auto repair =
-      on_owner_death<int, robust_shared_mutex>(where_, "int", [](int& x, const owner_death&) {
+      on_owner_death<int, robust_shared_mutex>(seg_, "int", [](int& x, const owner_death&) {
         x = 7;
         return repaired;
       });
   expect_error(
       errc::type_mismatch,
-      [&] { static_cast<void>(where_.find_or_construct<guarded<int>>("plain", "int", 1)); },
+      [&] { static_cast<void>(seg_.find_or_construct<guarded<int>>("plain", "int", 1)); },
       "a plain one of that class");
-  auto& value = where_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
+  auto& value = seg_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
   std::thread([&] {
     value.mutex().lock();
     value.unguarded() = -1;
@@ -246,7 +246,7 @@ TEST_P(robust_shared_mutex_misuse_test, a_class_belongs_to_one_kind_of_mutex) {
 }
 
 TEST_P(robust_shared_mutex_misuse_test, not_recoverable_and_reset) {
-  auto& value = where_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
+  auto& value = seg_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
   std::thread([&] { value.mutex().lock(); }).join();
   expect_error(
       errc::owner_died_unrepaired, [&] { static_cast<void>(value.lock_shared()); },
@@ -256,8 +256,8 @@ TEST_P(robust_shared_mutex_misuse_test, not_recoverable_and_reset) {
       "a writer without a repair");
   {
     const auto repair = on_owner_death<int, robust_shared_mutex>(
-        where_, "int", [](int&, const owner_death&) { return failed; });
-    for (unsigned i = 0; i < where_.options().attempts; ++i) {
+        seg_, "int", [](int&, const owner_death&) { return failed; });
+    for (unsigned i = 0; i < seg_.options().attempts; ++i) {
       expect_error(
           errc::repair_failed, [&] { static_cast<void>(value.lock_shared()); },
           "a reader whose repair fails");

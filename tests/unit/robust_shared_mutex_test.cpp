@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 class robust_shared_mutex_test : public robust_shared_mutex_fixture {};
 
 TEST_P(robust_shared_mutex_test, the_form_is_the_segments) {
-  const reader_marks form = where_.options().readers;
+  const reader_marks form = seg_.options().readers;
   EXPECT_NE(form, reader_marks::automatic);
   if (GetParam() == reader_marks::locked) {
     EXPECT_EQ(form, reader_marks::locked);
@@ -49,7 +49,7 @@ TEST_P(robust_shared_mutex_test, readers_together_a_writer_alone) {
 }
 
 TEST_P(robust_shared_mutex_test, locks_of_the_standard_library) {
-  auto& plain = where_.find_or_construct<robust_mutex>("plain", "plain");
+  auto& plain = seg_.find_or_construct<robust_mutex>("plain", "plain");
   {
     std::shared_lock hold(mutex_);
     EXPECT_TRUE(hold.owns_lock());
@@ -144,7 +144,7 @@ TEST_P(robust_shared_mutex_test, no_reader_sees_half_a_change) {
     long a = 0;
     long b = 0;
   };
-  auto& value = where_.find_or_construct<guarded<both, robust_shared_mutex>>("both", "both");
+  auto& value = seg_.find_or_construct<guarded<both, robust_shared_mutex>>("both", "both");
   std::atomic<long> torn{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -167,7 +167,7 @@ TEST_P(robust_shared_mutex_test, no_reader_sees_half_a_change) {
 }
 
 TEST_P(robust_shared_mutex_test, a_guard_to_read) {
-  auto& value = where_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
+  auto& value = seg_.find_or_construct<guarded<int, robust_shared_mutex>>("int", "int", 42);
   static_assert(std::is_same_v<decltype(*value.lock_shared()), const int&>);
   static_assert(std::is_same_v<decltype(*value.lock()), int&>);
   auto one = value.lock_shared();

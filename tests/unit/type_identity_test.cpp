@@ -138,9 +138,9 @@ TEST_F(type_identity, the_memory_of_one_release_is_not_used_for_the_other) {
   ASSERT_TRUE(seg.destroy<versioned>("old"));
   other_release<versioned> later;
   later.value.version = 8;
-  auto& where = *detail::segment_access::mapping_of(seg);
+  auto& map = *detail::segment_access::mapping_of(seg);
   EXPECT_NE(detail::directory::find_or_construct(
-                where, "new", later.type(), [](void*, void*) {}, nullptr),
+                map, "new", later.type(), [](void*, void*) {}, nullptr),
             at);
   EXPECT_EQ(&seg.find_or_construct<versioned>("again"), at);
 }

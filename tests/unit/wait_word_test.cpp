@@ -46,10 +46,10 @@ class wait_word_test : public ::testing::Test {
     for (auto& each : sleepers_) each.join();
   }
 
-  segment where_ = segment::anonymous();
+  segment seg_ = segment::anonymous();
   robust_condition_variable& changed_ =
-      where_.find_or_construct<robust_condition_variable>("changed");
-  permit_pool<8>& pool_ = where_.find_or_construct<permit_pool<8>>("pool", 1u);
+      seg_.find_or_construct<robust_condition_variable>("changed");
+  permit_pool<8>& pool_ = seg_.find_or_construct<permit_pool<8>>("pool", 1u);
   // Both begin with the word.
   detail::shared_u32& of_condition_ = reinterpret_cast<detail::shared_u32&>(changed_);
   detail::shared_u32& of_pool_ = reinterpret_cast<detail::shared_u32&>(pool_);

@@ -49,8 +49,8 @@ class work_queue_misuse_test : public ::testing::Test {
     one.done();
   }
 
-  segment where_ = segment::anonymous();
-  queue_of_four& queue_ = where_.find_or_construct<queue_of_four>("jobs");
+  segment seg_ = segment::anonymous();
+  queue_of_four& queue_ = seg_.find_or_construct<queue_of_four>("jobs");
 };
 
 TEST_F(work_queue_misuse_test, another_thread_can_look_at_a_lease_and_nothing_else) {
@@ -102,11 +102,11 @@ TEST_F(work_queue_misuse_test, refusals) {
       errc::not_in_segment, [&] { new (memory) queue_of_four; }, "ordinary memory");
   for (const std::uint32_t tries : {0u, 9u}) {
     EXPECT_THROW(
-        where_.find_or_construct<queue_of_four>("bad", work_queue_options{.max_tries = tries}),
+        seg_.find_or_construct<queue_of_four>("bad", work_queue_options{.max_tries = tries}),
         std::system_error);
   }
-  EXPECT_EQ(where_.find<queue_of_four>("bad"), nullptr);
-  EXPECT_THROW(static_cast<void>((where_.find<work_queue<long, 5>>("jobs"))), std::system_error)
+  EXPECT_EQ(seg_.find<queue_of_four>("bad"), nullptr);
+  EXPECT_THROW(static_cast<void>((seg_.find<work_queue<long, 5>>("jobs"))), std::system_error)
       << "another capacity is another type";
 }
 
@@ -245,14 +245,14 @@ TEST_F(work_queue_misuse_test, a_queue_of_another_job_type_is_named_with_both) {
 }
 
 TEST_F(work_queue_misuse_test, a_destroyed_queue_is_refused) {
-  auto& other = where_.find_or_construct<queue_of_four>("other");
-  EXPECT_TRUE(where_.destroy<queue_of_four>("other"));
+  auto& other = seg_.find_or_construct<queue_of_four>("other");
+  EXPECT_TRUE(seg_.destroy<queue_of_four>("other"));
   expect_error(
       errc::damaged, [&] { other.push(1); }, "push into a destroyed queue");
 }
 
 TEST_F(work_queue_misuse_test, inside_a_repair_only_without_waiting) {
-  auto& mutex = where_.find_or_construct<robust_mutex>("mutex", "class");
+  auto& mutex = seg_.find_or_construct<robust_mutex>("mutex", "class");
   bool ran = false;
   const auto repair = on_owner_death(mutex, [&](const owner_death&) {
     ran = true;

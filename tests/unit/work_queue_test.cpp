@@ -34,8 +34,8 @@ class work_queue_test : public ::testing::Test {
     for (int i = 0; i < 3; ++i) queue_.pop().fail();
   }
 
-  segment where_ = segment::anonymous();
-  small_queue& queue_ = where_.find_or_construct<small_queue>("jobs");
+  segment seg_ = segment::anonymous();
+  small_queue& queue_ = seg_.find_or_construct<small_queue>("jobs");
 };
 
 TEST_F(work_queue_test, a_job_comes_out_as_it_went_in_and_is_gone_when_done) {
@@ -325,9 +325,9 @@ TEST_F(work_queue_test, a_record_with_a_lease_is_not_given_back) {
 // Sizes and alignments in which the parts of a slot could run into each other.
 template <class T, std::uint32_t Capacity>
 void fill_and_empty(const char* name) {
-  auto where = segment::anonymous();
+  auto seg = segment::anonymous();
   auto& queue =
-      where.find_or_construct<work_queue<T, Capacity>>(name, work_queue_options{.max_tries = 8});
+      seg.find_or_construct<work_queue<T, Capacity>>(name, work_queue_options{.max_tries = 8});
   for (std::uint32_t i = 0; i < Capacity; ++i) {
     T value{};
     std::memset(static_cast<void*>(&value), static_cast<int>(i + 1), sizeof value);

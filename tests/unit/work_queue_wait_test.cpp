@@ -56,8 +56,8 @@ class work_queue_wait_test : public ::testing::Test {
     sleeper.join();
   }
 
-  segment where_ = segment::anonymous();
-  queue_of_two& queue_ = where_.find_or_construct<queue_of_two>("jobs");
+  segment seg_ = segment::anonymous();
+  queue_of_two& queue_ = seg_.find_or_construct<queue_of_two>("jobs");
 };
 
 TEST_F(work_queue_wait_test, a_push_wakes_a_consumer) {
@@ -144,7 +144,7 @@ TEST_F(work_queue_wait_test, consumers_and_producers_that_wait_for_each_other_lo
 // One producer and one consumer, which runs into the end of the queue again and again: what is
 // pushed behind its back while it looks must not come first.
 TEST_F(work_queue_wait_test, order_holds_while_the_queue_runs_empty_and_full) {
-  auto& queue = where_.find_or_construct<work_queue<long, 7>>("seven");
+  auto& queue = seg_.find_or_construct<work_queue<long, 7>>("seven");
   constexpr long jobs = 20'000;
   std::thread producer([&] {
     for (long i = 0; i < jobs; ++i) queue.push(i);
