@@ -89,7 +89,7 @@ void refuse_damaged(const mapping& map) {
   if (damaged == 0) return;
   fail(errc::damaged, map.describe() + ": found no free thread record, and " +
                           std::to_string(damaged) +
-                          " with an overwritten liveness mutex, expected a free one");
+                          " whose liveness mutex was overwritten, expected a free one");
 }
 
 [[noreturn]] void fail_full(const mapping& map, const census& found, const char* more = "") {
