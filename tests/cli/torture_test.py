@@ -12,10 +12,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import report
-from tool import TOOL, segment_name
+from tool import TOOL, path_of, segment_name
 
 WORKER = os.path.abspath(sys.argv[2])
 SECONDS = 120  # for one run
@@ -196,6 +197,89 @@ def workers_are_asked_to_end_first():
     )
 
 
+def the_death_log_is_counted_once():
+    """An heir that is killed between the number of its entry and the slot leaves the older entry in
+    the ring for a round more. Here 300 heirs do so at once: the counter of the header goes up.
+    """
+    deaths_given_out = 520  # docs/format.md
+    with segment_name() as name:
+        process = start(
+            "torture", "--segment", name, "--workers", 4, "--for", "3s", "--aim", "--json", "--",
+            WORKER, "transfer", name,
+        )  # fmt: skip
+
+        def deaths():
+            try:
+                with open(path_of(name), "rb") as file:
+                    return int.from_bytes(file.read(deaths_given_out + 8)[-8:], "little")
+            except OSError:
+                return 0
+
+        wait_for(lambda: deaths() >= 5, "five deaths")
+        skipped = deaths() + 300
+        with open(path_of(name), "r+b") as file:
+            file.seek(deaths_given_out)
+            file.write(skipped.to_bytes(8, "little"))
+        code, out, err = finish(process)
+    got = json.loads(out)
+    report.expect(code == 0 and got["kills"] > 10, f"{out}{err}")
+    report.expect(sum(got["death_log"].values()) <= got["mutexes_held"], out)
+    report.expect(250 <= got["death_log_unseen"] <= 310, out)
+
+
+def the_rate_is_compared_with_what_was_asked():
+    _, got, text = torture("transfer", "--for", "500ms", "--aim", "--every", "4ms", check=False)
+    report.expect(got["kills_per_second_wanted"] == 250, text)
+    _, got, text = torture("transfer", "--for", "300ms", "--aim", "--every", "0", check=False)
+    report.expect(got["kills_per_second_wanted"] is None, text)
+
+
+def a_check_during_the_run_stops_it():
+    code, got, text = torture("transfer", "--for", "1s", "--check-every", "100ms")
+    report.expect(code == 0 and got["check"] == "passed" and got["checks"] >= 3, text)
+    began = time.monotonic()
+    code, got, text = torture(
+        "careless", "--for", "100s", "--aim", "--every", "1ms", "--check-every", "50ms"
+    )
+    report.expect(code == 1 and got["check"] == "exit code 1" and got["seconds"] < 90, text)
+    report.expect(time.monotonic() - began < 95 and got["image"] is None, text)
+
+
+def the_image_of_a_failure_is_kept():
+    """Of a failed check, at which the sum is wrong in the image and in the segment; and of a worker
+    that crashes: nothing was recovered.
+    """
+    for mode, options in [
+        ("careless", ["--aim", "--every", "1ms", "--check-every", "50ms"]),
+        ("crash", []),
+    ]:
+        with segment_name() as name, tempfile.TemporaryDirectory() as folder:
+            image = pathlib.Path(folder, "image")
+            checking = ["--check", f"{WORKER} check {name}"] if options else []
+            code, out, err = run(
+                "--segment", name, "--for", "100s", "--json", "--keep", image,
+                *options, *checking, "--", WORKER, mode, name,
+            )  # fmt: skip
+            report.expect(code == 1, f"{out}{err}")
+            got = json.loads(out)
+            report.expect(got["seconds"] < 90 and got["image"] == str(image), out)
+            report.expect(got["left"] == {}, out)
+            report.expect(image.read_bytes() == path_of(name).read_bytes(), "another image")
+            if options:
+                again = subprocess.run([WORKER, "check", name], stderr=subprocess.DEVNULL)
+                report.expect(again.returncode == 1, "the data is not as the check found it")
+    with segment_name() as name:
+        code, out, err = run(
+            "--segment", name, "--for", "100s", "--keep", "/no/such/folder/image", "--",
+            WORKER, "crash", name,
+        )  # fmt: skip
+        report.expect(
+            code == 1
+            and "the image was not kept in '/no/such/folder/image': No such file" in out,
+            f"{out}{err}",
+        )
+
+
 def the_text_has_the_figures():
     with segment_name() as name:
         code, out, err = run(
@@ -220,6 +304,7 @@ def the_text_has_the_figures():
         <= lines.keys(),
         out,
     )
+    report.expect(re.search(r"^kills +\d+ \(\d+\.\d/s of 200\.0/s\), ", out, re.MULTILINE), out)
     report.expect(re.search(r"2 workers, seed 3, \d+\.\d s, aimed", lines["segment"]), out)
 
 
@@ -358,6 +443,7 @@ def what_cannot_run_is_refused():
             ([*named, "--", "sleep", "60"], "--for"),
             (["--for", "1s", "--", "sleep", "60"], "--segment"),
             ([*named, "--for", "1s", "--no-such-option", "--", "sleep", "60"], "--no-such-option"),
+            ([*named, "--for", "1s", "--check-every", "1s", "--", "sleep", "60"], "--check"),
             ([*named, "--for", "1s", "--workers", "0", "--", "sleep", "60"], "--workers"),
             *[
                 (
@@ -402,6 +488,10 @@ sys.exit(
                 the_last_attempt_of_a_repair_is_spared,
                 workers_that_crash_are_counted,
                 workers_are_asked_to_end_first,
+                the_death_log_is_counted_once,
+                the_rate_is_compared_with_what_was_asked,
+                a_check_during_the_run_stops_it,
+                the_image_of_a_failure_is_kept,
                 the_text_has_the_figures,
                 a_terminal_gets_a_progress_line,
                 interrupted_it_ends_its_workers,

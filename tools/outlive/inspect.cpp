@@ -36,12 +36,15 @@ std::vector<std::string> segment_names() {
   return found;
 }
 
+std::string path_of(const std::string& name) {
+  return folder + '/' + prefix + name;
+}
+
 outlive::segment_view open(const std::string& name) {
   outlive::segment_options options;
   options.mode = 0777;
   struct stat info {};
-  if (::lstat((folder + '/' + prefix + name).c_str(), &info) == 0)
-    options.expected_owners = {info.st_uid};
+  if (::lstat(path_of(name).c_str(), &info) == 0) options.expected_owners = {info.st_uid};
   return outlive::segment_view::open(name, options);
 }
 

@@ -27,6 +27,9 @@ void add_segment_argument(CLI::App& command, std::string& into);
 // Returns: the names of all files in /dev/shm that are called like segments, sorted.
 [[nodiscard]] std::vector<std::string> segment_names();
 
+// Returns: the file of the segment.
+[[nodiscard]] std::string path_of(const std::string& name);
+
 // Opens a segment of any user: a view writes nothing and trusts nothing. Errors: as
 // outlive::segment_view::open().
 [[nodiscard]] outlive::segment_view open(const std::string& name);

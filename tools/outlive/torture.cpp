@@ -46,12 +46,20 @@ void add_torture(CLI::App& tool, int& exit_code) {
   command.add_flag("--aim", wanted->aim, "Kill workers that hold a mutex");
   const CLI::Option* const seed = command.add_option(
       "--seed", wanted->seed, "Decides which workers are killed and when; random by default");
-  command
-      .add_option("--check", wanted->check,
-                  "Command for /bin/sh at the end; its exit code is 0 if all is well")
-      ->type_name("CMD");
+  CLI::Option* const check =
+      command
+          .add_option("--check", wanted->check,
+                      "Command for /bin/sh at the end; its exit code is 0 if all is well")
+          ->type_name("CMD");
+  add_duration_option(command, "--check-every", wanted->check_every,
+                      "Run the check during the run, too, and stop at the first that fails")
+      ->needs(check);
   add_duration_option(command, "--check-limit", wanted->check_limit,
                       "A check that runs longer fails [60s]");
+  command
+      .add_option("--keep", wanted->keep,
+                  "Stop at the first failure, repair nothing, and copy the segment to this file")
+      ->type_name("FILE");
   add_duration_option(command, "--start-limit", wanted->start_limit,
                       "How long to wait for the segment [10s]");
   add_duration_option(command, "--grace", wanted->grace,

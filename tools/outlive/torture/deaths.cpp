@@ -57,28 +57,25 @@ log_counter::log_counter(const outlive::segment& segment) : segment_(segment) {
 }
 
 void log_counter::read() {
-  constexpr std::uint64_t ring = 256;
   for (const outlive::logged_death& entry : outlive::death_log(segment_)) {
-    if (entry.number <= before_ || finished_.count(entry.number) != 0) continue;
+    slot& in = ring_[(entry.number - 1) % ring_.size()];
+    if (entry.number <= before_ || entry.number < in.number) continue;
+    const bool is_new = entry.number != in.number;
+    if (!is_new && !in.running) continue;
+    const bool running = entry.outcome == outlive::death_outcome::repairing;
+    if (is_new) ++seen_;
+    if (is_new && running) ++begun_;
+    if (!is_new && !running) --begun_;
+    if (!running) ++ended_[entry.outcome];
+    in = {entry.number, running};
     last_ = std::max(last_, entry.number);
-    if (entry.outcome == outlive::death_outcome::repairing) {
-      if (running_.insert(entry.number).second) ++seen_;
-      continue;
-    }
-    if (running_.erase(entry.number) == 0) ++seen_;
-    finished_.insert(entry.number);
-    ++ended_[entry.outcome];
   }
-  // An entry that is being written is left out, so it may appear after a younger one, but not after
-  // the ring has wrapped around.
-  while (!finished_.empty() && *finished_.begin() + ring < last_)
-    finished_.erase(finished_.begin());
 }
 
 void log_counter::count(statistics& stats) const {
   for (const auto& [outcome, number] : ended_)
     stats.logged[std::string(to_string(outcome))] = number;
-  if (!running_.empty()) stats.logged["begun"] = running_.size();
+  if (begun_ != 0) stats.logged["begun"] = begun_;
   stats.logged_unseen = last_ - before_ - seen_;
 }
 

@@ -2,10 +2,10 @@
 // until an heir has repaired them.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include <outlive/death_log.hpp>
@@ -41,8 +41,8 @@ class pending_deaths {
   std::vector<death> open_;
 };
 
-// Counts the entries of the segment's death log by their outcome. It is a ring, so read it before
-// it wraps around.
+// Counts the entries of the segment's death log by their outcome, each once. It is a ring, so read
+// it before it wraps around.
 class log_counter {
  public:
   // Ignores the entries that are there already.
@@ -52,11 +52,18 @@ class log_counter {
 
  private:
   const outlive::segment& segment_;
+  // What was last seen in a slot of the ring. Its number only grows, but not by the ring's size: a
+  // heir that was killed between the number and the slot leaves the older entry there for a round
+  // more. So an entry's age does not say whether it was counted.
+  struct slot {
+    std::uint64_t number = 0;
+    bool running = false;  // "repairing"; the entry is counted when it ends
+  };
   std::uint64_t before_ = 0;  // entries up to this one are not ours
   std::uint64_t seen_ = 0;
   std::uint64_t last_ = 0;
-  std::set<std::uint64_t> running_;   // "repairing" when they were last seen
-  std::set<std::uint64_t> finished_;  // counted already, and still in the ring
+  std::uint64_t begun_ = 0;  // repairs that were seen to run, and not to end
+  std::array<slot, 256> ring_{};
   std::map<outlive::death_outcome, std::uint64_t> ended_;
 };
 

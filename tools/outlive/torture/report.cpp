@@ -29,6 +29,18 @@ double rate(const statistics& stats) {
                                      : static_cast<double>(stats.kills) / seconds(stats.duration);
 }
 
+// Returns: the kills a second that were asked for; nothing: as many as possible.
+std::optional<double> rate_wanted(const settings& wanted) {
+  if (wanted.every.count() == 0) return std::nullopt;
+  return 1 / seconds(wanted.every);
+}
+
+std::string rate_text(const settings& wanted, double reached) {
+  const auto asked = rate_wanted(wanted);
+  return asked ? fmt::format("{:.1f}/s of {:.1f}/s", reached, *asked)
+               : fmt::format("{:.1f}/s", reached);
+}
+
 std::uint64_t failed_workers(const statistics& stats) {
   std::uint64_t sum = 0;
   for (const auto& [status, number] : stats.own_ends) sum += number;
@@ -67,11 +79,11 @@ void progress::show(const statistics& stats, std::chrono::nanoseconds elapsed) {
   if (!to_terminal_) return;
   const double so_far = seconds(elapsed);
   const std::string line = fmt::format(
-      "\r\033[K{:.0f} of {:.0f} s: {} kills ({:.0f}/s), {} holding, {} recovered, {} workers "
+      "\r\033[K{:.0f} of {:.0f} s: {} kills ({}), {} holding, {} recovered, {} workers "
       "failed",
       so_far, seconds(wanted_.duration), stats.kills,
-      so_far > 0 ? static_cast<double>(stats.kills) / so_far : 0.0, stats.kills_holding,
-      stats.recovered, failed_workers(stats));
+      rate_text(wanted_, so_far > 0 ? static_cast<double>(stats.kills) / so_far : 0.0),
+      stats.kills_holding, stats.recovered, failed_workers(stats));
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
 }
@@ -83,8 +95,8 @@ std::string as_text(const settings& wanted, const statistics& stats) {
   };
   line("segment", fmt::format("{}, {} workers, seed {}, {:.1f} s{}", wanted.segment, wanted.workers,
                               wanted.seed, seconds(stats.duration), wanted.aim ? ", aimed" : ""));
-  line("kills", fmt::format("{} ({:.1f}/s), {} while holding a mutex", stats.kills, rate(stats),
-                            stats.kills_holding));
+  line("kills", fmt::format("{} ({}), {} while holding a mutex", stats.kills,
+                            rate_text(wanted, rate(stats)), stats.kills_holding));
   if (wanted.aim) line("aims missed", fmt::format("{}", stats.aims_missed));
   if (stats.spared != 0)
     line("spared", fmt::format("{}, in the last attempt of a repair", stats.spared));
@@ -103,7 +115,11 @@ std::string as_text(const settings& wanted, const statistics& stats) {
   if (stats.finished != 0) line("workers finished", fmt::format("{}", stats.finished));
   line("workers failed", list(stats.own_ends));
   line("left at the end", list(stats.left));
-  if (!stats.check.empty()) line("check", stats.check);
+  if (!stats.check.empty()) {
+    line("check", stats.checks == 1 ? stats.check
+                                    : fmt::format("{}, the last of {}", stats.check, stats.checks));
+  }
+  if (!stats.image.empty()) line("image", stats.image);
   for (const std::string& problem : stats.problems) line("problem", problem);
   if (stats.interrupted != 0) line("interrupted", "the check was not run");
   return lines.as_text({false, false, {}}, terminal::of_stdout());
@@ -112,6 +128,7 @@ std::string as_text(const settings& wanted, const statistics& stats) {
 std::string as_json(const settings& wanted, const statistics& stats) {
   using nlohmann::json;
   const auto times = latency_of(stats);
+  const auto asked = rate_wanted(wanted);
   json all = {
       {"segment", wanted.segment},
       {"workers", wanted.workers},
@@ -120,6 +137,7 @@ std::string as_json(const settings& wanted, const statistics& stats) {
       {"seconds", seconds(stats.duration)},
       {"kills", stats.kills},
       {"kills_per_second", rate(stats)},
+      {"kills_per_second_wanted", asked ? json(*asked) : json()},
       {"kills_holding", stats.kills_holding},
       {"aims_missed", stats.aims_missed},
       {"spared", stats.spared},
@@ -136,6 +154,8 @@ std::string as_json(const settings& wanted, const statistics& stats) {
       {"workers_failed", stats.own_ends},
       {"left", stats.left},
       {"check", stats.check.empty() ? json() : json(stats.check)},
+      {"checks", stats.checks},
+      {"image", stats.image.empty() ? json() : json(stats.image)},
       {"interrupted", stats.interrupted != 0},
       {"problems", stats.problems},
   };

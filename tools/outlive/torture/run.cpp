@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -13,6 +14,8 @@
 
 #include <outlive/outlive.hpp>
 
+#include "inspect.hpp"
+#include "torture/check.hpp"
 #include "torture/deaths.hpp"
 #include "torture/killer.hpp"
 #include "torture/locks.hpp"
@@ -34,26 +37,9 @@ constexpr nanoseconds short_sleep = std::chrono::microseconds(100),
 constexpr auto log_interval = std::chrono::milliseconds(20);
 constexpr auto progress_interval = std::chrono::milliseconds(200);
 
-constexpr const char* check_passed = "passed";
-
-// The user's check, by /bin/sh. Returns: check_passed, or what went wrong.
-std::string check(const settings& wanted, signals& incoming) {
-  const pid_t pid = start({"/bin/sh", "-c", wanted.check}, {});
-  const auto limit = std::chrono::steady_clock::now() + wanted.check_limit;
-  std::string failure;
-  while (!has_ended(pid)) {
-    if (incoming.ending() != 0) failure = "interrupted";
-    if (std::chrono::steady_clock::now() >= limit) {
-      failure = fmt::format("still running after {:g} s",
-                            std::chrono::duration<double>(wanted.check_limit).count());
-    }
-    if (!failure.empty()) kill(-pid, SIGKILL);
-    incoming.wait(std::chrono::milliseconds(50));
-  }
-  const int status = reap(pid);
-  if (!failure.empty()) return failure;
-  return status == 0 ? check_passed : status_text(status);
-}
+// If a kill takes longer than the pause to the next one, the following ones are late. They catch
+// up, but not with more than this.
+constexpr unsigned kills_to_catch_up = 10;
 
 struct run_aborted : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -62,7 +48,7 @@ struct run_aborted : std::runtime_error {
 class torture_run {
  public:
   torture_run(const settings& wanted, signals& incoming)
-      : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming) {}
+      : wanted_(wanted), incoming_(incoming), workers_(wanted, incoming), check_(wanted) {}
 
   statistics operator()() {
     // an error other than "not found" shows before anything is started
@@ -77,8 +63,10 @@ class torture_run {
     }
     end_workers();
     stats_.interrupted = incoming_.ending();
-    if (segment) recover(*segment);
-    if (!wanted_.check.empty() && stats_.interrupted == 0) stats_.check = check(wanted_, incoming_);
+    if (segment && !keeps_image()) recover(*segment);
+    if (!wanted_.check.empty() && stats_.interrupted == 0 && !has_failed()) run_check();
+    if (segment && keeps_image()) keep_image(*segment);
+    stats_.check = check_.result();
     find_problems();
     return std::move(stats_);
   }
@@ -117,6 +105,7 @@ class torture_run {
     progress shown(wanted_);
     const auto began = clock::now(), end = began + wanted_.duration;
     auto next_kill = began + killing.pause(), next_log = began, next_progress = began;
+    auto next_check = began + wanted_.check_every;
     may_end_ = [&](std::size_t index) { return killing.may_end(index); };
     const auto finish = [&] {
       stats_.duration = clock::now() - began;
@@ -126,15 +115,27 @@ class torture_run {
       end_workers();
     };
     try {
-      for (auto now = began; now < end && incoming_.ending() == 0; now = clock::now()) {
+      for (auto now = began; (now < end || check_.runs()) && incoming_.ending() == 0;
+           now = clock::now()) {
         collect();
         deaths.update(now, stats_);
-        if (now >= next_kill) {
+        if (check_.runs()) {
+          // Nobody is killed meanwhile. The workers go on: the check may wait for their mutexes.
+          if (check_.fetch_end(incoming_)) {
+            ++stats_.checks;
+            next_check = now + wanted_.check_every;
+            next_kill = now;
+          }
+        } else if (wanted_.check_every.count() > 0 && now >= next_check) {
+          check_.start();
+        } else if (now >= next_kill) {
           const std::uint64_t before = stats_.kills;
           killing.kill_next();
           if (stats_.kills != before) ends_in_a_row_ = 0;
-          next_kill = clock::now() + killing.pause();
+          next_kill =
+              std::max(next_kill, now - kills_to_catch_up * wanted_.every) + killing.pause();
         }
+        if (has_failed()) break;
         if (now >= next_log) {
           log.read();
           next_log = now + log_interval;
@@ -143,8 +144,9 @@ class torture_run {
           shown.show(stats_, now - began);
           next_progress = now + progress_interval;
         }
-        incoming_.wait(std::min<nanoseconds>(next_kill - clock::now(),
-                                             deaths.empty() ? long_sleep : short_sleep));
+        const nanoseconds idle = deaths.empty() ? long_sleep : short_sleep;
+        incoming_.wait(check_.runs() ? idle
+                                     : std::min<nanoseconds>(next_kill - clock::now(), idle));
       }
     } catch (const run_aborted&) {
       finish();
@@ -180,7 +182,9 @@ class torture_run {
     }
   }
 
+  // The data must stay as it is: nothing is repaired after the failure, and no worker ends cleanly.
   void end_workers() {
+    if (keeps_image()) workers_.kill_all();
     for (const worker_end& end : workers_.end_all(wanted_.grace, may_end_)) check_last_end(end);
     may_end_ = [](std::size_t) { return true; };
   }
@@ -189,6 +193,33 @@ class torture_run {
   void check_last_end(const worker_end& end) {
     if (!end.by_us && WIFSIGNALED(end.status) && WTERMSIG(end.status) != SIGTERM)
       count_own_end(end);
+  }
+
+  // Whether the run ends here. Failures of workers are counted if no image is wanted of the first.
+  [[nodiscard]] bool has_failed() const noexcept {
+    return check_.has_failed() || (!wanted_.keep.empty() && !stats_.own_ends.empty());
+  }
+  [[nodiscard]] bool keeps_image() const noexcept { return !wanted_.keep.empty() && has_failed(); }
+
+  void keep_image(const outlive::segment& segment) {
+    std::error_code error;
+    if (!segment.has_name()) {
+      error = make_error_code(outlive::errc::not_found);
+    } else {
+      std::filesystem::copy_file(inspect::path_of(wanted_.segment), wanted_.keep,
+                                 std::filesystem::copy_options::overwrite_existing, error);
+    }
+    if (error) {
+      stats_.problems.push_back(
+          fmt::format("the image was not kept in '{}': {}", wanted_.keep, error.message()));
+    } else {
+      stats_.image = wanted_.keep;
+    }
+  }
+
+  void run_check() {
+    check_.run(incoming_);
+    ++stats_.checks;
   }
 
   void recover(outlive::segment& segment) {
@@ -208,8 +239,7 @@ class torture_run {
                                        outcome, found->second));
       }
     }
-    if (!stats_.check.empty() && stats_.check != check_passed)
-      problems.push_back("the check failed: " + stats_.check);
+    if (check_.has_failed()) problems.push_back("the check failed: " + stats_.check);
     if (stats_.interrupted != 0) return;
     if (stats_.kills == 0) {
       problems.emplace_back("no worker was killed: nothing was tested");
@@ -223,6 +253,7 @@ class torture_run {
   const settings& wanted_;
   signals& incoming_;
   worker_set workers_;
+  user_check check_;
   statistics stats_;
   unsigned ends_in_a_row_ = 0;
   std::function<bool(std::size_t)> may_end_ = [](std::size_t) { return true; };

@@ -19,6 +19,8 @@ struct settings {
   std::uint64_t seed = 0;
   std::string check;  // empty: none
   nanoseconds check_limit = std::chrono::seconds(60);
+  nanoseconds check_every{};  // 0: at the end only
+  std::string keep;           // the file for the image of a failure; empty: none
   nanoseconds start_limit = std::chrono::seconds(10);
   nanoseconds grace = std::chrono::seconds(2);
   bool json = false;

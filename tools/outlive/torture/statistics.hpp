@@ -36,6 +36,8 @@ struct statistics {
   std::map<std::string, std::uint64_t> left;    // what recover() said at the end, by outcome
 
   std::string check;                  // "passed", or what went wrong; empty: none
+  std::uint64_t checks = 0;           // how often it was run
+  std::string image;                  // the file that has the segment as it was at the failure
   int interrupted = 0;                // the signal that ended the run
   std::vector<std::string> problems;  // what makes the run fail
 };

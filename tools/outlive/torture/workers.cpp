@@ -93,6 +93,15 @@ void worker_set::kill(std::size_t index) noexcept {
   ::kill(-workers_[index].pid, SIGKILL);
 }
 
+void worker_set::kill_all() {
+  for (std::size_t index = 0; index < workers_.size(); ++index) {
+    if (workers_[index].pid != 0 && !workers_[index].killed) static_cast<void>(stop(index));
+  }
+  for (std::size_t index = 0; index < workers_.size(); ++index) {
+    if (workers_[index].pid != 0) kill(index);
+  }
+}
+
 std::vector<worker_end> worker_set::end_all(std::chrono::nanoseconds grace,
                                             const std::function<bool(std::size_t)>& may_end) {
   std::vector<worker_end> ended;

@@ -52,6 +52,8 @@ class worker_set {
   [[nodiscard]] bool stop(std::size_t index);
   void resume(std::size_t index) const noexcept;
   void kill(std::size_t index) noexcept;
+  // Stops all before it kills the first: none goes on after another's death.
+  void kill_all();
 
   // Sends SIGTERM to all, waits for `grace`, or until the tool is asked once more to end, and kills
   // the rest. A worker that `may_end` spares gets its SIGTERM later; `may_end` is called for
