@@ -20,8 +20,8 @@ def path_of(name):
 
 
 @contextlib.contextmanager
-def segment_name():
-    name = f"cli-test-{os.getpid()}-{next(serial)}"
+def segment_name(end=""):
+    name = f"cli-test-{os.getpid()}-{next(serial)}{end}"
     try:
         yield name
     finally:
@@ -42,9 +42,9 @@ def run(*arguments, env=None):
 
 
 @contextlib.contextmanager
-def scene(program="scene"):
+def scene(program="scene", end=""):
     """(name, pid) of a segment as tests/cli/scene.cpp, or another program there, makes it."""
-    with segment_name() as name:
+    with segment_name(end) as name:
         process = subprocess.Popen(
             [os.path.join(FOLDER, program), name],
             stdin=subprocess.PIPE,

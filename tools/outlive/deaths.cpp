@@ -118,7 +118,7 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
   if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
   write_result(text);
   if (deaths.empty() && !wanted.json)
-    fmt::print(stderr, "segment \"{}\": no owner has died\n", printable(segment));
+    print_message(fmt::format("segment \"{}\": no owner has died", segment));
   return success;
 }
 

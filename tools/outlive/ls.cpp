@@ -62,7 +62,7 @@ int ls_command(const table_settings& wanted) {
     }
   }
   write_result(lines.rendered(wanted, terminal::of_stdout()));
-  if (lines.empty() && !wanted.json) fmt::print(stderr, "no segments on this machine\n");
+  if (lines.empty() && !wanted.json) print_message("no segments on this machine");
   return result;
 }
 

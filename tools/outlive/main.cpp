@@ -29,8 +29,8 @@ void occupy_closed_standard_files() {
 
 int report_error(const CLI::App& tool, const std::exception& error) {
   const auto chosen = tool.get_subcommands();
-  fmt::print(stderr, "outlive{}: {}\n", chosen.empty() ? "" : " " + chosen[0]->get_name(),
-             printable(error.what()));
+  print_message(fmt::format("outlive{}: {}", chosen.empty() ? "" : " " + chosen[0]->get_name(),
+                            error.what()));
   const auto* const system = dynamic_cast<const std::system_error*>(&error);
   return system != nullptr && system->code() == outlive::errc::invalid_name
              ? commands::usage_error

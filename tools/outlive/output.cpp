@@ -32,9 +32,11 @@ std::size_t character_at(std::string_view text) noexcept {
   const auto second = static_cast<unsigned char>(text[1]);
   // C1: control characters of eight bits
   if (lead == 0xc2 && second < 0xa0) return 0;
-  // longer than necessary
-  if (lead == 0xe0 && second < 0xa0) return 0;
-  // direction marks and odd spaces among them
+  // longer than necessary, a half of a pair of UTF-16, or beyond the last character
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) ||
+      (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90))
+    return 0;
+  // direction marks, odd spaces and the byte order mark among them
   if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;
   return size;
 }
@@ -141,3 +143,7 @@ void write_result(std::string_view text) {
     return;
   throw std::system_error(errno, std::generic_category(), "writing the result");
 }
+void print_message(std::string_view text) {
+  fmt::print(stderr, "{}\n", printable(text));
+}
+

@@ -42,3 +42,6 @@ enum class tone { plain, dim, good, warning, bad };
 // Writes the result, at once. Errors: std::system_error when it cannot be written: half a result
 // must not look like a whole one.
 void write_result(std::string_view text);
+// Writes a line to stderr, made printable: a message often names what is in a segment.
+void print_message(std::string_view text);
+

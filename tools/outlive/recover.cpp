@@ -56,7 +56,7 @@ tone tone_of(outlive::recovery_outcome outcome) {
 void write_lines(const recover_settings& wanted, const table& lines) {
   write_result(lines.rendered(wanted.output, terminal::of_stdout()));
   if (lines.empty() && !wanted.output.json)
-    fmt::print(stderr, "segment \"{}\": nothing to recover\n", printable(wanted.segment));
+    print_message(fmt::format("segment \"{}\": nothing to recover", wanted.segment));
 }
 
 int list_due(const recover_settings& wanted) {

@@ -47,13 +47,12 @@ outlive::robust_mutex& mutex_at(outlive::segment& segment, std::uint64_t offset)
 int reset_command(const reset_settings& wanted) {
   const auto view = inspect::open(wanted.segment);
   const auto found = inspect::find_mutex(view, wanted.mutex);
-  const std::string mutex = fmt::format("mutex \"{}\" of segment \"{}\"", printable(wanted.mutex),
-                                        printable(wanted.segment));
+  const std::string mutex =
+      printable(fmt::format("mutex \"{}\" of segment \"{}\"", wanted.mutex, wanted.segment));
   if (!found) {
-    fmt::print(
-        stderr,
-        "outlive reset: {}: there is no such mutex (`outlive show --all` lists all mutexes)\n",
-        mutex);
+    print_message(fmt::format(
+        "outlive reset: {}: there is no such mutex (`outlive show --all` lists all mutexes)",
+        mutex));
     return problem_found;
   }
   const std::string state = show::state_of(*found);
@@ -68,11 +67,10 @@ int reset_command(const reset_settings& wanted) {
   const auto plugin = repairs::load(segment, wanted.repairs);
   const auto rebuild = rebuild_for(*plugin, found->lock_class, wanted.as_it_is);
   if (!rebuild) {
-    fmt::print(stderr,
-               "outlive reset: {}: no rebuild for lock class \"{}\"{}: name a library that has one "
-               "with --repairs, or use --as-it-is\n",
-               mutex, printable(found->lock_class),
-               wanted.repairs.empty() ? "" : " in " + printable(wanted.repairs));
+    print_message(fmt::format(
+        "outlive reset: {}: no rebuild for lock class \"{}\"{}: name a library that has one with "
+        "--repairs, or use --as-it-is",
+        mutex, found->lock_class, wanted.repairs.empty() ? "" : " in " + wanted.repairs));
     return problem_found;
   }
   try {
@@ -84,7 +82,7 @@ int reset_command(const reset_settings& wanted) {
   } catch (const std::system_error& error) {
     if (error.code() != outlive::errc::repair_failed && error.code() != outlive::errc::in_use)
       throw;
-    fmt::print(stderr, "outlive reset: {}\n", printable(error.what()));
+    print_message(fmt::format("outlive reset: {}", error.what()));
     return problem_found;
   }
 }

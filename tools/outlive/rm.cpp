@@ -26,21 +26,20 @@ std::string reason_to_keep(const std::string& segment) {
     std::string users;
     for (const auto& each : inspect::open(segment).participants()) {
       if (each.alive)
-        users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid,
-                             printable(each.command_name));
+        users += fmt::format("{}{} {}", users.empty() ? "" : ", ", each.pid, each.command_name);
     }
     return users.empty() ? users : "segment \"" + segment + "\" is in use by " + users;
   } catch (const std::system_error& error) {
     if (error.code() == outlive::errc::not_found || error.code() == outlive::errc::invalid_name)
       throw;
-    return fmt::format("{}; it is not known who uses it", printable(error.what()));
+    return fmt::format("{}; it is not known who uses it", error.what());
   }
 }
 
 int rm_command(const rm_settings& wanted) {
   const std::string reason = reason_to_keep(wanted.segment);
   if (!reason.empty() && !wanted.force) {
-    fmt::print(stderr, "outlive rm: {} (--force removes it anyway)\n", reason);
+    print_message(fmt::format("outlive rm: {} (--force removes it anyway)", reason));
     return problem_found;
   }
   if (wanted.dry_run) {

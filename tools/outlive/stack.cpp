@@ -140,10 +140,10 @@ int stack_command(const stack_settings& wanted) {
   const auto view = inspect::open(wanted.segment);
   auto all = selected_threads(view, wanted.of);
   if (!all) {
-    fmt::print(stderr,
-               "outlive stack: segment \"{}\": no mutex and no attached process \"{}\" (`outlive "
-               "show` lists both)\n",
-               printable(wanted.segment), printable(wanted.of));
+    print_message(
+        fmt::format("outlive stack: segment \"{}\": no mutex and no attached process \"{}\" "
+                    "(`outlive show` lists both)",
+                    wanted.segment, wanted.of));
     return problem_found;
   }
   bool complete = true;
@@ -153,8 +153,8 @@ int stack_command(const stack_settings& wanted) {
   }
   write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
   if (all->empty() && !wanted.output.json)
-    fmt::print(stderr, "segment \"{}\": no thread holds {} or waits for it\n",
-               printable(wanted.segment), wanted.of.empty() ? "a mutex" : "that mutex");
+    print_message(fmt::format("segment \"{}\": no thread holds {} or waits for it", wanted.segment,
+                              wanted.of.empty() ? "a mutex" : "that mutex"));
   return complete ? success : problem_found;
 }
 

@@ -88,7 +88,7 @@ void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted)
   watch.on_deadlock([](const outlive::deadlock& found) { supervise::log(found); });
   watch.on_name_lost([](const outlive::lost_name& lost) { supervise::log(lost); });
   watch.on_error([](const std::system_error& error) {
-    fmt::print(stderr, "outlive supervise: {}\n", printable(error.what()));
+    print_message(fmt::format("outlive supervise: {}", error.what()));
   });
   if (wanted.hung.count() == 0) return;
   watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung),
@@ -124,9 +124,9 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
     incoming.wait({});
     if (incoming.ending() != 0) return success;
     if (is_abandoned(view, watch)) {
-      fmt::print(stderr,
-                 "outlive supervise: segment \"{}\": it has no name any more, and nobody uses it\n",
-                 view.name());
+      print_message(fmt::format(
+          "outlive supervise: segment \"{}\": it has no name any more, and nobody uses it",
+          view.name()));
       return problem_found;
     }
   }
