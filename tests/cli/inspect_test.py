@@ -4,6 +4,7 @@
 Usage: inspect_test.py OUTLIVE PROGRAM_OF_THE_SUITE"""
 
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -164,6 +165,26 @@ def ls_lists_what_it_can_open_and_says_why_not():
         report.expect(
             re.search(rf"^{name} +\d+\.\dM +{user()} +2 +2 +4 +1 +-$", out, re.MULTILINE), out
         )
+
+
+def another_users_segment_is_no_problem():
+    """Its size and owner are no secret, and it cannot be removed by us: nothing else is promised."""
+    nobody = 65534
+    with scene() as (name, _):
+        as_nobody = functools.partial(run, user=nobody) if os.getuid() == 0 else None
+        if as_nobody is None:
+            raise report.skip("needs root, to be two users")
+        expect(run("rm", "--dry-run", "--force", name), 0, "would remove")
+        done = expect(as_nobody("ls", "--json"), 0)
+        line = next(line for line in json.loads(done[1]) if line["name"] == name)
+        size = path_of(name).stat().st_size
+        report.expect(line["size_bytes"] == size and line["owner"] == "root", str(line))
+        report.expect("ermission denied" in line["problem"], str(line))
+        for options in ([], ["--force"], ["--dry-run"], ["--force", "--dry-run"]):
+            done = expect(
+                as_nobody("rm", *options, name), 3, "it belongs to root; only root and root may"
+            )
+            report.expect("--force" not in done[2] and not done[1], str(done))
 
 
 def a_fifo_is_reported_and_skipped():
@@ -447,6 +468,7 @@ sys.exit(
                 show_as_json_has_numbers,
                 columns_and_headings_are_chosen,
                 ls_lists_what_it_can_open_and_says_why_not,
+                another_users_segment_is_no_problem,
                 a_fifo_is_reported_and_skipped,
                 deaths_are_listed_with_their_lines,
                 check_finds_what_is_damaged,

@@ -28,10 +28,11 @@ def segment_name(end=""):
         path_of(name).unlink(missing_ok=True)
 
 
-def run(*arguments, env=None):
+def run(*arguments, env=None, user=None):
     """(exit code, stdout, stderr)"""
     done = subprocess.run(
         [TOOL, *map(str, arguments)],
+        user=user,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

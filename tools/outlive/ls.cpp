@@ -1,6 +1,11 @@
 // outlive ls: the segments of this machine. docs/man/outlive-ls.1.scd
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -46,6 +51,19 @@ std::string without_name(const std::string& message, const std::string& name) {
   return message.starts_with(begin) ? message.substr(begin.size()) : message;
 }
 
+// What the file system says to everybody, also of a segment that cannot be read.
+std::vector<cell> row_without_view(const std::string& name, cell problem) {
+  std::vector<cell> line(ls_columns().size(), cell::none());
+  line[0] = name;
+  struct stat info {};
+  if (::lstat(inspect::path_of(name).c_str(), &info) == 0) {
+    line[1] = inspect::size_cell(static_cast<std::uint64_t>(info.st_size));
+    line[2] = inspect::user_name(info.st_uid);
+  }
+  line.back() = std::move(problem);
+  return line;
+}
+
 int ls_command(const table_settings& wanted) {
   table lines(ls_columns());
   int result = success;
@@ -54,11 +72,12 @@ int ls_command(const table_settings& wanted) {
       lines.add(row_of(name));
     } catch (const std::system_error& error) {
       if (error.code() == outlive::errc::not_found) continue;  // removed since its name was read
-      std::vector<cell> line(ls_columns().size(), cell::none());
-      line.front() = name;
-      line.back() = cell(without_name(error.what(), name)).in(tone::bad);
-      lines.add(std::move(line));
-      result = problem_found;
+      // Another user's segment is no problem of this machine.
+      const bool is_closed_to_us = error.code() == std::errc::permission_denied;
+      lines.add(row_without_view(
+          name,
+          cell(without_name(error.what(), name)).in(is_closed_to_us ? tone::dim : tone::bad)));
+      if (!is_closed_to_us) result = problem_found;
     }
   }
   write_result(lines.rendered(wanted, terminal::of_stdout()));

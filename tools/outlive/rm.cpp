@@ -1,5 +1,11 @@
 // outlive rm: removes a segment's name. docs/man/outlive-rm.1.scd
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <memory>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -36,8 +42,29 @@ std::string reason_to_keep(const std::string& segment) {
   }
 }
 
+// Why the file system does not let us remove the name; empty if it does. Asked before anything is
+// promised.
+std::string reason_it_cannot(const std::string& segment) {
+  const std::string file = inspect::path_of(segment);
+  const std::string folder = file.substr(0, file.rfind('/'));
+  struct stat of_file {
+  }, of_folder{};
+  if (::lstat(file.c_str(), &of_file) != 0 || ::stat(folder.c_str(), &of_folder) != 0) return {};
+  if (S_ISDIR(of_file.st_mode)) return fmt::format("{} is a folder", file);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    return fmt::format("{} may not be written", folder);
+  const uid_t me = ::geteuid();
+  const bool is_mine = me == 0 || me == of_file.st_uid || me == of_folder.st_uid;
+  if ((of_folder.st_mode & S_ISVTX) == 0 || is_mine) return {};
+  const std::string owner = inspect::user_name(of_file.st_uid);
+  return fmt::format("it belongs to {}; only {} and root may remove it from {}", owner, owner,
+                     folder);
+}
+
 int rm_command(const rm_settings& wanted) {
   const std::string reason = reason_to_keep(wanted.segment);
+  if (const std::string cannot = reason_it_cannot(wanted.segment); !cannot.empty())
+    throw std::runtime_error(fmt::format("segment \"{}\": {}", wanted.segment, cannot));
   if (!reason.empty() && !wanted.force) {
     print_message(fmt::format("outlive rm: {} (--force removes it anyway)", reason));
     return problem_found;
