@@ -187,6 +187,21 @@ def another_users_segment_is_no_problem():
             report.expect("--force" not in done[2] and not done[1], str(done))
 
 
+def a_path_is_as_good_as_a_name():
+    with scene() as (name, _):
+        expect(run("show", path_of(name)), 0, f"segment {name}: ")
+        expect(run("rm", "--force", path_of(name)), 0)
+    expect(run("show", "/dev/shm/outlive."), 2, "invalid name")
+    expect(run("show", "/dev/shm/other"), 2, "found a slash")
+
+
+def help_is_a_word_too():
+    report.expect(run("help") == run("--help"), str(run("help")))
+    report.expect(run("help", "show") == run("show", "--help"), str(run("help", "show")))
+    expect(run("help"), 0, "outlive help COMMAND", "torture")
+    expect(run("help", "nonsense"), 2, "unknown command 'nonsense'")
+
+
 def a_fifo_is_reported_and_skipped():
     with scene() as (name, _), segment_name() as fifo:
         os.mkfifo(path_of(fifo), 0o644)  # a wait for its other end would exceed SECONDS
@@ -469,6 +484,8 @@ sys.exit(
                 columns_and_headings_are_chosen,
                 ls_lists_what_it_can_open_and_says_why_not,
                 another_users_segment_is_no_problem,
+                a_path_is_as_good_as_a_name,
+                help_is_a_word_too,
                 a_fifo_is_reported_and_skipped,
                 deaths_are_listed_with_their_lines,
                 check_finds_what_is_damaged,

@@ -19,9 +19,15 @@ namespace {
 const std::string folder = "/dev/shm", prefix = "outlive.";
 }
 
+std::string name_in(const std::string& text) {
+  const std::string begin = folder + '/' + prefix;
+  return text.starts_with(begin) ? text.substr(begin.size()) : text;
+}
+
 void add_segment_argument(CLI::App& command, std::string& into) {
   command.add_option("segment", into, "Name of the segment, as `outlive ls` prints it")
       ->required()
+      ->transform(name_in, "")
       ->type_name("SEGMENT");
 }
 

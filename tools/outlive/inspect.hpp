@@ -21,7 +21,9 @@ class App;
 
 namespace inspect {
 
-// Adds the argument SEGMENT.
+// Returns: the segment's name, if the text is the path of its file; any other text as it is.
+[[nodiscard]] std::string name_in(const std::string& text);
+// Adds the argument SEGMENT: a name, or the path of its file.
 void add_segment_argument(CLI::App& command, std::string& into);
 
 // Returns: the names of all files in /dev/shm that are called like segments, sorted.

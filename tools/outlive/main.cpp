@@ -2,9 +2,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -49,6 +52,17 @@ std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
   return fmt::format("{}: {}\nTry {} --help.\n", name, text, name);
 }
 
+// `outlive help` and `outlive help COMMAND` are --help in another order.
+std::vector<std::string> arguments_of(const CLI::App& tool, int argc, char** argv) {
+  std::vector<std::string> all(argv + std::min(argc, 1), argv + argc);
+  if (all.empty() || all[0] != "help") return all;
+  all.erase(all.begin());
+  const auto known = tool.get_subcommands(
+      [&](const CLI::App* each) { return !all.empty() && each->get_name() == all[0]; });
+  if (all.empty() || !known.empty()) all.emplace_back("--help");
+  return all;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,6 +72,7 @@ int main(int argc, char** argv) {
   tool.require_subcommand(1);
   tool.failure_message(usage_message);
   tool.footer(
+      "`outlive help COMMAND` says more of a command.\n"
       "Exit codes: 0 success, 1 a problem was found, 2 wrong usage, 3 it could not be done.");
 
   int exit_code = commands::success;
@@ -79,7 +94,9 @@ int main(int argc, char** argv) {
     add(tool, exit_code);
   }
   try {
-    tool.parse(argc, argv);
+    auto arguments = arguments_of(tool, argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // parse() pops them from the end
+    tool.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     // --help and --version also come this way
     return tool.exit(error) == 0 ? commands::success : commands::usage_error;

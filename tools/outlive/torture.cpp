@@ -7,6 +7,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "inspect.hpp"
 #include "output.hpp"
 #include "process.hpp"
 #include "torture/report.hpp"
@@ -36,7 +37,9 @@ void add_torture(CLI::App& tool, int& exit_code) {
   command
       .add_option("--segment", wanted->segment,
                   "Segment that the workers share; they may create it")
-      ->required();
+      ->required()
+      ->transform(inspect::name_in, "")
+      ->type_name("NAME");
   command.add_option("--workers", wanted->workers, "Number of copies that run at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -32,7 +32,7 @@ _outlive() {
         "$(sed -n 's/.*Columns: \([a-z_,]*\).*/\1/p' <<<"$help" | tr , ' ')"
       return
       ;;
-    --repairs | --check)
+    --repairs | --check | --keep)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
