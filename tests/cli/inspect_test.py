@@ -16,7 +16,7 @@ import sys
 import termios
 
 import report
-from tool import SECONDS, TOOL, expect_golden, path_of, run, scene, segment_name
+from tool import FOLDER, SECONDS, TOOL, expect_golden, path_of, run, scene, segment_name
 
 
 def expect(done, code, *words):
@@ -45,20 +45,20 @@ def show_lists_holders_and_waiters():
 
             PID COMMAND STATE THREADS
             N scene alive 1
-            N scene dead 0
-            N scene dead 0
             N scene alive 1
+            N scene dead 0
+            N scene dead 0
 
             TID PID THREAD STATE ACQUIRED WAITED HOLDS READS WAITS FOR NOTE
-            N N scene dead 1 0 0 - - 0
             N N scene alive 2 0 1 - - 7
-            N N scene dead 1 0 1 - - 0
             N N scene alive 0 1 0 - bank 0
+            N N scene dead 1 0 0 - - 0
+            N N scene dead 1 0 1 - - 0
 
             MUTEX CLASS STATE HOLDER ACQUIRED AT HELD >= WAITERS READERS
-            bank accounts held N scene FUNCTION (scene.cpp:LINE) SECONDS 1 -
+            bank accounts held N scene FUNCTION (scene.cpp:LINE) DURATION 1 -
             vault savings unrepaired - - - 0 -
-            drawer savings owner died N scene FUNCTION (scene.cpp:LINE) SECONDS 0 -
+            drawer savings owner died N scene FUNCTION (scene.cpp:LINE) DURATION 0 -
 
             1 of 4 mutexes is free
             """.replace(
@@ -125,7 +125,7 @@ def show_as_json_has_numbers():
     report.expect(locks["shelf"]["holder"] is None and locks["vault"]["attempts"] == 1, text)
     report.expect(
         isinstance(got["participants"][0]["pid"], int)
-        and [each["note"] for each in got["threads"]] == [0, 7, 0, 0],
+        and [each["note"] for each in got["threads"]] == [7, 0, 0, 0],
         text,
     )
 
@@ -168,7 +168,7 @@ def ls_lists_what_it_can_open_and_says_why_not():
 
 
 def another_users_segment_is_no_problem():
-    """Its size and owner are no secret, and it cannot be removed by us: nothing else is promised."""
+    """Its size and owner are no secret. We cannot remove it, and rm does not promise that."""
     nobody = 65534
     with scene() as (name, _):
         as_nobody = functools.partial(run, user=nobody) if os.getuid() == 0 else None
@@ -202,6 +202,13 @@ def help_is_a_word_too():
     expect(run("help", "nonsense"), 2, "unknown command 'nonsense'")
 
 
+def free_mutexes_are_counted_in_words():
+    with segment_name() as name:
+        bank_worker = os.path.join(FOLDER, "bank_worker")
+        subprocess.run([bank_worker, "check", name], timeout=SECONDS, check=True)
+        expect(run("show", name, "--sample", "0"), 0, "\nthe only mutex is free\n")
+
+
 def a_fifo_is_reported_and_skipped():
     with scene() as (name, _), segment_name() as fifo:
         os.mkfifo(path_of(fifo), 0o644)  # a wait for its other end would exceed SECONDS
@@ -226,7 +233,7 @@ def deaths_are_listed_with_their_lines():
             name,
             """
             NUMBER WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
-            1 TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed SECONDS
+            1 TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed DURATION
             """,
         )
         code, got = as_json("deaths", name)
@@ -439,10 +446,9 @@ def what_is_of_no_use_without_its_end_is_not_cut():
         report.expect(not missing, f"no {missing} in:\n{text}")
 
 
-def names_cannot_move_the_cursor():
 def names_are_valid_everywhere():
-    """Halves of a pair of UTF-16, overlong forms and what is beyond the last character are no UTF-8:
-    run() would not decode them. And no message, of whatever command, has a control character.
+    """Halves of a pair of UTF-16, overlong forms and what is beyond the last character are no
+    UTF-8: run() would not decode them. And no message of any command has a control character.
     """
     for odd in (
         b"\xed\xa0\x80",
@@ -456,13 +462,14 @@ def names_are_valid_everywhere():
         with scene(end=os.fsdecode(odd)) as (name, _):
             expect(run("metrics", name, "--sample", "0"), 0, shown.replace("\\", "\\\\"))
             expect(run("ls"), None, shown)
-            for arguments in (["rm"], ["show"], ["stack", "x"], ["reset", "x"], ["deaths", "-o", "x"]):
-                done = run(arguments[0], name, *arguments[1:])
+            for command, *others in (["rm"], ["show"], ["stack", "x"], ["reset", "x"]):
+                done = run(command, name, *others)
                 report.expect("\x1b" not in done[1] + done[2], repr(done))
             expect(run("rm", name), 1, shown + '" is in use by')
         expect(run("deaths", name), 3, shown + '": found no')
 
 
+def names_cannot_move_the_cursor():
     with segment_name() as name:
         forged = name + "\x1b[2J\n"
         path_of(forged).write_bytes(b"")
@@ -486,6 +493,7 @@ sys.exit(
                 another_users_segment_is_no_problem,
                 a_path_is_as_good_as_a_name,
                 help_is_a_word_too,
+                free_mutexes_are_counted_in_words,
                 a_fifo_is_reported_and_skipped,
                 deaths_are_listed_with_their_lines,
                 check_finds_what_is_damaged,
@@ -497,8 +505,8 @@ sys.exit(
                 a_full_disk_is_an_error,
                 terminals_get_colours_and_lines_that_fit,
                 what_is_of_no_use_without_its_end_is_not_cut,
-                names_cannot_move_the_cursor,
                 names_are_valid_everywhere,
+                names_cannot_move_the_cursor,
             ]
         ]
     )

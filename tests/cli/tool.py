@@ -73,7 +73,7 @@ def golden(text, name):
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"run\(char const\*\)|\b(main|run|die_holding)(?= \()", "FUNCTION", text)
     text = re.sub(r"scene\.cpp:\d+", "scene.cpp:LINE", text)
-    text = re.sub(r"\b\d+\.\d+ s\b", "SECONDS", text)
+    text = re.sub(r"\b(\d+ ns|\d+\.\d (us|ms|s))\b", "DURATION", text)
     text = re.sub(r"\b\d{3,}\b", "N", text)
     return [re.sub(r" +", " ", line).strip() for line in text.splitlines()]
 

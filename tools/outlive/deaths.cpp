@@ -72,7 +72,7 @@ cell crash_cell(const outlive::logged_death& death, source_lines& sources) {
 }
 
 cell repair_cell(std::chrono::nanoseconds time) {
-  return time.count() == 0 ? cell::none() : seconds_cell(time, 6);
+  return time.count() == 0 ? cell::none() : duration_cell(time);
 }
 
 std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source_lines& sources) {

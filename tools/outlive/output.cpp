@@ -38,6 +38,7 @@ std::size_t character_at(std::string_view text) noexcept {
     return 0;
   // direction marks, odd spaces and the byte order mark among them
   if (lead == 0xe2 && (second == 0x80 || second == 0x81)) return 0;
+  if (text.starts_with("\xd8\x9c") || text.starts_with("\xef\xbb\xbf")) return 0;
   return size;
 }
 
@@ -108,6 +109,22 @@ std::string hex(std::uint64_t value) {
   return fmt::format("0x{:x}", value);
 }
 
+std::string duration_text(std::chrono::nanoseconds time) {
+  struct unit {
+    const char* name;
+    double length;
+  };
+  constexpr unit units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+  constexpr double most = 999.95;  // above it, 1000.0 of a unit would be shown
+  const unit* chosen = units;
+  const auto count = static_cast<double>(time.count());
+  for (const unit& each : units) {
+    chosen = &each;
+    if (count / each.length < most) break;
+  }
+  return fmt::format("{:.{}f} {}", count / chosen->length, chosen == units ? 0 : 1, chosen->name);
+}
+
 std::string counted(std::uint64_t number, std::string_view one, std::string_view several) {
   if (number == 1) return fmt::format("1 {}", one);
   return several.empty() ? fmt::format("{} {}s", number, one)
@@ -138,12 +155,12 @@ std::string coloured(std::string_view text, tone which, const terminal& on) {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
+void print_message(std::string_view text) {
+  fmt::print(stderr, "{}\n", printable(text));
+}
+
 void write_result(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
     return;
   throw std::system_error(errno, std::generic_category(), "writing the result");
 }
-void print_message(std::string_view text) {
-  fmt::print(stderr, "{}\n", printable(text));
-}
-

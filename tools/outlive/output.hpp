@@ -1,6 +1,7 @@
 // What the commands write: results to stdout, messages to stderr.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,6 +24,8 @@
 
 // Returns: "0x40".
 [[nodiscard]] std::string hex(std::uint64_t value);
+// Returns: "340 ns", "1.5 ms", "61.0 s": no time but 0 is shown as 0.
+[[nodiscard]] std::string duration_text(std::chrono::nanoseconds time);
 // Returns: "1 worker", "2 workers"; `several` is the plural if it is not made with an s.
 [[nodiscard]] std::string counted(std::uint64_t number, std::string_view one,
                                   std::string_view several = {});
@@ -39,9 +42,9 @@ struct terminal {
 enum class tone { plain, dim, good, warning, bad };
 [[nodiscard]] std::string coloured(std::string_view text, tone which, const terminal& on);
 
-// Writes the result, at once. Errors: std::system_error when it cannot be written: half a result
-// must not look like a whole one.
-void write_result(std::string_view text);
 // Writes a line to stderr, made printable: a message often names what is in a segment.
 void print_message(std::string_view text);
 
+// Writes the result, at once. Errors: std::system_error when it cannot be written: half a result
+// must not look like a whole one.
+void write_result(std::string_view text);

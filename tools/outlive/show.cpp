@@ -1,7 +1,9 @@
 // outlive show: who is attached to a segment, and who holds which mutex.
 // docs/man/outlive-show.1.scd
 #include <algorithm>
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include <fmt/format.h>
@@ -23,6 +25,12 @@ struct show_settings {
   table_settings output;
 };
 
+std::string free_text(std::size_t free, std::size_t all) {
+  if (free < all)
+    return fmt::format("{} of {} mutexes {} free", free, all, free == 1 ? "is" : "are");
+  return all == 1 ? "the only mutex is free" : fmt::format("all {} mutexes are free", all);
+}
+
 std::string as_text(const show_settings& wanted, const show::snapshot& snap) {
   const terminal on = terminal::of_stdout();
   // With -o only the mutexes are asked for: the other tables have other columns.
@@ -34,9 +42,7 @@ std::string as_text(const show_settings& wanted, const show::snapshot& snap) {
   const table locks = show::lock_table(snap, wanted.all);
   if (!locks.empty()) text += '\n' + locks.as_text(wanted.output, on);
   const std::size_t free = show::free_count(snap);
-  if (!wanted.all && free != 0)
-    text += fmt::format("\n{} of {} mutexes {} free\n", free, snap.locks.size(),
-                        free == 1 ? "is" : "are");
+  if (!wanted.all && free != 0) text += '\n' + free_text(free, snap.locks.size()) + '\n';
   return text;
 }
 

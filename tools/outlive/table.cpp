@@ -46,10 +46,9 @@ cell hex_cell(std::uint64_t value) {
   return {hex(value), value};
 }
 
-cell seconds_cell(std::optional<std::chrono::nanoseconds> time, int decimals) {
+cell duration_cell(std::optional<std::chrono::nanoseconds> time) {
   if (!time) return cell::none();
-  const double seconds = std::chrono::duration<double>(*time).count();
-  return {fmt::format("{:.{}f} s", seconds, decimals), seconds};
+  return {duration_text(*time), std::chrono::duration<double>(*time).count()};
 }
 
 void add_json_option(CLI::App& command, table_settings& into) {

@@ -55,8 +55,8 @@ struct cell {
 
 // "0x40", in JSON a number.
 [[nodiscard]] cell hex_cell(std::uint64_t value);
-// "1.5 s", in JSON a number.
-[[nodiscard]] cell seconds_cell(std::optional<std::chrono::nanoseconds> time, int decimals);
+// As duration_text(), in JSON a number of seconds.
+[[nodiscard]] cell duration_cell(std::optional<std::chrono::nanoseconds> time);
 
 // What the options of a command ask for.
 struct table_settings {

@@ -70,7 +70,7 @@ std::string holder_text(const viewed_lock& lock, const viewed_thread* holder) {
 }
 
 cell held_for(const snapshot& snap, const viewed_thread* holder, std::uint64_t mutex) {
-  return seconds_cell(holder == nullptr ? std::nullopt : snap.holds.held_for(*holder, mutex), 1);
+  return duration_cell(holder == nullptr ? std::nullopt : snap.holds.held_for(*holder, mutex));
 }
 
 std::string mutex_at(const snapshot& snap, std::uint64_t offset) {
@@ -89,6 +89,13 @@ cell reads(const snapshot& snap, const viewed_thread& thread) {
   std::vector<std::string> names;
   for (const std::uint64_t offset : thread.reads) names.push_back(mutex_at(snap, offset));
   return {names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", ")), names};
+}
+
+// The dead stay in their places for as long as nobody needs these, and may be many.
+template <class List>
+List living_first(List all) {
+  std::stable_partition(all.begin(), all.end(), [](const auto& each) { return each.alive; });
+  return all;
 }
 
 cell alive_cell(bool alive) {
@@ -112,8 +119,8 @@ void snapshot::read(const outlive::segment_view& view) {
   deaths = view.death_count();
   owner = view.owner();
   objects = view.object_count();
-  participants = view.participants();
-  threads = view.threads();
+  participants = living_first(view.participants());
+  threads = living_first(view.threads());
   holds.update(threads, std::chrono::steady_clock::now());
   locks = view.locks();
 }

@@ -131,7 +131,7 @@ std::vector<std::string> frame::holders(const terminal& on) {
     const std::uint64_t offset = each.what->mutex_offset;
     const auto waiters = std::count_if(threads_.begin(), threads_.end(),
                                        [&](const auto& t) { return t.waiting_for == offset; });
-    made.add({seconds_cell(each.time, 1), inspect::mutex_name(view_.lock_at(offset)),
+    made.add({duration_cell(each.time), inspect::mutex_name(view_.lock_at(offset)),
               inspect::thread_name(*each.by) + (each.by->alive ? "" : " (dead)"), waiters,
               sources_.describe_call(each.what->acquired_at)});
   }

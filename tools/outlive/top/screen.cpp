@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 
@@ -26,8 +27,8 @@ void put(std::string_view text) noexcept {
 
 screen::screen() {
   if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) {
-    throw std::system_error(ENOTTY, std::generic_category(),
-                            "stdin and stdout must be a terminal (outlive show prints once)");
+    // An error number would only add "Inappropriate ioctl for device".
+    throw std::runtime_error("stdin and stdout must be a terminal (`outlive show` prints once)");
   }
   if (::tcgetattr(STDIN_FILENO, &before_) != 0)
     throw std::system_error(errno, std::generic_category(), "the terminal");

@@ -18,7 +18,7 @@ namespace top {
 // but SIGKILL leads through the destructor.
 class screen {
  public:
-  // Errors: std::system_error if stdin or stdout is no terminal.
+  // Errors: std::runtime_error if stdin or stdout is no terminal; std::system_error.
   screen();
   screen(const screen&) = delete;
   screen& operator=(const screen&) = delete;

@@ -93,21 +93,21 @@ std::string as_text(const settings& wanted, const statistics& stats) {
   const auto line = [&lines](const char* name, const std::string& value) {
     lines.add({name, value});
   };
-  line("segment", fmt::format("{}, {} workers, seed {}, {:.1f} s{}", wanted.segment, wanted.workers,
-                              wanted.seed, seconds(stats.duration), wanted.aim ? ", aimed" : ""));
+  line("segment",
+       fmt::format("{}, {}, seed {}, {:.1f} s{}", wanted.segment, counted(wanted.workers, "worker"),
+                   wanted.seed, seconds(stats.duration), wanted.aim ? ", aimed" : ""));
   line("kills", fmt::format("{} ({}), {} while holding a mutex", stats.kills,
                             rate_text(wanted, rate(stats)), stats.kills_holding));
   if (wanted.aim) line("aims missed", fmt::format("{}", stats.aims_missed));
   if (stats.spared != 0)
     line("spared", fmt::format("{}, in the last attempt of a repair", stats.spared));
   line("restarts", fmt::format("{}", stats.restarts));
-  line(
-      "dead owners",
-      fmt::format("{} mutexes: {} recovered, {} not recoverable, {} open at the end",
-                  stats.held_by_killed, stats.recovered, stats.not_recoverable, stats.open_at_end));
+  line("dead owners", fmt::format("{}: {} recovered, {} not recoverable, {} open at the end",
+                                  counted(stats.held_by_killed, "mutex", "mutexes"),
+                                  stats.recovered, stats.not_recoverable, stats.open_at_end));
   if (const auto times = latency_of(stats)) {
-    line("latency", fmt::format("median {:.1f} us, max {:.1f} us", microseconds(times->median),
-                                microseconds(times->max)));
+    line("latency",
+         fmt::format("median {}, max {}", duration_text(times->median), duration_text(times->max)));
   }
   line("death log",
        list(stats.logged) +

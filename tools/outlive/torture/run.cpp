@@ -89,9 +89,10 @@ class torture_run {
       if (!segment) segment = open();
       if (segment) return;
       if (clock::now() >= limit) {
-        throw std::runtime_error(fmt::format(
-            "segment '{}': {} workers have not created it within {:g} s", wanted_.segment,
-            wanted_.workers, std::chrono::duration<double>(wanted_.start_limit).count()));
+        throw std::runtime_error(
+            fmt::format("segment '{}': {} not created it within {:g} s", wanted_.segment,
+                        counted(wanted_.workers, "worker has", "workers have"),
+                        std::chrono::duration<double>(wanted_.start_limit).count()));
       }
       incoming_.wait(std::chrono::milliseconds(1));
     }
