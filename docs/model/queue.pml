@@ -6,6 +6,10 @@
    Asserted: whoever gets a job gets a whole one that nobody has acknowledged; a holder finds its own word; in the end each job that was published is
    acknowledged once, or was a dead letter, or is in one slot. Nobody is left asleep (invalid end state).
 
+   With -DCLOSE the producer closes the queue after its last job, and a consumer ends only when it finds the queue closed and then, at a look at
+   all slots, nothing that is or may become a job. Closing and a job's end wake all consumers.
+
+   M_CLOSE_WAKES_NOBODY the last done() of a closed queue wakes no other consumer
    M_JOB_TAKE_BY_STORE a dead consumer's job is taken over by a store instead of an exchange
    M_JOB_LOOK_FIRST    who waits looks at the slots before it marks the bit, not after
    M_PUBLISH_FIRST     a slot is ready before the job is in it
@@ -42,6 +46,12 @@ byte nextjob, producing, running, deaths; bool kill[5];
 #define SETTLED (producing==0 && s[0].kind<READY)
 #else
 #define SETTLED (producing==0 && s[0].kind<READY && s[1].kind<READY)
+#endif
+#ifdef CLOSE
+#undef SETTLED
+#define SETTLED false
+byte closed;
+#define WAKE_ALL(word,which) atomic{ word=((word+2)%16)&254 }; atomic{ ALL_OF(which) }
 #endif
 #define END_JOB(job) s[i].kind=FREE; s[i].who=0; s[i].tries=0; acked[job]++; assert(acked[job]==1)
 #define ID (me*16+mg)
@@ -99,6 +109,13 @@ look:
         :: n && !produces && s[i].kind==k && s[i].who==w && s[i].tries==y && y>=TRIES -> END_JOB(v[i]); goto room
         :: else -> i++; k=0; w=0; y=0; n=0; if :: i<NS -> goto look :: else -> i=0 fi
      fi };
+#ifdef CLOSE
+  if :: !produces ->
+        atomic{ i=0; n=closed };
+        do :: n && i<NS -> atomic{ if :: s[i].kind>=FILLING -> n=0 :: else -> i++ fi } :: else -> break od;
+        if :: n -> goto done :: else -> i=0 fi
+     :: else fi;
+#endif
   if :: produces -> MARK(nonfull); SLEEP(nonfull,2)
      :: else -> MARK(nonempty); SLEEP(nonempty,1)
   fi;
@@ -130,8 +147,15 @@ have:
 job:
   atomic{ i=0; j=0; k=0; w=0; y=0 }; WAKE(nonempty,1); goto again;
 room:
-  atomic{ i=0; j=0; k=0; w=0; y=0 }; WAKE(nonfull,2); goto again;
-done: skip
+  atomic{ i=0; j=0; k=0; w=0; y=0 }; WAKE(nonfull,2);
+#if defined(CLOSE) && !defined(M_CLOSE_WAKES_NOBODY)
+  n=closed; if :: n -> WAKE_ALL(nonempty,1) :: else fi;
+#endif
+  goto again;
+done: skip;
+#ifdef CLOSE
+  if :: produces -> closed=1; WAKE_ALL(nonempty,1) :: else fi
+#endif
   } unless { kill[_pid] };
   if :: kill[_pid] -> atomic{ asleep[_pid]=0; i=0; k=0; w=0; y=0; n=0; j=0; q=0; if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi; kill[_pid]=0; goto life }
      :: else -> atomic{ if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi }

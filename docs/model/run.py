@@ -74,6 +74,7 @@ HOLDS = {
         ("queue", "-DNC=2 -DTRIES=1"),
         ("queue_give_back", "-DNC=1 -DNR=2 -DNS=2 -DNJ=3 -DGIVE_BACK"),
         ("queue_give_back_deaths", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE -DGIVE_BACK"),
+        ("queue_close", "-DNC=2 -DTRIES=1 -DCLOSE"),
         ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
     ],
 }
@@ -275,6 +276,7 @@ MUTANTS = {
             "a dead worker's job is taken over by an exchange",
         ),
         ("JOB_LOOK_FIRST", "-DNC=2 -DTRIES=1", "a waiter looks after it has marked the bit"),
+        ("CLOSE_WAKES_NOBODY", "-DNC=2 -DTRIES=1 -DCLOSE", "the end of a closed queue wakes all"),
         ("PUBLISH_FIRST", "-DNC=1 -DNR=2", "a slot is ready once the job is in it"),
         (
             "FREE_THE_DEAD",

@@ -69,6 +69,7 @@ enum class errc {
   // mounted, or only in part.
   no_proc,
   wrong_file_system,  // the segment's file, or /dev/shm, is not on a tmpfs
+  queue_closed,       // push() into a work queue that was closed
 };
 
 // Category of errc. Its name is "outlive".

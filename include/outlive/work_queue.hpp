@@ -77,6 +77,7 @@ struct alignas(64) work_queue_head {
   std::uint32_t capacity;
   std::uint32_t max_tries;
   std::uint32_t job_bytes;
+  std::atomic<std::uint32_t> closed;
   alignas(64) std::atomic<std::uint32_t> not_empty;
   alignas(64) std::atomic<std::uint32_t> not_full;
   alignas(64) std::atomic<std::uint64_t> head;
@@ -86,13 +87,15 @@ struct alignas(64) work_queue_head {
 OUTLIVE_API void make_queue(work_queue_head& queue, const work_queue_shape& shape,
                             const work_queue_options& options);
 OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
+OUTLIVE_API void close_queue(work_queue_head& queue, const work_queue_shape& shape, bool closed);
+[[nodiscard]] OUTLIVE_API bool is_queue_closed(const work_queue_head& queue,
+                                               const work_queue_shape& shape);
 // Return: whether the job was pushed in time; a job, or none if there was none in time.
 [[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape,
-                                        const void* job, const deadline& until);
+                                        const void* job, const deadline& until,
+                                        const std::stop_token& stop);
 [[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
-                                           const deadline& until);
-[[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
-                                           const std::stop_token& stop);
+                                           const deadline& until, const std::stop_token& stop);
 [[nodiscard]] OUTLIVE_API held_job pop_dead_job(work_queue_head& queue,
                                                 const work_queue_shape& shape);
 [[nodiscard]] OUTLIVE_API work_queue_counts count_jobs(const work_queue_head& queue,
@@ -131,54 +134,74 @@ class work_queue {
 
   // Puts a copy of the job into the queue, and wakes one worker if some sleep.
   // Blocks: while there is no free slot.
-  // Errors: errc::damaged, errc::type_mismatch (a queue with other slots), errc::in_repair (it may
-  //   wait for a thread that waits for the repair); at a thread's first use of the segment also
-  //   those of robust_mutex::lock(). Then nothing was pushed.
+  // Errors: errc::queue_closed, errc::damaged, errc::type_mismatch (a queue with other slots),
+  //   errc::in_repair (it may wait for a thread that waits for the repair); at a thread's first use
+  //   of the segment also those of robust_mutex::lock(). Then nothing was pushed.
   // After fork: works in the child. Signal-safe: no.
   // Order: synchronises with the pop that gets the job.
   void push(const T& job) {
-    static_cast<void>(detail::push_job(head_, shape, &job, detail::no_limit));
+    static_cast<void>(detail::push_job(head_, shape, &job, detail::no_limit, {}));
+  }
+  // The same until stop is requested. Returns: whether it was pushed: false if stop was requested
+  // and no slot was free.
+  [[nodiscard]] bool push(const T& job, const std::stop_token& stop) {
+    return detail::push_job(head_, shape, &job, detail::no_limit, stop);
   }
   // Returns: whether it was pushed: false if no slot was free (in time). Errors: as push();
   //   try_push() is allowed in a repair.
   [[nodiscard]] bool try_push(const T& job) {
-    return detail::push_job(head_, shape, &job, detail::no_wait);
+    return detail::push_job(head_, shape, &job, detail::no_wait, {});
   }
   // `timeout` is a std::chrono duration, `deadline` a point in time. If that is on another clock
   // than steady_clock, the clock is asked at least every 250 ms. Requires: its now() throws nothing
-  // and acquires no lock.
-  [[nodiscard]] bool try_push_for(const T& job, const detail::deadline& timeout) {
-    return detail::push_job(head_, shape, &job, timeout);
+  // and acquires no lock. A request to stop ends the wait, too.
+  [[nodiscard]] bool try_push_for(const T& job, const detail::deadline& timeout,
+                                  const std::stop_token& stop = {}) {
+    return detail::push_job(head_, shape, &job, timeout, stop);
   }
-  [[nodiscard]] bool try_push_until(const T& job, const detail::deadline& deadline) {
-    return try_push_for(job, deadline);
+  [[nodiscard]] bool try_push_until(const T& job, const detail::deadline& deadline,
+                                    const std::stop_token& stop = {}) {
+    return try_push_for(job, deadline, stop);
   }
 
   // Takes a job from the queue.
-  // Blocks: until there is a job, or the worker that has one is dead.
-  // Returns: a lease, which belongs to the calling thread. Errors: as push(); then no job was
-  //   taken.
+  // Blocks: until there is a job, or the worker that has one is dead, or the queue is closed and
+  //   all its jobs are done or dead letters.
+  // Returns: a lease, which belongs to the calling thread; an empty one at the end of a closed
+  //   queue. Errors: as push(), except errc::queue_closed; then no job was taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
   // Order: synchronises with the push, and with all that dead workers did while they had the job.
-  [[nodiscard]] lease<T> pop() { return lease<T>(detail::pop_job(head_, shape, detail::no_limit)); }
-  // The same until stop is requested. Returns: a lease, which is empty if stop was requested and
-  // there was no job.
+  [[nodiscard]] lease<T> pop() { return pop({}); }
+  // The same until stop is requested. Returns: a lease, which is also empty if stop was requested
+  // and there was no job.
   [[nodiscard]] lease<T> pop(const std::stop_token& stop) {
-    return lease<T>(detail::pop_job(head_, shape, stop));
+    return lease<T>(detail::pop_job(head_, shape, detail::no_limit, stop));
   }
   // Return: a lease, which is empty if there was no job (in time). Errors: as pop(); try_pop() is
   //   allowed in a repair.
   // If the kernel did not mark the death of a worker (hazards A1, A23), only a thread that has
   // waited for 250 ms finds its job.
   [[nodiscard]] lease<T> try_pop() {
-    return lease<T>(detail::pop_job(head_, shape, detail::no_wait));
+    return lease<T>(detail::pop_job(head_, shape, detail::no_wait, {}));
   }
-  [[nodiscard]] lease<T> try_pop_for(const detail::deadline& timeout) {
-    return lease<T>(detail::pop_job(head_, shape, timeout));
+  [[nodiscard]] lease<T> try_pop_for(const detail::deadline& timeout,
+                                     const std::stop_token& stop = {}) {
+    return lease<T>(detail::pop_job(head_, shape, timeout, stop));
   }
-  [[nodiscard]] lease<T> try_pop_until(const detail::deadline& deadline) {
-    return try_pop_for(deadline);
+  [[nodiscard]] lease<T> try_pop_until(const detail::deadline& deadline,
+                                       const std::stop_token& stop = {}) {
+    return try_pop_for(deadline, stop);
   }
+
+  // Closes the queue: from now on push() is refused, in every process, and pop() returns an empty
+  // lease once every job is done or a dead letter. Until then workers wait for jobs of others that
+  // may die. A job whose push() had begun is either refused or handed out. Closing twice is
+  // allowed. The queue stays closed when its processes end, until reopen().
+  // Blocks: never. Errors: errc::damaged, errc::type_mismatch. After fork: works in the child.
+  //   Killed in it: the queue is open, or closed; a sleeper looks within 250 ms.
+  void close() { detail::close_queue(head_, shape, true); }
+  void reopen() { detail::close_queue(head_, shape, false); }
+  [[nodiscard]] bool closed() const { return detail::is_queue_closed(head_, shape); }
 
   // Takes a dead letter from the queue, to look at it, remove it or retry it.
   // Blocks: never. But it looks at each slot, and may ask the kernel whether a worker lives.

@@ -41,8 +41,11 @@ bool make_ready(const held_job& job, bool failed) noexcept {
   // If the thread dies here, it died with the job. The thread that takes the job over overwrites
   // this entry.
   crash_barrier();
-  if (failed && was.tries() >= job.queue->max_tries)
-    return end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  if (failed && was.tries() >= job.queue->max_tries) {
+    if (!end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()))) return false;
+    slots.wake_at_the_end();
+    return true;
+  }
   const unsigned tries = failed ? was.tries() : was.tries() - 1;
   const ring_position at = slots.position_before_head(job.slot);
   if (!end_hold(job, *mine, job_state(job_kind::ready, tries).with_lap(at.lap()))) return false;
@@ -80,7 +83,9 @@ std::vector<job_holder> history_of(const held_job& job) {
 bool finish_job(const held_job& job) noexcept {
   attachment* const mine = attached_owner(job);
   if (mine == nullptr || !end_hold(job, *mine, {job_kind::free, 0})) return false;
-  job_slots{*job.queue, *job.shape}.wake_producer();
+  const job_slots slots{*job.queue, *job.shape};
+  slots.wake_producer();
+  slots.wake_at_the_end();
   return true;
 }
 

@@ -50,6 +50,10 @@ void job_slots::wake_consumer() const noexcept {
     wait_word::wake_one(queue.not_empty);
 }
 
+void job_slots::wake_at_the_end() const noexcept {
+  if (is_closed()) wait_word::wake_all(queue.not_empty);
+}
+
 void job_slots::wake_producer() const noexcept {
   if ((queue.not_full.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0)
     wait_word::wake_one(queue.not_full);

@@ -10,6 +10,9 @@
 // J4  A thread that makes a slot ready or free looks for sleepers afterwards. A thread that sleeps
 //     has set its mark before a last look at all slots. All of this is in one order (seq_cst), so
 //     one of the two sees the other.
+// J5  A producer looks whether the queue is closed when it has a slot. A consumer that finds it
+//     closed looks at all slots afterwards. This is in one order (seq_cst), too: a consumer that
+//     ends has missed no job.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +43,9 @@ struct job_slots {
     return reinterpret_cast<job_try*>(job(slot) + shape.history_at);
   }
 
+  [[nodiscard]] bool is_closed() const noexcept {
+    return queue.closed.load(std::memory_order_seq_cst) != 0;
+  }
   [[nodiscard]] job_state read(std::uint32_t slot) const noexcept {
     return job_state(state(slot).load(std::memory_order_seq_cst));
   }
@@ -60,6 +66,8 @@ struct job_slots {
   // next round, or until the queue is empty, at the latest.
   void announce_job(ring_position at) const noexcept;
   void wake_consumer() const noexcept;
+  // Wakes all consumers of a closed queue: a job has left it, and may have been the last one.
+  void wake_at_the_end() const noexcept;
   void wake_producer() const noexcept;
 };
 

@@ -1,9 +1,12 @@
 // Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml;
-// the rules J1 to J4: job_slots.hpp.
+// the rules J1 to J5: job_slots.hpp.
 #include <outlive/work_queue.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -24,6 +27,7 @@ namespace {
 static_assert(sizeof(work_queue_head) == sizeof(work_queue_bytes) &&
               alignof(work_queue_head) == alignof(work_queue_bytes));
 static_assert(offsetof(work_queue_head, job_bytes) == offsetof(work_queue_bytes, job_bytes));
+static_assert(offsetof(work_queue_head, closed) == offsetof(work_queue_bytes, closed));
 static_assert(offsetof(work_queue_head, not_empty) == offsetof(work_queue_bytes, not_empty));
 static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail));
 // head, states, slots
@@ -58,10 +62,32 @@ void require_intact(const work_queue_head& queue, const work_queue_shape& shape)
                                 "; was it made by another release of the program?");
 }
 
-// Returns: nullptr if no thread record came free in time.
-attachment* attach(work_queue_head& queue, const deadline& how_long) {
-  return attach_caller(&queue, "work queue", how_long);
+// Returns: nullptr if no thread record came free in time, or before a stop was requested.
+attachment* attach(work_queue_head& queue, const deadline& how_long,
+                   const std::stop_token& stop = {}) {
+  if (!stop.stop_possible() || !how_long.waits()) [[likely]]
+    return attach_caller(&queue, "work queue", how_long);
+  for (;;) {
+    const deadline slice(std::min<std::chrono::nanoseconds>(deadline::slice, how_long.left()));
+    attachment* const mine = attach_caller(&queue, "work queue", slice);
+    if (mine != nullptr || stop.stop_requested() || how_long.is_over()) return mine;
+  }
 }
+
+// Wakes the threads that sleep on the word when a stop is requested.
+class waker {
+ public:
+  waker(const std::stop_token& stop, shared_u32& word) {
+    if (stop.stop_possible()) callback_.emplace(stop, wake{&word});
+  }
+
+ private:
+  struct wake {
+    shared_u32* word;
+    void operator()() const noexcept { wait_word::wake_all(*word); }
+  };
+  std::optional<std::stop_callback<wake>> callback_;
+};
 
 // A thread that uses the queue.
 struct party {
@@ -95,18 +121,37 @@ struct producer : party {
     return false;
   }
 
-  bool wait_for_slot(ring_position& at, const deadline& until) const noexcept {
-    const std::uint32_t few = std::min(capacity(), near);
-    if (acquire_slot(at, few, nullptr)) return true;
+  bool acquire_near_slot(ring_position& at) const noexcept {
+    return acquire_slot(at, std::min(capacity(), near), nullptr);
+  }
+
+  // Also ends, with a slot or without one, when the queue is closed.
+  // A function of its own, so that the quick way needs no stack for this.
+  [[gnu::noinline]] bool wait_for_slot(ring_position& at, const deadline& until,
+                                       const std::stop_token& stop) const noexcept {
     if (!until.waits()) return acquire_slot(at, capacity(), nullptr);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
-      if (acquire_slot(at, few, nullptr)) return true;
+      if (acquire_near_slot(at)) return true;
     }
-    return wait_word::until(slots.queue.not_full, until, [&](bool thoroughly) {
-      kernel_answers answers;
-      return acquire_slot(at, capacity(), thoroughly ? &answers : nullptr);
-    });
+    const waker wake(stop, slots.queue.not_full);
+    bool acquired = false;
+    wait_word::until(
+        slots.queue.not_full, until,
+        [&](bool thoroughly) {
+          kernel_answers answers;
+          acquired = acquire_slot(at, capacity(), thoroughly ? &answers : nullptr);
+          return acquired || slots.is_closed();
+        },
+        stop);
+    return acquired;
+  }
+
+  // Frees a slot that was acquired when the queue was closed: all consumers may have ended.
+  void leave(ring_position at) const noexcept {
+    const std::uint32_t slot = at.slot(capacity());
+    slots.exchange(slot, {job_kind::filling, 0, me, at.lap()}, {job_kind::free, 0});
+    slots.wake_at_the_end();
   }
 
   void publish(ring_position at, const void* job) const {
@@ -185,17 +230,19 @@ struct consumer : party {
     return false;
   }
 
-  bool wait_for_job(held_job& got, const deadline& until,
-                    const std::stop_token& stop) const noexcept {
-    if (lease_near(got)) return true;
+  [[gnu::noinline]] bool wait_for_job(held_job& got, const deadline& until,
+                                      const std::stop_token& stop) const noexcept {
     if (!until.waits()) return lease_any(got, false);
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
       if (lease_near(got)) return true;
     }
-    return wait_word::until(
-        slots.queue.not_empty, until, [&](bool thoroughly) { return lease_any(got, thoroughly); },
+    const waker wake(stop, slots.queue.not_empty);
+    wait_word::until(
+        slots.queue.not_empty, until,
+        [&](bool thoroughly) { return lease_any(got, thoroughly) || is_at_its_end(thoroughly); },
         stop);
+    return got.queue != nullptr;
   }
 
   bool find_dead_letter(held_job& got) const noexcept {
@@ -211,6 +258,25 @@ struct consumer : party {
   }
 
  private:
+  // Returns: whether the queue is closed and no job can come any more (J5).
+  [[nodiscard]] bool is_at_its_end(bool thoroughly) const noexcept {
+    if (!slots.is_closed()) return false;
+    kernel_answers answers;
+    kernel_answers* const kernel = thoroughly ? &answers : nullptr;
+    for (std::uint32_t slot = 0; slot < capacity(); ++slot) {
+      switch (use_of(slots.read(slot), kernel)) {
+        case slot_use::filling:
+        case slot_use::waiting:
+        case slot_use::leased: return false;
+        case slot_use::vacant:
+        case slot_use::dead_letter:
+        case slot_use::examined:
+        case slot_use::unknown: break;
+      }
+    }
+    return true;
+  }
+
   // Where to begin. A head beyond tail is damage.
   [[nodiscard]] ring_position start() const noexcept {
     const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
@@ -285,6 +351,7 @@ void make_queue(work_queue_head& queue, const work_queue_shape& shape,
   queue.capacity = shape.capacity;
   queue.max_tries = options.max_tries;
   queue.job_bytes = shape.job_bytes;
+  queue.closed.store(0, std::memory_order_relaxed);
   queue.not_empty.store(0, std::memory_order_relaxed);
   queue.not_full.store(0, std::memory_order_relaxed);
   queue.head.store(0, std::memory_order_relaxed);
@@ -300,37 +367,44 @@ void end_queue(work_queue_head& queue) noexcept {
   static_cast<volatile std::uint32_t&>(queue.magic) = dead_work_queue_magic;
 }
 
-bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job,
-              const deadline& until) {
+void close_queue(work_queue_head& queue, const work_queue_shape& shape, bool closed) {
   require_intact(queue, shape);
-  attachment* const mine = attach(queue, until);
+  queue.closed.store(closed ? 1 : 0, std::memory_order_seq_cst);
+  if (!closed) return;
+  wait_word::wake_all(queue.not_empty);
+  wait_word::wake_all(queue.not_full);
+}
+
+bool is_queue_closed(const work_queue_head& queue, const work_queue_shape& shape) {
+  require_intact(queue, shape);
+  return queue.closed.load(std::memory_order_relaxed) != 0;
+}
+
+bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job,
+              const deadline& until, const std::stop_token& stop) {
+  require_intact(queue, shape);
+  attachment* const mine = attach(queue, until, stop);
   if (mine == nullptr) return false;
   const producer thread(*mine, queue, shape);
   ring_position at(0);
-  if (!thread.wait_for_slot(at, until)) return false;
-  thread.publish(at, job);
-  return true;
+  const bool acquired = thread.acquire_near_slot(at) || thread.wait_for_slot(at, until, stop);
+  if (thread.slots.is_closed()) {
+    if (acquired) thread.leave(at);
+    fail(errc::queue_closed,
+         "work queue: found it closed, expected an open one; reopen() lets jobs in again");
+  }
+  if (acquired) thread.publish(at, job);
+  return acquired;
 }
 
-held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until) {
-  require_intact(queue, shape);
-  held_job got;
-  if (attachment* const mine = attach(queue, until))
-    consumer(*mine, queue, shape).wait_for_job(got, until, {});
-  return got;
-}
-
-held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
+held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until,
                  const std::stop_token& stop) {
   require_intact(queue, shape);
   held_job got;
-  attachment* mine = nullptr;
-  while ((mine = attach(queue, deadline(deadline::slice))) == nullptr) {
-    if (stop.stop_requested()) return got;
-  }
-  const std::stop_callback wake(stop,
-                                [&queue]() noexcept { wait_word::wake_all(queue.not_empty); });
-  consumer(*mine, queue, shape).wait_for_job(got, no_limit, stop);
+  attachment* const mine = attach(queue, until, stop);
+  if (mine == nullptr) return got;
+  const consumer thread(*mine, queue, shape);
+  if (!thread.lease_near(got)) thread.wait_for_job(got, until, stop);
   return got;
 }
 

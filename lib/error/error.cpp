@@ -42,6 +42,7 @@ const char* text_of(errc code) noexcept {
     case errc::second_copy: return "open in another copy of the library";
     case errc::no_proc: return "/proc is not readable";
     case errc::wrong_file_system: return "not on a tmpfs";
+    case errc::queue_closed: return "the work queue is closed";
   }
   return "unknown error of outlive";
 }

@@ -103,6 +103,8 @@ struct alignas(cache_line) work_queue_bytes {
   std::uint32_t max_tries;
   // (C)
   std::uint32_t job_bytes;
+  // (A) 1: no more jobs are pushed, and pop ends when none is left
+  shared_u32 closed;
   // (A) as seq in condition_bytes; consumers sleep on it
   alignas(cache_line) shared_u32 not_empty;
   // (A) producers sleep on it

@@ -270,5 +270,24 @@ TEST_F(work_queue_kill_test, a_record_that_is_used_again_does_not_have_the_dead_
   }
 }
 
+TEST_F(work_queue_kill_test, workers_of_a_closed_queue_stay_for_the_jobs_of_those_who_die) {
+  queue_.push(7);
+  auto dies = worker();
+  queue_.close();
+  child other("other", [this](agent& parent) {
+    parent.tell("waits");
+    auto job = queue_.pop();
+    parent.tell(job && *job == 7 && job.tries() == 2 ? "has it" : "ended");
+    job.done();
+    EXPECT_FALSE(queue_.pop());
+  });
+  other.wait_for("waits");
+  dies->kill();
+  dies->expect_killed();
+  other.wait_for("has it");
+  other.expect_exit();
+  expect_counts(0, 0, 0);
+}
+
 }  // namespace
 }  // namespace outlive::testing

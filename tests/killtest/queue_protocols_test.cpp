@@ -20,6 +20,7 @@ using queue = work_queue<long, 4>;
 /// Whatever the victim was about to do with jobs 1 and 3: each is there once or not at all, job 2
 /// is, and so are all slots.
 std::string each_job_once(queue& jobs) {
+  jobs.reopen();  // the victim may have closed it
   std::map<long, int> seen;
   while (auto one = jobs.try_pop()) {
     ++seen[*one];
@@ -80,6 +81,15 @@ TEST(queue_protocols, push) {
 
 TEST(queue_protocols, pop_and_done) {
   expect_survives(of_queue("pop, done", [](queue& jobs) { jobs.pop().done(); }));
+}
+
+TEST(queue_protocols, close_and_the_last_job) {
+  expect_survives(of_queue("close", [](queue& jobs) {
+    jobs.close();
+    jobs.pop().done();
+    jobs.reopen();
+    jobs.push(3);
+  }));
 }
 
 TEST(queue_protocols, a_job_that_is_given_back) {

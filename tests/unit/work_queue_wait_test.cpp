@@ -159,5 +159,100 @@ TEST_F(work_queue_wait_test, order_holds_while_the_queue_runs_empty_and_full) {
   EXPECT_EQ(out_of_order, 0);
 }
 
+TEST_F(work_queue_wait_test, a_closed_queue_ends_when_all_jobs_are_done) {
+  queue_.push(1);
+  queue_.push(2);
+  queue_.close();
+  EXPECT_TRUE(queue_.closed());
+  auto one = queue_.pop();
+  auto two = queue_.pop();
+  EXPECT_FALSE(queue_.try_pop());
+  std::atomic<int> got{0}, ended{0};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 3; ++i) {
+    others.emplace_back([&] {
+      while (auto job = queue_.pop()) {
+        got += static_cast<int>(*job);
+        job.done();
+      }
+      ++ended;
+    });
+  }
+  one.give_back();
+  EXPECT_TRUE(within(testing::default_timeout(), [&] { return got == 1; }));
+  EXPECT_EQ(ended, 0) << "the other job may come again";
+  two.done();
+  for (auto& each : others) each.join();
+  EXPECT_EQ(got, 1);
+  EXPECT_FALSE(queue_.pop());
+  queue_.reopen();
+  queue_.push(3);
+  EXPECT_EQ(*queue_.pop(), 3);
+}
+
+// By the change itself, not by a slice that ends.
+TEST_F(work_queue_wait_test, sleepers_are_woken_at_the_end_of_a_closed_queue) {
+  queue_.push(1);
+  auto one = queue_.pop();
+  expect_wakes(head().not_empty, [&] { queue_.close(); });
+  expect_wakes(head().not_full, [&] { queue_.close(); });
+  expect_wakes(head().not_empty, [&] { one.done(); });
+  queue_.reopen();
+  queue_.push(1);
+  for (int i = 0; i < 2; ++i) queue_.pop().fail();
+  auto last = queue_.pop();
+  queue_.close();
+  expect_wakes(head().not_empty, [&] { last.fail(); });
+}
+
+TEST_F(work_queue_wait_test, a_closed_queue_takes_no_job) {
+  queue_.push(1);
+  queue_.push(2);
+  std::atomic<bool> refused{false};
+  std::thread waits([&] {
+    try {
+      queue_.push(3);
+    } catch (const std::system_error& error) {
+      refused = error.code() == errc::queue_closed;
+    }
+  });
+  EXPECT_TRUE(within(testing::default_timeout(), [&] {
+    return (head().not_full.load() & detail::wait_word::maybe_waiters) != 0;
+  }));
+  queue_.close();
+  waits.join();
+  EXPECT_TRUE(refused);
+  for (int i = 0; i < 2; ++i) queue_.pop().done();
+  EXPECT_THROW(queue_.push(4), std::system_error);
+  EXPECT_THROW(static_cast<void>(queue_.try_push(4)), std::system_error);
+  EXPECT_EQ(queue_.waiting(), 0u);
+  queue_.reopen();
+  EXPECT_TRUE(queue_.try_push(4));
+  EXPECT_TRUE(queue_.try_push(5)) << "no slot was lost";
+}
+
+TEST_F(work_queue_wait_test, a_request_to_stop_ends_a_push_and_a_wait_with_a_limit) {
+  queue_.push(1);
+  queue_.push(2);
+  std::stop_source stop;
+  std::atomic<int> ended{0};
+  std::thread by_push([&] { ended += !queue_.push(3, stop.get_token()); });
+  std::thread by_limit([&] { ended += !queue_.try_push_for(3, 1h, stop.get_token()); });
+  EXPECT_TRUE(within(testing::default_timeout(), [&] {
+    return (head().not_full.load() & detail::wait_word::maybe_waiters) != 0;
+  }));
+  stop.request_stop();
+  by_push.join();
+  by_limit.join();
+  EXPECT_EQ(ended, 2);
+  for (int i = 0; i < 2; ++i) queue_.pop().done();
+  std::stop_source other;
+  std::thread by_pop([&] { ended += !queue_.try_pop_for(1h, other.get_token()); });
+  other.request_stop();
+  by_pop.join();
+  EXPECT_EQ(ended, 3);
+  EXPECT_FALSE(queue_.try_pop_for(1ms, std::stop_source().get_token()));
+}
+
 }  // namespace
 }  // namespace outlive
