@@ -40,8 +40,10 @@
 //
 // Reading is cheap. Writing costs a system call, membarrier. segment_options::readers =
 // reader_marks::locked makes reading more expensive and writing cheaper; it is needed if a seccomp
-// filter forbids membarrier. Writers do not starve. A reader does not count for
-// segment_options::max_held.
+// filter forbids membarrier. A reader does not count for segment_options::max_held.
+//
+// Nobody starves: while a writer waits no reader enters, and a writer lets readers that wait for
+// the mutex go first, for 250 ms at most. try_lock() does not wait for them.
 //
 // A supervisor reports writers that hang. It does not report readers that hang, nor a deadlock
 // through a reader. segment_view counts the readers.
@@ -88,8 +90,8 @@ class robust_shared_mutex {
   // robust_mutex.hpp.
   // Errors: as robust_mutex::lock(); deadlock also if the caller holds it shared; no_membarrier. On
   //   every error the caller does not hold the mutex.
-  // Blocks: until the mutex is free and the readers inside have left. While it waits for them, no
-  //   further reader enters.
+  // Blocks: until the mutex is free, the readers that have waited for it longer have gone first,
+  //   and the readers inside have left. While it waits for those, no further reader enters.
   // After fork: the child holds nothing, neither alone nor shared.
   // Signal-safe: no. Order: synchronises with the unlock() and unlock_shared() of the former
   //   holders, or with all that they did before they died.
@@ -180,6 +182,7 @@ class robust_shared_mutex {
   // The shared bytes (docs/format.md).
   robust_mutex writers_;
   alignas(64) std::atomic<std::uint32_t> gate_;
+  std::atomic<std::uint32_t> waiting_readers_;
 };
 
 // Registers the repair of one shared mutex, as for a robust_mutex (repair.hpp).

@@ -52,11 +52,16 @@ inline constexpr std::uint32_t gate_open = 1;
 inline constexpr std::uint32_t gate_closed = 2;
 // closed, and a writer sleeps on this word until readers have left
 inline constexpr std::uint32_t gate_awaited = 3;
+// of waiting_readers: a writer sleeps on the word. The other bits count
+inline constexpr std::uint32_t writer_asleep = 0x80000000;
 
 struct shared_lock_bytes {
   lock_bytes writers;
   // (L) of the native mutex; a leaving reader changes awaited to closed
   alignas(cache_line) shared_u32 gate;
+  // (A) readers that wait for the native mutex. A hint, any value is valid: one that was killed
+  // stays counted until a writer notices
+  shared_u32 waiting_readers;
 };
 static_assert(sizeof(shared_lock_bytes) == 2 * cache_line &&
               std::is_standard_layout_v<shared_lock_bytes>);

@@ -97,7 +97,9 @@ attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_lo
 }
 
 attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
-                          const void* return_address, outcome& ended) {
+                          const void* return_address, outcome& ended,
+                          void (*before_try)(const attachment&, lock_bytes&,
+                                             const deadline&) noexcept) {
   if (so_far != attempt::not_tried) {
     attachment& mine = *current_slot.current;
     this_thread::deactivate();
@@ -111,6 +113,7 @@ attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const 
     ended = refuse_holder(*mine, how_long);
     return nullptr;
   }
+  before_try(*mine, lock, how_long);
   if (!held_list::push(*mine, mine->map->offset_of(&lock), return_address)) {
     ended = refuse(*mine, errc::too_many_locks);
     return nullptr;

@@ -50,8 +50,12 @@ attachment* attach_to_lock(lock_bytes& lock, bool shared, const deadline& how_lo
 
 // Continues where the fast path stopped, up to an entry in the held list and a native try, whose
 // result is in `so_far` then. Refuses a lock that the thread holds already, alone or shared.
-attachment* begin_acquire(lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
-                          const void* return_address, outcome& ended);
+// Calls before_try() where the fast path did not try, before there is an entry.
+attachment* begin_acquire(
+    lock_bytes& lock, bool shared, attempt& so_far, const deadline& how_long,
+    const void* return_address, outcome& ended,
+    void (*before_try)(const attachment&, lock_bytes&, const deadline&) noexcept =
+        [](const attachment&, lock_bytes&, const deadline&) noexcept {});
 
 // Continues from there to a consistent mutex, and waits if it must.
 outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,

@@ -14,10 +14,13 @@
 
 namespace outlive::detail::fast_path {
 
+// Calls may_try() once the bytes are known to be a lock, and tries it if that returns true.
 // The two comparisons at the top are the range test, the fork check, "does this thread have a
 // record" and the limit of held mutexes: a slot that a fork wiped has size 0.
+template <class MayTry>
 [[gnu::always_inline]] inline attempt acquire_natively(lock_bytes& lock, std::uint32_t magic,
-                                                       const void* return_address) noexcept {
+                                                       const void* return_address,
+                                                       MayTry may_try) noexcept {
   thread_slot& slot = current_slot;
   const auto offset = static_cast<std::uint64_t>(reinterpret_cast<char*>(&lock) - slot.base);
   held_entry* const entry = slot.top;
@@ -25,12 +28,19 @@ namespace outlive::detail::fast_path {
     return attempt::not_tried;
   if (load_own(lock.magic) != magic || !native_mutex::is_intact(lock.native)) [[unlikely]]
     return attempt::not_tried;  // no native call on it
-  slot.top = entry + 1;         // the place is counted before it is written
+  if (!may_try()) [[unlikely]]
+    return attempt::not_tried;
+  slot.top = entry + 1;  // the place is counted before it is written
   crash_barrier();
   held_list::put(*entry, offset, return_address);
   const int rc = native_mutex::try_lock_intact(lock.native);
   return rc != 0 || load_own(lock.state) != free_consistent ? static_cast<attempt>(rc)
                                                             : attempt::acquired;
+}
+
+[[gnu::always_inline]] inline attempt acquire_natively(lock_bytes& lock, std::uint32_t magic,
+                                                       const void* return_address) noexcept {
+  return acquire_natively(lock, magic, return_address, [] { return true; });
 }
 
 // Requires: attempt::acquired.

@@ -14,6 +14,7 @@
 #include "records/marks.hpp"
 #include "shared/drain.hpp"
 #include "shared/shared_acquire.hpp"
+#include "shared/waiting_readers.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive {
@@ -25,6 +26,8 @@ struct shared_lock_access {
   static_assert(sizeof(robust_shared_mutex) == sizeof(shared_lock_bytes) &&
                 alignof(robust_shared_mutex) == alignof(shared_lock_bytes));
   static_assert(offsetof(robust_shared_mutex, gate_) == offsetof(shared_lock_bytes, gate));
+  static_assert(offsetof(robust_shared_mutex, waiting_readers_) ==
+                offsetof(shared_lock_bytes, waiting_readers));
 };
 }  // namespace detail
 
@@ -107,8 +110,9 @@ inline attempt try_quickly(shared_lock_bytes& lock, const void* return_address) 
   // path whether it holds this mutex.
   if (find_mark(lock, mark) && mark.at->load(std::memory_order_relaxed) != 0) [[unlikely]]
     return attempt::not_tried;
-  const attempt so_far =
-      fast_path::acquire_natively(lock.writers, shared_lock_magic, return_address);
+  // Where readers wait, the slow path lets them go first.
+  const attempt so_far = fast_path::acquire_natively(
+      lock.writers, shared_lock_magic, return_address, [&] { return !has_waiting_readers(lock); });
   if (so_far != attempt::acquired) [[unlikely]]
     return so_far;
   if (!drain_quickly(*current_slot.current->map, lock)) [[unlikely]]
@@ -212,6 +216,7 @@ robust_shared_mutex::robust_shared_mutex(std::string_view lock_class,
                                 std::to_string(offset) + ", expected one below 128 GiB");
   }
   gate_.store(gate_open, std::memory_order_relaxed);
+  waiting_readers_.store(0, std::memory_order_relaxed);
   crash_barrier();  // the open gate comes before the magic that says there is one
   bytes.writers.magic.store(shared_lock_magic, std::memory_order_release);
 }

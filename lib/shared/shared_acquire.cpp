@@ -11,8 +11,11 @@
 //
 // A reader that finds the gate closed acquires the writers' mutex, marks itself while it has it,
 // opens the gate, and releases the mutex. So readers wait where writers wait, the kernel reports a
-// writer's death to them, and there is no second queue whose wake-ups could be lost.
+// writer's death to them, and there is no second queue whose wake-ups could be lost. It counts
+// itself while it waits there, and writers let it go first: waiting_readers.hpp.
 #include "shared/shared_acquire.hpp"
+
+#include <cerrno>
 
 #include <outlive/error.hpp>
 
@@ -21,6 +24,7 @@
 #include "mutex/held_list.hpp"
 #include "records/marks.hpp"
 #include "shared/drain.hpp"
+#include "shared/waiting_readers.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/membarrier.hpp"
 #include "sys/native_mutex.hpp"
@@ -67,8 +71,13 @@ outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks
                             const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
   if (!held_list::push(mine, offset, return_address)) return refuse(mine, errc::too_many_locks);
-  const auto so_far = static_cast<attempt>(native_mutex::try_lock(lock.writers.native));
-  outcome result = acquire_consistent(mine, lock.writers, so_far, how_long, once_consistent::keep);
+  const int rc = native_mutex::try_lock(lock.writers.native);
+  outcome result;
+  {
+    const waiting_reader counted(lock, rc == EBUSY && how_long.waits());
+    result = acquire_consistent(mine, lock.writers, static_cast<attempt>(rc), how_long,
+                                once_consistent::keep);
+  }
   if (!result.acquired) return result;
   const bool marked = marks.add(mark_id(offset));  // false if a repair has used up the room
   crash_barrier();  // marked before a writer could find neither the mark nor the mutex
@@ -84,7 +93,10 @@ outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& 
   lock_bytes& writers = lock.writers;
   outcome result;
   attachment* const attached =
-      begin_acquire(writers, true, so_far, how_long, return_address, result);
+      begin_acquire(writers, true, so_far, how_long, return_address, result,
+                    [](const attachment& mine, lock_bytes& of, const deadline& limit) noexcept {
+                      let_readers_first(mine, reinterpret_cast<shared_lock_bytes&>(of), limit);
+                    });
   if (attached == nullptr) return result;
   attachment& mine = *attached;
   result = acquire_consistent(mine, writers, so_far, how_long, once_consistent::keep);

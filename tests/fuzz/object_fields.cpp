@@ -69,6 +69,7 @@ void field_table::add_object(const std::string& name, std::uint64_t offset) {
   if (name == "prices" || name == "table") {
     add_lock(name, offset);
     FUZZ_FIELD(name, offset, shared_lock_bytes, gate);
+    FUZZ_FIELD(name, offset, shared_lock_bytes, waiting_readers);
   }
   if (name == "ready") {
     FUZZ_FIELD(name, offset, condition_bytes, seq);

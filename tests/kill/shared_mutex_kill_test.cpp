@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <string>
 
 #include <outlive/outlive.hpp>
@@ -111,6 +112,38 @@ TEST_P(shared_mutex_kill_test, an_heir_of_that_writer_waits_for_the_reader_too) 
   reader.kill();
   reader.expect_killed();
   all_.expect_usable(1);
+}
+
+// A reader that waits for a writer is counted. Dead or stopped, it keeps no writer out.
+TEST_P(shared_mutex_kill_test, a_reader_is_killed_while_it_waits_for_a_writer) {
+  for (int i = 0; i < 5; ++i) {
+    auto mine = all_.value().lock();
+    child reader("reader", all_.reader());
+    all_.until_a_reader_waits(reader.pid());
+    reader.kill();
+    reader.expect_killed();
+    mine.unlock();
+    EXPECT_EQ(all_.waiting_readers(), 1u);
+    EXPECT_TRUE(all_.value().lock()->whole());
+    EXPECT_EQ(all_.waiting_readers(), 0u);
+  }
+  all_.expect_usable(0);
+}
+
+TEST_P(shared_mutex_kill_test, a_reader_is_stopped_while_it_waits_for_a_writer) {
+  auto mine = all_.value().lock();
+  child reader("reader", all_.reader());
+  all_.until_a_reader_waits(reader.pid());
+  reader.kill(SIGSTOP);
+  mine.unlock();
+  EXPECT_TRUE(all_.value().lock()->whole());
+  EXPECT_EQ(all_.waiting_readers(), 0u) << "each lock() would wait for it";
+  reader.kill(SIGCONT);
+  reader.wait_for("inside");
+  EXPECT_EQ(all_.waiting_readers(), 0u);
+  reader.kill();
+  reader.expect_killed();
+  all_.expect_usable(0);
 }
 
 // The record of a dead reader goes to another thread: its marks must not be that thread's.

@@ -15,6 +15,7 @@
 #include "segment/segment_access.hpp"
 #include "support/bounded.hpp"
 #include "support/child.hpp"
+#include "support/leaks.hpp"
 
 namespace outlive::testing {
 
@@ -46,6 +47,10 @@ class shared_scene {
     return detail::count_readers(bytes, detail::mark_id(bytes.offset_of(&value_)));
   }
   std::uint32_t gate() { return reinterpret_cast<detail::shared_lock_bytes&>(value_).gate.load(); }
+
+  std::uint32_t waiting_readers() {
+    return reinterpret_cast<detail::shared_lock_bytes&>(value_).waiting_readers.load();
+  }
 
   child::body reader() {
     return [this](agent& parent) {
@@ -79,6 +84,11 @@ class shared_scene {
   void until_a_writer_waits_for_readers() {
     ASSERT_TRUE(within(default_timeout(), [&] { return gate() == detail::gate_awaited; }))
         << "the gate is " << gate();
+  }
+  void until_a_reader_waits(pid_t pid) {
+    ASSERT_TRUE(
+        within(default_timeout(), [&] { return waiting_readers() != 0 && task_state(pid) == 'S'; }))
+        << waiting_readers() << " readers wait";
   }
   /// Both kinds of lock are free, to another process, too.
   void expect_usable(unsigned expected_repairs) {

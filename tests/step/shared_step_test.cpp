@@ -59,6 +59,7 @@ class shared_step : public ::testing::TestWithParam<reader_marks> {
     value_.mutex().unlock_shared();
     ASSERT_TRUE(value_.mutex().try_lock_for(default_timeout())) << "a writer is kept out";
     value_.mutex().unlock();
+    EXPECT_EQ(bytes().waiting_readers.load(), 0u) << "a reader stays counted";
     EXPECT_EQ(repairs_.load() - before, due ? 1u : 0u) << "repairs";
     EXPECT_EQ(seg_.threads_in_use(), 1u + living_) << "a thread record is lost";
   }
@@ -256,6 +257,54 @@ TEST_P(shared_step, a_reader_that_is_turned_away) {
     section_end();
   };
   run("lock_shared at a gate that a dead writer left closed", 100);
+}
+
+TEST_P(shared_step, a_reader_that_waits_for_a_writer) {
+  std::unique_ptr<child> writer;
+  shared_value<std::uint32_t> over;
+  plan_.setup = [&] {
+    over.store(0);
+    writer = std::make_unique<child>("writer", [&, this](agent& parent) {
+      value_.mutex().lock();
+      parent.tell("inside");
+      EXPECT_TRUE(within(default_timeout(),
+                         [&] { return over.load() != 0 || bytes().waiting_readers.load() != 0; }));
+      change(value_.unguarded());
+      value_.mutex().unlock();
+    });
+    writer->wait_for("inside");
+  };
+  plan_.victim = [&](agent&) {
+    warm_up_elsewhere();
+    section_begin();
+    value_.mutex().lock_shared();
+    value_.mutex().unlock_shared();
+    section_end();
+  };
+  plan_.after = [&](const kill_point&) {
+    over.store(1);
+    writer->expect_exit(0);
+    expect_usable();
+  };
+  plan_.watched = {
+      std::as_bytes(std::span(static_cast<const char*>(seg_.base()), seg_.size_bytes()))};
+  plan_.stride = 20;
+  run("lock_shared while a writer is inside", 50);
+}
+
+// The count is what a killed reader has left.
+TEST_P(shared_step, a_writer_that_lets_readers_go_first) {
+  plan_.setup = [&] { bytes().waiting_readers.store(2); };
+  plan_.victim = [&](agent&) {
+    warm_up_elsewhere();
+    section_begin();
+    write();
+    section_end();
+  };
+  plan_.watched = {
+      std::as_bytes(std::span(static_cast<const char*>(seg_.base()), seg_.size_bytes()))};
+  plan_.stride = 20;
+  run("lock while readers are counted, unlock", 50);
 }
 
 TEST_P(shared_step, a_reader_is_the_heir) {
