@@ -1,5 +1,7 @@
 #include "supervise/dead_threads.hpp"
 
+#include <algorithm>
+
 #include "mutex/attach.hpp"
 #include "mutex/recovery.hpp"
 #include "records/held_entries.hpp"
@@ -7,10 +9,15 @@
 #include "recovery/recovery_lines.hpp"
 #include "repair/report.hpp"
 #include "sys/native_mutex.hpp"
+#include "sys/process.hpp"
 
 namespace outlive::detail {
 
 namespace {
+
+// A look into /proc costs a hundred times what a test signal does. So a sweep looks at this many
+// records closely, and the next sweep at the next ones.
+constexpr std::uint32_t close_looks = 16;
 
 // Whether the thread died with the record. A thread that releases its record leaves nothing in the
 // word. A dead one's id stays there until the word is marked.
@@ -19,9 +26,9 @@ bool died_with(const thread_record& record) noexcept {
          (thread_records::is_held(record) && thread_records::is_dead(record));
 }
 
-// Free or not: whoever is woken while another has the mutex sets the bit that tells of waiters, and
-// sleeps again. A third one that had taken the mutex from under the waiter that was woken knew of
-// none, and would wake nobody.
+// Even if the mutex is held: a waiter that is woken then sets the waiters bit again, and sleeps. A
+// third thread may have acquired the mutex before the woken waiter did. It saw no waiters, and
+// would wake none.
 void wake_waiters(const mapping& map, const std::vector<dead_thread_record>& dead) noexcept {
   for (const auto& record : dead) {
     for (const auto& entry : record.report.in_hand) {
@@ -54,8 +61,7 @@ std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid)
       dead.report.in_hand.push_back(describe_hold(map, facts, entry));
       dead.pending = dead.pending || thread_records::is_pending(map, index, entry);
     });
-    // Without anything pending another thread may have taken the record meanwhile: then what was
-    // read is not this thread's.
+    // If nothing was pending, another thread may have claimed the record meanwhile.
     if (read.is_same()) found.push_back(std::move(dead));
   }
   return found;
@@ -79,6 +85,38 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
     if (!lock.postponed) result.lines.push_back(describe(*map, lock));
   }
   return result;
+}
+
+// The kernel marks the records of the dead. Those that it did not mark are orphans: the id of their
+// thread is free or, rarely, another thread's by now.
+bool record_watch::has_died(std::uint32_t index, const thread_record& record) const noexcept {
+  const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
+  if (bearer == 0) return thread_records::is_marked(record);
+  if (is_thread_id_free(static_cast<pid_t>(bearer))) return true;
+  const std::uint32_t distance =
+      (index + map_.record_count() - next_close_look_) % map_.record_count();
+  return distance < close_looks && thread_records::is_dead(record);
+}
+
+std::vector<pid_t> record_watch::find_deaths() {
+  std::vector<pid_t> found;
+  for (std::uint32_t index = 0; index < map_.record_count(); ++index) {
+    const thread_record& record = map_.record(index);
+    if (record.generation.load(std::memory_order_acquire) == handled_[index] ||
+        !has_died(index, record))
+      continue;
+    const auto pid = static_cast<pid_t>(record.pid.load(std::memory_order_relaxed));
+    if (pid > 0 && std::find(found.begin(), found.end(), pid) == found.end()) found.push_back(pid);
+  }
+  next_close_look_ = (next_close_look_ + close_looks) % map_.record_count();
+  return found;
+}
+
+void record_watch::remove_handled(std::vector<dead_thread_record>& dead) {
+  std::erase_if(dead, [&](const dead_thread_record& each) {
+    return handled_[each.index] == each.generation;
+  });
+  for (const auto& each : dead) handled_[each.index] = each.generation;
 }
 
 }  // namespace outlive::detail

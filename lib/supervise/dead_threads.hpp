@@ -1,5 +1,4 @@
-// Dead threads, from their records: who they were, what they had in hand, and its recovery for a
-// supervisor.
+// Dead threads, as their records describe them, and the recovery of what they held.
 #pragma once
 
 #include <pthread.h>
@@ -22,21 +21,40 @@ struct dead_thread_record {
   bool pending = false;  // something is to be recovered
 };
 
-// The records of dead threads of the process that did not give theirs back. Reads only; what a
-// stray write made of them leads nowhere.
+// Returns: the dead threads of the process that did not release their records. It only reads, and
+// follows no damaged entry.
 std::vector<dead_thread_record> find_dead_threads(const mapping& map, pid_t pid);
 
 struct recovery {
   std::vector<recovered_mutex> lines;
   std::chrono::nanoseconds time{};
-  // something is left, since another thread adopts and was not done in time: to be tried again
-  bool postponed = false;
+  bool postponed = false;  // retry: another thread adopts a mutex, and was not done in time
 };
 
-// Recovers what dead threads of the process have in hand, and wakes a waiter at each of these
-// mutexes: a thread that died after it was woken, and before it had the mutex, leaves the others
-// asleep (hazard A16). Throws what attaching throws, and errc::forked_in_repair in a child.
+// Recovers what dead threads of the process held, and wakes a waiter at each of these mutexes. A
+// thread that was woken and died before it had the mutex leaves the others asleep (hazard A16).
+// Errors: what attaching throws, and errc::forked_in_repair in a child.
 recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
                               const std::vector<dead_thread_record>& dead);
+
+// Remembers between two sweeps which deaths were handled, by the generation of the record.
+class record_watch {
+ public:
+  explicit record_watch(const mapping& map) : map_(map), handled_(map.record_count(), none) {}
+
+  // Returns: the processes of dead threads whose deaths were not handled yet, each once.
+  std::vector<pid_t> find_deaths();
+
+  // Removes the deaths that were handled before, and remembers the others as handled.
+  void remove_handled(std::vector<dead_thread_record>& dead);
+
+ private:
+  [[nodiscard]] bool has_died(std::uint32_t index, const thread_record& record) const noexcept;
+
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  const mapping& map_;
+  std::vector<std::uint64_t> handled_;  // by record: the generation whose death was handled
+  std::uint32_t next_close_look_ = 0;
+};
 
 }  // namespace outlive::detail

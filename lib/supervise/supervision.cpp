@@ -1,3 +1,25 @@
+// The way from an event to a callback:
+//
+//   dispatch()                          what is ready in events_
+//     a process handle                  -> recover_process()
+//     the segment's file changed, timer -> recover_ended(): watch_list finds new participants and
+//                                          ended processes -> recover_process() for each
+//                                       -> check_name()
+//     the timer                         -> sweep()
+//   sweep()
+//     record_watch finds dead threads   -> recover_threads() for each process
+//     hold_watch samples the records    -> report_holds()
+//   recover_process(), recover_threads()
+//     find_dead_threads()                  what the records say, before the recovery changes it
+//     finish_recovery()                    recover_dead_threads(); a postponed one is retried
+//     record_watch::remove_handled()       deaths that an earlier call reported
+//     queue_death()                     -> enqueue()
+//   report_holds(), check_name(), report_error() -> enqueue()
+//   run_callbacks()                        at the begin and the end of dispatch(): the user's
+//                                          functions, when nothing is half done
+//
+// kill_and_recover() comes from the user, also within a callback: it kills the process, and calls
+// recover_process() without waiting for the event.
 #include "supervise/supervision.hpp"
 
 #include <algorithm>
@@ -5,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -12,6 +35,8 @@
 
 #include "segment/named_file.hpp"
 #include "segment/segment_access.hpp"
+#include "supervise/thread_reports.hpp"
+#include "sys/process.hpp"
 
 namespace outlive::detail {
 
@@ -20,7 +45,7 @@ namespace {
 // Keys of the event set. Those of processes are their identities, which have a pid in the upper
 // half.
 constexpr std::uint64_t timer_key = 1;
-constexpr std::uint64_t kick_key = 2;
+constexpr std::uint64_t wake_up_key = 2;
 constexpr std::uint64_t changes_key = 3;
 
 constexpr std::size_t events_at_once = 64;
@@ -38,10 +63,15 @@ bool was_pending(const std::vector<dead_thread_record>& dead) noexcept {
                      [](const dead_thread_record& each) { return each.pending; });
 }
 
-// The same for a process and for its threads: a sweep may find these dead while the process is
-// still ending, and fail of the same cause.
+// The same for a process and its threads: a sweep may find these dead while the process is still
+// ending, and fail for the same cause.
 std::string recovery_of(pid_t pid) {
   return "recovering what dead threads of pid " + std::to_string(pid) + " held";
+}
+
+[[noreturn]] void refuse(std::errc code, const mapping& map, pid_t pid, const std::string& why) {
+  throw std::system_error(std::make_error_code(code),
+                          map.describe() + ", participant pid " + std::to_string(pid) + ": " + why);
 }
 
 }  // namespace
@@ -51,14 +81,14 @@ supervision::supervision(const segment& seg, const supervisor_options& options)
       map_(segment_access::mapping_of(seg)->shared_from_this()),
       options_(checked(options)),
       timer_(options.sweep),
-      processes_(*map_, events_, [this](const std::system_error& error) { complain(error); }),
+      processes_(*map_, events_, [this](const std::system_error& error) { report_error(error); }),
       records_(*map_),
       holds_(*map_),
       name_lost_(map_->constants().name[0] == 0) {
   events_.add(timer_.fd(), timer_key);
-  events_.add(kick_.fd(), kick_key);
+  events_.add(wake_up_.fd(), wake_up_key);
   watch_for_changes();
-  kick_.notify();
+  wake_up_.notify();
 }
 
 void supervision::watch_for_changes() {
@@ -67,92 +97,92 @@ void supervision::watch_for_changes() {
     events_.add(changes_->fd(), changes_key);
   } catch (const std::system_error& error) {
     changes_.reset();
-    complain(std::system_error(
+    report_error(std::system_error(
         error.code(),
         map_->describe() +
-            ": found its file not to be watched, expected inotify; new participants are "
-            "found in each sweep"));
+            ": found that its file cannot be watched, expected inotify; each sweep finds new "
+            "participants instead"));
   }
 }
 
 void supervision::dispatch() {
-  deliver();
+  run_callbacks();
   bool changed = false;
   bool due = !std::exchange(begun_, true);
   for (const std::uint64_t key : events_.ready(events_at_once)) {
     if (key == timer_key)
       due = true, timer_.acknowledge();
-    else if (key == kick_key)
-      kick_.acknowledge();
+    else if (key == wake_up_key)
+      wake_up_.acknowledge();
     else if (key == changes_key)
       changed = true, changes_->acknowledge();
     else
-      bury(key);
+      recover_process(key);
   }
-  if (changed || due) look();
-  if (changed || due) look_at_name();
+  if (changed || due) recover_ended();
+  if (changed || due) check_name();
   if (due) sweep();
-  deliver();
+  run_callbacks();
 }
 
 void supervision::run(const std::stop_token& stop) {
-  const std::stop_callback wake(stop, [this] { kick_.notify(); });
+  const std::stop_callback wake(stop, [this] { wake_up_.notify(); });
   while (!stop.stop_requested()) {
     events_.wait();
     dispatch();
   }
 }
 
-void supervision::look() {
-  for (const std::uint64_t identity : processes_.look()) bury(identity);
+void supervision::recover_ended() {
+  for (const std::uint64_t identity : processes_.refresh()) recover_process(identity);
 }
 
 void supervision::sweep() {
-  for (const pid_t pid : records_.find_deaths()) bury_threads(pid);
+  for (const pid_t pid : records_.find_deaths()) recover_threads(pid);
   first_sweep_ = false;
-  if (on_hung || on_deadlock) look_at_holds();
+  if (on_hung || on_deadlock) report_holds();
 }
 
-void supervision::look_at_name() {
+void supervision::check_name() {
   if (name_lost_ || !on_name_lost) return;
-  told_if_it_fails("looking where its name leads", [&] {
+  try_or_report("checking its name", [&] {
     if (named_file::leads_to(map_->constants(), map_->device())) return;
     lost_name lost{map_->constants().name, named_file::inspect(map_->constants().name).has_value()};
     name_lost_ = true;
-    queue([this, lost = std::move(lost)] { on_name_lost(lost); });
+    enqueue([this, lost = std::move(lost)] { on_name_lost(lost); });
   });
 }
 
-// ---- telling -----------------------------------------------------------------------------------
+// ---- the queue ---------------------------------------------------------------------------------
 
-void supervision::queue(std::function<void()> telling) {
-  to_tell_.push_back(std::move(telling));
+void supervision::enqueue(std::function<void()> callback) {
+  callbacks_.push_back(std::move(callback));
 }
 
-void supervision::deliver() {
-  while (!to_tell_.empty()) {
-    const std::function<void()> telling = std::move(to_tell_.front());
-    to_tell_.pop_front();
+void supervision::run_callbacks() {
+  while (!callbacks_.empty()) {
+    const std::function<void()> callback = std::move(callbacks_.front());
+    callbacks_.pop_front();
     try {
-      telling();
+      callback();
     } catch (...) {
-      if (!to_tell_.empty()) kick_.notify();
+      if (!callbacks_.empty()) wake_up_.notify();
       throw;
     }
   }
 }
 
-void supervision::complain(const std::system_error& error) {
-  queue([this, error] {
+void supervision::report_error(const std::system_error& error) {
+  enqueue([this, error] {
     if (!on_error) throw error;
     on_error(error);
   });
-  kick_.notify();
+  wake_up_.notify();
 }
 
-// What fails in each sweep is told once, until it has succeeded.
+// What fails in each sweep is reported once, until it has succeeded.
 template <class Work>
-void supervision::told_if_it_fails(const std::string& what, Work work) {
+void supervision::try_or_report(const std::string& what, Work work) {
   try {
     work();
     std::erase(failing_, what);
@@ -160,39 +190,39 @@ void supervision::told_if_it_fails(const std::string& what, Work work) {
     if (error.code() == errc::forked_in_repair) throw;
     if (std::find(failing_.begin(), failing_.end(), what) != failing_.end()) return;
     failing_.push_back(what);
-    complain(std::system_error(error.code(), map_->describe() + ", " + what + ": " + error.what()));
+    report_error(
+        std::system_error(error.code(), map_->describe() + ", " + what + ": " + error.what()));
   }
 }
 
 // ---- deaths ------------------------------------------------------------------------------------
 
-recovery supervision::recover(pid_t pid, const std::vector<dead_thread_record>& dead) {
+recovery supervision::finish_recovery(pid_t pid, const std::vector<dead_thread_record>& dead) {
   recovery now = recover_dead_threads(map_, pid, dead);
-  recovery& all = half_recovered_[pid];
+  recovery& all = partly_recovered_[pid];
   std::move(now.lines.begin(), now.lines.end(), std::back_inserter(all.lines));
   all.time += now.time;
   if (now.postponed) {
     throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
-                            "found another thread in the adoption lock, which it did not leave in "
-                            "time (is it stopped?), expected it to be free; it is "
-                            "tried again in each sweep");
+                            "found the adoption lock held by another thread for too long (is it "
+                            "stopped?), expected it to be free; each sweep retries");
   }
   recovery done = std::move(all);
-  half_recovered_.erase(pid);
+  partly_recovered_.erase(pid);
   return done;
 }
 
-std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identity) {
+std::shared_ptr<const participant_death> supervision::recover_process(std::uint64_t identity) {
   watched_process* const process = processes_.ended(identity);
   if (process == nullptr) return nullptr;
-  std::shared_ptr<const participant_death> told;
+  std::shared_ptr<const participant_death> report;
   participant_death death;
   death.when = std::chrono::system_clock::now();
-  processes_.silence(*process);  // if what follows fails, the next look comes back to it
-  told_if_it_fails(recovery_of(process->pid), [&] {
+  processes_.silence(*process);  // if what follows fails, recover_ended() comes back to it
+  try_or_report(recovery_of(process->pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*map_, process->pid);
-    recovery done = recover(process->pid, dead);
-    records_.deal_with(dead);
+    recovery done = finish_recovery(process->pid, dead);
+    records_.remove_handled(dead);
     const auto end = process->handle.is_ours() ? process_handle::end_of_child(
                                                      process->handle.get(), options_.reap_children)
                                                : std::nullopt;
@@ -207,24 +237,24 @@ std::shared_ptr<const participant_death> supervision::bury(std::uint64_t identit
     }
     death.recovered = std::move(done.lines);
     death.recovery_time = done.time;
-    const bool worth_telling = !process->from_before || was_pending(dead);
+    const bool is_reportable = !process->ended_before || was_pending(dead);
     processes_.close(*process);
-    if (worth_telling) told = queue_death(std::move(death));
+    if (is_reportable) report = queue_death(std::move(death));
   });
-  return told;
+  return report;
 }
 
-// Threads that died in a process that lives, or that nobody watched.
-void supervision::bury_threads(pid_t pid) {
-  // that is tried again by look()
+// Threads that died in a process that lives, or that is not watched.
+void supervision::recover_threads(pid_t pid) {
+  // recover_ended() retries that
   if (const watched_process* const process = processes_.find(pid);
       process != nullptr && process->ended)
     return;
   const auto now = std::chrono::system_clock::now();
-  told_if_it_fails(recovery_of(pid), [&] {
+  try_or_report(recovery_of(pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*map_, pid);
-    recovery done = recover(pid, dead);
-    records_.deal_with(dead);
+    recovery done = finish_recovery(pid, dead);
+    records_.remove_handled(dead);
     for (const auto& each : dead) {
       if (first_sweep_ && !each.pending) continue;
       participant_death death;
@@ -243,11 +273,64 @@ void supervision::bury_threads(pid_t pid) {
 }
 
 std::shared_ptr<const participant_death> supervision::queue_death(participant_death&& death) {
-  auto told = std::make_shared<const participant_death>(std::move(death));
-  queue([this, told] {
-    if (on_death) on_death(*told);
+  auto report = std::make_shared<const participant_death>(std::move(death));
+  enqueue([this, report] {
+    if (on_death) on_death(*report);
   });
-  return told;
+  return report;
+}
+
+// ---- the living --------------------------------------------------------------------------------
+
+void supervision::report_holds() {
+  holds_.sample(std::chrono::steady_clock::now());
+  if (on_hung) {
+    for (const long_hold& found : holds_.new_long_holds(hung_threshold)) {
+      auto report =
+          std::make_shared<const hung_owner>(report_hung(*map_, holds_, found, options_.stacks));
+      if (report->who.known) enqueue([this, report] { on_hung(*report); });
+    }
+  }
+  if (!on_deadlock) return;
+  for (const cycle& found : holds_.new_deadlocks()) {
+    auto report = std::make_shared<const deadlock>(report_deadlock(*map_, found, options_.stacks));
+    enqueue([this, report] { on_deadlock(*report); });
+  }
+}
+
+std::optional<participant_death> supervision::kill_and_recover(const hung_owner& holder) {
+  const pid_t pid = holder.who.pid;
+  if (pid == current_pid())
+    refuse(std::errc::invalid_argument, *map_, pid,
+           "found the holder in this process, expected it in another");
+  const auto still_holds = [&] {
+    return holds_.still_holds(holder.record, holder.generation, map_->offset_of(holder.held.mutex));
+  };
+  if (!still_holds()) return std::nullopt;
+  watched_process* process = processes_.find(pid);
+  if (process == nullptr) {
+    recover_ended();
+    process = processes_.find(pid);
+  }
+  if (process == nullptr || !process->handle.is_ours())
+    refuse(std::errc::no_such_process, *map_, pid, "found no descriptor of it, expected one");
+  // The descriptor is that of a participant with this pid, and the record's thread, which is one of
+  // its threads, lives: so it is the right process. Asked again, because the search takes time.
+  if (!still_holds()) return std::nullopt;
+  if (const int error = process_handle::kill(process->handle.get())) {
+    throw std::system_error(
+        error, std::generic_category(),
+        map_->describe() + ", participant pid " + std::to_string(pid) + ": pidfd_send_signal");
+  }
+  if (!process_handle::wait_for_end(process->handle.get(), options_.kill_patience)) {
+    refuse(std::errc::timed_out, *map_, pid,
+           "found it alive " + std::to_string(options_.kill_patience.count()) +
+               " ms after SIGKILL, expected its end");
+  }
+  const auto report = recover_process(process->identity);
+  wake_up_.notify();
+  if (report == nullptr) return std::nullopt;
+  return *report;
 }
 
 }  // namespace outlive::detail

@@ -1,8 +1,7 @@
-// supervision: what a supervisor is inside. Its sources of events, and what it does about each.
+// supervision: the inside of a supervisor. supervision.cpp begins with a map.
 //
-// What is found is first dealt with and put into a queue; callbacks are called from there, when
-// nothing is half done. So an exception of one, or a callback that calls dispatch(), finds
-// everything in order, and what was not told yet is told by the next dispatch().
+// Each finding is first handled, then its callback is put into a queue. The queue runs when nothing
+// is half done. So a callback may throw, or call dispatch(): the next dispatch() runs the rest.
 #pragma once
 
 #include <deque>
@@ -20,7 +19,6 @@
 #include "mapping/mapping.hpp"
 #include "supervise/dead_threads.hpp"
 #include "supervise/hold_watch.hpp"
-#include "supervise/record_watch.hpp"
 #include "supervise/watch_list.hpp"
 #include "sys/event_set.hpp"
 
@@ -48,41 +46,41 @@ class supervision {
 
  private:
   void watch_for_changes();
-  void look();
+  void recover_ended();
   void sweep();
-  void deliver();
-  void queue(std::function<void()> telling);
-  void complain(const std::system_error& error);
-  // Runs `work` and reports its errors, except that of a child that a repair forked.
+  void run_callbacks();
+  void enqueue(std::function<void()> callback);
+  void report_error(const std::system_error& error);
+  // Runs `work` and reports its errors, except forked_in_repair in a child, which it throws.
   template <class Work>
-  void told_if_it_fails(const std::string& what, Work work);
+  void try_or_report(const std::string& what, Work work);
 
-  // Recovers what the ended process held, and queues its report. Returns: nullptr if it has not
-  // ended as far as is known, if the recovery failed, or if nothing is to be reported.
-  std::shared_ptr<const participant_death> bury(std::uint64_t identity);
-  void bury_threads(pid_t pid);
-  // Recovers what they had in hand; with what was recovered at earlier tries. Throws when something
-  // had to be postponed: then it is tried again.
-  recovery recover(pid_t pid, const std::vector<dead_thread_record>& dead);
+  // Recovers what the ended process held, and queues its report. Returns: nullptr if it is not
+  // known to have ended, if the recovery failed, or if there is nothing to report.
+  std::shared_ptr<const participant_death> recover_process(std::uint64_t identity);
+  void recover_threads(pid_t pid);
+  // Recovers what the threads held. Returns: also what earlier calls recovered. Throws if something
+  // was postponed; the next sweep retries.
+  recovery finish_recovery(pid_t pid, const std::vector<dead_thread_record>& dead);
   std::shared_ptr<const participant_death> queue_death(participant_death&& death);
 
-  void look_at_holds();
-  void look_at_name();
+  void report_holds();
+  void check_name();
 
   segment segment_;  // keeps it open
   std::shared_ptr<mapping> map_;
   supervisor_options options_;
   event_set events_;
   repeating_timer timer_;
-  wake_up kick_;
+  wake_up wake_up_;
   std::optional<change_watch> changes_;
   watch_list processes_;
   record_watch records_;
   hold_watch holds_;
-  std::map<pid_t, recovery> half_recovered_;
-  std::deque<std::function<void()>> to_tell_;
-  std::vector<std::string> failing_;  // what was told to have failed, and has not succeeded since
-  bool name_lost_ = false;            // and told, or there never was one
+  std::map<pid_t, recovery> partly_recovered_;
+  std::deque<std::function<void()>> callbacks_;
+  std::vector<std::string> failing_;  // reported failures that have not succeeded since
+  bool name_lost_ = false;            // and reported, or there never was a name
   bool begun_ = false;                // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };

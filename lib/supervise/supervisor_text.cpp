@@ -1,4 +1,4 @@
-// What a supervisor tells, in words.
+// The reports of a supervisor in words.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -32,7 +32,7 @@ thread_condition condition_of(pid_t tid) {
   }
 }
 
-// The stacks are a courtesy: a source that fails costs the stack, not the report.
+// A source of stacks that fails costs the stack, not the report.
 thread_stack stack_of(pid_t tid, const stack_source& stacks) {
   if (!stacks) return {{}, "no source of stacks was given (supervisor_options::stacks)"};
   try {
@@ -46,34 +46,34 @@ thread_stack stack_of(pid_t tid, const stack_source& stacks) {
 
 hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks) {
-  hung_owner told;
+  hung_owner report;
   const thread_facts facts = facts_of(map, found.of);
-  told.who = facts.thread;
-  told.held = describe_hold(map, facts, found.of.mutex_offset);
-  told.at_least = found.at_least;
+  report.who = facts.thread;
+  report.held = describe_hold(map, facts, found.of.mutex_offset);
+  report.at_least = found.at_least;
   if (const lock_bytes* const lock = map.lock_at(found.of.mutex_offset).lock) {
-    told.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
-                     lock_condition::repairing;
+    report.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
+                       lock_condition::repairing;
   }
-  told.record = found.of.record;
-  told.generation = found.of.generation;
-  if (!told.who.known) return told;
+  report.record = found.of.record;
+  report.generation = found.of.generation;
+  if (!report.who.known) return report;
   for (const hold& waiter : holds.waiters_for(found.of.mutex_offset))
-    told.waiters.push_back(facts_of(map, waiter).thread);
-  told.condition = condition_of(told.who.tid);
-  told.stack = stack_of(told.who.tid, stacks);
-  return told;
+    report.waiters.push_back(facts_of(map, waiter).thread);
+  report.condition = condition_of(report.who.tid);
+  report.stack = stack_of(report.who.tid, stacks);
+  return report;
 }
 
 deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks) {
-  deadlock told;
+  deadlock report;
   for (const hold& each : found) {
     const thread_facts facts = facts_of(map, each);
     deadlocked_thread thread{facts.thread, describe_hold(map, facts, each.mutex_offset), {}};
     if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
-    told.threads.push_back(std::move(thread));
+    report.threads.push_back(std::move(thread));
   }
-  return told;
+  return report;
 }
 
 }  // namespace outlive::detail

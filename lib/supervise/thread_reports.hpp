@@ -1,4 +1,4 @@
-// Threads and what they have in hand, in the values that supervisors tell.
+// Reports of living threads: hung owners and deadlocks.
 #pragma once
 
 #include <functional>
@@ -12,8 +12,7 @@ namespace outlive::detail {
 
 using stack_source = std::function<thread_stack(pid_t)>;
 
-// What a long hold is told as. `known` is false in `who` where the record has gone to another
-// thread meanwhile.
+// `who.known` is false in the report if another thread has claimed the record meanwhile.
 hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks);
 deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks);

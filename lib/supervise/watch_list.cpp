@@ -10,46 +10,44 @@
 
 namespace outlive::detail {
 
-std::vector<std::uint64_t> watch_list::look() {
-  ++looks_;
+std::vector<std::uint64_t> watch_list::refresh() {
+  ++rounds_;
   for (std::uint32_t slot = 0; slot < map_.constants().participants; ++slot) {
     const std::uint64_t identity =
         map_.participant_at(slot).identity.load(std::memory_order_acquire);
     if (participants::pid_in(identity) > 0 && participants::pid_in(identity) != current_pid())
-      meet(identity, slot);
+      add(identity, slot);
   }
   std::vector<std::uint64_t> found;
   for (auto& [identity, process] : all_) {
-    if (process.told) continue;
-    // the number may lead to anything by now, which poll() would call ended
+    if (process.handled) continue;
+    // if it is not ours, the number may name any file, which poll() would call ended
     if (!process.handle.is_ours()) process.handle = {};
-    // Only when a process has ended does its slot become another's: of one without a handle nothing
-    // else says so.
-    if (process.look != looks_ && !process.handle) process.ended = true;
+    // Its slot became another's: so it has ended. Without a handle nothing else says so.
+    if (process.round != rounds_ && !process.handle) process.ended = true;
     if (!process.ended && !process.handle) get_handle(process, identity);
     if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
     if (process.ended) found.push_back(identity);
   }
-  std::erase_if(all_,
-                [&](const auto& each) { return each.second.look != looks_ && each.second.told; });
+  std::erase_if(
+      all_, [&](const auto& each) { return each.second.round != rounds_ && each.second.handled; });
   return found;
 }
 
-void watch_list::meet(std::uint64_t identity, std::uint32_t slot) {
+void watch_list::add(std::uint64_t identity, std::uint32_t slot) {
   const auto [at, is_new] = all_.try_emplace(identity);
   watched_process& process = at->second;
-  process.look = looks_;
+  process.round = rounds_;
   if (!is_new) return;
   process.identity = identity;
   process.pid = participants::pid_in(identity);
   process.slot = slot;
   describe(process, identity);
   get_handle(process, identity);
-  process.from_before = process.ended && looks_ == 1;
+  process.ended_before = process.ended && rounds_ == 1;
 }
 
-// The handle first, the start time after it: if the pid had gone to another process by then, the
-// start time tells.
+// The handle first, then the start time. It shows whether the pid was another process's by then.
 void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   int error = 0;
   file_descriptor handle = process_handle::open(process.pid, error);
@@ -63,18 +61,18 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
     if (!process.ended) events_.add(handle.get(), identity);
     process.handle = std::move(handle);
   } catch (const std::system_error& failure) {
-    if (process.ended || process.complained) return;
-    process.complained = true;
-    complain_(std::system_error(
+    if (process.ended || process.error_reported) return;
+    process.error_reported = true;
+    on_error_(std::system_error(
         failure.code(),
         map_.describe() + ", participant pid " + std::to_string(process.pid) +
-            ": found no descriptor for it to be had, expected one; it is looked at in each sweep"));
+            ": found no descriptor for it, expected one; each sweep looks at it instead"));
   }
 }
 
 watched_process* watch_list::ended(std::uint64_t identity) noexcept {
   const auto at = all_.find(identity);
-  if (at == all_.end() || at->second.told) return nullptr;
+  if (at == all_.end() || at->second.handled) return nullptr;
   watched_process& process = at->second;
   if (process.handle.is_ours() && process_handle::has_ended(process.handle.get()))
     process.ended = true;
@@ -83,7 +81,7 @@ watched_process* watch_list::ended(std::uint64_t identity) noexcept {
 
 watched_process* watch_list::find(pid_t pid) noexcept {
   const auto at = std::find_if(all_.begin(), all_.end(), [&](const auto& each) {
-    return each.second.pid == pid && !each.second.told;
+    return each.second.pid == pid && !each.second.handled;
   });
   return at == all_.end() ? nullptr : &at->second;
 }
@@ -107,7 +105,7 @@ void watch_list::silence(watched_process& process) noexcept {
 void watch_list::close(watched_process& process) noexcept {
   silence(process);
   process.handle = {};
-  process.told = true;
+  process.handled = true;
 }
 
 std::size_t watch_list::living() const noexcept {

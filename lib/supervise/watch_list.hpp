@@ -1,9 +1,9 @@
 // watch_list: the processes of a segment that a supervisor knows, each with a handle that becomes
 // readable when it has ended.
 //
-// A process is known by its identity in the table of participants (pid and start time), so that
-// neither a slot nor a pid that goes to another process confuses it. One whose handle is not to be
-// had is asked for in each look.
+// A process is known by its identity in the table of participants (pid and start time). So a slot
+// or a pid that goes to another process does no harm. If there is no handle for a process, each
+// refresh() asks for it.
 #pragma once
 
 #include <pthread.h>
@@ -29,47 +29,47 @@ struct watched_process {
   std::uint64_t start_time = 0;
   std::string command;
   std::uint32_t slot = 0;
-  file_descriptor handle;  // empty: could not be had, or is not needed any more
+  file_descriptor handle;  // empty: there was none, or it is not needed any more
   bool ended = false;
-  bool told = false;         // it is known to have ended, and that is done with
-  bool from_before = false;  // it had ended before the first look
-  bool complained = false;
-  std::uint64_t look = 0;  // the last one that found it in the table
+  bool handled = false;       // its end was reported, or was not worth a report
+  bool ended_before = false;  // before the first refresh()
+  bool error_reported = false;
+  std::uint64_t round = 0;  // the last refresh() that found it in the table
   std::optional<process_handle::process_end> end;
 };
 
 class watch_list {
  public:
-  using complaint = std::function<void(const std::system_error&)>;
-  watch_list(const mapping& map, event_set& events, complaint complain)
-      : map_(map), events_(events), complain_(std::move(complain)) {}
+  using error_callback = std::function<void(const std::system_error&)>;
+  watch_list(const mapping& map, event_set& events, error_callback on_error)
+      : map_(map), events_(events), on_error_(std::move(on_error)) {}
 
-  // Looks through the table for processes that are new, and asks after those without a handle.
-  // Returns: the identities of processes that have ended, and that were not told.
-  std::vector<std::uint64_t> look();
+  // Finds new processes in the table, and checks those without a handle.
+  // Returns: the identities of processes whose end was not handled yet.
+  std::vector<std::uint64_t> refresh();
 
-  // The process whose handle is readable; nullptr if it is not known, or not ended.
+  // Returns: the process, if it has ended and that was not handled yet; otherwise nullptr.
   watched_process* ended(std::uint64_t identity) noexcept;
-  // A process that is not told to have ended, by its pid.
+  // Returns: the process of that pid, unless its end was handled; otherwise nullptr.
   watched_process* find(pid_t pid) noexcept;
 
-  // Brings name and start time up to date: a look may have come while the process wrote them.
+  // Reads name and start time again: refresh() may have come while the process wrote them.
   void describe(watched_process& process, std::uint64_t identity) const;
-  // It is dealt with: its handle is let go. It stays known as long as the table names it.
+  // Marks its end as handled, and closes the handle. It stays known as long as the table names it.
   void close(watched_process& process) noexcept;
-  // Its handle is no source of events any more, and is kept.
+  // Keeps the handle, but not as a source of events.
   void silence(watched_process& process) noexcept;
   [[nodiscard]] std::size_t living() const noexcept;
 
  private:
-  void meet(std::uint64_t identity, std::uint32_t slot);
+  void add(std::uint64_t identity, std::uint32_t slot);
   void get_handle(watched_process& process, std::uint64_t identity);
 
   const mapping& map_;
   event_set& events_;
-  complaint complain_;
+  error_callback on_error_;
   std::unordered_map<std::uint64_t, watched_process> all_;
-  std::uint64_t looks_ = 0;
+  std::uint64_t rounds_ = 0;
 };
 
 }  // namespace outlive::detail
