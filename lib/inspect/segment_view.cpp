@@ -24,7 +24,7 @@ using namespace detail;
 
 namespace {
 
-// A mapping of the view's own, which no table knows: a mutex in it belongs to no segment of this
+// A mapping of the view's own, which is in no table: a mutex in it belongs to no segment of this
 // process, and a thread gets no record in it.
 std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descriptor file,
                                            const segment_options& options) {
@@ -71,10 +71,10 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
 
 segment_view::segment_view(const segment& seg) : map_(segment_access::mapping_of(seg)) {}
 
-// Behind the end of a file that was cut there is SIGBUS, and a hole that was punched into it would
-// be filled by a look. Who does that between this and the look is not noticed in time. A file that
-// can be reached neither by descriptor nor by name is one that this process has mapped for its own
-// use: it is looked at as it is.
+// Reading behind the end of a truncated file raises SIGBUS, and reading a punched hole would fill
+// it. A change between this check and the read is not noticed in time. A file that can be reached
+// neither by descriptor nor by name is one that this process has mapped for its own use: it is read
+// as it is.
 const mapping& segment_view::checked() const {
   if (const auto file = map_->file_now()) check_extent(map_->describe(), *file, map_->size());
   return *map_;

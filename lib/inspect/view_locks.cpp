@@ -23,7 +23,7 @@ viewed_condition condition_of(const lock_state& state) noexcept {
   return viewed_condition::damaged;
 }
 
-// The record of a thread that has a native mutex and has not said so in the state yet, or no more.
+// The record of a thread that has a native mutex and is not, or no longer, named in the state.
 std::optional<std::uint32_t> record_of(const mapping& map, std::uint32_t tid) noexcept {
   for (std::uint32_t i = 0; i < map.record_count(); ++i) {
     const thread_record& record = map.record(i);
@@ -33,8 +33,8 @@ std::optional<std::uint32_t> record_of(const mapping& map, std::uint32_t tid) no
   return std::nullopt;
 }
 
-void tell_holder(viewed_lock& lock, const mapping& map, const lock_words& words,
-                 living_threads& living) {
+void describe_holder(viewed_lock& lock, const mapping& map, const lock_words& words,
+                     living_threads& living) {
   const std::uint32_t tid = words.native & native_mutex::tid_mask;
   lock.waited_for = (words.native & native_mutex::waiters) != 0;
   lock.holder = thread_records::find(map, words.state.holder(), holder_generation_mask);
@@ -51,7 +51,7 @@ void tell_holder(viewed_lock& lock, const mapping& map, const lock_words& words,
   lock.orphaned = lock.holder_died;
 }
 
-// The name of the block, or false where it does not fit its check.
+// Loads the name of the block. Returns: false if it does not fit its check.
 bool load_name(const mapping& map, std::uint32_t line, blocks::name_copy& name) {
   try {
     if (blocks::load_live_name(map, line, name)) return true;
@@ -90,8 +90,7 @@ walk_end walk_blocks(const mapping& map, const std::function<void(const seen_blo
     const block_header& block = blocks::at(map, line);
     const std::uint32_t lines = __atomic_load_n(&block.lines, __ATOMIC_RELAXED);
     const std::uint64_t size = __atomic_load_n(&block.size, __ATOMIC_RELAXED);
-    // The numbers were read before they are judged, and are judged again here: what others write
-    // meanwhile leads nowhere.
+    // Checks the numbers that were read, not those in memory: others may write these meanwhile.
     const bool sound = blocks::has_sound_extent(map, line) && lines != 0 &&
                        lines <= result.end - line && size / cache_line < lines;
     if (!sound) {
@@ -129,7 +128,7 @@ viewed_lock view_lock(const mapping& map, std::uint64_t offset, living_threads& 
   seen.attempts = words.state.attempts();
   if (shared) seen.readers = count_readers(map, mark_id(offset));
   seen.shared = shared;
-  tell_holder(seen, map, words, living);
+  describe_holder(seen, map, words, living);
   return seen;
 }
 

@@ -22,14 +22,14 @@ std::string text_of(const short_name& name) {
   return name[0] == 0 ? "unknown" : name.data();
 }
 
-// Whether the lock is in the hands of that thread; and whether it is in another's, so that who has
-// it in hand, and lives, waits.
+// Whether the thread holds the lock, and whether it waits for it: it lives, has the lock in hand,
+// and another thread holds the lock.
 struct standing {
   bool held = false;
   bool waits = false;
 };
 
-standing standing_at(const mapping& map, const viewed_thread& thread,
+standing standing_of(const mapping& map, const viewed_thread& thread,
                      std::uint64_t offset) noexcept {
   const auto [lock, native, shared] = map.lock_at(offset);
   lock_words words;
@@ -43,25 +43,25 @@ standing standing_at(const mapping& map, const viewed_thread& thread,
   return found;
 }
 
-void tell_in_hand(viewed_thread& thread, const mapping& map, std::uint32_t participant) {
+void read_holds(viewed_thread& thread, const mapping& map, std::uint32_t participant) {
   held_entries(map, thread.record).for_each([&](const seen_entry& entry) {
     const std::uint64_t place = entry.offset();
-    const bool told =
+    const bool seen_before =
         std::any_of(thread.in_hand.begin(), thread.in_hand.end(),
                     [&](const held_lock& each) { return each.mutex_offset == place; });
-    if (told || map.lock_at(place).lock == nullptr) return;  // one that moves is there twice
+    if (seen_before || map.lock_at(place).lock == nullptr) return;  // one that moves is there twice
     held_lock& hold = thread.in_hand.emplace_back();
     hold.mutex_offset = place;
     hold.acquired_at = to_frame(locate(map, participant, entry.return_address));
-    const standing now = standing_at(map, thread, place);
+    const standing now = standing_of(map, thread, place);
     hold.held = now.held;
     if (now.waits && !thread.waiting_for) thread.waiting_for = place;
   });
-  // in the order in which they were taken
+  // in the order of acquisition
   std::reverse(thread.in_hand.begin(), thread.in_hand.end());
 }
 
-void tell_reads(viewed_thread& thread, const mapping& map) {
+void read_marks(viewed_thread& thread, const mapping& map) {
   mark_ids ids;
   const std::size_t count = marks_in(map, thread.record, ids);
   for (std::size_t i = 0; i < count; ++i) {
@@ -85,11 +85,11 @@ std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index
   seen.generation = life.generation() & generation_bits;
   seen.alive = !thread_records::is_dead(record);
   seen.waits = record.waits.load(std::memory_order_relaxed);
-  tell_in_hand(seen, map, facts.participant);
+  read_holds(seen, map, facts.participant);
   // After the entries, which were read with acquire: a mutex that was released and acquired again
   // meanwhile belongs to this count (hold_times).
   seen.acquisitions = record.acquisitions.load(std::memory_order_acquire);
-  if (seen.alive) tell_reads(seen, map);  // marks of the dead are void
+  if (seen.alive) read_marks(seen, map);  // marks of the dead are void
   if (!life.is_same()) return std::nullopt;
   return seen;
 }
@@ -109,8 +109,7 @@ std::optional<viewed_participant> view_participant(const mapping& map, std::uint
   seen.modules_cut = __atomic_load_n(&process.modules_cut, __ATOMIC_RELAXED) != 0;
   seen.command_name = text_of(command);
   seen.alive = participants::is_alive(identity);
-  // A process that died before it had described itself leaves what its predecessor in the slot had
-  // told.
+  // A process that died before it had described itself leaves its predecessor's description.
   if ((seen.start_time & 0xffffffff) != (identity & 0xffffffff)) {
     seen.start_time = identity & 0xffffffff;
     seen.command_name = "unknown";

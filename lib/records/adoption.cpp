@@ -16,13 +16,13 @@ namespace outlive::detail {
 namespace {
 
 // Neither an owner nor a death, and yet not free: damage, since no protocol leaves such a word.
-// pthread would wait for it for ever; marked as a death, it goes to the next locker.
+// pthread would wait for it for ever. Marked as a death, it goes to the next locker.
 bool is_nobodys(std::uint32_t word) noexcept {
   return word == native_mutex::waiters;
 }
 
-// Whose records bear a thread id and have the lock in hand. A dead thread's record and that of a
-// living one may bear the same, reused id.
+// What the records with one thread id say about the lock. A dead thread's record and a living one's
+// may have the same, reused id.
 struct bearers {
   bool living = false;
   bool dead = false;
@@ -37,16 +37,17 @@ bearers find_bearers(const mapping& map, const lock_bytes& lock, std::uint32_t t
   bearers found;
   for (std::uint32_t i = 0; i < map.record_count(); ++i) {
     const thread_record& record = map.record(i);
-    // A claim between the looks begins a count anew, or takes a record out of those with the id.
-    // Of all records, for only that sum cannot come to the same again. First, and acquire: pairs
-    // with the release in write_identity(). So who sees a new life here does not see the former
-    // one's count below, also where one thread has both lives and the id tells nothing.
+    // A claim between the looks starts a count again, or removes a record from those with the id.
+    // The sum is over all records, because only that sum cannot come to the same value again. It is
+    // read first, with acquire, which pairs with the release in write_identity(). So a reader that
+    // sees a new life here does not see the former life's count below, even if one thread has both
+    // lives and the id does not differ.
     found.lives += record.generation.load(std::memory_order_acquire);
     if (record.tid.load(std::memory_order_acquire) != tid) continue;
     const bool dead = thread_records::is_named_thread_dead(record, tid);
-    // The count around the entries: of a thread that takes and gives back the lock meanwhile, one
-    // of the two looks sees the entry, or the sums differ, wherever between push and removal it
-    // counts.
+    // The count is read before and after the entries. If a thread acquires and releases the lock
+    // meanwhile, one of the two looks sees the entry, or the sums differ, wherever between push and
+    // removal it counts.
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
     if (held_entries(map, i).names(offset)) (dead ? found.dead : found.living) = true;
     if (!dead) found.acquisitions += record.acquisitions.load(std::memory_order_acquire);
@@ -54,10 +55,10 @@ bearers find_bearers(const mapping& map, const lock_bytes& lock, std::uint32_t t
   return found;
 }
 
-// One living bearer is enough: an entry is there before the native lock. None seen proves little by
-// itself, for a living thread may have given the lock back and taken it again while its record was
-// looked at: two looks around one more at the word must agree, and that thread's count of
-// acquisitions with them (docs/model/adopt.pml). "No record and the thread exists: not dead."
+// One living bearer is enough: an entry is there before the native lock. To see none proves little,
+// because a living thread may have released and acquired the lock again while its record was read.
+// So two looks around another look at the word must agree, and with them that thread's count of
+// acquisitions (docs/model/adopt.pml). "No record and the thread exists: not dead."
 bool is_lock_owner_dead(const mapping& map, const lock_bytes& lock, std::uint32_t tid) noexcept {
   if (tid == static_cast<std::uint32_t>(current_tid())) return true;
   const bearers first = find_bearers(map, lock, tid);
@@ -68,10 +69,10 @@ bool is_lock_owner_dead(const mapping& map, const lock_bytes& lock, std::uint32_
 }
 
 // A thread is named as an entrant from before its native lock until after its native unlock. So a
-// living one that bears the id and is not named does not have the lock: at one moment with the
-// word, between two looks, if nobody has counted an acquisition in between
-// (docs/model/internal.pml). The lock's owner_* prove no death: they are written after the native
-// lock, and until then are a former owner's, who may have borne the same id.
+// living thread with the id that is not named does not have the lock, if the word is read between
+// two looks and no acquisition was counted in between (docs/model/internal.pml). The lock's owner_*
+// prove no death: they are written after the native lock, and until then belong to a former owner,
+// which may have had the same id.
 bool is_internal_owner_dead(const mapping& map, internal_kind which, const pthread_mutex_t& mutex,
                             std::uint32_t tid) noexcept {
   if (!entrants::are_complete(map)) return !participants::has_thread(map, tid);
@@ -83,8 +84,8 @@ bool is_internal_owner_dead(const mapping& map, internal_kind which, const pthre
   return count.load(std::memory_order_acquire) == before && entrants::are_complete(map);
 }
 
-// For the adoption mutex itself there is no further mutex that would keep its adopters apart. A
-// word does: it names the one who adopts, and is taken over from the dead.
+// No further mutex keeps the adopters of the adoption mutex apart. A word does: it names the
+// adopter, and the next one may overwrite a dead adopter's.
 class rescue {
  public:
   explicit rescue(mapping& map) noexcept : rescuer_(map.header().rescuer) {
@@ -109,13 +110,13 @@ adoption adopt_now(pthread_mutex_t& mutex, std::uint32_t word) noexcept {
   return native_mutex::adopt(mutex, word) ? adoption::done : adoption::none;
 }
 
-// The adoption mutex can be an orphan only where the kernel's walk did not come to the lock that
-// was taken last.
+// The adoption mutex can be an orphan only if the kernel's walk did not reach the lock that was
+// acquired last.
 struct adoption_judge {
   mapping& map;
   pthread_mutex_t& mutex;
 
-  // it is not taken twice by one thread: this thread's id is a former bearer's (U6)
+  // no thread acquires it twice: this thread's id is a former bearer's (U6)
   static bool owns() noexcept { return false; }
   static bool looks_at_once() noexcept { return true; }
   static void waits() noexcept {}
@@ -210,14 +211,14 @@ adoption adopt_internal_if_orphan(mapping& map, internal_lock& lock, internal_ki
   return adopt_word(map, lock.native, limit, [&](std::uint32_t tid) {
     // With this thread's own id it is a former bearer's: this thread is outside.
     if (tid == static_cast<std::uint32_t>(current_tid())) return true;
-    // A living holder has said so itself, but for its first instructions: a stray store to its
-    // place among the entrants does not cost it the lock. The tid first: acquire, which pairs with
-    // the release that internal_guard stores it with, after the start time. So the start time is
-    // that of the holder whose tid was seen, or of a later one, and no former one's, for which a
-    // living holder would be taken as dead here. A later one is no harm: the tid's bearer has left
-    // then, and the full judgement decides, as it did after the loads the other way round: those
-    // cost a holder this protection alone. No test shows the order: who comes before the holder's
-    // tid is there goes to the full judgement either way.
+    // A living holder has named itself, except in its first instructions. So a stray store to its
+    // place among the entrants does not cost it the lock. The tid is read first, with acquire,
+    // which pairs with the release by which internal_guard stores it after the start time. So the
+    // start time is that of the holder whose tid was seen, or of a later one. With a former
+    // holder's, a living holder would count as dead here. A later one does no harm: the tid's
+    // bearer has left then, and the full judgement decides. Loads in the other order would cost a
+    // holder only this protection. No test shows the order: an adopter that comes before the
+    // holder's tid is there uses the full judgement either way.
     if (lock.owner_tid.load(std::memory_order_acquire) == tid) {
       const std::uint64_t started = lock.owner_start_time.load(std::memory_order_relaxed);
       const auto start_time = static_cast<std::uint32_t>(started);

@@ -1,12 +1,12 @@
-// Adoption: finishing the kernel's work at an orphan, a lock whose owner is dead but which was not
-// marked (hazards A1, A12, A23, A54, A55).
+// Adoption finishes the kernel's work at an orphan, a lock whose owner is dead but which the kernel
+// did not mark (hazards A1, A12, A23, A54, A55).
 //
-// Under the segment's adoption mutex: read the word, find out whose it is, judge, CAS the dead
-// thread id to OWNER_DIED, wake one. Without the mutex a second adopter's CAS could hit a lock that
-// a thread with the same, reused id has taken meanwhile (docs/model/adopt.pml).
+// Under the segment's adoption mutex: read the word, find its owner, judge, CAS the dead thread id
+// to OWNER_DIED, wake one. Without the mutex a second adopter's CAS could hit a lock that a thread
+// with the same, reused id has acquired meanwhile (docs/model/adopt.pml).
 //
-// One adopter that is stopped must not stop the others for longer than they want to wait: each says
-// how long that is.
+// An adopter that is stopped must not delay the others for longer than they want to wait. So each
+// of them gives a limit.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace outlive::detail {
 // (U6).
 adoption adopt_if_orphan(mapping& map, lock_bytes& lock, const deadline& limit) noexcept;
 
-// The same for a liveness mutex, which is walked last and so lost first.
+// The same for a liveness mutex. The kernel walks it last, so it is the first to stay unmarked.
 adoption adopt_liveness_if_orphan(mapping& map, std::uint32_t index,
                                   const deadline& limit) noexcept;
 

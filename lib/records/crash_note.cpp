@@ -17,9 +17,9 @@ constinit std::atomic<void (*)() noexcept> record_hook{nullptr};
 // More segments than a thread uses: a list that a wild store has made a circle of ends here.
 constexpr int max_attachments = 4'096;
 
-// Calls what(record, note) for each record that is the calling thread's. A record that was just
-// given back is somebody else's by now, and one that the list of a raw clone's child names is the
-// parent's: its liveness word has another thread's id.
+// Calls what(record, note) for each record of the calling thread. A record that was just released
+// may be another thread's by now, and the list of a raw clone's child names the parent's. The
+// liveness word of such a record has another thread's id.
 template <class What>
 bool for_own_notes(What what) noexcept {
   const auto me = static_cast<std::uint32_t>(current_tid());
@@ -39,7 +39,7 @@ bool for_own_notes(What what) noexcept {
 bool begin_crash_notes(const crash_cause& cause) noexcept {
   return for_own_notes([&](const thread_record& record, crash_note& note) {
     note.life.store(0, std::memory_order_relaxed);
-    // pairs with read_crash_note(): what follows is not taken for the former note's
+    // pairs with read_crash_note(): a reader does not take what follows for the former note
     std::atomic_thread_fence(std::memory_order_release);
     note.acquisitions.store(record.acquisitions.load(std::memory_order_relaxed),
                             std::memory_order_relaxed);

@@ -1,13 +1,14 @@
-// Crash notes: what a thread tells of a signal that is about to kill it, in each of its records.
+// Crash notes: what a thread writes into each of its records about a signal that is about to kill
+// it.
 //
-// The three writers are called from a signal handler, and by liboutlive-crash alone: they allocate
-// nothing, take no lock, and follow nothing but the calling thread's own list of attachments, which
-// is whole between any two instructions of it. In a forked child that has no record of its own yet,
-// and in a thread without one, they do nothing: what is listed then is the parent's. They may be
-// called before anything else of the library.
+// Only liboutlive-crash calls the three writers, from a signal handler. They allocate nothing,
+// acquire no lock, and follow only the calling thread's own list of attachments, which is whole
+// between any two instructions. In a forked child without a record of its own, and in a thread
+// without one, they do nothing: the list then is the parent's. They may be called before anything
+// else of the library.
 //
-// A note is whole from the first writer's end on; the others only add to it by single stores, so
-// that a kill, a hang or another crash in between takes nothing away.
+// A note is whole when the first writer returns. The others only add to it by single stores, so a
+// kill, a hang or another crash in between loses nothing.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +38,7 @@ OUTLIVE_API void mark_crash_nested() noexcept;
 OUTLIVE_API void clear_crash_notes() noexcept;
 
 // `hook` is called in each thread that has just got a record, outside of all locks and signal
-// handlers. One for the process; nullptr takes it off.
+// handlers. There is one for the process; nullptr removes it.
 OUTLIVE_API void set_record_hook(void (*hook)() noexcept) noexcept;
 void call_record_hook() noexcept;
 

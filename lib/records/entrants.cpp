@@ -42,7 +42,7 @@ bool is_dead(std::uint64_t word) noexcept {
 bool may_be_inside(const mapping& map, internal_kind which, std::uint32_t tid) noexcept {
   const std::uint64_t wanted = static_cast<std::uint64_t>(which) << kind_shift | tid;
   for (const shared_u64& each : map.header().entrants) {
-    // Acquire: who sees that an entrant has gone sees its count (entrant::count()).
+    // Acquire: a reader that sees that an entrant has gone sees its count (entrant::count()).
     const std::uint64_t word = each.load(std::memory_order_acquire);
     if (static_cast<std::uint32_t>(word) == wanted && !is_dead(word)) return true;
   }
@@ -68,7 +68,7 @@ entrant::entrant(mapping& map, internal_kind which) noexcept
     }
   }
   // More threads at once than there are places. A death among these leaves the count, and judges
-  // ask from then on for the id alone: then an orphan waits for as long as another thread bears it.
+  // compare only ids from then on. An orphan then waits while another thread has its owner's id.
   if (place_ == nullptr) map.header().unlisted.fetch_add(1, std::memory_order_acq_rel);
   // Named before the native lock: a judge that sees this thread's id in its word sees the name.
   std::atomic_thread_fence(std::memory_order_release);

@@ -1,10 +1,9 @@
-// entrants: the threads that are at one of the library's own locks, from before the native lock
-// until after the native unlock. What held[] is for users' mutexes: by it a judge knows whether a
-// living thread that bears a dead holder's id may have such a lock. (Threads without a record use
-// these locks, too.)
+// entrants: the threads at one of the library's own locks, from before the native lock until after
+// the native unlock. They are what held[] is for users' mutexes: they show whether a living thread
+// with a dead holder's id may have such a lock. (Threads without a record use these locks, too.)
 //
-// A thread that dies there leaves its entry. It says nothing by then: the thread is dead, or one
-// with the same id has another start time. Its place is taken over by who needs one.
+// A thread that dies there leaves its entry. The entry then has no effect: the thread is dead, or
+// one with the same id has another start time. Another thread may reuse the place.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 namespace outlive::detail {
 
-// Who the calling thread is: asked once a process and thread, for what internal locks keep of it.
+// The calling thread's identity, read once a process and thread, as internal locks keep it.
 struct own_identity {
   std::uint64_t epoch;
   std::uint64_t start_time;
@@ -32,13 +31,13 @@ bool is_dead(std::uint64_t word) noexcept;
 // Whether a living thread with that id may have the lock, by one look at all places.
 bool may_be_inside(const mapping& map, internal_kind which, std::uint32_t tid) noexcept;
 
-// Whether entrants were there for whom there was no place: then the places prove nothing.
+// Whether every entrant had a place. If not, the places prove nothing.
 bool are_complete(const mapping& map) noexcept;
 
 }  // namespace entrants
 
-// Names the calling thread as an entrant, for as long as this exists. To be made before the native
-// lock, and to end after the native unlock.
+// Names the calling thread as an entrant while this exists. Construct it before the native lock,
+// and destroy it after the native unlock.
 class entrant {
  public:
   entrant(mapping& map, internal_kind which) noexcept;
@@ -46,8 +45,8 @@ class entrant {
   entrant(const entrant&) = delete;
   entrant& operator=(const entrant&) = delete;
 
-  // To be called once while the thread has the lock: a judge takes an unchanged count for "nobody
-  // has had it in between".
+  // Call it once while the thread has the lock. A judge concludes from an unchanged count that no
+  // thread has had the lock in between.
   void count() noexcept;
 
  private:

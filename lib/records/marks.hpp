@@ -1,6 +1,6 @@
-// Marks: which shared mutexes a thread holds shared, as its thread record shows them to writers
-// (docs/protocol.md, "Readers and writers"). Nobody but the thread writes them, so that nothing
-// here needs a lock; a death at any store leaves marks of a dead thread, which are void.
+// Marks: the shared mutexes that a thread holds shared, as its thread record shows them to writers
+// (docs/protocol.md, "Readers and writers"). Only the thread writes them, so nothing here needs a
+// lock. A death at any store leaves marks of a dead thread, which are void.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@ class own_marks {
   // Adds a mark, one more if there is one. What the thread loads after it, it loads after every
   // writer that looks from then on can see the mark. False: there is no room.
   bool add(std::uint32_t id) noexcept;
-  // Takes one mark away. False: there is none.
+  // Removes one mark. Returns: false if there is none.
   bool remove(std::uint32_t id) noexcept;
 
  private:

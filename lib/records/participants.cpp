@@ -23,7 +23,7 @@ std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
          (start_time & 0xffffffff);
 }
 
-// Whether a record that still tells of a death refers to the participant.
+// Whether the record of an unrecovered death refers to the participant.
 bool is_referred_to(const mapping& map, std::uint32_t index) noexcept {
   for (std::uint32_t i = 0; i < map.record_count(); ++i) {
     const thread_record& record = map.record(i);
@@ -34,9 +34,9 @@ bool is_referred_to(const mapping& map, std::uint32_t index) noexcept {
 }
 
 // `though_referred_to`: also reuse a slot that an unrecovered record refers to. The report of that
-// death then lacks the data of its process.
-bool try_take(mapping& map, std::uint32_t index, std::uint64_t mine,
-              bool though_referred_to) noexcept {
+// death then has no data of its process.
+bool try_claim_slot(mapping& map, std::uint32_t index, std::uint64_t mine,
+                    bool though_referred_to) noexcept {
   shared_u64& identity = map.participant_at(index).identity;
   std::uint64_t seen = identity.load(std::memory_order_acquire);
   if (seen != 0 && (is_alive(seen) || (!though_referred_to && is_referred_to(map, index))))
@@ -44,38 +44,38 @@ bool try_take(mapping& map, std::uint32_t index, std::uint64_t mine,
   return identity.compare_exchange_strong(seen, mine, std::memory_order_acq_rel);
 }
 
-// How many participants a newcomer asks about before it takes a slot that nobody had yet: each
-// costs system calls. Those who come start at different places, so that the dead are found in the
-// end, and the table does not grow much above the living.
+// How many participants a newcomer checks before it claims an unused slot. Each check costs system
+// calls. Newcomers start at different slots, so the dead are found in the end, and the table grows
+// little beyond the living.
 constexpr std::uint32_t asked_at_first = 4;
 
 std::optional<std::uint32_t> find_own(const mapping& map, std::uint64_t mine) noexcept {
   for (std::uint32_t i = 0; i < map.constants().participants; ++i) {
     if (map.participant_at(i).identity.load(std::memory_order_acquire) != mine) continue;
-    // Ours from before a close, or from before an exec: then another command and other modules, and
-    // its dead may still be told of.
+    // Ours from before a close, or from before an exec: that one had another command and other
+    // modules, and its deaths may still be unreported.
     if (!is_referred_to(map, i)) return i;
   }
   return std::nullopt;
 }
 
-// Takes one of the first `count` slots, and asks about at most `asked` of them.
-std::optional<std::uint32_t> take_among(mapping& map, std::uint32_t count, std::uint32_t asked,
-                                        std::uint64_t mine, bool though_referred_to) noexcept {
+// Claims one of the first `count` slots. Checks at most `asked` of them.
+std::optional<std::uint32_t> claim_among(mapping& map, std::uint32_t count, std::uint32_t asked,
+                                         std::uint64_t mine, bool though_referred_to) noexcept {
   const auto start = static_cast<std::uint32_t>(count == 0 ? 0 : mix(mine, 0) % count);
   for (std::uint32_t i = 0; i < std::min(count, asked); ++i) {
     const std::uint32_t index = i < count - start ? start + i : start + i - count;
-    if (try_take(map, index, mine, though_referred_to)) return index;
+    if (try_claim_slot(map, index, mine, though_referred_to)) return index;
   }
   return std::nullopt;
 }
 
-std::optional<std::uint32_t> take_slot(mapping& map, std::uint64_t mine) noexcept {
+std::optional<std::uint32_t> claim_slot(mapping& map, std::uint64_t mine) noexcept {
   const std::uint32_t count = map.constants().participants;
   std::uint32_t used = 0;
   while (used < count && map.participant_at(used).identity.load(std::memory_order_relaxed) != 0)
     ++used;
-  if (const auto taken = take_among(map, used, asked_at_first, mine, false)) return taken;
+  if (const auto taken = claim_among(map, used, asked_at_first, mine, false)) return taken;
   for (std::uint32_t i = used; i < count; ++i) {
     std::uint64_t nobody = 0;
     if (map.participant_at(i).identity.compare_exchange_strong(nobody, mine,
@@ -83,9 +83,9 @@ std::optional<std::uint32_t> take_slot(mapping& map, std::uint64_t mine) noexcep
       return i;
   }
   // If all belong to processes that died inside of locks, only a newcomer may be left to recover
-  // them: it must come in (as U3 for records).
+  // them. So it must get a slot (as U3 for records).
   for (const bool though_referred_to : {false, true}) {
-    if (const auto taken = take_among(map, count, count, mine, though_referred_to)) return taken;
+    if (const auto taken = claim_among(map, count, count, mine, though_referred_to)) return taken;
   }
   return std::nullopt;
 }
@@ -102,8 +102,8 @@ bool is_listed(const participant& in, std::uint32_t count, const loaded_module& 
 
 bool write_module(const loaded_module& module, void* context) {
   participant& into = static_cast<module_writer*>(context)->into;
-  // Both were overwritten where they are beyond what there is: then nothing more is listed. Each is
-  // read once, so that what was judged is used.
+  // A value out of range was overwritten: then nothing more is listed. Each is read once, so that
+  // the checked value is the one that is used.
   const std::uint32_t count = into.module_count.load(std::memory_order_relaxed);
   const std::uint32_t used = __atomic_load_n(&into.string_bytes, __ATOMIC_RELAXED);
   if (count > max_modules || used > sizeof into.strings) {
@@ -131,7 +131,7 @@ bool write_module(const loaded_module& module, void* context) {
 }
 
 void describe_myself(mapping& map, participant& into) {
-  // the identity is new before anything else is: describe_thread() asks it again
+  // the identity changes before anything else: describe_thread() reads it again
   std::atomic_thread_fence(std::memory_order_release);
   into.module_count.store(0, std::memory_order_relaxed);
   crash_barrier();  // the former process's modules are gone before its strings are overwritten
@@ -147,8 +147,8 @@ void describe_myself(mapping& map, participant& into) {
 
 }  // namespace
 
-// The start time is compared by what the identity keeps of it: the other fields may be a former
-// process's.
+// Compares only the part of the start time that the identity keeps. The other fields may be a
+// former process's.
 bool is_reused(std::uint64_t identity) noexcept {
   const std::uint64_t now = start_time_of(pid_in(identity));
   return now != 0 && (identity & 0xffffffff) != 0 && (now & 0xffffffff) != (identity & 0xffffffff);
@@ -164,7 +164,7 @@ std::uint32_t join(mapping& map) {
   const std::uint32_t count = map.constants().participants;
   const std::uint64_t mine = identity_of(current_pid(), start_time_of(current_pid()));
   auto index = find_own(map, mine);
-  if (!index) index = take_slot(map, mine);
+  if (!index) index = claim_slot(map, mine);
   if (index) {
     describe_myself(map, map.participant_at(*index));
     return *index;
@@ -185,8 +185,8 @@ bool is_process_of(const mapping& map, std::uint32_t index, pid_t pid,
   // what was read of the participant was read before its identity
   std::atomic_thread_fence(std::memory_order_acquire);
   const std::uint64_t identity = map.participant_at(index).identity.load(std::memory_order_relaxed);
-  // A later process may have the same pid; it started after the thread. The difference is right
-  // across an overflow of the low half.
+  // A later process with the same pid started after the thread. The difference is right across an
+  // overflow of the low half.
   const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(start_time) -
                                              static_cast<std::uint32_t>(identity));
   return pid_in(identity) == pid && age >= 0;

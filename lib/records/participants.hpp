@@ -1,5 +1,5 @@
-// Participants: the processes attached to a segment, so that a death can be told by command name,
-// module and offset.
+// Participants: the processes attached to a segment. They let a report name the command of a dead
+// thread, and modules and offsets.
 #pragma once
 
 #include <sys/types.h>
@@ -10,11 +10,10 @@
 
 namespace outlive::detail::participants {
 
-// Registers this process, or finds its registration. Takes the slot of a dead process that no
-// record refers to, one that nobody had yet, or in need that of any dead process. Asks the system
-// about a few participants only, as long as there is a slot that nobody had. Throws
-// errc::too_many_participants. Death at any store: the slot names a dead process, so the next one
-// takes it.
+// Registers this process, or finds its registration. Claims the slot of a dead process that no
+// record refers to, then an unused slot, and if need be the slot of any dead process. While there
+// is an unused slot it checks only a few participants. Throws errc::too_many_participants. A death
+// at any store leaves a slot that names a dead process, which the next one claims.
 std::uint32_t join(mapping& map);
 
 // The index of this process's participant. Registers it when there is none yet, as after a fork.
@@ -23,8 +22,8 @@ inline std::uint32_t own_index(mapping& map) {
   return map.participant_index(&join);
 }
 
-// Adds modules that were loaded since; called where a thread claims a record, so that its locks can
-// be told.
+// Adds modules that were loaded since. Called when a thread claims a record, so that a report can
+// name the places of its locks.
 void refresh_modules(mapping& map, std::uint32_t index);
 
 // What a participant's identity says: the pid; whether that is another process's by now; whether
@@ -35,8 +34,8 @@ constexpr pid_t pid_in(std::uint64_t identity) noexcept {
 bool is_reused(std::uint64_t identity) noexcept;
 bool is_alive(std::uint64_t identity) noexcept;
 
-// Whether the participant still is the process of a thread with that pid and start time, and not
-// one that has taken the slot since. To be asked after what was read of it.
+// Whether the participant still is the process of a thread with that pid and start time, and no
+// later process has claimed the slot. Call it after reading the participant.
 bool is_process_of(const mapping& map, std::uint32_t index, pid_t pid,
                    std::uint64_t start_time) noexcept;
 

@@ -1,8 +1,8 @@
 // take_natively: how every native mutex of a segment is acquired, users' and the library's own:
-// try, wait for a slice, adopt where the owner is dead, try again. What differs is in the judge:
-// whose the mutex is, and how an orphan of its kind is told.
+// try, wait for a slice, adopt if the owner is dead, try again. The judge has what differs: whose
+// the mutex is, and how an orphan of its kind is recognised.
 //
-// No wait is unbounded: a waiter can sleep for ever on a free mutex (hazard A16), or for an owner
+// No wait is unbounded. A waiter could sleep for ever on a free mutex (hazard A16), or for an owner
 // that is dead and was not marked.
 #pragma once
 
@@ -59,12 +59,12 @@ native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limi
     if (rc == EOWNERDEAD) return native_result::inherited;
     if (rc != EBUSY && rc != EDEADLK) return native_result::damaged;
     if (rc == EDEADLK && judge.owns()) return native_result::own;
-    // One more try after each look, also after the last: an orphan may just have been adopted, or,
-    // where the word was found with the caller's id, have been adopted by another, who has it now.
+    // One more try after each look, also after the last: an orphan may just have been adopted. If
+    // the word had the caller's id, another thread may have adopted it and have it now.
     if (looked && limit.is_over()) return native_result::busy;
     if (rc == EBUSY) {
       if (!limit.waits() && !judge.looks_at_once()) return native_result::busy;
-      // Most owners live: they are waited for before they are judged.
+      // Most owners live, so it waits before it judges them.
       if (limit.waits()) {
         if (!waited) judge.waits();
         waited = true;

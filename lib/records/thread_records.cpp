@@ -14,13 +14,14 @@ namespace outlive::detail::thread_records {
 
 namespace {
 
-// Requires: the calling thread holds the liveness mutex. Order of the stores (U2): with the new
-// generation no lock names the record any more, so what stands in it may go; the identity comes
+// Requires: the calling thread holds the liveness mutex. Order of the stores (U2): once the
+// generation is new, no lock names the record any more, so its contents may go. The identity comes
 // last.
 void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant) noexcept {
   thread_record& record = map.record(index);
-  // Before the generation, whose release pairs with the acquire in find_bearers(): who sees the new
-  // one counts from here. A death in between leaves a count of 0 in a record with nothing pending.
+  // Before the generation, whose release pairs with the acquire in find_bearers(): a reader that
+  // sees the new one counts from here. A death in between leaves a count of 0 in a record with
+  // nothing pending.
   record.acquisitions.store(0, std::memory_order_relaxed);
   const std::uint64_t former = record.generation.load(std::memory_order_relaxed);
   record.generation.store((former + 1) & generation_bits, std::memory_order_release);
@@ -31,8 +32,8 @@ void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant
   held_entry* const held = map.held(index);
   for (std::uint32_t i = 0; i < map.constants().max_held; ++i)
     held[i].place.store(0, std::memory_order_relaxed);
-  // Whoever had the record before may have died reading: its marks are void while the tid below is
-  // not this thread's, and gone when it is.
+  // The former thread may have died while reading. Its marks are void while the tid below is not
+  // this thread's, and gone when it is.
   for (mark_line* line : {&map.mark_slots_of(index), &map.spilled_marks_of(index)}) {
     for (shared_u32& mark : line->at) mark.store(0, std::memory_order_relaxed);
   }
@@ -51,9 +52,9 @@ void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant
 
 void count_in(mapping& map, std::uint32_t index) noexcept {
   shared_u32& in_use = map.header().records_in_use;
-  // Seq_cst, the load too, which is all that happens where another thread has counted this record:
-  // before this thread's first mark and look at a gate, against records_in_use() after a writer's
-  // exchange of the gate. A damaged count stays as it is: it counts as all records, and a check
+  // Seq_cst: before this thread's first mark and look at a gate, against records_in_use() after a
+  // writer's exchange of the gate. The load, too: it is all that happens if another thread has
+  // counted this record. A damaged count stays as it is: it counts as all records, and a check
   // shows it.
   std::uint32_t seen = in_use.load(std::memory_order_seq_cst);
   while (is_guarded_count(seen) && (seen & 0xffff) < index + 1 &&
@@ -61,9 +62,9 @@ void count_in(mapping& map, std::uint32_t index) noexcept {
   }
 }
 
-// 0 or EOWNERDEAD leave the liveness mutex with the caller, consistent. A record whose liveness
-// mutex was overwritten is left alone: to hold one that is not robust would hide its thread's
-// death, and with it the locks, permits and jobs that it has.
+// Acquires the liveness mutex and makes it consistent. It skips a record whose liveness mutex was
+// overwritten: one that is not robust would hide its thread's death, and with it the thread's
+// locks, permits and jobs.
 bool try_hold(thread_record& record) noexcept {
   const int rc = native_mutex::try_lock(record.liveness);
   if (rc == EOWNERDEAD) native_mutex::consistent(record.liveness);
@@ -167,8 +168,8 @@ std::optional<std::uint32_t> claim_spare(mapping& map) {
   for (std::uint32_t i = first; i < map.record_count(); ++i) {
     if (try_claim(map, i, participant)) return i;
   }
-  // Both are taken. One that a living recoverer has is left alone, and one that is pending is left
-  // to be read as long as the other can work.
+  // Both are in use. It skips one that a living recoverer has, and keeps a pending one readable
+  // while the other will do.
   std::optional<std::uint32_t> oldest;
   for (std::uint32_t i = first; i < map.record_count(); ++i) {
     if (is_held(map.record(i)) && adopt_liveness_if_orphan(map, i, no_wait) != adoption::done)

@@ -74,7 +74,7 @@ void let_go_of(attachment& which) noexcept {
 void end_of_thread() {
   if (current_slot.wiped->in_use == 0) {
     // A forked child that has not used a segment since: what is here is its parent's, and its
-    // parent's records are not ours to give back. No pthread call must see them: a raw clone, or
+    // parent's records are not ours to release. No pthread call must see them: a raw clone, or
     // another PID namespace, gives a child the thread id that is in their words.
     current_slot.current = nullptr;
     forget_all_attachments();
@@ -104,10 +104,10 @@ void end_of_thread() {
     each->kept_by = myself();
     keep(*each);
   }
-  // Whoever still locks, in a later destructor, starts anew and is called again. Where something is
-  // held, its attachment must stay, and the slot with it. So the next round of destructors calls
-  // this once more, for what later ones attached to or let go of. It can do so: the key has had a
-  // value in this thread, and another one needs no memory.
+  // A later destructor that locks starts again, and this is called again. If something is held, its
+  // attachment must stay, and the slot with it. So the next round of destructors calls this once
+  // more, for what later ones attached to or let go of. It can do so: the key has had a value in
+  // this thread, and another one needs no memory.
   if (first_attachment == nullptr)
     free_wiped_on_fork(std::exchange(current_slot.wiped, &nobodys_slot));
   else

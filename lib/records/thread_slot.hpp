@@ -52,7 +52,7 @@ struct attachment {
   attachment* next_kept = nullptr;
   own_identity kept_by{};
 
-  // Whether the record may be given back. Requires: the slot is not on this segment.
+  // Whether the record may be released. Requires: the slot is not on this segment.
   [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0 && !has_marks(); }
   // Whether the thread holds a shared mutex shared.
   [[nodiscard]] bool has_marks() const noexcept;
@@ -62,9 +62,9 @@ struct attachment {
   }
 };
 
-// To be called while the thread has the native mutex, of each that it acquires, also of one that it
-// gives back at once: an adopter takes an unchanged count for "has not had a native mutex in
-// between" (adoption.cpp).
+// Call it while the thread has the native mutex, for each one that it acquires, even if it releases
+// it at once. An adopter concludes from an unchanged count that the thread has not had a native
+// mutex in between (adoption.cpp).
 inline void count_acquisition(const attachment& mine) noexcept {
   shared_u64& count = mine.record->acquisitions;
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -118,17 +118,17 @@ const attachment* attachments() noexcept;
 attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> map,
                    std::uint32_t index) noexcept;
 
-// Forgets an attachment whose record was given back.
+// Removes an attachment whose record was released.
 void detach(attachment& which) noexcept;
 
 // Puts the slot on the segment of `which`: the fast path works there from now on. Requires: no
 // repair is under way.
 void activate(attachment& which) noexcept;
-// Takes the slot off: for the time of a repair, and whenever entries are changed behind its back.
+// Takes the slot off the segment: during a repair, and while entries are changed behind its back.
 void deactivate() noexcept;
 
-// Lets go of the segments that threads of this process held when they ended, once those threads are
-// gone. To be called where mappings come and go. Requires: the table's mutex is not held.
+// Releases the segments that threads of this process held when they ended, once those threads are
+// gone. Called where mappings come and go. Requires: the table's mutex is not held.
 void free_kept_attachments() noexcept;
 
 // Changes the attachment's `top`, and the thread's count of entries with it. Requires: the slot is

@@ -1,4 +1,4 @@
-// What recover() and supervisors tell of a mutex: a line for each one that a dead thread had in
+// What recover() and supervisors report of a mutex: a line for each one that a dead thread had in
 // hand.
 #pragma once
 

@@ -28,8 +28,8 @@ bool is_consistent(const lock_bytes& lock) noexcept {
          lock_condition::consistent;
 }
 
-// Whoever else has the mutex repairs it, which may take its time, or has it as one that is
-// consistent: then there is nothing to do.
+// Another holder either repairs the mutex, which may take a while, or holds it consistent: then
+// there is nothing to do.
 outcome rebuild_in_time(attachment& mine, lock_bytes& lock, const repair_callback& callback) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
   const auto give_up = std::chrono::steady_clock::now() + patience_with_others;

@@ -13,7 +13,7 @@ std::string to_string(const crash_report& crash) {
   std::string text = detail::signal_name(crash.signal);
   const std::string_view meaning = detail::signal_code_text(crash.signal, crash.code);
   if (!meaning.empty()) text += " (" + std::string(meaning) + ")";
-  // Of a signal that a process sent, the kernel tells the sender where the address would stand.
+  // If a process sent the signal, the kernel puts the sender where the address would be.
   if (detail::has_fault_address(crash.signal, crash.code))
     text += " at " + detail::hex(crash.address);
   if (crash.nested) text += ", and crashed again while that was recorded";

@@ -43,14 +43,14 @@ thread_identity thread_of(const logged_thread_bytes& bytes) {
   return thread;
 }
 
-// A path's end, where it is longer than its place.
+// Keeps the end of a path that is too long.
 template <std::size_t Size>
 void keep_path(char (&to)[Size], std::string_view path) noexcept {
   if (path.size() >= Size) path.remove_prefix(path.size() - Size + 1);
   std::memcpy(to, path.data(), path.size());
 }
 
-// The module's place in the entry, plus 1; 0: it has no room left.
+// Returns: the module's index in the entry, plus 1; 0 if there is no room left.
 std::uint64_t keep_module(logged_crash_bytes& bytes, const code_location& frame,
                           const code_location* (&kept)[logged_modules]) noexcept {
   if (frame.module == "unknown") return 0;
@@ -120,8 +120,7 @@ bool is_outcome(std::uint32_t outcome) noexcept {
          outcome <= static_cast<std::uint32_t>(death_outcome::not_recoverable);
 }
 
-// A sound copy of the slot's entry, or false where it is being written, was never finished or is
-// none.
+// Copies the slot's entry. Returns: false if there is none, or if it is not finished.
 bool read_entry(const mapping& map, std::uint64_t slot, entry_copy& copy) noexcept {
   const death_entry& entry = map.death_at(slot);
   const death_word seen(entry.number.load(std::memory_order_acquire));
@@ -143,9 +142,9 @@ bool is_writer_gone(const mapping& map, record_id writer) noexcept {
   return !index || !thread_records::is_held(map.record(*index));
 }
 
-bool may_take(const mapping& map, death_word seen, std::uint64_t number) noexcept {
-  // A later one than mine: I was stopped while the ring went round. Unless the header does not know
-  // of it: then it is damage.
+bool may_claim(const mapping& map, death_word seen, std::uint64_t number) noexcept {
+  // A later entry than mine: I was stopped while the ring went round. If the header has not counted
+  // it, it is damage.
   const std::uint64_t begun =
       map.header().deaths.load(std::memory_order_relaxed) & death_number_mask;
   if (seen.number() > number && seen.number() <= begun) return false;
@@ -155,7 +154,7 @@ bool may_take(const mapping& map, death_word seen, std::uint64_t number) noexcep
 // Takes the slot of a new number, and makes it busy. A slot that a living writer has is passed over
 // with its number: that writer may be in the middle of a store into it. Returns 0 when that
 // happened all round the ring.
-std::uint64_t take_slot(mapping& map, record_id writer) noexcept {
+std::uint64_t claim_slot(mapping& map, record_id writer) noexcept {
   for (std::uint32_t tries = 0; tries < death_log_capacity; ++tries) {
     const std::uint64_t number =
         (map.header().deaths.fetch_add(1, std::memory_order_relaxed) + 1) & death_number_mask;
@@ -164,7 +163,7 @@ std::uint64_t take_slot(mapping& map, record_id writer) noexcept {
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     // Acquire: with is_writer_gone(), and with the publishing exchange of the former writer: its
     // stores come before mine.
-    while (may_take(map, death_word(seen), number)) {
+    while (may_claim(map, death_word(seen), number)) {
       if (word.compare_exchange_weak(seen, death_word::busy(number, writer).word(),
                                      std::memory_order_acquire, std::memory_order_relaxed)) {
         return number;
@@ -193,7 +192,7 @@ std::uint64_t log_death(mapping& map, const death_facts& facts, record_id heir,
   death.heir = bytes_of(heir_facts);
   keep_path(death.module, facts.acquired_at.module);
 
-  const std::uint64_t number = take_slot(map, heir);
+  const std::uint64_t number = claim_slot(map, heir);
   if (number == 0) return 0;
   death_entry& entry = map.death_at((number - 1) % death_log_capacity);
   // busy before the bytes: pairs with read_entry()'s fence
@@ -206,7 +205,7 @@ std::uint64_t log_death(mapping& map, const death_facts& facts, record_id heir,
   }
   entry.result.store(death_result(number, static_cast<std::uint32_t>(outcome), 0).word(),
                      std::memory_order_relaxed);
-  // Pairs with read_entry()'s first load, and with take_slot(). By exchange: whoever lost the slot
+  // Pairs with read_entry()'s first load, and with claim_slot(). By exchange: whoever lost the slot
   // must not publish it.
   std::uint64_t mine = death_word::busy(number, heir).word();
   return entry.number.compare_exchange_strong(mine, number, std::memory_order_release,
@@ -231,8 +230,7 @@ void log_outcome(mapping& map, std::uint64_t number, death_outcome outcome,
 
 std::vector<logged_death> read_deaths(const mapping& map) {
   std::vector<logged_death> all;
-  // By the slots, not by the header's count: what is there is told even if the count was
-  // overwritten.
+  // By the slots, not by the header's count, which may have been overwritten.
   for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
     entry_copy copied;
     if (!read_entry(map, slot, copied)) continue;

@@ -26,9 +26,9 @@ struct key_hash {
 
 struct registry {
   std::mutex mutex;
-  // Counts the runs that have ended; whoever takes a repair out sleeps on it. No condition
-  // variable: that counts its sleepers in memory, a child of fork would inherit the number, and its
-  // notify_all() wait for sleepers that only its parent has.
+  // Counts the runs that have ended; unregister_repair() sleeps on it. No condition variable: that
+  // counts its sleepers in memory, a child of fork would inherit the number, and its notify_all()
+  // wait for sleepers that only its parent has.
   std::atomic<std::uint32_t> ended{0};
   std::unordered_map<repair_key, std::shared_ptr<registered_repair>, key_hash> all;
 
@@ -88,10 +88,10 @@ void repair_run::end() noexcept {
   {
     const std::lock_guard hold(from.mutex);
     if (epoch_ == process_epoch()) --repair_->running;
-    // Together with the count: whoever waits for the count to take the repair out still owns it, so
-    // that it ends there and not here. One that was taken out here ends after the mutex, for its
-    // end is the user's code.
-    if (repair_->taken_out_inside) last = std::move(repair_);
+    // Together with the count: a thread that waits for the count to remove the repair still owns
+    // it, so it ends there and not here. One that was removed here ends after the mutex is
+    // released, for its end is the user's code.
+    if (repair_->removed_inside) last = std::move(repair_);
     repair_.reset();
     from.ended.fetch_add(1, std::memory_order_relaxed);
   }
@@ -126,7 +126,7 @@ void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcep
   registry& from = registry::instance();
   std::unique_lock hold(from.mutex);
   const auto found = from.all.find(repair->key);
-  // In a child whose parent forked while it took this out, the key may be another's by now.
+  // In a child whose parent forked while it removed this, the key may be another's by now.
   if (found != from.all.end() && found->second == repair) from.all.erase(found);
   const auto own = repair_registry::own_runs_of(*repair);
   while (repair->epoch == process_epoch() && repair->running > own.counted) {
@@ -136,7 +136,7 @@ void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcep
     from.ended.wait(seen, std::memory_order_relaxed);
     hold.lock();
   }
-  repair->taken_out_inside = own.any;
+  repair->removed_inside = own.any;
 }
 
 }  // namespace outlive::detail

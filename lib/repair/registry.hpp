@@ -29,12 +29,12 @@ struct registered_repair {
   repair_callback callback;
   std::shared_ptr<mapping> segment;  // keeps it open
   // Guarded by the registry's mutex.
-  bool taken_out_inside = false;  // by the repair itself: its run is the last that owns this
+  bool removed_inside = false;  // by the repair itself: its run is the last that owns this
   unsigned running = 0;
   std::uint64_t epoch = 0;  // of the process whose threads `running` counts
 };
 
-// A repair that was looked up to be run; counted as running until end().
+// A repair that was looked up to run. It counts as running until end().
 class repair_run {
  public:
   repair_run() noexcept = default;
@@ -43,9 +43,9 @@ class repair_run {
   repair_run& operator=(const repair_run&) = delete;
   ~repair_run() { end(); }
 
-  // Lets the repair go: afterwards its callback, and whatever that owns, belongs to others. A
-  // callback that took its own registration out is destroyed here, which may close the segment:
-  // while the heir has the mutex in its held list, nothing then takes its record away.
+  // Releases the repair: after that its callback, and what it owns, belongs to others. A callback
+  // that removed its own registration is destroyed here, which may close the segment. The heir
+  // keeps its record then, because it still has the mutex in its held list.
   void end() noexcept;
 
   [[nodiscard]] explicit operator bool() const noexcept { return repair_ != nullptr; }
@@ -58,7 +58,7 @@ class repair_run {
   std::uint64_t epoch_ = 0;
 };
 
-// Makes what a look-up needs. Called where a thread claims its record, so that a later look-up,
+// Allocates what a look-up needs. Called when a thread claims its record, so that a later look-up,
 // with a mutex in hand, cannot run out of memory.
 void prepare_registry();
 
@@ -67,7 +67,7 @@ std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair
                                                    std::shared_ptr<mapping> segment,
                                                    const std::string& described);
 
-// Takes it out, and waits until no other thread runs it.
+// Removes it, and waits until no other thread runs it.
 void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept;
 
 }  // namespace outlive::detail

@@ -18,7 +18,7 @@ namespace outlive::detail {
 
 namespace {
 
-// No index of a participant: what a process had told is unknown, its modules too.
+// No index of a participant: the process and its modules are unknown.
 constexpr std::uint32_t no_participant = 0xffffffff;
 
 const char* known_or_unknown(const short_name& name) noexcept {

@@ -1,5 +1,5 @@
-// The facts of an owner's death, gathered before the repair starts. They live on the heir's stack;
-// gathering them allocates nothing.
+// The facts of an owner's death, gathered before the repair starts. They are on the heir's stack,
+// and gathering them allocates nothing.
 #pragma once
 
 #include <string>
@@ -37,20 +37,20 @@ struct death_facts {
   seen_entry held[owner_death::max_reported];
 };
 
-// Gathers what the record of `owner` says, if it still is at that life, and that of `former_heir`,
-// if there is one. The lock's state names both, so nobody takes the records away meanwhile.
+// Gathers what the record of `owner` says, if it is still at that life, and that of `former_heir`,
+// if there is one. The lock's state names both, so no thread claims the records meanwhile.
 void gather(death_facts& facts, const mapping& map, const lock_bytes& lock, record_id owner,
             std::uint32_t owner_mask, record_id former_heir) noexcept;
 
-// Who the thread of a record is, or was. False: the record is at another life by now.
+// Describes the thread of a record. Returns: false if the record is at another life by now.
 bool describe_thread(thread_facts& into, const mapping& map, record_id id,
                      std::uint32_t generation_mask) noexcept;
 // The same by the whole generation.
 bool describe_thread(thread_facts& into, const mapping& map, std::uint32_t index,
                      std::uint64_t generation) noexcept;
 
-// What the thread of a record, which describe_thread() has told of, noted of its crash. False:
-// nothing.
+// Reads the crash note of a thread that describe_thread() has described. Returns: false if there is
+// none.
 bool describe_crash(owner_crash& into, const mapping& map, std::uint32_t index,
                     std::uint32_t participant) noexcept;
 
@@ -65,7 +65,7 @@ std::string mutex_name_at(const mapping& map, std::uint64_t offset);
 // The place in plain values.
 stack_frame to_frame(const code_location& place);
 
-// An address of a process, told by that process's modules.
+// Returns: the place of an address in the modules of its process.
 code_location locate(const mapping& map, std::uint32_t participant, std::uint64_t address) noexcept;
 
 }  // namespace outlive::detail

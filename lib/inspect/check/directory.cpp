@@ -19,8 +19,8 @@ std::string block_at(std::uint32_t line) {
   return "block at line " + std::to_string(line);
 }
 
-// Counts and index fit the blocks only while nobody is at work on them, and nobody died at that
-// work: then the next holder counts anew.
+// Counts and index fit the blocks only while no thread works on them, and none died at that work.
+// After such a death the next holder counts again.
 bool is_at_rest(const mapping& map) noexcept {
   const segment_header& header = map.header();
   return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 &&
@@ -78,13 +78,13 @@ void check_names_lead_to_blocks(problem_list& found, const mapping& map,
       found.add(block_at(line), "no slot that leads to it",
                 "one, for its name \"" + std::string(name.text()) + '"');
     } catch (const std::system_error&) {
-      // A slot on the way, or the name, is damaged: told where it was found.
+      // A slot on the way, or the name, is damaged: reported where it was found.
     }
   }
 }
 
-// Walks one list of freed blocks: from kind to kind, and through each kind. False: something was
-// found, and told.
+// Walks one list of freed blocks: from kind to kind, and through each kind. Returns: false if it
+// found and reported a problem.
 bool check_list(problem_list& found, const mapping& map, const lines_by_state& blocks,
                 std::size_t list, std::size_t& listed) {
   const auto load = [](const std::uint32_t& link) {

@@ -25,9 +25,9 @@ bool same(const lock_words& a, const lock_words& b) noexcept {
   return a.native == b.native && a.state.word() == b.state.word();
 }
 
-// "An entry is written before the native lock and removed after the native unlock": whoever has the
-// mutex has it in hand, living or dead. Of a thread that took some mutex during the look nothing is
-// said: it may have given this one back, and taken it again.
+// "An entry is written before the native lock and removed after the native unlock": the owner has
+// the mutex in hand, living or dead. A thread that acquired a mutex during the look passes: it may
+// have released this one and acquired it again.
 bool owner_has_it_in_hand(const mapping& map, std::uint32_t tid, std::uint64_t offset) noexcept {
   for (std::uint32_t i = 0; i < map.record_count(); ++i) {
     const thread_record& record = map.record(i);
@@ -48,7 +48,8 @@ void check_holder(problem_list& found, const mapping& map, const lock_words& wor
     return found.add(object, "a holder in thread record " + std::to_string(holder.index_plus_1 - 1),
                      "at most " + std::to_string(map.record_count() - 1));
   }
-  // One kept for recovery may be taken over from a dead heir whose mutex still names it.
+  // A record that is reserved for recovery may be claimed from a dead heir whose mutex still names
+  // it.
   const bool may_be_taken = holder.index_plus_1 > map.constants().threads &&
                             words.state.condition() == lock_condition::repairing;
   if (!may_be_taken && !thread_records::find(map, holder, holder_generation_mask)) {
@@ -62,8 +63,8 @@ void check_holder(problem_list& found, const mapping& map, const lock_words& wor
   }
 }
 
-// The gate is closed while somebody is inside alone, or was, and the value is not consistent. A
-// closed one with a consistent mutex is a death's remains.
+// The gate is closed while a writer is inside, or died there and the value is not consistent. A
+// closed gate with a consistent mutex is what a death leaves.
 void check_gate(problem_list& found, const lock_bytes& lock, const std::string& object) {
   const std::uint64_t before = lock.state.load(std::memory_order_acquire);
   const std::uint32_t gate =

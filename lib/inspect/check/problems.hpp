@@ -1,6 +1,6 @@
 // The check of a segment's bytes against docs/format.md, in parts. Each part only reads, follows no
-// offset that it has not judged, ends, and tells what it finds; a state that others are just
-// leaving may be among that: segment_view::problems() looks again.
+// offset that it has not checked, ends, and reports what it finds. That may include a state that
+// others are just leaving, so segment_view::problems() looks again.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,10 @@ class problem_list {
     if (all_.size() < most)
       all_.push_back({std::move(object), std::move(found), std::move(expected)});
   }
-  // The commonest: a number that is beyond what it may be.
+  // The commonest problem: a number above its limit.
   void at_most(std::uint64_t found, std::uint64_t limit, const std::string& object,
                const char* what);
-  // What the format reserves is zero.
+  // Reserved bytes are zero.
   void zero(const void* begin, std::size_t size, const std::string& object, const char* what);
 
   [[nodiscard]] std::vector<segment_problem>& all() noexcept { return all_; }
@@ -35,11 +35,11 @@ class problem_list {
   std::vector<segment_problem> all_;
 };
 
-// How many names count; 0 where that cannot be told, which check_header() tells.
+// Returns: how many names count; 0 if the count is damaged, which check_header() reports.
 [[nodiscard]] std::uint32_t count_of_names(const mapping& map) noexcept;
 // Whether the entry exists and is of this kind.
 [[nodiscard]] bool is_name(const mapping& map, std::uint32_t index, name_kind kind) noexcept;
-// Whether a text of the format ends within its room.
+// Whether a text ends within its room.
 [[nodiscard]] bool is_terminated(const char* text, std::size_t room) noexcept;
 
 void check_header(problem_list& found, const mapping& map);

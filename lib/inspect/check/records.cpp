@@ -53,7 +53,7 @@ void check_participant(problem_list& found, const mapping& map, std::uint32_t in
   if (pid == 0 || pid > 0x3fffffff) found.add(object, "pid " + std::to_string(pid), "a process's");
   check_modules(found, process,
                 std::min<std::uint32_t>(process.string_bytes, sizeof process.strings), object);
-  // One that died before it had described itself leaves what the former one had told.
+  // A process that died before it had described itself leaves the former one's description.
   if (!participants::is_alive(identity)) return;
   if ((process.start_time & 0xffffffff) != (identity & 0xffffffff)) {
     found.add(object, "start time " + std::to_string(process.start_time),
