@@ -63,6 +63,13 @@ struct segment_constants {
 };
 static_assert(offsetof(segment_constants, checksum) == 312 && sizeof(segment_constants) == 320);
 
+// Places for held entries in a thread record. The last one is kept for a reader of a shared mutex,
+// who has the writers' mutex for a moment: whether a writer is inside must not decide whether a
+// thread with max_held mutexes can read.
+constexpr std::uint32_t held_places(const segment_constants& of) noexcept {
+  return of.max_held + 1;
+}
+
 inline constexpr std::size_t free_lists = 64;
 
 // Derived from the blocks, and counted again after a thread died with the directory mutex.
@@ -187,7 +194,7 @@ struct alignas(cache_line) thread_record {
   shared_u64 waits;         // (R)
   shared_u64 note;          // (R)
   std::uint64_t spare;      // for the faster lock
-  // held_entry held[max_held] follows
+  // held_entry held[held_places()] follows
 };
 static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 &&
               offsetof(thread_record, tid) == 56);
@@ -313,7 +320,7 @@ struct region_layout {
     region_layout at{};
     at.record_count = std::uint64_t{c.threads} + spare_records;
     at.record_stride = round_up(
-        sizeof(thread_record) + std::uint64_t{c.max_held} * sizeof(held_entry), cache_line);
+        sizeof(thread_record) + std::uint64_t{held_places(c)} * sizeof(held_entry), cache_line);
     at.index_slots = 16;
     while (at.index_slots < std::uint64_t{c.directory_capacity} * 2) at.index_slots *= 2;
     at.participants = sizeof(segment_header);

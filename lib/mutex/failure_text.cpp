@@ -9,6 +9,7 @@
 #include "directory/lock_class.hpp"
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
+#include "records/marks.hpp"
 #include "records/thread_slot.hpp"
 #include "sys/native_mutex.hpp"
 
@@ -44,6 +45,12 @@ std::string held_here(const mapping* map, const lock_bytes& lock) {
                                 : current_slot.current == mine ? current_slot.top
                                                                : mine->top;
   const std::ptrdiff_t count = mine == nullptr ? 0 : top - mine->held;
+  if (mine != nullptr && top < this_thread::limit_of(*mine)) {
+    mark_ids ids;
+    return "found " + std::to_string(marks_in(*mine->map, mine->index, ids)) +
+           " holds of shared mutexes by this thread, expected room for one more (at most " +
+           std::to_string(ids.size()) + ", fewer where the mutexes lie unfavourably)";
+  }
   const std::uint32_t limit = map == nullptr ? 0 : map->constants().max_held;
   return "found " + std::to_string(count) +
          " mutexes of the segment held by this thread, expected fewer than " +

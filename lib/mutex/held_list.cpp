@@ -2,12 +2,26 @@
 
 namespace outlive::detail::held_list {
 
-bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept {
-  if (mine.top >= this_thread::limit_of(mine)) return false;
+namespace {
+
+bool push_below(attachment& mine, const held_entry* limit, std::uint64_t offset,
+                const void* return_address) noexcept {
+  if (mine.top >= limit) return false;
   held_entry& entry = *mine.top;
   this_thread::move_top(mine, &entry + 1);
   put(entry, offset, return_address);
   return true;
+}
+
+}  // namespace
+
+bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept {
+  return push_below(mine, this_thread::limit_of(mine), offset, return_address);
+}
+
+bool push_for_a_moment(attachment& mine, std::uint64_t offset,
+                       const void* return_address) noexcept {
+  return push_below(mine, mine.held + held_places(mine.map->constants()), offset, return_address);
 }
 
 held_entry* find(const attachment& mine, std::uint64_t offset) noexcept {

@@ -32,6 +32,10 @@ inline void put(held_entry& at, std::uint64_t offset, const void* return_address
 
 // Returns: false if the thread holds as many as it may.
 bool push(attachment& mine, std::uint64_t offset, const void* return_address) noexcept;
+// The same up to the last place of the record. It is kept for a mutex that the thread releases
+// before its call returns: a reader of a shared mutex must not be refused because a writer happens
+// to be inside. Returns: false if such a call is under way, and this is a repair that it runs.
+bool push_for_a_moment(attachment& mine, std::uint64_t offset, const void* return_address) noexcept;
 // Removes the newest entry of the mutex, if there is one.
 void remove(attachment& mine, std::uint64_t offset) noexcept;
 // Returns: the newest entry of the mutex; nullptr if there is none.

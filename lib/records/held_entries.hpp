@@ -34,7 +34,7 @@ class held_entries {
   held_entries(const held_entry* first, std::uint32_t count) noexcept
       : first_(first), count_(count) {}
   held_entries(const mapping& map, std::uint32_t record) noexcept
-      : held_entries(map.held(record), map.constants().max_held) {}
+      : held_entries(map.held(record), held_places(map.constants())) {}
 
   // Calls visit(entry) for each entry, newest first. One that moves is visited twice.
   template <class Visit>

@@ -30,7 +30,7 @@ void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant
   // a generation of its own before the entries of the old one go
   crash_barrier();
   held_entry* const held = map.held(index);
-  for (std::uint32_t i = 0; i < map.constants().max_held; ++i)
+  for (std::uint32_t i = 0; i < held_places(map.constants()); ++i)
     held[i].place.store(0, std::memory_order_relaxed);
   // The former thread may have died while reading. Its marks are void while the tid below is not
   // this thread's, and gone when it is.

@@ -70,7 +70,8 @@ bool spin_until_open(const shared_lock_bytes& lock) noexcept {
 outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks& marks,
                             const deadline& how_long, const void* return_address) {
   const std::uint64_t offset = mine.map->offset_of(&lock);
-  if (!held_list::push(mine, offset, return_address)) return refuse(mine, errc::too_many_locks);
+  if (!held_list::push_for_a_moment(mine, offset, return_address))
+    return refuse(mine, {});  // in a repair, which only tries: as if the mutex were busy
   const int rc = native_mutex::try_lock(lock.writers.native);
   outcome result;
   {

@@ -49,7 +49,7 @@ TEST_F(supervisor_damage_kill_test, damaged_tables_while_it_is_watched) {
       record.pid.store(static_cast<std::uint32_t>(dice_() % 70'000));
       record.tid.store(static_cast<std::uint32_t>(dice_()));
       record.participant.store(static_cast<std::uint32_t>(dice_()));
-      for (std::uint32_t entry = 0; entry < bytes().constants().max_held; ++entry)
+      for (std::uint32_t entry = 0; entry < detail::held_places(bytes().constants()); ++entry)
         bytes().held(i)[entry].place.store(dice_() % (2 * bytes().size()));
       auto* const word = reinterpret_cast<std::uint32_t*>(&record.liveness);
       __atomic_store_n(

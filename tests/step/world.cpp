@@ -163,7 +163,7 @@ void world::complain(std::size_t& counter, const What& what) {
 bool world::shows(std::uint32_t record, std::size_t index) const {
   const detail::mapping& map = mapped();
   const std::uint64_t offset = map.offset_of(&bytes(index));
-  for (std::uint32_t k = 0; k < map.constants().max_held; ++k) {
+  for (std::uint32_t k = 0; k < held_places(map.constants()); ++k) {
     if ((map.held(record)[k].place.load() & detail::held_offset_mask) == offset) return true;
   }
   return false;

@@ -48,7 +48,7 @@ struct format : ::testing::Test {
 
   // Where the regions of few_of_everything() begin, by the table in docs/format.md.
   static constexpr std::size_t records = 4096 + 2 * 6144;
-  static constexpr std::size_t stride = 128 + 4 * 16;
+  static constexpr std::size_t stride = 128 + 128;  // (max_held + 1) * 16, rounded up to 64
   static constexpr std::size_t marks = records + (2 + 2) * stride;
   static constexpr std::size_t crashes = marks + (2 + 2) * 128;
   static constexpr std::size_t names = crashes + (2 + 2) * 320;

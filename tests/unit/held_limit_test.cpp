@@ -7,6 +7,8 @@
 
 #include <outlive/outlive.hpp>
 
+#include "format/object_layout.hpp"
+
 using namespace outlive;
 
 namespace {
@@ -63,6 +65,11 @@ TEST(held_limit, holds_when_another_segment_lowers_it_below_what_is_held) {
     in_second[i]->lock(refusal);
     EXPECT_EQ(refusal, errc::too_many_locks) << "mutex " << i;
   }
+  // A reader needs a place for a moment where a writer, or a dead one's closed gate, is in its way.
+  auto& shared = third.find_or_construct<robust_shared_mutex>("shared", "m");
+  reinterpret_cast<detail::shared_lock_bytes&>(shared).gate = detail::gate_closed;
+  shared.lock_shared();
+  shared.unlock_shared();
   for (std::size_t i = 0; i < taken; ++i) in_second[i]->unlock();
   for (robust_mutex* each : in_first) each->unlock();
   in_third[0]->lock();

@@ -16,6 +16,7 @@
 
 #include <outlive/outlive.hpp>
 
+#include "records/held_entries.hpp"
 #include "support/bounded.hpp"
 #include "unit/robust_shared_mutex_fixture.hpp"
 
@@ -37,6 +38,12 @@ TEST_P(robust_shared_mutex_misuse_test, many_mutexes_whose_marks_share_a_slot) {
   for (std::size_t i = 0; i < 17; ++i) same[i]->lock_shared();
   expect_error(
       errc::too_many_locks, [&] { same[17]->lock_shared(); }, "the 18th");
+  try {
+    same[17]->lock_shared();
+  } catch (const std::system_error& error) {
+    EXPECT_NE(std::string(error.what()).find("found 17 holds of shared mutexes"), std::string::npos)
+        << error.what();
+  }
   for (std::size_t i = 0; i < 17; ++i) EXPECT_EQ(readers_of(*same[i]), 1u) << i;
   EXPECT_EQ(readers_of(*same[17]), 0u);
   // In an order that has nothing to do with the places.
@@ -49,6 +56,53 @@ TEST_P(robust_shared_mutex_misuse_test, many_mutexes_whose_marks_share_a_slot) {
     ASSERT_TRUE(each->try_lock());
     each->unlock();
   }
+}
+
+// Whether a writer happens to be inside decides nothing but how long the call takes.
+TEST_P(robust_shared_mutex_misuse_test, a_thread_that_holds_as_many_as_it_may_reads) {
+  segment_options options = with(GetParam());
+  options.max_held = 2;
+  segment small = segment::anonymous(options);
+  auto& shared = small.find_or_construct<robust_shared_mutex>("shared", "class");
+  std::array<robust_mutex*, 3> others{};
+  for (std::size_t i = 0; i < others.size(); ++i)
+    others[i] = &small.find_or_construct<robust_mutex>("m" + std::to_string(i), "class");
+  others[0]->lock();
+  others[1]->lock();
+  const auto expect_full = [&] {
+    expect_error(
+        errc::too_many_locks, [&] { others[2]->lock(); }, "a third mutex");
+    expect_error(
+        errc::too_many_locks, [&] { shared.lock(); }, "a third mutex, shared");
+  };
+  shared.lock_shared();
+  shared.unlock_shared();
+  expect_full();
+
+  const detail::mapping& map = *detail::segment_access::mapping_of(small);
+  const auto holders = [&] {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < map.record_count(); ++i)
+      count += detail::held_entries(map, i).names(map.offset_of(&shared)) ? 1U : 0U;
+    return count;
+  };
+  std::atomic<bool> inside{false};
+  std::thread writer([&] {
+    shared.lock();
+    inside = true;
+    EXPECT_TRUE(within(default_timeout(), [&] { return holders() == 2; }))
+        << "nobody sees that the reader waits";
+    shared.unlock();
+  });
+  ASSERT_TRUE(within(default_timeout(), [&] { return inside.load(); }));
+  EXPECT_FALSE(shared.try_lock_shared());
+  shared.lock_shared();
+  writer.join();
+  EXPECT_EQ(holders(), 0u);
+  shared.unlock_shared();
+  expect_full();
+  others[0]->unlock();
+  others[1]->unlock();
 }
 
 TEST_P(robust_shared_mutex_misuse_test, the_first_of_two_in_a_slot_goes_and_comes_again) {

@@ -22,7 +22,7 @@ holders::holders(const segment& seg) : base_(static_cast<const char*>(seg.base()
   outlive::detail::segment_constants constants;
   std::memcpy(&constants, base_, sizeof constants);
   at_ = outlive::detail::region_layout::of(constants);
-  max_held_ = constants.max_held;
+  held_places_ = outlive::detail::held_places(constants);
 }
 
 bool holders::is_inside(pid_t pid) const noexcept {
@@ -41,7 +41,7 @@ bool holders::is_inside(pid_t pid) const noexcept {
 bool holders::has_lock(std::uint64_t record) const noexcept {
   const auto* const held = reinterpret_cast<const held_entry*>(
       base_ + at_.records + record * at_.record_stride + sizeof(thread_record));
-  return held_entries(held, max_held_).any_of([&](const seen_entry& entry) {
+  return held_entries(held, held_places_).any_of([&](const seen_entry& entry) {
     if (entry.offset() < at_.objects || entry.offset() + sizeof(lock_bytes) > at_.total)
       return false;
     const auto* const lock = reinterpret_cast<const lock_bytes*>(base_ + entry.offset());

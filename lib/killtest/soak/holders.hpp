@@ -25,7 +25,7 @@ class holders {
 
   const char* base_;
   outlive::detail::region_layout at_;
-  std::uint32_t max_held_;
+  std::uint32_t held_places_;
 };
 
 // Counts the deaths in the death log. The log keeps 256 deaths, so read() must come before more are
