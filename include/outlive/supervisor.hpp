@@ -21,8 +21,8 @@
 //
 // Invalid: use of one supervisor by two threads at once, or by a forked child. Make it after the
 // program has become a daemon, because close_range would close its descriptors. dispatch() and
-// run() then throw std::errc::bad_file_descriptor. They leave files of yours that get the numbers
-// alone, unless those are of the same kind (an epoll, eventfd, timerfd or inotify descriptor).
+// run() then throw std::errc::bad_file_descriptor. They leave files of yours alone that got these
+// numbers.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -84,7 +84,7 @@ struct participant_death {
   // Of the process or thread, in clock ticks since boot.
   std::uint64_t start_time = 0;
   std::string command_name;  // of the process; may be "unknown"
-  // Of the process, if this process is its parent and nobody had reaped it before.
+  // Of the dead process, if the supervising one is its parent and nobody had reaped it before.
   std::optional<int> exit_code;
   std::optional<int> signal;  // the same
   bool core_dumped = false;
@@ -197,7 +197,8 @@ class supervisor {
 
   // Something failed that does not end the supervision: there is no descriptor for a process (each
   // sweep then looks at that process), or a recovery could not begin (the next sweep retries).
-  // Reported once for each process. Without a callback dispatch() throws it.
+  // Each failure is reported once, until the same has succeeded. Without a callback dispatch()
+  // throws it.
   OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
 
   // Returns: a descriptor that is readable whenever dispatch() has something to do, for poll,

@@ -58,7 +58,8 @@
 namespace outlive {
 
 struct work_queue_options {
-  std::uint32_t max_tries = 3;  // how often a job is handed out before it is a dead letter; 1 to 8
+  // How many tries may fail before the job is a dead letter; 1 to 8. A death is a failed try.
+  std::uint32_t max_tries = 3;
 };
 
 // How many slots have a waiting job, including jobs of dead workers; a job of a living worker; a
@@ -87,7 +88,8 @@ struct alignas(64) work_queue_head {
 OUTLIVE_API void make_queue(work_queue_head& queue, const work_queue_shape& shape,
                             const work_queue_options& options);
 OUTLIVE_API void end_queue(work_queue_head& queue) noexcept;
-OUTLIVE_API void close_queue(work_queue_head& queue, const work_queue_shape& shape, bool closed);
+OUTLIVE_API void set_queue_closed(work_queue_head& queue, const work_queue_shape& shape,
+                                  bool closed);
 [[nodiscard]] OUTLIVE_API bool is_queue_closed(const work_queue_head& queue,
                                                const work_queue_shape& shape);
 // Return: whether the job was pushed in time; a job, or none if there was none in time.
@@ -194,13 +196,14 @@ class work_queue {
   }
 
   // Closes the queue: from now on push() is refused, in every process, and pop() returns an empty
-  // lease once every job is done or a dead letter. Until then workers wait for jobs of others that
-  // may die. A job whose push() had begun is either refused or handed out. Closing twice is
-  // allowed. The queue stays closed when its processes end, until reopen().
+  // lease once every job is done or a dead letter. Until then idle workers keep waiting: another
+  // worker may die, and its job is then handed out again. A job whose push() had begun is either
+  // refused or handed out. Closing twice is allowed. The queue stays closed when its processes end,
+  // until reopen().
   // Blocks: never. Errors: errc::damaged, errc::type_mismatch. After fork: works in the child.
   //   Killed in it: the queue is open, or closed; a sleeper looks within 250 ms.
-  void close() { detail::close_queue(head_, shape, true); }
-  void reopen() { detail::close_queue(head_, shape, false); }
+  void close() { detail::set_queue_closed(head_, shape, true); }
+  void reopen() { detail::set_queue_closed(head_, shape, false); }
   [[nodiscard]] bool closed() const { return detail::is_queue_closed(head_, shape); }
 
   // Takes a dead letter from the queue, to look at it, remove it or retry it.

@@ -37,7 +37,7 @@ static_assert(sizeof(work_queue<long, 9>) ==
 // How often a thread yields before it sleeps. A sleep and a wake-up cost more than the job, and
 // mostly the other side is about to go on.
 constexpr int yields = 3;
-// How many slots a producer looks at before it looks at all: a cache line of states.
+// How many slots from tail on a producer tries before it scans all: a cache line of states.
 constexpr std::uint32_t near = 8;
 
 void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
@@ -108,7 +108,7 @@ struct party {
 struct producer : party {
   using party::party;
 
-  // Acquires one of the first `count` slots from tail on. Returns: whether one was vacant.
+  // Acquires one of the first `count` slots from tail on. Returns: whether it acquired one.
   bool acquire_slot(ring_position& at, std::uint32_t count, kernel_answers* kernel) const noexcept {
     at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
     for (std::uint32_t i = 0; i < count; ++i, at = at.next(capacity())) {
@@ -147,7 +147,8 @@ struct producer : party {
     return acquired;
   }
 
-  // Frees a slot that was acquired when the queue was closed: all consumers may have ended.
+  // Releases a slot that was acquired after the queue had been closed, when all consumers may have
+  // ended.
   void leave(ring_position at) const noexcept {
     const std::uint32_t slot = at.slot(capacity());
     slots.exchange(slot, {job_kind::filling, 0, me, at.lap()}, {job_kind::free, 0});
@@ -215,7 +216,7 @@ struct consumer : party {
   }
 
   // Looks at all slots: head may have passed the jobs of dead workers, and a lost hint may hide
-  // others. It does not lease the first one that it finds. An older job may have been pushed
+  // others. When it finds one, it looks near head first: an older job may have been pushed
   // meanwhile into a slot that this thread had already seen.
   bool lease_any(held_job& got, bool thoroughly) const noexcept {
     kernel_answers answers;
@@ -367,7 +368,7 @@ void end_queue(work_queue_head& queue) noexcept {
   static_cast<volatile std::uint32_t&>(queue.magic) = dead_work_queue_magic;
 }
 
-void close_queue(work_queue_head& queue, const work_queue_shape& shape, bool closed) {
+void set_queue_closed(work_queue_head& queue, const work_queue_shape& shape, bool closed) {
   require_intact(queue, shape);
   queue.closed.store(closed ? 1 : 0, std::memory_order_seq_cst);
   if (!closed) return;

@@ -31,8 +31,8 @@ struct internal_judge {
     return lock.owner_tid.load(std::memory_order_relaxed) == me.tid &&
            lock.owner_start_time.load(std::memory_order_relaxed) == me.start_time;
   }
-  static bool looks_at_once() noexcept { return false; }
-  static void waits() noexcept {}
+  static bool is_look_due_at_once() noexcept { return false; }
+  static void on_first_wait() noexcept {}
   adoption adopt(const deadline& limit) noexcept {
     return adopt_internal_if_orphan(map, lock, kind_of(map, lock), limit);
   }
@@ -57,12 +57,12 @@ internal_guard::internal_guard(mapping& map, internal_lock& lock, const char* na
   const own_identity& me = myself();
   internal_judge judge{map, lock, me};
   const native_result result =
-      take_natively(lock.native, native_mutex::try_lock(lock.native), no_limit, judge);
+      lock_natively(lock.native, native_mutex::try_lock(lock.native), no_limit, judge);
   if (result == native_result::own) {
     fail(errc::deadlock, map.describe() + ": found this thread inside its " + name +
                              " already, expected it outside (a constructor that uses it?)");
   }
-  if (!is_taken(result)) {
+  if (!is_acquired(result)) {
     fail(errc::damaged, map.describe() + ": found overwritten bytes in its " + name +
                             " lock or its adoption lock, expected robust mutexes");
   }

@@ -22,8 +22,8 @@ struct lock_judge {
   lock_bytes& lock;
 
   bool owns() const noexcept { return is_held_by(lock, mine); }
-  static bool looks_at_once() noexcept { return is_look_due(); }
-  void waits() noexcept {
+  static bool is_look_due_at_once() noexcept { return is_look_due(); }
+  void on_first_wait() noexcept {
     shared_u64& count = mine.record->waits;
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -127,8 +127,8 @@ outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
   const std::uint64_t offset = mine.map->offset_of(&lock);
   lock_judge judge{mine, lock};
   const native_result native =
-      take_natively(lock.native, static_cast<int>(so_far), how_long, judge);
-  if (!is_taken(native)) {
+      lock_natively(lock.native, static_cast<int>(so_far), how_long, judge);
+  if (!is_acquired(native)) {
     held_list::remove(mine, offset);
     if (native == native_result::own) return refuse(mine, errc::deadlock);
     if (native == native_result::damaged) return refuse(mine, errc::damaged);

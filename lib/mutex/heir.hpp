@@ -1,6 +1,7 @@
 // The heir's path: makes a mutex consistent that was just acquired natively, whatever its former
-// owner left. All ways of acquiring go through it: lock(), try_lock(), the timed forms, recover(),
-// and threads that look for a free record.
+// owner left. Every way of acquiring goes through it except the fast path, which hands over what it
+// finds inconsistent: lock(), try_lock(), the timed forms, recover(), and threads that look for a
+// free record.
 #pragma once
 
 #include <cstdint>

@@ -38,8 +38,8 @@ struct recovery_judge {
 
   // this thread's id in the word is that of an earlier thread (U6)
   static bool owns() noexcept { return false; }
-  static bool looks_at_once() noexcept { return true; }
-  static void waits() noexcept {}
+  static bool is_look_due_at_once() noexcept { return true; }
+  static void on_first_wait() noexcept {}
   adoption adopt(const deadline&) noexcept {
     const std::uint32_t before = native_mutex::word(lock.native);
     const adoption result = adopt_if_orphan(map, lock, for_adopters);
@@ -72,10 +72,10 @@ std::optional<native_hold> acquire_if_free(attachment& mine, std::uint64_t offse
   }
   recovery_judge judge{map, *view.lock, for_adopters};
   const native_result native =
-      take_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
+      lock_natively(view.lock->native, native_mutex::try_lock(view.lock->native), no_wait, judge);
   const bool owner_died = native == native_result::inherited;
   report.adopted = judge.adopted && owner_died;
-  if (is_taken(native)) return native_hold{mine, *view.lock, offset, owner_died};
+  if (is_acquired(native)) return native_hold{mine, *view.lock, offset, owner_died};
   held_list::remove(mine, offset);
   report.postponed = judge.postponed;
   if (native == native_result::damaged) report.result = refused(errc::damaged);

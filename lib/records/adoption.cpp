@@ -118,8 +118,8 @@ struct adoption_judge {
 
   // no thread acquires it twice: this thread's id is a former bearer's (U6)
   static bool owns() noexcept { return false; }
-  static bool looks_at_once() noexcept { return true; }
-  static void waits() noexcept {}
+  static bool is_look_due_at_once() noexcept { return true; }
+  static void on_first_wait() noexcept {}
   adoption adopt(const deadline& limit) noexcept {
     const rescue only(map);
     if (!only.is_mine()) {
@@ -146,15 +146,15 @@ class adoption_hold {
       : mutex_(map.header().adoption.native), named_(map, internal_kind::adoption) {
     if (!native_mutex::is_intact(mutex_)) return;
     adoption_judge judge{map, mutex_};
-    result_ = take_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
+    result_ = lock_natively(mutex_, native_mutex::try_lock(mutex_), limit, judge);
     // it guards no bytes
     if (result_ == native_result::inherited) native_mutex::consistent(mutex_);
-    if (is_taken(result_)) named_.count();
+    if (is_acquired(result_)) named_.count();
   }
   adoption_hold(const adoption_hold&) = delete;
   adoption_hold& operator=(const adoption_hold&) = delete;
   ~adoption_hold() {
-    if (is_taken(result_)) native_mutex::unlock(mutex_);
+    if (is_acquired(result_)) native_mutex::unlock(mutex_);
   }
   [[nodiscard]] native_result result() const noexcept { return result_; }
 
@@ -175,7 +175,7 @@ adoption adopt_word(mapping& map, pthread_mutex_t& mutex, const deadline& limit,
 
   const adoption_hold hold(map, limit);
   if (hold.result() == native_result::busy) return adoption::busy;
-  if (!is_taken(hold.result())) return adoption::damaged;
+  if (!is_acquired(hold.result())) return adoption::damaged;
   word = native_mutex::word(mutex);
   const std::uint32_t tid = word & native_mutex::tid_mask;
   if (tid == 0) return adoption::done;

@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "mapping/mapping.hpp"
-#include "records/take_natively.hpp"
+#include "records/lock_natively.hpp"
 
 namespace outlive::detail {
 

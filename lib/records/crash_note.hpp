@@ -1,14 +1,14 @@
 // Crash notes: what a thread writes into each of its records about a signal that is about to kill
 // it.
 //
-// Only liboutlive-crash calls the three writers, from a signal handler. They allocate nothing,
+// Only liboutlive-crash calls the writers, from a signal handler. They allocate nothing,
 // acquire no lock, and follow only the calling thread's own list of attachments, which is whole
 // between any two instructions. In a forked child without a record of its own, and in a thread
 // without one, they do nothing: the list then is the parent's. They may be called before anything
 // else of the library.
 //
-// A note is whole when the first writer returns. The others only add to it by single stores, so a
-// kill, a hang or another crash in between loses nothing.
+// A note is whole when the first writer returns. The others add to it or remove it, each by a last
+// store that makes the rest count, so a kill, a hang or another crash in between loses nothing.
 #pragma once
 
 #include <cstddef>

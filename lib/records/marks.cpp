@@ -111,8 +111,8 @@ bool is_reader(const mapping& map, std::uint32_t index, std::uint32_t id) noexce
 std::uint32_t count_readers(const mapping& map, std::uint32_t id) noexcept {
   std::uint32_t count = 0;
   const std::uint32_t end = records_in_use(map);
-  for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
-       index = skip_unmarked(map, index + 1, end, id)) {
+  for (std::uint32_t index = next_marked(map, 0, end, id); index < end;
+       index = next_marked(map, index + 1, end, id)) {
     count += is_reader(map, index, id) ? 1U : 0U;
   }
   return count;
@@ -133,8 +133,8 @@ std::size_t marks_in(const mapping& map, std::uint32_t index, mark_ids& ids) noe
   return count;
 }
 
-std::uint32_t skip_unmarked(const mapping& map, std::uint32_t from, std::uint32_t end,
-                            std::uint32_t id) noexcept {
+std::uint32_t next_marked(const mapping& map, std::uint32_t from, std::uint32_t end,
+                          std::uint32_t id) noexcept {
   // By a pointer to that slot of each line: an index costs as much arithmetic as all else.
   constexpr std::size_t line = sizeof(mark_line) / sizeof(shared_u32);
   const shared_u32* at = (&map.mark_slots_of(0) + from)->at + id % mark_slots;

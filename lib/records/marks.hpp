@@ -22,8 +22,8 @@ class own_marks {
   explicit own_marks(const attachment& mine) noexcept;
 
   [[nodiscard]] bool has(std::uint32_t id) const noexcept;
-  // Adds a mark, one more if there is one. What the thread loads after it, it loads after every
-  // writer that looks from then on can see the mark. False: there is no room.
+  // Adds a mark, one more if there is one. The thread's later loads come after the mark is visible
+  // to every writer that looks later. Returns: false if there is no room.
   bool add(std::uint32_t id) noexcept;
   // Removes one mark. Returns: false if there is none.
   bool remove(std::uint32_t id) noexcept;
@@ -56,7 +56,7 @@ std::size_t marks_in(const mapping& map, std::uint32_t index, mark_ids& ids) noe
 
 // The first record from `from` on whose slot for that id is not empty; `end` if there is none. Four
 // at a time: it is most of what a writer does.
-std::uint32_t skip_unmarked(const mapping& map, std::uint32_t from, std::uint32_t end,
-                            std::uint32_t id) noexcept;
+std::uint32_t next_marked(const mapping& map, std::uint32_t from, std::uint32_t end,
+                          std::uint32_t id) noexcept;
 
 }  // namespace outlive::detail

@@ -55,8 +55,8 @@ struct record_snapshot : life {
   short_name name;
 };
 
-// Four questions about a record's thread. The first two look at the liveness word alone, the others
-// ask the kernel where the word does not say enough.
+// Questions about a record's thread. The first two look at the liveness word alone. The others also
+// ask the kernel, the last one it alone.
 
 // Whether a thread's id is in the liveness word. It stays there for a while after a death, because
 // the liveness mutex is walked last (U7), and for ever if the thread held more than 2,048 mutexes.

@@ -82,7 +82,7 @@ struct alignas(cache_line) wiped_slot {
   std::uint64_t marks_size;
   // of the thread's record
   mark_line* marks;
-  // whether it does so by plain stores
+  // whether the thread marks by plain stores
   bool plain_marks;
 };
 static_assert(sizeof(wiped_slot) == wiped_line_bytes);
@@ -105,8 +105,7 @@ namespace this_thread {
 // The calling thread's slot; makes it, and notices a fork. Throws std::bad_alloc.
 thread_slot& slot();
 
-// The thread's attachment to the segment that contains the address, or to that segment; nullptr if
-// it has none.
+// The thread's attachment to the segment that contains the address; nullptr if it has none.
 attachment* attachment_of(const void* address) noexcept;
 
 // The thread's attachments; nullptr before its first use, and in a forked child. Async-signal-safe:

@@ -85,9 +85,9 @@ bool give_name(const mapping& made, std::string_view name,
 std::shared_ptr<mapping> try_create(std::string_view name, const segment_options& options) {
   segment_constants constants = make_constants(name, options);
   named_file::remove_left_over(name);
-  const auto is_taken = [name] { return named_file::inspect(name).has_value(); };
-  const named_file::name_lock lock(name, is_taken);
-  if (is_taken()) return {};  // perhaps by the former holder of the lock
+  const auto is_acquired = [name] { return named_file::inspect(name).has_value(); };
+  const named_file::name_lock lock(name, is_acquired);
+  if (is_acquired()) return {};  // perhaps by the former holder of the lock
   auto made = make_nameless(name, options, constants);
   const auto link = [](int fd, std::string_view as) {
     return shared_memory::link(fd, segment_path(as));

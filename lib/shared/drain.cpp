@@ -31,7 +31,7 @@ std::uint32_t id_of(const mapping& map, const shared_lock_bytes& lock) noexcept 
 }
 
 // The writer stores the gate and then looks at the marks. A reader stores its mark and then looks
-// at the gate. So one of the two sees the other.
+// at the gate. So one of the two sees the other. Returns: whether each reader is sure to see it.
 bool set_gate(const mapping& map, shared_lock_bytes& lock, std::uint32_t to) noexcept {
   lock.gate.exchange(to, std::memory_order_seq_cst);
   return !map.has_plain_marks() || membarrier::barrier();
@@ -54,13 +54,13 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
   const auto is_gone = [&] { return !is_reader(map, index, id); };
   if (!how_long.waits()) return is_gone() ? drained : outcome{};
   if (spin_until_gone(map, index, id)) return drained;
-  bool is_gate_set = true;
+  bool is_gate_visible = true;
   growing_sleep sleep(first_sleep);
   const bool done = wait_in_slices(
       how_long, {},
       [&] {
-        is_gate_set = set_gate(map, lock, gate_awaited);
-        return !is_gate_set || is_gone();
+        is_gate_visible = set_gate(map, lock, gate_awaited);
+        return !is_gate_visible || is_gone();
       },
       [&](std::chrono::nanoseconds left) { sleep.on(lock.gate, gate_awaited, left); },
       [&] {
@@ -68,7 +68,7 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
         const thread_record& record = map.record(index);
         return is_gone() || thread_records::is_dead(record, thread_records::life(record));
       });
-  if (!is_gate_set) return refused(errc::no_membarrier);
+  if (!is_gate_visible) return refused(errc::no_membarrier);
   return done ? drained : outcome{};
 }
 
@@ -79,8 +79,8 @@ outcome drain(const mapping& map, shared_lock_bytes& lock, const deadline& how_l
   const std::uint32_t id = id_of(map, lock);
   // read after the gate: a thread that claims a further record finds it closed
   const std::uint32_t end = records_in_use(map);
-  for (std::uint32_t index = skip_unmarked(map, 0, end, id); index < end;
-       index = skip_unmarked(map, index + 1, end, id)) {
+  for (std::uint32_t index = next_marked(map, 0, end, id); index < end;
+       index = next_marked(map, index + 1, end, id)) {
     if (!is_reader(map, index, id)) continue;
     outcome result = wait_for(map, lock, index, how_long);
     if (!result.acquired) return result;
@@ -92,7 +92,7 @@ bool drain_quickly(const mapping& map, shared_lock_bytes& lock) noexcept {
   if (!set_gate(map, lock, gate_closed)) return false;
   // read after the gate: a thread that claims a further record finds it closed
   const std::uint32_t end = records_in_use(map);
-  return skip_unmarked(map, 0, end, id_of(map, lock)) == end;
+  return next_marked(map, 0, end, id_of(map, lock)) == end;
 }
 
 bool has_readers(const mapping& map, const shared_lock_bytes& lock) noexcept {

@@ -168,15 +168,15 @@ inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long,
          acquire_slowly(lock, so_far, how_long, return_address, error);
 }
 
-[[gnu::noinline]] bool shared_throwing_slowly(shared_lock_bytes& lock, const deadline& how_long,
-                                              const void* return_address, shared_u32* tried) {
+[[gnu::noinline]] bool acquire_shared_slowly(shared_lock_bytes& lock, const deadline& how_long,
+                                             const void* return_address, shared_u32* tried) {
   step_back(lock, tried);
   return acquired_or_throw(lock.writers, acquire_shared(lock, how_long, return_address));
 }
 
-[[gnu::noinline]] bool shared_coded_slowly(shared_lock_bytes& lock, const deadline& how_long,
-                                           const void* return_address, shared_u32* tried,
-                                           std::error_code& error) {
+[[gnu::noinline]] bool acquire_shared_slowly(shared_lock_bytes& lock, const deadline& how_long,
+                                             const void* return_address, shared_u32* tried,
+                                             std::error_code& error) {
   step_back(lock, tried);
   return acquire_with_code(error, [&] { return acquire_shared(lock, how_long, return_address); });
 }
@@ -186,7 +186,7 @@ inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long,
                                                            const void* return_address) {
   shared_u32* tried = nullptr;
   return try_shared_quickly(lock, tried) ||
-         shared_throwing_slowly(lock, how_long, return_address, tried);
+         acquire_shared_slowly(lock, how_long, return_address, tried);
 }
 
 [[gnu::always_inline]] inline bool acquire_shared_coded(shared_lock_bytes& lock,
@@ -196,7 +196,7 @@ inline bool acquire_coded(shared_lock_bytes& lock, const deadline& how_long,
   if (error) error.clear();  // clear() is a call, the test is none
   shared_u32* tried = nullptr;
   return try_shared_quickly(lock, tried) ||
-         shared_coded_slowly(lock, how_long, return_address, tried, error);
+         acquire_shared_slowly(lock, how_long, return_address, tried, error);
 }
 
 }  // namespace

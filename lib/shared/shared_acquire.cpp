@@ -102,7 +102,8 @@ outcome acquire_unique(shared_lock_bytes& lock, attempt so_far, const deadline& 
   attachment& mine = *attached;
   result = acquire_consistent(mine, writers, so_far, how_long, once_consistent::keep);
   if (!result.acquired) return result;
-  // A caller that only tries must not turn others away, so it does not close the gate.
+  // A caller that only tries does not close the gate here while readers are inside: it would turn
+  // others away.
   outcome readers = !how_long.waits() && has_readers(*mine.map, lock)
                         ? outcome{}
                         : drain(*mine.map, lock, how_long);

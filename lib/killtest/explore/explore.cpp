@@ -340,7 +340,7 @@ void explorer::explore_heirs() {
 
 // ---- real kills ---------------------------------------------------------------------------------
 
-// Each failing state, and a sample of the others, once more by a SIGKILL at the same store.
+// Some of the failing states, and a sample of the others, once more by a SIGKILL at the same store.
 void explorer::confirm_some() {
   std::vector<std::size_t> failing, passing;
   for (std::size_t i = 0; i < report_.states.size(); ++i) {

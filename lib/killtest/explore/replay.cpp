@@ -111,7 +111,8 @@ void copy_bytes(segment& seg, const std::string& image, const region_layout& at)
   std::memcpy(base + mine, own.data(), own.size());
 }
 
-// An image does not say which mutexes its dead had in hand. So every mutex is tried.
+// An image does not say which mutexes its dead had in hand. So every mutex is tried, except shared
+// ones.
 std::vector<std::uint64_t> all_mutexes(const segment& seg, const region_layout& at) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t offset = at.objects; offset + sizeof(lock_bytes) <= at.total;

@@ -1,4 +1,4 @@
-// take_natively: how every native mutex of a segment is acquired, users' and the library's own:
+// lock_natively: how every native mutex of a segment is acquired, users' and the library's own:
 // try, wait for a slice, adopt if the owner is dead, try again. The judge has what differs: whose
 // the mutex is, and how an orphan of its kind is recognised.
 //
@@ -32,30 +32,31 @@ enum class adoption {
 };
 
 enum class native_result {
-  taken,
-  inherited,  // taken, and its former owner died with it: EOWNERDEAD
+  acquired,
+  inherited,  // acquired, and its former owner died with it: EOWNERDEAD
   busy,       // somebody else has it
   own,        // the calling thread has it already
   damaged,    // pthread, or the adoption, does not know these bytes
 };
-constexpr bool is_taken(native_result result) noexcept {
-  return result == native_result::taken || result == native_result::inherited;
+constexpr bool is_acquired(native_result result) noexcept {
+  return result == native_result::acquired || result == native_result::inherited;
 }
 
 // `rc` is what the first native try said. `judge` has
 //   bool owns()            whether the calling thread is inside: else its id in the word is a
 //                          former bearer's (U6)
-//   bool looks_at_once()   whether a caller who does not wait looks for a dead owner
-//   void waits()           called once, before the first wait
+//   bool is_look_due_at_once()
+//                          whether a caller who does not wait looks for a dead owner
+//   void on_first_wait()   called once, before the first wait
 //   adoption adopt(limit)  adopts the mutex if it is an orphan; waits for other adopters no longer
 //                          than that
 template <class Judge>
-native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limit,
+native_result lock_natively(pthread_mutex_t& mutex, int rc, const deadline& limit,
                             Judge& judge) noexcept {
   bool looked = false;
   bool waited = false;
   for (;;) {
-    if (rc == 0) return native_result::taken;
+    if (rc == 0) return native_result::acquired;
     if (rc == EOWNERDEAD) return native_result::inherited;
     if (rc != EBUSY && rc != EDEADLK) return native_result::damaged;
     if (rc == EDEADLK && judge.owns()) return native_result::own;
@@ -63,10 +64,10 @@ native_result take_natively(pthread_mutex_t& mutex, int rc, const deadline& limi
     // the word had the caller's id, another thread may have adopted it and have it now.
     if (looked && limit.is_over()) return native_result::busy;
     if (rc == EBUSY) {
-      if (!limit.waits() && !judge.looks_at_once()) return native_result::busy;
+      if (!limit.waits() && !judge.is_look_due_at_once()) return native_result::busy;
       // Most owners live, so it waits before it judges them.
       if (limit.waits()) {
-        if (!waited) judge.waits();
+        if (!waited) judge.on_first_wait();
         waited = true;
         rc = native_mutex::lock_until(mutex,
                                       std::chrono::steady_clock::now() + limit.left_of_slice());
