@@ -213,6 +213,12 @@ class segment {
   // Errors: damaged.
   OUTLIVE_API void for_each(const std::function<void(const object_info&)>& visit) const;
 
+  // Attaches this process, as its first lock or object would. It is for a forked child, which a
+  // supervisor does not know before that, although it can be killed before it has locked anything.
+  // A process that creates or opens a segment is attached then.
+  // Errors: errc::too_many_participants. After fork: attaches the child. Blocks: never.
+  OUTLIVE_API void attach();
+
   // Returns: the name given at creation; empty for an anonymous segment.
   [[nodiscard]] OUTLIVE_API std::string name() const;
   // Returns: whether the segment's name still leads to it. False: the name was removed, or leads to

@@ -201,6 +201,14 @@ class supervisor {
   // throws it.
   OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
 
+  // Watches a child of this process, whether it attaches to the segment or not. Call it in the
+  // parent after the fork: a worker that dies before its first use of the segment is reported, too,
+  // and reaped if supervisor_options::reap_children says so. A child that attaches is watched
+  // anyway, and reported once.
+  // Errors: std::errc::no_child_process if there is no such child or it was waited for already;
+  //   the system's if there is no descriptor for it. Blocks: never.
+  OUTLIVE_API void add_child(pid_t pid);
+
   // Returns: a descriptor that is readable whenever dispatch() has something to do, for poll,
   //   epoll, libuv or asio. It stays the supervisor's. -1 once the program has closed it, as by
   //   close_range.

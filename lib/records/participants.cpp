@@ -16,12 +16,12 @@
 
 namespace outlive::detail::participants {
 
-namespace {
-
 std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(pid)) << 32 |
          (start_time & 0xffffffff);
 }
+
+namespace {
 
 // Whether the record of an unrecovered death refers to the participant.
 bool is_referred_to(const mapping& map, std::uint32_t index) noexcept {

@@ -26,6 +26,8 @@ inline std::uint32_t own_index(mapping& map) {
 // name the places of its locks.
 void refresh_modules(mapping& map, std::uint32_t index);
 
+// The identity of a process: its pid, and the low half of its start time.
+std::uint64_t identity_of(pid_t pid, std::uint64_t start_time) noexcept;
 // What a participant's identity says: the pid; whether that is another process's by now; whether
 // the process may be alive (false: it is certainly dead).
 constexpr pid_t pid_in(std::uint64_t identity) noexcept {

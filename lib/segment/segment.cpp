@@ -9,6 +9,7 @@
 #include "format/hash.hpp"
 #include "mapping/mapping.hpp"
 #include "mapping/segment_name.hpp"
+#include "records/participants.hpp"
 #include "records/thread_records.hpp"
 #include "segment/asked_options.hpp"
 #include "segment/header.hpp"
@@ -225,6 +226,10 @@ void segment::for_each(const std::function<void(const object_info&)>& visit) con
   directory::for_each(*mapping_, [&](const directory::listed_object& found) {
     visit({found.name, found.type, found.size, found.address});
   });
+}
+
+void segment::attach() {
+  participants::own_index(*mapping_);
 }
 
 std::string segment::name() const {

@@ -105,9 +105,15 @@ void supervision::watch_for_changes() {
   }
 }
 
+void supervision::add_child(pid_t pid) {
+  processes_.add_child(pid);
+  child_added_ = true;  // it may have ended before there was a handle
+  wake_up_.notify();
+}
+
 void supervision::dispatch() {
   run_callbacks();
-  bool changed = false;
+  bool changed = std::exchange(child_added_, false);
   bool due = !std::exchange(begun_, true);
   for (const std::uint64_t key : events_.ready(events_at_once)) {
     if (key == timer_key)

@@ -39,6 +39,7 @@ class supervision {
   std::function<void(const std::system_error&)> on_error;
 
   [[nodiscard]] int fd() const noexcept { return events_.fd(); }
+  void add_child(pid_t pid);
   void dispatch();
   void run(const std::stop_token& stop);
   std::optional<participant_death> kill_and_recover(const hung_owner& holder);
@@ -81,6 +82,7 @@ class supervision {
   std::deque<std::function<void()>> callbacks_;
   std::vector<std::string> failing_;  // reported failures that have not succeeded since
   bool name_lost_ = false;            // and reported, or there never was a name
+  bool child_added_ = false;          // since the last dispatch()
   bool begun_ = false;                // by the first dispatch(), which sweeps
   bool first_sweep_ = true;
 };

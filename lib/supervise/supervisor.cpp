@@ -47,6 +47,10 @@ std::optional<participant_death> supervisor::kill_and_recover(const hung_owner& 
   return impl_->kill_and_recover(holder);
 }
 
+void supervisor::add_child(pid_t pid) {
+  impl_->add_child(pid);
+}
+
 int supervisor::fd() const noexcept {
   return impl_->fd();
 }

@@ -24,7 +24,7 @@ std::vector<std::uint64_t> watch_list::refresh() {
     // if it is not ours, the number may name any file, which poll() would call ended
     if (!process.handle.is_ours()) process.handle = {};
     // Its slot became another's: so it has ended. Without a handle nothing else says so.
-    if (process.round != rounds_ && !process.handle) process.ended = true;
+    if (process.round != rounds_ && !process.handle && !process.is_child) process.ended = true;
     if (!process.ended && !process.handle) get_handle(process, identity);
     if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
     if (process.ended) found.push_back(identity);
@@ -38,13 +38,38 @@ void watch_list::add(std::uint64_t identity, std::uint32_t slot) {
   const auto [at, is_new] = all_.try_emplace(identity);
   watched_process& process = at->second;
   process.round = rounds_;
+  process.slot = slot;
   if (!is_new) return;
   process.identity = identity;
   process.pid = participants::pid_in(identity);
-  process.slot = slot;
   describe(process, identity);
   get_handle(process, identity);
   process.ended_before = process.ended && rounds_ == 1;
+}
+
+void watch_list::add_child(pid_t pid) {
+  int error = 0;
+  const file_descriptor handle = process_handle::open(pid, error);
+  const bool is_child = handle && process_handle::is_child(handle.get());
+  if (!is_child) {
+    throw std::system_error(
+        handle || error == ESRCH ? ECHILD : error, std::generic_category(),
+        map_.describe() + ", pid " + std::to_string(pid) +
+            ": found no child of this process that can be watched, expected one that was not "
+            "waited for yet");
+  }
+  // It is not reaped yet, so its number is no other process's.
+  const std::uint64_t start_time = start_time_of(pid);
+  const std::uint64_t identity = participants::identity_of(pid, start_time);
+  const auto [at, is_new] = all_.try_emplace(identity);
+  watched_process& process = at->second;
+  process.is_child = true;
+  if (!is_new) return;
+  process.identity = identity;
+  process.pid = pid;
+  process.start_time = start_time;
+  process.command = command_name_of(pid).data();
+  get_handle(process, identity);
 }
 
 // The handle first, then the start time. It shows whether the pid was another process's by then.

@@ -1,5 +1,5 @@
 // watch_list: the processes of a segment that a supervisor knows, each with a handle that becomes
-// readable when it has ended.
+// readable when it has ended; and children that the program named, which may never attach.
 //
 // A process is known by its identity in the table of participants (pid and start time). So a slot
 // or a pid that goes to another process does no harm. If there is no handle for a process, each
@@ -34,6 +34,7 @@ struct watched_process {
   bool handled = false;       // its end was reported, or was not worth a report
   bool ended_before = false;  // before the first refresh()
   bool error_reported = false;
+  bool is_child = false;    // add_child() named it: it is watched though the table may not have it
   std::uint64_t round = 0;  // the last refresh() that found it in the table
   std::optional<process_handle::process_end> end;
 };
@@ -47,6 +48,10 @@ class watch_list {
   // Finds new processes in the table, and checks those without a handle.
   // Returns: the identities of processes whose end was not handled yet.
   std::vector<std::uint64_t> refresh();
+
+  // Watches a child from now on, whether it attaches or not. Throws if it is no child of this
+  // process, and if it cannot be watched.
+  void add_child(pid_t pid);
 
   // Returns: the process, if it has ended and that was not handled yet; otherwise nullptr.
   watched_process* ended(std::uint64_t identity) noexcept;

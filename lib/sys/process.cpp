@@ -150,16 +150,19 @@ short_name current_thread_name() noexcept {
   return name;
 }
 
-short_name current_command_name() noexcept {
+short_name command_name_of(pid_t pid) noexcept {
   short_name name{};
-  // The main thread's name. Not /proc/self/comm: a thread of another uid namespace may not read
-  // "self".
   char path[40];
-  std::snprintf(path, sizeof path, "/proc/%d/comm", static_cast<int>(::getpid()));
+  std::snprintf(path, sizeof path, "/proc/%d/comm", static_cast<int>(pid));
   const std::size_t size = read_file(path, name.data(), name.size());
-  if (size == 0) return current_thread_name();
-  name[size - 1] = 0;  // the kernel's line end, or the last byte of a name of full length
+  if (size != 0) name[size - 1] = 0;  // the line end, or the last byte of a name of full length
   return name;
+}
+
+short_name current_command_name() noexcept {
+  // Not of "self": a thread of another uid namespace may not read that.
+  const short_name name = command_name_of(::getpid());
+  return name[0] != 0 ? name : current_thread_name();
 }
 
 std::uint64_t start_time_of(pid_t tid) noexcept {

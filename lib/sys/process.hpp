@@ -13,6 +13,8 @@ pid_t current_tid() noexcept;
 
 using short_name = std::array<char, 16>;  // a thread's or command's name, with its terminating zero
 short_name current_thread_name() noexcept;
+// Of a process: its main thread's name. Empty if there is no such process.
+short_name command_name_of(pid_t pid) noexcept;
 short_name current_command_name() noexcept;
 
 // Start time of a thread in clock ticks since boot, as in /proc/TID/stat. 0 if it cannot be read,

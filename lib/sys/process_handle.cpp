@@ -62,6 +62,13 @@ std::optional<process_end> end_of_child(int handle, bool reap) noexcept {
   return process_end{info.si_code != CLD_EXITED, info.si_code == CLD_DUMPED, info.si_status};
 }
 
+bool is_child(int handle) noexcept {
+  siginfo_t info{};
+  const no_cancellation here;
+  return ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(handle), &info,
+                  WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 int send_signal(int handle, int signal) noexcept {
   return ::syscall(SYS_pidfd_send_signal, handle, signal, nullptr, 0) == 0 ? 0 : errno;
 }

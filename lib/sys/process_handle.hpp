@@ -30,6 +30,9 @@ struct process_end {
 // already. Without `reap` the status stays for a later wait().
 std::optional<process_end> end_of_child(int handle, bool reap) noexcept;
 
+// Whether it is a child of this process that was not reaped yet.
+bool is_child(int handle) noexcept;
+
 // 0, or errno.
 int send_signal(int handle, int signal) noexcept;
 int kill(int handle) noexcept;
