@@ -63,10 +63,10 @@ void read_headers(process_module& module, std::uint64_t start, checked_memory& m
 std::vector<process_module> modules_of(pid_t tid, checked_memory& memory) {
   constexpr std::string_view gone = " (deleted)";
   std::vector<process_module> all;
-  std::ifstream maps("/proc/" + std::to_string(tid) + "/maps");
+  std::ifstream file("/proc/" + std::to_string(tid) + "/maps");
   std::string started;  // the path whose first bytes were mapped last
   std::uint64_t start = 0;
-  for (std::string text; std::getline(maps, text);) {
+  for (std::string text; std::getline(file, text);) {
     line each;
     if (!parse(text, each) || each.path.empty()) continue;
     if (each.offset == 0 && each.path != started) {

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 
 // Between two attempts to claim a record. Nobody blocks on a liveness mutex, so nobody could wake
 // the thread.
-constexpr milliseconds first_sleep(1);
+constexpr milliseconds first_claim_sleep(1);
 constexpr milliseconds longest_sleep(50);
 // recover(), reset() and supervisors have no deadline of their own.
 constexpr milliseconds time_for_a_spare(2'000);
@@ -42,7 +42,7 @@ class backoff {
   }
 
  private:
-  milliseconds next_ = first_sleep;
+  milliseconds next_ = first_claim_sleep;
 };
 
 // The states of a range of records.

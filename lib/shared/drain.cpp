@@ -24,7 +24,7 @@ namespace {
 constexpr int drain_spins = 200;
 // A writer sleeps to the end if the reader dies, or if the wake-up is lost because the store that
 // removed the mark was not visible yet when the writer looked. So the sleeps are short at first.
-constexpr std::chrono::milliseconds first_sleep(1);
+constexpr std::chrono::milliseconds first_drain_sleep(1);
 
 std::uint32_t id_of(const mapping& map, const shared_lock_bytes& lock) noexcept {
   return mark_id(map.offset_of(&lock));
@@ -55,7 +55,7 @@ outcome wait_for(const mapping& map, shared_lock_bytes& lock, std::uint32_t inde
   if (!how_long.waits()) return is_gone() ? drained : outcome{};
   if (spin_until_gone(map, index, id)) return drained;
   bool is_gate_visible = true;
-  growing_sleep sleep(first_sleep);
+  growing_sleep sleep(first_drain_sleep);
   const bool done = wait_in_slices(
       how_long, {},
       [&] {

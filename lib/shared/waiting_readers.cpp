@@ -18,7 +18,7 @@ namespace {
 
 constexpr int turn_spins = 200;
 // The count may be a dead reader's, so the first look for a living one comes soon.
-constexpr std::chrono::milliseconds first_sleep(1);
+constexpr std::chrono::milliseconds first_turn_sleep(1);
 
 constexpr std::uint32_t readers_in(std::uint32_t word) noexcept {
   return word & ~writer_asleep;
@@ -87,7 +87,7 @@ void let_readers_first(const attachment& mine, shared_lock_bytes& lock,
   }
   const auto span = how_long.left_of_slice();
   const deadline until(span);
-  growing_sleep sleep(first_sleep);
+  growing_sleep sleep(first_turn_sleep);
   bool has_changed = false;
   std::uint32_t seen = 0;
   while (is_readers_turn(lock)) {
