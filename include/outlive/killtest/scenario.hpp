@@ -52,6 +52,10 @@ struct scenario {
   // in words, what is wrong.
   std::function<std::string(segment&)> invariant;
 
+  // Looks at a crash state as the death left it, before the heir recovers anything, and changes
+  // nothing. Returns: nothing; or, in words, what is wrong. May be empty.
+  std::function<std::string(segment&)> before_recovery;
+
   // Bytes of the segment that do not belong to the state, such as times and process ids. They
   // differ from run to run, and would make equal states different. May be empty.
   std::function<std::vector<std::span<const std::byte>>(segment&)> ignored;

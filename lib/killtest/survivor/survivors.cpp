@@ -83,20 +83,32 @@ judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
   return made;
 }
 
+// Returns: what the scenario's function says is wrong, or what it threw.
+std::string ask(const std::function<std::string(segment&)>& function, const char* name,
+                segment& seg) {
+  if (!function) return {};
+  try {
+    return function(seg);
+  } catch (const std::exception& error) {
+    return std::string(name) + " threw: " + error.what();
+  }
+}
+
 judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes) {
   judgement made;
+  made.what = ask(what.before_recovery, "before_recovery", seg);
+  if (!made.what.empty()) {
+    made.result = verdict::invariant_violated;
+    return made;
+  }
   try {
     made = recover_all(seg, mutexes);
   } catch (const std::exception& error) {
     made.result = verdict::repair_failed;
     made.what = std::string("recover() threw: ") + error.what();
   }
-  if (made.result != verdict::ok || !what.invariant) return made;
-  try {
-    made.what = what.invariant(seg);
-  } catch (const std::exception& error) {
-    made.what = std::string("the invariant threw: ") + error.what();
-  }
+  if (made.result != verdict::ok) return made;
+  made.what = ask(what.invariant, "the invariant", seg);
   if (!made.what.empty()) made.result = verdict::invariant_violated;
   return made;
 }
