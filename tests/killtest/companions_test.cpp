@@ -34,6 +34,7 @@ scenario of_shared_mutex(std::string name, reader_marks form, void (*victim)(sha
   made.victim = [=](segment& seg) { victim(*seg.find<shared_twins>("twins")); };
   // Both ways in are free, and the value is whole; a reader comes first, so that it may be the
   // heir.
+  made.before_recovery = no_alarm;
   made.invariant = [](segment& seg) {
     auto& value = *seg.find<shared_twins>("twins");
     {
@@ -97,6 +98,7 @@ TEST(permits, are_neither_lost_nor_doubled) {
     const permit two = permits.acquire();
     one.release();
   };
+  made.before_recovery = no_alarm;
   made.invariant = [](segment& seg) {
     auto& permits = *seg.find<pool>("pool");
     const permit one = permits.try_acquire();
@@ -135,6 +137,7 @@ TEST(condition_variable, is_waited_on_and_notified) {
     changed.notify_one();
     changed.notify_all();
   };
+  made.before_recovery = no_alarm;
   made.invariant = [](segment& seg) {
     auto& box = *seg.find<guarded<mailbox>>("box");
     auto& changed = *seg.find<robust_condition_variable>("changed");

@@ -1,7 +1,10 @@
 // How outlive's own protocols are explored.
 #pragma once
 
+#include <string>
+
 #include <outlive/killtest/explore.hpp>
+#include <outlive/segment_view.hpp>
 
 namespace outlive::killtest::testing {
 
@@ -13,6 +16,12 @@ inline explore_options inside() {
   how.from_first_use = true;
   how.depth = 2;
   return how;
+}
+
+/// What `outlive check` says of a crash state: no death is damage.
+inline std::string no_alarm(segment& seg) {
+  const auto problems = segment_view(seg).problems();
+  return problems.empty() ? std::string() : "check: " + to_string(problems.front());
 }
 
 }  // namespace outlive::killtest::testing

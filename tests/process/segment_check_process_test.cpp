@@ -3,6 +3,7 @@
 #include <string>
 
 #include <outlive/guarded.hpp>
+#include <outlive/robust_shared_mutex.hpp>
 #include <outlive/segment_view.hpp>
 
 #include "support/child.hpp"
@@ -17,12 +18,15 @@ std::string problems_of(const segment_view& view) {
   return all;
 }
 
-/// Takes and gives back mutexes, and makes and removes objects, until it is killed.
+/// Acquires and releases a mutex and a shared mutex, makes and removes objects, until it is killed.
 void work(segment& in, agent& parent, const std::string& own) {
   auto& shared = in.find_or_construct<guarded<long>>("shared", "number");
+  auto& price = in.find_or_construct<robust_shared_mutex>("price", "price");
   for (long i = 0;; ++i) {
     std::error_code ignored;
     if (auto hold = shared.lock(ignored); !ignored) ++*hold;
+    price.lock_shared();
+    price.unlock_shared();
     in.find_or_construct<guarded<long>>(own + std::to_string(i % 3), "number");
     in.destroy<guarded<long>>(own + std::to_string(i % 3));
     if (i == 10) parent.tell("works");
@@ -44,6 +48,24 @@ TEST(segment_check_process, neither_work_nor_death_is_a_problem) {
     second.expect_killed();
     EXPECT_EQ(problems_of(view), "");
   }
+}
+
+/// 17 marks of one mutex: 16 of them spill.
+TEST(segment_check_process, a_reader_is_no_problem_neither_alive_nor_dead) {
+  const test_name name;
+  segment seg = segment::create(name);
+  auto& price = seg.find_or_construct<robust_shared_mutex>("price", "price");
+  const segment_view view = segment_view::open(name);
+  child reader("reader", [&](agent& parent) {
+    for (int i = 0; i < 17; ++i) price.lock_shared();
+    parent.tell("reads");
+    parent.await("never");
+  });
+  reader.wait_for("reads");
+  EXPECT_EQ(problems_of(view), "");
+  reader.kill();
+  reader.expect_killed();
+  EXPECT_EQ(problems_of(view), "");
 }
 
 }  // namespace

@@ -119,7 +119,10 @@ TEST_F(segment_check_test, problems_name_the_object_what_was_found_and_what_was_
   expect_found(layout().names + offsetof(detail::name_entry, text), 'X', "name 0: found checksum");
   expect_found(layout().names + offsetof(detail::name_entry, kind), std::uint16_t{9},
                "name 0: found kind 9, expected 1 or 2");
-  expect_found(layout().marks, std::uint8_t{1}, "marks of thread record 0: found reserved bytes");
+  expect_found(layout().marks, std::uint32_t{1},
+               "marks of thread record 0, slot 0: found 0x1, expected a mutex's place");
+  expect_found(layout().marks + 4, std::uint32_t{1 << 20 | 4},
+               "marks of thread record 0, slot 1: found 0x100004, expected an id whose slot is 4");
   expect_found(layout().participants + offsetof(detail::participant, module_count),
                std::uint32_t{65}, "participant 0: found modules: 65");
   expect_found(layout().records + offsetof(detail::thread_record, generation),

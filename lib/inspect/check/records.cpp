@@ -1,6 +1,7 @@
 // Participants, thread records, their marks and crash notes.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "inspect/check/problems.hpp"
 #include "records/held_entries.hpp"
@@ -109,6 +110,69 @@ void check_crash(problem_list& found, const mapping& map, std::uint32_t index,
   found.at_most(note.nested.load(std::memory_order_relaxed), 1, object, "mark of a nested signal");
 }
 
+bool is_alive(const thread_record& record) noexcept {
+  const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
+  return bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) &&
+         !thread_records::is_dead(record);
+}
+
+bool has_marks(const mapping& map, std::uint32_t index) noexcept {
+  const auto has = [](const mark_line& line) {
+    return std::any_of(std::begin(line.at), std::end(line.at), [](const shared_u32& mark) {
+      return mark.load(std::memory_order_acquire) != 0;
+    });
+  };
+  return has(map.mark_slots_of(index)) || has(map.spilled_marks_of(index));
+}
+
+// A claimer is counted last, so that a record which is not counted may have an identity, of one
+// that is about to be counted or died before. It has acquired nothing then.
+void check_counted(problem_list& found, const mapping& map, std::uint32_t index,
+                   const std::string& object) {
+  const std::uint64_t acquisitions = map.record(index).acquisitions.load(std::memory_order_acquire);
+  if (acquisitions == 0 && !has_marks(map, index)) return;
+  // The count only grows: read it after what makes it necessary.
+  const std::uint32_t in_use = records_in_use(map);
+  if (index < in_use) return;
+  found.add(object,
+            acquisitions != 0 ? std::to_string(acquisitions) + " acquisitions"
+                              : std::string("marks of a reader"),
+            "none: the header counts " + std::to_string(in_use) + " records in use");
+}
+
+// One mark: an id of a mutex, or 0. A dead reader's stays, and its mutex may be gone. Any state of
+// mark_spilled is right: a death leaves the bit without its mark, or the mark without its bit.
+void check_mark(problem_list& found, const mapping& map, const shared_u32& mark, bool alive,
+                const std::string& name) {
+  const std::uint32_t stored = mark.load(std::memory_order_acquire);
+  const std::uint64_t offset = std::uint64_t{stored & ~mark_spilled} * cache_line;
+  if (offset == 0) return;
+  if (offset < map.layout().objects || offset > map.size() - cache_line)
+    return found.add(name, hex(stored), "a mutex's place among the objects, in lines");
+  if (!alive || map.lock_at(offset).shared || mark.load(std::memory_order_acquire) != stored)
+    return;
+  found.add(name, hex(stored) + ", where no shared mutex lies", "one that the thread holds shared");
+}
+
+void check_marks(problem_list& found, const mapping& map, std::uint32_t index) {
+  const bool alive = is_alive(map.record(index));
+  const std::string object = "marks of thread record " + std::to_string(index);
+  const mark_line& slots = map.mark_slots_of(index);
+  const mark_line& spilled = map.spilled_marks_of(index);
+  for (std::uint32_t i = 0; i < mark_slots; ++i) {
+    const std::string number = std::to_string(i);
+    check_mark(found, map, slots.at[i], alive, object + ", slot " + number);
+    const std::uint32_t id = slots.at[i].load(std::memory_order_relaxed) & ~mark_spilled;
+    if (id != 0 && id % mark_slots != i) {
+      found.add(object + ", slot " + number, hex(id),
+                "an id whose slot is " + std::to_string(id % mark_slots));
+    }
+    check_mark(found, map, spilled.at[i], alive, object + ", spilled mark " + number);
+    if ((spilled.at[i].load(std::memory_order_relaxed) & mark_spilled) != 0)
+      found.add(object + ", spilled mark " + number, "the bit of a slot", "an id alone");
+  }
+}
+
 void check_record(problem_list& found, const mapping& map, std::uint32_t index) {
   const thread_record& record = map.record(index);
   const std::string object = "thread record " + std::to_string(index);
@@ -122,13 +186,8 @@ void check_record(problem_list& found, const mapping& map, std::uint32_t index) 
     found.add(object, "a name without an end", "at most 15 bytes");
   found.at_most(record.participant.load(std::memory_order_relaxed),
                 map.constants().participants - 1, object, "participant");
-  const std::uint32_t in_use = records_in_use(map);
-  if (generation != 0 && index >= in_use)
-    found.add(object, "generation " + hex(generation),
-              "0: the header counts " + std::to_string(in_use) + " records in use");
-  const std::uint32_t bearer = native_mutex::word(record.liveness) & native_mutex::tid_mask;
-  const bool alive = bearer != 0 && bearer == record.tid.load(std::memory_order_acquire) &&
-                     !thread_records::is_dead(record);
+  const bool alive = is_alive(record);
+  check_counted(found, map, index, object);
   if (alive) check_living(found, map, record, object);
   check_held(found, map, index, alive, object);
   check_crash(found, map, index, generation);
@@ -143,8 +202,7 @@ void check_participants(problem_list& found, const mapping& map) {
 void check_records(problem_list& found, const mapping& map) {
   for (std::uint32_t i = 0; i < map.record_count(); ++i) {
     check_record(found, map, i);
-    found.zero(map.base() + map.layout().marks + i * marks_bytes, marks_bytes,
-               "marks of thread record " + std::to_string(i), "reserved bytes");
+    check_marks(found, map, i);
   }
 }
 
