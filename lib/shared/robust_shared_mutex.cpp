@@ -79,7 +79,7 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
   // The mark comes before the look at the gate, as the writer's gate comes before its look at the
   // marks.
   if (current_slot.wiped->plain_marks) [[likely]] {
-    // a branch that is taken costs as much as the store
+    // [[likely]]: this case is free of a taken branch, which would cost as much as the store
     mark.at->store(mark.id, std::memory_order_release);
     crash_barrier();  // the writer's membarrier turns it into a full fence
   } else {

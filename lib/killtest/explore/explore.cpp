@@ -313,6 +313,7 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
       return stepped;
     }
   }
+  // Single steps do not agree either: stay with the former engine, and compare no more heirs.
   static_cast<void>(recorder_.choose(former));
   compared_heirs_ = max_compared_heirs;
   return log;
