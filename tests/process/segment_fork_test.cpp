@@ -158,6 +158,11 @@ TEST_F(segment_fork, grandchildren_work_as_children_do) {
 }
 
 TEST_F(segment_fork, a_fork_while_other_threads_use_everything_leaves_a_child_that_works) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP()
+      << "gcc 12's AddressSanitizer does not prepare its allocator for a fork: the child may "
+         "find it locked for ever";
+#endif
   std::atomic<bool> stop{false};
   std::vector<std::thread> all;
   for (int i = 0; i < 3; ++i) {

@@ -21,8 +21,8 @@
 namespace {
 
 // A service may be started without standard input, output or error. Files of the tool would then
-// get their numbers, and its messages would be written into these. Their substitute is open for the other direction, so that a
-// result that nobody gets is still an error.
+// get their numbers, and its messages would be written into these. Their substitute is open for the
+// other direction, so that a result that nobody gets is still an error.
 void occupy_closed_standard_files() {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(number, F_GETFD) < 0)
