@@ -224,7 +224,8 @@ def the_death_log_is_counted_once():
     got = json.loads(out)
     report.expect(code == 0 and got["kills"] > 10, f"{out}{err}")
     report.expect(sum(got["death_log"].values()) <= got["mutexes_held"], out)
-    report.expect(250 <= got["death_log_unseen"] <= 310, out)
+    # Besides the 300, each kill may be of an heir at that place.
+    report.expect(250 <= got["death_log_unseen"] <= 300 + got["kills"], out)
 
 
 def the_rate_is_compared_with_what_was_asked():
