@@ -75,9 +75,10 @@ outcome enter_through_mutex(attachment& mine, shared_lock_bytes& lock, own_marks
   const int rc = native_mutex::try_lock(lock.writers.native);
   outcome result;
   {
-    const waiting_reader counted(lock, rc == EBUSY && how_long.waits());
+    waiting_reader counted(lock, rc == EBUSY && how_long.waits());
     result = acquire_consistent(mine, lock.writers, static_cast<attempt>(rc), how_long,
                                 once_consistent::keep);
+    if (result.error == errc::forked_in_repair) counted.leave_to_parent();
   }
   if (!result.acquired) return result;
   const bool marked = marks.add(mark_id(offset));  // false if a repair has used up the room

@@ -25,6 +25,8 @@ class waiting_reader {
   waiting_reader& operator=(const waiting_reader&) = delete;
   // Wakes the writers that let readers go first.
   ~waiting_reader();
+  // For a child that a repair forked: the one that is counted is its parent (U5).
+  void leave_to_parent() noexcept { word_ = nullptr; }
 
  private:
   shared_u32* word_;

@@ -2,6 +2,7 @@
 // are owner deaths, and nobody reads half a change.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -209,6 +210,43 @@ TEST_P(shared_mutex_kill_test, without_membarrier) {
   // The parent had joined before the fork, so that the child's marks reach writers. One that starts
   // anew has not.
   all_.expect_usable(0);
+}
+
+// The child has its parent's reader on its stack, and would uncount it a second time (U5).
+TEST(shared_mutex_fork_kill_test,
+     a_child_forked_in_the_repair_of_a_waiting_reader_uncounts_nobody) {
+  auto seg = segment::anonymous(small_segment());
+  auto& mutex = seg.find_or_construct<robust_shared_mutex>("mutex", "class");
+  auto& counted = reinterpret_cast<detail::shared_lock_bytes&>(mutex).waiting_readers;
+  child writer("writer", [&](agent& parent) {
+    mutex.lock();
+    parent.tell("inside");
+    parent.pause_forever();
+  });
+  writer.wait_for("inside");
+  child reader("reader", [&](agent&) {
+    const pid_t self = getpid();
+    int status = -1;
+    const auto repair = on_owner_death(seg, "class", [&](const owner_death&) {
+      const pid_t forked = fork();
+      if (forked > 0) {
+        EXPECT_EQ(waitpid(forked, &status, 0), forked);
+        EXPECT_EQ(counted.load(), 1u) << "the forked child has uncounted its parent";
+      }
+      return repaired;
+    });
+    std::error_code error;
+    mutex.lock_shared(error);
+    if (getpid() != self) _exit(error == errc::forked_in_repair ? 0 : 1);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(error, std::error_code());
+    EXPECT_EQ(counted.load(), 0u);
+    mutex.unlock_shared();
+  });
+  ASSERT_TRUE(within(default_timeout(), [&] { return counted.load() == 1; }));
+  writer.kill();
+  writer.expect_killed();
+  reader.expect_exit();
 }
 
 INSTANTIATE_TEST_SUITE_P(form, shared_mutex_kill_test,
