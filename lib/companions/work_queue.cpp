@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <system_error>
@@ -74,21 +73,6 @@ attachment* attach(work_queue_head& queue, const deadline& how_long,
   }
 }
 
-// Wakes the threads that sleep on the word when a stop is requested.
-class waker {
- public:
-  waker(const std::stop_token& stop, shared_u32& word) {
-    if (stop.stop_possible()) callback_.emplace(stop, wake{&word});
-  }
-
- private:
-  struct wake {
-    shared_u32* word;
-    void operator()() const noexcept { wait_word::wake_all(*word); }
-  };
-  std::optional<std::stop_callback<wake>> callback_;
-};
-
 // A thread that uses the queue.
 struct party {
   attachment& mine;
@@ -134,7 +118,8 @@ struct producer : party {
       std::this_thread::yield();
       if (acquire_near_slot(at)) return true;
     }
-    const waker wake(stop, slots.queue.not_full);
+    const std::stop_callback wake(stop,
+                                  [this]() noexcept { wait_word::wake_all(slots.queue.not_full); });
     bool acquired = false;
     wait_word::until(
         slots.queue.not_full, until,
@@ -238,7 +223,8 @@ struct consumer : party {
       std::this_thread::yield();
       if (lease_near(got)) return true;
     }
-    const waker wake(stop, slots.queue.not_empty);
+    const std::stop_callback wake(
+        stop, [this]() noexcept { wait_word::wake_all(slots.queue.not_empty); });
     wait_word::until(
         slots.queue.not_empty, until,
         [&](bool thoroughly) { return lease_any(got, thoroughly) || is_at_its_end(thoroughly); },
