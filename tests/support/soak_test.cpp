@@ -100,6 +100,9 @@ TEST(soak_test, each_life_has_a_seed_of_its_own_that_the_first_seed_fixes) {
 }
 
 TEST(soak_test, a_worker_that_ends_by_itself_fails_the_soak) {
+  // The first life is killed; the second one is left alone until it has ended.
+  static unsigned kills;
+  kills = 0;
   EXPECT_NONFATAL_FAILURE(soak({
                               .workers = 1,
                               .work =
@@ -108,12 +111,13 @@ TEST(soak_test, a_worker_that_ends_by_itself_fails_the_soak) {
                                     self.stop.wait([](std::uint32_t stop) { return stop != 0; });
                                   },
                               .duration = default_timeout(),
-                              .longest_pause = std::chrono::milliseconds(20),
-                              .aim = [](unsigned) { return false; },
+                              .aim = [](unsigned) { return kills == 0; },
                               .aimed_share = 1.0,
-                              .aim_limit = milliseconds(20),
+                              .aim_limit = default_timeout(),
+                              .after_kill = [](unsigned, pid_t) { ++kills; },
                           }),
                           "worker 0 ended by itself: exit 9");
+  EXPECT_EQ(kills, 1U);
 }
 
 TEST(soak_test, a_soak_without_a_kill_fails) {
