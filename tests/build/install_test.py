@@ -249,7 +249,7 @@ def cmake_refuses_other_components():
 
 def static_library():
     """A static library, in a build of its own: objects that nothing refers to are left out by the
-    linker, nothing keeps a plug-in loaded.
+    linker, nothing keeps a plug-in loaded. Four sources make an object, which is quicker.
     """
     build, prefix = SCRATCH / "static_build", SCRATCH / "static"
     run(
@@ -261,6 +261,8 @@ def static_library():
         "-Dlibdir=lib",
         "-Dbuildtype=plain",
         "-Ddefault_library=static",
+        "-Dunity=on",
+        "-Dunity_size=4",
         "-Dtests=false",
         "-Ddocs=disabled",
         "-Dexamples=false",
