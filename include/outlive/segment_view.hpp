@@ -1,5 +1,5 @@
-// segment_view: a look at a segment from outside: attached processes and threads, holders and
-// waiters of mutexes, damage.
+// segment_view: a look at a segment from outside: attached processes and threads, objects, holders
+// and waiters of mutexes, jobs of queues, permits, damage.
 //
 // A view acquires no lock, needs no participant and no thread record, and stores nothing, because
 // its mapping is read-only. So it works on a segment that is full, damaged or stuck, and its
@@ -30,6 +30,7 @@
 
 #include <outlive/death_log.hpp>
 #include <outlive/detail/export.hpp>
+#include <outlive/job_lease.hpp>
 #include <outlive/segment.hpp>
 #include <outlive/thread_identity.hpp>
 
@@ -57,7 +58,7 @@ struct viewed_thread : thread_identity {
 class hold_times {
  public:
   using time_point = std::chrono::steady_clock::time_point;
-  // A mutex in the hands of a thread.
+  // A mutex in the hands of a thread; for a job see viewed_job::hold.
   struct hold {
     std::uint32_t record = 0;
     std::uint64_t generation = 0;
@@ -107,6 +108,67 @@ struct viewed_lock {
   bool shared = false;        // a robust_shared_mutex: all of the above is of its writers
   std::uint32_t readers = 0;  // threads that hold it shared
   bool waited_for = false;    // as the kernel sees it; may stay true after the last waiter went
+};
+
+// An object of the directory.
+struct viewed_object {
+  std::string name = "unknown";
+  std::string type = "unknown";  // as in source code, if its name could be translated
+  std::uint64_t offset = 0;      // from the segment's base
+  std::uint64_t size_bytes = 0;
+};
+
+enum class viewed_job_state : std::uint8_t {
+  waiting,      // tried before
+  leased,       // a living thread has it
+  dead_letter,  // tried too often
+  examined,     // a dead letter that a living thread has
+};
+[[nodiscard]] OUTLIVE_API std::string_view to_string(viewed_job_state state) noexcept;
+
+// A job of a queue that was handed out at least once.
+struct viewed_job {
+  std::uint32_t slot = 0;
+  viewed_job_state state = viewed_job_state::waiting;
+  unsigned tries = 0;      // including a lease of now
+  thread_identity holder;  // of a leased or examined one; otherwise unknown
+  // The threads that died on it, oldest first.
+  std::vector<job_holder> died_on_it;
+  // For hold_times: as long as the thread has the job, the same. Of leased and examined jobs.
+  // A thread that leases the job in this slot exactly eight rounds of the queue later has the same.
+  hold_times::hold hold;
+};
+
+// A work_queue.
+struct viewed_queue {
+  std::uint64_t offset = 0;        // from the segment's base
+  std::string object = "unknown";  // name of the object that contains it
+  std::uint64_t offset_in_object = 0;
+  std::uint32_t capacity = 0;
+  std::uint32_t max_tries = 0;
+  std::uint32_t job_bytes = 0;
+  bool closed = false;
+  // Slots with a waiting job, including jobs of dead workers; a leased job; a dead letter,
+  // including those that a thread examines.
+  std::uint32_t waiting = 0;
+  std::uint32_t leased = 0;
+  std::uint32_t dead_letters = 0;
+  std::vector<viewed_job> jobs;  // in the order of the queue, oldest first
+};
+
+// A permit_pool.
+struct viewed_permit_pool {
+  // A living thread with permits.
+  struct holder : thread_identity {
+    std::uint32_t permits = 0;
+  };
+  std::uint64_t offset = 0;        // from the segment's base
+  std::string object = "unknown";  // name of the object that contains it
+  std::uint64_t offset_in_object = 0;
+  std::uint32_t permits = 0;
+  std::uint32_t free = 0;       // including those of dead threads
+  std::uint32_t abandoned = 0;  // of these, how many have a dead holder
+  std::vector<holder> holders;
 };
 
 struct viewed_participant {
@@ -173,6 +235,12 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API std::vector<viewed_lock> locks() const;
   // Returns: the mutex at the offset from the base; its condition is damaged if there is no mutex.
   [[nodiscard]] OUTLIVE_API viewed_lock lock_at(std::uint64_t offset) const;
+  // Returns: the objects of the directory, by offset.
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_object> objects() const;
+  // Return: the work queues, and the permit pools, by offset: those that are objects, and those
+  //   inside of objects. Walk like locks(), and look into /proc for each holder.
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_queue> queues() const;
+  [[nodiscard]] OUTLIVE_API std::vector<viewed_permit_pool> permit_pools() const;
   // Returns: the processes that are attached, and those that died attached while nobody has needed
   //   their slot since. Costs a look into /proc for each.
   [[nodiscard]] OUTLIVE_API std::vector<viewed_participant> participants() const;

@@ -6,6 +6,26 @@
 
 namespace outlive::detail {
 
+std::optional<work_queue_shape> find_shape(const work_queue_head& queue,
+                                           std::uint64_t room) noexcept {
+  constexpr std::uint64_t line = cache_line;
+  constexpr std::uint32_t most = 1'048'576;  // slots, and bytes of a job: as work_queue demands
+  const auto load = [](const std::uint32_t& of) { return __atomic_load_n(&of, __ATOMIC_RELAXED); };
+  if (room < sizeof queue || load(queue.magic) != work_queue_magic) return std::nullopt;
+  const std::uint32_t capacity = load(queue.capacity), bytes = load(queue.job_bytes);
+  const std::uint32_t tries = load(queue.max_tries);
+  if (capacity == 0 || capacity > most || bytes == 0 || bytes > most || tries == 0 ||
+      tries > max_job_tries)
+    return std::nullopt;
+  // As the compiler lays out work_queue::slot. The size of a job is a multiple of its alignment.
+  const std::uint32_t history_at = (bytes + 7) / 8 * 8;
+  const auto slot_bytes = static_cast<std::uint32_t>(
+      (history_at + max_job_tries * sizeof(job_try) + line - 1) / line * line);
+  const std::uint64_t states = (capacity * sizeof(shared_u64) + line - 1) / line * line;
+  if (sizeof queue + states + std::uint64_t{capacity} * slot_bytes > room) return std::nullopt;
+  return work_queue_shape{capacity, bytes, history_at, slot_bytes};
+}
+
 slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state state,
                      kernel_answers* kernel) noexcept {
   const job_holder_id holder = state.holder();

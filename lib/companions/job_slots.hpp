@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <outlive/work_queue.hpp>
 
@@ -70,6 +71,12 @@ struct job_slots {
   void wake_at_the_end() const noexcept;
   void wake_producer() const noexcept;
 };
+
+// The shape of a queue that is read without its type, which has the numbers otherwise. Every byte
+// may be damaged or changing. Returns: nothing if there is no queue, or it needs more than `room`
+// bytes.
+[[nodiscard]] std::optional<work_queue_shape> find_shape(const work_queue_head& queue,
+                                                         std::uint64_t room) noexcept;
 
 enum class slot_use : std::uint8_t {
   vacant,       // may be filled

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "directory/directory.hpp"
+#include "directory/names.hpp"
 #include "error/failure.hpp"
+#include "inspect/view_companions.hpp"
 #include "inspect/view_locks.hpp"
 #include "inspect/view_threads.hpp"
 #include "mapping/mapping.hpp"
@@ -17,6 +19,7 @@
 #include "segment/segment_access.hpp"
 #include "segment/segment_file.hpp"
 #include "sys/shared_memory.hpp"
+#include "sys/symbols.hpp"
 
 namespace outlive {
 
@@ -38,13 +41,48 @@ std::shared_ptr<const mapping> map_to_look(const std::string& what, file_descrip
   return made;
 }
 
-void name_object(viewed_lock& lock, const mapping& map, std::uint64_t object_line,
+std::uint64_t offset_of(const mapping& map, std::uint64_t line) noexcept {
+  return map.layout().objects + line * cache_line;
+}
+
+std::string_view text_of(const blocks::name_copy& name) noexcept {
+  return name.length == 0 ? "unknown" : name.text();
+}
+
+// `seen`: anything that an object contains.
+template <class Seen>
+void name_object(Seen& seen, const mapping& map, std::uint64_t object_line,
                  const blocks::name_copy& name) {
-  lock.object = name.length == 0 ? "unknown" : name.text();
-  lock.offset_in_object = lock.offset - (map.layout().objects + object_line * cache_line);
+  seen.object = text_of(name);
+  seen.offset_in_object = seen.offset - offset_of(map, object_line);
+}
+
+// What view(map, offset, room) finds at the lines of live objects.
+template <class Seen, class View>
+std::vector<Seen> find_in_objects(const mapping& map, View view) {
+  std::vector<Seen> all;
+  walk_blocks(map, [&](const seen_block& block) {
+    if (block.state != block_state::live) return;
+    const std::uint64_t begin = offset_of(map, block.object_line());
+    for (std::uint64_t at = 0; at + cache_line <= block.size; at += cache_line) {
+      if (auto seen = view(map, begin + at, block.size - at))
+        name_object(all.emplace_back(std::move(*seen)), map, block.object_line(), block.name);
+    }
+  });
+  return all;
 }
 
 }  // namespace
+
+std::string_view to_string(viewed_job_state state) noexcept {
+  switch (state) {
+    case viewed_job_state::waiting: return "waiting";
+    case viewed_job_state::leased: return "leased";
+    case viewed_job_state::dead_letter: return "dead letter";
+    case viewed_job_state::examined: return "examined";
+  }
+  return "unknown";
+}
 
 std::string_view to_string(viewed_condition condition) noexcept {
   switch (condition) {
@@ -130,7 +168,7 @@ std::vector<viewed_lock> segment_view::locks() const {
     if (block.state != block_state::live) return;
     const std::uint64_t lines = block.size / cache_line;
     for (std::uint64_t i = 0; i < lines; ++i) {
-      const std::uint64_t offset = map.layout().objects + (block.object_line() + i) * cache_line;
+      const std::uint64_t offset = offset_of(map, block.object_line() + i);
       if (map.lock_at(offset).lock != nullptr)
         name_object(all.emplace_back(view_lock(map, offset, living)), map, block.object_line(),
                     block.name);
@@ -147,6 +185,27 @@ viewed_lock segment_view::lock_at(std::uint64_t offset) const {
   if (const auto line = directory::object_around(map, offset, name))
     name_object(seen, map, *line + std::uint64_t{1}, name);
   return seen;
+}
+
+std::vector<viewed_object> segment_view::objects() const {
+  const mapping& map = checked();
+  std::vector<viewed_object> all;
+  walk_blocks(map, [&](const seen_block& block) {
+    if (block.state != block_state::live) return;
+    const std::string_view type =
+        block.name_is_sound ? names::text_of(map, block.name.type_name) : "unknown";
+    all.push_back({std::string(text_of(block.name)), demangled(type),
+                   offset_of(map, block.object_line()), block.size});
+  });
+  return all;
+}
+
+std::vector<viewed_queue> segment_view::queues() const {
+  return find_in_objects<viewed_queue>(checked(), view_queue);
+}
+
+std::vector<viewed_permit_pool> segment_view::permit_pools() const {
+  return find_in_objects<viewed_permit_pool>(checked(), view_permit_pool);
 }
 
 std::vector<viewed_participant> segment_view::participants() const {

@@ -46,6 +46,9 @@ void view_all(const segment_view& view) {
     for (const held_lock& hold : each.in_hand) static_cast<void>(view.lock_at(hold.mutex_offset));
   }
   static_cast<void>(view.locks());
+  static_cast<void>(view.objects());
+  static_cast<void>(view.queues());
+  static_cast<void>(view.permit_pools());
   static_cast<void>(view.participants());
   static_cast<void>(view.deaths());
   static_cast<void>(view.object_count());

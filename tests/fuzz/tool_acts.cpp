@@ -128,6 +128,9 @@ void view_by_name(const segment_file& on) {
   for (const auto& each : view.problems()) static_cast<void>(to_string(each));
   for (const auto& each : view.threads()) static_cast<void>(each.in_hand.size());
   static_cast<void>(view.locks());
+  static_cast<void>(view.objects());
+  static_cast<void>(view.queues());
+  static_cast<void>(view.permit_pools());
   static_cast<void>(view.participants());
   static_cast<void>(view.deaths());
 }
