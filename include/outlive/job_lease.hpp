@@ -120,8 +120,10 @@ template <class T>
 class typed_job_hold : public job_hold {
  public:
   using job_hold::job_hold;
-  // The job. It is const, because the next worker must find it as it was pushed. Requires: this
-  // object holds a job.
+  // The job. It is const, because the next worker must find it as it was pushed. It can be read
+  // from any thread as long as this object holds it, even if the thread that popped it has ended
+  // and the segment is closed. But then another worker may have the job, or it is done, and the
+  // bytes may be those of a later job. Requires: this object holds a job.
   [[nodiscard]] const T& operator*() const noexcept {
     return *std::launder(static_cast<const T*>(bytes_of(job_)));
   }

@@ -57,6 +57,8 @@ struct held_permit {
                                                      const deadline& until);
 // Returns: whether the calling thread held it.
 OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
+// A permit ended that the calling thread did not hold.
+OUTLIVE_API void lose_permit(const permit_pool_head& head, held_permit which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head,
                                                            std::uint32_t words);
 [[noreturn]] OUTLIVE_API void throw_not_holder();
@@ -101,7 +103,8 @@ class [[nodiscard]] permit {
   // Releases nothing in a forked child or in another thread, which do not hold it.
   void drop() noexcept {
     const detail::held_permit held = std::exchange(held_, {});
-    if (held.word != nullptr) detail::release_permit(*pool_, held);
+    if (held.word != nullptr && !detail::release_permit(*pool_, held))
+      detail::lose_permit(*pool_, held);
   }
   detail::permit_pool_head* pool_ = nullptr;
   detail::held_permit held_;

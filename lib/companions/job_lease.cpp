@@ -6,6 +6,7 @@
 #include "companions/job_slots.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
+#include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive::detail {
@@ -99,10 +100,15 @@ bool fail_job(const held_job& job) noexcept {
 
 void drop_job(const held_job& job, bool by_exception) noexcept {
   const job_state was(job.state);
+  bool ended = false;
   if (was.kind() == job_kind::leased) {
-    make_ready(job, by_exception);
+    ended = make_ready(job, by_exception);
   } else if (attachment* const mine = attached_owner(job)) {
-    end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+    ended = end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  }
+  if (!ended) {
+    const job_holder_id holder = was.holder();
+    end_outlived_hold(job.queue, holder.index_plus_1, holder.generation, job_generation_mask);
   }
 }
 

@@ -25,6 +25,7 @@
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
+#include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/membarrier.hpp"
 
@@ -214,6 +215,10 @@ bool release_permit(permit_pool_head& head, held_permit which) noexcept {
   crash_barrier();  // free before the look for waiters: the compiler's part of the fence of I3
   --mine.named_by;
   return released(head);
+}
+
+void lose_permit(const permit_pool_head& head, held_permit which) noexcept {
+  end_outlived_hold(&head, which.holder >> 48, which.holder & generation_bits, generation_bits);
 }
 
 std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {

@@ -36,6 +36,16 @@ void forget(const attachment& which) noexcept {
 // kernel marks 2,048, and leaves some to other code of the process (hazard A1, U7).
 constexpr std::ptrdiff_t max_held_in_all = 1'900;
 
+// Its record is no longer the thread's, or never was this process's. Where objects still hold
+// permits or jobs by it, they keep the mapping.
+void leave_holds(attachment& which) noexcept {
+  if (which.named_by == 0 || which.room_for_holds == nullptr) return;
+  which.room_for_holds->map = which.map;
+  which.room_for_holds->name = which.name;
+  which.room_for_holds->count = which.named_by;
+  keep_for_holds(std::move(which.room_for_holds));
+}
+
 void forget_all_attachments() noexcept {
   all_attachments.clear();
   attachment_count = entry_count = 0;
@@ -43,6 +53,7 @@ void forget_all_attachments() noexcept {
     first_attachment = each->next;
     // out of the list before it is gone: a crash handler may look
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    leave_holds(*each);
     if (!each->kept) delete each;
   }
 }
@@ -72,13 +83,10 @@ void let_go_of(attachment& which) noexcept {
 // it, as POSIX says. The attachment stays then, too, until the thread is gone: it keeps the mapping
 // for the walk.
 void end_of_thread() {
-  if (current_slot.wiped->in_use == 0) {
-    // A forked child that has not used a segment since: what is here is its parent's, and its
-    // parent's records are not ours to release. No pthread call must see them: a raw clone, or
-    // another PID namespace, gives a child the thread id that is in their words.
-    current_slot.current = nullptr;
-    forget_all_attachments();
-  }
+  // In a forked child what is here is its parent's, and its parent's records are not ours to
+  // release. No pthread call must see them: a raw clone, or another PID namespace, gives a child
+  // the thread id that is in their words.
+  this_thread::forget_parents_attachments();
   this_thread::deactivate();
   attachment** link = &first_attachment;
   while (attachment* const each = *link) {
@@ -86,6 +94,8 @@ void end_of_thread() {
       link = &each->next;
       continue;
     }
+    // Before the record is released: a hold that ends elsewhere from then on is void.
+    leave_holds(*each);
     thread_records::release(*each->map, each->index);
     *link = each->next;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -151,13 +161,16 @@ const attachment* attachments() noexcept {
   return current_slot.wiped->in_use == 0 ? nullptr : first_attachment;
 }
 
+void forget_parents_attachments() noexcept {
+  if (current_slot.wiped->in_use != 0) return;
+  current_slot.current = nullptr;
+  forget_all_attachments();
+}
+
 void free_kept_attachments() noexcept {
   if (kept_attachments.load(std::memory_order_relaxed) == nullptr) return;
-  if (current_slot.wiped->in_use == 0) {
-    // A forked child: the list of the thread that forked may have some of them, too.
-    current_slot.current = nullptr;
-    forget_all_attachments();
-  }
+  // A forked child: the list of the thread that forked may have some of them, too.
+  forget_parents_attachments();
   attachment* next = nullptr;
   for (attachment* each = kept_attachments.exchange(nullptr, std::memory_order_acq_rel);
        each != nullptr; each = next) {
@@ -166,6 +179,7 @@ void free_kept_attachments() noexcept {
     if (by.epoch != process_epoch() ||
         is_thread_dead(current_pid(), static_cast<pid_t>(by.tid), by.start_time)) {
       static_cast<void>(each->used.load(std::memory_order_acquire));  // pairs with let_go_of()
+      leave_holds(*each);
       delete each;
     } else {
       keep(*each);

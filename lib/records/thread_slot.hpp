@@ -16,6 +16,7 @@
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
 #include "records/entrants.hpp"
+#include "records/outlived_holds.hpp"
 #include "sys/fork_epoch.hpp"
 
 namespace outlive::detail {
@@ -46,6 +47,8 @@ struct attachment {
   attachment* above = nullptr;
   // Once its thread has ended while holding.
   bool kept = false;
+  // For the end of the thread, which must not fail.
+  std::unique_ptr<outlived_holds> room_for_holds = std::make_unique<outlived_holds>();
   // Stored with release after each use by its thread once it is kept. Pairs with the acquire in
   // free_kept_attachments(): the death of the thread orders them, too, but no tool sees that.
   std::atomic<bool> used{false};
@@ -125,6 +128,10 @@ void detach(attachment& which) noexcept;
 void activate(attachment& which) noexcept;
 // Takes the slot off the segment: during a repair, and while entries are changed behind its back.
 void deactivate() noexcept;
+
+// In a forked child that has used no segment since: lets go of its copies of the parent's
+// attachments.
+void forget_parents_attachments() noexcept;
 
 // Releases the segments that threads of this process held when they ended, once those threads are
 // gone. Called where mappings come and go. Requires: the table's mutex is not held.
