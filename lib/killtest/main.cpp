@@ -64,6 +64,9 @@ void declare(CLI::App& app, command_line& given) {
   app.add_option("--depth", given.how.depth, "deaths in a row")
       ->check(CLI::PositiveNumber)
       ->option_text("N");
+  app.add_option("--max-alone", given.how.max_alone,
+                 "how many mutexes of a state are tried as the first that is recovered")
+      ->option_text("N");
   app.add_option("--seed", given.how.seed, "selects the passing states that are confirmed")
       ->option_text("N");
   app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")

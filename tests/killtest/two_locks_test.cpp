@@ -1,10 +1,17 @@
 // Several locks: each repair looks right alone, and together they are not.
 #include <outlive/killtest/gtest.hpp>
 
+#include <gmock/gmock.h>
+
+#include <string>
+
 #include "killtest/bank.hpp"
 
 namespace outlive::killtest::testing {
 namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 /// `from` has the journal of a transfer between the two: whoever moves money holds both mutexes,
 /// and takes that of `from` first.
@@ -81,6 +88,105 @@ TEST(two_locks, a_repair_of_both_accounts_survives) {
     from.under_way = 0;
     return repaired;
   }));
+}
+
+/// Two shelves, and one journal word with a bit for each. A repair clears the bits `clears`.
+struct shelf {
+  long boxes = 5;
+  long before = 5;
+};
+struct shelf_journal {
+  unsigned under_way = 0;
+};
+using guarded_shelf = guarded<shelf>;
+
+constexpr unsigned left_bit = 1;
+constexpr unsigned right_bit = 2;
+
+void move_a_box(segment& seg, bool right_first) {
+  auto& left = *seg.find<guarded_shelf>("left");
+  auto& right = *seg.find<guarded_shelf>("right");
+  auto outer = (right_first ? right : left).lock();
+  auto inner = (right_first ? left : right).lock();
+  shelf& from = left.unguarded();
+  shelf& to = right.unguarded();
+  auto& under_way = seg.find<shelf_journal>("journal")->under_way;
+  from.before = from.boxes;
+  crash_barrier();
+  to.before = to.boxes;
+  crash_barrier();
+  under_way = left_bit | right_bit;
+  crash_barrier();
+  --from.boxes;
+  crash_barrier();
+  ++to.boxes;
+  crash_barrier();
+  under_way = 0;
+}
+
+scenario shelves(unsigned left_clears, unsigned right_clears, bool right_first) {
+  scenario made;
+  made.name = "shelves";
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded_shelf>("left", "left"));
+    static_cast<void>(seg.find_or_construct<guarded_shelf>("right", "right"));
+    static_cast<void>(seg.find_or_construct<shelf_journal>("journal"));
+  };
+  made.repairs = [=](segment& seg) {
+    auto& journal = *seg.find<shelf_journal>("journal");
+    const auto undo = [&journal](unsigned bit, unsigned clears) {
+      return [&journal, bit, clears](shelf& of, const owner_death&) {
+        if ((journal.under_way & bit) == 0) return repaired;
+        of.boxes = of.before;
+        crash_barrier();
+        journal.under_way = journal.under_way & ~clears;
+        return repaired;
+      };
+    };
+    return all_of(on_owner_death<shelf>(seg, "left", undo(left_bit, left_clears)),
+                  on_owner_death<shelf>(seg, "right", undo(right_bit, right_clears)));
+  };
+  made.victim = [=](segment& seg) { move_a_box(seg, right_first); };
+  made.invariant = [](segment& seg) {
+    const long boxes = seg.find<guarded_shelf>("left")->lock()->boxes +
+                       seg.find<guarded_shelf>("right")->lock()->boxes;
+    return boxes == 10 ? std::string() : std::to_string(boxes) + " boxes, not 10";
+  };
+  return made;
+}
+
+TEST(two_locks, a_repair_that_is_wrong_only_as_the_first_one_is_found_whichever_it_is) {
+  constexpr unsigned both = left_bit | right_bit;
+  for (const bool right_first : {false, true}) {
+    for (const scenario& each :
+         {shelves(both, right_bit, right_first), shelves(left_bit, both, right_first)}) {
+      const report found = explore(each);
+      EXPECT_GT(found.failed(), 0U) << found;
+      EXPECT_TRUE(found.cut.empty()) << found;
+      for (const crash_state& state : found.states) {
+        if (state.result == verdict::ok) continue;
+        EXPECT_EQ(state.result, verdict::invariant_violated) << found;
+        EXPECT_TRUE(state.confirmed) << found;
+      }
+    }
+  }
+}
+
+TEST(two_locks, repairs_that_are_right_in_every_order_survive) {
+  for (const bool right_first : {false, true})
+    EXPECT_SURVIVES_KILLS(shelves(left_bit, right_bit, right_first));
+}
+
+TEST(two_locks, the_report_names_the_mutex_that_was_recovered_first) {
+  const report found = explore(shelves(left_bit, left_bit | right_bit, false));
+  EXPECT_THAT(found.summary(), HasSubstr("then an heir, which recovered \"right\" first, was"));
+}
+
+TEST(two_locks, orders_that_an_option_leaves_out_are_named) {
+  explore_options how;
+  how.max_alone = 1;
+  const report found = explore(shelves(left_bit, right_bit, false), how);
+  EXPECT_THAT(found.cut, Contains(HasSubstr("max_alone")));
 }
 
 }  // namespace

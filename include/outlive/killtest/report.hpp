@@ -56,6 +56,9 @@ struct death {
   // Right before its next store: what it did in between was on the kernel's list of robust locks.
   bool before_next = false;
   std::size_t stack = 0;  // index into report::stacks: where its last store was made
+  // Of an heir that recovered one mutex and left the others: the object that has the mutex, in
+  // quotes, or its offset. Empty otherwise.
+  std::string alone;
 };
 
 // One distinct state that a death can leave.

@@ -5,7 +5,8 @@
 //   explore    for each place in the log, the bytes after a death there (state/timeline.hpp)
 //              a state whose hash is new goes to the survivor, which recovers and judges it
 //   nest       where the survivor recovered something, it is logged as an heir, and dies after
-//              each of its stores, too: the same loop over another log
+//              each of its stores, too: the same loop over another log; where there are several
+//              mutexes to repair, so is an heir of each alone
 //   confirm    failing states, and a sample of the others, once more by a real SIGKILL, on a copy
 //   report     images of failing states; stacks as functions and lines (stacks/)
 //
@@ -23,12 +24,14 @@
 #include <fstream>
 #include <ios>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "format/layout.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
@@ -55,6 +58,20 @@ bool contains(const std::vector<Value>& all, const Value& value) {
   return std::find(all.begin(), all.end(), value) != all.end();
 }
 
+// The one of these mutexes (offsets) whose state the log changes first.
+std::optional<std::uint64_t> first_changed(const recording& log,
+                                           const std::vector<std::uint64_t>& mutexes) {
+  for (std::size_t i = log.setup; i < log.stores.size(); ++i) {
+    const std::uint64_t begin = log.stores[i].offset;
+    const std::uint64_t end = begin + log.stores[i].size;
+    for (const std::uint64_t each : mutexes) {
+      const std::uint64_t state = each + offsetof(outlive::detail::lock_bytes, state);
+      if (begin < state + sizeof(std::uint64_t) && state < end) return each;
+    }
+  }
+  return std::nullopt;
+}
+
 using death_chain = std::vector<log_position>;
 
 class explorer {
@@ -68,6 +85,7 @@ class explorer {
   [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
                                           const std::shared_ptr<const recording>& log);
   [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
+                                                             std::optional<std::uint64_t> alone,
                                                              std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
 
@@ -75,6 +93,8 @@ class explorer {
   void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
   void look_at(const death_chain& deaths);
   void explore_heirs();
+  std::shared_ptr<const recording> explore_heir(const death_chain& after,
+                                                std::optional<std::uint64_t> alone);
   void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
   [[nodiscard]] bool is_over();
 
@@ -279,7 +299,8 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
   crash_state state;
   state.hash = hash;
   for (const log_position& each : deaths) {
-    state.deaths.push_back({each.stores - each.log->setup, each.before_next, stack_index(each)});
+    state.deaths.push_back({each.stores - each.log->setup, each.before_next, stack_index(each),
+                            each.log->alone ? name_of(seg_, *each.log->alone) : std::string()});
   }
   state.result = found.result;
   state.what = found.what;
@@ -290,8 +311,9 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
 // A repair may also make system calls that write into the segment. The first heirs are compared
 // with runs without a log; not all of them, because each takes a process.
 std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
+                                                       std::optional<std::uint64_t> alone,
                                                        std::string& fault) {
-  const workload heir = workload_of_heir(what_, seg_, timeline_->mutexes());
+  const workload heir = workload_of_heir(what_, seg_, timeline_->mutexes(), alone);
   auto log = recorder_.record(heir, fault);
   if (!fault.empty()) fault = "an heir, logged: " + fault;
   if (!fault.empty() || recorder_.chosen() == engine::single_step ||
@@ -319,7 +341,9 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
   return log;
 }
 
-// Heirs die after each of their stores, too.
+// Heirs die after each of their stores, too. The first one recovers everything. Where there are
+// several mutexes to repair, an heir of each of the others comes, which repairs that one alone; its
+// end is the state in which the heirs after it begin. So every order is explored.
 void explorer::explore_heirs() {
   while (!to_nest_.empty() && !is_over()) {
     const death_chain after = chains_[to_nest_.front()];
@@ -328,15 +352,35 @@ void explorer::explore_heirs() {
       cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
       continue;
     }
+    const auto log = explore_heir(after, std::nullopt);
     timeline_->seek(after);
-    std::string fault;
-    const auto log = record_heir(after, fault);
-    if (fault.empty()) {
-      explore_log(after, log);
-    } else if (!contains(report_.warnings, fault)) {
-      report_.warnings.push_back(fault);
+    std::vector<std::uint64_t> left = timeline_->left_inside();
+    if (left.size() < 2 || log == nullptr) continue;
+    // The heir that recovers everything has been the one that begins with this mutex.
+    if (const auto first = first_changed(*log, left)) std::erase(left, *first);
+    if (left.size() > how_.max_alone) {
+      cut("orders of recovery in which mutexes after the first " + std::to_string(how_.max_alone) +
+          " of a state come first (max_alone)");
+      left.resize(how_.max_alone);
+    }
+    for (const std::uint64_t mutex : left) {
+      if (!is_over()) explore_heir(after, mutex);
     }
   }
+}
+
+// Returns: its log; nullptr, and a warning in the report, if it cannot be used.
+std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after,
+                                                        std::optional<std::uint64_t> alone) {
+  timeline_->seek(after);
+  std::string fault;
+  auto log = record_heir(after, alone, fault);
+  if (fault.empty()) {
+    explore_log(after, log);
+    return log;
+  }
+  if (!contains(report_.warnings, fault)) report_.warnings.push_back(fault);
+  return nullptr;
 }
 
 // ---- real kills ---------------------------------------------------------------------------------
@@ -373,8 +417,9 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   const segment_copy copy(seg_);
   for (const log_position& each : deaths) {
     const bool is_victim = &each == &deaths.front();
-    const workload what = is_victim ? workload_of_victim(what_, how_, seg_)
-                                    : workload_of_heir(what_, seg_, timeline_->mutexes());
+    const workload what =
+        is_victim ? workload_of_victim(what_, how_, seg_)
+                  : workload_of_heir(what_, seg_, timeline_->mutexes(), each.log->alone);
     const std::string fault = recorder_.kill_at(what, copy, each);
     if (!fault.empty()) {
       return differs("a real SIGKILL did not hit the " +

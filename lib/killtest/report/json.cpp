@@ -21,7 +21,8 @@ json to_json(const report& in, const death& of) {
   if (of.stack < in.stacks.size()) {
     for (const frame& each : in.stacks[of.stack]) stack.push_back(to_json(each));
   }
-  return {{"store", of.store}, {"before_next", of.before_next}, {"stack", stack}};
+  return {
+      {"store", of.store}, {"before_next", of.before_next}, {"stack", stack}, {"alone", of.alone}};
 }
 
 json to_json(const report& in, const crash_state& of) {

@@ -67,7 +67,10 @@ std::vector<failure_kind> kinds_of_failures(const report& of) {
 }
 
 std::string death_text(const death& at, bool is_victims) {
-  const std::string killed = is_victims ? "killed " : "then its heir was killed ";
+  const std::string killed =
+      is_victims         ? "killed "
+      : at.alone.empty() ? "then its heir was killed "
+                         : "then an heir, which recovered " + at.alone + " first, was killed ";
   if (at.store == 0) return killed + "before its first store";
   return killed + "after store " + std::to_string(at.store) +
          (at.before_next ? ", before the next" : "");

@@ -3,8 +3,11 @@
 #include <linux/futex.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 
+#include "format/layout.hpp"
+#include "format/lock_state.hpp"
 #include "killtest/stores/page_shadow.hpp"
 
 namespace outlive::killtest::detail {
@@ -48,6 +51,20 @@ void timeline::learn_locks(const recording& log) {
     if (is_mutex) mutexes_.push_back(offset);
   }
   seek(here);
+}
+
+std::vector<std::uint64_t> timeline::left_inside() const {
+  std::vector<std::uint64_t> found;
+  for (const std::uint64_t offset : mutexes_) {
+    std::uint32_t native;
+    std::uint64_t state;
+    std::memcpy(&native, base_ + offset, sizeof native);
+    std::memcpy(&state, base_ + offset + offsetof(outlive::detail::lock_bytes, state),
+                sizeof state);
+    if ((native & FUTEX_OWNER_DIED) != 0 && outlive::detail::lock_state(state).holder())
+      found.push_back(offset);
+  }
+  return found;
 }
 
 // Adds the words of [offset, offset + size) to the hashes, or removes them.

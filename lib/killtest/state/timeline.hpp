@@ -46,6 +46,8 @@ class timeline {
 
   // Offsets of the robust mutexes that dead threads had in hand, in all logs so far.
   [[nodiscard]] const std::vector<std::uint64_t>& mutexes() const noexcept { return mutexes_; }
+  // Those of them that a death in this state has left unrepaired: their owner died inside.
+  [[nodiscard]] std::vector<std::uint64_t> left_inside() const;
   // Requires: called for each log before it is played.
   void learn_locks(const recording& log);
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct recording {
   std::uint32_t executed = 0;  // stores of the tested part
   int pid = 0;
   engine by = engine::automatic;  // whose count of executed stores it is
+  // Of an heir that recovers one mutex and leaves the others: its offset.
+  std::optional<std::uint64_t> alone;
 
   // How many stores that process, or another one that does the same, has executed at `entries` of
   // the log, and when it is about to make the next entry. Executed stores are counted, because the

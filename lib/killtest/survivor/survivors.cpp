@@ -83,6 +83,11 @@ judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
   return made;
 }
 
+void recover_alone(segment& seg, std::uint64_t mutex) {
+  std::error_code failed;  // whoever comes next meets it, too
+  if (mutex_at(seg, mutex).try_lock(failed)) mutex_at(seg, mutex).unlock();
+}
+
 // Returns: what the scenario's function says is wrong, or what it threw.
 std::string ask(const std::function<std::string(segment&)>& function, const char* name,
                 segment& seg) {

@@ -25,6 +25,8 @@ struct judgement {
 // Recovers everything, in the calling process. Then acquires and releases each of the mutexes
 // (offsets). Does not check the invariant.
 [[nodiscard]] judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes);
+// Recovers one mutex (offset), as who locks it does. A repair may do so with others.
+void recover_alone(segment& seg, std::uint64_t mutex);
 // Also checks the invariant.
 [[nodiscard]] judgement judge(const scenario& what, segment& seg,
                               std::span<const std::uint64_t> mutexes);

@@ -34,10 +34,16 @@ workload workload_of_victim(const scenario& what, const explore_options& how, se
 }
 
 workload workload_of_heir(const scenario& what, segment& seg,
-                          const std::vector<std::uint64_t>& mutexes) {
+                          const std::vector<std::uint64_t>& mutexes,
+                          std::optional<std::uint64_t> alone) {
   workload made;
   made.set_up = [&] { return join(what, seg); };
-  made.tested = [&] { static_cast<void>(recover_all(seg, mutexes)); };
+  made.alone = alone;
+  if (alone) {
+    made.tested = [&seg, offset = *alone] { recover_alone(seg, offset); };
+  } else {
+    made.tested = [&] { static_cast<void>(recover_all(seg, mutexes)); };
+  }
   return made;
 }
 

@@ -50,6 +50,7 @@ std::shared_ptr<const recording> recorder::record(const workload& what, std::str
   auto made = std::make_shared<recording>(log_.read());
   made->pid = pid;
   made->by = chosen_;
+  made->alone = what.alone;
   return made;
 }
 
