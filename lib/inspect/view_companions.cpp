@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <vector>
 
 #include <outlive/permit_pool.hpp>
 

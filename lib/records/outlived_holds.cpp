@@ -1,9 +1,7 @@
 #include "records/outlived_holds.hpp"
 
 #include <mutex>
-#include <utility>
 
-#include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
 #include "records/thread_slot.hpp"
 

@@ -31,7 +31,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "format/layout.hpp"
+#include "format/object_layout.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "format/layout.hpp"
 #include "format/lock_state.hpp"
+#include "format/object_layout.hpp"
 #include "killtest/stores/page_shadow.hpp"
 
 namespace outlive::killtest::detail {
