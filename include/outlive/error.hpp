@@ -7,7 +7,9 @@
 //
 // Misuse (unlock by another thread, a second lock by the holder) is an error code too, never
 // silent. On an error no lock is held and nothing has changed, except the condition of a mutex
-// whose owner died (the table in robust_mutex.hpp). The library never prints, logs or exits.
+// whose owner died (the table in robust_mutex.hpp). What ends in the wrong thread cannot return an
+// error: <outlive/misuse.hpp> reports it, and its default handler is the only place where the
+// library prints and ends the process.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>

@@ -58,7 +58,8 @@ class guarded {
 
  public:
   // Holds the mutex and gives access to the value: alone, or shared and then as const. Movable;
-  // releases the mutex when it ends. It belongs to the thread that made it.
+  // releases the mutex when it ends. It belongs to the thread that made it, and must end there
+  // (<outlive/misuse.hpp>).
   template <bool Shared>
   class [[nodiscard]] basic_guard {
    public:
@@ -115,7 +116,8 @@ class guarded {
    private:
     friend class guarded;
     basic_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
-    // Releases nothing in a forked child or in another thread, which do not own the mutex.
+    // Releases nothing in a forked child or in another thread, which do not own the mutex. The
+    // latter is reported (<outlive/misuse.hpp>).
     void release() noexcept {
       if (!std::exchange(holds_, false)) return;
       if constexpr (Shared)

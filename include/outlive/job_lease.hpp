@@ -109,7 +109,8 @@ class job_hold {
   held_job job_;
 
  private:
-  // Returns nothing in a forked child or in another thread, which do not own the job.
+  // Returns nothing in a forked child or in another thread, which do not own the job. The latter is
+  // reported (<outlive/misuse.hpp>).
   void drop() noexcept {
     if (job_.queue != nullptr) drop_job(job_, std::uncaught_exceptions() > 0);
     job_ = {};

@@ -9,6 +9,7 @@
 #include <outlive/guarded.hpp>
 #include <outlive/job_lease.hpp>
 #include <outlive/kill_point.hpp>
+#include <outlive/misuse.hpp>
 #include <outlive/note.hpp>
 #include <outlive/owner_death.hpp>
 #include <outlive/permit_pool.hpp>

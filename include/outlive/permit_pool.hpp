@@ -100,7 +100,8 @@ class [[nodiscard]] permit {
   friend class permit_pool;
   permit(detail::permit_pool_head& pool, detail::held_permit held) noexcept
       : pool_(&pool), held_(held) {}
-  // Releases nothing in a forked child or in another thread, which do not hold it.
+  // Releases nothing in a forked child or in another thread, which do not hold it. The latter is
+  // reported (<outlive/misuse.hpp>).
   void drop() noexcept {
     const detail::held_permit held = std::exchange(held_, {});
     if (held.word != nullptr && !detail::release_permit(*pool_, held))

@@ -6,6 +6,7 @@
 #include "companions/job_slots.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
+#include "mutex/foreign_end.hpp"
 #include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 
@@ -101,13 +102,17 @@ bool fail_job(const held_job& job) noexcept {
 void drop_job(const held_job& job, bool by_exception) noexcept {
   const job_state was(job.state);
   bool ended = false;
+  hold_kind kind = hold_kind::lease;
   if (was.kind() == job_kind::leased) {
     ended = make_ready(job, by_exception);
-  } else if (attachment* const mine = attached_owner(job)) {
-    ended = end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
+  } else {
+    kind = hold_kind::dead_letter;
+    attachment* const mine = attached_owner(job);
+    ended = mine != nullptr && end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
   }
-  if (!ended) {
-    const job_holder_id holder = was.holder();
+  const job_holder_id holder = was.holder();
+  if (!ended && !report_foreign_end(kind, job.queue, holder.index_plus_1, holder.generation,
+                                    job_generation_mask)) {
     end_outlived_hold(job.queue, holder.index_plus_1, holder.generation, job_generation_mask);
   }
 }

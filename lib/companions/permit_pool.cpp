@@ -25,6 +25,7 @@
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
+#include "mutex/foreign_end.hpp"
 #include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/membarrier.hpp"
@@ -218,7 +219,9 @@ bool release_permit(permit_pool_head& head, held_permit which) noexcept {
 }
 
 void lose_permit(const permit_pool_head& head, held_permit which) noexcept {
-  end_outlived_hold(&head, which.holder >> 48, which.holder & generation_bits, generation_bits);
+  const std::uint64_t record = which.holder >> 48, generation = which.holder & generation_bits;
+  if (!report_foreign_end(hold_kind::permit, &head, record, generation, generation_bits))
+    end_outlived_hold(&head, record, generation, generation_bits);
 }
 
 std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {

@@ -68,6 +68,11 @@ mapping::lock_view mapping::lock_at(std::uint64_t offset) const noexcept {
   return {};
 }
 
+std::optional<std::uint32_t> mapping::known_participant() const noexcept {
+  if (participant_epoch_.load(std::memory_order_acquire) != process_epoch()) return std::nullopt;
+  return participant_.load(std::memory_order_relaxed);
+}
+
 std::uint32_t mapping::participant_index(std::uint32_t (*join)(mapping&)) {
   const std::uint64_t epoch = process_epoch();
   if (participant_epoch_.load(std::memory_order_acquire) == epoch)

@@ -100,6 +100,8 @@ class mapping : public std::enable_shared_from_this<mapping> {
   // Index of this process's participant. If it has none yet, as after a fork, calls `join`, which
   // registers it and returns its index. Throws what `join` throws.
   std::uint32_t participant_index(std::uint32_t (*join)(mapping&));
+  // The same, or nothing if it has none yet.
+  [[nodiscard]] std::optional<std::uint32_t> known_participant() const noexcept;
 
  private:
   friend class mapping_table;

@@ -16,6 +16,7 @@
 #include "mutex/attach.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
+#include "mutex/foreign_end.hpp"
 #include "mutex/held_list.hpp"
 #include "records/thread_slot.hpp"
 #include "sys/crash_barrier.hpp"
@@ -95,6 +96,10 @@ inline bool unlock_quickly(lock_bytes& lock) noexcept {
     throw std::system_error(error, failure_text(lock, error));
 }
 
+[[gnu::noinline]] void end_guard_slowly(lock_bytes& lock) noexcept {
+  if (release(lock) == errc::not_owner) report_foreign_guard(lock);
+}
+
 }  // namespace
 
 robust_mutex::robust_mutex(std::string_view lock_class)
@@ -168,7 +173,7 @@ void robust_mutex::unlock(std::error_code& error) noexcept {
 void robust_mutex::release() noexcept {
   lock_bytes& bytes = bytes_of(*this);
   if (!unlock_quickly(bytes)) [[unlikely]]
-    static_cast<void>(detail::release(bytes));
+    end_guard_slowly(bytes);
 }
 
 bool robust_mutex::recovered() const noexcept {

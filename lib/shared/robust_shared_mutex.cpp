@@ -11,6 +11,7 @@
 #include "mutex/acquire.hpp"
 #include "mutex/failure_text.hpp"
 #include "mutex/fast_path.hpp"
+#include "mutex/foreign_end.hpp"
 #include "records/marks.hpp"
 #include "shared/drain.hpp"
 #include "shared/shared_acquire.hpp"
@@ -139,6 +140,14 @@ void check_release(const shared_lock_bytes& lock, std::error_code error) {
   check_release(lock, detail::release_shared(lock));
 }
 
+[[gnu::noinline]] void end_guard_slowly(shared_lock_bytes& lock) noexcept {
+  if (release_unique(lock) == errc::not_owner) report_foreign_guard(lock.writers);
+}
+
+[[gnu::noinline]] void end_shared_guard_slowly(shared_lock_bytes& lock) noexcept {
+  if (detail::release_shared(lock) == errc::not_owner) report_foreign_shared_guard(lock);
+}
+
 // The slow paths are functions of their own, so that the fast ones need no stack: saving registers
 // would cost them as much as all the rest.
 
@@ -259,7 +268,7 @@ void robust_shared_mutex::unlock(std::error_code& error) noexcept {
 void robust_shared_mutex::release() noexcept {
   shared_lock_bytes& bytes = bytes_of(*this);
   if (!release_quickly(bytes)) [[unlikely]]
-    static_cast<void>(release_unique(bytes));
+    end_guard_slowly(bytes);
 }
 
 void robust_shared_mutex::lock_shared() {
@@ -295,7 +304,7 @@ void robust_shared_mutex::unlock_shared(std::error_code& error) noexcept {
 void robust_shared_mutex::release_shared() noexcept {
   shared_lock_bytes& bytes = bytes_of(*this);
   if (!release_shared_quickly(bytes)) [[unlikely]]
-    static_cast<void>(detail::release_shared(bytes));
+    end_shared_guard_slowly(bytes);
 }
 
 }  // namespace outlive

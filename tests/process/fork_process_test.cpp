@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,6 +56,24 @@ TEST_F(fork_process_test, a_guard_that_ends_in_the_child_gives_nothing_back) {
   child other("other", [&](agent&) { EXPECT_FALSE(all_.mutex().try_lock()); });
   other.expect_exit(0);
   held.reset();
+  expect_usable(all_);
+}
+
+// What std::unique_lock does is the standard library's; the guide says so.
+TEST_F(fork_process_test, a_unique_lock_that_ends_in_the_child_ends_the_child) {
+  std::unique_lock held(all_.mutex());
+  child terminated("terminated", [&](agent&) {
+    std::set_terminate([] { _exit(7); });
+    held = {};
+  });
+  terminated.expect_exit(7);
+  child released("released", [&](agent&) {
+    held.release();
+    held = {};
+    EXPECT_FALSE(all_.mutex().try_lock());
+  });
+  released.expect_exit(0);
+  held.unlock();
   expect_usable(all_);
 }
 

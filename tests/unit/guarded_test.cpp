@@ -1,6 +1,7 @@
 // guarded<T>: the value is reached through its lock alone, and a guard gives back what it has,
 // once.
 #include <outlive/guarded.hpp>
+#include <outlive/misuse.hpp>
 
 #include <gtest/gtest.h>
 
@@ -139,6 +140,7 @@ TEST_F(guarded_test, several_at_once_by_their_mutexes) {
 }
 
 TEST_F(guarded_test, a_guard_of_another_thread_gives_nothing_back) {
+  set_misuse_handler([](const misuse&) {});
   auto x = accounts.lock();
   elsewhere([&] { const auto theirs = std::move(x); });
   EXPECT_FALSE(x);  // NOLINT(bugprone-use-after-move)
