@@ -197,8 +197,12 @@ class supervisor {
 
   // Something failed that does not end the supervision: there is no descriptor for a process (each
   // sweep then looks at that process), or a recovery could not begin (the next sweep retries).
-  // Each failure is reported once, until the same has succeeded. Without a callback dispatch()
-  // throws it.
+  // Each failure is reported once, until the same has succeeded. Without a callback the supervisor
+  // goes on and says nothing.
+  //
+  // The last quarter of the descriptors that the process may have (RLIMIT_NOFILE) stays the
+  // program's: once the supervisor would have to take one of those, sweeps look at the rest of the
+  // processes, and this reports std::errc::too_many_files_open once.
   OUTLIVE_API void on_error(std::function<void(const std::system_error&)> callback);
 
   // Watches a child of this process, whether it attaches to the segment or not. Call it in the
@@ -216,8 +220,9 @@ class supervisor {
 
   // Does what is due: recovers what the dead held, looks for new participants, sweeps if it is
   // time, and calls the callbacks.
-  // Errors: what callbacks throw, and what on_error() would get if it is not set. The supervisor
-  //   stays usable.
+  // Errors: what callbacks throw; std::errc::bad_file_descriptor if the program has closed the
+  //   supervisor's descriptors; errc::forked_in_repair in a child that a repair forked. After what
+  //   a callback threw the supervisor stays usable.
   // Blocks: for the repairs of what it recovers, and for the callbacks; not for events, and not for
   //   mutexes that the living hold.
   OUTLIVE_API void dispatch();

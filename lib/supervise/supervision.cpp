@@ -180,8 +180,7 @@ void supervision::run_callbacks() {
 
 void supervision::report_error(const std::system_error& error) {
   enqueue([this, error] {
-    if (!on_error) throw error;
-    on_error(error);
+    if (on_error) on_error(error);
   });
   wake_up_.notify();
 }
@@ -229,9 +228,10 @@ std::shared_ptr<const participant_death> supervision::recover_process(std::uint6
     std::vector<dead_thread_record> dead = find_dead_threads(*map_, process->pid);
     recovery done = finish_recovery(process->pid, dead);
     records_.remove_handled(dead);
-    const auto end = process->handle.is_ours() ? process_handle::end_of_child(
-                                                     process->handle.get(), options_.reap_children)
-                                               : std::nullopt;
+    if (!process->handle.is_ours()) process->handle = watch_list::open_handle(*process);
+    const auto end = process->handle ? process_handle::end_of_child(process->handle.get(),
+                                                                    options_.reap_children)
+                                     : std::nullopt;
     processes_.describe(*process, identity);
     death.pid = process->pid;
     death.start_time = process->start_time;
@@ -318,21 +318,25 @@ std::optional<participant_death> supervision::kill_and_recover(const hung_owner&
     recover_ended();
     process = processes_.find(pid);
   }
-  if (process == nullptr || !process->handle.is_ours())
+  file_descriptor opened;
+  if (process != nullptr && !process->handle.is_ours()) opened = watch_list::open_handle(*process);
+  if (process == nullptr || !(opened || process->handle.is_ours()))
     refuse(std::errc::no_such_process, *map_, pid, "found no descriptor of it, expected one");
   // The descriptor is that of a participant with this pid, and the record's thread, which is one of
   // its threads, lives: so it is the right process. Asked again, because the search takes time.
   if (!still_holds()) return std::nullopt;
-  if (const int error = process_handle::kill(process->handle.get())) {
+  const int handle = opened ? opened.get() : process->handle.get();
+  if (const int error = process_handle::kill(handle)) {
     throw std::system_error(
         error, std::generic_category(),
         map_->describe() + ", participant pid " + std::to_string(pid) + ": pidfd_send_signal");
   }
-  if (!process_handle::wait_for_end(process->handle.get(), options_.kill_patience)) {
+  if (!process_handle::wait_for_end(handle, options_.kill_patience)) {
     refuse(std::errc::timed_out, *map_, pid,
            "found it alive " + std::to_string(options_.kill_patience.count()) +
                " ms after SIGKILL, expected its end");
   }
+  if (opened) process->handle = std::move(opened);
   const auto report = recover_process(process->identity);
   wake_up_.notify();
   if (report == nullptr) return std::nullopt;

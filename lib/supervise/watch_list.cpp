@@ -19,6 +19,7 @@ std::vector<std::uint64_t> watch_list::refresh() {
       add(identity, slot);
   }
   std::vector<std::uint64_t> found;
+  bool is_complete = true;
   for (auto& [identity, process] : all_) {
     if (process.handled) continue;
     // if it is not ours, the number may name any file, which poll() would call ended
@@ -28,7 +29,9 @@ std::vector<std::uint64_t> watch_list::refresh() {
     if (!process.ended && !process.handle) get_handle(process, identity);
     if (process.handle && process_handle::has_ended(process.handle.get())) process.ended = true;
     if (process.ended) found.push_back(identity);
+    is_complete = is_complete && (process.ended || process.handle);
   }
+  if (is_complete) reserve_reported_ = false;
   std::erase_if(
       all_, [&](const auto& each) { return each.second.round != rounds_ && each.second.handled; });
   return found;
@@ -83,16 +86,37 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   if (reused) return;
   try {
     if (!handle) throw std::system_error(error, std::generic_category(), "pidfd_open");
-    if (!process.ended) events_.add(handle.get(), identity);
+    if (!process.ended) {
+      if (is_in_reserve(handle.get())) throw std::system_error(EMFILE, std::generic_category());
+      events_.add(handle.get(), identity);
+    }
     process.handle = std::move(handle);
   } catch (const std::system_error& failure) {
-    if (process.ended || process.error_reported) return;
-    process.error_reported = true;
-    on_error_(std::system_error(
-        failure.code(),
-        map_.describe() + ", participant pid " + std::to_string(process.pid) +
-            ": found no descriptor for it, expected one; each sweep looks at it instead"));
+    if (!process.ended) report_without_handle(process, failure);
   }
+}
+
+// A lack of descriptors is one failure, however many processes it leaves to the sweeps.
+void watch_list::report_without_handle(watched_process& process, const std::system_error& failure) {
+  const bool none_left = failure.code() == std::errc::too_many_files_open;
+  bool& is_reported = none_left ? reserve_reported_ : process.error_reported;
+  if (std::exchange(is_reported, true)) return;
+  on_error_(std::system_error(
+      failure.code(),
+      map_.describe() +
+          (none_left ? ": found no descriptor for some processes, expected that more than a "
+                       "quarter of them are free (RLIMIT_NOFILE, ulimit -n); each sweep looks at "
+                       "these processes instead"
+                     : ", participant pid " + std::to_string(process.pid) +
+                           ": found no descriptor for it, expected one; each sweep looks at it "
+                           "instead")));
+}
+
+file_descriptor watch_list::open_handle(const watched_process& process) {
+  int error = 0;
+  file_descriptor handle = process_handle::open(process.pid, error);
+  if (participants::is_reused(process.identity)) handle = {};
+  return handle;
 }
 
 watched_process* watch_list::ended(std::uint64_t identity) noexcept {

@@ -3,7 +3,8 @@
 //
 // A process is known by its identity in the table of participants (pid and start time). So a slot
 // or a pid that goes to another process does no harm. If there is no handle for a process, each
-// refresh() asks for it.
+// refresh() asks for it. The last quarter of the descriptors is the program's: no handle is kept
+// there.
 #pragma once
 
 #include <pthread.h>
@@ -58,6 +59,9 @@ class watch_list {
   // Returns: the process of that pid, unless its end was handled; otherwise nullptr.
   watched_process* find(pid_t pid) noexcept;
 
+  // A handle for this moment, also from the program's quarter. Empty if there is none.
+  static file_descriptor open_handle(const watched_process& process);
+
   // Reads name and start time again: refresh() may have come while the process wrote them.
   void describe(watched_process& process, std::uint64_t identity) const;
   // Marks its end as handled, and closes the handle. It stays known as long as the table names it.
@@ -69,12 +73,14 @@ class watch_list {
  private:
   void add(std::uint64_t identity, std::uint32_t slot);
   void get_handle(watched_process& process, std::uint64_t identity);
+  void report_without_handle(watched_process& process, const std::system_error& failure);
 
   const mapping& map_;
   event_set& events_;
   error_callback on_error_;
   std::unordered_map<std::uint64_t, watched_process> all_;
   std::uint64_t rounds_ = 0;
+  bool reserve_reported_ = false;  // and since then some process has had no handle
 };
 
 }  // namespace outlive::detail

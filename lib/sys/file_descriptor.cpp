@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,6 +63,12 @@ file_descriptor::~file_descriptor() {
   if (!is_ours()) return;
   const no_cancellation here;  // a thread cannot be unwound out of a destructor
   ::close(fd_);                // libc's: ThreadSanitizer must see that the number may be reused
+}
+
+bool is_in_reserve(int fd) noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+  return static_cast<rlim_t>(fd) >= limit.rlim_cur - limit.rlim_cur / 4;
 }
 
 }  // namespace outlive::detail

@@ -43,4 +43,8 @@ class file_descriptor {
   std::uint64_t device_ = 0, inode_ = 0;
 };
 
+// Whether the number is in the last quarter of those that the process may have: then it has few
+// left. The kernel gives the lowest free number, so that those below it are all in use.
+bool is_in_reserve(int fd) noexcept;
+
 }  // namespace outlive::detail
