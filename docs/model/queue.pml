@@ -9,6 +9,11 @@
    With -DCLOSE the producer closes the queue after its last job, and a consumer ends only when it finds the queue closed and then, at a look at
    all slots, nothing that is or may become a job. Closing and a job's end wake all consumers.
 
+   With -DWATCH a supervisor sees each death some time later, and wakes all sleepers of a queue for which a thread has named itself. Then no slice is
+   needed (no -DSLICE), whoever dies.
+
+   M_NAME_LATE          a sleeper names the queue after its last look, not before its mark
+   M_HALF_CLAIMED       who had a record counts as alive while another thread is claiming it
    M_CLOSE_WAKES_NOBODY the last done() of a closed queue wakes no other consumer
    M_JOB_TAKE_BY_STORE a dead consumer's job is taken over by a store instead of an exchange
    M_JOB_LOOK_FIRST    who waits looks at the slots before it marks the bit, not after
@@ -51,11 +56,35 @@ byte nextjob, producing, running, deaths; bool kill[5];
 #undef SETTLED
 #define SETTLED false
 byte closed;
+#endif
 #define WAKE_ALL(word,which) atomic{ word=((word+2)%16)&254 }; atomic{ ALL_OF(which) }
+#ifdef WATCH
+bool named[5]; byte unseen;                      /* the thread's record names the queue; deaths that the supervisor has not seen */
+#define DIED unseen++;
+#define FORGET named[_pid]=0;
+#else
+#define DIED
+#define FORGET
+#endif
+#if defined(WATCH) && !defined(M_NAME_LATE)
+#define NAME_FIRST named[_pid]=1
+#else
+#define NAME_FIRST skip
+#endif
+#if defined(WATCH) && defined(M_NAME_LATE)
+#define NAME_LATE named[_pid]=1
+#else
+#define NAME_LATE skip
 #endif
 #define END_JOB(job) s[i].kind=FREE; s[i].who=0; s[i].tries=0; acked[job]++; assert(acked[job]==1)
 #define ID (me*16+mg)
-#define ASK_DEAD atomic{ if :: n==2 && gen[w/16-1]%16!=w%16 -> n=1 :: else fi }; atomic{ if :: n==2 -> n=(live[w/16-1]==0) :: else fi }   /* two reads */
+/* live: 0 nobody holds the liveness mutex, 1 a thread that has not written its identity yet, 2 the thread that the identity names */
+#ifdef M_HALF_CLAIMED
+#define IS_NOT_ALIVE(l) (l==0)
+#else
+#define IS_NOT_ALIVE(l) (l!=2)
+#endif
+#define ASK_DEAD atomic{ if :: n==2 && gen[w/16-1]%16!=w%16 -> n=1 :: else fi }; atomic{ if :: n==2 -> n=IS_NOT_ALIVE(live[w/16-1]) :: else fi }   /* two reads */
 /* wake_one of lib/companions/wait_word.cpp; `which` is 1 or 2. An atomic has one access to shared memory at most. */
 #define ALL_OF(which) if :: asleep[1]==which -> asleep[1]=0 :: else fi; if :: asleep[2]==which -> asleep[2]=0 :: else fi; if :: asleep[3]==which -> asleep[3]=0 :: else fi
 #define WAKE(word,which) \
@@ -78,12 +107,12 @@ proctype T(bool produces){ byte me,mg,r,i,k,w,y,n,j,q;
 life: atomic{ me=0; mg=0; r=0 };
   { skip;
 #if MAXD==0
-  atomic{ me=_pid; live[me-1]=1 };
+  atomic{ me=_pid; live[me-1]=2 };
 #else
   do :: r>=NR -> goto done
      :: r<NR -> atomic{ if :: live[r]==0 -> live[r]=1; me=r+1 :: else -> r++ fi }; if :: me -> break :: else fi od;
 #endif
-  atomic{ gen[me-1]=gen[me-1]+1; mg=gen[me-1]%16; r=0 };
+  atomic{ gen[me-1]=gen[me-1]+1; live[me-1]=2; mg=gen[me-1]%16; r=0; FORGET };
 again:
   atomic{ q=200; j=0; if :: produces && nextjob<NJ -> nextjob++; j=nextjob :: produces && nextjob==NJ -> goto done :: else fi };
 retry:
@@ -116,12 +145,13 @@ look:
         if :: n -> goto done :: else -> i=0 fi
      :: else fi;
 #endif
-  if :: produces -> MARK(nonfull); SLEEP(nonfull,2)
-     :: else -> MARK(nonempty); SLEEP(nonempty,1)
+  NAME_FIRST;
+  if :: produces -> MARK(nonfull); NAME_LATE; SLEEP(nonfull,2)
+     :: else -> MARK(nonempty); NAME_LATE; SLEEP(nonempty,1)
   fi;
   atomic{ q=200; goto retry };
 have:
-  atomic{ n=0; k=0; w=0; y=0; q=200 };
+  atomic{ n=0; k=0; w=0; y=0; q=200; FORGET };
   if
   :: produces ->
 #ifdef M_PUBLISH_FIRST
@@ -157,14 +187,27 @@ done: skip;
   if :: produces -> closed=1; WAKE_ALL(nonempty,1) :: else fi
 #endif
   } unless { kill[_pid] };
-  if :: kill[_pid] -> atomic{ asleep[_pid]=0; i=0; k=0; w=0; y=0; n=0; j=0; q=0; if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi; kill[_pid]=0; goto life }
+  if :: kill[_pid] -> atomic{ DIED asleep[_pid]=0; i=0; k=0; w=0; y=0; n=0; j=0; q=0; if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi; kill[_pid]=0; goto life }
      :: else -> atomic{ if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi }
   fi;
   atomic{ running--; if :: produces -> producing-- :: else fi } }
+#ifdef WATCH
+proctype W(){ byte n;
+end: do
+  :: atomic{ unseen>0 -> unseen=0 };
+     atomic{ n=named[1]||named[2]||named[3] };
+     if :: n ->
+        WAKE_ALL(nonempty,1); WAKE_ALL(nonfull,2)
+     :: else fi
+  od }
+#endif
 init{ byte i, j, n;
  atomic{ i=0; do :: i<NS -> s[i].kind=FREE; i++ :: else -> break od; i=0; running=NC+1; producing=1; run T(1); run T(0);
 #if NC>1
   run T(0);
+#endif
+#ifdef WATCH
+  run W();
 #endif
  }
  do :: atomic{ deaths<MAXD && running>0 -> if :: kill[1]=1 :: kill[2]=1

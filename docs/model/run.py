@@ -79,6 +79,7 @@ HOLDS = {
         ("queue_give_back_deaths", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE -DGIVE_BACK"),
         ("queue_close", "-DNC=2 -DTRIES=1 -DCLOSE"),
         ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
+        ("queue_watched", "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH"),
     ],
 }
 # Of these, the searches of more than three million states: what --quick leaves out.
@@ -294,6 +295,16 @@ MUTANTS = {
         ),
         ("JOB_LOOK_FIRST", "-DNC=2 -DTRIES=1", "a waiter looks after it has marked the bit"),
         ("CLOSE_WAKES_NOBODY", "-DNC=2 -DTRIES=1 -DCLOSE", "the end of a closed queue wakes all"),
+        (
+            "NAME_LATE",
+            "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH",
+            "a sleeper names the queue before its mark",
+        ),
+        (
+            "HALF_CLAIMED",
+            "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH",
+            "who had a record is dead while another thread claims it",
+        ),
         ("PUBLISH_FIRST", "-DNC=1 -DNR=2", "a slot is ready once the job is in it"),
         (
             "FREE_THE_DEAD",

@@ -2,7 +2,9 @@
 //
 // With glibc's process-shared semaphore, a process that dies after sem_wait() keeps its unit for
 // ever, and nobody can find out whose it was (hazard A63). Here a permit of a dead thread is free
-// again at once, without a repair: the next thread that needs one acquires it.
+// again without a repair: the next thread that needs one acquires it. A thread that sleeps for one
+// looks within 250 ms, or as soon as a supervisor, or recover(), has noticed the death and woken
+// it.
 //
 //   auto& slots =
 //       seg.find_or_construct<outlive::permit_pool<16>>("connections", 4);  // 4 of at most 16

@@ -3,7 +3,8 @@
 //
 // It does what lock() does (the same evidence, the same repairs of this process, the same attempts)
 // and then releases each mutex. It is never needed for correctness, because the next lock() would
-// do the same. It makes recovery prompt, and frees the thread records of the dead.
+// do the same. It makes recovery prompt, and frees the thread records of the dead. It also wakes
+// the threads that sleep for jobs, slots and permits, so that they look for those of the dead.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>

@@ -3,8 +3,9 @@
 //
 // It finds the processes that are attached to the segment, and those that attach later, by itself:
 // children and strangers alike. It is never needed for correctness, because the next lock() would
-// do the same repairs. With it nobody has to wait for repairs, somebody is informed, and waiters
-// that a dying waiter left asleep on a free mutex (hazard A16) wake at once.
+// do the same repairs. With it nobody has to wait for repairs, and somebody is informed. Waiters
+// that a dying waiter left asleep on a free mutex (hazard A16) wake at once, and so do threads that
+// sleep for a job, a slot or a permit that a dead thread had.
 //
 //   outlive::supervisor watch(segment);
 //   watch.on_death([](const outlive::participant_death& x) { log(outlive::to_string(x)); });

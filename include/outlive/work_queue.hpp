@@ -2,9 +2,8 @@
 //
 // A pipe, or a message queue, forgets a message when it hands it out: a worker that dies takes its
 // job with it. Here a worker gets a lease. If the worker dies before done(), the job is handed out
-// again, at once and without anybody's help, with the number of tries and the threads that died on
-// it. After max_tries it is a dead letter, so that a job that kills its worker does not kill all
-// workers.
+// again without anybody's help, with the number of tries and the threads that died on it. After
+// max_tries it is a dead letter, so that a job that kills its worker does not kill all workers.
 //
 //   struct job { long from, to; };
 //   auto& jobs = seg.find_or_construct<outlive::work_queue<job, 256>>(
@@ -19,8 +18,10 @@
 // that was partly done must be safe to repeat.
 //
 // The order is first in, first out for one producer and one consumer, and nearly so for several, or
-// after a job was handed out again. A repeated job comes early: a returned job is the next; the job
-// of a dead worker comes at the latest when the queue is empty or has been gone round once.
+// after a job was handed out again. A repeated job comes early: a returned job is the next. The job
+// of a dead worker comes at the latest when the workers have no other job, or have gone round the
+// queue once. If all of them sleep, the death wakes none: one looks within 250 ms, or as soon as a
+// supervisor, or recover(), has noticed the death and woken them.
 //
 // No death leaves a state half done:
 //

@@ -39,7 +39,7 @@ bool is_dead_holder(const mapping& map, std::uint64_t index_plus_1, std::uint64_
   const thread_record& record = map.record(index);
   // before the liveness word, which may be the next life's
   if (generation_of(record, mask) != generation) return true;
-  if (!thread_records::is_held(record)) return true;
+  if (!thread_records::is_held_by_its_thread(record)) return true;
   return kernel != nullptr && kernel->is_dead(map, index);
 }
 

@@ -21,6 +21,7 @@
 #include <outlive/error.hpp>
 
 #include "companions/holder.hpp"
+#include "companions/sleepers.hpp"
 #include "companions/wait_word.hpp"
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
@@ -102,7 +103,8 @@ struct permit_search {
     return nullptr;
   }
 
-  permit_word* wait(const deadline& until) const noexcept {
+  permit_word* wait(thread_record& record, const deadline& until) const noexcept {
+    const sleeping_for these_permits(map, record, &head);
     permit_word* got = nullptr;
     const auto look_again = [&](bool thoroughly) {
       return (got = acquire_any(thoroughly)) != nullptr;
@@ -146,7 +148,7 @@ struct permit_search {
   attachment& mine = *attached;
   const permit_search search{*mine.map, head, mine.name};
   permit_word* got = search.acquire_any(false);
-  if (got == nullptr && until.waits()) got = search.wait(until);
+  if (got == nullptr && until.waits()) got = search.wait(*mine.record, until);
   if (got == nullptr) return {};
   ++mine.named_by;
   return {got, mine.name};

@@ -14,6 +14,7 @@
 
 #include "companions/job_slots.hpp"
 #include "companions/ring_position.hpp"
+#include "companions/sleepers.hpp"
 #include "companions/wait_word.hpp"
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
@@ -120,6 +121,7 @@ struct producer : party {
     }
     const std::stop_callback wake(stop,
                                   [this]() noexcept { wait_word::wake_all(slots.queue.not_full); });
+    const sleeping_for this_queue(*mine.map, *mine.record, &slots.queue);
     bool acquired = false;
     wait_word::until(
         slots.queue.not_full, until,
@@ -225,6 +227,7 @@ struct consumer : party {
     }
     const std::stop_callback wake(
         stop, [this]() noexcept { wait_word::wake_all(slots.queue.not_empty); });
+    const sleeping_for this_queue(*mine.map, *mine.record, &slots.queue);
     wait_word::until(
         slots.queue.not_empty, until,
         [&](bool thoroughly) { return lease_any(got, thoroughly) || is_at_its_end(thoroughly); },

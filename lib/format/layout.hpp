@@ -189,7 +189,9 @@ struct alignas(cache_line) thread_record {
   char name[16];
   // (R) index
   shared_u32 participant;
-  std::uint32_t reserved;
+  // (R) the queue or permits for which the thread sleeps: offset in lines; 0: none. A hint for
+  // supervisors, any value is valid: a thread that was killed asleep leaves its own
+  shared_u32 sleeps_for;
   shared_u64 acquisitions;  // (R) for sampling
   shared_u64 waits;         // (R)
   shared_u64 note;          // (R)

@@ -45,6 +45,7 @@ void write_identity(mapping& map, std::uint32_t index, std::uint32_t participant
   store_shared_name(record.name, name);
   record.note.store(0, std::memory_order_relaxed);
   record.waits.store(0, std::memory_order_relaxed);
+  record.sleeps_for.store(0, std::memory_order_relaxed);
   // tid last: until it matches the liveness word, readers take the record as dead and empty
   crash_barrier();
   record.tid.store(static_cast<std::uint32_t>(current_tid()), std::memory_order_release);
@@ -113,6 +114,11 @@ record_snapshot::record_snapshot(const thread_record& record) noexcept
 bool is_held(const thread_record& record) noexcept {
   // Acquire: a lock's state is read after it, and must not be older than the death that it shows.
   return (native_mutex::word(record.liveness) & native_mutex::tid_mask) != 0;
+}
+
+bool is_held_by_its_thread(const thread_record& record) noexcept {
+  const std::uint32_t holder = native_mutex::word(record.liveness) & native_mutex::tid_mask;
+  return holder != 0 && holder == record.tid.load(std::memory_order_acquire);
 }
 
 bool is_marked(const thread_record& record) noexcept {

@@ -55,12 +55,15 @@ struct record_snapshot : life {
   short_name name;
 };
 
-// Questions about a record's thread. The first two look at the liveness word alone. The others also
-// ask the kernel, the last one it alone.
+// Questions about a record's thread. The first three do not ask the kernel. The others do, and the
+// last one asks nothing else.
 
 // Whether a thread's id is in the liveness word. It stays there for a while after a death, because
 // the liveness mutex is walked last (U7), and for ever if the thread held more than 2,048 mutexes.
 bool is_held(const thread_record& record) noexcept;
+// Whether that id is the one that the record names. It is not while another thread claims the
+// record.
+bool is_held_by_its_thread(const thread_record& record) noexcept;
 // Whether the kernel has marked the liveness mutex: the thread ended without releasing the record.
 bool is_marked(const thread_record& record) noexcept;
 

@@ -4,6 +4,7 @@
 
 #include <outlive/error.hpp>
 
+#include "companions/sleepers.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "recovery/recovery_lines.hpp"
@@ -26,6 +27,7 @@ std::vector<recovered_mutex> recover(const segment& segment, std::optional<pid_t
   std::vector<recovered_mutex> lines;
   recover_dead(identity.mine(), pid, no_limit,
                [&](const recovered_lock& lock) { lines.push_back(describe(*map, lock)); });
+  wake_sleepers(*map);  // for the jobs and permits that the dead had
   return lines;
 }
 

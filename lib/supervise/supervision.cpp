@@ -11,7 +11,8 @@
 //     hold_watch samples the records    -> report_holds()
 //   recover_process(), recover_threads()
 //     find_dead_threads()                  what the records say, before the recovery changes it
-//     finish_recovery()                    recover_dead_threads(); a postponed one is retried
+//     finish_recovery()                    recover_dead_threads(); a postponed one is retried.
+//                                          Then wake_sleepers(): for jobs and permits of the dead
 //     record_watch::remove_handled()       deaths that an earlier call reported
 //     queue_death()                     -> enqueue()
 //   report_holds(), check_name(), report_error() -> enqueue()
@@ -33,6 +34,7 @@
 
 #include <outlive/error.hpp>
 
+#include "companions/sleepers.hpp"
 #include "segment/named_file.hpp"
 #include "segment/segment_access.hpp"
 #include "supervise/thread_reports.hpp"
@@ -68,6 +70,11 @@ bool was_pending(const std::vector<dead_thread_record>& dead) noexcept {
 std::string recovery_of(pid_t pid) {
   return "recovering what dead threads of pid " + std::to_string(pid) + " held";
 }
+
+struct wake_at_end {
+  const mapping& map;
+  ~wake_at_end() { wake_sleepers(map); }
+};
 
 [[noreturn]] void refuse(std::errc code, const mapping& map, pid_t pid, const std::string& why) {
   throw std::system_error(std::make_error_code(code),
@@ -203,6 +210,9 @@ void supervision::try_or_report(const std::string& what, Work work) {
 // ---- deaths ------------------------------------------------------------------------------------
 
 recovery supervision::finish_recovery(pid_t pid, const std::vector<dead_thread_record>& dead) {
+  // Jobs and permits of the dead need no recovery, but nobody has woken the threads that sleep for
+  // them. Also if the recovery throws, or the dead left no record.
+  const wake_at_end sleepers{*map_};
   recovery now = recover_dead_threads(map_, pid, dead);
   recovery& all = partly_recovered_[pid];
   std::move(now.lines.begin(), now.lines.end(), std::back_inserter(all.lines));

@@ -154,6 +154,7 @@ void field_table::add_records() {
     FUZZ_FIELD(name, place, thread_record, start_time);
     FUZZ_FIELD(name, place, thread_record, name);
     FUZZ_FIELD(name, place, thread_record, participant);
+    FUZZ_FIELD(name, place, thread_record, sleeps_for);
     FUZZ_FIELD(name, place, thread_record, acquisitions);
     FUZZ_FIELD(name, place, thread_record, waits);
     FUZZ_FIELD(name, place, thread_record, note);
