@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <outlive/permit_pool.hpp>
@@ -52,6 +54,16 @@ std::optional<viewed_job_state> shown(slot_use use, job_state state) noexcept {
   return std::nullopt;
 }
 
+// The thread that had the job leased and is dead. Its record may be another thread's by now; then
+// the history has what it wrote itself.
+job_holder dead_worker(const job_slots& slots, std::uint32_t slot, job_state state,
+                       const thread_identity& named, std::size_t earlier) {
+  if (named.known) return {true, named.pid, named.tid, named.start_time};
+  const job_state ended = state.to(job_kind::dead_letter, state.tries());
+  const auto all = history_of({&slots.queue, &slots.shape, slot, ended.word()});
+  return all.size() > earlier ? all.back() : job_holder{};
+}
+
 viewed_job describe_job(const mapping& map, const job_slots& slots, std::uint32_t slot,
                         job_state state, viewed_job_state as, named_threads& threads) {
   viewed_job made;
@@ -65,7 +77,7 @@ viewed_job describe_job(const mapping& map, const job_slots& slots, std::uint32_
   const thread_identity& named = threads.find(record, holder.generation, job_generation_mask);
   const bool is_dead_worker = state.kind() == job_kind::leased && as != viewed_job_state::leased;
   if (is_dead_worker) {
-    made.died_on_it.push_back({named.known, named.pid, named.tid, named.start_time});
+    made.died_on_it.push_back(dead_worker(slots, slot, state, named, made.died_on_it.size()));
   } else if (as != viewed_job_state::dead_letter) {
     made.holder = named;
     made.hold = {record, holder.generation, state.word(), map.offset_of(&slots.state(slot))};

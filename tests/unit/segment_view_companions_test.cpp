@@ -6,6 +6,8 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <outlive/guarded.hpp>
 #include <outlive/permit_pool.hpp>
@@ -150,6 +152,21 @@ TEST_F(segment_view_companions_test, threads_that_died_on_a_job_are_named_with_i
   ASSERT_EQ(seen.jobs.size(), 1U);
   EXPECT_EQ(seen.jobs[0].state, viewed_job_state::examined);
   EXPECT_EQ(seen.jobs[0].holder.pid, getpid());
+}
+
+TEST_F(segment_view_companions_test, dead_worker_is_named_after_its_record_was_reused) {
+  for (int i = 0; i < 2; ++i) office_.jobs.push({});
+  const pid_t first = die_with_a_job(), second = die_with_a_job();
+  for (int i = 0; i < 3; ++i) {  // each takes the first record that is free
+    child other("other", [&](agent&) { static_cast<void>(office_.desks.try_acquire()); });
+    other.expect_exit(0);
+  }
+  const viewed_queue seen = queue();
+  ASSERT_EQ(seen.jobs.size(), 2U);
+  for (const auto& [job, pid] : {std::pair(seen.jobs[0], first), std::pair(seen.jobs[1], second)}) {
+    ASSERT_EQ(job.died_on_it.size(), 1U);
+    EXPECT_EQ(job.died_on_it[0].pid, pid);
+  }
 }
 
 TEST_F(segment_view_companions_test, two_looks_show_how_long_a_job_is_leased) {
