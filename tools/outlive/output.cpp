@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -42,6 +44,35 @@ std::size_t character_at(std::string_view text) noexcept {
   return size;
 }
 
+struct character {
+  std::size_t bytes = 1;
+  std::size_t cells = 1;  // of a terminal: 2 of a Chinese character, 0 of an accent that is added
+};
+
+// wcwidth() knows the widths if the locale's characters are Unicode. Numbers, dates and messages
+// stay those of the C locale.
+bool use_unicode_widths() noexcept {
+  return std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr;
+}
+
+// Removes the first character from the text. Bytes that are no UTF-8 count one each.
+character next_of(std::string_view& text) noexcept {
+  static const bool has_widths = use_unicode_widths();
+  character found;
+  const auto lead = static_cast<unsigned char>(text[0]);
+  while (lead >= 0xc0 && found.bytes < text.size() && is_continuation(text[found.bytes]))
+    ++found.bytes;
+  if (has_widths && found.bytes > 1) {
+    auto code = static_cast<wchar_t>(lead & (0x7f >> found.bytes));
+    for (std::size_t i = 1; i < found.bytes; ++i)
+      code = static_cast<wchar_t>(code << 6 | (static_cast<unsigned char>(text[i]) & 0x3f));
+    if (const int cells = ::wcwidth(code); cells >= 0)
+      found.cells = static_cast<std::size_t>(cells);
+  }
+  text.remove_prefix(found.bytes);
+  return found;
+}
+
 bool is_set(const char* variable) noexcept {
   const char* const value = std::getenv(variable);
   return value != nullptr && *value != 0;
@@ -61,42 +92,50 @@ std::string printable(std::string_view text) {
 }
 
 std::size_t width_of(std::string_view text) noexcept {
-  std::size_t count = 0;
-  for (const char each : text) count += is_continuation(each) ? 0U : 1U;
-  return count;
+  std::size_t cells = 0;
+  while (!text.empty()) cells += next_of(text).cells;
+  return cells;
 }
 
 std::string cut_to(std::string_view text, std::size_t width) {
   if (width_of(text) <= width) return std::string(text);
+  if (width == 0) return {};
+  std::string_view rest = text;
   std::size_t end = 0;
-  for (std::size_t cells = 0; end < text.size(); ++end) {
-    if (!is_continuation(text[end]) && ++cells == width) break;
+  for (std::size_t cells = 0;;) {
+    const character each = next_of(rest);
+    cells += each.cells;
+    if (cells >= width) break;  // the last cell is for ~
+    end += each.bytes;
   }
-  return width == 0 ? std::string() : std::string(text.substr(0, end)) + '~';
+  return std::string(text.substr(0, end)) + '~';
 }
 
 std::string cut_front_to(std::string_view text, std::size_t width) {
-  if (width_of(text) <= width) return std::string(text);
-  std::size_t begin = text.size();
-  for (std::size_t cells = 1; begin > 0 && cells < width;) {
-    if (!is_continuation(text[--begin])) ++cells;
-  }
-  return width == 0 ? std::string() : '~' + std::string(text.substr(begin));
+  std::size_t cells = width_of(text);
+  if (cells <= width) return std::string(text);
+  if (width == 0) return {};
+  while (cells >= width) cells -= next_of(text).cells;
+  return '~' + std::string(text);
 }
 
 std::vector<std::string> wrapped_to(std::string_view text, std::size_t width) {
   std::vector<std::string> lines;
   while (width_of(text) > width) {
     std::size_t end = 0, space = 0;
-    for (std::size_t cells = 0; cells <= width; ++end) {
-      if (text[end] == ' ') space = end;
-      if (end + 1 == text.size() || !is_continuation(text[end + 1])) ++cells;
-    }
-    // `end` is behind the first character that does not fit; a space may stand there.
-    if (space == 0) {
-      for (space = end - 1; is_continuation(text[space]); --space) {
+    std::string_view rest = text;
+    for (std::size_t cells = 0;;) {
+      if (rest[0] == ' ') space = end;
+      const character each = next_of(rest);
+      cells += each.cells;
+      if (cells > width) {
+        // A character that is wider than the line is not shown less for that.
+        if (end == 0) end = each.bytes;
+        break;
       }
+      end += each.bytes;
     }
+    if (space == 0) space = end;
     lines.emplace_back(text.substr(0, space));
     text.remove_prefix(space);
     if (text.starts_with(' ')) text.remove_prefix(1);

@@ -11,7 +11,7 @@
 // Returns: the text, with all bytes that could move a terminal's cursor or forge a line as \xNN:
 //   names come from memory that other programs write.
 [[nodiscard]] std::string printable(std::string_view text);
-// Returns: how many cells of a terminal the text fills: one for each UTF-8 character.
+// Returns: how many cells of a terminal the text fills: none, one or two for each UTF-8 character.
 [[nodiscard]] std::size_t width_of(std::string_view text) noexcept;
 // Returns: the first cells of the text, at most `width`, with ~ as the last if something was cut.
 [[nodiscard]] std::string cut_to(std::string_view text, std::size_t width);
@@ -19,7 +19,7 @@
 [[nodiscard]] std::string cut_front_to(std::string_view text, std::size_t width);
 
 // Returns: the text in lines of at most `width` cells, broken at spaces if there are any; at least
-//   one line. Requires: width is not 0.
+//   one line. Requires: width is at least 2, the widest character.
 [[nodiscard]] std::vector<std::string> wrapped_to(std::string_view text, std::size_t width);
 
 // Returns: "0x40".
