@@ -20,6 +20,7 @@ void add_deaths(CLI::App& tool, int& exit_code);
 void add_doctor(CLI::App& tool, int& exit_code);
 void add_ls(CLI::App& tool, int& exit_code);
 void add_metrics(CLI::App& tool, int& exit_code);
+void add_objects(CLI::App& tool, int& exit_code);
 void add_recover(CLI::App& tool, int& exit_code);
 void add_reset(CLI::App& tool, int& exit_code);
 void add_rm(CLI::App& tool, int& exit_code);

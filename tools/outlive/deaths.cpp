@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "companions.hpp"
 #include "inspect.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
@@ -108,14 +109,29 @@ std::vector<cell> row_of(const outlive::logged_death& death, source_lines& sourc
           repair_cell(death.repair_time)};
 }
 
+int jobs_command(const std::string& segment, const table_settings& wanted) {
+  const table jobs = companions::fatal_job_table(inspect::open(segment).queues());
+  write_result(jobs.rendered(wanted, terminal::of_stdout()));
+  if (jobs.empty() && !wanted.json)
+    print_message(
+        fmt::format("segment \"{}\": no thread has died on a job that is still there", segment));
+  return success;
+}
+
 int deaths_command(const std::string& segment, const table_settings& wanted) {
   table lines(deaths_columns());
   source_lines sources;
-  const auto deaths = inspect::open(segment).deaths();
+  const outlive::segment_view view = inspect::open(segment);
+  const auto deaths = view.deaths();
   for (const auto& death : deaths) lines.add(row_of(death, sources));
-  std::string text = lines.rendered(wanted, terminal::of_stdout());
+  const terminal on = terminal::of_stdout();
+  std::string text = lines.rendered(wanted, on);
   // With -o only the rows are asked for; in JSON these have the stacks.
-  if (!wanted.json && wanted.columns.empty()) text += stacks_text(deaths, sources);
+  if (!wanted.json && wanted.columns.empty()) {
+    text += stacks_text(deaths, sources);
+    const table jobs = companions::fatal_job_table(view.queues());
+    if (!jobs.empty()) text += '\n' + jobs.as_text(wanted, on);
+  }
   write_result(text);
   if (deaths.empty() && !wanted.json)
     print_message(fmt::format("segment \"{}\": no owner has died", segment));
@@ -132,7 +148,12 @@ void add_deaths(CLI::App& tool, int& exit_code) {
   const auto segment = std::make_shared<std::string>();
   inspect::add_segment_argument(command, *segment);
   add_table_options(command, *wanted, deaths_columns());
-  command.callback([=, &exit_code] { exit_code = deaths_command(*segment, *wanted); });
+  const auto jobs = std::make_shared<bool>(false);
+  command.add_flag("--jobs", *jobs, "Print only the jobs of queues that threads died on")
+      ->excludes("-o");
+  command.callback([=, &exit_code] {
+    exit_code = *jobs ? jobs_command(*segment, *wanted) : deaths_command(*segment, *wanted);
+  });
 }
 
 }  // namespace commands

@@ -24,8 +24,8 @@ std::string name_in(const std::string& text) {
   return text.starts_with(begin) ? text.substr(begin.size()) : text;
 }
 
-void add_segment_argument(CLI::App& command, std::string& into) {
-  command.add_option("segment", into, "Name of the segment, as `outlive ls` prints it")
+CLI::Option* add_segment_argument(CLI::App& command, std::string& into) {
+  return command.add_option("segment", into, "Name of the segment, as `outlive ls` prints it")
       ->required()
       ->transform(name_in, "")
       ->type_name("SEGMENT");

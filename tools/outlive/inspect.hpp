@@ -17,14 +17,15 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace inspect {
 
 // Returns: the segment's name, if the text is the path of its file; any other text as it is.
 [[nodiscard]] std::string name_in(const std::string& text);
-// Adds the argument SEGMENT: a name, or the path of its file.
-void add_segment_argument(CLI::App& command, std::string& into);
+// Adds the argument SEGMENT, which is required: a name, or the path of its file.
+CLI::Option* add_segment_argument(CLI::App& command, std::string& into);
 
 // Returns: the names of all files in /dev/shm that are called like segments, sorted.
 [[nodiscard]] std::vector<std::string> segment_names();

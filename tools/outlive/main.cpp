@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
            commands::add_doctor,
            commands::add_ls,
            commands::add_metrics,
+           commands::add_objects,
            commands::add_recover,
            commands::add_reset,
            commands::add_rm,

@@ -43,6 +43,10 @@ std::string as_text(const show_settings& wanted, const show::snapshot& snap) {
   if (!locks.empty()) text += '\n' + locks.as_text(wanted.output, on);
   const std::size_t free = show::free_count(snap);
   if (!wanted.all && free != 0) text += '\n' + free_text(free, snap.locks.size()) + '\n';
+  for (const table& each :
+       {companions::queue_table(snap.companions), companions::pool_table(snap.companions)}) {
+    if (!each.empty()) text += '\n' + each.as_text(wanted.output, on);
+  }
   return text;
 }
 
@@ -51,6 +55,8 @@ nlohmann::ordered_json as_json(const show_settings& wanted, const show::snapshot
   all["participants"] = show::participant_table(snap).as_json({});
   all["threads"] = show::thread_table(snap).as_json({});
   all["locks"] = show::lock_table(snap, wanted.all).as_json(wanted.output);
+  all["queues"] = companions::queue_table(snap.companions).as_json({});
+  all["permit_pools"] = companions::pool_table(snap.companions).as_json({});
   return all;
 }
 
@@ -58,7 +64,7 @@ int show_command(const show_settings& wanted) {
   const outlive::segment_view view = inspect::open(wanted.segment);
   show::snapshot snap;
   if (wanted.sample.count() > 0) {
-    snap.holds.update(view.threads(), std::chrono::steady_clock::now());
+    snap.look_first(view);
     std::this_thread::sleep_for(wanted.sample);
   }
   snap.read(view);

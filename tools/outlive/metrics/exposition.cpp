@@ -1,7 +1,5 @@
 #include "metrics/exposition.hpp"
 
-#include <initializer_list>
-
 #include <fmt/format.h>
 
 #include "output.hpp"
@@ -28,12 +26,10 @@ void exposition::begin(std::string_view name, std::string_view kind, std::string
   all_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, kind);
 }
 
-void exposition::add(double value, const labels& own) {
+void exposition::add(double value, const labels& of) {
   std::string list;
-  for (const labels* some : std::initializer_list<const labels*>{&common_, &own}) {
-    for (const auto& [key, of] : *some)
-      list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(of));
-  }
+  for (const auto& [key, text] : of)
+    list += fmt::format("{}{}=\"{}\"", list.empty() ? "" : ",", key, escaped(text));
   all_ += fmt::format("{}{{{}}} {}\n", name_, list, value);
 }
 

@@ -9,22 +9,18 @@
 
 namespace metrics {
 
-using labels = std::vector<std::pair<std::string_view, std::string_view>>;
+using labels = std::vector<std::pair<std::string_view, std::string>>;
 
 class exposition {
  public:
-  // Labels that all figures have.
-  explicit exposition(labels common) : common_(std::move(common)) {}
-
   // Begins a figure; its values follow. `kind` is gauge or counter; the name of a counter ends in
   // _total, and it never goes down.
   void begin(std::string_view name, std::string_view kind, std::string_view help);
-  void add(double value, const labels& own = {});
+  void add(double value, const labels& of);
 
   [[nodiscard]] const std::string& all() const noexcept { return all_; }
 
  private:
-  labels common_;
   std::string name_;
   std::string all_;
 };

@@ -113,6 +113,11 @@ std::string state_of(const viewed_lock& lock) {
   return lock.readers != 0 ? "held shared" : "free";
 }
 
+void snapshot::look_first(const outlive::segment_view& view) {
+  holds.update(view.threads(), std::chrono::steady_clock::now());
+  companions.read(view);
+}
+
 void snapshot::read(const outlive::segment_view& view) {
   name = view.name();
   size = view.size_bytes();
@@ -123,6 +128,7 @@ void snapshot::read(const outlive::segment_view& view) {
   threads = living_first(view.threads());
   holds.update(threads, std::chrono::steady_clock::now());
   locks = view.locks();
+  companions.read(view);
 }
 
 std::vector<column> lock_columns() {

@@ -9,6 +9,7 @@
 
 #include <outlive/segment_view.hpp>
 
+#include "companions.hpp"
 #include "source_lines.hpp"
 #include "table.hpp"
 
@@ -21,9 +22,12 @@ struct snapshot {
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;
   std::vector<outlive::viewed_lock> locks;
-  outlive::hold_times holds;  // an update before read() counts, too
+  companions::look companions;
+  outlive::hold_times holds;
   mutable source_lines sources;
 
+  // A first look, so that read() some time later shows what was held since.
+  void look_first(const outlive::segment_view& view);
   void read(const outlive::segment_view& view);
 };
 
