@@ -4,12 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <numeric>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "killtest/bank.hpp"
@@ -17,6 +19,7 @@
 namespace outlive::killtest::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -81,6 +84,72 @@ TEST(explore, a_victim_that_does_something_else_when_it_is_killed_for_real_is_to
   EXPECT_FALSE(found.first_failure()->confirmed);
   EXPECT_THAT(found.first_failure()->what,
               HasSubstr("a real SIGKILL left other bytes in \"accounts\""));
+}
+
+// A repair that notes who repaired, by a process id.
+struct noted_bank {
+  long a = 500;
+  long b = 500;
+  long repaired_by = 0;
+};
+
+scenario bank_that_notes_who_repaired() {
+  scenario made;
+  made.name = "bank that notes who repaired";
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<noted_bank>>("accounts", "account"));
+  };
+  made.repairs = [](segment& seg) {
+    return all_of(
+        on_owner_death<noted_bank>(seg, "account", [](noted_bank& of, const owner_death&) {
+          of.b = 1000 - of.a;
+          of.repaired_by = ::getpid();
+          return repaired;
+        }));
+  };
+  made.victim = [](segment& seg) {
+    auto held = seg.find<guarded<noted_bank>>("accounts")->lock();
+    held->a -= 1;
+    crash_barrier();
+    held->b += 1;
+  };
+  made.invariant = [](segment& seg) {
+    const auto held = seg.find<guarded<noted_bank>>("accounts")->lock();
+    return held->a + held->b == 1000 ? std::string() : "money is lost";
+  };
+  return made;
+}
+
+TEST(explore, a_repair_that_stores_a_process_id_is_named_with_the_line_that_ignores_it) {
+  scenario what = bank_that_notes_who_repaired();
+  const report found = explore(what);
+  EXPECT_FALSE(found.ok());
+  EXPECT_THAT(found.fault,
+              HasSubstr("an heir differs from run to run: a second one, from the same state, "
+                        "left other bytes in \"accounts\", at byte "));
+  const std::string line = "(seg.base()) + ";
+  const std::size_t at = found.fault.find(line);
+  ASSERT_NE(at, std::string::npos) << found.fault;
+  const std::size_t offset = std::stoul(found.fault.substr(at + line.size()));
+  what.ignored = [=](segment& seg) {
+    return std::vector{std::span(static_cast<const std::byte*>(seg.base()) + offset, 8)};
+  };
+  EXPECT_SURVIVES_KILLS(what);
+}
+
+TEST(explore, a_victim_that_changes_nothing_of_the_users_proves_nothing) {
+  scenario idle = bank_scenario(&undo_in_order, [](bank&, long) {});
+  const report found = explore(idle);
+  EXPECT_FALSE(found.ok());
+  EXPECT_THAT(found.fault, HasSubstr("nothing of yours was changed"));
+}
+
+TEST(explore, a_repair_that_no_state_needs_is_named) {
+  EXPECT_TRUE(explore(bank_scenario(&undo_in_order)).made_no_difference.empty());
+  scenario lenient = bank_scenario(&undo_in_order);
+  lenient.invariant = [](segment&) { return std::string(); };
+  EXPECT_THAT(explore(lenient).made_no_difference,
+              ElementsAre(HasSubstr("the repair of \"accounts\"")));
 }
 
 /// A start time is told in ticks, so that storing it changes something in some runs and nothing in

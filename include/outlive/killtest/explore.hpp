@@ -41,10 +41,10 @@ struct explore_options {
   // How many deaths in a row: 1 for the victim's alone, 2 to kill an heir in its repair, too.
   unsigned depth = 8;
 
-  // Where a death leaves several mutexes to repair, an heir may recover one of them, and others the
-  // rest: each of them alone, up to so many of one state, is what such an heir begins with. The
-  // heirs after it begin with each of the rest, and so on: every order. 0: recover() alone decides
-  // the order.
+  // Where a death leaves several mutexes to repair, one heir may recover one of them, and others
+  // the rest. recover() begins with one of them; each of the others, up to so many of one state, is
+  // recovered first, and alone, by an heir of its own. The heirs after that one begin with each of
+  // the rest, and so on: every order. 0: recover() decides the order.
   unsigned max_alone = 8;
 
   std::size_t max_states = 1'000'000;  // distinct states

@@ -91,6 +91,9 @@ struct report {
   std::vector<code_line> code;
   std::vector<std::string> cut;  // what was left out, and which option says so
   std::vector<std::string> warnings;
+  // What explore() took out for a trial without any state of the victim's death failing: repairs.
+  // Nothing shows that they are needed.
+  std::vector<std::string> made_no_difference;
   // The command that explores this scenario again, if main() is run(); empty otherwise.
   std::string command;
   std::string fault;  // why nothing could be explored; empty otherwise

@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <fstream>
 #include <ios>
@@ -84,10 +85,14 @@ class explorer {
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
   [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
                                           const std::shared_ptr<const recording>& log);
+  [[nodiscard]] std::string other_bytes(std::uint64_t offset, const char* found) const;
+  [[nodiscard]] std::string difference_between_runs(const plain_run& plain, const workload& what,
+                                                    const std::string& who);
   [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
                                                              std::optional<std::uint64_t> alone,
                                                              std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
+  void check_change(const recording& victim);
 
   // All deaths in the tested part of the log, after those of `before`.
   void explore_log(const death_chain& before, const std::shared_ptr<const recording>& log);
@@ -97,6 +102,9 @@ class explorer {
                                                 std::optional<std::uint64_t> alone);
   void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
   [[nodiscard]] bool is_over();
+
+  void try_without_repairs();
+  [[nodiscard]] bool makes_no_difference(std::uint64_t mutex);
 
   void confirm_some();
   void confirm(crash_state& state, const death_chain& deaths);
@@ -147,7 +155,11 @@ report explorer::run() {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
     explore_log({}, victim);
+    try_without_repairs();
     explore_heirs();
+    check_change(*victim);
+  }
+  if (report_.fault.empty()) {
     confirm_some();
     write_images();
   }
@@ -193,7 +205,12 @@ std::shared_ptr<const recording> explorer::record_victim() {
   report_.engine_reason =
       how_.with == engine::automatic ? "the fastest one of this machine" : "it was requested";
   std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
-  if (differs.empty()) return made;
+  if (differs.empty() || !report_.fault.empty()) return made;
+  const workload again = workload_of_victim(what_, how_, seg_);
+  if (const std::string runs = difference_between_runs(plain, again, "the victim"); !runs.empty()) {
+    report_.fault = runs;
+    return made;
+  }
   if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
     report_.engine_reason = "by " + std::string(to_string(recorder_.chosen())) + " " + differs;
     report_.fault.clear();
@@ -219,6 +236,39 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
          ": it differs from run to run, or makes system calls that write into the segment";
 }
 
+// For an offset at which the state in the segment and `found` differ.
+std::string explorer::other_bytes(std::uint64_t offset, const char* found) const {
+  std::uint64_t mine;
+  std::uint64_t other;
+  std::memcpy(&mine, base_of(seg_) + offset, sizeof mine);
+  std::memcpy(&other, found + offset, sizeof other);
+  std::string text = "other bytes " + place_of(seg_, offset) + ": " +
+                     outlive::detail::hex_16(other) + ", not " + outlive::detail::hex_16(mine);
+  if (object_at(seg_, offset).name.empty()) return text;
+  return text +
+         ". If that is a process id, a time or the like, say that it does not belong to the state: "
+         "what.ignored = [](outlive::segment& seg) { return std::vector{std::span("
+         "static_cast<const std::byte*>(seg.base()) + " +
+         std::to_string(offset) + ", 8)}; };";
+}
+
+// Runs it once more, on the same bytes. Returns: what the two runs without a log left different;
+// empty if nothing.
+std::string explorer::difference_between_runs(const plain_run& plain, const workload& what,
+                                              const std::string& who) {
+  if (!plain.fault().empty()) return {};
+  const plain_run again(seg_, what, who, how_.time_limit);
+  if (!again.fault().empty()) return {};
+  const std::string before(base_of(seg_), seg_.size_bytes());
+  std::memcpy(base_of(seg_), plain.bytes(), before.size());
+  std::string differs;
+  if (const auto offset = timeline_->first_difference(again.bytes()))
+    differs = who + " differs from run to run: a second one, from the same state, left " +
+              other_bytes(*offset, again.bytes());
+  std::memcpy(base_of(seg_), before.data(), before.size());
+  return differs;
+}
+
 // Nobody will release what the victim still holds at its end.
 void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
@@ -230,6 +280,17 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
                "the victim came to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
     return;
   }
+}
+
+// States that come out well prove nothing if the victim never came to its change. outlive itself is
+// explored by what it does without the user's bytes.
+void explorer::check_change(const recording& victim) {
+  if (how_.own_records || how_.from_first_use || report_.failed() != 0) return;
+  if (!report_.fault.empty() || timeline_->changes_objects(victim)) return;
+  report_.fault = "nothing of yours was changed: all " +
+                  std::to_string(victim.stores.size() - victim.setup) +
+                  " stores of the victim went into locks and outlive's own records, so nothing is "
+                  "proved; does the victim come to its change?";
 }
 
 // ---- the search --------------------------------------------------------------------------------
@@ -323,6 +384,11 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
   const plain_run plain(seg_, heir, "an heir", how_.time_limit);
   const std::string differs = difference_to(plain, after, log);
   if (differs.empty()) return log;
+  report_.fault = difference_between_runs(plain, heir, "an heir");
+  if (!report_.fault.empty()) {
+    over_ = true;  // there would be a new state in each run
+    return log;
+  }
   fault = differs;
   if (how_.with != engine::automatic) return log;
   const engine former = recorder_.chosen();
@@ -383,6 +449,35 @@ std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after
   return nullptr;
 }
 
+// Where every state comes out well, each mutex once more, with a repair that does nothing: a test
+// that does not need the repair proves nothing about it.
+void explorer::try_without_repairs() {
+  if (report_.failed() != 0 || is_over()) return;
+  for (const std::uint64_t mutex : timeline_->mutexes()) {
+    if (makes_no_difference(mutex))
+      report_.made_no_difference.push_back(
+          "the repair of " + name_of(seg_, mutex) +
+          ". Every state of the victim's death comes out well without it");
+  }
+}
+
+bool explorer::makes_no_difference(std::uint64_t mutex) {
+  bool was_tried = false;
+  for (std::size_t i = 0; i < report_.states.size(); ++i) {
+    if (chains_[i].empty()) continue;
+    timeline_->seek(chains_[i]);
+    if (!contains(timeline_->left_inside(), mutex)) continue;
+    const auto found = survivors_.ask_without_repair(timeline_->mutexes(), mutex);
+    if (survivors_.is_gone()) {
+      timeline_->seek({});
+      survivors_.start();
+    }
+    if (!found || found->result != verdict::ok) return false;
+    was_tried = true;
+  }
+  return was_tried;
+}
+
 // ---- real kills ---------------------------------------------------------------------------------
 
 // Some of the failing states, and a sample of the others, once more by a SIGKILL at the same store.
@@ -428,7 +523,7 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
   }
   timeline_->seek(deaths);
   if (const auto offset = timeline_->first_difference(copy.bytes())) {
-    return differs("a real SIGKILL left other bytes " + place_of(seg_, *offset));
+    return differs("a real SIGKILL left " + other_bytes(*offset, copy.bytes()));
   }
   survivors fresh(what_, seg_, true, how_.time_limit);
   const judgement found = fresh.ask_about(copy.fd(), timeline_->mutexes());

@@ -110,6 +110,8 @@ std::string html_scenario(const report& of) {
     return text + "<p>" + escaped(of.fault.empty() ? "nothing was killed" : of.fault) +
            "</p></article>\n";
   text += html_figures(of) + html_failures(of);
+  for (const std::string& each : of.made_no_difference)
+    text += "<p class=\"quiet\">made no difference: " + escaped(each) + "</p>";
   for (const std::string& each : of.cut)
     text += "<p class=\"quiet\">left out: " + escaped(each) + "</p>";
   for (const std::string& each : of.warnings)

@@ -57,6 +57,7 @@ json to_json(const report& of) {
       {"took_ms", std::chrono::duration<double, std::milli>(of.took).count()},
       {"cut", of.cut},
       {"warnings", of.warnings},
+      {"made_no_difference", of.made_no_difference},
       {"failures", failures},
   };
 }

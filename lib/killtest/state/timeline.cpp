@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -34,7 +35,8 @@ void timeline::learn_locks(const recording& log) {
   std::vector<std::uint64_t> found;
   for (const held_locks& list : log.held) {
     for (const std::uint64_t offset : list) {
-      if (!mask_.knows(offset)) found.push_back(offset);
+      if (!mask_.knows(offset) && std::find(found.begin(), found.end(), offset) == found.end())
+        found.push_back(offset);
     }
   }
   if (found.empty()) return;
@@ -51,6 +53,29 @@ void timeline::learn_locks(const recording& log) {
     if (is_mutex) mutexes_.push_back(offset);
   }
   seek(here);
+}
+
+bool timeline::changes_objects(const recording& log) const {
+  outlive::detail::segment_constants constants;
+  std::memcpy(&constants, base_, sizeof constants);
+  const std::uint64_t objects = outlive::detail::region_layout::of(constants).objects;
+  const auto is_in_a_lock = [&](const logged_store& store) {
+    for (const held_locks& list : log.held) {
+      for (const std::uint64_t lock : list) {
+        const auto* const at = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + lock);
+        const std::uint64_t size =
+            at->magic.load(std::memory_order_relaxed) == outlive::detail::shared_lock_magic
+                ? sizeof(outlive::detail::shared_lock_bytes)
+                : sizeof(outlive::detail::lock_bytes);
+        if (store.offset >= lock && store.offset + store.size <= lock + size) return true;
+      }
+    }
+    return false;
+  };
+  for (std::size_t i = log.setup; i < log.stores.size(); ++i) {
+    if (log.stores[i].offset >= objects && !is_in_a_lock(log.stores[i])) return true;
+  }
+  return false;
 }
 
 std::vector<std::uint64_t> timeline::left_inside() const {

@@ -31,23 +31,29 @@ robust_mutex& mutex_at(const segment& seg, std::uint64_t offset) {
 
 }  // namespace
 
-std::string name_of(const segment& seg, std::uint64_t offset) {
-  std::string found;
+object_place object_at(const segment& seg, std::uint64_t offset) {
+  object_place found;
   const auto* const address = static_cast<const char*>(seg.base()) + offset;
   try {
     seg.for_each([&](const segment::object_info& object) {
       const auto* const begin = static_cast<const char*>(object.address);
       if (address >= begin && address < begin + object.size)
-        found = '"' + std::string(object.name) + '"';
+        found = {'"' + std::string(object.name) + '"', static_cast<std::size_t>(address - begin)};
     });
   } catch (const std::system_error&) {
   }
-  return found.empty() ? "at offset " + std::to_string(offset) : found;
+  return found;
+}
+
+std::string name_of(const segment& seg, std::uint64_t offset) {
+  const std::string name = object_at(seg, offset).name;
+  return name.empty() ? "at offset " + std::to_string(offset) : name;
 }
 
 std::string place_of(const segment& seg, std::uint64_t offset) {
-  const std::string name = name_of(seg, offset);
-  return name.starts_with('"') ? "in " + name + ", at offset " + std::to_string(offset) : name;
+  const object_place at = object_at(seg, offset);
+  return at.name.empty() ? "at offset " + std::to_string(offset)
+                         : "in " + at.name + ", at byte " + std::to_string(at.offset) + " of it";
 }
 
 std::vector<repair_registration> register_repairs(const scenario& what, segment& seg) {
@@ -124,6 +130,8 @@ struct survivors::shared {
   std::atomic<std::uint32_t> asked;     // number of the question
   std::atomic<std::uint32_t> answered;  // number of the last answer
   std::uint32_t mutex_count;
+  std::uint32_t without_repair;  // whether that of `taken_out` does nothing; refused: cleared
+  std::uint64_t taken_out;
   std::uint32_t result;
   std::uint32_t recovered;
   std::uint32_t repaired;
@@ -210,6 +218,15 @@ void survivors::serve() {
 }
 
 void survivors::answer() {
+  repair_registration nothing;
+  if (shared_->without_repair != 0) {
+    try {
+      nothing = on_owner_death(mutex_at(seg_, shared_->taken_out),
+                               [](const owner_death&) { return repaired; });
+    } catch (const std::system_error&) {
+      shared_->without_repair = 0;
+    }
+  }
   const judgement made = judge(what_, seg_, {shared_->mutexes, shared_->mutex_count});
   shared_->result = static_cast<std::uint32_t>(made.result);
   shared_->recovered = made.recovered;
@@ -245,13 +262,27 @@ void survivors::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
   shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), max_mutexes));
   std::copy_n(mutexes.begin(), shared_->mutex_count, shared_->mutexes);
   shared_->what[0] = 0;
+  shared_->without_repair = 0;
+}
+
+std::optional<judgement> survivors::ask_without_repair(std::span<const std::uint64_t> mutexes,
+                                                       std::uint64_t of) {
+  ask_for(mutexes);
+  shared_->taken_out = of;
+  shared_->without_repair = 1;
+  const judgement found = ask();
+  return shared_->without_repair != 0 ? std::optional(found) : std::nullopt;
+}
+
+judgement survivors::ask() {
+  if (isolate_) return ask_a_fresh_one(seg_.fd());
+  store_and_wake(shared_->asked, ++asked_);
+  return wait_for_answer(asked_);
 }
 
 judgement survivors::ask(std::span<const std::uint64_t> mutexes) {
   ask_for(mutexes);
-  if (isolate_) return ask_a_fresh_one(seg_.fd());
-  store_and_wake(shared_->asked, ++asked_);
-  return wait_for_answer(asked_);
+  return ask();
 }
 
 judgement survivors::ask_about(int fd, std::span<const std::uint64_t> mutexes) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,9 +33,15 @@ void recover_alone(segment& seg, std::uint64_t mutex);
 [[nodiscard]] judgement judge(const scenario& what, segment& seg,
                               std::span<const std::uint64_t> mutexes);
 
+struct object_place {
+  std::string name;        // of the object, in quotes; empty if there is none
+  std::size_t offset = 0;  // from its begin
+};
+[[nodiscard]] object_place object_at(const segment& seg, std::uint64_t offset);
 // The name of the object at this offset, in quotes; or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
-// The place of bytes, for messages: "in \"accounts\", at offset 9280", or the offset alone.
+// The place of bytes, for messages: "in \"accounts\", at byte 32 of it", or their offset in the
+// segment.
 [[nodiscard]] std::string place_of(const segment& seg, std::uint64_t offset);
 
 // One process judges the states in the segment, one after the other; or, isolated, one for each.
@@ -56,6 +64,10 @@ class survivors {
   // Judges the state in the segment, with these mutexes (offsets).
   // Requires: start() after a process that is gone.
   [[nodiscard]] judgement ask(std::span<const std::uint64_t> mutexes);
+  // The same, with a repair of this mutex that does nothing. Returns: nullopt if the scenario
+  // registers a repair for the mutex itself, and not for its class: then it cannot be taken out.
+  [[nodiscard]] std::optional<judgement> ask_without_repair(std::span<const std::uint64_t> mutexes,
+                                                            std::uint64_t of);
   // Judges the bytes of another file, in a process of its own.
   [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);
   // Whether the process is gone.
@@ -67,6 +79,7 @@ class survivors {
   void answer();
   [[nodiscard]] judgement read() const;
   [[nodiscard]] judgement ask_a_fresh_one(int fd);
+  [[nodiscard]] judgement ask();
   void ask_for(std::span<const std::uint64_t> mutexes) noexcept;
   [[nodiscard]] judgement wait_for_answer(std::uint32_t number);
   void end() noexcept;
