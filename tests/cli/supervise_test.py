@@ -5,13 +5,16 @@ manager.
 Usage: supervise_test.py OUTLIVE ..."""
 
 import contextlib
+import errno
 import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import report
 from shelves import (
@@ -33,11 +36,11 @@ from shelves import (
 
 
 @contextlib.contextmanager
-def supervisor(*arguments, stderr=None, **environment):
+def supervisor(*arguments, stdout=subprocess.PIPE, stderr=None, **environment):
     process = subprocess.Popen(
         [TOOL, "supervise", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=stderr,
         text=True,
         env={**os.environ, **environment},
@@ -268,6 +271,193 @@ def segment_without_a_name_and_users_ends_it():
         )
 
 
+def until(condition, what):
+    end = time.monotonic() + SECONDS
+    while not condition():
+        report.expect(time.monotonic() < end, f"{what} within {SECONDS} s")
+        time.sleep(0.01)
+
+
+def ends_with_success(process):
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=SECONDS)
+    report.expect(code == 0, f"exit code {code}")
+
+
+def recovers_and_restarts(name, process, started):
+    """Kills the worker, which holds the shelf. `started` has a line for each start."""
+    until(lambda: len(lines_of(started)) == 1, "the worker is started")
+    wait_until_in_hand(name, 1)
+    os.kill(int(lines_of(started)[0]), signal.SIGKILL)
+    until(lambda: len(lines_of(started)) == 2, "the worker is started again")
+    report.expect(process.poll() is None, f"it has ended with {process.poll()}")
+
+
+def lines_of(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@contextlib.contextmanager
+def worker_program(mode, name):
+    """(a program that becomes a worker, the file to which it appends its pid)"""
+    with tempfile.TemporaryDirectory() as folder:
+        program, started = pathlib.Path(folder, "worker"), pathlib.Path(folder, "started")
+        program.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec {WORKER} {mode} {name}\n")
+        program.chmod(0o755)
+        yield program, started
+
+
+def holding_worker(name):
+    return worker_program("hold", name)
+
+
+def log_on_a_full_disk_stops_nothing():
+    with segment_name() as name, holding_worker(name) as (program, started), open(
+        "/dev/full", "w"
+    ) as full, supervisor(
+        *(name, "--repairs", PLUGIN, "--respawn", 1, "--", program),
+        stdout=full,
+        stderr=subprocess.PIPE,
+    ) as process:
+        recovers_and_restarts(name, process, started)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SECONDS)
+        report.expect(process.returncode == 0, f"exit code {process.returncode}")
+        words = "standard output: " + os.strerror(errno.ENOSPC)
+        report.expect(said.count(words) == 1, said)
+
+
+def log_without_a_reader_stops_nothing():
+    with segment_name() as name, holding_worker(name) as (program, started), supervisor(
+        *(name, "--repairs", PLUGIN, "--respawn", 1, "--", program), stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        recovers_and_restarts(name, process, started)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        report.expect(process.wait(timeout=SECONDS) == 0, f"exit code {process.returncode}")
+        report.expect(said.count("standard output: " + os.strerror(errno.EPIPE)) == 1, said)
+
+
+@contextlib.contextmanager
+def full_pipe():
+    """(its end to read, its end to write), and nobody reads."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x")
+        os.set_blocking(writer, True)
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def log_that_nobody_reads_stops_nothing():
+    with segment_name() as name, holding_worker(name) as (program, started), full_pipe() as (
+        reader,
+        writer,
+    ), supervisor(
+        *(name, "--repairs", PLUGIN, "--respawn", 1, "--", program), stdout=writer, stderr=writer
+    ) as process:
+        recovers_and_restarts(name, process, started)
+        ends_with_success(process)  # and does not wait for the reader either
+
+
+def log_that_is_read_late_is_whole():
+    with segment_name() as name, holding_worker(name) as (program, started), full_pipe() as (
+        reader,
+        writer,
+    ), supervisor(
+        *(name, "--repairs", PLUGIN, "--respawn", 1, "--", program), stdout=writer
+    ) as process:
+        recovers_and_restarts(name, process, started)
+        text = ""
+        while text.count(": started\n") < 2:
+            text += os.read(reader, 65536).decode().replace("x", "")
+        first = lines_of(started)[0]
+        report.expect(
+            re.search(
+                rf"^worker {first}: started\n(.*\n)*pid {first} \(.*\n"
+                rf"  screws of class shelf: repaired\nworker {first}: killed by SIGKILL, ",
+                text,
+            ),
+            text,
+        )
+        ends_with_success(process)
+
+
+def restart_that_fails_is_tried_again():
+    with segment_name() as name, worker_program("free", name) as (program, started):
+        with supervisor(name, "--repairs", PLUGIN, "--respawn", 2, "--", program) as process:
+            text = read_until(process, "started") + read_until(process, "started")
+            one, other = map(int, re.findall(r"worker (\d+): started", text))
+            until(lambda: len(lines_of(started)) == 2, "the workers have run")
+            away = program.rename(f"{program}.away")
+            os.kill(one, signal.SIGKILL)
+            text = ""
+            for pause in (200, 400):  # 100 ms was the pause after the death
+                text = read_until(process, f"tries again in {pause} ms")
+                words = f"worker: cannot start '{program}': {os.strerror(errno.ENOENT)}, "
+                report.expect(words in text, text)
+            away.rename(program)
+            text = read_until(process, r"worker \d+: started") + ends_cleanly(process)
+            report.expect(f"worker {other}: " not in text, "the other worker died, too: " + text)
+
+
+def first_start_that_fails_for_a_moment_is_tried_again():
+    with segment_name() as name, worker_program("free", name) as (program, _):
+        with open(program, "r+b") as being_written, supervisor(
+            name, "--respawn", 1, "--", program
+        ) as process:
+            text = read_until(process, "tries again in 100 ms")
+            report.expect(os.strerror(errno.ETXTBSY) in text, text)
+            being_written.close()
+            read_until(process, r"worker \d+: started")
+            ends_cleanly(process)
+
+
+def program_that_is_not_there_is_an_error():
+    with segment_name() as name, worker("free", name, "free"):
+        _, error = tool(
+            "supervise", name, "--respawn", 2, "--", "./no-such-program", code=SYSTEM_ERROR
+        )
+        report.expect("cannot start './no-such-program'" in error, error)
+
+
+def repairs_come_before_the_workers():
+    with segment_name() as name, tempfile.TemporaryDirectory() as folder:
+        started = pathlib.Path(folder, "started")
+        start = ["--respawn", 1, "--", "touch", started]
+        # There is no segment: a file that is no library with repairs is found out anyway.
+        tool("supervise", name, "--repairs", WORKER, *start, code=SYSTEM_ERROR)
+        with worker("free", name, "free"):
+            tool("supervise", name, "--repairs", THROWS, *start, code=SYSTEM_ERROR)
+            report.expect(not started.exists(), "a worker was started")
+        die_holding(name)
+        with supervisor(name, "--repairs", PLUGIN, *start) as process:
+            text = read_until(process, "worker .*: started")
+            report.expect("screws of class shelf: repaired" in text, f"not before that: {text}")
+            ends_cleanly(process)
+
+
+def workers_end_in_order_when_it_fails():
+    with segment_name() as name, tempfile.TemporaryDirectory() as folder:
+        ended = pathlib.Path(folder, "ended")
+        # It makes the segment; then the library throws.
+        script = f"trap 'touch {ended}; exit' TERM; {WORKER} free {name} & wait"
+        tool(
+            *("supervise", name, "--repairs", THROWS, "--respawn", 1, "--", "sh", "-c", script),
+            code=SYSTEM_ERROR,
+        )
+        report.expect(ended.exists(), "the worker got no SIGTERM")
+
+
 def errors():
     tool("supervise", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
     with segment_name() as name, worker("free", name, "free"):
@@ -294,6 +484,15 @@ sys.exit(
                 deadlock_is_reported_with_both_stacks,
                 can_be_asked_to_end_while_it_waits_for_the_segment,
                 segment_without_a_name_and_users_ends_it,
+                log_on_a_full_disk_stops_nothing,
+                log_without_a_reader_stops_nothing,
+                log_that_nobody_reads_stops_nothing,
+                log_that_is_read_late_is_whole,
+                restart_that_fails_is_tried_again,
+                first_start_that_fails_for_a_moment_is_tried_again,
+                program_that_is_not_there_is_an_error,
+                repairs_come_before_the_workers,
+                workers_end_in_order_when_it_fails,
                 errors,
             ]
         ]

@@ -35,9 +35,7 @@ void add_option(CLI::App& command, std::string& file) {
       ->type_name("FILE.so");
 }
 
-std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::string& file) {
-  auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{seg, {}, {}});
-  if (file.empty()) return plugin;
+void* open(const std::string& file) {
   // never closed: the repairs are in it
   void* const library = ::dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
@@ -50,6 +48,13 @@ std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::
         fmt::format("{}: found version {} of the interface, expected {}: rebuild it", file, version,
                     outlive::repairs_plugin_version));
   }
+  return library;
+}
+
+std::unique_ptr<outlive::repairs_plugin> load(outlive::segment& seg, const std::string& file) {
+  auto plugin = std::make_unique<outlive::repairs_plugin>(outlive::repairs_plugin{seg, {}, {}});
+  if (file.empty()) return plugin;
+  void* const library = open(file);
   const auto add = reinterpret_cast<decltype(&outlive_register_repairs)>(
       symbol(library, file, "outlive_register_repairs"));
   try {

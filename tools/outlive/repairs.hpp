@@ -15,6 +15,9 @@ namespace repairs {
 // Adds --repairs FILE.
 void add_option(CLI::App& command, std::string& file);
 
+// Loads the library, and registers nothing yet. Errors: as load(), except those of its function.
+void* open(const std::string& file);
+
 // Loads the library and has it register its repairs for the segment. No file: no repairs.
 // Errors: std::runtime_error when it does not load, is no such library or is of another version, or
 //   when its function throws.

@@ -4,9 +4,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -39,7 +45,6 @@ struct supervise_settings {
   std::vector<std::string> command;
 };
 
-constexpr std::chrono::seconds grace(5);             // for the workers, to end in order
 constexpr std::chrono::seconds segment_timeout(10);  // for the workers, to make the segment
 
 // How long to poll: until a start or a message to the watchdog is due.
@@ -51,6 +56,16 @@ int milliseconds_until(std::optional<clock::time_point> start,
   return static_cast<int>(std::clamp<long>(left, 0, 3'600'000));
 }
 
+// Returns: nothing if it is not there, and workers may make it.
+std::optional<outlive::segment> open_if_there(const supervise_settings& wanted) {
+  try {
+    return repairs::open_segment(wanted.segment);
+  } catch (const std::system_error& error) {
+    if (wanted.respawn == 0 || error.code() != outlive::errc::not_found) throw;
+    return std::nullopt;
+  }
+}
+
 // Waits for the segment, which the workers may create. Returns: nothing if the command was asked to
 // end before there was one.
 std::optional<outlive::segment> open_when_there(const supervise_settings& wanted,
@@ -60,13 +75,8 @@ std::optional<outlive::segment> open_when_there(const supervise_settings& wanted
   const auto give_up = clock::now() + segment_timeout;
   while (incoming.ending() == 0) {
     workers.maintain();
-    try {
-      return repairs::open_segment(wanted.segment);
-    } catch (const std::system_error& error) {
-      if (wanted.respawn == 0 || error.code() != outlive::errc::not_found ||
-          clock::now() >= give_up)
-        throw;
-    }
+    if (clock::now() >= give_up) return repairs::open_segment(wanted.segment);
+    if (auto found = open_if_there(wanted)) return found;
     incoming.pause(slice);
   }
   return std::nullopt;
@@ -83,16 +93,28 @@ outlive::supervisor_options options_for(const supervise_settings& wanted) {
   return options;
 }
 
-void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted) {
-  watch.on_death([](const outlive::participant_death& death) { supervise::log(death); });
-  watch.on_deadlock([](const outlive::deadlock& found) { supervise::log(found); });
-  watch.on_name_lost([](const outlive::lost_name& lost) { supervise::log(lost); });
-  watch.on_error([](const std::system_error& error) {
-    print_message(fmt::format("outlive supervise: {}", error.what()));
-  });
+// An event that cannot be described, for want of memory or because of a damaged program file, ends
+// nothing.
+template <class Event>
+std::function<void(const Event&)> logged_by(const supervise::event_log& log) {
+  return [&log](const Event& event) {
+    try {
+      log.write(event);
+    } catch (const std::exception& error) {
+      log.report_error(fmt::format("{} (its details: {})", to_string(event), error.what()));
+    }
+  };
+}
+
+void set_callbacks(outlive::supervisor& watch, const supervise_settings& wanted,
+                   const supervise::event_log& log) {
+  watch.on_death(logged_by<outlive::participant_death>(log));
+  watch.on_deadlock(logged_by<outlive::deadlock>(log));
+  watch.on_name_lost(logged_by<outlive::lost_name>(log));
+  watch.on_error([&log](const std::system_error& error) { log.report_error(error.what()); });
   if (wanted.hung.count() == 0) return;
   watch.on_hung(std::chrono::ceil<std::chrono::milliseconds>(wanted.hung),
-                [](const outlive::hung_owner& owner) { supervise::log(owner); });
+                logged_by<outlive::hung_owner>(log));
 }
 
 // A process that opens that name from now on gets another segment, or none.
@@ -103,7 +125,8 @@ bool is_abandoned(const outlive::segment_view& view, const outlive::supervisor& 
 // Returns: the exit code.
 int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& watch,
                         supervise::worker_pool& workers, signals& incoming,
-                        const supervise::service_manager& manager) {
+                        const supervise::service_manager& manager,
+                        const supervise::event_log& log) {
   const outlive::segment_view view(segment);
   // Twice in the time that the manager allows, and only from this loop: if the loop hangs, the
   // manager must notice.
@@ -124,9 +147,8 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
     incoming.wait({});
     if (incoming.ending() != 0) return success;
     if (is_abandoned(view, watch)) {
-      print_message(fmt::format(
-          "outlive supervise: segment \"{}\": it has no name any more, and nobody uses it",
-          view.name()));
+      log.report_error(
+          fmt::format("segment \"{}\": it has no name any more, and nobody uses it", view.name()));
       return problem_found;
     }
   }
@@ -135,21 +157,24 @@ int watch_until_the_end(const outlive::segment& segment, outlive::supervisor& wa
 int supervise_command(const supervise_settings& wanted) {
   signals incoming;
   const supervise::service_manager manager;
-  supervise::worker_pool workers(wanted.respawn, wanted.command);
-  auto segment = open_when_there(wanted, workers, incoming);
-  if (!segment) {
-    workers.end(grace);
-    return success;
-  }
+  const supervise::event_log log;
+  // The repairs come before the workers: a library that does not load starts none, and what a
+  // former run left is repaired before they meet it. Only a segment that they make must wait.
+  if (!wanted.repairs.empty()) repairs::open(wanted.repairs);
+  supervise::worker_pool workers(wanted.respawn, wanted.command, log);
+  auto segment = open_if_there(wanted);
+  if (!segment) segment = open_when_there(wanted, workers, incoming);
+  if (!segment) return success;
   const auto plugin = repairs::load(*segment, wanted.repairs);
   outlive::supervisor watch(*segment, options_for(wanted));
-  set_callbacks(watch, wanted);
+  set_callbacks(watch, wanted, log);
   watch.dispatch();
+  workers.maintain();
 
   manager.notify("READY=1");
-  const int result = watch_until_the_end(*segment, watch, workers, incoming, manager);
+  const int result = watch_until_the_end(*segment, watch, workers, incoming, manager, log);
   manager.notify("STOPPING=1");
-  workers.end(grace, [&] { watch.dispatch(); });  // what the workers left behind
+  workers.end([&] { watch.dispatch(); });  // what the workers left behind
   return result;
 }
 

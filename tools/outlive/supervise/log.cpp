@@ -1,5 +1,7 @@
 #include "supervise/log.hpp"
 
+#include <unistd.h>
+
 #include <string>
 #include <utility>
 
@@ -32,7 +34,11 @@ std::string location_of(const outlive::held_lock& mutex, source_lines& sources) 
 
 }  // namespace
 
-void log(const outlive::participant_death& death) {
+event_log::event_log()
+    : stderr_(STDERR_FILENO, "standard error"),
+      stdout_(STDOUT_FILENO, "standard output", &stderr_) {}
+
+void event_log::write(const outlive::participant_death& death) const {
   std::string text = line(0, to_string(death));
   for (const auto& each : death.recovered) {
     text += line(1, fmt::format("{} of class {}: {}{}", each.mutex_name, each.lock_class,
@@ -47,19 +53,19 @@ void log(const outlive::participant_death& death) {
     text += line(1, fmt::format("tid {}: {}", thread.who.tid, to_string(crash)));
     text += stack_text(2, {std::move(crash.frames), ""}, sources);
   }
-  write_result(text);
+  stdout_.write(std::move(text));
 }
 
-void log(const outlive::hung_owner& owner) {
+void event_log::write(const outlive::hung_owner& owner) const {
   source_lines sources;
   std::string text = line(0, to_string(owner)) +
                      line(1, "acquired at " + location_of(owner.held, sources)) +
                      stack_text(1, owner.stack, sources);
   for (const auto& each : owner.waiters) text += line(1, "waiting: " + inspect::thread_name(each));
-  write_result(text);
+  stdout_.write(std::move(text));
 }
 
-void log(const outlive::deadlock& found) {
+void event_log::write(const outlive::deadlock& found) const {
   source_lines sources;
   std::string text = line(0, to_string(found));
   for (const auto& each : found.threads) {
@@ -67,11 +73,19 @@ void log(const outlive::deadlock& found) {
                                 each.waits_for.mutex_name, location_of(each.waits_for, sources)));
     text += stack_text(2, each.stack, sources);
   }
-  write_result(text);
+  stdout_.write(std::move(text));
 }
 
-void log(const outlive::lost_name& lost) {
-  write_result(line(0, to_string(lost)));
+void event_log::write(const outlive::lost_name& lost) const {
+  stdout_.write(line(0, to_string(lost)));
+}
+
+void event_log::write(std::string_view text) const {
+  stdout_.write(line(0, text));
+}
+
+void event_log::report_error(std::string_view what) const {
+  stderr_.write(line(0, fmt::format("outlive supervise: {}", what)));
 }
 
 }  // namespace supervise

@@ -3,11 +3,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
 
-#include "output.hpp"
 #include "process.hpp"
 
 namespace supervise {
@@ -18,21 +19,45 @@ namespace {
 constexpr std::chrono::seconds well_after(10);
 constexpr std::chrono::milliseconds first_pause(100);
 constexpr std::chrono::milliseconds longest_pause(10'000);
+constexpr std::chrono::seconds grace(5);  // to end in order
 constexpr std::chrono::milliseconds slice(10);
 
+// A program that is just being replaced, and a machine without room for one more process.
+bool may_pass(const std::system_error& error) noexcept {
+  const int number = error.code().value();
+  return number == ETXTBSY || number == EAGAIN || number == ENOMEM || number == EMFILE ||
+         number == ENFILE;
+}
+
 }  // namespace
+
+std::string worker_pool::pause(worker& which) {
+  which.due = clock::now() + which.pause;
+  return fmt::format("{} ms", which.pause.count());
+}
 
 void worker_pool::reap_ended(worker& which) {
   const pid_t former = which.pid;
   const std::string how = status_text(reap(former));
-  const auto now = clock::now();
   which.pid = 0;
   which.ended = false;
-  which.pause = now - which.started >= well_after
+  which.pause = clock::now() - which.started >= well_after
                     ? std::chrono::milliseconds(0)
                     : std::clamp(which.pause * 2, first_pause, longest_pause);
-  which.due = now + which.pause;
-  write_result(fmt::format("worker {}: {}, restarts in {} ms\n", former, how, which.pause.count()));
+  log_.write(fmt::format("worker {}: {}, restarts in {}", former, how, pause(which)));
+}
+
+void worker_pool::try_to_start(worker& which) {
+  which.started = clock::now();
+  try {
+    which.pid = ::start(command_, {});
+    has_started_one_ = true;
+    log_.write(fmt::format("worker {}: started", which.pid));
+  } catch (const std::system_error& error) {
+    if (!has_started_one_ && !may_pass(error)) throw;
+    which.pause = std::clamp(which.pause * 2, first_pause, longest_pause);
+    log_.write(fmt::format("worker: {}, tries again in {}", error.what(), pause(which)));
+  }
 }
 
 void worker_pool::maintain(const before_reaping& call) {
@@ -44,10 +69,7 @@ void worker_pool::maintain(const before_reaping& call) {
   if (somebody && call) call();
   for (worker& each : workers_) {
     if (each.ended) reap_ended(each);
-    if (each.pid != 0 || each.due > clock::now()) continue;
-    each.started = clock::now();
-    each.pid = start(command_, {});
-    write_result(fmt::format("worker {}: started\n", each.pid));
+    if (each.pid == 0 && each.due <= clock::now()) try_to_start(each);
   }
 }
 
@@ -59,7 +81,7 @@ std::optional<worker_pool::clock::time_point> worker_pool::next_start() const {
   return next;
 }
 
-void worker_pool::end(std::chrono::milliseconds grace, const before_reaping& call) {
+void worker_pool::end(const before_reaping& call) {
   const auto give_up = clock::now() + grace;
   for (const worker& each : workers_) {
     if (each.pid != 0) ::kill(-each.pid, SIGTERM);

@@ -11,25 +11,34 @@
 #include <utility>
 #include <vector>
 
+#include "supervise/log.hpp"
+
 namespace supervise {
 
 class worker_pool {
  public:
   using clock = std::chrono::steady_clock;
 
-  worker_pool(std::size_t count, std::vector<std::string> command)
-      : command_(std::move(command)), workers_(count) {}
+  worker_pool(std::size_t count, std::vector<std::string> command, const event_log& log)
+      : command_(std::move(command)), log_(log), workers_(count) {}
+  worker_pool(const worker_pool&) = delete;
+  worker_pool& operator=(const worker_pool&) = delete;
+  // Ends those that are left.
+  ~worker_pool() { end(); }
 
   // Called when a worker has ended and is not reaped yet: others can still read its status then.
   using before_reaping = std::function<void()>;
 
-  // Reaps the workers that have ended, starts those that are due, and prints both. A worker that
-  // ends soon after its start is restarted after a pause, which doubles each time.
+  // Reaps the workers that have ended, starts those that are due, and logs both. A worker that ends
+  // soon after its start, or cannot be started, is started again after a pause, which doubles each
+  // time.
+  // Errors: std::system_error if not even the first one can be started, for a reason that will not
+  //   pass, as a program that is not there.
   void maintain(const before_reaping& call = {});
   // When a start is due next; nothing: none is.
   [[nodiscard]] std::optional<clock::time_point> next_start() const;
-  // SIGTERM to all, after the grace time SIGKILL. Blocks: until all have ended.
-  void end(std::chrono::milliseconds grace, const before_reaping& call = {});
+  // SIGTERM to all, after five seconds SIGKILL. Blocks: until all have ended.
+  void end(const before_reaping& call = {});
 
  private:
   struct worker {
@@ -40,8 +49,14 @@ class worker_pool {
     std::chrono::milliseconds pause{0};
   };
   void reap_ended(worker& which);
+  void try_to_start(worker& which);
+  // Returns: when it is due, in words.
+  static std::string pause(worker& which);
+
   std::vector<std::string> command_;
+  const event_log& log_;
   std::vector<worker> workers_;
+  bool has_started_one_ = false;
 };
 
 }  // namespace supervise
