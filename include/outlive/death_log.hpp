@@ -1,4 +1,5 @@
-// The death log: the last 256 owner deaths that were met in a segment, oldest first.
+// The death log: the last 256 times that an owner death was met in a segment, oldest first. A death
+// is met again, and has another entry, as long as it was not repaired.
 //
 // The thread that repairs writes the entry, so the log shows repairs that never ended, too. An
 // entry is left out if its writer died while writing it.
@@ -31,7 +32,9 @@ enum class death_outcome : std::uint32_t {
 [[nodiscard]] OUTLIVE_API std::string_view to_string(death_outcome outcome) noexcept;
 
 struct logged_death {
-  std::uint64_t number = 0;  // counts from 1 over the segment's life
+  std::uint64_t number = 0;  // counts meetings, from 1 over the segment's life
+  // An earlier entry is of the same death: it was not repaired then.
+  bool met_before = false;
   std::chrono::system_clock::time_point when;
   std::string mutex_name;  // "unknown" if no object of the directory contains it
   std::string lock_class;

@@ -171,6 +171,13 @@ struct viewed_permit_pool {
   std::vector<holder> holders;
 };
 
+// An owner death that nobody has met yet. The next locker of the mutex, or recover(), will.
+struct pending_death {
+  held_lock held;
+  thread_identity owner;
+  bool repairing = false;  // it died as an heir, in its repair
+};
+
 struct viewed_participant {
   std::uint32_t index = 0;
   pid_t pid = 0;
@@ -222,9 +229,15 @@ class segment_view {
   [[nodiscard]] OUTLIVE_API std::uint32_t owner() const;
   // Returns: the number of objects that the directory counts.
   [[nodiscard]] OUTLIVE_API std::uint32_t object_count() const;
-  // Returns: the number of owner deaths that were met in the segment's life. The death log has the
-  //   last 256 of them.
+  // Returns: the number of owner deaths that were met in the segment's life. A thread that died
+  //   with two mutexes counts twice. A death that several threads met, because it was not repaired
+  //   at first, counts once.
   [[nodiscard]] OUTLIVE_API std::uint64_t death_count() const;
+  // Returns: how often an owner death was met. The death log has the last 256 times.
+  [[nodiscard]] OUTLIVE_API std::uint64_t meeting_count() const;
+  // Returns: the owner deaths that nobody has met yet: mutexes that dead threads still hold, by the
+  //   thread records. Costs as threads().
+  [[nodiscard]] OUTLIVE_API std::vector<pending_death> pending_deaths() const;
 
   // Returns: the threads, by their records. Costs a look into /proc for each thread, and nothing
   //   for the mutexes of the segment.

@@ -77,6 +77,16 @@ struct thread_death {
   std::optional<crash_report> crash;
 };
 
+// A mutex of a dead thread that another thread, not this supervisor, has met: a waiter that the
+// kernel woke, a locker, another supervisor.
+struct inherited_mutex {
+  std::string mutex_name;  // "unknown" if no object of the directory contains it
+  std::string lock_class;
+  pid_t tid = 0;  // of the dead thread
+  thread_identity heir;
+  death_outcome outcome{};
+};
+
 // The end of a process that was attached to the segment, or of one of its threads. An orderly end
 // is reported, too, with nothing in hand.
 struct participant_death {
@@ -91,11 +101,14 @@ struct participant_death {
   bool core_dumped = false;
   std::vector<thread_death> threads;  // that had something in hand, or left a crash report
   std::vector<recovered_mutex> recovered;
+  // What others had met by then, as far as the death log still has it.
+  std::vector<inherited_mutex> inherited;
   std::chrono::system_clock::time_point when;  // it was noticed
   // From then until all of it was repaired and free, or given up.
   std::chrono::nanoseconds recovery_time{};
 };
-// "pid 4711 (worker) was killed by SIGKILL: 2 mutexes recovered, 0 not", for messages and logs.
+// "pid 4711 (worker) was killed by SIGKILL: 2 mutexes recovered, 0 not", for messages and logs. It
+// may go on ", 1 mutex inherited by another thread", or be "no mutex to recover".
 [[nodiscard]] OUTLIVE_API std::string to_string(const participant_death& death);
 
 enum class thread_condition {

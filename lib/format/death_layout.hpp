@@ -92,9 +92,9 @@ inline constexpr unsigned logged_module_shift = 56;
 // A writer claims the slot by a compare-and-swap of `number` to {busy, itself, its number}, and
 // publishes by another one.
 struct alignas(cache_line) death_entry {
-  shared_u64 number;  // death_word
-  shared_u64 result;  // death_result: how it ended, and how long the repair took
-  std::uint64_t reserved;
+  shared_u64 number;         // death_word
+  shared_u64 result;         // death_result: how it ended, and how long the repair took
+  std::uint64_t met_before;  // 1: an earlier entry is of the same death
   logged_death_bytes death;
   logged_crash_bytes crash;
   std::uint64_t spare[4];

@@ -106,7 +106,9 @@ struct alignas(4096) segment_header {
   shared_u64 rescuer;
   // (A) number of entrants that found no free place
   shared_u32 unlisted;
-  std::uint8_t reserved[12];
+  std::uint8_t reserved[4];
+  // (A) owner deaths that were met, each once
+  shared_u64 owner_deaths;
   directory_state directory_counts;  // (D)
   // (A) Threads at internal locks: start time (its low half) << 32 | internal_kind << 30 | thread
   // id; 0: none. From before the native lock until after the native unlock. Entries of dead threads
@@ -123,6 +125,7 @@ static_assert(offsetof(segment_header, deaths) == 520 &&
 static_assert(offsetof(segment_header, internal_acquisitions) == 528 &&
               offsetof(segment_header, rescuer) == 552);
 static_assert(offsetof(segment_header, unlisted) == 560 &&
+              offsetof(segment_header, owner_deaths) == 568 &&
               offsetof(segment_header, entrants) == 848);
 
 // ---- participants ------------------------------------------------------------------------------

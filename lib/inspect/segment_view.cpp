@@ -148,7 +148,18 @@ std::uint32_t segment_view::object_count() const {
 }
 
 std::uint64_t segment_view::death_count() const {
+  return checked().header().owner_deaths.load(std::memory_order_relaxed);
+}
+
+std::uint64_t segment_view::meeting_count() const {
   return checked().header().deaths.load(std::memory_order_relaxed);
+}
+
+std::vector<pending_death> segment_view::pending_deaths() const {
+  const mapping& map = checked();
+  std::vector<pending_death> all;
+  for (std::uint32_t i = 0; i < map.record_count(); ++i) view_pending_deaths(all, map, i);
+  return all;
 }
 
 std::vector<viewed_thread> segment_view::threads() const {

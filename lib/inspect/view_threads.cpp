@@ -94,6 +94,35 @@ std::optional<viewed_thread> view_thread(const mapping& map, std::uint32_t index
   return seen;
 }
 
+void view_pending_deaths(std::vector<pending_death>& to, const mapping& map, std::uint32_t index) {
+  const thread_record& record = map.record(index);
+  const thread_records::life life(record);
+  if (!thread_records::is_dead(record)) return;
+  thread_facts facts;
+  if (!describe_thread(facts, map, index, life.generation())) return;
+  const record_id me = holder_id(index, life.generation());
+  const std::size_t before = to.size();
+  held_entries(map, index).for_each([&](const seen_entry& entry) {
+    const std::uint64_t place = entry.offset();
+    const bool seen_before =
+        std::any_of(to.begin() + static_cast<std::ptrdiff_t>(before), to.end(),
+                    [&](const pending_death& each) { return each.held.mutex_offset == place; });
+    const auto [lock, native, shared] = map.lock_at(place);
+    lock_words words;
+    if (seen_before || lock == nullptr || !native || !read_lock_words(words, *lock)) return;
+    // Without it in the state it died on the way in or out, and its heir finds nothing to repair.
+    if (words.state.holder() != me) return;
+    pending_death& death = to.emplace_back();
+    death.held = describe_hold(map, facts, entry);
+    death.held.mutex = nullptr;
+    death.held.held = true;
+    death.owner = facts.thread;
+    death.repairing = words.state.condition() == lock_condition::repairing;
+  });
+  // A claim since: then the entries were another thread's.
+  if (!life.is_same()) to.resize(before);
+}
+
 std::optional<viewed_participant> view_participant(const mapping& map, std::uint32_t index) {
   const participant& process = map.participant_at(index);
   const std::uint64_t identity = process.identity.load(std::memory_order_acquire);

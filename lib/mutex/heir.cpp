@@ -27,17 +27,19 @@ struct inheritance {
   std::uint32_t origin_mask;
   record_id former_heir;
   unsigned attempts;
+  // Nobody died with the mutex since an earlier heir met this death.
+  bool met_before;
 };
 
 inheritance read_inheritance(lock_state state) noexcept {
   switch (state.condition()) {
-    case lock_condition::consistent: return {state.holder(), holder_generation_mask, {}, 0};
+    case lock_condition::consistent: return {state.holder(), holder_generation_mask, {}, 0, false};
     case lock_condition::repairing:
-      return {state.origin(), origin_generation_mask, state.holder(), state.attempts()};
+      return {state.origin(), origin_generation_mask, state.holder(), state.attempts(), false};
     case lock_condition::unrepaired:
     case lock_condition::not_recoverable: break;
   }
-  return {state.origin(), origin_generation_mask, {}, state.attempts()};
+  return {state.origin(), origin_generation_mask, {}, state.attempts(), true};
 }
 
 void store(const native_hold& at, lock_state state) noexcept {
@@ -191,6 +193,7 @@ outcome make_consistent(const native_hold& at, once_consistent then) {
 
   death_facts facts;
   gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
+  facts.met_before = past.met_before;
   if (used_up)
     return give_up(at, facts, past, lock_condition::not_recoverable, errc::not_recoverable);
   if (!callback)
@@ -214,6 +217,7 @@ outcome rebuild(const native_hold& at, const repair_callback& callback) {
   if (for_ever || past.attempts >= allowed) past.attempts = allowed - 1;
   death_facts facts;
   gather(facts, map, at.lock, past.origin, past.origin_mask, past.former_heir);
+  facts.met_before = past.met_before;
   rebuild_run run{callback};
   return repair(at, run, facts, past, once_consistent::release, true);
 }

@@ -111,7 +111,8 @@ std::optional<crash_report> crash_of(const logged_crash_bytes& bytes) {
 struct entry_copy {
   std::uint64_t number = 0;
   death_result result{0};
-  logged_death_bytes death;
+  bool met_before = false;
+  logged_death_bytes death{};
   logged_crash_bytes crash;
 };
 
@@ -126,6 +127,7 @@ bool read_entry(const mapping& map, std::uint64_t slot, entry_copy& copy) noexce
   const death_word seen(entry.number.load(std::memory_order_acquire));
   if (!seen.is_whole(slot)) return false;
   copy.number = seen.number();
+  copy.met_before = __atomic_load_n(&entry.met_before, __ATOMIC_RELAXED) != 0;
   load_shared(copy.death, entry.death);
   load_shared(copy.crash, entry.crash);
   copy.result = death_result(entry.result.load(std::memory_order_relaxed));
@@ -192,11 +194,13 @@ std::uint64_t log_death(mapping& map, const death_facts& facts, record_id heir,
   death.heir = bytes_of(heir_facts);
   keep_path(death.module, facts.acquired_at.module);
 
+  if (!facts.met_before) map.header().owner_deaths.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t number = claim_slot(map, heir);
   if (number == 0) return 0;
   death_entry& entry = map.death_at((number - 1) % death_log_capacity);
   // busy before the bytes: pairs with read_entry()'s fence
   std::atomic_thread_fence(std::memory_order_release);
+  __atomic_store_n(&entry.met_before, facts.met_before ? 1 : 0, __ATOMIC_RELAXED);
   store_shared(entry.death, death);
   if (facts.has_crash) {
     store_shared(entry.crash, bytes_of(facts.crash));
@@ -228,15 +232,17 @@ void log_outcome(mapping& map, std::uint64_t number, death_outcome outcome,
           std::memory_order_relaxed);
 }
 
-std::vector<logged_death> read_deaths(const mapping& map) {
+std::vector<logged_death> read_deaths(const mapping& map, std::optional<pid_t> of) {
   std::vector<logged_death> all;
   // By the slots, not by the header's count, which may have been overwritten.
   for (std::uint64_t slot = 0; slot < death_log_capacity; ++slot) {
     entry_copy copied;
     if (!read_entry(map, slot, copied)) continue;
     const logged_death_bytes& bytes = copied.death;
+    if (of && bytes.owner.pid != static_cast<std::uint32_t>(*of)) continue;
     logged_death& death = all.emplace_back();
     death.number = copied.number;
+    death.met_before = copied.met_before;
     death.when = std::chrono::system_clock::time_point(
         std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(bytes.when_ns)));

@@ -32,6 +32,7 @@ struct death_facts {
   bool has_crash = false;
   owner_crash crash;
   unsigned attempt = 0;
+  bool met_before = false;  // by an earlier heir, who left the mutex unrepaired
   std::size_t held_count = 0;
   bool held_cut = false;
   seen_entry held[owner_death::max_reported];

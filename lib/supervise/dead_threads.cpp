@@ -1,12 +1,15 @@
 #include "supervise/dead_threads.hpp"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "mutex/attach.hpp"
 #include "mutex/recovery.hpp"
 #include "records/held_entries.hpp"
 #include "records/thread_records.hpp"
 #include "recovery/recovery_lines.hpp"
+#include "repair/death_log.hpp"
 #include "repair/report.hpp"
 #include "sys/native_mutex.hpp"
 #include "sys/process.hpp"
@@ -85,6 +88,27 @@ recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
     if (!lock.postponed) result.lines.push_back(describe(*map, lock));
   }
   return result;
+}
+
+std::vector<inherited_mutex> inheritance_watch::find(
+    pid_t pid, pid_t tid, std::uint64_t start_time, const std::vector<recovered_mutex>& recovered) {
+  std::map<std::pair<std::uint64_t, pid_t>, inherited_mutex> last;
+  const auto is_recovered = [&](const logged_death& death) {
+    return std::any_of(recovered.begin(), recovered.end(), [&](const recovered_mutex& line) {
+      return line.tid == death.owner.tid && map_.offset_of(line.mutex) == death.mutex_offset;
+    });
+  };
+  for (const logged_death& death : read_deaths(map_, pid)) {
+    // An earlier process may have had the pid. A thread started no earlier than its process.
+    if (death.owner.start_time < start_time || (tid != 0 && death.owner.tid != tid)) continue;
+    if (!reported_.insert(death.number).second || is_recovered(death)) continue;
+    last[{death.mutex_offset, death.owner.tid}] = {death.mutex_name, death.lock_class,
+                                                   death.owner.tid, death.heir, death.outcome};
+  }
+  while (reported_.size() > death_log_capacity) reported_.erase(reported_.begin());
+  std::vector<inherited_mutex> found;
+  for (auto& [at, mutex] : last) found.push_back(std::move(mutex));
+  return found;
 }
 
 // The kernel marks the records of the dead. Those that it did not mark are orphans: the id of their

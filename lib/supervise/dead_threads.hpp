@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include <outlive/supervisor.hpp>
@@ -36,6 +37,22 @@ struct recovery {
 // Errors: what attaching throws, and errc::forked_in_repair in a child.
 recovery recover_dead_threads(const std::shared_ptr<mapping>& map, pid_t pid,
                               const std::vector<dead_thread_record>& dead);
+
+// Which meetings of the death log were reported.
+class inheritance_watch {
+ public:
+  explicit inheritance_watch(const mapping& map) : map_(map) {}
+
+  // What the log says about mutexes of the dead process, or of its thread `tid` if that is not 0,
+  // that others have met. Leaves out what `recovered` has, and what was reported before: the last
+  // meeting of each mutex counts.
+  std::vector<inherited_mutex> find(pid_t pid, pid_t tid, std::uint64_t start_time,
+                                    const std::vector<recovered_mutex>& recovered);
+
+ private:
+  const mapping& map_;
+  std::set<std::uint64_t> reported_;  // numbers of entries that the log had at the last look
+};
 
 // Remembers between two sweeps which deaths were handled, by the generation of the record.
 class record_watch {

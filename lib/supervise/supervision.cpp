@@ -90,6 +90,7 @@ supervision::supervision(const segment& seg, const supervisor_options& options)
       timer_(options.sweep),
       processes_(*map_, events_, [this](const std::system_error& error) { report_error(error); }),
       records_(*map_),
+      inheritances_(*map_),
       holds_(*map_),
       name_lost_(map_->constants().name[0] == 0) {
   events_.add(timer_.fd(), timer_key);
@@ -251,6 +252,7 @@ std::shared_ptr<const participant_death> supervision::recover_process(std::uint6
     for (const auto& each : dead) {
       if (!each.report.in_hand.empty() || each.report.crash) death.threads.push_back(each.report);
     }
+    death.inherited = inheritances_.find(death.pid, 0, death.start_time, done.lines);
     death.recovered = std::move(done.lines);
     death.recovery_time = done.time;
     const bool is_reportable = !process->ended_before || was_pending(dead);
@@ -281,6 +283,7 @@ void supervision::recover_threads(pid_t pid) {
       if (!each.report.in_hand.empty() || each.report.crash) death.threads.push_back(each.report);
       std::copy_if(done.lines.begin(), done.lines.end(), std::back_inserter(death.recovered),
                    [&](const recovered_mutex& line) { return line.tid == each.report.who.tid; });
+      death.inherited = inheritances_.find(pid, death.tid, death.start_time, death.recovered);
       death.when = now;
       death.recovery_time = done.time;
       queue_death(std::move(death));

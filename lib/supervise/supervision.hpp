@@ -77,6 +77,7 @@ class supervision {
   std::optional<change_watch> changes_;
   watch_list processes_;
   record_watch records_;
+  inheritance_watch inheritances_;
   hold_watch holds_;
   std::map<pid_t, recovery> partly_recovered_;
   std::deque<std::function<void()>> callbacks_;

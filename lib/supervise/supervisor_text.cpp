@@ -28,19 +28,27 @@ std::string name_of(const thread_identity& thread) {
 }  // namespace
 
 std::string to_string(const participant_death& death) {
-  const auto good = std::count_if(death.recovered.begin(), death.recovered.end(),
-                                  [](const recovered_mutex& each) {
-                                    return each.outcome == recovery_outcome::repaired ||
-                                           each.outcome == recovery_outcome::nothing_to_repair;
-                                  });
-  const auto all = static_cast<std::ptrdiff_t>(death.recovered.size());
+  std::size_t good = 0, others = death.inherited.size();
+  for (const recovered_mutex& each : death.recovered) {
+    good += each.outcome == recovery_outcome::repaired ||
+            each.outcome == recovery_outcome::nothing_to_repair;
+    others += each.outcome == recovery_outcome::held_by_another;
+  }
   std::string text = "pid " + std::to_string(death.pid) + " (" + death.command_name + ')';
   if (death.tid != 0) text += " tid " + std::to_string(death.tid);
   text += ' ' + how_it_ended(death);
-  if (all == 0) return text + ": it held nothing";
-  return text + ": " + std::to_string(good) +
-         (good == 1 ? " mutex recovered, " : " mutexes recovered, ") + std::to_string(all - good) +
-         " not";
+  const std::size_t all = death.recovered.size() + death.inherited.size();
+  if (all == 0) return text + ": no mutex to recover";
+  std::string_view separator = ": ";
+  if (all > others) {
+    text += ": " + std::to_string(good) + (good == 1 ? " mutex" : " mutexes") + " recovered, " +
+            std::to_string(all - others - good) + " not";
+    separator = ", ";
+  }
+  if (others == 0) return text;
+  return text + std::string(separator) + std::to_string(others) +
+         (others == 1 ? " mutex inherited by another thread"
+                      : " mutexes inherited by other threads");
 }
 
 std::string to_string(const hung_owner& owner) {

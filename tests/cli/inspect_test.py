@@ -41,7 +41,7 @@ def show_lists_holders_and_waiters():
             out,
             name,
             """
-            segment NAME: N bytes, owner root, 4 objects, 4 mutexes, 1 owner death
+            segment NAME: N bytes, owner root, 4 objects, 4 mutexes, 1 owner death, 1 more pending
 
             PID COMMAND STATE THREADS
             N scene alive 1
@@ -107,6 +107,7 @@ def show_as_json_has_numbers():
         code == 0
         and got["segment"] == name
         and got["owner_deaths"] == 1
+        and got["pending_owner_deaths"] == 1
         and got["mutexes"] == 4
         and got["free"] == 1,
         text,
@@ -232,15 +233,20 @@ def deaths_are_listed_with_their_lines():
             out,
             name,
             """
-            NUMBER WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
-            1 TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed DURATION
+            NUMBER MEETING WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
+            1 first TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed DURATION
+            - none yet - drawer N scene FUNCTION (scene.cpp:LINE) - - - pending -
             """,
         )
         code, got = as_json("deaths", name)
         death = got[0]
         report.expect(
-            len(got) == 1
+            len(got) == 2
             and death["number"] == 1
+            and death["meeting"] == "first"
+            and (got[1]["mutex"], got[1]["lock_class"]) == ("drawer", "savings")
+            and (got[1]["meeting"], got[1]["outcome"]) == ("none yet", "pending")
+            and got[1]["number"] is got[1]["when"] is None
             and death["outcome"] == "failed"
             and death["module"].endswith("scene"),
             str(got),
@@ -329,6 +335,8 @@ def metrics_are_prometheus():
         ('outlive_locks{segment="%s",state="unrepaired"}', "1"),
         ('outlive_locks{segment="%s",state="owner died"}', "1"),
         ('outlive_owner_deaths_total{segment="%s"}', "1"),
+        ('outlive_owner_death_meetings_total{segment="%s"}', "1"),
+        ('outlive_pending_owner_deaths{segment="%s"}', "1"),
         ('outlive_participants{segment="%s",state="alive"}', "2"),
         ('outlive_waiting_threads{segment="%s"}', "1"),
         ('outlive_hung_threads{segment="%s"}', "1"),
@@ -349,7 +357,8 @@ def metrics_are_prometheus():
     # What is not called a counter may go down: the death log forgets.
     kinds = dict(line.split(" ")[2:] for line in out.splitlines() if line.startswith("# TYPE"))
     report.expect(
-        {name for name, kind in kinds.items() if kind != "gauge"} == {"outlive_owner_deaths_total"},
+        {name for name, kind in kinds.items() if kind != "gauge"}
+        == {"outlive_owner_deaths_total", "outlive_owner_death_meetings_total"},
         str(kinds),
     )
     if not shutil.which("promtool"):

@@ -99,6 +99,7 @@ void field_table::add_header() {
   FUZZ_FIELD(constants, 0, segment_header, records_in_use);
   FUZZ_FIELD(constants, 0, segment_header, name_count);
   FUZZ_FIELD(constants, 0, segment_header, deaths);
+  FUZZ_FIELD(constants, 0, segment_header, owner_deaths);
   add("internal_acquisitions", offsetof(segment_header, internal_acquisitions),
       sizeof(segment_header::internal_acquisitions));
   FUZZ_FIELD(constants, 0, segment_header, rescuer);

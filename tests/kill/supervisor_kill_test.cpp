@@ -162,5 +162,40 @@ TEST_F(supervisor_kill_test, the_segment_is_unlinked_while_it_is_watched) {
   owner.expect_killed();
 }
 
+TEST_F(supervisor_kill_test, what_a_waiter_inherited_is_told_of_the_dead_owner) {
+  watching watch(all_.seg());
+  child owner("owner", all_.holder(1));
+  owner.wait_for("inside");
+  child waiter("waiter", [&](agent& parent) {
+    parent.tell("waits");
+    EXPECT_TRUE(all_[1].lock().recovered());
+    parent.tell("done");
+    parent.await("end");
+  });
+  waiter.wait_for("waits");
+  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(waiter.pid()); }));
+  watch->dispatch();
+  owner.kill();
+  owner.expect_killed();
+  waiter.wait_for("done");
+  ASSERT_TRUE(watch.until_dead(owner.pid()));
+  const participant_death& death = *watch.find(owner.pid());
+  EXPECT_TRUE(death.recovered.empty()) << "the supervisor was not the heir";
+  ASSERT_EQ(death.inherited.size(), 1u);
+  EXPECT_EQ(death.inherited[0].mutex_name, "account 1");
+  EXPECT_EQ(death.inherited[0].lock_class, "account");
+  EXPECT_EQ(death.inherited[0].tid, owner.pid());
+  EXPECT_EQ(death.inherited[0].heir.pid, waiter.pid());
+  EXPECT_EQ(death.inherited[0].outcome, death_outcome::repaired);
+  EXPECT_NE(to_string(death).find(" has ended: 1 mutex inherited by another thread"),
+            std::string::npos)
+      << to_string(death);
+  EXPECT_EQ(all_.repairs(), 1u);
+  waiter.tell("end");
+  waiter.expect_exit(0);
+  ASSERT_TRUE(watch.until_dead(waiter.pid()));
+  EXPECT_TRUE(watch.find(waiter.pid())->inherited.empty());
+}
+
 }  // namespace
 }  // namespace outlive::testing

@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include <outlive/segment_view.hpp>
+
 #include "scenes/accounts.hpp"
 
 namespace outlive::testing {
@@ -97,15 +99,48 @@ TEST_F(death_log_process_test, each_meeting_is_an_entry_in_order_with_its_outcom
                                     death_outcome::failed, death_outcome::repairing,
                                     death_outcome::not_recoverable};
   const unsigned attempts[] = {0, 1, 2, 3, 0};
+  const bool met_before[] = {false, true, true, true, false};  // the last one is the heir's death
   for (std::size_t i = 0; i < log.size(); ++i) {
     SCOPED_TRACE(i);
     EXPECT_EQ(log[i].number, i + 1);
     EXPECT_EQ(log[i].outcome, outcomes[i]) << to_string(log[i].outcome);
     EXPECT_EQ(log[i].attempt, attempts[i]);
+    EXPECT_EQ(log[i].met_before, met_before[i]);
     EXPECT_GE(log[i].when, log[i == 0 ? 0 : i - 1].when);
     EXPECT_EQ(log[i].owner.pid, log[0].owner.pid);
   }
   EXPECT_EQ(log[3].heir.pid, dying.pid());
+  const segment_view view(all_.seg());
+  EXPECT_EQ(view.death_count(), 2u) << "the owner's and the heir's";
+  EXPECT_EQ(view.meeting_count(), 5u);
+}
+
+TEST_F(death_log_process_test, three_deaths_that_are_met_four_times_are_three) {
+  const segment_view view(all_.seg());
+  const pid_t first = leave_holding(all_, 0);
+  leave_holding(all_, 1);
+  auto pending = view.pending_deaths();
+  ASSERT_EQ(pending.size(), 2u);
+  const bool is_first = pending[0].owner.pid == first;
+  EXPECT_EQ(pending[is_first ? 0 : 1].owner.pid, first);
+  EXPECT_EQ(pending[is_first ? 0 : 1].held.mutex_name, "account 0");
+  EXPECT_EQ(pending[is_first ? 0 : 1].held.lock_class, "account");
+  EXPECT_FALSE(pending[0].repairing);
+  EXPECT_EQ(view.death_count(), 0u);
+
+  expect_refused(all_, 0, errc::owner_died_unrepaired);
+  pending = view.pending_deaths();
+  ASSERT_EQ(pending.size(), 1u) << "the other one was met";
+  EXPECT_EQ(pending[0].held.mutex_name, "account 1");
+  const auto repair = all_.mended_here();
+  expect_survivor(all_, 0, true);
+  expect_survivor(all_, 1, true);
+  leave_holding(all_, 1);
+  expect_survivor(all_, 1, true);
+  EXPECT_TRUE(view.pending_deaths().empty());
+  EXPECT_EQ(view.death_count(), 3u);
+  EXPECT_EQ(view.meeting_count(), 4u);
+  EXPECT_EQ(death_log(all_.seg()).size(), 4u);
 }
 
 TEST_F(death_log_process_test, the_last_failure_is_told_as_not_recoverable) {

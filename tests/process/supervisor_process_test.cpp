@@ -142,7 +142,7 @@ TEST_F(supervisor_process_test, an_orderly_end_is_told_with_nothing_in_hand) {
   EXPECT_TRUE(watch.deaths.at(0).threads.empty());
   EXPECT_TRUE(watch.deaths.at(0).recovered.empty());
   EXPECT_EQ(to_string(watch.deaths[0]).substr(to_string(watch.deaths[0]).find(')')),
-            ") exited with code 0: it held nothing");
+            ") exited with code 0: no mutex to recover");
   tidy.expect_exit(0);
   EXPECT_EQ(all_.repairs(), 0u);
 }

@@ -200,7 +200,7 @@ TEST_F(segment_check_test, a_changed_bit_in_what_is_checked_is_found) {
   const range ranges[] = {
       {"constants", 0, sizeof(detail::segment_constants)},
       {"header's reserved bytes", offsetof(segment_header, reserved),
-       offsetof(segment_header, directory_counts)},
+       offsetof(segment_header, owner_deaths)},
       {"directory's counts", offsetof(segment_header, directory_counts),
        offsetof(segment_header, entrants)},
       // Between them the threads at internal locks: any of those may have been there.

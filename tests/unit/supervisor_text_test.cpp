@@ -34,7 +34,7 @@ outlive::participant_death death() {
 
 TEST(supervisor_text, death_tells_how_it_ended_and_what_became_of_its_mutexes) {
   outlive::participant_death told = death();
-  EXPECT_EQ(to_string(told), "pid 11 (worker) has ended: it held nothing");
+  EXPECT_EQ(to_string(told), "pid 11 (worker) has ended: no mutex to recover");
   told.signal = SIGSEGV;
   told.core_dumped = true;
   told.recovered.resize(3);
@@ -43,10 +43,19 @@ TEST(supervisor_text, death_tells_how_it_ended_and_what_became_of_its_mutexes) {
   told.recovered[2].outcome = recovery_outcome::not_recoverable;
   EXPECT_EQ(to_string(told),
             "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes recovered, 1 not");
+  told.inherited.resize(1);
+  EXPECT_EQ(to_string(told),
+            "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes recovered, 1 not, 1 "
+            "mutex inherited by another thread");
+  told.recovered.resize(1);
+  told.recovered[0].outcome = recovery_outcome::held_by_another;
+  EXPECT_EQ(to_string(told),
+            "pid 11 (worker) was killed by SIGSEGV (core dumped): 2 mutexes inherited by other "
+            "threads");
   told = death();
   told.tid = 12;
   EXPECT_EQ(to_string(told),
-            "pid 11 (worker) tid 12 ended without giving its record back: it held nothing");
+            "pid 11 (worker) tid 12 ended without giving its record back: no mutex to recover");
 }
 
 TEST(supervisor_text, hung_owner_tells_for_how_long_in_which_state_and_who_waits) {

@@ -17,6 +17,7 @@ namespace {
 
 std::vector<column> deaths_columns() {
   return {{"number", "NUMBER", align::right},
+          {"meeting", "MEETING"},
           {"when", "WHEN"},
           {"mutex", "MUTEX"},
           {"lock_class", "CLASS", align::left, false},
@@ -90,6 +91,7 @@ std::string stacks_text(const std::vector<outlive::logged_death>& deaths, source
 
 std::vector<cell> row_of(const outlive::logged_death& death, source_lines& sources) {
   return {death.number,
+          death.met_before ? "again" : "first",
           inspect::time_cell(death.when),
           death.mutex_name,
           death.lock_class,
@@ -109,6 +111,30 @@ std::vector<cell> row_of(const outlive::logged_death& death, source_lines& sourc
           repair_cell(death.repair_time)};
 }
 
+// A death that nobody has met yet: what the log will say once somebody locks the mutex.
+std::vector<cell> row_of(const outlive::pending_death& death, source_lines& sources) {
+  const outlive::held_lock& held = death.held;
+  return {cell::none(),
+          "none yet",
+          cell::none(),
+          held.mutex_name,
+          held.lock_class,
+          hex_cell(held.mutex_offset),
+          named(death.owner),
+          known(death.owner, death.owner.pid),
+          known(death.owner, death.owner.tid),
+          death.owner.known ? cell(death.owner.note) : cell::none(),
+          sources.describe_call(held.acquired_at),
+          held.acquired_at.module,
+          hex_cell(held.acquired_at.offset),
+          "",
+          "",
+          cell::none(),
+          cell::none(),
+          cell("pending").in(tone::warning),
+          cell::none()};
+}
+
 int jobs_command(const std::string& segment, const table_settings& wanted) {
   const table jobs = companions::fatal_job_table(inspect::open(segment).queues());
   write_result(jobs.rendered(wanted, terminal::of_stdout()));
@@ -122,8 +148,11 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
   table lines(deaths_columns());
   source_lines sources;
   const outlive::segment_view view = inspect::open(segment);
+  // The pending ones first: one that is met meanwhile is then there twice, not missing.
+  const auto pending = view.pending_deaths();
   const auto deaths = view.deaths();
   for (const auto& death : deaths) lines.add(row_of(death, sources));
+  for (const auto& death : pending) lines.add(row_of(death, sources));
   const terminal on = terminal::of_stdout();
   std::string text = lines.rendered(wanted, on);
   // With -o only the rows are asked for; in JSON these have the stacks.
@@ -133,8 +162,9 @@ int deaths_command(const std::string& segment, const table_settings& wanted) {
     if (!jobs.empty()) text += '\n' + jobs.as_text(wanted, on);
   }
   write_result(text);
-  if (deaths.empty() && !wanted.json)
-    print_message(fmt::format("segment \"{}\": no owner has died", segment));
+  if (deaths.empty() && pending.empty() && !wanted.json)
+    print_message(
+        fmt::format("segment \"{}\": no owner death was met, and none is pending", segment));
   return success;
 }
 

@@ -47,6 +47,7 @@ state_mask::state_mask(const char* base) {
     special_[lock + offsetof(internal_lock, reserved)] = kind::ignored;  // and owner_tid
   }
   special_[offsetof(segment_header, deaths)] = kind::ignored;
+  special_[offsetof(segment_header, owner_deaths)] = kind::ignored;
   for (std::uint64_t i = 0; i < at_.record_count; ++i) {
     const std::uint64_t record = at_.records + i * at_.record_stride;
     know_native(record);

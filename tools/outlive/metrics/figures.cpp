@@ -212,8 +212,15 @@ std::string figures_of(const samples& of) {
          [](const sample& from) { return from.snap.objects; });
   to.each("outlive_locks", "gauge", "Mutexes by state.",
           [](const sample& from, const auto& line) { add_locks(from.snap, line); });
-  to.one("outlive_owner_deaths_total", "counter", "Owner deaths met since the segment was created.",
+  to.one("outlive_owner_deaths_total", "counter",
+         "Owner deaths met since the segment was created, each once.",
          [](const sample& from) { return from.snap.deaths; });
+  to.one("outlive_owner_death_meetings_total", "counter",
+         "How often an owner death was met: again as long as it was not repaired.",
+         [](const sample& from) { return from.snap.meetings; });
+  to.one("outlive_pending_owner_deaths", "gauge",
+         "Mutexes that dead threads still hold: owner deaths that nobody has met yet.",
+         [](const sample& from) { return from.snap.pending; });
   add_death_log(to);
   add_companions(to);
   return to.text();

@@ -122,6 +122,8 @@ void snapshot::read(const outlive::segment_view& view) {
   name = view.name();
   size = view.size_bytes();
   deaths = view.death_count();
+  meetings = view.meeting_count();
+  pending = view.pending_deaths().size();
   owner = view.owner();
   objects = view.object_count();
   participants = living_first(view.participants());
@@ -150,7 +152,8 @@ std::string heading(const snapshot& snap) {
   return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", snap.name, snap.size,
                                inspect::user_name(snap.owner), counted(snap.objects, "object"),
                                counted(snap.locks.size(), "mutex", "mutexes"),
-                               counted(snap.deaths, "owner death"))) +
+                               counted(snap.deaths, "owner death")) +
+                   (snap.pending == 0 ? "" : fmt::format(", {} more pending", snap.pending))) +
          '\n';
 }
 
@@ -161,7 +164,8 @@ nlohmann::ordered_json summary(const snapshot& snap) {
           {"objects", snap.objects},
           {"mutexes", snap.locks.size()},
           {"free", free_count(snap)},
-          {"owner_deaths", snap.deaths}};
+          {"owner_deaths", snap.deaths},
+          {"pending_owner_deaths", snap.pending}};
 }
 
 table participant_table(const snapshot& snap) {

@@ -17,7 +17,7 @@ namespace show {
 
 struct snapshot {
   std::string name;
-  std::uint64_t size = 0, deaths = 0;
+  std::uint64_t size = 0, deaths = 0, meetings = 0, pending = 0;
   std::uint32_t owner = 0, objects = 0;
   std::vector<outlive::viewed_participant> participants;
   std::vector<outlive::viewed_thread> threads;

@@ -45,6 +45,10 @@ void event_log::write(const outlive::participant_death& death) const {
                                 to_string(each.outcome),
                                 each.error ? ": " + each.error.message() : std::string()));
   }
+  for (const auto& each : death.inherited) {
+    text += line(1, fmt::format("{} of class {}: met by {}: {}", each.mutex_name, each.lock_class,
+                                inspect::thread_name(each.heir), to_string(each.outcome)));
+  }
   source_lines sources;
   for (const auto& thread : death.threads) {
     if (!thread.crash) continue;
