@@ -207,9 +207,8 @@ void survivors::serve() {
   std::uint32_t number = 0;
   for (;;) {
     store_and_wake(shared_->answered, number);
-    while (shared_->asked.load(std::memory_order_acquire) == number) {
-      if (!wait_while(shared_->asked, number, std::chrono::seconds(1)) && ::getppid() == 1)
-        ::_exit(1);
+    // However long: it dies with its parent.
+    while (!wait_while(shared_->asked, number, std::chrono::hours(1))) {
     }
     number = shared_->asked.load(std::memory_order_acquire);
     view.reset();
