@@ -25,9 +25,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <outlive/detail/export.hpp>
 #include <outlive/owner_death.hpp>
@@ -96,6 +98,11 @@ OUTLIVE_API repair_registration on_owner_death(const robust_mutex& mutex, repair
 //   errc::damaged, errc::no_robust_list, std::errc::invalid_argument for an empty function.
 OUTLIVE_API repair_registration on_owner_death(const segment& seg, std::string_view lock_class,
                                                repair_callback callback);
+
+// Returns: the lock classes of the segment that this process has repairs for, in the order in which
+//   the segment got to know them: for messages and logs. Repairs of single mutexes are not among
+//   them.
+[[nodiscard]] OUTLIVE_API std::vector<std::string> classes_with_repair(const segment& seg);
 
 namespace detail {
 template <class T, class Mutex = robust_mutex>

@@ -122,6 +122,57 @@ std::uint64_t guards_hash(std::uint64_t type, std::uint32_t value_offset) noexce
   return mix(type, value_offset) | guards_a_type;
 }
 
+// The name of the guarded<T> whose mutexes may have a class that is bound to `guards`; empty if no
+// object has had that type.
+std::string_view guarded_name(const mapping& map, std::uint64_t guards) noexcept {
+  const std::uint32_t count = believable_count(map).value_or(0);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const name_entry* const entry = find_entry(map, i, name_kind::object_type);
+    if (entry != nullptr && entry->guards.load(std::memory_order_relaxed) == guards)
+      return text_in(*entry);
+  }
+  return {};
+}
+
+// Whether a mangled name is that of a guarded<T>, by that of T. Not if T is of namespace outlive,
+// which the mangled name does not repeat.
+bool guards_type_of_name(std::string_view guarded, std::string_view type) noexcept {
+  constexpr std::string_view begin = "N7outlive7guardedI";
+  return guarded.starts_with(begin) && guarded.substr(begin.size()).starts_with(type);
+}
+
+struct found_and_expected {
+  std::string found, expected, advice;
+};
+
+// For the refusal of a class that is bound to something else.
+found_and_expected explain_bound(const mapping& map, const name_entry& bound,
+                                 const guarded_type& wanted) {
+  const std::uint64_t guards = bound.guards.load(std::memory_order_acquire);
+  const auto at = [](std::uint64_t offset) {
+    return ", " + std::to_string(offset) + " bytes behind its mutex";
+  };
+  found_and_expected text;
+  text.expected = wanted.name.empty() ? "a robust_mutex without data"
+                                      : "type " + demangled(wanted.name) +
+                                            measures(wanted.size, wanted.alignment, wanted.version);
+  if (guards == guards_nothing) return text.found = "bare mutexes", text;
+  const auto found_measures = measures(bound.value_size, bound.alignment, bound.version);
+  if (!wanted.name.empty() && guards_hash(wanted.hash, bound.value_offset) == guards) {
+    text.found = "that type with another kind of mutex" + at(bound.value_offset);
+    text.expected += at(wanted.value_offset);
+    text.advice =
+        " (name the kind of the mutex, too: on_owner_death<T, outlive::robust_shared_mutex>)";
+    return text;
+  }
+  const std::string_view name = guarded_name(map, guards);
+  text.found =
+      (name.empty() ? "another guarded type" : demangled(name) + " with a value") + found_measures;
+  if (!wanted.name.empty() && guards_type_of_name(name, wanted.name))
+    text.advice = " (of another release: end its programs, or use another segment)";
+  return text;
+}
+
 }  // namespace
 
 std::uint32_t intern_class(mapping& map, std::string_view text) {
@@ -173,17 +224,10 @@ void bind_class(mapping& map, std::uint32_t lock_class, const guarded_type& guar
     }
   }
   if (bound == wanted) return;
-  const std::string found =
-      bound == guards_nothing
-          ? "bare mutexes"
-          : "another guarded type" + measures(entry.value_size, entry.alignment, entry.version);
-  const std::string expected = guards.name.empty()
-                                   ? "a robust_mutex without data"
-                                   : "type " + demangled(guards.name) +
-                                         measures(guards.size, guards.alignment, guards.version);
+  const found_and_expected text = explain_bound(map, entry, guards);
   fail(errc::type_mismatch, map.describe() + ", lock class \"" +
-                                std::string(text_of(map, lock_class)) + "\": found " + found +
-                                ", expected " + expected);
+                                std::string(text_of(map, lock_class)) + "\": found " + text.found +
+                                ", expected " + text.expected + text.advice);
 }
 
 void check_class_name(std::string_view text) {

@@ -102,7 +102,7 @@ segment_view segment_view::open(std::string_view name, const segment_options& op
   try {
     if (file) return segment_view(map_to_look(what, std::move(file), options));
   } catch (const std::system_error& error) {
-    rethrow_named(error, what);
+    rethrow_refusal(error, what);
   }
   fail(errc::not_found, what + ": found no " + segment_path(name) + ", expected a segment");
 }

@@ -2,15 +2,18 @@
 
 #include <exception>
 #include <memory>
+#include <string_view>
 
 #include <outlive/error.hpp>
 
 #include "directory/directory.hpp"
 #include "directory/lock_class.hpp"
+#include "directory/names.hpp"
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
 #include "records/marks.hpp"
 #include "records/thread_slot.hpp"
+#include "repair/registry.hpp"
 #include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
@@ -62,6 +65,22 @@ bool has_lock_magic(const lock_bytes& lock) noexcept {
   return magic == native_lock_magic || magic == shared_lock_magic;
 }
 
+// Which classes this process has repairs for: often the name of one was mistyped.
+std::string missing_repair(const mapping* map, const lock_bytes& lock) {
+  if (map == nullptr) return {};
+  std::string others;
+  for (const std::uint32_t each : classes_with_repair(*map))
+    others += (others.empty() ? "\"" : ", \"") + std::string(names::text_of(*map, each)) + '"';
+  const std::string own(lock_class_name(*map, lock));
+  return "found no repair for it in this process, which has " +
+         (others.empty() ? "none for any class of the segment" : "some for " + others) +
+         ", expected on_owner_death(segment, \"" + own + "\", ...) before the lock";
+}
+
+// The way out of "not recoverable".
+constexpr std::string_view reset_it =
+    "; outlive::reset() or `outlive reset` rebuilds the data, then it can be locked again";
+
 std::string found_damage(const mapping* map, const lock_bytes& lock, lock_state state) {
   if (has_lock_magic(lock) && !native_mutex::is_intact(lock.native))
     return "found a native mutex of another kind, expected the one that its constructor made";
@@ -76,7 +95,18 @@ std::string found_damage(const mapping* map, const lock_bytes& lock, lock_state 
          ", expected those of a robust mutex that was constructed and not destroyed";
 }
 
-std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc code) {
+// `thrown`: what the repair threw, if that is known.
+std::string failed_repair(lock_state state, const std::string& attempts, const std::string& limit,
+                          std::string_view thrown) {
+  std::string text = "found that attempt " + attempts + " of " + limit + " to repair it ";
+  text += thrown.empty() ? "failed" : "threw \"" + std::string(thrown) + '"';
+  text += ", expected the repair to return repaired";
+  const bool is_last = state.condition() == lock_condition::not_recoverable;
+  return text + (is_last ? std::string(reset_it) : "; the next lock() tries again");
+}
+
+std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc code,
+                               std::string_view thrown) {
   const lock_state state(lock.state.load(std::memory_order_relaxed));
   const std::string attempts = std::to_string(state.attempts());
   const std::string limit = std::to_string(map == nullptr ? 0 : map->constants().attempts);
@@ -89,14 +119,11 @@ std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc 
     case errc::in_repair:
       return "found a repair in this thread, expected lock() outside of repairs";
     case errc::not_in_segment: return "found no mapped segment there, expected the mutex in one";
-    case errc::owner_died_unrepaired:
-      return "found no repair for it in this process, expected one (on_owner_death)";
-    case errc::repair_failed:
-      return "found that attempt " + attempts + " of " + limit +
-             " failed, expected the repair to return repaired";
+    case errc::owner_died_unrepaired: return missing_repair(map, lock);
+    case errc::repair_failed: return failed_repair(state, attempts, limit, thrown);
     case errc::not_recoverable:
       return "found " + attempts + " failed attempts to repair it, expected one of " + limit +
-             " (segment_options::attempts) to succeed";
+             " (segment_options::attempts) to succeed" + std::string(reset_it);
     case errc::in_use: return "found other threads repairing it for 2 s, expected them to finish";
     case errc::forked_in_repair:
       return "found a child that was forked in the repair, expected its parent";
@@ -107,21 +134,24 @@ std::string found_and_expected(const mapping* map, const lock_bytes& lock, errc 
 
 }  // namespace
 
-std::string failure_text(const lock_bytes& lock, std::error_code error) {
+std::string failure_text(const lock_bytes& lock, std::error_code error, std::string_view thrown) {
   const std::shared_ptr<mapping> map = mapping_table::find(&lock);
   std::string text = describe(map.get(), lock);
   if (error.category() != error_category()) return text;
-  const std::string more = found_and_expected(map.get(), lock, static_cast<errc>(error.value()));
+  const std::string more =
+      found_and_expected(map.get(), lock, static_cast<errc>(error.value()), thrown);
   return more.empty() ? text : text + ": " + more;
 }
 
 void throw_failure(const lock_bytes& lock, const outcome& of) {
-  const std::system_error failure(of.error, failure_text(lock, of.error));
-  if (!of.thrown) throw failure;
+  if (!of.thrown) throw std::system_error(of.error, failure_text(lock, of.error));
   try {
     std::rethrow_exception(of.thrown);
+  } catch (const std::exception& error) {
+    std::throw_with_nested(std::system_error(of.error, failure_text(lock, of.error, error.what())));
   } catch (...) {
-    std::throw_with_nested(failure);
+    std::throw_with_nested(
+        std::system_error(of.error, failure_text(lock, of.error, "no std::exception")));
   }
 }
 

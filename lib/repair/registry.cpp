@@ -1,5 +1,6 @@
 #include "repair/registry.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -120,6 +121,17 @@ std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair
     fail(errc::already_registered, described + ": found a repair of this process, expected none");
   }
   return made;
+}
+
+std::vector<std::uint32_t> classes_with_repair(const mapping& map) {
+  std::vector<std::uint32_t> found;
+  registry& in = registry::instance();
+  const std::lock_guard hold(in.mutex);
+  for (const auto& [key, repair] : in.all) {
+    if (key.map == &map && key.lock_offset == 0) found.push_back(key.lock_class);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept {

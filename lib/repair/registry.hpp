@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <outlive/repair.hpp>
 
@@ -66,6 +67,10 @@ void prepare_registry();
 std::shared_ptr<registered_repair> register_repair(const repair_key& key, repair_callback callback,
                                                    std::shared_ptr<mapping> segment,
                                                    const std::string& described);
+
+// The lock classes of the segment that this process has repairs for, sorted. Repairs of single
+// mutexes are not among them.
+std::vector<std::uint32_t> classes_with_repair(const mapping& map);
 
 // Removes it, and waits until no other thread runs it.
 void unregister_repair(const std::shared_ptr<registered_repair>& repair) noexcept;

@@ -1,7 +1,9 @@
 #include <outlive/repair.hpp>
 
+#include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <outlive/segment.hpp>
 
@@ -70,6 +72,14 @@ repair_registration on_owner_death(const segment& seg, std::string_view lock_cla
   const auto& mapped = segment_access::mapping_of(seg);
   return register_for_class(mapped, lock_class, names::intern_class(*mapped, lock_class),
                             std::move(callback));
+}
+
+std::vector<std::string> classes_with_repair(const segment& seg) {
+  const auto& mapped = segment_access::mapping_of(seg);
+  std::vector<std::string> found;
+  for (const std::uint32_t each : detail::classes_with_repair(*mapped))
+    found.emplace_back(names::text_of(*mapped, each));
+  return found;
 }
 
 repair_registration detail::on_guarded_owner_death(

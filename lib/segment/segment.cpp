@@ -52,7 +52,7 @@ std::shared_ptr<mapping> map_existing(const std::string& what, file_descriptor f
     if (asked == asks::options) check_asked_options(what, constants, info, options);
     return open_segments::open(std::move(file), constants);
   } catch (const std::system_error& error) {
-    rethrow_named(error, what);
+    rethrow_refusal(error, what);
   }
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -32,6 +35,24 @@ void check_file_system(const std::string& context, const std::string& what, std:
            "): elsewhere two processes that map a file may not see each other's locks");
 }
 
+// "Permission denied" alone does not say who may.
+[[noreturn]] void rethrow_denied(const std::system_error& error, std::string_view name,
+                                 file_access access) {
+  std::optional<shared_memory::file_info> file;
+  try {
+    file = shared_memory::inspect_path(segment_path(name));
+  } catch (const std::system_error&) {
+    // The folder itself is closed to this user.
+  }
+  if (!file) rethrow_named(error, quoted_segment(name));
+  throw std::system_error(error.code(),
+                          quoted_segment(name) + ": found " + segment_path(name) + " of uid " +
+                              std::to_string(file->owner) + " with mode " + octal(file->mode) +
+                              ", expected that uid " + std::to_string(effective_user()) + " may " +
+                              (access == file_access::read_only ? "read" : "write") +
+                              " it (segment_options::mode of the program that makes it)");
+}
+
 }  // namespace
 
 void check_folder(const std::string& context) {
@@ -47,6 +68,7 @@ file_descriptor open_segment_file(std::string_view name, file_access access) {
     if (const char* const kind = shared_memory::other_kind_at(path)) {
       fail(errc::damaged, quoted_segment(name) + ": found " + kind + ", expected a segment");
     }
+    if (error.code() == std::errc::permission_denied) rethrow_denied(error, name, access);
     rethrow_named(error, quoted_segment(name));
   }
 }
@@ -75,6 +97,15 @@ void check_extent(const std::string& context, const shared_memory::file_info& fi
                             std::to_string(file.allocated) + " bytes, expected " +
                             std::to_string(size) + ": a sparse copy, or a file with punched holes");
   }
+}
+
+void rethrow_refusal(const std::system_error& error, const std::string& what) {
+  if (error.code() != errc::damaged) rethrow_named(error, what);
+  std::string text = error.what();
+  text.resize(text.size() - (": " + error.code().message()).size());  // fail() adds it again
+  fail(errc::damaged, text +
+                          "; nobody can open it any more: look for what wrote there, then remove "
+                          "it (`outlive rm --force`), and the next program makes a new one");
 }
 
 }  // namespace outlive::detail

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <outlive/segment.hpp>
 
@@ -29,5 +30,9 @@ void check_access(const std::string& context, const shared_memory::file_info& fi
 // a hole, and on a full file system that is SIGBUS. Throws errc::damaged.
 void check_extent(const std::string& context, const shared_memory::file_info& file,
                   std::uint64_t size);
+
+// Throws the error of a segment that cannot be opened again: the system's with the segment's name,
+// and a damaged segment's with what to do. Requires: a handler of `error` is running.
+[[noreturn]] void rethrow_refusal(const std::system_error& error, const std::string& what);
 
 }  // namespace outlive::detail

@@ -80,8 +80,13 @@ def people_get_a_table():
 def without_repairs_it_stays_and_is_a_problem():
     with segment_name() as name:
         die_holding(name)
-        [line] = rows(tool("recover", name, "--json", code=PROBLEM_FOUND)[0])
+        out, said = tool("recover", name, "--json", code=PROBLEM_FOUND)
+        [line] = rows(out)
         report.expect(line["outcome"] == "unrepaired" and line["error"], str(line))
+        report.expect(
+            'found no library with repairs, expected one for "shelf": --repairs FILE.so' in said,
+            said,
+        )
         check(name, code=4)
         tool("recover", name, "--repairs", PLUGIN)
         check(name)

@@ -113,8 +113,10 @@ TEST(segment_users, a_segment_without_permission_is_the_systems_error) {
   const segment seg = segment::create(name);
   child("stranger", [&](agent&) {
     become(stranger);
-    expect_error(std::make_error_code(std::errc::permission_denied), {name.quoted(), name.path()},
-                 [&] { (void)segment::open(name); });
+    expect_error(
+        std::make_error_code(std::errc::permission_denied),
+        {name.quoted(), name.path(), "of uid 0 with mode 0600", "that uid 65534 may write it"},
+        [&] { (void)segment::open(name); });
     // /dev/shm is sticky: nor can it be taken away.
     expect_error(std::make_error_code(std::errc::operation_not_permitted), {name.path()},
                  [&] { (void)segment::unlink(name); });

@@ -78,13 +78,13 @@ TEST(names, a_class_guards_one_type) {
   const std::string head = "lock class \"account\"";
   const std::string other =
       std::string("expected type long of ") + std::to_string(sizeof(long)) + " bytes";
-  expect_error(errc::type_mismatch, {name.quoted(), head, "found another guarded type", other},
+  expect_error(errc::type_mismatch, {name.quoted(), head, "found outlive::guarded<int", other},
                [&] { seg.find_or_construct<guarded<long>>("b", "account", 1); });
-  expect_error(errc::type_mismatch, {name.quoted(), head, "found another guarded type", other},
+  expect_error(errc::type_mismatch, {name.quoted(), head, "found outlive::guarded<int", other},
                [&] { (void)on_owner_death<long>(seg, "account", always_consistent); });
   expect_error(
       errc::type_mismatch,
-      {name.quoted(), head, "found another guarded type", "expected a robust_mutex without data"},
+      {name.quoted(), head, "found outlive::guarded<int", "expected a robust_mutex without data"},
       [&] { seg.find_or_construct<robust_mutex>("c", "account"); });
   EXPECT_EQ(seg.find<guarded<long>>("b"), nullptr);
   EXPECT_EQ(seg.find<robust_mutex>("c"), nullptr);

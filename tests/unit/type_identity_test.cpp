@@ -151,7 +151,7 @@ TEST_F(type_identity, a_class_that_guards_another_version_is_refused_with_both) 
   later.version = 8;
   later.hash ^= 2;
   expect_error(errc::type_mismatch,
-               {"lock class \"class\"", "another guarded type of 4 bytes, aligned to 4, version 7",
+               {"lock class \"class\"", " with a value of 4 bytes, aligned to 4, version 7",
                 "versioned of 4 bytes, aligned to 4, version 8"},
                [&] {
                  static_cast<void>(detail::on_guarded_owner_death(

@@ -4,9 +4,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
+#include <outlive/error.hpp>
 
 #include "commands.hpp"
 #include "inspect.hpp"
@@ -77,6 +82,38 @@ int list_due(const recover_settings& wanted) {
   return left.empty() ? success : problem_found;
 }
 
+// What to do about mutexes that are not repaired.
+void write_advice(const recover_settings& wanted, const std::vector<outlive::recovered_mutex>& done,
+                  const std::vector<std::string>& classes) {
+  std::set<std::string> missing, failed, lost;
+  for (const auto& each : done) {
+    if (each.outcome == outlive::recovery_outcome::not_recoverable)
+      lost.insert(each.mutex_name);
+    else if (each.error == outlive::errc::owner_died_unrepaired)
+      missing.insert(each.lock_class);
+    else if (each.error == outlive::errc::repair_failed)
+      failed.insert(each.lock_class);
+  }
+  const std::string context = fmt::format("outlive recover: segment \"{}\"", wanted.segment);
+  if (!missing.empty()) {
+    const std::string found =
+        wanted.repairs.empty() ? "no library with repairs"
+        : classes.empty()
+            ? fmt::format("no repairs in {}", wanted.repairs)
+            : fmt::format("repairs in {} for \"{}\"", wanted.repairs, fmt::join(classes, "\", \""));
+    print_message(fmt::format("{}: found {}, expected one for \"{}\": --repairs FILE.so", context,
+                              found, fmt::join(missing, "\", \"")));
+  }
+  if (!failed.empty())
+    print_message(
+        fmt::format("{}: the repair of \"{}\" failed; the next attempt may be the last "
+                    "one (`outlive show` has the number)",
+                    context, fmt::join(failed, "\", \"")));
+  for (const std::string& mutex : lost)
+    print_message(fmt::format("{}: `outlive reset {} {} --repairs FILE.so` rebuilds \"{}\"",
+                              context, wanted.segment, mutex, mutex));
+}
+
 int recover_command(const recover_settings& wanted) {
   if (wanted.dry_run) return list_due(wanted);
   outlive::segment segment = repairs::open_segment(wanted.segment);
@@ -91,6 +128,7 @@ int recover_command(const recover_settings& wanted) {
                cell(each.error ? each.error.message() : std::string())});
   }
   write_lines(wanted, lines);
+  write_advice(wanted, done, outlive::classes_with_repair(segment));
   const bool all_well =
       std::all_of(done.begin(), done.end(), [](const outlive::recovered_mutex& each) {
         return each.outcome != outlive::recovery_outcome::unrepaired &&
