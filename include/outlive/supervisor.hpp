@@ -254,8 +254,10 @@ class supervisor {
   //   retries.
   // Errors: std::errc::timed_out if the process has not ended within
   //   supervisor_options::kill_patience (its death is reported when it comes);
-  //   std::errc::invalid_argument for a holder in this process; the system's if the process may not
-  //   be killed, or there is no descriptor for it.
+  //   std::errc::invalid_argument for a holder in this process;
+  //   std::errc::operation_not_permitted for process 1 of the PID namespace (in a container the
+  //   program that it was started for), which no process inside can kill; the system's if the
+  //   process may not be killed, or there is no descriptor for it.
   // Blocks: for the end of the process, and as dispatch().
   OUTLIVE_API std::optional<participant_death> kill_and_recover(const hung_owner& holder);
 

@@ -322,6 +322,12 @@ std::optional<participant_death> supervision::kill_and_recover(const hung_owner&
   if (pid == current_pid())
     refuse(std::errc::invalid_argument, *map_, pid,
            "found the holder in this process, expected it in another");
+  // The kernel drops the signal, and pidfd_send_signal() succeeds.
+  if (pid == 1)
+    refuse(std::errc::operation_not_permitted, *map_, pid,
+           "found process 1 of this PID namespace, which no process inside can kill, expected "
+           "another; kill it from outside (docker kill), or run it under an init (docker run "
+           "--init)");
   const auto still_holds = [&] {
     return holds_.still_holds(holder.record, holder.generation, map_->offset_of(holder.held.mutex));
   };

@@ -36,9 +36,9 @@ from shelves import (
 
 
 @contextlib.contextmanager
-def supervisor(*arguments, stdout=subprocess.PIPE, stderr=None, **environment):
+def supervisor(*arguments, stdout=subprocess.PIPE, stderr=None, within=(), **environment):
     process = subprocess.Popen(
-        [TOOL, "supervise", *map(str, arguments)],
+        [*within, TOOL, "supervise", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
@@ -458,6 +458,64 @@ def workers_end_in_order_when_it_fails():
         report.expect(ended.exists(), "the worker got no SIGTERM")
 
 
+def stat_of(pid):
+    """(state, parent)"""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], int(fields[1])
+
+
+def children_of(parent, states):
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            state, its_parent = stat_of(entry)
+            if its_parent == parent and state in states:
+                found.append(int(entry))
+    return found
+
+
+def name_of(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+CONTAINER = ["unshare", "-pf", "--mount-proc", "--kill-child"]
+
+
+def as_process_1_it_reaps_orphans_and_ends_when_asked():
+    if subprocess.run([*CONTAINER, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        raise report.skip("no PID namespace can be made here")
+    with segment_name() as name, tempfile.TemporaryDirectory() as folder, manager() as (
+        path,
+        receive,
+    ):
+        # Of two processes whose parents are gone, so that the supervisor is their parent, one holds
+        # the shelf, and one never uses the segment.
+        until_orphaned = 'until grep -q "^PPid:.1$" /proc/$$/status; do :; done'
+        script = f"""
+            (sh -c '{until_orphaned}; exec {WORKER} hold {name} > {folder}/holding' &)
+            (sh -c '{until_orphaned}; : > {folder}/other' &)
+            exec sleep 1000
+        """
+        with supervisor(
+            *(name, "--repairs", PLUGIN, "--respawn", 1, "--", "sh", "-c", script),
+            within=CONTAINER,
+            NOTIFY_SOCKET=path,
+        ) as process:
+            report.expect(receive() == "READY=1", "not ready")
+            until(lambda: pathlib.Path(f"{folder}/holding").read_text(), "the shelf is held")
+            until(lambda: os.path.exists(f"{folder}/other"), "there is another orphan")
+            (first,) = children_of(process.pid, "SR")
+            children = children_of(first, "SR")
+            (holder,) = [each for each in children if name_of(each) == "shelf_worker"]
+            os.kill(holder, signal.SIGKILL)
+            text = read_until(process, "screws of class shelf: repaired")
+            report.expect("(shelf_worker) was killed by SIGKILL: 1 mutex recovered" in text, text)
+            until(lambda: not children_of(first, "Z"), "the orphans are reaped")
+            os.kill(first, signal.SIGTERM)
+            process.communicate(timeout=SECONDS)
+            report.expect(process.returncode == 0, f"exit code {process.returncode}")
+
+
 def errors():
     tool("supervise", "no-such-segment-of-this-test", code=SYSTEM_ERROR)
     with segment_name() as name, worker("free", name, "free"):
@@ -493,6 +551,7 @@ sys.exit(
                 program_that_is_not_there_is_an_error,
                 repairs_come_before_the_workers,
                 workers_end_in_order_when_it_fails,
+                as_process_1_it_reaps_orphans_and_ends_when_asked,
                 errors,
             ]
         ]

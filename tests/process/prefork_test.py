@@ -35,9 +35,9 @@ SECONDS = 60 + KILLS / 10  # for a run, under sanitizers too
 class server:
     """A running prefork, and what it has printed."""
 
-    def __init__(self, program, *arguments):
+    def __init__(self, program, *arguments, within=()):
         self.process = subprocess.Popen(
-            [program, "--port", "0", "--workers", str(WORKERS), *map(str, arguments)],
+            [*within, program, "--port", "0", "--workers", str(WORKERS), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -104,9 +104,10 @@ class server:
             finally:
                 os.close(handle)
 
-    def stop(self):
-        """Its last line, once nothing is left of it."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, pid=None):
+        """(exit code, its last line), once nothing is left of it. The pid, if it is another's than
+        the process's that was started."""
+        os.kill(pid or self.process.pid, signal.SIGTERM)
         code = self.process.wait(timeout=SECONDS)
         self._reader.join()
         report.expect(group_ends(self.process.pid), "it left processes behind")
@@ -131,13 +132,19 @@ def parent_of(pid):
     return stat_of(pid)[1]
 
 
-def zombies_of(parent):
+def children_of(parent):
+    """(pid, state) of each."""
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and stat_of(entry) == ("Z", parent):
-                found.append(entry)
+            state, its_parent = stat_of(entry)
+            if its_parent == parent:
+                found.append((int(entry), state))
     return found
+
+
+def zombies_of(parent):
+    return [pid for pid, state in children_of(parent) if state == "Z"]
 
 
 def until(condition, what):
@@ -160,8 +167,8 @@ def group_ends(group):
 
 
 @contextlib.contextmanager
-def running(program, *arguments):
-    one = server(program, *arguments)
+def running(program, *arguments, within=()):
+    one = server(program, *arguments, within=within)
     try:
         yield one
     finally:
@@ -305,6 +312,23 @@ def without_its_repair_the_hits_are_wrong():
     report.expect(hits != 100 and code == 1, f"{hits} hits, exit code {code}: {last}")
 
 
+def as_process_1_of_a_container_it_is_as_right():
+    container = ["unshare", "-pf", "--mount-proc", "--kill-child"]
+    if subprocess.run([*container, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise report.skip("no PID namespace can be made here")
+    with running(PREFORK, "--crash-one-in", 10, within=container) as one:
+        visitor = one.visitor()
+        hits = [one.visit(visitor, number) for number in range(1, 51)]
+        ((first, _),) = children_of(one.process.pid)
+        until(lambda: not zombies_of(first), "the dead are reaped")
+        code, last = one.stop(first)
+    report.expect(
+        hits == list(range(1, 51)) and code == 0 and last.startswith("50 hits, 50 visits; "),
+        f"{hits} hits, exit code {code}: {last}",
+    )
+    report.expect(one.started == len(one.deaths) > WORKERS, f"{one.started}: {one.deaths}")
+
+
 def its_workers_die_with_it():
     with running(PREFORK) as one:
         until(lambda: len(one.alive) == WORKERS, "the workers are there")
@@ -333,6 +357,7 @@ sys.exit(
                 each_death_is_reported_once_and_each_worker_replaced,
                 its_page_counts_under_random_kills,
                 without_its_repair_the_hits_are_wrong,
+                as_process_1_of_a_container_it_is_as_right,
                 its_workers_die_with_it,
                 wrong_usage_is_refused,
             ]

@@ -80,6 +80,29 @@ void run_in_pid_namespace(agent& parent, const std::function<void()>& body) {
   _exit(parent.failed() ? child::failed_exit_code : 0);
 }
 
+void run_as_process_1(agent& parent, const std::function<void()>& body) {
+  check(unshare(CLONE_NEWPID | CLONE_NEWNS) == 0, "unshare(CLONE_NEWPID | CLONE_NEWNS)");
+  const pid_t first = fork();
+  check(first >= 0, "fork of process 1");
+  if (first != 0) {
+    int status = 0;
+    while (waitpid(first, &status, 0) < 0 && errno == EINTR) {
+    }
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 127);
+  }
+  die_with_parent();
+  try {
+    check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0,
+          "making the mounts private");
+    check(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0,
+          "mounting /proc");
+    body();
+  } catch (const std::exception& error) {
+    parent.fail(std::string("uncaught exception in process 1: ") + error.what());
+  }
+  _exit(parent.failed() ? child::failed_exit_code : 0);
+}
+
 std::optional<std::string> mount_own_shm(const char* mount_options) {
   if (::unshare(CLONE_NEWNS) != 0)
     return std::string("unshare(CLONE_NEWNS): ") + std::strerror(errno);

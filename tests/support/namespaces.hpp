@@ -23,6 +23,10 @@ std::optional<std::string> hidepid_unavailable();
 /// itself.
 [[noreturn]] void run_in_pid_namespace(agent& parent, const std::function<void()>& body);
 
+/// Runs `body` as the first process of a new PID namespace with a /proc of its own, as the program
+/// of a container runs, and ends with its exit code.
+[[noreturn]] void run_as_process_1(agent& parent, const std::function<void()>& body);
+
 /// Gives the calling process a /dev/shm of its own, with these tmpfs options. Returns: why it
 /// cannot.
 std::optional<std::string> mount_own_shm(const char* mount_options);

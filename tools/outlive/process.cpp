@@ -129,6 +129,11 @@ bool has_ended(pid_t pid) noexcept {
          info.si_pid == pid;
 }
 
+pid_t some_ended_child() noexcept {
+  siginfo_t info{};
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid : 0;
+}
+
 int reap(pid_t pid) noexcept {
   kill(-pid, SIGKILL);  // the group cannot be another's: the zombie keeps its id
   int status = 0;

@@ -58,6 +58,8 @@ class signals {
 
 // Returns: whether the child has ended; it stays a zombie, so that its ids are not reused.
 [[nodiscard]] bool has_ended(pid_t pid) noexcept;
+// Returns: a child of whatever origin that has ended and is not reaped; 0: there is none.
+[[nodiscard]] pid_t some_ended_child() noexcept;
 // Kills what is left in the process group of a child that has ended. Returns: the child's status.
 // Requires: has_ended(pid).
 [[nodiscard]] int reap(pid_t pid) noexcept;

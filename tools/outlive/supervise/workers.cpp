@@ -1,6 +1,7 @@
 #include "supervise/workers.hpp"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -47,6 +48,16 @@ void worker_pool::reap_ended(worker& which) {
   log_.write(fmt::format("worker {}: {}, restarts in {}", former, how, pause(which)));
 }
 
+void worker_pool::reap_orphans(const before_reaping& call) const {
+  for (pid_t pid = some_ended_child(); pid != 0; pid = some_ended_child()) {
+    const auto is_it = [pid](const worker& each) { return each.pid == pid; };
+    // It has ended since maintain() looked, which will be called again.
+    if (std::any_of(workers_.begin(), workers_.end(), is_it)) return;
+    if (call) call();
+    ::waitpid(pid, nullptr, 0);
+  }
+}
+
 void worker_pool::try_to_start(worker& which) {
   which.started = clock::now();
   try {
@@ -71,6 +82,7 @@ void worker_pool::maintain(const before_reaping& call) {
     if (each.ended) reap_ended(each);
     if (each.pid == 0 && each.due <= clock::now()) try_to_start(each);
   }
+  reap_orphans(call);
 }
 
 std::optional<worker_pool::clock::time_point> worker_pool::next_start() const {

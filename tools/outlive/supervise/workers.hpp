@@ -29,9 +29,10 @@ class worker_pool {
   // Called when a worker has ended and is not reaped yet: others can still read its status then.
   using before_reaping = std::function<void()>;
 
-  // Reaps the workers that have ended, starts those that are due, and logs both. A worker that ends
-  // soon after its start, or cannot be started, is started again after a pause, which doubles each
-  // time.
+  // Reaps the workers that have ended, and orphans: if the tool is process 1 of a container, it is
+  // the parent of all whose own parents have ended, and nobody else reaps them. Starts the
+  // workers that are due, and logs what became of workers. A worker that ends soon after its start,
+  // or cannot be started, is started again after a pause, which doubles each time.
   // Errors: std::system_error if not even the first one can be started, for a reason that will not
   //   pass, as a program that is not there.
   void maintain(const before_reaping& call = {});
@@ -49,6 +50,7 @@ class worker_pool {
     std::chrono::milliseconds pause{0};
   };
   void reap_ended(worker& which);
+  void reap_orphans(const before_reaping& call) const;
   void try_to_start(worker& which);
   // Returns: when it is due, in words.
   static std::string pause(worker& which);
