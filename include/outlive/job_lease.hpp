@@ -40,7 +40,7 @@ struct work_queue_head;
 struct work_queue_shape {
   std::uint32_t capacity;
   std::uint32_t job_bytes;
-  std::uint32_t history_at;  // offset in a slot
+  std::uint32_t state_at;  // offset in a slot
   std::uint32_t slot_bytes;
 };
 inline constexpr std::uint32_t max_job_history = 8;

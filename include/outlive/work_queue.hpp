@@ -81,6 +81,7 @@ struct alignas(64) work_queue_head {
   std::uint32_t job_bytes;
   std::atomic<std::uint32_t> closed;
   alignas(64) std::atomic<std::uint32_t> not_empty;
+  std::atomic<std::uint32_t> overtaken;
   alignas(64) std::atomic<std::uint32_t> not_full;
   alignas(64) std::atomic<std::uint64_t> head;
   alignas(64) std::atomic<std::uint64_t> tail;
@@ -229,13 +230,13 @@ class work_queue {
  private:
   struct alignas(64) slot {
     alignas(T) std::byte job[sizeof(T)];
+    std::atomic<std::uint64_t> state{};
     alignas(8) std::byte history[detail::max_job_history * 16];
   };
-  static constexpr detail::work_queue_shape shape{Capacity, sizeof(T), offsetof(slot, history),
+  static constexpr detail::work_queue_shape shape{Capacity, sizeof(T), offsetof(slot, state),
                                                   sizeof(slot)};
 
   detail::work_queue_head head_;
-  alignas(64) std::atomic<std::uint64_t> states_[Capacity]{};
   slot slots_[Capacity];
 };
 

@@ -12,26 +12,29 @@
 
 namespace outlive::detail {
 
+// Returns: the calling thread's attachment if the segment of the object is the one that it used
+//   last; otherwise nullptr. As in lock(): outside the segment, in a forked child and in a repair
+//   the range test fails.
+inline attachment* quickly_attached(const void* object) noexcept {
+  const thread_slot& slot = current_slot;
+  const auto offset = static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base);
+  return offset < slot.wiped->size ? slot.current : nullptr;
+}
+
 // Returns: the calling thread's attachment to the segment of the object, with a record that it
 //   claims if it has none; nullptr if no record came free in time.
 // Errors: errc::not_in_segment; errc::in_repair if the caller waits and is in a repair; those of
 //   attach(). `what` names the kind of the object in messages.
 attachment* attach_caller_slowly(const void* object, const char* what, const deadline& how_long);
 inline attachment* attach_caller(const void* object, const char* what, const deadline& how_long) {
-  // As in lock(): outside the segment, in a forked child and in a repair the range test fails, and
-  // the call goes the slow way.
-  const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
-    return slot.current;
-  return attach_caller_slowly(object, what, how_long);
+  attachment* const mine = quickly_attached(object);
+  return mine != nullptr ? mine : attach_caller_slowly(object, what, how_long);
 }
 
 // Returns: the same if the thread has a record; nullptr in any other thread, and in a forked child.
 inline attachment* attached_caller(const void* object) noexcept {
-  const thread_slot& slot = current_slot;
-  if (static_cast<std::uint64_t>(static_cast<const char*>(object) - slot.base) < slot.wiped->size)
-    return slot.current;
-  return this_thread::attachment_of(object);
+  attachment* const mine = quickly_attached(object);
+  return mine != nullptr ? mine : this_thread::attachment_of(object);
 }
 
 inline std::uint64_t generation_of(const thread_record& record, std::uint64_t mask) noexcept {

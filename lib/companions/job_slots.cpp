@@ -18,12 +18,11 @@ std::optional<work_queue_shape> find_shape(const work_queue_head& queue,
       tries > max_job_tries)
     return std::nullopt;
   // As the compiler lays out work_queue::slot. The size of a job is a multiple of its alignment.
-  const std::uint32_t history_at = (bytes + 7) / 8 * 8;
+  const std::uint32_t state_at = (bytes + 7) / 8 * 8;
   const auto slot_bytes = static_cast<std::uint32_t>(
-      (history_at + max_job_tries * sizeof(job_try) + line - 1) / line * line);
-  const std::uint64_t states = (capacity * sizeof(shared_u64) + line - 1) / line * line;
-  if (sizeof queue + states + std::uint64_t{capacity} * slot_bytes > room) return std::nullopt;
-  return work_queue_shape{capacity, bytes, history_at, slot_bytes};
+      (state_at + sizeof(shared_u64) + max_job_tries * sizeof(job_try) + line - 1) / line * line);
+  if (sizeof queue + std::uint64_t{capacity} * slot_bytes > room) return std::nullopt;
+  return work_queue_shape{capacity, bytes, state_at, slot_bytes};
 }
 
 slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state state,

@@ -30,20 +30,21 @@ struct job_slots {
   work_queue_head& queue;
   const work_queue_shape& shape;
 
-  [[nodiscard]] shared_u64& state(std::uint32_t slot) const noexcept {
-    return reinterpret_cast<shared_u64*>(reinterpret_cast<char*>(&queue) +
-                                         sizeof(work_queue_head))[slot];
-  }
   [[nodiscard]] char* job(std::uint32_t slot) const noexcept {
-    constexpr std::uint64_t line = cache_line;
-    const std::uint64_t first =
-        sizeof(work_queue_head) + (shape.capacity * sizeof(shared_u64) + line - 1) / line * line;
-    return reinterpret_cast<char*>(&queue) + first + std::uint64_t{slot} * shape.slot_bytes;
+    return reinterpret_cast<char*>(&queue) + sizeof(work_queue_head) +
+           std::uint64_t{slot} * shape.slot_bytes;
+  }
+  [[nodiscard]] shared_u64& state(std::uint32_t slot) const noexcept {
+    return *reinterpret_cast<shared_u64*>(job(slot) + shape.state_at);
   }
   [[nodiscard]] job_try* history(std::uint32_t slot) const noexcept {
-    return reinterpret_cast<job_try*>(job(slot) + shape.history_at);
+    return reinterpret_cast<job_try*>(job(slot) + shape.state_at + sizeof(shared_u64));
   }
 
+  // Where consumers begin to look.
+  [[nodiscard]] ring_position head() const noexcept {
+    return ring_position(queue.head.load(std::memory_order_relaxed));
+  }
   [[nodiscard]] bool is_closed() const noexcept {
     return queue.closed.load(std::memory_order_seq_cst) != 0;
   }
@@ -60,7 +61,7 @@ struct job_slots {
   // The last position of the slot that is not after head. A job that becomes ready behind head gets
   // the lap of this position: with an older one, consumers could take it for one of the next round.
   [[nodiscard]] ring_position position_before_head(std::uint32_t slot) const noexcept {
-    return ring_position(queue.head.load(std::memory_order_relaxed)).back_to(slot, shape.capacity);
+    return head().back_to(slot, shape.capacity);
   }
   // Lets consumers begin at that position at the latest, where a job is ready, and wakes one if
   // some sleep. A consumer that moves head at the same time may undo it. Then the job waits for the

@@ -19,6 +19,7 @@
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "sys/crash_barrier.hpp"
+#include "sys/spin_pause.hpp"
 
 namespace outlive::detail {
 
@@ -30,28 +31,41 @@ static_assert(offsetof(work_queue_head, job_bytes) == offsetof(work_queue_bytes,
 static_assert(offsetof(work_queue_head, closed) == offsetof(work_queue_bytes, closed));
 static_assert(offsetof(work_queue_head, not_empty) == offsetof(work_queue_bytes, not_empty));
 static_assert(offsetof(work_queue_head, tail) == offsetof(work_queue_bytes, tail));
-// head, states, slots
-static_assert(sizeof(work_queue<long, 9>) ==
-              sizeof(work_queue_bytes) + 2 * cache_line + 9 * 3 * cache_line);
+static_assert(offsetof(work_queue_head, overtaken) == offsetof(work_queue_bytes, overtaken));
+static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 9 * 3 * cache_line);
 
-// How often a thread yields before it sleeps. A sleep and a wake-up cost more than the job, and
-// mostly the other side is about to go on.
+// A sleep and a wake-up cost more than a job, and mostly the other side is about to go on. So a
+// thread looks a few times before it sleeps, at one slot. The pauses between the looks let the
+// other side get ahead: each look takes the slot's line away from it. Then it yields, for a machine
+// with fewer processors than threads.
+constexpr int quick_looks = 4, pauses = 64;
 constexpr int yields = 3;
 // How many slots from tail on a producer tries before it scans all: a cache line of states.
 constexpr std::uint32_t near = 8;
 
-void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
-  const bool is_queue = queue.magic == work_queue_magic && queue.max_tries >= 1 &&
-                        queue.max_tries <= max_job_tries && queue.capacity != 0 &&
-                        queue.job_bytes != 0;
-  const bool fits = queue.capacity == shape.capacity && queue.job_bytes == shape.job_bytes;
-  if (is_queue && fits) return;
+template <class Look>
+bool look_quickly(Look look) {
+  for (int i = 0; i < quick_looks; ++i) {
+    for (int k = 0; k < pauses; ++k) spin_pause();
+    if (look()) return true;
+  }
+  return false;
+}
+
+bool is_queue(const work_queue_head& queue) noexcept {
+  return queue.magic == work_queue_magic && queue.max_tries - 1 < max_job_tries &&
+         queue.capacity != 0 && queue.job_bytes != 0;
+}
+
+// Functions of their own, so that the fast paths need no stack for this.
+[[gnu::noinline, gnu::cold, noreturn]] void refuse(const work_queue_head& queue,
+                                                   const work_queue_shape& shape) {
   const auto named = [](std::uint32_t slots, std::uint32_t bytes) {
     return "a queue with " + std::to_string(slots) + " slots for jobs of " + std::to_string(bytes) +
            " bytes";
   };
   const std::string expected = named(shape.capacity, shape.job_bytes);
-  if (!is_queue) {
+  if (!is_queue(queue)) {
     fail(errc::damaged, "work queue: found magic " + std::to_string(queue.magic) + ", " +
                             std::to_string(queue.max_tries) + " tries and " +
                             named(queue.capacity, queue.job_bytes) + ", expected " + expected +
@@ -62,16 +76,27 @@ void require_intact(const work_queue_head& queue, const work_queue_shape& shape)
                                 "; was it made by another release of the program?");
 }
 
+inline void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
+  if (queue.magic != work_queue_magic || queue.max_tries - 1 >= max_job_tries ||
+      queue.capacity != shape.capacity || queue.job_bytes != shape.job_bytes) [[unlikely]]
+    refuse(queue, shape);
+}
+
 // Returns: nullptr if no thread record came free in time, or before a stop was requested.
-attachment* attach(work_queue_head& queue, const deadline& how_long,
-                   const std::stop_token& stop = {}) {
-  if (!stop.stop_possible() || !how_long.waits()) [[likely]]
+[[gnu::noinline]] attachment* attach_slowly(work_queue_head& queue, const deadline& how_long,
+                                            const std::stop_token& stop) {
+  if (!stop.stop_possible() || !how_long.waits())
     return attach_caller(&queue, "work queue", how_long);
   for (;;) {
     const deadline slice(std::min<std::chrono::nanoseconds>(deadline::slice, how_long.left()));
     attachment* const mine = attach_caller(&queue, "work queue", slice);
     if (mine != nullptr || stop.stop_requested() || how_long.is_over()) return mine;
   }
+}
+inline attachment* attach(work_queue_head& queue, const deadline& how_long,
+                          const std::stop_token& stop = {}) {
+  attachment* const mine = quickly_attached(&queue);
+  return mine != nullptr ? mine : attach_slowly(queue, how_long, stop);
 }
 
 // A thread that uses the queue.
@@ -92,6 +117,16 @@ struct party {
 
 struct producer : party {
   using party::party;
+
+  // Before this thread names itself in a slot: a change tells that consumers have passed one.
+  const std::uint32_t overtaken = slots.queue.overtaken.load(std::memory_order_acquire);
+
+  // The slot at tail is mostly free. A look at it first would move its line twice.
+  bool acquire_next_slot(ring_position& at) const noexcept {
+    at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
+    return slots.exchange(at.slot(capacity()), {job_kind::free, 0},
+                          {job_kind::filling, 0, me, at.lap()});
+  }
 
   // Acquires one of the first `count` slots from tail on. Returns: whether it acquired one.
   bool acquire_slot(ring_position& at, std::uint32_t count, kernel_answers* kernel) const noexcept {
@@ -115,6 +150,7 @@ struct producer : party {
   [[gnu::noinline]] bool wait_for_slot(ring_position& at, const deadline& until,
                                        const std::stop_token& stop) const noexcept {
     if (!until.waits()) return acquire_slot(at, capacity(), nullptr);
+    if (look_quickly([&] { return acquire_near_slot(at); })) return true;
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
       if (acquire_near_slot(at)) return true;
@@ -159,15 +195,23 @@ struct producer : party {
                                                    std::memory_order_relaxed)) {
     }
     // If consumers have passed this slot meanwhile, because this thread was stopped, the job is the
-    // next one.
-    if (at.is_before(ring_position(slots.queue.head.load(std::memory_order_relaxed))))
-      at = slots.position_before_head(slot);
+    // next one. Head itself would tell, but each look at it moves its line from a consumer.
+    if (is_overtaken() && at.is_before(slots.head())) at = slots.position_before_head(slot);
     if (!slots.exchange(slot, filling, job_state(job_kind::ready, 0).with_lap(at.lap()))) {
       fail(errc::damaged, "work queue: found state " + std::to_string(slots.read(slot).word()) +
                               " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
-    slots.announce_job(at);
+    if (is_overtaken()) {
+      slots.announce_job(at);
+    } else {
+      slots.wake_consumer();
+    }
+  }
+
+ private:
+  [[nodiscard]] bool is_overtaken() const noexcept {
+    return slots.queue.overtaken.load(std::memory_order_seq_cst) != overtaken;
   }
 };
 
@@ -182,21 +226,39 @@ struct consumer : party {
   //   - no job of its waits more than two rounds before tail: after such a job, a producer finds
   //     each slot free once.
   bool lease_near(held_job& got) const noexcept {
+    return lease_at_head(got) || lease_from_head(got);
+  }
+
+  // Leases the job at head, if it is one of this round. Tail would not tell more: the job is there,
+  // so tail is beyond it. And a look at tail moves its line from a producer.
+  bool lease_at_head(held_job& got) const noexcept {
+    const ring_position head = slots.head();
+    const std::uint32_t slot = head.slot(capacity());
+    const job_state seen = slots.read(slot);
+    if (seen.lap() != (head.lap() & job_lap_mask) || seen.kind() != job_kind::ready ||
+        !lease_job(got, slot, seen, nullptr))
+      return false;
+    move_head(head, head);
+    return true;
+  }
+
+  bool lease_from_head(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
-    const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
+    const ring_position head = slots.head();
     const ring_position oldest = tail.rounds_before(2);
     ring_position at = head.is_before(oldest) ? oldest : head;
+    bool passes_a_producer = false;
     // The loop also counts: damaged hints may be so far apart that it would not end.
     for (std::uint32_t i = 0; at.is_before(tail) && i < 2 * capacity();
          ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.read(slot);
-      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !lease_job(got, slot, seen, nullptr))
+      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !lease_job(got, slot, seen, nullptr)) {
+        passes_a_producer = passes_a_producer || seen.kind() == job_kind::filling;
         continue;
-      // Not if another thread has moved head since: it may have pulled it back.
-      if (slots.queue.head.load(std::memory_order_relaxed) == head.word()) {
-        slots.queue.head.store(at.next(capacity()).word(), std::memory_order_relaxed);
       }
+      if (passes_a_producer) slots.queue.overtaken.fetch_add(1, std::memory_order_seq_cst);
+      move_head(head, at);
       return true;
     }
     return false;
@@ -221,6 +283,7 @@ struct consumer : party {
   [[gnu::noinline]] bool wait_for_job(held_job& got, const deadline& until,
                                       const std::stop_token& stop) const noexcept {
     if (!until.waits()) return lease_any(got, false);
+    if (look_quickly([&] { return lease_at_head(got); })) return true;
     for (int i = 0; i < yields; ++i) {
       std::this_thread::yield();
       if (lease_near(got)) return true;
@@ -248,6 +311,12 @@ struct consumer : party {
   }
 
  private:
+  // Behind the job at `at`. Not if another thread has moved head since: it may have pulled it back.
+  void move_head(ring_position seen, ring_position at) const noexcept {
+    if (slots.head().word() == seen.word())
+      slots.queue.head.store(at.next(capacity()).word(), std::memory_order_relaxed);
+  }
+
   // Returns: whether the queue is closed and no job can come any more (J5).
   [[nodiscard]] bool is_at_its_end(bool thoroughly) const noexcept {
     if (!slots.is_closed()) return false;
@@ -269,7 +338,7 @@ struct consumer : party {
 
   // Where to begin. A head beyond tail is damage.
   [[nodiscard]] ring_position start() const noexcept {
-    const ring_position head(slots.queue.head.load(std::memory_order_relaxed));
+    const ring_position head = slots.head();
     const ring_position tail(slots.queue.tail.load(std::memory_order_relaxed));
     if (!tail.is_before(head)) return head;
     slots.queue.head.store(tail.word(), std::memory_order_relaxed);
@@ -343,6 +412,7 @@ void make_queue(work_queue_head& queue, const work_queue_shape& shape,
   queue.job_bytes = shape.job_bytes;
   queue.closed.store(0, std::memory_order_relaxed);
   queue.not_empty.store(0, std::memory_order_relaxed);
+  queue.overtaken.store(0, std::memory_order_relaxed);
   queue.not_full.store(0, std::memory_order_relaxed);
   queue.head.store(0, std::memory_order_relaxed);
   queue.tail.store(0, std::memory_order_relaxed);
@@ -377,7 +447,8 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
   if (mine == nullptr) return false;
   const producer thread(*mine, queue, shape);
   ring_position at(0);
-  const bool acquired = thread.acquire_near_slot(at) || thread.wait_for_slot(at, until, stop);
+  const bool acquired = thread.acquire_next_slot(at) || thread.acquire_near_slot(at) ||
+                        thread.wait_for_slot(at, until, stop);
   if (thread.slots.is_closed()) {
     if (acquired) thread.leave(at);
     fail(errc::queue_closed,

@@ -97,8 +97,9 @@ static_assert(sizeof(permit_pool_bytes) == cache_line &&
 inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
 inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
 
-// A state word for each slot follows (job_state.hpp), and then the slots: the job's bytes, and
-// behind them, at a multiple of 8, max_job_tries times job_try. A slot begins at a cache line.
+// The slots follow: the job's bytes and, at the next multiple of 8, the state word (job_state.hpp)
+// and max_job_tries times job_try. A slot begins at a cache line. Job, state and first tries of a
+// small job are in that line, which is all that moves from a producer to a consumer and back.
 struct alignas(cache_line) work_queue_bytes {
   // (C)
   std::uint32_t magic;
@@ -112,6 +113,8 @@ struct alignas(cache_line) work_queue_bytes {
   shared_u32 closed;
   // (A) as seq in condition_bytes; consumers sleep on it
   alignas(cache_line) shared_u32 not_empty;
+  // (A) how often consumers have passed a slot that a living producer was filling
+  shared_u32 overtaken;
   // (A) producers sleep on it
   alignas(cache_line) shared_u32 not_full;
   // (A) where consumers begin to look: lap << 32 | slot. A hint, any value is valid

@@ -93,18 +93,18 @@ void field_table::add_queue(std::uint64_t offset) {
   FUZZ_FIELD(name, offset, work_queue_bytes, max_tries);
   FUZZ_FIELD(name, offset, work_queue_bytes, job_bytes);
   FUZZ_FIELD(name, offset, work_queue_bytes, not_empty);
+  FUZZ_FIELD(name, offset, work_queue_bytes, overtaken);
   FUZZ_FIELD(name, offset, work_queue_bytes, not_full);
   FUZZ_FIELD(name, offset, work_queue_bytes, head);
   FUZZ_FIELD(name, offset, work_queue_bytes, tail);
-  const std::uint64_t states = offset + sizeof(work_queue_bytes);
-  const std::uint64_t slots = states + region_layout::round_up(jobs::capacity() * 8, cache_line);
+  const std::uint64_t slots = offset + sizeof(work_queue_bytes);
   const std::uint64_t slot_bytes =
-      region_layout::round_up(sizeof(job) + max_job_tries * sizeof(job_try), cache_line);
+      region_layout::round_up(sizeof(job) + 8 + max_job_tries * sizeof(job_try), cache_line);
   for (std::uint64_t i = 0; i < jobs::capacity(); ++i) {
-    add(numbered("job", i) + ".state", states + i * 8, 8);
+    add(numbered("job", i) + ".state", slots + i * slot_bytes + sizeof(job), 8);
     for (std::uint64_t h = 0; h < 2; ++h) {
       const std::string attempt = numbered("job", i) + "." + numbered("try", h);
-      const std::uint64_t at = slots + i * slot_bytes + sizeof(job) + h * sizeof(job_try);
+      const std::uint64_t at = slots + i * slot_bytes + sizeof(job) + 8 + h * sizeof(job_try);
       FUZZ_FIELD(attempt, at, job_try, thread);
       FUZZ_FIELD(attempt, at, job_try, start_time);
     }

@@ -17,6 +17,7 @@
 #include "format/job_state.hpp"
 #include "format/layout.hpp"
 #include "scenes/accounts.hpp"
+#include "scenes/queue_states.hpp"
 #include "scenes/watching.hpp"
 #include "support/child.hpp"
 #include "support/leaks.hpp"
@@ -176,11 +177,11 @@ TEST_F(sleepers_kill_test, a_supervisor_wakes_the_producer_that_sleeps_for_a_dea
   child holder("holder", has_a_job());
   holder.wait_for("has it");
   // As a producer is between its two exchanges; tests/step stops it there really.
-  auto* const states = reinterpret_cast<detail::shared_u64*>(&jobs() + 1);
   unsigned slot = 0;
-  while (detail::job_state(states[slot]).kind() != detail::job_kind::leased) ++slot;
-  states[slot] =
-      detail::job_state(detail::job_kind::filling, 0, detail::job_state(states[slot]).holder())
+  while (detail::job_state(state_of(shop_.jobs, slot)).kind() != detail::job_kind::leased) ++slot;
+  state_of(shop_.jobs, slot) =
+      detail::job_state(detail::job_kind::filling, 0,
+                        detail::job_state(state_of(shop_.jobs, slot)).holder())
           .word();
   watching watch(seg_);
   child sleeper("sleeper", [this](agent&) { shop_.jobs.push(4); });

@@ -11,6 +11,7 @@
 #include "format/job_state.hpp"
 #include "format/layout.hpp"
 #include "scenes/accounts.hpp"
+#include "scenes/queue_states.hpp"
 #include "support/child.hpp"
 
 namespace outlive::testing {
@@ -43,10 +44,7 @@ class work_queue_kill_test : public ::testing::Test {
     dead->expect_killed();
     return dead->pid();
   }
-  [[nodiscard]] detail::shared_u64& state(unsigned slot) {
-    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) +
-                                                 sizeof(detail::work_queue_bytes))[slot];
-  }
+  [[nodiscard]] detail::shared_u64& state(unsigned slot) { return state_of(queue_, slot); }
 
   segment seg_ = segment::anonymous(small_segment());
   queue& queue_ = seg_.find_or_construct<queue>("jobs");
@@ -126,9 +124,7 @@ TEST_F(work_queue_kill_test, a_new_job_has_no_history) {
     one.push(round);
     // Leased by a life that is over, which had not said who it was: nothing is known of it, and
     // nothing may be told from the job before.
-    auto& state = *reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&one) +
-                                                         sizeof(detail::work_queue_bytes));
-    state = detail::job_state(detail::job_kind::leased, 1, {1, 0x7777777}).word();
+    state_of(one, 0) = detail::job_state(detail::job_kind::leased, 1, {1, 0x7777777}).word();
     auto again = one.pop();
     ASSERT_EQ(again.died_on_it().size(), 1u);
     EXPECT_FALSE(again.died_on_it()[0].known);

@@ -57,10 +57,9 @@ scenario of_queue(std::string name, void (*victim)(queue&)) {
   // Who had the jobs, by process and start time, which no two runs have in common. Where it stands:
   // docs/format.md.
   made.ignored = [](segment& seg) {
-    constexpr std::size_t head = 320, states = 64, slot = 192, history = 8, history_bytes = 128;
-    static_assert(sizeof(queue) == head + states + 4 * slot);
-    const auto* const bytes =
-        reinterpret_cast<const std::byte*>(seg.find<queue>("jobs")) + head + states;
+    constexpr std::size_t head = 320, slot = 192, history = 16, history_bytes = 128;
+    static_assert(sizeof(queue) == head + 4 * slot);
+    const auto* const bytes = reinterpret_cast<const std::byte*>(seg.find<queue>("jobs")) + head;
     std::vector<std::span<const std::byte>> spans;
     for (std::size_t i = 0; i < 4; ++i)
       spans.emplace_back(bytes + i * slot + history, history_bytes);

@@ -13,6 +13,7 @@
 
 #include "format/job_state.hpp"
 #include "format/layout.hpp"
+#include "scenes/queue_states.hpp"
 #include "support/bounded.hpp"
 
 namespace outlive {
@@ -39,8 +40,7 @@ class work_queue_misuse_test : public ::testing::Test {
     return reinterpret_cast<detail::work_queue_bytes&>(queue_);
   }
   [[nodiscard]] detail::shared_u64& state(unsigned slot) {
-    return reinterpret_cast<detail::shared_u64*>(reinterpret_cast<char*>(&queue_) +
-                                                 sizeof(detail::work_queue_bytes))[slot];
+    return outlive::testing::state_of(queue_, slot);
   }
   void expect_usable() {
     ASSERT_TRUE(queue_.try_push(1));
