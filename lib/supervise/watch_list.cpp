@@ -53,13 +53,18 @@ void watch_list::add(std::uint64_t identity, std::uint32_t slot) {
 void watch_list::add_child(pid_t pid) {
   int error = 0;
   const file_descriptor handle = process_handle::open(pid, error);
-  const bool is_child = handle && process_handle::is_child(handle.get());
-  if (!is_child) {
+  if (!handle && error != ESRCH && error != EINVAL) {
     throw std::system_error(
-        handle || error == ESRCH ? ECHILD : error, std::generic_category(),
+        error, std::generic_category(),
         map_.describe() + ", pid " + std::to_string(pid) +
-            ": found no child of this process that can be watched, expected one that was not "
-            "waited for yet");
+            ": found no descriptor for it, expected one that is free (RLIMIT_NOFILE, ulimit -n)");
+  }
+  if (!handle || !process_handle::is_child(handle.get())) {
+    throw std::system_error(
+        ECHILD, std::generic_category(),
+        map_.describe() + ", pid " + std::to_string(pid) +
+            ": found no child of this process, expected one that was not waited for yet (call it "
+            "right after fork(), and do not ignore SIGCHLD)");
   }
   // It is not reaped yet, so its number is no other process's.
   const std::uint64_t start_time = start_time_of(pid);

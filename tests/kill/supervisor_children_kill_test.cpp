@@ -1,5 +1,7 @@
 // A prefork server's workers: children that may die before they have touched the segment.
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,14 @@ class supervisor_children_kill_test : public ::testing::Test {
   static bool is_child(pid_t pid) {
     siginfo_t info{};
     return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  }
+  static void expect_refused(watching& watch, pid_t pid, std::errc code) {
+    try {
+      watch->add_child(pid);
+      ADD_FAILURE() << pid << " was added";
+    } catch (const std::system_error& error) {
+      EXPECT_EQ(error.code(), code) << pid << ": " << error.what();
+    }
   }
 
   accounts all_{1};
@@ -100,18 +110,49 @@ TEST_F(supervisor_children_kill_test, a_child_that_attaches_is_known_before_its_
   worker.expect_killed();
 }
 
+// In a process of its own, because it changes a limit.
+TEST_F(supervisor_children_kill_test, one_without_a_descriptor_is_reaped_by_a_sweep) {
+  child overseer("overseer", [&](agent&) {
+    supervisor_options options = sweeping_often();
+    options.reap_children = true;
+    watching watch(all_.seg(), options);
+    constexpr int most = 64;
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = most;
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    pid_t workers[2];
+    for (pid_t& worker : workers) {
+      worker = fork();
+      if (worker == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) pause();
+      }
+    }
+    while (dup(STDERR_FILENO) < most - most / 4) {  // what is left is the program's
+    }
+    watch->add_child(workers[0]);
+    ASSERT_EQ(kill(workers[0], SIGKILL), 0);
+    ASSERT_TRUE(watch.until_dead(workers[0]));
+    EXPECT_EQ(watch.find(workers[0])->signal, SIGKILL);
+    EXPECT_FALSE(is_child(workers[0])) << "it is a zombie";
+
+    while (dup(STDERR_FILENO) != -1) {  // and now nothing is left
+    }
+    expect_refused(watch, workers[1], std::errc::too_many_files_open);
+    ASSERT_EQ(kill(workers[1], SIGKILL), 0);
+    EXPECT_EQ(waitpid(workers[1], nullptr, 0), workers[1]) << "it stays the program's";
+  });
+  overseer.expect_exit();
+}
+
 TEST_F(supervisor_children_kill_test, what_is_no_child_is_refused) {
   watching watch(all_.seg());
   const pid_t reaped = fork();
   if (reaped == 0) _exit(0);
   ASSERT_EQ(waitpid(reaped, nullptr, 0), reaped);
   for (const pid_t pid : {reaped, getppid(), getpid(), pid_t{0}, pid_t{-1}}) {
-    try {
-      watch->add_child(pid);
-      ADD_FAILURE() << pid << " was added";
-    } catch (const std::system_error& error) {
-      EXPECT_EQ(error.code(), std::errc::no_child_process) << pid << ": " << error.what();
-    }
+    expect_refused(watch, pid, std::errc::no_child_process);
   }
   EXPECT_EQ(watch->watched(), 0u);
 }
