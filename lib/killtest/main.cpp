@@ -36,6 +36,9 @@ struct command_line {
   std::string junit;
   std::string lcov;
   std::string html;
+  std::string sarif;
+  std::string state;
+  bool annotations = false;
   std::string replay;
 };
 
@@ -75,6 +78,18 @@ void declare(CLI::App& app, command_line& given) {
       ->option_text("DIR");
   app.add_option("--junit", given.junit, "write a JUnit XML file")->option_text("FILE");
   app.add_option("--lcov", given.lcov, "write a tracefile for genhtml")->option_text("FILE");
+  app.add_option("--sarif", given.sarif, "write a SARIF file, for code hosts")->option_text("FILE");
+  app.add_flag(
+      "--annotations", given.annotations,
+      "print failures as annotations of GitHub Actions; always where GITHUB_ACTIONS is set");
+  app.add_option("--state", given.state, "explore until this state alone: its hash in the summary")
+      ->check([](const std::string& text) {
+        return !text.empty() && text.size() <= 16 &&
+                       text.find_first_not_of("0123456789abcdef") == std::string::npos
+                   ? std::string()
+                   : "found " + text + ", expected a hash of up to 16 hexadecimal digits";
+      })
+      ->option_text("HASH");
   app.add_option("--html", given.html, "write a page for people")->option_text("FILE");
   app.add_flag("--json", given.json, "print the reports as JSON");
   app.add_option("--replay", given.replay, "repair this image in this process")
@@ -135,9 +150,39 @@ report explore_one(const char* program, const scenario& what, const explore_opti
   return found;
 }
 
+// Of GitHub Actions: a line on stdout for each kind of failure, with file and line.
+std::string annotations_of(const report& of) {
+  const auto quoted = [](std::string_view text) {
+    std::string made;
+    for (const char each : text) {
+      switch (each) {
+        case '%': made += "%25"; break;
+        case '\r': made += "%0D"; break;
+        case '\n': made += "%0A"; break;
+        default: made += each;
+      }
+    }
+    return made;
+  };
+  std::string text;
+  if (!of.fault.empty())
+    text += "::error title=kill test::" + quoted(of.scenario + ": " + of.fault) + '\n';
+  for (const failure_kind& each : kinds_of_failures(of)) {
+    text += "::error ";
+    if (const frame* const at = of.place_of(*each.first))
+      text += "file=" + quoted(at->file) + ",line=" + std::to_string(at->line) + ',';
+    text += "title=kill test::" +
+            quoted(of.scenario + ": " + std::string(to_string(each.first->result)) + ": " +
+                   each.first->what) +
+            '\n';
+  }
+  return text;
+}
+
 void write_files(const command_line& given, const std::vector<report>& reports) {
   if (!given.junit.empty()) write_junit(reports, given.junit);
   if (!given.lcov.empty()) write_lcov(reports, given.lcov);
+  if (!given.sarif.empty()) write_sarif(reports, given.sarif);
   if (!given.html.empty()) write_html(reports, given.html);
 }
 
@@ -147,7 +192,10 @@ int explore_all(const char* program, const command_line& given,
   std::vector<report> reports;
   for (const scenario* each : chosen) {
     reports.push_back(explore_one(program, *each, given.how, built));
-    if (!given.json) print(reports.back());
+    if (given.json) continue;
+    print(reports.back());
+    if (given.annotations || std::getenv("GITHUB_ACTIONS") != nullptr)
+      std::cout << annotations_of(reports.back()) << std::flush;
   }
   if (given.json) std::cout << to_json(reports) << std::flush;
   write_files(given, reports);
@@ -191,6 +239,12 @@ int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, c
     return all_ok;
   }
   const auto chosen = choose(scenarios, given.names);
+  if (!given.state.empty()) {
+    if (chosen.size() != 1)
+      throw std::runtime_error("--state: found " + std::to_string(chosen.size()) +
+                               " scenarios, expected the one that the state belongs to");
+    given.how.only_state = std::stoull(given.state, nullptr, 16);
+  }
   return given.replay.empty() ? explore_all(argv[0], given, chosen, built)
                               : replay_one(given, chosen);
 }

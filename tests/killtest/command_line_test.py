@@ -80,7 +80,8 @@ def json_is_all_there_is_on_stdout():
 
 def what_the_summary_says_can_be_typed():
     commands = re.findall(r"^ *reproduce: (.*)$", explored().stdout, re.MULTILINE)
-    report.expect(len(commands) == 2, f"found {commands}")
+    # One cause: states that differ in numbers only are of one kind.
+    report.expect(len(commands) == 1, f"found {commands}")
     violations = re.findall(r"^ *invariant violated: (.*)$", explored().stdout, re.MULTILINE)
     for command, words in zip(commands, violations):
         done = subprocess.run(
@@ -109,6 +110,56 @@ def what_the_summary_says_can_be_typed():
     )
     expect_exit(again, 1)
     report.expect(list(folder().glob("crash-*.seg")), "no image was written")
+
+
+def one_state_is_explored_alone():
+    whole = json.loads(run(WRONG, "--json").stdout)[0]
+    for failure in whole["failures"]:
+        done = run(WRONG, "--json", "--state", failure["hash"])
+        expect_exit(done, 1)
+        alone = json.loads(done.stdout)[0]
+        report.expect(
+            alone["states"] == 1 and alone["nested_points"] < whole["nested_points"],
+            f"found {alone['states']} states, {alone['nested_points']} deaths of heirs",
+        )
+        report.expect(
+            [(each["hash"], each["what"]) for each in alone["failures"]]
+            == [(failure["hash"], failure["what"])],
+            f"found {alone['failures']}, expected {failure}",
+        )
+    command = re.search(r"^ *this state alone: (.*)$", run(WRONG).stdout, re.MULTILINE)
+    done = subprocess.run(
+        command[1], shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT
+    )
+    expect_exit(done, 1)
+    for arguments, message in (
+        ([WRONG, "--state", "1"], "found no state 0000000000000001"),
+        ([WRONG, "--state", "xyz"], "found xyz, expected a hash"),
+        (["--state", "1"], "found 3 scenarios, expected the one"),
+    ):
+        done = run(*arguments)
+        expect_exit(done, 2)
+        report.expect(
+            message in done.stdout + done.stderr, f"{arguments}: {done.stdout}{done.stderr}"
+        )
+
+
+def annotations_name_file_and_line():
+    os.environ.pop("GITHUB_ACTIONS", None)
+    report.expect("::error" not in explored().stdout, "annotations that nobody asked for")
+    done = run(WRONG, "--annotations")
+    found = re.findall(r"^::error file=(.*),line=(\d+),title=kill test::(.*)$", done.stdout, re.M)
+    report.expect(len(found) == 1, f"found {found} in\n{done.stdout}")
+    path, line, text = found[0]
+    with open(path, encoding="utf-8") as file:
+        source = file.read().splitlines()[int(line) - 1]
+    report.expect("of.undo.valid = 0;" in source, f"{path}:{line} is {source!r}")
+    report.expect(text.startswith(f"{WRONG}: invariant violated: a + b is "), f"found {text!r}")
+    in_actions = run("nothing", env={**os.environ, "GITHUB_ACTIONS": "true"})
+    report.expect(
+        "::error title=kill test::nothing: the victim stored nothing" in in_actions.stdout,
+        f"found {in_actions.stdout}",
+    )
 
 
 def an_image_does_what_its_state_did():
@@ -165,6 +216,8 @@ sys.exit(
             ("command_line.scenarios_are_listed", scenarios_are_listed),
             ("command_line.json_is_all_there_is_on_stdout", json_is_all_there_is_on_stdout),
             ("command_line.what_the_summary_says_can_be_typed", what_the_summary_says_can_be_typed),
+            ("command_line.one_state_is_explored_alone", one_state_is_explored_alone),
+            ("command_line.annotations_name_file_and_line", annotations_name_file_and_line),
             ("command_line.an_image_does_what_its_state_did", an_image_does_what_its_state_did),
             ("command_line.colour_is_for_terminals", colour_is_for_terminals),
         ]

@@ -43,6 +43,8 @@ def explored():
         folder() / "junit.xml",
         "--lcov",
         folder() / "kill.info",
+        "--sarif",
+        folder() / "kill.sarif",
         "--html",
         folder() / "kill.html",
     )

@@ -2,13 +2,18 @@
 // that is mended.
 #include <outlive/killtest/gtest.hpp>
 
+#include <gmock/gmock.h>
+
 #include <csignal>
 #include <cstring>
+#include <stdexcept>
 
 #include "killtest/bank.hpp"
 
 namespace outlive::killtest::testing {
 namespace {
+
+using ::testing::HasSubstr;
 
 /// A scenario around one guarded T, named "thing", of class "things".
 template <class T>
@@ -137,6 +142,36 @@ TEST(must_find, a_linked_list_whose_node_is_linked_before_it_is_filled) {
 // ---- repairs that do not come back -------------------------------------------------------------
 std::string anything_goes(const counters&) {
   return {};
+}
+
+TEST(must_find, a_repair_that_crashes_is_named_with_its_line) {
+  const report found = explore(scenario_of<counters>(
+      "crashes",
+      [](counters& of, const owner_death&) {
+        const volatile int* const nowhere = nullptr;
+        if (of.a != of.b) of.a = *nowhere;
+        return repaired;
+      },
+      &count_both, &anything_goes));
+  const crash_state* const first = found.first_failure();
+  ASSERT_NE(first, nullptr) << found;
+  EXPECT_EQ(first->result, verdict::repair_crashed) << found;
+  EXPECT_THAT(first->what, HasSubstr("ended by signal 11 (Segmentation fault), at "));
+  EXPECT_THAT(first->what, HasSubstr("must_find_test.cpp:"));
+}
+
+TEST(must_find, a_repair_that_throws_is_named_with_its_text) {
+  const report found = explore(scenario_of<counters>(
+      "throws",
+      [](counters& of, const owner_death&) -> repair_result {
+        if (of.a != of.b) throw std::runtime_error("the ledger is on fire");
+        return repaired;
+      },
+      &count_both, &anything_goes));
+  const crash_state* const first = found.first_failure();
+  ASSERT_NE(first, nullptr) << found;
+  EXPECT_EQ(first->result, verdict::repair_failed) << found;
+  EXPECT_THAT(first->what, HasSubstr("the ledger is on fire"));
 }
 
 TEST(must_find, a_repair_that_loops_for_ever) {

@@ -3,6 +3,7 @@
 
 Usage: report_files_test.py FOLDER-OF-report.py PROGRAM"""
 
+import json
 import re
 import shutil
 import subprocess
@@ -25,6 +26,12 @@ def junit_has_a_case_for_each_scenario():
         cases["right"].find("failure") is None and cases["right"].find("error") is None,
         "the right one failed",
     )
+    path, line = cases[WRONG].get("file", ""), int(cases[WRONG].get("line", "0"))
+    report.expect(
+        path.endswith("killtest/bank.hpp") and "of.undo.valid = 0;" in source(path)[line - 1],
+        f"found the place {path}:{line}",
+    )
+    report.expect(cases["right"].get("file") is None, "a place without a failure")
     failure = cases[WRONG].find("failure")
     report.expect(
         failure is not None
@@ -39,6 +46,30 @@ def junit_has_a_case_for_each_scenario():
         "nothing to kill" in cases["nothing"].find("error").get("message"),
         "no error for the scenario without stores",
     )
+
+
+def sarif_has_a_result_for_each_cause():
+    explored()
+    log = json.loads((folder() / "kill.sarif").read_text())
+    report.expect(log["version"] == "2.1.0" and len(log["runs"]) == 1, f"found {log}")
+    run_of = log["runs"][0]
+    rules = {rule["id"] for rule in run_of["tool"]["driver"]["rules"]}
+    found = {result["ruleId"]: result for result in run_of["results"]}
+    report.expect(
+        rules == set(found) == {"invariant violated", "not explored"}
+        and len(run_of["results"]) == 2,
+        f"found {run_of}",
+    )
+    violated = found["invariant violated"]
+    place = violated["locations"][0]["physicalLocation"]
+    path = place["artifactLocation"]["uri"].removeprefix("file://")
+    line = source(path)[place["region"]["startLine"] - 1]
+    report.expect("of.undo.valid = 0;" in line, f"the place is {line!r}")
+    report.expect(
+        WRONG in violated["message"]["text"] and "crash state" in violated["message"]["text"],
+        f"found {violated['message']}",
+    )
+    report.expect("locations" not in found["not explored"], "a place where nobody was killed")
 
 
 def tracefile():
@@ -97,7 +128,7 @@ def genhtml_renders_the_tracefile():
 
 
 def a_file_that_cannot_be_written_is_an_error():
-    for option in ("--junit", "--lcov", "--html"):
+    for option in ("--junit", "--lcov", "--html", "--sarif"):
         path = folder() / "no such folder" / "file"
         done = run("right", option, path)
         report.expect(done.returncode == 2, f"{option}: exit code {done.returncode}, expected 2")
@@ -116,6 +147,7 @@ sys.exit(
     report.run(
         [
             ("report_files.junit_has_a_case_for_each_scenario", junit_has_a_case_for_each_scenario),
+            ("report_files.sarif_has_a_result_for_each_cause", sarif_has_a_result_for_each_cause),
             (
                 "report_files.lcov_counts_the_deaths_at_each_line",
                 lcov_counts_the_deaths_at_each_line,

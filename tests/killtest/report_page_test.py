@@ -127,7 +127,7 @@ def nothing_is_loaded_from_elsewhere():
 def each_scenario_says_what_came_of_it():
     found = measured(1)
     report.expect(
-        found["outcomes"] == [["right", "ok"], [WRONG, "failed"], ["nothing", "broken"]],
+        found["outcomes"] == [[WRONG, "failed"], ["nothing", "broken"], ["right", "ok"]],
         f"found {found['outcomes']}",
     )
     report.expect(
@@ -146,6 +146,11 @@ def each_line_says_how_many_states_it_has_and_how_many_failed():
             f"found {rows.get(text)}, expected {kind!r} for {text!r}",
         )
     report.expect(rows["of.a -= amount;"]["states"] > 0, f"found {rows['of.a -= amount;']}")
+    for row in rows.values():
+        report.expect(
+            row["kind"] not in ("hit", "fails") or row["states"] > 0,
+            f"found {row}, expected no colour of its own for a line without a state",
+        )
     # The repair that is wrong is so in these two lines; the victim is not to blame.
     failing = {row["text"] for row in measured(1)["rows"] if row["failed"] > 0}
     report.expect(

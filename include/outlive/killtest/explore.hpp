@@ -66,6 +66,10 @@ struct explore_options {
   // something failed, they are always looked up.
   bool sources = true;
 
+  // Ends when the state with this hash (crash_state::hash) has been judged, and reports that one
+  // alone. 0: all states.
+  std::uint64_t only_state = 0;
+
   // Where to write images of failing states (crash-HASH.seg, at most 16); empty: nowhere.
   std::string images;
 };

@@ -1,5 +1,5 @@
-// Reports as files: for a CI server (JUnit), for tools that show coverage (lcov), and for people
-// (HTML).
+// Reports as files: for a CI server (JUnit), for code hosts (SARIF), for tools that show coverage
+// (lcov), and for people (HTML).
 //
 // Each function takes any number of reports, writes one file, and overwrites an existing one.
 // Throws: std::system_error, which names the file, if it cannot be written. Blocks: on the file
@@ -20,6 +20,10 @@ namespace outlive::killtest {
 // which nothing was killed, is an error. A failed scenario has its first failure as the message,
 // and the summary as the text.
 OUTLIVE_API void write_junit(std::span<const report> reports, const std::string& path);
+
+// SARIF 2.1.0, which code hosts show beside the source: a result for each kind of failure, with
+// file and line of the last death.
+OUTLIVE_API void write_sarif(std::span<const report> reports, const std::string& path);
 
 // lcov's tracefile, as genhtml renders it. The count of a line is the number of deaths at it or in
 // what it called. It is 0 for a line of a function with stores at which nobody was killed. Missing

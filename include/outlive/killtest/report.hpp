@@ -69,6 +69,7 @@ struct crash_state {
   std::vector<death> deaths;
   verdict result = verdict::ok;
   std::string what;        // what is wrong, in words
+  std::string repaired;    // whose repairs ran in the heir, in order: "left", "right"
   bool confirmed = false;  // a real SIGKILL left these bytes, and the heir came to this verdict
   std::string image;       // the file crash-HASH.seg, if one was written
 };
@@ -94,6 +95,8 @@ struct report {
   // What explore() took out for a trial without any state of the victim's death failing: repairs.
   // Nothing shows that they are needed.
   std::vector<std::string> made_no_difference;
+  // Whether the search ended at explore_options::only_state.
+  bool only_one = false;
   // The command that explores this scenario again, if main() is run(); empty otherwise.
   std::string command;
   std::string fault;  // why nothing could be explored; empty otherwise
@@ -104,7 +107,11 @@ struct report {
   [[nodiscard]] OUTLIVE_API std::size_t failed() const noexcept;
   // The first failing state, or nullptr.
   [[nodiscard]] OUTLIVE_API const crash_state* first_failure() const noexcept;
-  // For people: counts, and the first failure of each kind, with the place of the kill.
+  // Where a failing state's last death was: the innermost frame with a source line that is neither
+  // outlive's nor the C library's; nullptr if there is none.
+  [[nodiscard]] OUTLIVE_API const frame* place_of(const crash_state& state) const noexcept;
+  // For people: counts, and the first failure of each kind, with the place of the kill. Failures
+  // that differ in numbers only are of one kind.
   [[nodiscard]] OUTLIVE_API std::string summary() const;
 };
 

@@ -106,6 +106,7 @@ class explorer {
   void try_without_repairs();
   [[nodiscard]] bool makes_no_difference(std::uint64_t mutex);
 
+  void keep_only_one();
   void confirm_some();
   void confirm(crash_state& state, const death_chain& deaths);
   void write_images();
@@ -123,8 +124,9 @@ class explorer {
   report report_;
   std::vector<death_chain> chains_;  // of report_.states
   std::unordered_set<std::uint64_t> seen_;
-  std::deque<std::size_t> to_nest_;  // indexes of states
-  std::vector<stack_trace> stacks_;  // of the report, as addresses
+  std::unordered_map<std::size_t, stack_trace> crashes_;  // of heirs, by index of the state
+  std::deque<std::size_t> to_nest_;                       // indexes of states
+  std::vector<stack_trace> stacks_;                       // of the report, as addresses
   std::unordered_map<std::uint64_t, std::size_t> stack_of_;
   std::size_t hung_ = 0;
   unsigned compared_heirs_ = 0;  // how many were compared with a run without a log
@@ -159,6 +161,7 @@ report explorer::run() {
     explore_heirs();
     check_change(*victim);
   }
+  if (report_.fault.empty() && how_.only_state != 0) keep_only_one();
   if (report_.fault.empty()) {
     confirm_some();
     write_images();
@@ -297,6 +300,7 @@ void explorer::check_change(const recording& victim) {
 
 bool explorer::is_over() {
   if (over_) return true;
+  if (report_.only_one) return over_ = true;
   if (report_.states.size() >= how_.max_states) {
     cut("what comes after " + std::to_string(how_.max_states) + " states (max_states)");
   } else if (hung_ >= how_.max_hung) {
@@ -346,6 +350,7 @@ void explorer::look_at(const death_chain& deaths) {
   const judgement found = survivors_.ask(timeline_->mutexes());
   report_.repairs += found.repaired;
   add_state(deaths, hash, found);
+  report_.only_one = how_.only_state != 0 && hash == how_.only_state;
   if (found.result == verdict::repair_hung) ++hung_;
   if (survivors_.is_gone()) {
     timeline_->seek({});
@@ -365,6 +370,8 @@ void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const ju
   }
   state.result = found.result;
   state.what = found.what;
+  state.repaired = found.repairs;
+  if (!found.crashed_at.empty()) crashes_.emplace(report_.states.size(), found.crashed_at);
   report_.states.push_back(std::move(state));
   chains_.push_back(deaths);
 }
@@ -452,7 +459,7 @@ std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after
 // Where every state comes out well, each mutex once more, with a repair that does nothing: a test
 // that does not need the repair proves nothing about it.
 void explorer::try_without_repairs() {
-  if (report_.failed() != 0 || is_over()) return;
+  if (report_.failed() != 0 || is_over() || how_.only_state != 0) return;
   for (const std::uint64_t mutex : timeline_->mutexes()) {
     if (makes_no_difference(mutex))
       report_.made_no_difference.push_back(
@@ -479,6 +486,24 @@ bool explorer::makes_no_difference(std::uint64_t mutex) {
 }
 
 // ---- real kills ---------------------------------------------------------------------------------
+
+// The state that was asked for is the last one.
+void explorer::keep_only_one() {
+  if (!report_.only_one) {
+    report_.fault = "found no state " + outlive::detail::hex_16(how_.only_state) +
+                    ", expected one with this hash (only_state)";
+    report_.states.clear();
+    chains_.clear();
+    crashes_.clear();
+    return;
+  }
+  const auto others = static_cast<std::ptrdiff_t>(report_.states.size() - 1);
+  chains_.erase(chains_.begin(), chains_.begin() + others);
+  if (const auto crash = crashes_.extract(static_cast<std::size_t>(others)); !crash.empty())
+    crashes_ = {{0, crash.mapped()}};
+  report_.states.erase(report_.states.begin(), report_.states.begin() + others);
+  cut("all states but one (only_state)");
+}
 
 // Some of the failing states, and a sample of the others, once more by a SIGKILL at the same store.
 void explorer::confirm_some() {
@@ -571,6 +596,8 @@ void explorer::describe_stacks() {
   process_stacks names;
   for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
   report_.code = names.code();
+  for (const auto& [state, stack] : crashes_)
+    report_.states[state].what += ", at " + to_string(names.describe(stack));
   report_.points_at.resize(stacks_.size());
 }
 

@@ -2,8 +2,10 @@
 
 #define UNW_LOCAL_ONLY
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <libunwind.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -73,9 +75,33 @@ std::size_t unwind_fast(const unwinder& by, std::uintptr_t (&addresses)[max_fram
   return count;
 }
 
+// Descriptors 0 to 2 that are closed are open while this lives: libunwind opens a pipe at its first
+// use, and keeps it.
+class open_standard_numbers {
+ public:
+  open_standard_numbers() noexcept {
+    for (int number = 0; number <= STDERR_FILENO; ++number) {
+      if (::fcntl(number, F_GETFD) >= 0) continue;
+      const int opened = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+      if (opened == number) opened_[number] = true;
+    }
+  }
+  ~open_standard_numbers() {
+    for (int number = 0; number <= STDERR_FILENO; ++number) {
+      if (opened_[number]) ::close(number);
+    }
+  }
+  open_standard_numbers(const open_standard_numbers&) = delete;
+  open_standard_numbers& operator=(const open_standard_numbers&) = delete;
+
+ private:
+  bool opened_[STDERR_FILENO + 1] = {};
+};
+
 }  // namespace
 
 void prepare_unwind() {
+  const open_standard_numbers keep;
   ucontext_t here;
   std::uintptr_t addresses[max_frames];
   if (::getcontext(&here) == 0) static_cast<void>(unwind(&here, addresses));

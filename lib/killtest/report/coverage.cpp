@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "killtest/report/report_text.hpp"
+
 namespace outlive::killtest::detail {
 
 namespace {
@@ -52,8 +54,7 @@ std::vector<std::string> read_lines(const std::string& path) {
 bool is_outlives(const source_file& file) {
   return std::all_of(file.lines.begin(), file.lines.end(), [](const auto& each) {
     const std::string& name = each.second.function;
-    return name.empty() ||
-           (name.starts_with("outlive::") && !name.starts_with("outlive::killtest::"));
+    return name.empty() || is_outlives_function(name);
   });
 }
 

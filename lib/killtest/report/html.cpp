@@ -25,7 +25,7 @@ const char head[] = R"(<!DOCTYPE html>
 
 const char legend[] =
     R"(<p class="legend"><span class="l-hit">kill point, all states repaired</span>
-<span class="l-fails">kill point, a state failed</span><span class="l-never">never a kill point</span></p>
+<span class="l-fails">kill point, a state failed</span><span class="l-seen">kill point, its states were known from elsewhere</span><span class="l-never">never a kill point</span></p>
 <p class="quiet">A line's states are those that a death at the line, or in what it called, left. If several deaths came in a row, the last one counts.
 A click on a line shows the stacks, and what the invariant said. Lines that do not store to the segment are never a kill point.</p>
 )";
@@ -59,7 +59,11 @@ void write_html(std::span<const report> reports, const std::string& path) {
   std::string text = head;
   text += "<title>" + title + "</title>\n<style>" + html_style +
           "</style>\n</head>\n<body>\n<header><h1>" + title + "</h1></header>\n<main>\n";
-  for (const report& each : reports) text += html_scenario(each);
+  for (const bool passing : {false, true}) {  // what has to be read comes first
+    for (const report& each : reports) {
+      if (each.ok() == passing) text += html_scenario(each);
+    }
+  }
   text += "<h2>By source line</h2>\n" + html_lines(reports) + "</main>\n</body>\n</html>\n";
   write_file(path, text);
 }

@@ -26,6 +26,16 @@ std::string html_death(const report& in, const death& at, bool is_victims) {
   return text + "</div>";
 }
 
+// Stacks that differ in the frames of outlive and of libraries only are alike.
+std::string users_frames(const report& in, const death& at) {
+  std::string text;
+  if (at.stack >= in.stacks.size()) return text;
+  for (const frame& each : in.stacks[at.stack]) {
+    if (is_users(each)) text += place(each) + ' ';
+  }
+  return text;
+}
+
 std::string figure(const char* name, const std::string& value) {
   return std::string("<div><dt>") + name + "</dt><dd>" + escaped(value) + "</dd></div>";
 }
@@ -47,6 +57,11 @@ std::string html_failure(const report& in, const crash_state& state, std::size_t
                      escaped(to_string(state.result)) + ":</strong> " + escaped(state.what);
   text += " <span class=\"quiet\">(" + counted(count, "crash state") + ")</span></summary>" +
           html_deaths(in, state);
+  if (!state.repaired.empty())
+    text += "<p class=\"quiet\">then an heir repaired " + escaped(state.repaired) + "</p>";
+  if (!in.command.empty() && !state.deaths.empty())
+    text += "<p class=\"quiet\">this state alone: <code>" + escaped(command_for(in, state)) +
+            "</code></p>";
   if (state.confirmed) text += "<p class=\"quiet\">confirmed by a real SIGKILL</p>";
   if (!state.image.empty())
     text += "<p class=\"quiet\">its image: <code>" + escaped(state.image) + "</code></p>";
@@ -75,19 +90,18 @@ std::string html_deaths(const report& in, const crash_state& state) {
 }
 
 std::vector<like_states> grouped(const std::vector<state_at>& states) {
-  std::map<std::tuple<const report*, verdict, std::string_view, std::vector<std::size_t>>,
-           std::size_t>
-      known;
+  std::map<std::tuple<const report*, verdict, std::string, std::string>, std::size_t> known;
   std::vector<like_states> made;
   for (const state_at& each : states) {
     const bool failed = each.state->result != verdict::ok;
-    std::vector<std::size_t> stacks;
+    std::string stacks;
     // Only the last death of a passing state is shown.
     for (const death& at : each.state->deaths) {
-      if (failed || &at == &each.state->deaths.back()) stacks.push_back(at.stack);
+      if (failed || &at == &each.state->deaths.back()) stacks += users_frames(*each.in, at) + '\n';
     }
     const auto [entry, is_new] = known.try_emplace(
-        {each.in, each.state->result, each.state->what, std::move(stacks)}, made.size());
+        {each.in, each.state->result, without_numbers(each.state->what), std::move(stacks)},
+        made.size());
     if (is_new) made.push_back({each, 0});
     ++made[entry->second].count;
   }

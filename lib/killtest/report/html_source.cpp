@@ -62,7 +62,7 @@ std::string html_row(const source_file& file, unsigned number, const source_line
     return "<div class=\"row source never\"" + attributes + ">" + number_and(number) +
            "<span class=\"mark\">never</span>" + shown + "</div>\n";
   }
-  const std::string kind = line->failed != 0 ? "fails" : "hit";
+  const std::string kind = line->failed != 0 ? "fails" : line->states.empty() ? "seen" : "hit";
   const std::string failed = line->failed != 0 ? std::to_string(line->failed) : "";
   return "<details class=\"row source " + kind + "\"" + attributes + "><summary>" +
          number_and(number) + "<span class=\"states\">" + std::to_string(line->states.size()) +

@@ -52,17 +52,19 @@ details.row { display: block; }
 .source .text { white-space: break-spaces; tab-size: 4; }
 .hit { border-left-color: var(--good); }
 .hit > summary { background: var(--good-back); }
+.seen { border-left-color: var(--quiet); }
 .fails { border-left-color: var(--bad); }
 .fails > summary { background: var(--bad-back); }
 .fails .bad { color: var(--bad); font-weight: 700; }
 .never { border-left-color: var(--never); border-left-style: dashed; }
 .never .mark { grid-column: span 2; text-align: right; color: var(--never); }
-.hit > summary:hover .text, .fails > summary:hover .text { text-decoration: underline dotted; }
+.hit > summary:hover .text, .seen > summary:hover .text, .fails > summary:hover .text { text-decoration: underline dotted; }
 .why { padding: .5rem .75rem; margin: 0; border-bottom: 1px solid var(--line); font-family: system-ui, sans-serif; font-size: .875rem; background: var(--panel); }
 .gap { color: var(--quiet); text-align: center; font-size: .75rem; border-block: 1px solid var(--line); }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .875rem; }
 .legend span { border-left: 3px solid; padding: 0 .5rem; }
 .legend .l-hit { border-color: var(--good); background: var(--good-back); }
+.legend .l-seen { border-color: var(--quiet); }
 .legend .l-fails { border-color: var(--bad); background: var(--bad-back); }
 .legend .l-never { border-color: var(--never); border-left-style: dashed; }
 @media (max-width: 40rem) {

@@ -33,6 +33,7 @@ json to_json(const report& in, const crash_state& of) {
           {"what", of.what},
           {"confirmed", of.confirmed},
           {"image", of.image},
+          {"repaired", of.repaired},
           {"deaths", deaths}};
 }
 

@@ -27,6 +27,14 @@ bool did_not_run(const report& of) {
   return !of.fault.empty() || of.states.empty();
 }
 
+// As pytest and others write it, and as CI servers link it.
+std::string place_attributes(const report& of) {
+  const crash_state* const first = of.first_failure();
+  const frame* const at = first == nullptr ? nullptr : of.place_of(*first);
+  if (at == nullptr) return {};
+  return attribute("file", at->file) + attribute("line", std::to_string(at->line));
+}
+
 std::string outcome(const report& of) {
   if (did_not_run(of)) {
     const std::string why = of.fault.empty() ? "nothing was killed" : of.fault;
@@ -56,8 +64,8 @@ void write_junit(std::span<const report> reports, const std::string& path) {
       ++failures;
     }
     cases += "   <testcase" + attribute("classname", "killtest") +
-             attribute("name", each.scenario) + attribute("time", seconds(each.took)) + ">\n" +
-             outcome(each) + "   </testcase>\n";
+             attribute("name", each.scenario) + attribute("time", seconds(each.took)) +
+             place_attributes(each) + ">\n" + outcome(each) + "   </testcase>\n";
   }
   const std::string counts = attribute("tests", std::to_string(reports.size())) +
                              attribute("failures", std::to_string(failures)) +

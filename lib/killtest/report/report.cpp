@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "killtest/report/report_text.hpp"
+#include "sys/hex.hpp"
 
 namespace outlive::killtest {
 
@@ -45,13 +46,18 @@ std::string function(const frame& at) {
 
 // A command to type, or a call to write into a program with a main() of its own.
 std::string reproduce(const report& in, const crash_state& state) {
-  if (state.result == verdict::lock_never_released) return {};  // nobody died
-  if (state.image.empty())
-    return in.command.empty() ? "" : "    for an image of it: " + in.command + " --images .\n";
-  if (in.command.empty())
-    return "    reproduce: outlive::killtest::replay(SCENARIO, \"" + state.image + "\")\n";
-  return "    reproduce: " + in.command + " --replay " + detail::quoted_for_shell(state.image) +
-         '\n';
+  if (state.deaths.empty()) return {};  // nobody died
+  std::string text;
+  if (in.command.empty()) {
+    if (!state.image.empty())
+      text = "    reproduce: outlive::killtest::replay(SCENARIO, \"" + state.image + "\")\n";
+    return text + "    this state alone: explore_options::only_state = 0x" +
+           outlive::detail::hex_16(state.hash) + '\n';
+  }
+  text = state.image.empty() ? "    for an image of it: " + in.command + " --images .\n"
+                             : "    reproduce: " + in.command + " --replay " +
+                                   detail::quoted_for_shell(state.image) + '\n';
+  return text + "    this state alone: " + detail::command_for(in, state) + '\n';
 }
 
 void append_failure(std::string& text, const report& in, const crash_state& state,
@@ -64,6 +70,7 @@ void append_failure(std::string& text, const report& in, const crash_state& stat
       text += ", at " + to_string(in.stacks[at.stack]);
     text += '\n';
   }
+  if (!state.repaired.empty()) text += "    then an heir repaired " + state.repaired + '\n';
   if (state.confirmed) text += "    confirmed by a real SIGKILL\n";
   text += reproduce(in, state);
   if (more != 0) text += "    and " + std::to_string(more) + " more like this\n";
@@ -91,6 +98,13 @@ std::size_t report::failed() const noexcept {
 
 bool report::ok() const noexcept {
   return fault.empty() && !states.empty() && failed() == 0;
+}
+
+const frame* report::place_of(const crash_state& state) const noexcept {
+  if (state.deaths.empty() || state.deaths.back().stack >= stacks.size()) return nullptr;
+  const std::vector<frame>& stack = stacks[state.deaths.back().stack];
+  const auto found = std::find_if(stack.begin(), stack.end(), detail::is_users);
+  return found == stack.end() ? nullptr : &*found;
 }
 
 const crash_state* report::first_failure() const noexcept {

@@ -54,11 +54,37 @@ std::string in_ms(std::chrono::nanoseconds time) {
          " ms";
 }
 
+bool is_outlives_function(std::string_view name) noexcept {
+  return name.starts_with("outlive::") && !name.starts_with("outlive::killtest::");
+}
+
+bool is_users(const frame& at) noexcept {
+  return at.line != 0 && !at.function.empty() && at.file.starts_with('/') &&
+         !is_outlives_function(at.function) && !at.file.starts_with("/usr/include/");
+}
+
+std::string command_for(const report& in, const crash_state& state) {
+  return in.command + " --state " + outlive::detail::hex_16(state.hash);
+}
+
+std::string without_numbers(std::string_view text) {
+  std::string made;
+  bool in_number = false;
+  for (const char each : text) {
+    const bool is_digit = each >= '0' && each <= '9';
+    if (!is_digit) made += each;
+    if (is_digit && !in_number) made += '#';
+    in_number = is_digit;
+  }
+  return made;
+}
+
 std::vector<failure_kind> kinds_of_failures(const report& of) {
-  std::map<std::pair<verdict, std::string_view>, failure_kind> kinds;
+  std::map<std::pair<verdict, std::string>, failure_kind> kinds;
   for (const crash_state& each : of.states) {
     if (each.result == verdict::ok) continue;
-    ++kinds.try_emplace({each.result, each.what}, failure_kind{&each, 0}).first->second.count;
+    ++kinds.try_emplace({each.result, without_numbers(each.what)}, failure_kind{&each, 0})
+          .first->second.count;
   }
   std::vector<failure_kind> made;
   made.reserve(kinds.size());

@@ -25,7 +25,17 @@ void write_file(const std::string& path, std::string_view text);
 // "12 ms".
 [[nodiscard]] std::string in_ms(std::chrono::nanoseconds time);
 
-// The first state of each kind of failure, and how many states are of that kind.
+// Whether the function is outlive's own, and not a scenario's.
+[[nodiscard]] bool is_outlives_function(std::string_view name) noexcept;
+
+// Whether the frame has a source line, and is neither outlive's own nor the C library's.
+[[nodiscard]] bool is_users(const frame& at) noexcept;
+
+// The command that explores this state alone. Requires: in.command.
+[[nodiscard]] std::string command_for(const report& in, const crash_state& state);
+
+// The first state of each kind of failure, and how many states are of that kind. Causes that differ
+// in numbers only are one.
 struct failure_kind {
   const crash_state* first;
   std::size_t count;
@@ -34,6 +44,9 @@ struct failure_kind {
 
 // "killed after store 12, before the next", "then its heir was killed before its first store".
 [[nodiscard]] std::string death_text(const death& at, bool is_victims);
+
+// With "#" in the place of each number.
+[[nodiscard]] std::string without_numbers(std::string_view text);
 
 // "bank.cpp:28", or the address if no line is known.
 [[nodiscard]] std::string place(const frame& at);

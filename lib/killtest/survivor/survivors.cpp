@@ -1,6 +1,7 @@
 #include "killtest/survivor/survivors.hpp"
 
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include <outlive/robust_mutex.hpp>
 
 #include "killtest/process/child_process.hpp"
+#include "killtest/process/unwind.hpp"
 #include "killtest/state/private_view.hpp"
 
 namespace outlive::killtest::detail {
@@ -60,15 +62,37 @@ std::vector<repair_registration> register_repairs(const scenario& what, segment&
   return what.repairs ? what.repairs(seg) : std::vector<repair_registration>();
 }
 
+namespace {
+
+void add_repair(judgement& to, const std::string& of) {
+  ++to.repaired;
+  to.repairs += (to.repairs.empty() ? "" : ", ") + of;
+}
+
+// What lock() says of it, with the text of what the repair throws. recover() has the code alone.
+std::string failure_of(const segment& seg, const recovered_mutex& of) {
+  const auto offset = static_cast<std::uint64_t>(reinterpret_cast<const char*>(of.mutex) -
+                                                 static_cast<const char*>(seg.base()));
+  try {
+    mutex_at(seg, offset).lock();
+    mutex_at(seg, offset).unlock();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "mutex \"" + of.mutex_name + "\" of class \"" + of.lock_class +
+         "\": " + of.error.message() + ", and not at a second try";
+}
+
+}  // namespace
+
 judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
   judgement made;
   for (const recovered_mutex& each : recover(seg)) {
     ++made.recovered;
-    if (each.outcome == recovery_outcome::repaired) ++made.repaired;
+    if (each.outcome == recovery_outcome::repaired) add_repair(made, '"' + each.mutex_name + '"');
     if (!each.error || made.result != verdict::ok) continue;
     made.result = verdict::repair_failed;
-    made.what = "mutex \"" + each.mutex_name + "\" of class \"" + each.lock_class +
-                "\": " + each.error.message();
+    made.what = failure_of(seg, each);
   }
   if (made.result != verdict::ok) return made;
   for (const std::uint64_t offset : mutexes) {
@@ -76,7 +100,7 @@ judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes) {
     if (mutex_at(seg, offset).try_lock(error)) {
       if (mutex_at(seg, offset).recovered()) {
         ++made.recovered;
-        ++made.repaired;
+        add_repair(made, name_of(seg, offset));
       }
       mutex_at(seg, offset).unlock();
       continue;
@@ -136,6 +160,9 @@ struct survivors::shared {
   std::uint32_t recovered;
   std::uint32_t repaired;
   char what[failure_bytes];
+  char repairs[failure_bytes];
+  std::uint32_t crash_frames;
+  std::uintptr_t crashed_at[max_frames];
   char failure[failure_bytes];
   std::uint64_t mutexes[max_mutexes];
 };
@@ -198,11 +225,33 @@ void survivors::start() {
     throw std::runtime_error("no heir could be started: " + begun.what + " " + shared_->failure);
 }
 
+// Of a heir: where it was when a signal ended it. A handler of the scenario's own stays.
+void survivors::report_crashes() {
+  static shared* to;
+  to = shared_;
+  prepare_unwind();
+  struct sigaction handler {};
+  handler.sa_sigaction = [](int signal, siginfo_t*, void* context) {
+    std::uintptr_t frames[max_frames];
+    const std::size_t count = unwind(context, frames);
+    std::copy_n(frames, count, to->crashed_at);
+    to->crash_frames = static_cast<std::uint32_t>(count);
+    ::raise(signal);  // by default now, after this handler: SA_RESETHAND
+  };
+  handler.sa_flags = SA_SIGINFO | static_cast<int>(SA_RESETHAND);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
+    struct sigaction former {};
+    if (::sigaction(signal, nullptr, &former) == 0 && former.sa_handler == SIG_DFL)
+      ::sigaction(signal, &handler, nullptr);
+  }
+}
+
 void survivors::serve() {
   // Claims a thread record in the shared bytes. The name of a lock class that is new goes there,
   // too.
   note(seg_, 0);
   const auto registered = register_repairs(what_, seg_);
+  report_crashes();
   private_view view(seg_);
   std::uint32_t number = 0;
   for (;;) {
@@ -231,11 +280,12 @@ void survivors::answer() {
   shared_->recovered = made.recovered;
   shared_->repaired = made.repaired;
   std::strncpy(shared_->what, made.what.c_str(), failure_bytes - 1);
+  std::strncpy(shared_->repairs, made.repairs.c_str(), failure_bytes - 1);
 }
 
 judgement survivors::read() const {
   return {static_cast<verdict>(shared_->result), shared_->what, shared_->recovered,
-          shared_->repaired};
+          shared_->repaired, shared_->repairs};
 }
 
 // Waits until the process has answered, has ended, or its time is over. In the latter two cases it
@@ -249,7 +299,7 @@ judgement survivors::wait_for_answer(std::uint32_t number) {
     process_end ended;
     if (has_ended(pid_, ended)) {
       pid_ = 0;
-      return {verdict::repair_crashed, "the heir " + to_string(ended), 0, 0};
+      return crash(ended);
     }
     if (std::chrono::steady_clock::now() < deadline) continue;
     end();
@@ -261,6 +311,8 @@ void survivors::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
   shared_->mutex_count = static_cast<std::uint32_t>(std::min(mutexes.size(), max_mutexes));
   std::copy_n(mutexes.begin(), shared_->mutex_count, shared_->mutexes);
   shared_->what[0] = 0;
+  shared_->repairs[0] = 0;
+  shared_->crash_frames = 0;
   shared_->without_repair = 0;
 }
 
@@ -294,6 +346,7 @@ judgement survivors::ask_a_fresh_one(int fd) {
       [&] {
         map_private_view(seg_, fd);
         const auto registered = register_repairs(what_, seg_);
+        report_crashes();
         answer();
       },
       shared_->failure);
@@ -301,7 +354,14 @@ judgement survivors::ask_a_fresh_one(int fd) {
   if (ended.exited(0)) return read();
   if (!ended.in_time) return {verdict::repair_hung, hung_text(limit_), 0, 0};
   if (ended.threw()) return {verdict::repair_failed, shared_->failure, 0, 0};
-  return {verdict::repair_crashed, "the heir " + to_string(ended), 0, 0};
+  return crash(ended);
+}
+
+judgement survivors::crash(const process_end& ended) const {
+  judgement made{verdict::repair_crashed, "the heir " + to_string(ended)};
+  const std::size_t frames = std::min<std::size_t>(shared_->crash_frames, max_frames);
+  if (ended.signalled()) made.crashed_at.assign(shared_->crashed_at, shared_->crashed_at + frames);
+  return made;
 }
 
 }  // namespace outlive::killtest::detail

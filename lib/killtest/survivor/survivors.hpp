@@ -12,6 +12,8 @@
 #include <outlive/killtest/report.hpp>
 #include <outlive/killtest/scenario.hpp>
 
+#include "killtest/process/child_process.hpp"
+
 namespace outlive::killtest::detail {
 
 struct judgement {
@@ -19,6 +21,8 @@ struct judgement {
   std::string what;
   std::uint32_t recovered = 0;  // mutexes that dead threads had in hand
   std::uint32_t repaired = 0;
+  std::string repairs = {};  // the mutexes whose repair ran, in order: "left", "right"
+  std::vector<std::uintptr_t> crashed_at = {};  // the stack of the signal that ended the heir
 };
 
 // Registers the repairs of the scenario in the calling process.
@@ -76,9 +80,11 @@ class survivors {
  private:
   struct shared;
   [[noreturn]] void serve();
+  void report_crashes();
   void answer();
   [[nodiscard]] judgement read() const;
   [[nodiscard]] judgement ask_a_fresh_one(int fd);
+  [[nodiscard]] judgement crash(const process_end& ended) const;
   [[nodiscard]] judgement ask();
   void ask_for(std::span<const std::uint64_t> mutexes) noexcept;
   [[nodiscard]] judgement wait_for_answer(std::uint32_t number);
