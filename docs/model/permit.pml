@@ -3,11 +3,14 @@
    NT threads, NPM permits, NR records. p[i] is 0, or the record and generation of the holder. Threads die anywhere, MAXD times in all, and come back with
    a record that they claim anew. Without -DSLICE a sleeper is woken by others or never, so nobody may die then.
    -DPLAIN: a permit is given back by a store, which others see later, at the latest when a waiter calls membarrier; as in segments with plain marks.
+   -DHAND: a thread may hand its permit over; tok, which is no shared memory, is the object on its way, and tok_in says that its permit counts as held:
+   the thread that handed it over lives. Another thread takes it, at a time at which that thread may have ended.
    Asserted: never more inside than permits; a release finds its own word; in the end every word is free or names a dead thread.
 
    M_RECORD_ONLY     the word names the record only
    M_TAKE_BY_STORE   a dead holder's permit is taken over by a store instead of an exchange
    M_NO_BARRIER      with PLAIN: a waiter does not call membarrier between its mark and its last look
+   M_HAND_BY_STORE   a handed permit is taken by a store instead of an exchange
    M_LOOK_FIRST      a waiter looks at the words before it marks the bit, not after */
 #ifndef NT
 #define NT 3
@@ -25,6 +28,12 @@ byte p[NPM]; byte live[NR], gen[NR]; byte seq; bool asleep[8]; byte nsleep;
 byte inside; byte running, deaths, nexttid=1; bool kill[8];
 byte buf[8];   /* of a thread, by _pid: permit + 1 whose store of 0 the others do not see yet */
 #define SEEN(k) if :: buf[k] -> p[buf[k]-1]=0; inside--; buf[k]=0 :: else fi
+#ifdef HAND
+byte tok, tok_i, tok_w; bool tok_in;
+#define GIVER_ENDS if :: tok && tok_w==ID && tok_in && p[tok_i]==tok_w -> inside--; tok_in=0 :: else fi
+#else
+#define GIVER_ENDS skip
+#endif
 #ifdef M_RECORD_ONLY
 #define ID (me*16)
 #define DEADW(w) (live[(w)/16-1]==0)
@@ -41,6 +50,17 @@ life: atomic{ t=nexttid; nexttid++; me=0; mg=0; r=0; w=0;i=0;s=0;n=0;in_=0 };
 again:
 #ifdef PLAIN
   atomic{ SEEN(_pid) };   /* its own exchange comes after it */
+#endif
+#ifdef HAND
+  if
+  :: atomic{ tok -> i=tok_i; w=tok_w; n=tok_in; tok=0; tok_i=0; tok_w=0; tok_in=0;   /* take() */
+#ifdef M_HAND_BY_STORE
+       if :: n==0 -> inside++ :: else fi; p[i]=ID; in_=1; n=0; assert(inside<=NPM); goto got }
+#else
+       if :: p[i]==w -> if :: n==0 -> inside++ :: else fi; p[i]=ID; in_=1; n=0; assert(inside<=NPM); goto got :: else -> n=0 fi }
+#endif
+  :: skip
+  fi;
 #endif
   s=200;
 retry:
@@ -84,6 +104,11 @@ retry:
   s=200; goto retry;
 got:
   skip;
+#ifdef HAND
+  if :: atomic{ !tok -> assert(p[i]==ID); tok=1; tok_i=i; tok_w=ID; tok_in=1; in_=0; goto next }   /* hand_over() */
+     :: skip
+  fi;
+#endif
 #ifdef PLAIN
   atomic{ assert(p[i]==ID); buf[_pid]=i+1; in_=0 };   /* release: a store */
   if :: atomic{ SEEN(_pid) } :: skip fi;
@@ -99,15 +124,16 @@ got:
      if :: n==0 -> atomic{ if :: seq==s -> seq=s&254; n=2 :: else fi }; if :: n==2 -> atomic{ asleep[1]=0;asleep[2]=0;asleep[3]=0; nsleep=0 } :: else fi
         :: else fi
      :: else fi;
+next:
   rounds++; if :: rounds<2 -> goto again :: else fi;
 #ifdef PLAIN
   atomic{ SEEN(_pid) };
 #endif
 done: skip
   } unless { kill[_pid] };
-  if :: kill[_pid] -> atomic{ SEEN(_pid); if :: in_ -> inside--; in_=0 :: else fi; if :: asleep[_pid] -> asleep[_pid]=0; nsleep-- :: else fi };
+  if :: kill[_pid] -> atomic{ SEEN(_pid); if :: me>0 -> GIVER_ENDS :: else fi; if :: in_ -> inside--; in_=0 :: else fi; if :: asleep[_pid] -> asleep[_pid]=0; nsleep-- :: else fi };
         atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }; kill[_pid]=0; goto life
-     :: else -> atomic{ if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }
+     :: else -> atomic{ if :: me>0 -> GIVER_ENDS :: else fi; if :: me>0 && live[me-1]==t -> live[me-1]=0 :: else fi }
   fi; running-- }
 init{ byte i; atomic{ running=NT; run T(); run T();
 #if NT>2

@@ -6,6 +6,9 @@
    Asserted: whoever gets a job gets a whole one that nobody has acknowledged; a holder finds its own word; in the end each job that was published is
    acknowledged once, or was a dead letter, or is in one slot. Nobody is left asleep (invalid end state).
 
+   With -DHAND a consumer hands its job over, and goes on; tok, which is no shared memory, is the object on its way. Another consumer takes it, or it ends
+   untaken. (Picking tok up and the exchange are one step: nobody else sees the first.) The thread that handed over may have died meanwhile.
+
    With -DCLOSE the producer closes the queue after its last job, and a consumer ends only when it finds the queue closed and then, at a look at
    all slots, nothing that is or may become a job. Closing and a job's end wake all consumers.
 
@@ -18,6 +21,7 @@
    M_JOB_TAKE_BY_STORE a dead consumer's job is taken over by a store instead of an exchange
    M_JOB_LOOK_FIRST    who waits looks at the slots before it marks the bit, not after
    M_PUBLISH_FIRST     a slot is ready before the job is in it
+   M_JOB_HAND_BY_STORE a handed job is taken by a store instead of an exchange
    M_FREE_THE_DEAD     a dead consumer's slot is free, as a dead producer's is */
 #ifndef NC
 #define NC 2
@@ -47,6 +51,12 @@ byte live[NR], gen[NR];
 byte nonempty, nonfull, asleep[5];               /* the words to sleep on; which one each process sleeps on: 1, 2 */
 byte acked[NJ+1]; bool published[NJ+1];
 byte nextjob, producing, running, deaths; bool kill[5];
+#ifdef HAND
+byte tok, tok_i, tok_w, tok_y;                   /* a job on its way: its slot, and the word that its holder had there */
+#define ARRIVES(which) (which==1 && tok)
+#else
+#define ARRIVES(which) false
+#endif
 #if NS==1
 #define SETTLED (producing==0 && s[0].kind<READY)
 #else
@@ -101,7 +111,7 @@ bool named[5]; byte unseen;                      /* the thread's record names th
 #ifdef SLICE
 #define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; if :: asleep[_pid]==0 :: atomic{ asleep[_pid]!=0 -> asleep[_pid]=0 } fi
 #else
-#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; atomic{ (asleep[_pid]==0 || (which==1 && SETTLED)) -> asleep[_pid]=0 }
+#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; atomic{ (asleep[_pid]==0 || (which==1 && SETTLED) || ARRIVES(which)) -> asleep[_pid]=0 }
 #endif
 proctype T(bool produces){ byte me,mg,r,i,k,w,y,n,j,q;
 life: atomic{ me=0; mg=0; r=0 };
@@ -117,6 +127,23 @@ again:
   atomic{ q=200; j=0; if :: produces && nextjob<NJ -> nextjob++; j=nextjob :: produces && nextjob==NJ -> goto done :: else fi };
 retry:
   atomic{ i=0; if :: !produces && SETTLED -> goto done :: else fi };
+#ifdef HAND
+  if
+  :: atomic{ !produces && tok -> i=tok_i; w=tok_w; y=tok_y; tok=0; tok_i=0; tok_w=0; tok_y=0;              /* take() */
+       if :: s[i].kind==LEASED && s[i].who==w && s[i].tries==y -> s[i].who=ID; goto have
+#ifdef M_JOB_HAND_BY_STORE
+          :: else -> s[i].kind=LEASED; s[i].tries=y; s[i].who=ID; goto have
+#else
+          :: else -> i=0; w=0; y=0
+#endif
+       fi }
+  :: atomic{ !produces && tok -> i=tok_i; w=tok_w; y=tok_y; tok=0; tok_i=0; tok_w=0; tok_y=0;              /* its end, untaken */
+       if :: s[i].kind==LEASED && s[i].who==w && s[i].tries==y -> s[i].who=0; s[i].tries=y-1; s[i].kind=READY; goto job
+          :: else -> i=0; w=0; y=0
+       fi }
+  :: skip                                         /* it looks elsewhere first */
+  fi;
+#endif
 look:
   atomic{ k=s[i].kind; w=s[i].who; y=s[i].tries; n=0;
      if :: produces && k==FREE -> n=1
@@ -166,6 +193,10 @@ have:
      atomic{ j=v[i]; assert(j>0 && acked[j]==0) };
      if
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); END_JOB(j); goto room }   /* done */
+#ifdef HAND
+     :: atomic{ !tok -> assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                   /* hand_over */
+          tok=1; tok_i=i; tok_w=ID; tok_y=s[i].tries; i=0; j=0; goto again }
+#endif
 #ifdef GIVE_BACK
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                           /* give_back */
           s[i].who=0; s[i].tries=s[i].tries-1; s[i].kind=READY; goto job }

@@ -69,6 +69,8 @@ HOLDS = {
     "permit.pml": [
         ("permit", "-DNT=2 -DNR=2 -DMAXD=0"),
         ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
+        ("permit_hand_over", "-DNT=2 -DNR=2 -DMAXD=0 -DSLICE -DHAND"),
+        ("permit_hand_over_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DHAND"),
         ("permit_plain", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN"),
         ("permit_plain_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DPLAIN"),
     ],
@@ -80,6 +82,8 @@ HOLDS = {
         ("queue_close", "-DNC=2 -DTRIES=1 -DCLOSE"),
         ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
         ("queue_watched", "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH"),
+        ("queue_hand_over", "-DNC=1 -DNR=2 -DHAND"),
+        ("queue_hand_over_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DHAND"),
     ],
 }
 # Of these, the searches of more than three million states: what --quick leaves out.
@@ -95,6 +99,8 @@ LONG = {
     "permit_plain_deaths",
     "queue_close",
     "queue_deaths",
+    "queue_hand_over_deaths",
+    "permit_hand_over_deaths",
 }
 FULL = {
     "lock.pml": [
@@ -274,6 +280,11 @@ MUTANTS = {
             "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE",
             "a dead holder's permit is taken over by an exchange",
         ),
+        (
+            "HAND_BY_STORE",
+            "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DHAND",
+            "a permit on its way is taken by an exchange",
+        ),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
         (
             "NO_BARRIER",
@@ -294,6 +305,11 @@ MUTANTS = {
             "a dead worker's job is taken over by an exchange",
         ),
         ("JOB_LOOK_FIRST", "-DNC=2 -DTRIES=1", "a waiter looks after it has marked the bit"),
+        (
+            "JOB_HAND_BY_STORE",
+            "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DHAND",
+            "a job on its way is taken by an exchange",
+        ),
         ("CLOSE_WAKES_NOBODY", "-DNC=2 -DTRIES=1 -DCLOSE", "the end of a closed queue wakes all"),
         (
             "NAME_LATE",

@@ -1,10 +1,11 @@
 // lease and dead_letter: the hold on a job that a work_queue handed out, and on a job that was
 // tried too often. work_queue.hpp shows how to use them.
 //
-// Both belong to the thread that popped them. Another thread, or a forked child, can only look at
-// the job (errc::not_owner). Both are movable, and return the job when they end: an exception in a
-// worker is a failed try, and any other end is no try at all. When the thread dies, its leases are
-// void at once; nobody has to notice the death.
+// Both belong to the thread that popped them, until hand_over() lets another thread of the process
+// take them (<outlive/handed_over.hpp>). Without it another thread, or a forked child, can only
+// look at the job (errc::not_owner). Both are movable, and return the job when they end: an
+// exception in a worker is a failed try, and any other end is no try at all. When the thread dies,
+// its leases are void at once; nobody has to notice the death.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -14,12 +15,14 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <outlive/detail/export.hpp>
+#include <outlive/handed_over.hpp>
 
 namespace outlive {
 
@@ -59,6 +62,10 @@ struct held_job {
 [[nodiscard]] OUTLIVE_API bool return_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool fail_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool retry_job(const held_job& job) noexcept;
+// See <outlive/handed_over.hpp>. The first throws errc::not_owner, and returns nullptr never.
+[[nodiscard]] OUTLIVE_API std::shared_ptr<handing> hand_over_job(const held_job& job);
+[[nodiscard]] OUTLIVE_API held_job take_over(const held_job& job, handing& by);
+OUTLIVE_API void return_handed(const held_job& job, handing& by) noexcept;
 // For the end of a hold: a lease fails if an exception ends it, otherwise it is given back.
 OUTLIVE_API void drop_job(const held_job& job, bool by_exception) noexcept;
 [[noreturn]] OUTLIVE_API void throw_not_lease_holder();
@@ -66,6 +73,7 @@ OUTLIVE_API void drop_job(const held_job& job, bool by_exception) noexcept;
 // The common part of a lease and a dead letter.
 class job_hold {
  public:
+  using held_type = held_job;
   job_hold() noexcept = default;
   explicit job_hold(const held_job& job) noexcept : job_(job) {}
   job_hold(job_hold&& other) noexcept : job_(std::exchange(other.job_, {})) {}
@@ -144,6 +152,14 @@ class [[nodiscard]] lease : public detail::typed_job_hold<T> {
   // out, and the try does not count.
   // Errors, Blocks: as done().
   void give_back() { this->end_by(&detail::return_job); }
+  // Lets another thread of this process take the job (<outlive/handed_over.hpp>). This object is
+  // empty then.
+  // Errors: as done(), std::bad_alloc. Blocks: never. Killed in it: a job of a dead worker.
+  [[nodiscard]] handed_over<lease> hand_over() {
+    handed_over<lease> handed(this->job_, detail::hand_over_job(this->job_));
+    this->job_ = {};
+    return handed;
+  }
   // Returns the job as a failed try. It is the next to be handed out; after as many tries as the
   // queue allows, it is now a dead letter.
   // Errors, Blocks: as done().
@@ -162,6 +178,12 @@ class [[nodiscard]] dead_letter : public detail::typed_job_hold<T> {
   // perhaps without the list of the threads that died.
   // Errors, Blocks: as done().
   void retry() { this->end_by(&detail::retry_job); }
+  // As lease::hand_over().
+  [[nodiscard]] handed_over<dead_letter> hand_over() {
+    handed_over<dead_letter> handed(this->job_, detail::hand_over_job(this->job_));
+    this->job_ = {};
+    return handed;
+  }
 };
 
 }  // namespace outlive

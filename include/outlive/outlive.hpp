@@ -7,6 +7,7 @@
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>
 #include <outlive/guarded.hpp>
+#include <outlive/handed_over.hpp>
 #include <outlive/job_lease.hpp>
 #include <outlive/kill_point.hpp>
 #include <outlive/misuse.hpp>

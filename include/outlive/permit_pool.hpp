@@ -13,9 +13,10 @@
 //     ...
 //   }  // released
 //
-// A permit belongs to the thread that acquired it, and ends with it. Do not pass it to another
-// thread or to a forked child. No call acquires several permits at once, on purpose: two threads
-// with half of what each wants would wait for ever.
+// A permit belongs to the thread that acquired it, and ends with it. permit::hand_over() lets
+// another thread of the process take it (<outlive/handed_over.hpp>); a forked child cannot. No call
+// acquires several permits at once, on purpose: two threads with half of what each wants would wait
+// for ever.
 //
 // After a death at any instruction each permit is free, or has a dead holder and so is free for the
 // next thread that looks. A thread that the dead one was about to wake looks again within 250 ms.
@@ -26,10 +27,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include <outlive/detail/deadline.hpp>
 #include <outlive/detail/export.hpp>
+#include <outlive/handed_over.hpp>
 #include <outlive/shared_type.hpp>
 
 namespace outlive {
@@ -59,6 +62,15 @@ struct held_permit {
                                                      const deadline& until);
 // Returns: whether the calling thread held it.
 OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
+// A permit, and its pool.
+struct pooled_permit {
+  permit_pool_head* pool = nullptr;
+  held_permit held;
+};
+// See <outlive/handed_over.hpp>. The first throws errc::not_owner.
+[[nodiscard]] OUTLIVE_API std::shared_ptr<handing> hand_over_permit(const pooled_permit& which);
+[[nodiscard]] OUTLIVE_API pooled_permit take_over(const pooled_permit& which, handing& by);
+OUTLIVE_API void return_handed(const pooled_permit& which, handing& by) noexcept;
 // A permit ended that the calling thread did not hold.
 OUTLIVE_API void lose_permit(const permit_pool_head& head, held_permit which) noexcept;
 [[nodiscard]] OUTLIVE_API std::uint32_t count_free_permits(const permit_pool_head& head,
@@ -97,9 +109,22 @@ class [[nodiscard]] permit {
     held_ = {};
   }
 
+  // Lets another thread of this process take the permit (<outlive/handed_over.hpp>). This object is
+  // empty then.
+  // Errors: as release(), std::bad_alloc. Blocks: never. Killed in it: a permit of a dead thread.
+  [[nodiscard]] handed_over<permit> hand_over() {
+    const held_type mine{pool_, held_};
+    handed_over<permit> handed(mine, detail::hand_over_permit(mine));
+    held_ = {};
+    return handed;
+  }
+
  private:
   template <std::uint32_t>
   friend class permit_pool;
+  friend class handed_over<permit>;
+  using held_type = detail::pooled_permit;
+  explicit permit(const held_type& which) noexcept : pool_(which.pool), held_(which.held) {}
   permit(detail::permit_pool_head& pool, detail::held_permit held) noexcept
       : pool_(&pool), held_(held) {}
   // Releases nothing in a forked child or in another thread, which do not hold it. The latter is

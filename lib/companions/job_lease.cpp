@@ -3,6 +3,7 @@
 // anything is changed.
 #include <outlive/job_lease.hpp>
 
+#include "companions/handing.hpp"
 #include "companions/job_slots.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
@@ -127,6 +128,50 @@ bool retry_job(const held_job& job) noexcept {
   if (!end_hold(job, *mine, job_state(job_kind::ready, 0).with_lap(at.lap()))) return false;
   slots.announce_job(at);
   return true;
+}
+
+std::shared_ptr<handing> hand_over_job(const held_job& job) {
+  attachment* const mine = job.queue == nullptr ? nullptr : attached_owner(job);
+  if (mine == nullptr) throw_not_lease_holder();
+  auto handed = handing_of(*mine);
+  const job_state was(job.state);
+  // The thread that takes it writes its own name only once it has the job. If it dies before, the
+  // history must not show this thread, which may live (H1).
+  if (was.kind() == job_kind::leased) {
+    job_slots{*job.queue, *job.shape}.history(job.slot)[was.tries() - 1].thread.store(
+        0, std::memory_order_relaxed);
+  }
+  crash_barrier();  // nobody's before another thread can have it
+  begin_handing(*mine);
+  return handed;
+}
+
+held_job take_over(const held_job& job, handing& by) {
+  attachment& mine = attach_taker(job.queue, "lease", by);
+  const job_slots slots{*job.queue, *job.shape};
+  const job_state was(job.state), now = was.to(was.kind(), was.tries(), id_of(mine));
+  const bool taken = slots.exchange(job.slot, was, now);
+  end_handing(by);
+  if (!taken) return {};
+  ++mine.named_by;
+  if (now.kind() == job_kind::leased) slots.record_holder(job.slot, now.tries(), *mine.record);
+  return {job.queue, job.shape, job.slot, now.word()};
+}
+
+void return_handed(const held_job& job, handing& by) noexcept {
+  if (!by.is_this_process()) return;
+  const job_slots slots{*job.queue, *job.shape};
+  const job_state was(job.state);
+  if (was.kind() != job_kind::leased) {
+    slots.exchange(job.slot, was, was.to(job_kind::dead_letter, was.tries()));
+    end_handing(by);
+    return;
+  }
+  const ring_position at = slots.position_before_head(job.slot);
+  const bool returned =
+      slots.exchange(job.slot, was, job_state(job_kind::ready, was.tries() - 1).with_lap(at.lap()));
+  end_handing(by);
+  if (returned) slots.announce_job(at);
 }
 
 void throw_not_lease_holder() {

@@ -23,8 +23,15 @@
 #include "companions/holder.hpp"
 #include "companions/ring_position.hpp"
 #include "format/job_state.hpp"
+#include "sys/crash_barrier.hpp"
 
 namespace outlive::detail {
+
+// A thread as the history has it.
+[[nodiscard]] inline std::uint64_t thread_of(const thread_record& record) noexcept {
+  return std::uint64_t{record.pid.load(std::memory_order_relaxed)} << 32 |
+         record.tid.load(std::memory_order_relaxed);
+}
 
 struct job_slots {
   work_queue_head& queue;
@@ -56,6 +63,17 @@ struct job_slots {
   bool exchange(std::uint32_t slot, job_state from, job_state to) const noexcept {
     std::uint64_t expected = from.word();
     return state(slot).compare_exchange_strong(expected, to.word(), std::memory_order_seq_cst);
+  }
+
+  // Writes into the history that the thread of the record has the job, at that try. Requires: it is
+  // the calling thread, and the slot is its own.
+  void record_holder(std::uint32_t slot, std::uint32_t tries,
+                     const thread_record& record) const noexcept {
+    job_try& entry = history(slot)[tries - 1];
+    entry.start_time.store(record.start_time.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
+    crash_barrier();  // the whole entry comes before the thread that makes it count
+    entry.thread.store(thread_of(record), std::memory_order_relaxed);
   }
 
   // The last position of the slot that is not after head. A job that becomes ready behind head gets

@@ -20,6 +20,7 @@
 
 #include <outlive/error.hpp>
 
+#include "companions/handing.hpp"
 #include "companions/holder.hpp"
 #include "companions/sleepers.hpp"
 #include "companions/wait_word.hpp"
@@ -218,6 +219,36 @@ bool release_permit(permit_pool_head& head, held_permit which) noexcept {
   crash_barrier();  // free before the look for waiters: the compiler's part of the fence of I3
   --mine.named_by;
   return released(head);
+}
+
+std::shared_ptr<handing> hand_over_permit(const pooled_permit& which) {
+  attachment* const mine = which.held.word == nullptr ? nullptr : attached_caller(which.pool);
+  if (mine == nullptr || which.held.holder != mine->name ||
+      which.held.word->load(std::memory_order_relaxed) != which.held.holder)
+    throw_not_holder();
+  auto handed = handing_of(*mine);
+  begin_handing(*mine);
+  return handed;
+}
+
+pooled_permit take_over(const pooled_permit& which, handing& by) {
+  attachment& mine = attach_taker(which.pool, "permit", by);
+  std::uint64_t expected = which.held.holder;
+  const bool taken =
+      which.held.word->compare_exchange_strong(expected, mine.name, std::memory_order_seq_cst);
+  end_handing(by);
+  if (!taken) return {};
+  ++mine.named_by;
+  return {which.pool, {which.held.word, mine.name}};
+}
+
+void return_handed(const pooled_permit& which, handing& by) noexcept {
+  if (!by.is_this_process()) return;
+  std::uint64_t expected = which.held.holder;
+  const bool returned =
+      which.held.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst);
+  end_handing(by);
+  if (returned) static_cast<void>(released(*which.pool));
 }
 
 void lose_permit(const permit_pool_head& head, held_permit which) noexcept {

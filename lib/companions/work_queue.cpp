@@ -359,8 +359,7 @@ struct consumer : party {
     if (!slots.exchange(slot, seen, now)) return false;
     ++mine.named_by;
     if (seen.kind() == job_kind::leased) record_dead_holder(slot, seen);
-    if (now.kind() == job_kind::leased)
-      record_holder(slots.history(slot)[now.tries() - 1], *mine.record);
+    if (now.kind() == job_kind::leased) slots.record_holder(slot, now.tries(), *mine.record);
     got.queue = &slots.queue;
     got.shape = &slots.shape;
     got.slot = slot;
@@ -383,17 +382,6 @@ struct consumer : party {
       entry.thread.store(
           0, std::memory_order_relaxed);  // the thread died before it had returned the job
     }
-  }
-
-  static std::uint64_t thread_of(const thread_record& record) noexcept {
-    return std::uint64_t{record.pid.load(std::memory_order_relaxed)} << 32 |
-           record.tid.load(std::memory_order_relaxed);
-  }
-  static void record_holder(job_try& entry, const thread_record& record) noexcept {
-    entry.start_time.store(record.start_time.load(std::memory_order_relaxed),
-                           std::memory_order_relaxed);
-    crash_barrier();
-    entry.thread.store(thread_of(record), std::memory_order_relaxed);
   }
 };
 

@@ -114,6 +114,8 @@ std::string to_string(const misuse& what) {
   text += "\" ended in " + to_string(what.ended_in) + ", but " + to_string(what.holder);
   text += " has what it held, and keeps it until that thread ends; let a " +
           std::string(to_string(what.kind)) + " end in the thread that got it";
+  const bool is_guard = what.kind == hold_kind::guard || what.kind == hold_kind::shared_guard;
+  if (!is_guard) text += ", or hand it over: hand_over(), and take() in the other thread";
   return text;
 }
 

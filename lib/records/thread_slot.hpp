@@ -16,6 +16,7 @@
 #include "format/lock_state.hpp"
 #include "mapping/mapping.hpp"
 #include "records/entrants.hpp"
+#include "records/handed_count.hpp"
 #include "records/outlived_holds.hpp"
 #include "sys/fork_epoch.hpp"
 
@@ -32,6 +33,9 @@ struct attachment {
   held_entry* top = nullptr;
   // words of permits and jobs that name the record as their holder: with one, it is not idle
   std::uint32_t named_by = 0;
+  // How many it has handed over, and how many of those name it no longer; nullptr until the first.
+  std::uint32_t handed = 0;
+  std::shared_ptr<handed_count> handing;
   // {me, consistent}: the word of a lock that this thread is in
   std::uint64_t me = 0;
   // {index + 1, all bits of the generation}: how words of permits name the thread
@@ -56,7 +60,14 @@ struct attachment {
   own_identity kept_by{};
 
   // Whether the record may be released. Requires: the slot is not on this segment.
-  [[nodiscard]] bool idle() const noexcept { return top == held && named_by == 0 && !has_marks(); }
+  [[nodiscard]] bool idle() const noexcept {
+    return top == held && named_by == 0 && !has_marks() && !has_handed();
+  }
+  // Whether a word still names the thread for a hold that is on its way to another one.
+  [[nodiscard]] bool has_handed() const noexcept {
+    // acquire: pairs with end_handing()
+    return handing != nullptr && handing->ended.load(std::memory_order_acquire) != handed;
+  }
   // Whether the thread holds a shared mutex shared.
   [[nodiscard]] bool has_marks() const noexcept;
   [[nodiscard]] record_id id() const noexcept {

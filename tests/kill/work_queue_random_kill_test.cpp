@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <outlive/outlive.hpp>
@@ -32,6 +33,7 @@ struct ledger {
   std::array<std::atomic<std::uint8_t>, most_jobs> acknowledged{};
   std::atomic<std::uint32_t> torn{0};
   std::atomic<std::uint64_t> turns{0};
+  std::atomic<std::uint64_t> handed{0};  // taken by another thread and acknowledged
 };
 
 class work_queue_random_kill_test : public ::testing::Test {
@@ -76,6 +78,79 @@ class work_queue_random_kill_test : public ::testing::Test {
       }
     }
   }
+  // Every other job goes from this thread to one that has no record yet, the rest from such a
+  // thread, which has ended, to this one.
+  void hand_over(const soak_worker& me) {
+    for (unsigned turn = 0; !me.stopping(); ++turn) {
+      handed_over<lease<job>> handed;
+      const auto give = [&] {
+        if (auto one = queue_.try_pop_for(a_while)) handed = one.hand_over();
+      };
+      const auto finish = [&] {
+        auto one = handed.take();
+        if (!one) return;  // its giver had ended, and another process was first
+        if (one->complement != ~one->id) ledger_->torn.fetch_add(1);
+        const std::uint32_t id = one->id;
+        ledger_->begun[id].fetch_add(1);
+        one.done();
+        ledger_->acknowledged[id].fetch_add(1);
+        ledger_->handed.fetch_add(1);
+        ledger_->turns.fetch_add(1);
+      };
+      if (turn % 2 == 0) {
+        give();
+        if (turn % 16 != 0) std::thread(finish).join();  // else it ends untaken
+      } else {
+        std::thread(give).join();
+        finish();
+      }
+      handed = {};
+      if (auto letter = queue_.pop_dead_letter()) letter.retry();
+    }
+  }
+  template <class Work>
+  void expect_each_once(Work work) {
+    soak_plan plan = soak_of_a_companion();
+    plan.max_kills = most_jobs / jobs_for_a_kill - 1;
+    plan.work = [&](const soak_worker& me) { me.index < producers ? produce(me) : work(me); };
+    plan.progress = [&] { return ledger_->turns.load(); };
+    plan.standing = [&] {
+      return std::to_string(queue_.waiting()) + " jobs wait, " + std::to_string(queue_.leased()) +
+             " are leased, " + std::to_string(queue_.dead_letters()) + " are dead letters";
+    };
+    plan.after_kill = [&](unsigned, pid_t) { allowed_.add(jobs_for_a_kill); };
+    expect_each_once_after(soak(plan));
+  }
+  void expect_each_once_after(const soak_result& result) {
+    // What is left: jobs that wait, once each, and dead letters.
+    EXPECT_EQ(queue_.leased(), 0u);
+    std::vector<std::uint8_t> left(most_jobs);
+    while (auto one = queue_.try_pop()) {
+      ++left[one->id];
+      one.done();
+    }
+    while (auto letter = queue_.pop_dead_letter()) {
+      ++left[letter->id];
+      letter.done();
+    }
+    EXPECT_EQ(ledger_->torn.load(), 0u);
+    const std::uint32_t jobs = std::min(ledger_->next.load(), most_jobs);
+    unsigned unsure = 0;
+    for (std::uint32_t id = 0; id < jobs; ++id) {
+      const unsigned least = ledger_->acknowledged[id] + left[id],
+                     most = ledger_->begun[id] + left[id];
+      EXPECT_LE(ledger_->acknowledged[id], 1) << "job " << id << " was acknowledged twice";
+      EXPECT_LE(least, 1u) << "job " << id << " was acknowledged, and is there";
+      if (ledger_->pushed[id] != 0) {
+        EXPECT_GE(most, 1u) << "job " << id << " is lost";
+      }
+      if (least == 0 && most != 0) ++unsure;
+    }
+    // A worker that was killed around done() cannot tell whether it was: of these nothing is known,
+    // and they must be few.
+    EXPECT_LE(unsure, result.kills);
+    EXPECT_GT(jobs, result.kills);
+  }
 
   segment seg_ = segment::anonymous(small_segment());
   queue& queue_ = seg_.find_or_construct<queue>("jobs");
@@ -84,44 +159,13 @@ class work_queue_random_kill_test : public ::testing::Test {
 };
 
 TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_letter) {
-  soak_plan plan = soak_of_a_companion();
-  plan.max_kills = most_jobs / jobs_for_a_kill - 1;
-  plan.work = [&](const soak_worker& me) { me.index < producers ? produce(me) : work(me); };
-  plan.progress = [&] { return ledger_->turns.load(); };
-  plan.standing = [&] {
-    return std::to_string(queue_.waiting()) + " jobs wait, " + std::to_string(queue_.leased()) +
-           " are leased, " + std::to_string(queue_.dead_letters()) + " are dead letters";
-  };
-  plan.after_kill = [&](unsigned, pid_t) { allowed_.add(jobs_for_a_kill); };
-  const soak_result result = soak(plan);
-  // What is left: jobs that wait, once each, and dead letters.
-  EXPECT_EQ(queue_.leased(), 0u);
-  std::vector<std::uint8_t> left(most_jobs);
-  while (auto one = queue_.try_pop()) {
-    ++left[one->id];
-    one.done();
-  }
-  while (auto letter = queue_.pop_dead_letter()) {
-    ++left[letter->id];
-    letter.done();
-  }
-  EXPECT_EQ(ledger_->torn.load(), 0u);
-  const std::uint32_t jobs = std::min(ledger_->next.load(), most_jobs);
-  unsigned unsure = 0;
-  for (std::uint32_t id = 0; id < jobs; ++id) {
-    const unsigned least = ledger_->acknowledged[id] + left[id],
-                   most = ledger_->begun[id] + left[id];
-    EXPECT_LE(ledger_->acknowledged[id], 1) << "job " << id << " was acknowledged twice";
-    EXPECT_LE(least, 1u) << "job " << id << " was acknowledged, and is there";
-    if (ledger_->pushed[id] != 0) {
-      EXPECT_GE(most, 1u) << "job " << id << " is lost";
-    }
-    if (least == 0 && most != 0) ++unsure;
-  }
-  // A worker that was killed around done() cannot tell whether it was: of these nothing is known,
-  // and they must be few.
-  EXPECT_LE(unsure, result.kills);
-  EXPECT_GT(jobs, result.kills);
+  expect_each_once([this](const soak_worker& me) { work(me); });
+}
+
+// Two threads of a process have a job one after the other, and either may have ended by then.
+TEST_F(work_queue_random_kill_test, each_job_that_is_handed_over_is_acknowledged_once) {
+  expect_each_once([this](const soak_worker& me) { hand_over(me); });
+  EXPECT_GT(ledger_->handed.load(), 0U);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <thread>
 #include <vector>
 
 #include "step/world.hpp"
@@ -80,7 +81,7 @@ class queue_step : public ::testing::Test {
   }
   /// A job that is not acknowledged is there after each kill. A survivor leaves it with so many
   /// tries, the next one included.
-  void kill_while_returning(const std::string& name, void (lease<long>::*give)(),
+  void kill_while_returning(const std::string& name, void (*give)(lease<long>&),
                             unsigned next_try) {
     OUTLIVE_NEEDS_TRACING();
     sweep_plan plan;
@@ -90,7 +91,7 @@ class queue_step : public ::testing::Test {
       warm_up();
       section_begin();
       auto one = queue_.pop();
-      (one.*give)();
+      give(one);
       section_end();
     };
     plan.after = [&](const kill_point& point) {
@@ -177,11 +178,47 @@ TEST_F(queue_step, killed_at_every_instruction_of_pop_and_done) {
 }
 
 TEST_F(queue_step, killed_at_every_instruction_of_give_back) {
-  kill_while_returning("pop, give_back", &lease<long>::give_back, 1);
+  kill_while_returning(
+      "pop, give_back", [](lease<long>& one) { one.give_back(); }, 1);
 }
 
 TEST_F(queue_step, killed_at_every_instruction_of_fail) {
-  kill_while_returning("pop, fail", &lease<long>::fail, 2);
+  kill_while_returning(
+      "pop, fail", [](lease<long>& one) { one.fail(); }, 2);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_handing_over) {
+  kill_while_returning(
+      "pop, hand_over, its end", [](lease<long>& one) { static_cast<void>(one.hand_over()); }, 1);
+}
+
+// From a thread that has ended, so that the word changes; nobody has found out yet.
+TEST_F(queue_step, killed_at_every_instruction_of_taking_what_was_handed_over) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "take, done";
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    handed_over<lease<long>> handed;
+    std::thread([&] { handed = queue_.pop().hand_over(); }).join();
+    section_begin();
+    auto one = handed.take();
+    one.done();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_EQ(all[2].tries, 1u);
+    if (!point.died) {
+      EXPECT_EQ(all.count(1), 0u);
+    }
+    if (all.count(1) == 0) return;
+    EXPECT_EQ(all[1].tries, 2u) << "the same try, whoever died in it";
+    ASSERT_EQ(all[1].died.size(), 1u);
+    EXPECT_TRUE(all[1].died[0].known);
+  };
+  run(plan, 50);
 }
 
 TEST_F(queue_step, killed_at_every_instruction_of_taking_over_from_the_dead) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "step/world.hpp"
@@ -139,6 +140,24 @@ TEST_F(permits_step, killed_at_every_instruction_of_taking_over_from_the_dead) {
     mutex_.unlock();
     section_begin();
     permit mine = pool_.acquire();
+    mine.release();
+    section_end();
+  };
+  plan.after = [&](const kill_point&) { expect_all_there(); };
+  EXPECT_GT(sweep(plan).deaths, 50u);
+}
+
+TEST_F(permits_step, killed_at_every_instruction_of_taking_what_was_handed_over) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "hand_over and its end, take, release";
+  plan.victim = [&](agent&) {
+    permit other = pool_.acquire();  // its record is claimed
+    handed_over<permit> handed;
+    std::thread([&] { handed = pool_.acquire().hand_over(); }).join();
+    section_begin();
+    static_cast<void>(other.hand_over());
+    permit mine = handed.take();
     mine.release();
     section_end();
   };
