@@ -41,7 +41,7 @@ struct viewed_thread : thread_identity {
   std::uint32_t record = 0;  // its index
   bool alive = false;
   std::uint64_t generation = 0;    // counts the threads that had this record
-  std::uint64_t acquisitions = 0;  // mutexes acquired since the thread attached
+  std::uint64_t acquisitions = 0;  // mutexes and permits acquired since the thread attached
   std::uint64_t waits = 0;         // of these, how often it had to wait
   std::vector<held_lock> in_hand;
   // Offsets of the shared mutexes that it holds shared; one that it holds twice is listed twice.
@@ -161,6 +161,8 @@ struct viewed_permit_pool {
   // A living thread with permits.
   struct holder : thread_identity {
     std::uint32_t permits = 0;
+    // For hold_times: the same as long as the thread has permits and acquires nothing.
+    hold_times::hold hold;
   };
   std::uint64_t offset = 0;        // from the segment's base
   std::string object = "unknown";  // name of the object that contains it

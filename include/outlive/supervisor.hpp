@@ -125,19 +125,30 @@ enum class thread_condition {
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(thread_condition condition) noexcept;
 
-// A living thread that has held a mutex for longer than the threshold.
+enum class held_kind : std::uint8_t {
+  mutex,   // a robust_mutex, or a robust_shared_mutex as its writer
+  shared,  // a robust_shared_mutex as a reader
+  job,     // of a work_queue
+  permit,  // of a permit_pool
+};
+
+// A living thread that has had a mutex, a shared hold, a job or a permit for longer than the
+// threshold.
 struct hung_owner {
   thread_identity who;
+  // Of a job or permits: the offset of the job's slot, or of the pool, and the object's name.
   held_lock held;
-  // Since the first sweep that saw this; it has acquired no other mutex of the segment since.
+  // Since the first sweep that saw this; it has acquired nothing else of the segment since. A job
+  // is the same lease all the time, whatever else its thread acquires.
   std::chrono::nanoseconds at_least{};
   bool repairing = false;  // it is an heir, in its repair
   thread_condition condition = thread_condition::unknown;
   thread_stack stack;                    // by supervisor_options::stacks
-  std::vector<thread_identity> waiters;  // for this mutex
+  std::vector<thread_identity> waiters;  // for this mutex or these permits
   // Its thread record, and the record's generation: which hold this is.
   std::uint32_t record = 0;
   std::uint64_t generation = 0;
+  held_kind kind = held_kind::mutex;
 };
 // "pid 11 tid 12 (worker) has held "x" of class "c" for at least 2.0 s: stopped, 1 thread waits",
 // for messages and logs.
@@ -146,10 +157,13 @@ struct hung_owner {
 // A thread of a deadlock.
 struct deadlocked_thread {
   thread_identity who;
-  held_lock waits_for;  // with the place of the call; the next thread holds it
+  held_lock waits_for;  // with the place of the call; the next thread has it
   thread_stack stack;   // by supervisor_options::stacks
+  // mutex, also for a writer that waits for readers, or permit: then the next thread is one of
+  // those who have all permits, and none of them can go on
+  held_kind kind = held_kind::mutex;
 };
-// Threads, of any processes, each of which waits for a mutex that the next one holds; the last one
+// Threads, of any processes, each of which waits for something that the next one has; the last one
 // waits for the first. A thread that waits with a time limit gives up by itself.
 struct deadlock {
   std::vector<deadlocked_thread> threads;
@@ -194,15 +208,18 @@ class supervisor {
   // to recover, and ended before it looked.
   OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
 
-  // A living thread holds a mutex and has, for at least `threshold`, neither released it nor
-  // acquired another mutex of the segment. Reported once for each such hold. Sweeps find it, so the
-  // threshold should be several times their interval; lock() itself reads no clock.
+  // A living thread has a mutex, a shared hold or permits and has, for at least `threshold`,
+  // neither released them nor acquired anything else of the segment; or it has had a job for that
+  // long, which may well be right. hung_owner::kind says what it is. Reported once for each hold.
+  // Sweeps find it, so the threshold should be several times their interval; lock() itself reads no
+  // clock. Sweeps then look at all slots of the queues and at all permits.
   // Errors: std::errc::invalid_argument for a threshold that is not positive.
   OUTLIVE_API void on_hung(std::chrono::milliseconds threshold,
                            std::function<void(const hung_owner&)> callback);
 
   // Threads wait for each other. Two sweeps find the cycle, if none of its threads made progress
-  // between them. Reported once. Only cycles over mutexes of this segment are found.
+  // between them. Reported once. Only cycles over mutexes, shared holds and permits of this segment
+  // are found. Who waits for a job waits for nobody in particular.
   OUTLIVE_API void on_deadlock(std::function<void(const deadlock&)> callback);
 
   // The segment's name was removed, or another segment has it. Reported once, by the first

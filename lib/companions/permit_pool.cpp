@@ -137,6 +137,7 @@ struct permit_search {
       [[unlikely]]
     return {};
   ++mine.named_by;
+  count_acquisition(mine);  // for supervisors: the word is the same each time
   return {&word, me};
 }
 
@@ -152,6 +153,7 @@ struct permit_search {
   if (got == nullptr && until.waits()) got = search.wait(*mine.record, until);
   if (got == nullptr) return {};
   ++mine.named_by;
+  count_acquisition(mine);  // for supervisors: the word is the same each time
   return {got, mine.name};
 }
 

@@ -154,6 +154,10 @@ std::optional<viewed_permit_pool> view_permit_pool(const mapping& map, std::uint
     static_cast<thread_identity&>(by) = threads.find(static_cast<std::uint32_t>((word >> 48) - 1),
                                                      word & generation_bits, generation_bits);
     by.permits = count;
+    // After the word: permits that were released and acquired again belong to a later count.
+    const auto record = static_cast<std::uint32_t>((word >> 48) - 1);
+    by.hold = {record, word & generation_bits,
+               map.record(record).acquisitions.load(std::memory_order_acquire), offset};
   }
   return seen;
 }

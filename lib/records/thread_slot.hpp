@@ -78,7 +78,8 @@ struct attachment {
 
 // Call it while the thread has the native mutex, for each one that it acquires, even if it releases
 // it at once. An adopter concludes from an unchanged count that the thread has not had a native
-// mutex in between (adoption.cpp).
+// mutex in between (adoption.cpp). Shared holds and permits count, too, so that a supervisor can
+// tell one hold from the next; an adopter then looks once more.
 inline void count_acquisition(const attachment& mine) noexcept {
   shared_u64& count = mine.record->acquisitions;
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -86,8 +86,10 @@ void step_back(shared_lock_bytes& lock, shared_u32* tried) noexcept {
   } else {
     mark.at->exchange(mark.id, std::memory_order_seq_cst);
   }
-  if (lock.gate.load(std::memory_order_seq_cst) == gate_open) [[likely]]
+  if (lock.gate.load(std::memory_order_seq_cst) == gate_open) [[likely]] {
+    raise_own(current_slot.record->acquisitions);  // for supervisors, as in fast_path::enter()
     return true;
+  }
   tried = mark.at;
   return false;
 }

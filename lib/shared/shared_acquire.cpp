@@ -143,6 +143,7 @@ outcome acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
     // A thread that is inside already does not look at the gate. It would wait for a writer that
     // waits for it.
     if (again || lock.gate.load(std::memory_order_seq_cst) == gate_open) {
+      count_acquisition(mine);
       put_slot_on(mine);
       return {.acquired = true};
     }

@@ -91,7 +91,7 @@ supervision::supervision(const segment& seg, const supervisor_options& options)
       processes_(*map_, events_, [this](const std::system_error& error) { report_error(error); }),
       records_(*map_),
       inheritances_(*map_),
-      holds_(*map_),
+      holds_(seg, *map_),
       name_lost_(map_->constants().name[0] == 0) {
   events_.add(timer_.fd(), timer_key);
   events_.add(wake_up_.fd(), wake_up_key);
@@ -302,7 +302,8 @@ std::shared_ptr<const participant_death> supervision::queue_death(participant_de
 // ---- the living --------------------------------------------------------------------------------
 
 void supervision::report_holds() {
-  holds_.sample(std::chrono::steady_clock::now());
+  try_or_report("looking at queues and permits",
+                [&] { holds_.sample(std::chrono::steady_clock::now()); });
   if (on_hung) {
     for (const long_hold& found : holds_.new_long_holds(hung_threshold)) {
       auto report =
@@ -329,7 +330,8 @@ std::optional<participant_death> supervision::kill_and_recover(const hung_owner&
            "another; kill it from outside (docker kill), or run it under an init (docker run "
            "--init)");
   const auto still_holds = [&] {
-    return holds_.still_holds(holder.record, holder.generation, map_->offset_of(holder.held.mutex));
+    return holds_.still_holds(holder.record, holder.generation, holder.held.mutex_offset,
+                              holder.kind);
   };
   if (!still_holds()) return std::nullopt;
   watched_process* process = processes_.find(pid);

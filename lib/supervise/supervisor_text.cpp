@@ -20,6 +20,17 @@ std::string how_it_ended(const participant_death& death) {
   return "has ended";
 }
 
+std::string text_of(const held_lock& lock, held_kind kind) {
+  switch (kind) {
+    case held_kind::job: return "a job of \"" + lock.mutex_name + '"';
+    case held_kind::permit: return "a permit of \"" + lock.mutex_name + '"';
+    case held_kind::mutex:
+    case held_kind::shared: break;
+  }
+  return '"' + lock.mutex_name + "\" of class \"" + lock.lock_class +
+         (kind == held_kind::shared ? "\" shared" : "\"");
+}
+
 std::string name_of(const thread_identity& thread) {
   return "pid " + std::to_string(thread.pid) + " tid " + std::to_string(thread.tid) + " (" +
          thread.command_name + ')';
@@ -55,9 +66,9 @@ std::string to_string(const hung_owner& owner) {
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%.1f",
                 std::chrono::duration<double>(owner.at_least).count());
-  std::string text = name_of(owner.who) + " has held \"" + owner.held.mutex_name +
-                     "\" of class \"" + owner.held.lock_class + "\" for at least " + seconds +
-                     " s" + (owner.repairing ? " to repair it: " : ": ") +
+  std::string text = name_of(owner.who) + " has held " + text_of(owner.held, owner.kind) +
+                     " for at least " + seconds + " s" +
+                     (owner.repairing ? " to repair it: " : ": ") +
                      std::string(to_string(owner.condition));
   if (owner.waiters.empty()) return text + ", nobody waits";
   return text + ", " + std::to_string(owner.waiters.size()) +
@@ -70,8 +81,7 @@ std::string to_string(const deadlock& found) {
   for (const deadlocked_thread& each : found.threads) {
     text += ' ' + name_of(each.who);
     text += waits;
-    text += '"' + each.waits_for.mutex_name + "\" of class \"" + each.waits_for.lock_class +
-            "\", held by";
+    text += text_of(each.waits_for, each.kind) + ", held by";
     waits = ", which waits for ";
   }
   return found.threads.empty() ? text : text + ' ' + name_of(found.threads.front().who);

@@ -12,7 +12,7 @@ namespace outlive::detail {
 
 namespace {
 
-thread_facts facts_of(const mapping& map, const hold& of) noexcept {
+thread_facts facts_of(const mapping& map, const hold_times::hold& of) noexcept {
   thread_facts facts;
   describe_thread(facts, map, of.record, of.generation);
   return facts;
@@ -32,6 +32,15 @@ thread_condition condition_of(pid_t tid) {
   }
 }
 
+held_lock describe(const mapping& map, const thread_facts& by, const seen_hold& seen) {
+  if (seen.kind == held_kind::mutex || seen.kind == held_kind::shared)
+    return describe_hold(map, by, seen.of.mutex_offset);
+  held_lock made;
+  made.mutex_offset = seen.of.mutex_offset;
+  made.mutex_name = mutex_name_at(map, seen.of.mutex_offset);
+  return made;
+}
+
 // A source of stacks that fails costs the stack, not the report.
 thread_stack stack_of(pid_t tid, const stack_source& stacks) {
   if (!stacks) return {{}, "no source of stacks was given (supervisor_options::stacks)"};
@@ -47,18 +56,22 @@ thread_stack stack_of(pid_t tid, const stack_source& stacks) {
 hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_hold& found,
                        const stack_source& stacks) {
   hung_owner report;
-  const thread_facts facts = facts_of(map, found.of);
+  const hold_times::hold& of = found.seen.of;
+  const thread_facts facts = facts_of(map, of);
   report.who = facts.thread;
-  report.held = describe_hold(map, facts, found.of.mutex_offset);
+  report.kind = found.seen.kind;
+  report.held = describe(map, facts, found.seen);
+  report.held.held = true;
   report.at_least = found.at_least;
-  if (const lock_bytes* const lock = map.lock_at(found.of.mutex_offset).lock) {
+  if (const lock_bytes* const lock = map.lock_at(of.mutex_offset).lock;
+      lock != nullptr && report.kind == held_kind::mutex) {
     report.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
                        lock_condition::repairing;
   }
-  report.record = found.of.record;
-  report.generation = found.of.generation;
+  report.record = of.record;
+  report.generation = of.generation;
   if (!report.who.known) return report;
-  for (const hold& waiter : holds.waiters_for(found.of.mutex_offset))
+  for (const hold_times::hold& waiter : holds.waiters_for(of.mutex_offset))
     report.waiters.push_back(facts_of(map, waiter).thread);
   report.condition = condition_of(report.who.tid);
   report.stack = stack_of(report.who.tid, stacks);
@@ -67,9 +80,9 @@ hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_h
 
 deadlock report_deadlock(const mapping& map, const cycle& found, const stack_source& stacks) {
   deadlock report;
-  for (const hold& each : found) {
-    const thread_facts facts = facts_of(map, each);
-    deadlocked_thread thread{facts.thread, describe_hold(map, facts, each.mutex_offset), {}};
+  for (const seen_hold& each : found) {
+    const thread_facts facts = facts_of(map, each.of);
+    deadlocked_thread thread{facts.thread, describe(map, facts, each), {}, each.kind};
     if (thread.who.known) thread.stack = stack_of(thread.who.tid, stacks);
     report.threads.push_back(std::move(thread));
   }

@@ -1,9 +1,14 @@
 // Owners that hang, and threads that wait for each other: found, told once, and ended by force.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "scenes/accounts.hpp"
@@ -210,6 +215,236 @@ TEST_F(supervisor_hung_kill_test, processes_that_wait_for_each_other_are_told_on
     ring[i]->kill();
     ring[i]->expect_killed();
   }
+}
+
+/// What is no mutex, and hangs all the same.
+class hung_companions_kill_test : public ::testing::Test {
+ protected:
+  using queue = work_queue<long, 16>;
+  /// Reports of one kind.
+  std::vector<hung_owner> of(held_kind kind) const {
+    std::vector<hung_owner> found;
+    std::copy_if(hung_.begin(), hung_.end(), std::back_inserter(found),
+                 [&](const hung_owner& each) { return each.kind == kind; });
+    return found;
+  }
+  void watch_holds(watching& watch) {
+    watch->on_hung(milliseconds(20), [this](const hung_owner& owner) { hung_.push_back(owner); });
+    watch->on_deadlock([this](const deadlock& found) { deadlocks_.push_back(found); });
+  }
+  bool waits(pid_t tid) {
+    return within(default_timeout(), [&] { return task_state(tid) == 'S'; });
+  }
+
+  accounts all_{4};
+  repair_registration repair_ = all_.mended_here();
+  queue& jobs_ = all_.seg().find_or_construct<queue>("jobs");
+  permit_pool<2>& permits_ = all_.seg().find_or_construct<permit_pool<2>>("permits", 2u);
+  robust_shared_mutex& table_ = all_.seg().find_or_construct<robust_shared_mutex>("table", "table");
+  robust_shared_mutex& list_ = all_.seg().find_or_construct<robust_shared_mutex>("list", "table");
+  std::vector<hung_owner> hung_;
+  std::vector<deadlock> deadlocks_;
+};
+
+TEST_F(hung_companions_kill_test, jobs_permits_and_shared_holds_are_told_once_each) {
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  jobs_.push(1);
+  child worker("worker", [&](agent& parent) {
+    auto job = jobs_.pop();
+    auto permit = permits_.acquire();
+    table_.lock_shared();
+    parent.tell("inside");
+    parent.pause_forever();
+  });
+  worker.wait_for("inside");
+  child writer("writer", [&](agent&) {
+    table_.lock();
+    table_.unlock();
+  });
+  ASSERT_TRUE(waits(writer.pid()));
+  ASSERT_TRUE(watch.until([&] {
+    return of(held_kind::job).size() + of(held_kind::permit).size() +
+               of(held_kind::shared).size() >=
+           3;
+  }));
+  int looks = 0;
+  watch.until([&] { return ++looks > 20; });
+  ASSERT_EQ(of(held_kind::job).size(), 1u);
+  ASSERT_EQ(of(held_kind::permit).size(), 1u);
+  ASSERT_EQ(of(held_kind::shared).size(), 1u);
+  for (const hung_owner& each : hung_) {
+    EXPECT_EQ(each.who.tid, worker.pid()) << to_string(each);
+    EXPECT_EQ(each.condition, thread_condition::sleeping);
+    EXPECT_TRUE(each.held.held);
+  }
+  EXPECT_EQ(of(held_kind::job)[0].held.mutex_name, "jobs");
+  EXPECT_EQ(of(held_kind::permit)[0].held.mutex_name, "permits");
+  const hung_owner reader = of(held_kind::shared)[0];
+  EXPECT_EQ(reader.held.mutex_name, "table");
+  EXPECT_EQ(reader.held.lock_class, "table");
+  ASSERT_TRUE(watch.until([&] { return !watch->kill_and_recover(reader) || true; }));
+  worker.expect_killed();
+  writer.expect_exit(0);
+  EXPECT_TRUE(deadlocks_.empty());
+  EXPECT_EQ(permits_.count(), 2u);
+}
+
+/// Each kind is killed through its own report.
+TEST_F(hung_companions_kill_test,
+       who_hangs_with_a_job_or_a_permit_is_killed_and_who_is_done_is_not) {
+  for (const held_kind kind : {held_kind::job, held_kind::permit}) {
+    for (const bool is_done : {false, true}) {
+      SCOPED_TRACE(std::to_string(static_cast<int>(kind)) + (is_done ? " done" : " hangs"));
+      hung_.clear();
+      watching watch(all_.seg(), sweeping_often());
+      watch_holds(watch);
+      jobs_.push(1);
+      child worker("worker", [&](agent& parent) {
+        if (kind == held_kind::job) {
+          auto job = jobs_.pop();
+          parent.tell("inside");
+          parent.await("end it");
+          job.done();
+        } else {
+          auto permit = permits_.acquire();
+          parent.tell("inside");
+          parent.await("end it");
+        }
+        parent.tell("out");
+        parent.pause_forever();
+      });
+      worker.wait_for("inside");
+      ASSERT_TRUE(watch.until([&] { return !of(kind).empty(); }));
+      if (is_done) {
+        worker.tell("end it");
+        worker.wait_for("out");
+        EXPECT_FALSE(watch->kill_and_recover(of(kind)[0]));
+        EXPECT_FALSE(worker.ended());
+        worker.kill();
+      } else {
+        const auto death = watch->kill_and_recover(of(kind)[0]);
+        ASSERT_TRUE(death);
+        EXPECT_EQ(death->pid, worker.pid());
+      }
+      worker.expect_killed();
+      EXPECT_EQ(permits_.count(), 2u);
+      while (auto job = jobs_.try_pop()) job.done();
+    }
+  }
+}
+
+/// A reader, and a thread with a permit, that come and go are at work, though each sweep finds them
+/// inside.
+TEST_F(hung_companions_kill_test, who_acquires_again_and_again_does_not_hang) {
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  for (const held_kind kind : {held_kind::shared, held_kind::permit}) {
+    child worker("worker", [&](agent& parent) {
+      for (;;) {
+        outlive::permit permit;
+        if (kind == held_kind::shared) {
+          table_.lock_shared();
+        } else {
+          permit = permits_.acquire();
+        }
+        parent.tell("inside");
+        parent.await("again");
+        if (kind == held_kind::shared) table_.unlock_shared();
+      }
+    });
+    for (int round = 0; round < 20; ++round) {
+      worker.wait_for("inside");
+      pollfd due{watch->fd(), POLLIN, 0};
+      ASSERT_EQ(poll(&due, 1, static_cast<int>(default_timeout().count())), 1);
+      watch->dispatch();  // one sweep at most between two acquisitions
+      worker.tell("again");
+    }
+    for (const hung_owner& each : hung_) ADD_FAILURE() << to_string(each);
+    worker.kill();
+    worker.expect_killed();
+  }
+}
+
+TEST_F(hung_companions_kill_test, readers_that_become_writers_of_each_others_mutex_are_a_deadlock) {
+  const auto crossing = [&](robust_shared_mutex& first, robust_shared_mutex& second) {
+    return [&](agent& parent) {
+      first.lock_shared();
+      parent.tell("first");
+      parent.await("go on");
+      second.lock();
+    };
+  };
+  child a("a", crossing(table_, list_));
+  child b("b", crossing(list_, table_));
+  for (child* each : {&a, &b}) each->wait_for("first");
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  a.tell("go on");
+  ASSERT_TRUE(waits(a.pid()));
+  int looks = 0;
+  watch.until([&] { return ++looks > 5; });
+  EXPECT_TRUE(deadlocks_.empty()) << "one of them can still go on";
+  b.tell("go on");
+  ASSERT_TRUE(watch.until([&] { return !deadlocks_.empty(); }));
+  const deadlock found = deadlocks_[0];
+  ASSERT_EQ(found.threads.size(), 2u) << to_string(found);
+  for (const deadlocked_thread& each : found.threads) {
+    const bool is_a = each.who.tid == a.pid();
+    EXPECT_TRUE(is_a || each.who.tid == b.pid()) << to_string(found);
+    EXPECT_EQ(each.waits_for.mutex_name, is_a ? "list" : "table");
+  }
+  looks = 0;
+  watch.until([&] { return ++looks > 10; });
+  EXPECT_EQ(deadlocks_.size(), 1u);
+  a.kill();
+  a.expect_killed();
+  b.expect_exit(0);  // the lock of the dead reader is its
+}
+
+TEST_F(hung_companions_kill_test, a_permit_is_a_deadlock_only_when_no_holder_can_go_on) {
+  const auto holder = [&](unsigned which) {
+    return [&, which](agent& parent) {
+      auto permit = permits_.acquire();
+      parent.tell("permit");
+      parent.await("go on");
+      all_.mutex(which).lock();
+      all_.value(which).mend();
+      all_.mutex(which).unlock();
+    };
+  };
+  // It has the mutex and waits for a permit; those who have the permits wait for the mutex.
+  child one("one", holder(0));
+  child two("two", holder(0));
+  child waiter("waiter", [&](agent& parent) {
+    all_.mutex(0).lock();
+    parent.tell("mutex");
+    parent.await("go on");
+    auto permit = permits_.acquire();
+    all_.mutex(0).unlock();
+  });
+  one.wait_for("permit");
+  two.wait_for("permit");
+  waiter.wait_for("mutex");
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  waiter.tell("go on");
+  ASSERT_TRUE(waits(waiter.pid()));
+  one.tell("go on");
+  ASSERT_TRUE(within(default_timeout(), [&] { return all_.has_waited(one.pid()); }));
+  int looks = 0;
+  watch.until([&] { return ++looks > 10; });
+  EXPECT_TRUE(deadlocks_.empty()) << "the other one can still go on: " << to_string(deadlocks_[0]);
+  two.tell("go on");
+  ASSERT_TRUE(watch.until([&] { return !deadlocks_.empty(); }));
+  ASSERT_EQ(deadlocks_[0].threads.size(), 2u) << to_string(deadlocks_[0]);
+  EXPECT_NE(to_string(deadlocks_[0]).find("waits for a permit of \"permits\", held by"),
+            std::string::npos)
+      << to_string(deadlocks_[0]);
+  one.kill();
+  one.expect_killed();
+  waiter.expect_exit(0);
+  two.expect_exit(0);
 }
 
 }  // namespace

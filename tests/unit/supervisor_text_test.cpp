@@ -74,6 +74,14 @@ TEST(supervisor_text, hung_owner_tells_for_how_long_in_which_state_and_who_waits
             "repair it: stopped, 1 thread waits");
   owner.waiters.resize(2);
   EXPECT_NE(to_string(owner).find(", 2 threads wait"), std::string::npos) << to_string(owner);
+  owner.repairing = false;
+  owner.kind = outlive::held_kind::shared;
+  EXPECT_NE(to_string(owner).find("has held \"screws\" of class \"shelf\" shared for at least"),
+            std::string::npos)
+      << to_string(owner);
+  owner.kind = outlive::held_kind::job;
+  EXPECT_NE(to_string(owner).find("has held a job of \"screws\" for at least"), std::string::npos)
+      << to_string(owner);
 }
 
 TEST(supervisor_text, deadlock_tells_who_waits_for_whom) {
