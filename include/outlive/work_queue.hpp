@@ -45,11 +45,14 @@
 
 #include <outlive/detail/requirements.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <stop_token>
 #include <type_traits>
+#include <vector>
 
 #include <outlive/detail/deadline.hpp>
 #include <outlive/detail/export.hpp>
@@ -98,8 +101,16 @@ OUTLIVE_API void set_queue_closed(work_queue_head& queue, const work_queue_shape
 [[nodiscard]] OUTLIVE_API bool push_job(work_queue_head& queue, const work_queue_shape& shape,
                                         const void* job, const deadline& until,
                                         const std::stop_token& stop);
+// Returns: how many of the jobs, which lie one behind the other, were pushed.
+[[nodiscard]] OUTLIVE_API std::size_t push_jobs(work_queue_head& queue,
+                                                const work_queue_shape& shape, const void* jobs,
+                                                std::size_t count, const deadline& until,
+                                                const std::stop_token& stop);
 [[nodiscard]] OUTLIVE_API held_job pop_job(work_queue_head& queue, const work_queue_shape& shape,
                                            const deadline& until, const std::stop_token& stop);
+// Another job for a thread that has just popped one, if there is one near head.
+[[nodiscard]] OUTLIVE_API held_job pop_next_job(work_queue_head& queue,
+                                                const work_queue_shape& shape) noexcept;
 [[nodiscard]] OUTLIVE_API held_job pop_dead_job(work_queue_head& queue,
                                                 const work_queue_shape& shape);
 [[nodiscard]] OUTLIVE_API work_queue_counts count_jobs(const work_queue_head& queue,
@@ -168,6 +179,29 @@ class work_queue {
     return try_push_for(job, deadline, stop);
   }
 
+  // Pushes several jobs, one after the other, in their order. It is no transaction: workers get the
+  // first jobs while the others are being pushed, and if the caller dies, the first so many are in
+  // the queue.
+  // Blocks: while there is no free slot for the next one.
+  // Returns: how many were pushed: fewer than all if a stop was requested, the queue was closed
+  //   meanwhile, or no slot was free (in time). Errors: as push(), if no job was pushed.
+  std::size_t push_many(std::span<const T> jobs, const std::stop_token& stop = {}) {
+    return detail::push_jobs(head_, shape, jobs.data(), jobs.size(), detail::no_limit, stop);
+  }
+  [[nodiscard]] std::size_t try_push_many(std::span<const T> jobs) {
+    return detail::push_jobs(head_, shape, jobs.data(), jobs.size(), detail::no_wait, {});
+  }
+  [[nodiscard]] std::size_t try_push_many_for(std::span<const T> jobs,
+                                              const detail::deadline& timeout,
+                                              const std::stop_token& stop = {}) {
+    return detail::push_jobs(head_, shape, jobs.data(), jobs.size(), timeout, stop);
+  }
+  [[nodiscard]] std::size_t try_push_many_until(std::span<const T> jobs,
+                                                const detail::deadline& deadline,
+                                                const std::stop_token& stop = {}) {
+    return try_push_many_for(jobs, deadline, stop);
+  }
+
   // Takes a job from the queue.
   // Blocks: until there is a job, or the worker that has one is dead, or the queue is closed and
   //   all its jobs are done or dead letters.
@@ -195,6 +229,28 @@ class work_queue {
   [[nodiscard]] lease<T> try_pop_until(const detail::deadline& deadline,
                                        const std::stop_token& stop = {}) {
     return try_pop_for(deadline, stop);
+  }
+
+  // Takes up to `most` jobs. Each has a lease of its own. If the caller dies, each is handed out
+  // again.
+  // Blocks: as pop(), for the first one; the others are those that are there then.
+  // Returns: the leases in the order of their jobs; none where pop() and its forms return an empty
+  //   lease, or if `most` is 0. Errors: as pop(); std::bad_alloc. Then no job was taken.
+  [[nodiscard]] std::vector<lease<T>> pop_many(std::size_t most, const std::stop_token& stop = {}) {
+    return pop_several(most, detail::no_limit, stop);
+  }
+  [[nodiscard]] std::vector<lease<T>> try_pop_many(std::size_t most) {
+    return pop_several(most, detail::no_wait, {});
+  }
+  [[nodiscard]] std::vector<lease<T>> try_pop_many_for(std::size_t most,
+                                                       const detail::deadline& timeout,
+                                                       const std::stop_token& stop = {}) {
+    return pop_several(most, timeout, stop);
+  }
+  [[nodiscard]] std::vector<lease<T>> try_pop_many_until(std::size_t most,
+                                                         const detail::deadline& deadline,
+                                                         const std::stop_token& stop = {}) {
+    return pop_several(most, deadline, stop);
   }
 
   // Closes the queue: from now on push() is refused, in every process, and pop() returns an empty
@@ -228,6 +284,20 @@ class work_queue {
   [[nodiscard]] static constexpr std::uint32_t capacity() noexcept { return Capacity; }
 
  private:
+  [[nodiscard]] std::vector<lease<T>> pop_several(std::size_t most, const detail::deadline& until,
+                                                  const std::stop_token& stop) {
+    std::vector<lease<T>> taken;
+    if (most == 0) return taken;
+    taken.reserve(std::min<std::size_t>(most, Capacity));  // so that nothing throws below
+    detail::held_job job = detail::pop_job(head_, shape, until, stop);
+    while (job.queue != nullptr) {
+      taken.emplace_back(job);
+      if (taken.size() == most || taken.size() == Capacity) break;
+      job = detail::pop_next_job(head_, shape);
+    }
+    return taken;
+  }
+
   struct alignas(64) slot {
     alignas(T) std::byte job[sizeof(T)];
     std::atomic<std::uint64_t> state{};

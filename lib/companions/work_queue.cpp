@@ -40,7 +40,7 @@ static_assert(sizeof(work_queue<long, 9>) == sizeof(work_queue_bytes) + 9 * 3 * 
 // with fewer processors than threads.
 constexpr int quick_looks = 4, pauses = 64;
 constexpr int yields = 3;
-// How many slots from tail on a producer tries before it scans all: a cache line of states.
+// How many slots from tail on a producer tries before it scans all.
 constexpr std::uint32_t near = 8;
 
 template <class Look>
@@ -115,9 +115,30 @@ struct party {
   }
 };
 
+enum class pushed : std::uint8_t { yes, no, closed };
+
+[[gnu::noinline, gnu::cold, noreturn]] void refuse_closed() {
+  fail(errc::queue_closed,
+       "work queue: found it closed, expected an open one; reopen() lets jobs in again");
+}
+
 struct producer : party {
   using party::party;
 
+  pushed push(const void* job, const deadline& until, const std::stop_token& stop) const {
+    ring_position at(0);
+    const bool acquired =
+        acquire_next_slot(at) || acquire_near_slot(at) || wait_for_slot(at, until, stop);
+    if (slots.is_closed()) [[unlikely]] {
+      if (acquired) leave(at);
+      return pushed::closed;
+    }
+    if (!acquired) return pushed::no;
+    publish(at, job);
+    return pushed::yes;
+  }
+
+ private:
   // Before this thread names itself in a slot: a change tells that consumers have passed one.
   const std::uint32_t overtaken = slots.queue.overtaken.load(std::memory_order_acquire);
 
@@ -209,7 +230,6 @@ struct producer : party {
     }
   }
 
- private:
   [[nodiscard]] bool is_overtaken() const noexcept {
     return slots.queue.overtaken.load(std::memory_order_seq_cst) != overtaken;
   }
@@ -433,17 +453,24 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
   require_intact(queue, shape);
   attachment* const mine = attach(queue, until, stop);
   if (mine == nullptr) return false;
-  const producer thread(*mine, queue, shape);
-  ring_position at(0);
-  const bool acquired = thread.acquire_next_slot(at) || thread.acquire_near_slot(at) ||
-                        thread.wait_for_slot(at, until, stop);
-  if (thread.slots.is_closed()) {
-    if (acquired) thread.leave(at);
-    fail(errc::queue_closed,
-         "work queue: found it closed, expected an open one; reopen() lets jobs in again");
+  const pushed how = producer(*mine, queue, shape).push(job, until, stop);
+  if (how == pushed::closed) refuse_closed();
+  return how == pushed::yes;
+}
+
+std::size_t push_jobs(work_queue_head& queue, const work_queue_shape& shape, const void* jobs,
+                      std::size_t count, const deadline& until, const std::stop_token& stop) {
+  require_intact(queue, shape);
+  attachment* const mine = attach(queue, until, stop);
+  if (mine == nullptr) return 0;
+  const auto* next = static_cast<const char*>(jobs);
+  for (std::size_t i = 0; i < count; ++i, next += shape.job_bytes) {
+    const pushed how = producer(*mine, queue, shape).push(next, until, stop);
+    if (how == pushed::yes) continue;
+    if (how == pushed::closed && i == 0) refuse_closed();
+    return i;
   }
-  if (acquired) thread.publish(at, job);
-  return acquired;
+  return count;
 }
 
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until,
@@ -454,6 +481,13 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const de
   if (mine == nullptr) return got;
   const consumer thread(*mine, queue, shape);
   if (!thread.lease_near(got)) thread.wait_for_job(got, until, stop);
+  return got;
+}
+
+held_job pop_next_job(work_queue_head& queue, const work_queue_shape& shape) noexcept {
+  held_job got;
+  if (attachment* const mine = attached_caller(&queue))
+    consumer(*mine, queue, shape).lease_near(got);
   return got;
 }
 

@@ -83,6 +83,17 @@ TEST(queue_protocols, pop_and_done) {
   expect_survives(of_queue("pop, done", [](queue& jobs) { jobs.pop().done(); }));
 }
 
+TEST(queue_protocols, several_jobs_at_once) {
+  expect_survives(of_queue("push_many, pop_many", [](queue& jobs) {
+    auto first = jobs.pop_many(1);
+    jobs.push_many(std::vector<long>{3});
+    first[0].done();
+    auto others = jobs.pop_many(3);
+    others[1].done();
+    others[0].give_back();
+  }));
+}
+
 TEST(queue_protocols, close_and_the_last_job) {
   expect_survives(of_queue("close", [](queue& jobs) {
     jobs.close();

@@ -2,6 +2,7 @@
 // dead: no job is lost, none comes twice, no slot is lost.
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -173,6 +174,55 @@ TEST_F(queue_step, killed_at_every_instruction_of_pop_and_done) {
     EXPECT_EQ(all[1].died.size(), all[1].tries - 1);
     for (const job_holder& dead : all[1].died)
       EXPECT_TRUE(dead.known && dead.pid > 0 && dead.pid == dead.tid && dead.start_time != 0);
+  };
+  run(plan, 50);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_push_many_and_pop_many) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "push_many of two";
+  std::size_t had = 0;
+  plan.setup = [&] {
+    start_over();
+    queue_.push(1);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    const std::array<long, 2> two{2, 3};
+    section_begin();
+    if (queue_.push_many(two) != 2) _exit(3);
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    const auto all = take_all();
+    EXPECT_EQ(all.count(1), 1u);
+    EXPECT_TRUE(all.count(2) == 1 || all.count(3) == 0) << "the first jobs come first";
+    if (point.died) {
+      EXPECT_GE(all.size(), had) << "published, and lost by a later death";
+      had = all.size();
+    } else {
+      EXPECT_EQ(all.size(), 3u);
+    }
+  };
+  run(plan, 50);
+  EXPECT_EQ(had, 3u);
+
+  plan.name = "pop_many of two, done";
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    for (auto& one : queue_.pop_many(2)) one.done();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_TRUE(all.count(1) == 0 || all.count(2) == 1) << "the first is done first";
+    for (auto& [number, job] : all) EXPECT_EQ(job.died.size(), job.tries - 1) << number;
+    if (!point.died) {
+      EXPECT_TRUE(all.empty());
+    }
   };
   run(plan, 50);
 }
