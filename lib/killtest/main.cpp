@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -67,6 +69,14 @@ void declare(CLI::App& app, command_line& given) {
   app.add_option("--depth", given.how.depth, "deaths in a row")
       ->check(CLI::PositiveNumber)
       ->option_text("N");
+  app.add_option_function<double>(
+         "--budget",
+         [&given](double seconds) {
+           given.how.budget = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+         },
+         "how long the search of a scenario may take, in seconds; 0: no limit (30)")
+      ->check(CLI::Range(0.0, 1e9))
+      ->option_text("SECONDS");
   app.add_option("--max-alone", given.how.max_alone,
                  "how many mutexes of a state are tried as the first that is recovered")
       ->option_text("N");

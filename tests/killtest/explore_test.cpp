@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <numeric>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -61,6 +64,27 @@ TEST(explore, what_a_bound_has_left_out_is_said) {
   how.confirm = 1;
   EXPECT_THAT(explore(bank_scenario(&clear_flag_first), how).summary(),
               HasSubstr("of the failing states (confirm)"));
+}
+
+TEST(explore, a_search_that_is_longer_than_its_budget_reports_what_it_has) {
+  const char* const of_suite = std::getenv("OUTLIVE_KILLTEST_BUDGET");
+  const std::string kept = of_suite == nullptr ? "" : of_suite;
+  ASSERT_EQ(::unsetenv("OUTLIVE_KILLTEST_BUDGET"), 0);
+  explore_options how;
+  how.budget = std::chrono::milliseconds(1);
+  const report found = explore(bank_scenario(&undo_in_order), how);
+  ASSERT_EQ(::setenv("OUTLIVE_KILLTEST_BUDGET", "0", 1), 0);
+  const report whole = explore(bank_scenario(&undo_in_order), how);
+  ASSERT_EQ(::setenv("OUTLIVE_KILLTEST_BUDGET", "soon", 1), 0);
+  EXPECT_THROW(static_cast<void>(explore(bank_scenario(&undo_in_order), how)),
+               std::invalid_argument);
+  ASSERT_EQ(of_suite == nullptr ? ::unsetenv("OUTLIVE_KILLTEST_BUDGET")
+                                : ::setenv("OUTLIVE_KILLTEST_BUDGET", kept.c_str(), 1),
+            0);
+  EXPECT_THAT(found.cut, ElementsAre(HasSubstr("(budget)")));
+  EXPECT_LT(found.states.size(), whole.states.size());
+  EXPECT_TRUE(whole.cut.empty()) << whole;
+  EXPECT_TRUE(whole.ok()) << whole;
 }
 
 // ---- where the model is not the truth ----------------------------------------------------------

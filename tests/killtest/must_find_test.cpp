@@ -3,10 +3,17 @@
 #include <outlive/killtest/gtest.hpp>
 
 #include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "killtest/bank.hpp"
 
@@ -172,6 +179,65 @@ TEST(must_find, a_repair_that_throws_is_named_with_its_text) {
   ASSERT_NE(first, nullptr) << found;
   EXPECT_EQ(first->result, verdict::repair_failed) << found;
   EXPECT_THAT(first->what, HasSubstr("the ledger is on fire"));
+}
+
+/// Processes that want to run all the time, on the CPU of the calling thread.
+class busy_cpu {
+ public:
+  explicit busy_cpu(int processes) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    ::sched_getaffinity(0, sizeof before_, &before_);
+    EXPECT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    for (int i = 0; i < processes; ++i) {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) std::atomic_signal_fence(std::memory_order_seq_cst);
+      }
+      busy_.push_back(pid);
+    }
+  }
+  ~busy_cpu() {
+    for (const pid_t pid : busy_) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+    }
+    ::sched_setaffinity(0, sizeof before_, &before_);
+  }
+  busy_cpu(const busy_cpu&) = delete;
+  busy_cpu& operator=(const busy_cpu&) = delete;
+
+ private:
+  cpu_set_t before_;
+  std::vector<pid_t> busy_;
+};
+
+std::chrono::nanoseconds used_by_this_process() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+TEST(must_find, a_repair_that_waits_for_a_processor_is_not_hung) {
+  const auto slow = [](counters& of, const owner_death&) {
+    static bool has_worked = false;  // once in each process that judges
+    const auto begun = used_by_this_process();
+    while (!has_worked && used_by_this_process() - begun < std::chrono::milliseconds(200)) {
+    }
+    has_worked = true;
+    of.b = of.a;
+    return repaired;
+  };
+  explore_options how;
+  how.time_limit = std::chrono::milliseconds(400);
+  how.depth = 1;
+  how.confirm = 0;
+  const busy_cpu beside(6);  // so that 200 ms of work take more than a second
+  const report found = explore(
+      scenario_of<counters>("waits for a processor", slow, &count_both, &both_are_equal), how);
+  EXPECT_TRUE(found.ok()) << found;
 }
 
 TEST(must_find, a_repair_that_loops_for_ever) {

@@ -34,9 +34,15 @@ struct explore_options {
   // outside of the segment.
   bool isolate = false;
 
-  // How long an heir may take for one state, and the victim without a log. The limit is ten times
-  // as long while stores are logged, and a hundred times by single steps.
+  // How long an heir may take for one state, and the victim without a log: processor time, or time
+  // in which it does not want to run. The limit is ten times as long while stores are logged, and a
+  // hundred times by single steps.
   std::chrono::milliseconds time_limit{5000};
+
+  // How long the search may take. When it is over, what was found is confirmed and reported, and
+  // report::cut says what was left out. 0: no limit. The environment variable
+  // OUTLIVE_KILLTEST_BUDGET, in seconds, takes the place of this value.
+  std::chrono::milliseconds budget{30'000};
 
   // How many deaths in a row: 1 for the victim's alone, 2 to kill an heir in its repair, too.
   unsigned depth = 8;

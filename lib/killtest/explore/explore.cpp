@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <fstream>
@@ -27,6 +28,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -71,6 +73,17 @@ std::optional<std::uint64_t> first_changed(const recording& log,
     }
   }
   return std::nullopt;
+}
+
+std::chrono::milliseconds budget_of(const explore_options& how) {
+  const char* const given = std::getenv("OUTLIVE_KILLTEST_BUDGET");
+  if (given == nullptr) return how.budget;
+  char* end = nullptr;
+  const double seconds = std::strtod(given, &end);
+  if (end == given || *end != 0 || !(seconds >= 0 && seconds < 1e9))
+    throw std::invalid_argument("OUTLIVE_KILLTEST_BUDGET: found \"" + std::string(given) +
+                                "\", expected a number of seconds");
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
 using death_chain = std::vector<log_position>;
@@ -131,6 +144,7 @@ class explorer {
   std::size_t hung_ = 0;
   unsigned compared_heirs_ = 0;  // how many were compared with a run without a log
   bool over_ = false;
+  std::chrono::milliseconds budget_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point shown_ = began_;
   bool line_shown_ = false;
@@ -141,7 +155,8 @@ explorer::explorer(const scenario& what, const explore_options& how, segment& se
       how_(how),
       seg_(seg),
       survivors_(what, seg, how.isolate, how.time_limit),
-      recorder_(seg, how.time_limit) {}
+      recorder_(seg, how.time_limit),
+      budget_(budget_of(how)) {}
 
 report explorer::run() {
   report_.scenario = what_.name;
@@ -303,6 +318,11 @@ bool explorer::is_over() {
   if (report_.only_one) return over_ = true;
   if (report_.states.size() >= how_.max_states) {
     cut("what comes after " + std::to_string(how_.max_states) + " states (max_states)");
+  } else if (budget_.count() != 0 && std::chrono::steady_clock::now() - began_ >= budget_) {
+    cut("what comes after " + std::to_string(budget_.count()) + " ms (budget): " +
+        (chains_.empty() || chains_.back().size() <= 1
+             ? "deaths of the victim, and all deaths of heirs"
+             : "deaths of heirs, after " + std::to_string(to_nest_.size()) + " states or more"));
   } else if (hung_ >= how_.max_hung) {
     cut("what comes after " + std::to_string(how_.max_hung) + " states whose heir hung (max_hung)");
   } else {

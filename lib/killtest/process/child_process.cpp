@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <system_error>
@@ -106,11 +107,51 @@ bool wait_readable(int fd, std::chrono::milliseconds limit) noexcept {
   return ready > 0;
 }
 
+std::chrono::nanoseconds processor_time_of(pid_t pid) noexcept {
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return {};
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+namespace {
+
+// As /proc says: R, S, D, T ...; 'R' if it does not.
+char run_state_of(pid_t pid) noexcept {
+  char path[32];
+  char text[512];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 'R';
+  const ssize_t size = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  text[std::max<ssize_t>(size, 0)] = 0;
+  const char* const name_end = std::strrchr(text, ')');
+  return name_end != nullptr && name_end[1] == ' ' ? name_end[2] : 'R';
+}
+
+}  // namespace
+
+bool is_hung(pid_t pid, std::chrono::milliseconds limit, std::chrono::milliseconds waited,
+             std::chrono::nanoseconds used_before) noexcept {
+  constexpr int patience = 10;
+  if (waited < limit) return false;
+  return waited >= limit * patience || processor_time_of(pid) - used_before >= limit ||
+         run_state_of(pid) != 'R';
+}
+
 process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  constexpr std::chrono::milliseconds look_again(20);
   process_end end;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  const auto begun = std::chrono::steady_clock::now();
   end.in_time = wait_readable(fd, limit);
+  while (!end.in_time) {
+    const auto waited = std::chrono::steady_clock::now() - begun;
+    if (is_hung(pid, limit, std::chrono::duration_cast<std::chrono::milliseconds>(waited))) break;
+    end.in_time = wait_readable(fd, look_again);
+  }
   ::close(fd);
   if (!end.in_time) ::kill(pid, SIGKILL);
   while (::waitpid(pid, &end.status, 0) < 0) {

@@ -30,7 +30,16 @@ struct process_end {
 // `failure`, if that is not nullptr: shared memory of failure_bytes. Throws std::system_error.
 inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
-// Waits until the process has ended. Kills it when the limit is over. Throws std::system_error.
+// Processor time of a process so far; 0 if it is gone.
+[[nodiscard]] std::chrono::nanoseconds processor_time_of(pid_t pid) noexcept;
+// Whether the process has had its chance after `waited`: it has used `limit` of processor time
+// since it had `used_before`, or does not even want to run when the limit is over. On a loaded
+// machine one that is ready to run may not get a processor for long; that ends after ten times the
+// limit.
+[[nodiscard]] bool is_hung(pid_t pid, std::chrono::milliseconds limit,
+                           std::chrono::milliseconds waited,
+                           std::chrono::nanoseconds used_before = {}) noexcept;
+// Waits until the process has ended. Kills it when it is hung. Throws std::system_error.
 [[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
 // Kills the process, and waits for its end.
 void end_process(pid_t pid) noexcept;

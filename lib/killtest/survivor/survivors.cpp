@@ -291,7 +291,8 @@ judgement survivors::read() const {
 // Waits until the process has answered, has ended, or its time is over. In the latter two cases it
 // is gone.
 judgement survivors::wait_for_answer(std::uint32_t number) {
-  const auto deadline = std::chrono::steady_clock::now() + limit_;
+  const auto begun = std::chrono::steady_clock::now();
+  const std::chrono::nanoseconds used_before = processor_time_of(pid_);
   for (;;) {
     const std::uint32_t seen = shared_->answered.load(std::memory_order_acquire);
     if (seen == number) return read();
@@ -301,7 +302,10 @@ judgement survivors::wait_for_answer(std::uint32_t number) {
       pid_ = 0;
       return crash(ended);
     }
-    if (std::chrono::steady_clock::now() < deadline) continue;
+    const auto waited = std::chrono::steady_clock::now() - begun;
+    if (!is_hung(pid_, limit_, std::chrono::duration_cast<std::chrono::milliseconds>(waited),
+                 used_before))
+      continue;
     end();
     return {verdict::repair_hung, hung_text(limit_), 0, 0};
   }
