@@ -33,6 +33,7 @@ from shelves import (
     wait_until_in_hand,
     worker,
 )
+from tool import path_of
 
 
 @contextlib.contextmanager
@@ -287,6 +288,7 @@ def ends_with_success(process):
 def recovers_and_restarts(name, process, started):
     """Kills the worker, which holds the shelf. `started` has a line for each start."""
     until(lambda: len(lines_of(started)) == 1, "the worker is started")
+    until(path_of(name).exists, "it has made the segment")
     wait_until_in_hand(name, 1)
     os.kill(int(lines_of(started)[0]), signal.SIGKILL)
     until(lambda: len(lines_of(started)) == 2, "the worker is started again")
