@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+import unicodedata
 
 import report
 from tool import SECONDS, TOOL, path_of, scene
@@ -195,6 +196,162 @@ def a_segment_that_is_cut_ends_it():
             os.kill(_, signal.SIGCONT)
 
 
+def mutexes_of(text):
+    """The rows below MUTEX: [waiters, time, unit, name, holder ...], or without time and unit."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if " MUTEX" in line)
+    rows = []
+    for line in lines[start + 1 :]:
+        if not line.strip():
+            break
+        rows.append(line.split())
+    return rows
+
+
+def names_of(text):
+    return [row[3] if row[2] in ("ms", "s", "us") else row[2] for row in mutexes_of(text)]
+
+
+def the_contended_mutex_comes_first():
+    with scene("crowd_scene") as (name, pid), session(name) as top:
+        # also later, when the others have been held for as long
+        for _ in range(3):
+            text = top.wait_for(
+                lambda text: "MUTEX" in text and re.search(r"^ +5 .*\bhot ", text, re.M),
+                "the mutex that 5 threads wait for",
+            )
+            report.expect(names_of(text)[0] == "hot" and mutexes_of(text)[0][0] == "5", text)
+        # its holder is the first thread
+        lines = text.splitlines()
+        first = lines[next(i for i, line in enumerate(lines) if "THREAD" in line) + 1].split()
+        report.expect(first[0] == str(pid) and first[1] != str(pid) and first[4] == "1", text)
+        report.expect(len(lines) <= 24 and max(map(len, lines)) <= 80, text)
+
+
+def s_sorts_by_something_else():
+    with scene("crowd_scene") as (name, _), session(name) as top:
+        top.wait_for(lambda text: "sorted by waiters" in text, "the order")
+        for order in ("time", "rate", "name"):
+            top.press(b"s")
+            top.wait_for(lambda text: f"sorted by {order}" in text, f"the order {order}")
+        text = top.wait_for(
+            lambda text: "idle-10" in text and names_of(text) == sorted(names_of(text)), "names"
+        )
+        report.expect(len(names_of(text)) > 5, text)
+        top.press(b"s")
+        top.wait_for(lambda text: "MUTEX" in text and names_of(text)[0] == "hot", "waiters again")
+
+
+def a_filter_leaves_only_its_lines():
+    with scene("crowd_scene") as (name, _), session(name) as top:
+        top.wait_for(lambda text: "/ filter" in text, "the first screen")
+        top.press(b"/IDLE-33x")
+        top.wait_for(lambda text: "/IDLE-33x_" in text and not mutexes_of(text), "what was typed")
+        top.press(b"\x7f\r")
+        text = top.wait_for(
+            lambda text: "/ only IDLE-33" in text and names_of(text) == ["idle-33"], "one mutex"
+        )
+        report.expect("mutexes 1 of 1" in text, text)
+        top.press(b"s")  # no text any more
+        top.wait_for(lambda text: "sorted by time" in text, "another order")
+        top.press(b"\x1b")
+        top.wait_for(lambda text: "/ filter" in text and len(names_of(text)) > 1, "all lines")
+        top.press(b"/\xc3\xa4b\x7f\x7f")  # the last of these removes a character of two bytes
+        top.wait_for(lambda text: "\n/_" in text, "nothing typed")
+        top.press(b"q\x1bq")
+        top.ends(0)
+
+
+def keys_scroll_what_does_not_fit():
+    with scene("crowd_scene") as (name, _), session(name) as top:
+        text = top.wait_for(lambda text: "mutexes 1 of 4" in text, "the place")
+        seen = names_of(text)
+        for key, place in ((b"\x1b[B", 2), (b"\x1bOB", 3), (b"\x1b[A", 2), (b"\x1b[6~", 14)):
+            top.press(key)
+            top.wait_for(lambda text: f"mutexes {place} of 4" in text, f"{key} leads to {place}")
+        top.press(b"\x1b[F")
+        text = top.wait_for(
+            lambda text: not re.search(r"mutexes (1|2|14) of", text), "the end"
+        )
+        report.expect(len(names_of(text)) == len(seen) and "hot" not in names_of(text), text)
+        top.press(b"\x1b[H")
+        top.wait_for(lambda text: "mutexes 1 of 4" in text, "the begin")
+        top.resize(80, 14)  # too low for all threads
+        top.press(b"\t")
+        top.wait_for(lambda text: re.search(r"threads 1 of \d", text), "the threads to scroll")
+        top.press(b"\x1b[B")
+        top.wait_for(lambda text: re.search(r"threads 2 of \d", text), "the second thread")
+        top.press(b"\x1b[99~\x1b[200;5~z")  # keys without a meaning
+        top.press(b"q")
+        top.ends(0)
+
+
+def help_explains_keys_and_columns():
+    with scene("crowd_scene") as (name, _), session(name) as top:
+        top.wait_for(lambda text: "? help" in text, "the first screen")
+        top.press(b"?")
+        text = top.wait_for(lambda text: "Any key goes on." in text, "all of the help in 24 lines")
+        top.seen = b""
+        text = top.wait_for(lambda _: top.seen.count(b"\x1b[J") >= 4, "four more screens")
+        report.expect("~" not in text, text)
+        for word in ("quit", "ACQUIRED/S", "WAITERS", "HELD >=", "LEASED >=", "(dead)"):
+            report.expect(word in text, text)
+        top.press(b" ")
+        top.wait_for(lambda text: "MUTEX" in text, "the tables again")
+        top.press(b"?q")
+        top.ends(0)
+
+
+def rates_count_workers_that_live_shortly():
+    with scene("crowd_scene") as (name, _), session(name, rows=60) as top:
+        text = top.wait_for(
+            lambda text: re.search(r"^ *\d+ +\d+ +[1-9]\d* .*crowd_scene/churn|"
+                                   r"^ *\d+ +\d+ +[1-9]\d* .*\bchurn", text, re.M),
+            "the rate of a worker that no look sees twice",
+        )
+        report.expect(not re.search(r"^ *\d+ +\d+ +- .*\bchurn", text, re.M), text)
+        top.wait_for(
+            lambda text: re.search(
+                r"^a second: [1-9]\d* acquired, \d+ waited for, ([1-9]|0\.[1-9])", text, re.M
+            ),
+            "the rates of all threads, and deaths",
+        )
+
+
+def wide_characters_fill_two_cells():
+    """A name of 50 Chinese characters is 100 cells wide."""
+    odd = "\u9280\u884c" * 25 + "e\u0301"
+    with scene(end=odd) as (name, _), session(name) as top:
+        for columns in (80, 41, 40):
+            top.seen = b""
+            top.resize(columns, 24)
+            top.wait_for(lambda _: top.seen.count(b"\x1b[J") >= 3, f"three screens of {columns}")
+            # as it was sent: a terminal would break the line
+            sent = re.sub(rb"\x1b\[\d*m", b"", top.seen.rsplit(b"\x1b[H")[-2])
+            for line in sent.decode(errors="replace").split("\r\n"):
+                text = line.partition("\x1b")[0]
+                cells = sum(
+                    0
+                    if unicodedata.combining(each)
+                    else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+                    for each in text
+                )
+                report.expect(cells <= columns, f"{cells} cells of {columns}: {text}")
+            report.expect("\u9280" in sent.decode(), repr(sent))
+
+
+def queues_and_permits_are_shown():
+    with scene("companions_scene") as (name, pid), session(name) as top:
+        text = top.wait_for(
+            lambda text: re.search(rf"^jobs +open +2 +2 +1 +8 +[\d.]+ \w+ +{pid} ", text, re.M),
+            "the queue with its oldest lease",
+        )
+        report.expect(re.search(r"^desks +4 +1 +1 ", text, re.M), text)
+        report.expect("? help" in text.splitlines()[-1], text)
+        top.press(b"\t")
+        top.wait_for(lambda text: "queues 1 of 2" in text, "the queues to scroll")
+
+
 def without_a_terminal_it_refuses():
     with scene() as (name, _):
         done = subprocess.run(
@@ -223,6 +380,14 @@ sys.exit(
                 signals_give_the_terminal_back,
                 a_segment_that_goes_is_watched_on,
                 a_segment_that_is_cut_ends_it,
+                the_contended_mutex_comes_first,
+                s_sorts_by_something_else,
+                a_filter_leaves_only_its_lines,
+                keys_scroll_what_does_not_fit,
+                help_explains_keys_and_columns,
+                rates_count_workers_that_live_shortly,
+                wide_characters_fill_two_cells,
+                queues_and_permits_are_shown,
                 without_a_terminal_it_refuses,
             ]
         ]

@@ -45,7 +45,7 @@ const std::vector<command>& commands() {
       {{"reset", "account", "--dry-run"}, true},
       {{"rm", "--dry-run"}, true},
       {{"metrics", "--sample", "1ms"}},
-      {{"top", "--every", "50ms"}, false, true, " pq"},
+      {{"top", "--every", "50ms"}, false, true, " ps?x\t/a\r\x1b[Bq"},
   };
   return all;
 }

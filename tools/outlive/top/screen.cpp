@@ -48,6 +48,10 @@ screen::event screen::wait(std::chrono::nanoseconds at_most) {
   std::array<pollfd, 2> ready{{{STDIN_FILENO, POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
   event found;
+  if (!typed_.empty()) {
+    next_key(found);
+    return found;
+  }
   if (::poll(ready.data(), ready.size(),
              static_cast<int>(std::clamp<long long>(ms, 0, 1'000'000))) <= 0)
     return found;
@@ -59,10 +63,20 @@ screen::event screen::wait(std::chrono::nanoseconds at_most) {
   }
   if (found.resized) size_ = terminal::of_stdout();
   if (ready[0].revents != 0) {
-    found.closed = ::read(STDIN_FILENO, &found.key, 1) <= 0;
-    if (found.key == 3) found.signal = SIGINT;  // ^C, which raw mode makes a key
+    std::array<char, 64> bytes{};
+    const auto count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    found.closed = count <= 0;
+    if (count > 0) {
+      typed_.assign(bytes.data(), static_cast<std::size_t>(count));
+      next_key(found);
+    }
   }
   return found;
+}
+
+void screen::next_key(event& into) {
+  into.key = take_key(typed_);
+  if (into.key.what == key_name::interrupt) into.signal = SIGINT;
 }
 
 void screen::draw(const std::vector<std::string>& lines) {

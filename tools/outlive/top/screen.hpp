@@ -10,6 +10,7 @@
 
 #include "output.hpp"
 #include "process.hpp"
+#include "top/keys.hpp"
 
 namespace top {
 
@@ -25,7 +26,7 @@ class screen {
   ~screen();
 
   struct event {
-    char key = 0;    // 0: none
+    key_press key;
     int signal = 0;  // one that asks the program to end; 0: none
     bool resized = false;
     bool closed = false;  // the terminal is gone
@@ -40,7 +41,10 @@ class screen {
   [[nodiscard]] const terminal& size() const noexcept { return size_; }
 
  private:
+  void next_key(event& into);
+
   termios before_{};
+  std::string typed_;  // not yet returned
   terminal size_;
   signal_queue signals_{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
 };
