@@ -178,7 +178,7 @@ class parent {
       : wanted_(wanted),
         signals_(signals_to_read()),
         listener_(prefork::listen_on(wanted.port)),
-        watch_(all_.segment, reaping()) {
+        watch_(all_.segment, {.reap_children = true}) {
     watch_.on_death([this](const outlive::participant_death& death) { note(death); });
     watch_.on_error([](const std::system_error& error) { std::puts(error.what()); });
   }
@@ -209,12 +209,6 @@ class parent {
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, nullptr);  // in the workers, too
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  }
-
-  static outlive::supervisor_options reaping() {
-    outlive::supervisor_options options;
-    options.reap_children = true;
-    return options;
   }
 
   // Returns: whether there is one worker more.

@@ -64,7 +64,7 @@ struct supervisor_options {
 
   // How to get the stack of a living thread, for on_hung() and on_deadlock(): outlive::live_stack
   // of liboutlive-crash, or a function of your own. Without it they report no stacks.
-  std::function<thread_stack(pid_t tid)> stacks;
+  std::function<thread_stack(pid_t tid)> stacks{};
 
   // How long kill_and_recover() waits for the process to end.
   std::chrono::milliseconds kill_patience{5000};

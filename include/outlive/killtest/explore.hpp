@@ -77,7 +77,7 @@ struct explore_options {
   std::uint64_t only_state = 0;
 
   // Where to write images of failing states (crash-HASH.seg, at most 16); empty: nowhere.
-  std::string images;
+  std::string images{};
 };
 
 // `built`: how the code of the scenario was compiled; omit it if the scenario is defined in the

@@ -41,7 +41,7 @@ struct scenario {
 
   // Registers the repairs, as each process of the program under test does. May be empty if no
   // repair is needed.
-  std::function<std::vector<repair_registration>(segment&)> repairs;
+  std::function<std::vector<repair_registration>(segment&)> repairs{};
 
   // The thread that dies: acquires locks, changes data, releases. Called once, to its end; it dies
   // after each of its stores to the segment. It finds its objects by segment::find() or by address,
@@ -54,11 +54,11 @@ struct scenario {
 
   // Looks at a crash state as the death left it, before the heir recovers anything, and changes
   // nothing. Returns: nothing; or, in words, what is wrong. May be empty.
-  std::function<std::string(segment&)> before_recovery;
+  std::function<std::string(segment&)> before_recovery{};
 
   // Bytes of the segment that do not belong to the state, such as times and process ids. They
   // differ from run to run, and would make equal states different. May be empty.
-  std::function<std::vector<std::span<const std::byte>>(segment&)> ignored;
+  std::function<std::vector<std::span<const std::byte>>(segment&)> ignored{};
 
   segment_options options = small_segment();
 };
