@@ -242,6 +242,11 @@ MUTANTS = {
             "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
             "a record is counted before its first mark",
         ),
+        (
+            "DOWNGRADE_LATE",
+            "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2",
+            "a writer that downgrades marks itself before it gives the writers' mutex back",
+        ),
         ("TRUST_MARKS", "-DNP=2 -DNR=2 -DMAXD=1 -DRND=2", "marks of the dead are void"),
         (
             "OPEN_ON_ERROR",

@@ -14,6 +14,7 @@
    M_OPEN_EARLY         a writer opens the gate before it takes its name out of the state
    M_MARK_LATE          a reader marks itself after it has given the writers' mutex back
    M_COUNT_LATE         records_in_use is raised after the first mark
+   M_DOWNGRADE_LATE     a writer that downgrades marks itself after it has given the writers' mutex back
    M_TRUST_MARKS        a writer waits for marks, whoever lives
    M_OPEN_ON_ERROR      who cannot repair opens the gate */
 #ifndef NP
@@ -158,6 +159,16 @@ enter:
   atomic{ holder=t; win=t; assert(rin==0) };
   atomic{ assert(rin==0); dirty=1 };
   atomic{ assert(rin==0); dirty=0 };
+  if
+  :: skip
+  :: atomic{ true ->                       /* downgrade */
+#ifdef M_DOWNGRADE_LATE
+     holder=0; win=0; inr=1; rin++ }; gate=0; word=0; mark[me-1]=1;
+#else
+     mark[me-1]=1 }; atomic{ holder=0; win=0; inr=1; rin++ }; gate=0; word=0;
+#endif
+     goto inside
+  fi;
 #ifdef M_OPEN_EARLY
   gate=0;
   atomic{ holder=0; win=0 };

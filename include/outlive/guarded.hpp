@@ -98,6 +98,14 @@ class guarded {
       else
         object_->mutex_.unlock();
     }
+    // Makes this hold a shared one, in one step: no other writer comes in between. This guard is
+    // empty then. Errors: as robust_shared_mutex::downgrade(), then it holds as before.
+    [[nodiscard]] basic_guard<true> downgrade() requires(!Shared && is_shared) {
+      if (!holds_) detail::throw_guard_without_object();
+      object_->mutex_.downgrade();
+      holds_ = false;
+      return basic_guard<true>(object_, true);
+    }
     // Acquires the mutex again, after unlock() or a try_lock() that failed.
     // Errors: as lock() or lock_shared() of the mutex, then the guard holds nothing; errc::deadlock
     //   if it holds the mutex; errc::not_owner if it belongs to no object (default constructed, or
@@ -115,6 +123,8 @@ class guarded {
 
    private:
     friend class guarded;
+    template <bool>
+    friend class basic_guard;
     basic_guard(guarded* object, bool holds) noexcept : object_(object), holds_(holds) {}
     // Releases nothing in a forked child or in another thread, which do not own the mutex. The
     // latter is reported (<outlive/misuse.hpp>).

@@ -37,6 +37,7 @@
 //   writer, inside                       an owner death. The next reader or writer is the heir: it
 //                                          repairs alone, as with a robust_mutex
 //   writer, on its way out               as waiting for readers
+//   writer, in downgrade()               as a writer inside, or as a reader
 //
 // Reading is cheap. Writing costs a system call, membarrier. segment_options::readers =
 // reader_marks::locked makes reading more expensive and writing cheaper; it is needed if a seccomp
@@ -122,6 +123,15 @@ class robust_shared_mutex {
   // does not hold it alone.
   OUTLIVE_API void unlock();
   OUTLIVE_API void unlock(std::error_code& error) noexcept;
+
+  // Makes a hold alone a shared one, which unlock_shared() ends: what this thread has written it
+  // goes on to read, and no other writer comes in between. Readers that wait come in.
+  // Errors: errc::not_owner, if the calling thread does not hold it alone; too_many_locks and
+  //   no_membarrier as lock_shared(). Then it holds the mutex alone as before.
+  // Blocks: never. On death: as a writer inside, or as a reader. There is no way back: two readers
+  //   that both wanted it would wait for each other.
+  OUTLIVE_API void downgrade();
+  OUTLIVE_API void downgrade(std::error_code& error) noexcept;
 
   // ---- shared ----
 

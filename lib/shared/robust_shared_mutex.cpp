@@ -273,6 +273,14 @@ void robust_shared_mutex::release() noexcept {
     end_guard_slowly(bytes);
 }
 
+void robust_shared_mutex::downgrade() {
+  shared_lock_bytes& bytes = bytes_of(*this);
+  check_release(bytes, detail::downgrade(bytes));
+}
+void robust_shared_mutex::downgrade(std::error_code& error) noexcept {
+  error = detail::downgrade(bytes_of(*this));
+}
+
 void robust_shared_mutex::lock_shared() {
   acquire_shared_throwing(bytes_of(*this), no_limit, __builtin_return_address(0));
 }

@@ -127,6 +127,20 @@ std::error_code release_unique(shared_lock_bytes& lock) noexcept {
   });
 }
 
+// As a reader that came in by the writers' mutex: it is marked while it still has that. If it dies
+// after the mark, and before the state says that the writer is out, the mark is void and a repair
+// is due (I1).
+std::error_code downgrade(shared_lock_bytes& lock) noexcept {
+  attachment* const mine = this_thread::attachment_of(&lock);
+  // before any store (U1), as in release()
+  if (mine == nullptr || lock.writers.state.load(std::memory_order_relaxed) != mine->me)
+    return errc::not_owner;
+  if (!prepare_marks(*mine)) return errc::no_membarrier;
+  if (!own_marks(*mine).add(mark_id(mine->map->offset_of(&lock)))) return errc::too_many_locks;
+  crash_barrier();  // marked before a writer could find neither the mark nor the mutex
+  return release_unique(lock);
+}
+
 outcome acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
                        const void* return_address) {
   outcome result;

@@ -24,4 +24,8 @@ outcome acquire_shared(shared_lock_bytes& lock, const deadline& how_long,
 // Returns errc::not_owner before any store.
 std::error_code release_shared(shared_lock_bytes& lock) noexcept;
 
+// Makes a writer's hold a reader's: no other writer comes in between. Returns errc::not_owner
+// before any store; on every error the caller is a writer as before.
+std::error_code downgrade(shared_lock_bytes& lock) noexcept;
+
 }  // namespace outlive::detail

@@ -38,6 +38,14 @@ void add_companion_acts(act_table& made) {
   made["pop and keep"] = [](visitor& on) {
     with<jobs>(on, "jobs", [&](jobs& found) { on.leases.push_back(found.try_pop()); });
   };
+  made["pop and hand over"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) {
+      auto got = found.try_pop();
+      if (!got) return;
+      auto handed = got.hand_over();
+      if (auto taken = handed.take()) taken.done();
+    });
+  };
   made["dead letter"] = [](visitor& on) {
     with<jobs>(on, "jobs", [](jobs& found) {
       if (auto got = found.pop_dead_letter()) {
@@ -56,6 +64,14 @@ void add_companion_acts(act_table& made) {
   made["permit and keep"] = [](visitor& on) {
     with<permits>(on, "permits",
                   [&](permits& found) { on.held_permits.push_back(found.try_acquire()); });
+  };
+  made["permit and hand over"] = [](visitor& on) {
+    with<permits>(on, "permits", [](permits& found) {
+      auto got = found.try_acquire();
+      if (!got) return;
+      auto handed = got.hand_over();
+      static_cast<void>(handed.take());
+    });
   };
   made["count permits"] = [](visitor& on) {
     with<permits>(on, "permits",

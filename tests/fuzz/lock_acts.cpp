@@ -70,6 +70,13 @@ void add_lock_acts(act_table& made) {
       found.unlock();
     });
   };
+  made["downgrade table"] = [](visitor& on) {
+    with<robust_shared_mutex>(on, "table", [&](robust_shared_mutex& found) {
+      if (!found.try_lock_for(patience)) return;
+      found.downgrade();
+      found.unlock_shared();
+    });
+  };
   made["read table"] = [](visitor& on) {
     with<robust_shared_mutex>(on, "table", [](robust_shared_mutex& found) {
       if (!found.try_lock_shared_for(patience)) return;

@@ -41,6 +41,20 @@ TEST_P(shared_mutex_kill_test, a_writer_gets_in_when_the_reader_is_killed_for_wh
   all_.expect_usable(0);
 }
 
+TEST_P(shared_mutex_kill_test, a_writer_that_has_downgraded_dies_as_a_reader) {
+  for (int i = 0; i < 10; ++i) {
+    all_.kill_one([this](agent& parent) {
+      auto x = all_.value().lock();
+      ++x->a;
+      ++x->b;
+      const auto y = x.downgrade();
+      parent.tell("inside");
+      parent.pause_forever();
+    });
+  }
+  all_.expect_usable(0);
+}
+
 TEST_P(shared_mutex_kill_test, a_dead_writers_heir_is_a_reader) {
   all_.kill_one(all_.writer());
   EXPECT_TRUE(all_.value().lock_shared()->whole());

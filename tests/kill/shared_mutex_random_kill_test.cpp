@@ -40,6 +40,10 @@ TEST_P(shared_mutex_random_kill_test, killed_at_random_nobody_reads_half_a_chang
           std::atomic_signal_fence(std::memory_order_seq_cst);
           ++x->b;
           writes.add();
+          if (x->a % 2 == 0) {
+            const auto y = x.downgrade();
+            if (!y->whole()) torn.add();
+          }
           break;
         }
         case 1: {

@@ -165,6 +165,39 @@ TEST_P(shared_step, writing) {
   run("lock, a change, unlock", 200);
 }
 
+TEST_P(shared_step, downgrading) {
+  plan_.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    value_.mutex().lock();
+    change(value_.unguarded());
+    value_.mutex().downgrade();
+    value_.mutex().unlock_shared();
+    section_end();
+  };
+  run("lock, a change, downgrade, unlock_shared", 200);
+}
+
+// At each instruction another writer tries to come in between.
+TEST_P(shared_step, downgrading_lets_no_writer_in) {
+  plan_.victim = [&](agent&) {
+    warm_up();
+    value_.mutex().lock();
+    section_begin();
+    value_.mutex().downgrade();
+    section_end();
+    value_.mutex().unlock_shared();
+  };
+  plan_.meanwhile = [&](const kill_point&) {
+    const bool got_in = value_.mutex().try_lock();
+    EXPECT_FALSE(got_in) << "beside a reader";
+    if (got_in) value_.mutex().unlock();
+  };
+  plan_.name = "downgrade while another tries to write";
+  const sweep_result result = sweep(plan_);
+  EXPECT_GT(result.preempted, 50u) << result.describe();
+}
+
 TEST_P(shared_step, writing_and_the_heir_writes) {
   write_first_ = true;
   plan_.victim = [&](agent&) {

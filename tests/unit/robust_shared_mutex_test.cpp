@@ -191,6 +191,102 @@ TEST_P(robust_shared_mutex_test, a_guard_to_read) {
   EXPECT_TRUE(value.try_lock_shared_for(1ms));
 }
 
+TEST_P(robust_shared_mutex_test, downgraded_it_is_held_shared) {
+  mutex_.lock();
+  EXPECT_FALSE(others_can_read());
+  mutex_.downgrade();
+  EXPECT_EQ(readers_of(mutex_), 1U);
+  EXPECT_TRUE(others_can_read());
+  EXPECT_FALSE(others_can_lock());
+  mutex_.lock_shared();  // once more
+  mutex_.unlock_shared();
+  EXPECT_FALSE(others_can_lock());
+  mutex_.unlock_shared();
+  EXPECT_EQ(readers_of(mutex_), 0U);
+  EXPECT_TRUE(others_can_lock());
+}
+
+// The first use of the thread is a lock alone: it has not marked before.
+TEST_P(robust_shared_mutex_test, a_thread_that_never_read_can_downgrade) {
+  std::thread([&] {
+    mutex_.lock();
+    mutex_.downgrade();
+    EXPECT_EQ(readers_of(mutex_), 1U);
+    mutex_.unlock_shared();
+    mutex_.lock_shared();
+    mutex_.unlock_shared();
+  }).join();
+  EXPECT_TRUE(mutex_.try_lock());
+  mutex_.unlock();
+}
+
+TEST_P(robust_shared_mutex_test, no_writer_comes_in_between) {
+  auto& value = seg_.find_or_construct<guarded<long, robust_shared_mutex>>("long", "long", 0L);
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    while (!stop) ++*value.lock();
+  });
+  for (int i = 0; i < 200; ++i) {
+    auto mine = value.lock();
+    const long written = ++*mine;
+    const auto read = mine.downgrade();
+    EXPECT_FALSE(mine);
+    EXPECT_EQ(*read, written);
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST_P(robust_shared_mutex_test, who_does_not_hold_it_alone_cannot_downgrade) {
+  std::error_code error;
+  mutex_.downgrade(error);
+  EXPECT_EQ(error, errc::not_owner) << "free";
+  mutex_.lock_shared();
+  expect_error(
+      errc::not_owner, [&] { mutex_.downgrade(); }, "held shared");
+  mutex_.unlock_shared();
+  mutex_.lock();
+  std::thread([&] {
+    EXPECT_TRUE(make("own").try_lock());  // so that it has a record
+    make("own").unlock();
+    mutex_.downgrade(error);
+    EXPECT_EQ(error, errc::not_owner) << "another thread's";
+  }).join();
+  EXPECT_FALSE(others_can_read());
+  mutex_.downgrade(error);
+  EXPECT_FALSE(error);
+  mutex_.unlock_shared();
+  guarded<int, robust_shared_mutex>::guard empty;
+  expect_error(
+      errc::not_owner, [&] { static_cast<void>(empty.downgrade()); }, "an empty guard");
+}
+
+TEST_P(robust_shared_mutex_test, without_room_for_a_mark_it_stays_held_alone) {
+  const auto place = [&](const robust_shared_mutex& mutex) {
+    return id_of(mutex) % detail::mark_slots;
+  };
+  robust_shared_mutex* other = nullptr;
+  for (int i = 0; other == nullptr && i < 100; ++i) {
+    robust_shared_mutex& made = make("other" + std::to_string(i));
+    if (place(made) == place(mutex_)) other = &made;
+  }
+  ASSERT_NE(other, nullptr);
+  mutex_.lock();
+  std::error_code error;
+  int holds = 0;
+  for (; !error; ++holds) other->lock_shared(error);
+  EXPECT_EQ(error, errc::too_many_locks);
+  expect_error(
+      errc::too_many_locks, [&] { mutex_.downgrade(); }, "no room");
+  EXPECT_FALSE(others_can_read());
+  other->unlock_shared();
+  mutex_.downgrade();
+  mutex_.unlock_shared();
+  for (holds -= 2; holds > 0; --holds) other->unlock_shared();
+  EXPECT_TRUE(other->try_lock());
+  other->unlock();
+}
+
 INSTANTIATE_TEST_SUITE_P(form, robust_shared_mutex_test,
                          ::testing::Values(reader_marks::automatic, reader_marks::locked),
                          name_of_form);
