@@ -63,6 +63,12 @@ struct log_file::state {
   std::size_t written = 0;  // texts
   bool ending = false;
   bool ended = false;
+
+  // Requires: lost is not 0. It counts from 0 again.
+  std::string notice_of_loss() {
+    return fmt::format("{} lines or more are missing here: {} did not take them\n",
+                       std::exchange(lost, 0), name);
+  }
 };
 
 log_file::log_file(int fd, std::string name, const log_file* messages)
@@ -94,11 +100,7 @@ void log_file::put(state& to, std::string text) {
     ++to.lost;
     return;
   }
-  if (to.lost != 0) {
-    text.insert(0, fmt::format("{} lines or more are missing here: {} did not take them\n", to.lost,
-                               to.name));
-    to.lost = 0;
-  }
+  if (to.lost != 0) text.insert(0, to.notice_of_loss());
   to.size += text.size();
   to.waiting.push_back(std::move(text));
   to.changed.notify_all();
@@ -111,11 +113,16 @@ void log_file::run(const std::shared_ptr<state>& of) {
   std::unique_lock lock(of->mutex);
   for (;;) {
     if (text.empty()) {
-      of->changed.wait(lock, [&] { return of->ending || !of->waiting.empty(); });
-      if (of->waiting.empty()) break;
-      text = std::move(of->waiting.front());
-      of->waiting.pop_front();
-      of->size -= text.size();
+      of->changed.wait(lock, [&] { return of->ending || !of->waiting.empty() || of->lost != 0; });
+      if (!of->waiting.empty()) {
+        text = std::move(of->waiting.front());
+        of->waiting.pop_front();
+        of->size -= text.size();
+      } else if (of->lost != 0) {
+        text = of->notice_of_loss();
+      } else {
+        break;
+      }
     }
     lock.unlock();
     const int error = write_out(of->fd, text);
