@@ -6,6 +6,7 @@
 #include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>
+#include <outlive/event.hpp>
 #include <outlive/guarded.hpp>
 #include <outlive/handed_over.hpp>
 #include <outlive/job_lease.hpp>

@@ -12,6 +12,7 @@
 #include "records/marks.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/native_mutex.hpp"
+#include "sys/probes.hpp"
 
 namespace outlive::detail {
 
@@ -20,12 +21,16 @@ namespace {
 struct lock_judge {
   attachment& mine;
   lock_bytes& lock;
+  bool waited = false;
 
   bool owns() const noexcept { return is_held_by(lock, mine); }
   static bool is_look_due_at_once() noexcept { return is_look_due(); }
   void on_first_wait() noexcept {
     shared_u64& count = mine.record->waits;
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    waited = true;
+    OUTLIVE_PROBE(wait_begun, static_cast<const char*>(mine.map->constants().name),
+                  mine.map->offset_of(&lock));
   }
   adoption adopt(const deadline& limit) noexcept { return adopt_if_orphan(*mine.map, lock, limit); }
 };
@@ -128,6 +133,10 @@ outcome acquire_consistent(attachment& mine, lock_bytes& lock, attempt so_far,
   lock_judge judge{mine, lock};
   const native_result native =
       lock_natively(lock.native, static_cast<int>(so_far), how_long, judge);
+  if (judge.waited) {
+    OUTLIVE_PROBE(wait_ended, static_cast<const char*>(mine.map->constants().name), offset,
+                  static_cast<int>(is_acquired(native)));
+  }
   if (!is_acquired(native)) {
     held_list::remove(mine, offset);
     if (native == native_result::own) return refuse(mine, errc::deadlock);

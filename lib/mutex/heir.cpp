@@ -10,11 +10,13 @@
 #include "directory/lock_class.hpp"
 #include "mutex/held_list.hpp"
 #include "repair/death_log.hpp"
+#include "repair/events.hpp"
 #include "repair/registry.hpp"
 #include "repair/report.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/native_mutex.hpp"
+#include "sys/probes.hpp"
 
 namespace outlive::detail {
 
@@ -108,11 +110,35 @@ repair_result run(const Callback& repair, const death_facts& facts, std::excepti
   }
 }
 
+// Tells the program, before or after the state changes: whatever ends the thread in its handler,
+// the next heir finds a state that the handler did not touch.
+// Returns: false in a child that the handler forked, which must touch nothing of its parent's.
+bool tell(event_kind kind, const death_facts& facts, death_outcome outcome,
+          std::chrono::nanoseconds took = {}) {
+  if (!has_event_handler()) return true;
+  const repair_scope scope;  // it acquires no mutex
+  tell_event({kind, owner_death(facts), outcome, took});
+  return !scope.is_child();
+}
+
+void probe_death(const death_facts& facts, death_outcome outcome) noexcept {
+  OUTLIVE_PROBE(death_met, static_cast<const char*>(facts.map->constants().name),
+                facts.map->offset_of(facts.lock), facts.owner.thread.pid, facts.owner.thread.tid,
+                facts.attempt, static_cast<int>(outcome));
+  static_cast<void>(facts), static_cast<void>(outcome);  // without probes
+}
+
+outcome in_handlers_child() noexcept {
+  return {false, false, errc::forked_in_repair, nullptr};
+}
+
 outcome give_up(const native_hold& at, death_facts& facts, const inheritance& past,
                 lock_condition condition, std::error_code error) {
   const bool for_ever = condition == lock_condition::not_recoverable;
-  log_death(*at.mine.map, facts, at.mine.id(),
-            for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired);
+  const death_outcome what = for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired;
+  log_death(*at.mine.map, facts, at.mine.id(), what);
+  probe_death(facts, what);
+  if (!tell(event_kind::death_met, facts, what)) return in_handlers_child();
   store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
   return refuse(at, error);
 }
@@ -131,6 +157,8 @@ outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
   const unsigned attempts = past.attempts + 1;
   facts.attempt = attempts;
   const std::uint64_t entry = log_death(map, facts, at.mine.id(), death_outcome::repairing);
+  probe_death(facts, death_outcome::repairing);
+  if (!tell(event_kind::death_met, facts, death_outcome::repairing)) return in_handlers_child();
   store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
 
   const auto begun = std::chrono::steady_clock::now();
@@ -149,15 +177,22 @@ outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
   }
   crash_barrier();  // the repair's last store comes before the state that says it is done
   const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
+  const bool last = attempts >= map.constants().attempts;
+  const death_outcome end = done == repaired ? death_outcome::repaired
+                            : last           ? death_outcome::not_recoverable
+                                             : death_outcome::failed;
+  OUTLIVE_PROBE(repair_ended, static_cast<const char*>(map.constants().name), at.offset,
+                static_cast<int>(end), static_cast<std::uint64_t>(took.count()));
   if (done == repaired) {
     store(at, lock_state(free_consistent));
-    log_outcome(map, entry, death_outcome::repaired, took);
+    log_outcome(map, entry, end, took);
+    if (!tell(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
     return finish(at, then, true);
   }
-  const bool last = attempts >= map.constants().attempts;
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
                  : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
-  log_outcome(map, entry, last ? death_outcome::not_recoverable : death_outcome::failed, took);
+  log_outcome(map, entry, end, took);
+  if (!tell(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
   release_natively(at);
   return {false, false, errc::repair_failed, thrown};
 }

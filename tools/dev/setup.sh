@@ -23,6 +23,7 @@ python3        runs each test case in a process of its own
 git            tests of the repository itself
 codespell      looks for misspelled words in it
 valgrind       counts instructions of the lock path
+systemtap-sdt-dev  probes for bpftrace and perf
 libunwind-dev  the kill-test kit reports the stack at which a victim was killed
 libdw-dev      and its functions and source lines
 libcli11-dev   the command-line tool reads its arguments
