@@ -228,15 +228,17 @@ class parent {
     return true;
   }
 
-  // In dispatch(), which has reaped the child: from here on the pid is no worker's.
+  // Called by dispatch(). If that meets a process which is just ending, it reports its thread first
+  // (tid is not 0). With the process it has reaped the child: then the pid is no worker's any more.
   void note(const outlive::participant_death& death) {
     std::puts(to_string(death).c_str());
-    std::erase(workers_, death.pid);
-    all_.figures.deaths += death.exit_code == 0 ? 0 : 1;
     all_.figures.repairs += std::count_if(
         death.recovered.begin(), death.recovered.end(), [](const outlive::recovered_mutex& each) {
           return each.outcome == outlive::recovery_outcome::repaired;
         });
+    if (death.tid != 0) return;
+    all_.figures.deaths += death.exit_code == 0 ? 0 : 1;
+    std::erase(workers_, death.pid);
   }
 
   void end() {

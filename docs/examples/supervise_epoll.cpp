@@ -67,9 +67,10 @@ int main() {
   outlive::supervisor watch(segment);
   watch.on_death([&](const outlive::participant_death& death) {
     std::puts(to_string(death).c_str());
-    ++deaths;
     for (const auto& line : death.recovered)
       repaired += line.outcome == outlive::recovery_outcome::repaired ? 1 : 0;
+    if (death.tid != 0) return;  // of its thread only: the process is about to follow
+    ++deaths;
     waitpid(death.pid, nullptr, 0);  // the supervisor leaves the status to the program
   });
   watch.on_error(

@@ -59,6 +59,8 @@ class server:
             if found := re.match(r"worker (\d+): started$", line):
                 self.alive.add(int(found[1]))
                 self.started += 1
+            elif re.match(r"pid \d+ \(.*?\) tid \d+ ", line):
+                pass  # a sweep met a worker that was just ending; its end follows
             elif found := re.match(r"pid (\d+) \(.*?\) (.*): ", line):
                 self.alive.discard(int(found[1]))
                 self.deaths.append(found[2])
