@@ -56,9 +56,9 @@ def show_lists_holders_and_waiters():
             N N scene dead 1 0 1 - - 0
 
             MUTEX CLASS STATE HOLDER ACQUIRED AT HELD >= WAITERS READERS
-            bank accounts held N scene FUNCTION (scene.cpp:LINE) DURATION 1 -
+            bank accounts held N scene scene.cpp:LINE (FUNCTION) DURATION 1 -
             vault savings unrepaired - - - 0 -
-            drawer savings owner died N scene FUNCTION (scene.cpp:LINE) DURATION 0 -
+            drawer savings owner died N scene scene.cpp:LINE (FUNCTION) DURATION 0 -
 
             1 of 4 mutexes is free
             """.replace(
@@ -234,8 +234,8 @@ def deaths_are_listed_with_their_lines():
             name,
             """
             NUMBER MEETING WHEN MUTEX OWNER ACQUIRED AT CRASH HEIR ATTEMPT OUTCOME REPAIR
-            1 first TIME vault N scene FUNCTION (scene.cpp:LINE) - N scene 1 failed DURATION
-            - none yet - drawer N scene FUNCTION (scene.cpp:LINE) - - - pending -
+            1 first TIME vault N scene scene.cpp:LINE (FUNCTION) - N scene 1 failed DURATION
+            - none yet - drawer N scene scene.cpp:LINE (FUNCTION) - - - pending -
             """,
         )
         code, got = as_json("deaths", name)

@@ -50,6 +50,14 @@ def holder_and_waiter_are_shown():
             re.search(r"#\d+ +.*hold_for_ever at [^ ]*shelf_worker.cpp:\d+$", text, re.MULTILINE),
             text,
         )
+        # What the program itself did is between two lines for the libraries' frames.
+        waits = text[text.index(f"{waiter.pid} shelf_worker, waits") :].split("\n\n")[0]
+        lines = waits.splitlines()[1:]
+        report.expect(re.match(r" +#0-\d+ .*\(and what it called\)$", lines[0]), waits)
+        report.expect("wait_for_the_shelf at " in lines[1], waits)
+        report.expect("native_mutex" not in waits and "futex" not in waits, waits)
+        every, _ = tool("stack", name, "--all-frames")
+        report.expect("native_mutex" in every and "what it called" not in every, every)
         # It has no source here, and libdw knows a line near by.
         report.expect(not re.search(r"_start at .*(shelf_worker|outlive)", text), text)
 

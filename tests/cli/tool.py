@@ -71,7 +71,7 @@ def golden(text, name):
     """
     text = text.replace(name, "NAME")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "TIME", text)
-    text = re.sub(r"run\(char const\*\)|\b(main|run|die_holding)(?= \()", "FUNCTION", text)
+    text = re.sub(r"(?<=\()(main|run|die_holding)(?=\))", "FUNCTION", text)
     text = re.sub(r"scene\.cpp:\d+", "scene.cpp:LINE", text)
     text = re.sub(r"\b(\d+ ns|\d+\.\d (us|ms|s))\b", "DURATION", text)
     text = re.sub(r"\b\d{3,}\b", "N", text)

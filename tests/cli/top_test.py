@@ -221,6 +221,7 @@ def the_contended_mutex_comes_first():
                 "the mutex that 5 threads wait for",
             )
             report.expect(names_of(text)[0] == "hot" and mutexes_of(text)[0][0] == "5", text)
+        report.expect(re.search(r" hot .* crowd_scene\.cpp:\d+ ", text), text)  # not cut
         # its holder is the first thread
         lines = text.splitlines()
         first = lines[next(i for i, line in enumerate(lines) if "THREAD" in line) + 1].split()

@@ -26,7 +26,7 @@ std::vector<column> deaths_columns() {
           {"owner_pid", "PID", align::right, false},
           {"owner_tid", "TID", align::right, false},
           {"note", "NOTE", align::right, false},
-          {"acquired_at", "ACQUIRED AT", align::left, true, true},
+          {"acquired_at", "ACQUIRED AT"},
           {"module", "MODULE", align::left, false, true},
           {"module_offset", "MODULE OFFSET", align::right, false},
           {"crash", "CRASH"},

@@ -109,11 +109,19 @@ std::string thread_name(pid_t pid, pid_t tid, std::string_view command, std::str
   return fmt::format("{}/{} {}/{}", pid, tid, command, thread);
 }
 
-std::vector<std::string> stack_lines(const outlive::thread_stack& stack, source_lines& sources) {
+std::vector<std::string> stack_lines(const outlive::thread_stack& stack, source_lines& sources,
+                                     bool folds) {
   if (!stack.problem.empty()) return {"no stack: " + stack.problem};
   std::vector<std::string> lines;
-  for (std::size_t i = 0; i < stack.frames.size(); ++i)
-    lines.push_back(fmt::format("#{:<2} {}", i, sources.describe_frame(stack.frames[i], i > 0)));
+  for (std::size_t i = 0; i < stack.frames.size(); ++i) {
+    const std::size_t first = i;
+    while (folds && i + 1 < stack.frames.size() && sources.is_foreign(stack.frames[i], i > 0) &&
+           sources.is_foreign(stack.frames[i + 1], true))
+      ++i;
+    const std::string text = sources.describe_frame(stack.frames[i], i > 0);
+    lines.push_back(i == first ? fmt::format("#{:<2} {}", i, text)
+                               : fmt::format("#{}-{} {} (and what it called)", first, i, text));
+  }
   return lines;
 }
 

@@ -61,9 +61,10 @@ template <class Thread>
 }
 
 // Returns: the frames from the innermost on, "#0  transfer at bank.cpp:41"; or one line that says
-//   why there are none.
+//   why there are none. `folds`: frames of outlive and of the system's libraries that follow each
+//   other are one line, which has the outermost: what the program itself called.
 [[nodiscard]] std::vector<std::string> stack_lines(const outlive::thread_stack& stack,
-                                                   source_lines& sources);
+                                                   source_lines& sources, bool folds = true);
 
 // Returns: how many of the processes, or threads, live.
 template <class List>

@@ -26,9 +26,37 @@ const Dwfl_Callbacks callbacks{dwfl_build_id_find_elf, find_debuginfo, dwfl_offl
 // Code that stands between a program and its mutex. Where it was inlined, the line that called it
 // counts.
 bool is_plumbing(std::string_view file) noexcept {
-  return file.find("/outlive/guarded.hpp") != file.npos ||
-         file.find("/outlive/robust_mutex.hpp") != file.npos ||
+  return file.find("/include/outlive/") != file.npos ||
          outlive::dwarf::is_of_standard_library(file);
+}
+
+// Without what stands between the outermost < and >, if the name is long: nobody reads 180
+// characters of template arguments.
+std::string shortened(const std::string& function) {
+  constexpr std::size_t readable = 60;
+  if (function.size() <= readable || function.find("operator") != std::string::npos)
+    return function;
+  std::string made;
+  int depth = 0;
+  for (const char each : function) {
+    if (each == '>' && --depth == 0)
+      made += "...>";
+    else if (each == '<' && depth++ == 0)
+      made += '<';
+    else if (depth == 0)
+      made += each;
+  }
+  return made;
+}
+
+// Of libraries that no user of outlive looks into.
+bool is_of_system(std::string_view module) noexcept {
+  const std::string_view name = module.substr(module.rfind('/') + 1);
+  for (const std::string_view begin :
+       {"liboutlive", "libc.so", "libc-", "libpthread", "libstdc++", "libgcc_s", "ld-linux"}) {
+    if (name.starts_with(begin)) return true;
+  }
+  return module == "[vdso]";
 }
 
 // "bank::(anonymous namespace)::transfer" is shown as "bank::transfer".
@@ -37,6 +65,17 @@ std::string without_anonymous_namespaces(std::string function) {
   for (auto at = function.find(unnamed); at != std::string::npos; at = function.find(unnamed))
     function.erase(at, unnamed.size());
   return function;
+}
+
+// The name of an inlined function. Debugging information calls each lambda operator(); the symbol
+// that it was inlined into often has its name: "std::thread::...<run::{lambda#1}>::_M_run".
+std::string inlined_name(const std::string& function, const std::string& symbol) {
+  if (function != "operator()") return without_anonymous_namespaces(function);
+  const auto lambda = symbol.find("{lambda#");
+  if (lambda == std::string::npos) return "a lambda";
+  const auto before = symbol.find_last_of("<, (", lambda);
+  const auto begin = before == std::string::npos ? 0 : before + 1;
+  return symbol.substr(begin, symbol.find('}', lambda) + 1 - begin);
 }
 
 bool is_regular(const std::string& path) noexcept {
@@ -94,11 +133,18 @@ source_place source_lines::find(std::string_view module, std::uint64_t offset,
   const GElf_Addr address = offset + file.bias;
   source_place found;
   found.function = without_anonymous_namespaces(outlive::dwarf::symbol_at(file.module, address));
-  for (const outlive::dwarf::source_frame& each : file.names.find(file.module, address).frames) {
+  const auto code = file.names.find(file.module, address);
+  for (const outlive::dwarf::source_frame& each : code.frames) {
     if (each.file.empty()) break;
+    const bool is_inlined = &each != &code.frames.back();
     found.file = each.file;
     found.line = static_cast<int>(each.line);
-    if (!is_plumbing(each.file)) break;
+    found.is_plumbing = is_plumbing(each.file);
+    if (found.is_plumbing) continue;
+    // The function of the line, not the one of the standard library that it was inlined into.
+    if (is_inlined && !each.function.empty())
+      found.function = inlined_name(each.function, found.function);
+    break;
   }
   return found;
 }
@@ -124,7 +170,14 @@ std::string source_lines::look_call_up(std::string_view module, std::uint64_t re
       place.file.empty() || place.line == 0
           ? fmt::format("{}+0x{:x}", module, return_offset)
           : fmt::format("{}:{}", std::filesystem::path(place.file).filename().string(), place.line);
-  return place.function.empty() ? where : fmt::format("{} ({})", place.function, where);
+  return place.function.empty() ? where : fmt::format("{} ({})", where, shortened(place.function));
+}
+
+bool source_lines::is_foreign(const outlive::stack_frame& frame, bool is_return_address) {
+  if (frame.module.empty()) return false;
+  if (is_of_system(frame.module)) return true;
+  const std::uint64_t offset = frame.offset - (is_return_address ? 1 : 0);
+  return find(frame.module, offset, frame.build_id).is_plumbing;
 }
 
 std::string source_lines::describe_frame(const outlive::stack_frame& frame,
@@ -133,6 +186,7 @@ std::string source_lines::describe_frame(const outlive::stack_frame& frame,
   const source_place place =
       find(frame.module, frame.offset - (is_return_address ? 1 : 0), frame.build_id);
   if (place.file.empty()) return to_string(frame);
-  return fmt::format("{} at {}:{}", place.function.empty() ? frame.function : place.function,
+  return fmt::format("{} at {}:{}",
+                     shortened(place.function.empty() ? frame.function : place.function),
                      place.file, place.line);
 }

@@ -15,6 +15,7 @@ struct source_place {
   std::string function;  // empty: not known
   std::string file;      // empty: not known
   int line = 0;
+  bool is_plumbing = false;  // the line is outlive's or the standard library's
 };
 
 class source_lines {
@@ -31,13 +32,16 @@ class source_lines {
   [[nodiscard]] source_place find(std::string_view module, std::uint64_t offset,
                                   std::string_view build_id = {});
 
-  // Returns: "transfer (bank.cpp:41)", "transfer (/usr/bin/bank+0x12f0)" or "/usr/bin/bank+0x12f0",
+  // Returns: "bank.cpp:41 (transfer)", "/usr/bin/bank+0x12f0 (transfer)" or "/usr/bin/bank+0x12f0",
   //   for a return address; empty for none at all.
   [[nodiscard]] std::string describe_call(std::string_view module, std::uint64_t return_offset,
                                           std::string_view build_id = {});
 
   // The same for a frame that is a call; "unknown+0x12f0" if its module is unknown.
   [[nodiscard]] std::string describe_call(const outlive::stack_frame& call);
+
+  // Returns: whether the frame is of outlive, of the standard library or of the C library.
+  [[nodiscard]] bool is_foreign(const outlive::stack_frame& frame, bool is_return_address);
 
   // Returns: "transfer at /src/bank.cpp:41", or what to_string() tells of the frame. All frames but
   //   the innermost are return addresses.

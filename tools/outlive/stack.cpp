@@ -23,6 +23,7 @@ namespace {
 struct stack_settings {
   std::string segment;
   std::string of;
+  bool all_frames = false;
   table_settings output;
 };
 
@@ -94,12 +95,12 @@ std::string heading(const shown_thread& shown) {
   return printable(text);
 }
 
-std::string as_text(const std::vector<shown_thread>& all) {
+std::string as_text(const std::vector<shown_thread>& all, bool all_frames) {
   std::string text;
   source_lines sources;
   for (const auto& each : all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
-    for (const std::string& line : inspect::stack_lines(each.stack, sources))
+    for (const std::string& line : inspect::stack_lines(each.stack, sources, !all_frames))
       text += "  " + printable(line) + "\n";
   }
   return text;
@@ -151,7 +152,7 @@ int stack_command(const stack_settings& wanted) {
     each.stack = outlive::live_stack(each.thread.tid);
     complete = complete && each.stack.problem.empty();
   }
-  write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all));
+  write_result(wanted.output.json ? json_text(as_json(*all)) : as_text(*all, wanted.all_frames));
   if (all->empty() && !wanted.output.json)
     print_message(fmt::format("segment \"{}\": no thread holds {} or waits for it", wanted.segment,
                               wanted.of.empty() ? "a mutex" : "that mutex"));
@@ -169,6 +170,8 @@ void add_stack(CLI::App& tool, int& exit_code) {
       .add_option("of", wanted->of,
                   "Only the threads at this mutex, or of the process with this id")
       ->type_name("LOCK|PID");
+  command.add_flag("-a,--all-frames", wanted->all_frames,
+                   "Also print each frame of outlive, the standard library and the C library");
   add_json_option(command, wanted->output);
   command.callback([wanted, &exit_code] { exit_code = stack_command(*wanted); });
 }

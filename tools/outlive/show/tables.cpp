@@ -140,7 +140,7 @@ std::vector<column> lock_columns() {
           {"holder", "HOLDER"},
           {"holder_pid", "PID", align::right, false},
           {"holder_tid", "TID", align::right, false},
-          {"acquired_at", "ACQUIRED AT", align::left, true, true},
+          {"acquired_at", "ACQUIRED AT"},
           {"held_for_seconds", "HELD >=", align::right},
           {"waiters", "WAITERS", align::right},
           {"readers", "READERS", align::right},

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -71,10 +72,15 @@ void event_log::write(const outlive::hung_owner& owner) const {
 
 void event_log::write(const outlive::deadlock& found) const {
   source_lines sources;
-  std::string text = line(0, to_string(found));
-  for (const auto& each : found.threads) {
-    text += line(1, fmt::format("{} waits for {} at {}", inspect::thread_name(each.who),
-                                each.waits_for.mutex_name, location_of(each.waits_for, sources)));
+  // to_string() has all of this but the places, in one line.
+  std::string text = line(0, fmt::format("deadlock of {} threads", found.threads.size()));
+  for (std::size_t i = 0; i < found.threads.size(); ++i) {
+    const auto& each = found.threads[i];
+    const auto& holder = found.threads[(i + 1) % found.threads.size()];
+    text += line(1, fmt::format("{} waits at {} for {} of class {}, which {} has",
+                                inspect::thread_name(each.who),
+                                location_of(each.waits_for, sources), each.waits_for.mutex_name,
+                                each.waits_for.lock_class, inspect::thread_name(holder.who)));
     text += stack_text(2, each.stack, sources);
   }
   stdout_.write(std::move(text));

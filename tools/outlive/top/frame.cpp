@@ -234,7 +234,7 @@ frame::part frame::holders(const terminal& on, const wishes& wanted) {
               {"held_for", "HELD >=", align::right},
               {"mutex", "MUTEX"},
               {"holder", "HOLDER"},
-              {"acquired_at", "ACQUIRED AT", align::left, true, true}});
+              {"acquired_at", "ACQUIRED AT"}});
   const auto first = wanted.first.find(section::mutexes);
   const std::size_t enough = on.height + (first == wanted.first.end() ? 0 : first->second);
   const auto all = mutexes(wanted);
