@@ -181,6 +181,24 @@ TEST(must_find, a_repair_that_throws_is_named_with_its_text) {
   EXPECT_THAT(first->what, HasSubstr("the ledger is on fire"));
 }
 
+TEST(must_find, a_repair_that_is_wrong_at_its_last_attempt_only) {
+  const auto give_up_at_last = [](counters& of, const owner_death& death) {
+    if (death.attempt() == death.max_attempts()) {
+      of.a = 0;  // "start anew", and forget the other one
+    } else {
+      of.b = of.a;
+    }
+    return repaired;
+  };
+  const report found =
+      explore(scenario_of<counters>("last attempt", give_up_at_last, &count_both, &both_are_equal));
+  const crash_state* const first = found.first_failure();
+  ASSERT_NE(first, nullptr) << found;
+  EXPECT_EQ(first->result, verdict::invariant_violated);
+  EXPECT_THAT(first->what, HasSubstr("at the last attempt, attempt() == max_attempts(): "));
+  for (const crash_state& each : found.states) EXPECT_NE(each.result, verdict::model_differs);
+}
+
 /// Processes that want to run all the time, on the CPU of the calling thread.
 class busy_cpu {
  public:

@@ -26,6 +26,7 @@ namespace outlive::killtest {
   options.participants = 16;
   options.lock_classes = 32;
   // Heirs die one after the other here. The question is what they leave, not when outlive gives up.
+  // What a repair does at its last attempt is tried once for each state of the victim's death.
   options.attempts = 63;
   return options;
 }

@@ -118,6 +118,7 @@ class explorer {
 
   void try_without_repairs();
   [[nodiscard]] bool makes_no_difference(std::uint64_t mutex);
+  void try_last_attempts();
 
   void keep_only_one();
   void confirm_some();
@@ -138,8 +139,9 @@ class explorer {
   std::vector<death_chain> chains_;  // of report_.states
   std::unordered_set<std::uint64_t> seen_;
   std::unordered_map<std::size_t, stack_trace> crashes_;  // of heirs, by index of the state
-  std::deque<std::size_t> to_nest_;                       // indexes of states
-  std::vector<stack_trace> stacks_;                       // of the report, as addresses
+  std::unordered_set<std::size_t> unconfirmed_;  // states that no real kill can leave alone
+  std::deque<std::size_t> to_nest_;              // indexes of states
+  std::vector<stack_trace> stacks_;              // of the report, as addresses
   std::unordered_map<std::uint64_t, std::size_t> stack_of_;
   std::size_t hung_ = 0;
   unsigned compared_heirs_ = 0;  // how many were compared with a run without a log
@@ -173,6 +175,7 @@ report explorer::run() {
     check_end(victim);
     explore_log({}, victim);
     try_without_repairs();
+    try_last_attempts();
     explore_heirs();
     check_change(*victim);
   }
@@ -505,6 +508,30 @@ bool explorer::makes_no_difference(std::uint64_t mutex) {
   return was_tried;
 }
 
+// The segment of a kill test has many attempts, so that heirs can die one after the other. What a
+// repair does only at the last of them is asked for here, once for each state.
+void explorer::try_last_attempts() {
+  if (how_.depth < 2 || how_.only_state != 0) return;
+  const std::size_t count = report_.states.size();
+  for (std::size_t i = 0; i < count && !is_over(); ++i) {
+    if (chains_[i].empty() || report_.states[i].result != verdict::ok) continue;
+    const death_chain deaths = chains_[i];
+    timeline_->seek(deaths);
+    if (timeline_->left_inside().empty()) continue;
+    judgement found = survivors_.ask_at_last_attempt(timeline_->mutexes());
+    if (survivors_.is_gone()) {
+      timeline_->seek({});
+      survivors_.start();
+      timeline_->seek(deaths);
+    }
+    if (found.result == verdict::ok) continue;
+    found.what = "at the last attempt, attempt() == max_attempts(): " + found.what;
+    // No kill leaves just this state: the heirs that used up the attempts are not in the chain.
+    unconfirmed_.insert(report_.states.size());
+    add_state(deaths, report_.states[i].hash, found);
+  }
+}
+
 // ---- real kills ---------------------------------------------------------------------------------
 
 // The state that was asked for is the last one.
@@ -529,7 +556,7 @@ void explorer::keep_only_one() {
 void explorer::confirm_some() {
   std::vector<std::size_t> failing, passing;
   for (std::size_t i = 0; i < report_.states.size(); ++i) {
-    if (chains_[i].empty()) continue;
+    if (chains_[i].empty() || unconfirmed_.contains(i)) continue;
     (report_.states[i].result == verdict::ok ? passing : failing).push_back(i);
   }
   std::mt19937_64 random(how_.seed);

@@ -18,6 +18,9 @@
 #include <outlive/recover.hpp>
 #include <outlive/robust_mutex.hpp>
 
+#include "format/layout.hpp"
+#include "format/lock_state.hpp"
+#include "format/object_layout.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/process/unwind.hpp"
 #include "killtest/state/private_view.hpp"
@@ -156,6 +159,7 @@ struct survivors::shared {
   std::uint32_t mutex_count;
   std::uint32_t without_repair;  // whether that of `taken_out` does nothing; refused: cleared
   std::uint64_t taken_out;
+  std::uint32_t at_last_attempt;
   std::uint32_t result;
   std::uint32_t recovered;
   std::uint32_t repaired;
@@ -265,6 +269,27 @@ void survivors::serve() {
   }
 }
 
+// In each mutex whose owner died inside: the state that the last but one heir leaves if it dies
+// before its repair's first store.
+void survivors::use_up_attempts() {
+  using namespace outlive::detail;
+  segment_constants constants;
+  std::memcpy(&constants, seg_.base(), sizeof constants);
+  for (std::uint32_t i = 0; i < shared_->mutex_count && constants.attempts > 1; ++i) {
+    auto& lock = *reinterpret_cast<lock_bytes*>(base_of(seg_) + shared_->mutexes[i]);
+    std::uint32_t native;
+    std::memcpy(&native, &lock.native, sizeof native);
+    const lock_state was(lock.state.load(std::memory_order_relaxed));
+    if ((native & FUTEX_OWNER_DIED) == 0 || !was.holder()) continue;
+    const record_id origin{was.holder().index_plus_1,
+                           was.holder().generation & origin_generation_mask};
+    lock.state.store(lock_state(was.holder_half(), lock_condition::repairing,
+                                constants.attempts - 1, was.origin() ? was.origin() : origin)
+                         .word(),
+                     std::memory_order_relaxed);
+  }
+}
+
 void survivors::answer() {
   repair_registration nothing;
   if (shared_->without_repair != 0) {
@@ -275,6 +300,7 @@ void survivors::answer() {
       shared_->without_repair = 0;
     }
   }
+  if (shared_->at_last_attempt != 0) use_up_attempts();
   const judgement made = judge(what_, seg_, {shared_->mutexes, shared_->mutex_count});
   shared_->result = static_cast<std::uint32_t>(made.result);
   shared_->recovered = made.recovered;
@@ -318,6 +344,7 @@ void survivors::ask_for(std::span<const std::uint64_t> mutexes) noexcept {
   shared_->repairs[0] = 0;
   shared_->crash_frames = 0;
   shared_->without_repair = 0;
+  shared_->at_last_attempt = 0;
 }
 
 std::optional<judgement> survivors::ask_without_repair(std::span<const std::uint64_t> mutexes,
@@ -327,6 +354,12 @@ std::optional<judgement> survivors::ask_without_repair(std::span<const std::uint
   shared_->without_repair = 1;
   const judgement found = ask();
   return shared_->without_repair != 0 ? std::optional(found) : std::nullopt;
+}
+
+judgement survivors::ask_at_last_attempt(std::span<const std::uint64_t> mutexes) {
+  ask_for(mutexes);
+  shared_->at_last_attempt = 1;
+  return ask();
 }
 
 judgement survivors::ask() {

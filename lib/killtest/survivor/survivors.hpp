@@ -72,6 +72,9 @@ class survivors {
   // registers a repair for the mutex itself, and not for its class: then it cannot be taken out.
   [[nodiscard]] std::optional<judgement> ask_without_repair(std::span<const std::uint64_t> mutexes,
                                                             std::uint64_t of);
+  // The same, with all attempts but the last one used up, as by heirs that died at once: what a
+  // repair does at its last attempt.
+  [[nodiscard]] judgement ask_at_last_attempt(std::span<const std::uint64_t> mutexes);
   // Judges the bytes of another file, in a process of its own.
   [[nodiscard]] judgement ask_about(int fd, std::span<const std::uint64_t> mutexes);
   // Whether the process is gone.
@@ -81,6 +84,7 @@ class survivors {
   struct shared;
   [[noreturn]] void serve();
   void report_crashes();
+  void use_up_attempts();
   void answer();
   [[nodiscard]] judgement read() const;
   [[nodiscard]] judgement ask_a_fresh_one(int fd);
