@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -186,6 +187,16 @@ class guarded {
     return try_lock_for(deadline, error);
   }
 
+  // As lock() and try_lock_for(), until stop is requested. Return: a guard, which does not hold the
+  // mutex if stop was requested while another thread held it (robust_mutex::lock(stop)).
+  [[gnu::always_inline]] guard lock(const std::stop_token& stop) {
+    return guard(this, mutex_.lock(stop));
+  }
+  [[gnu::always_inline]] guard try_lock_for(const detail::deadline& timeout,
+                                            const std::stop_token& stop) {
+    return guard(this, mutex_.try_lock_for(timeout, stop));
+  }
+
   // The same, shared: several threads can read at a time. Only with a robust_shared_mutex. Errors
   // and blocking: as robust_shared_mutex::lock_shared().
   [[gnu::always_inline]] shared_guard lock_shared() requires is_shared {
@@ -205,6 +216,13 @@ class guarded {
   [[gnu::always_inline]] shared_guard try_lock_shared_for(
       const detail::deadline& timeout) requires is_shared {
     return shared_guard(this, mutex_.try_lock_shared_for(timeout));
+  }
+  [[gnu::always_inline]] shared_guard lock_shared(const std::stop_token& stop) requires is_shared {
+    return shared_guard(this, mutex_.lock_shared(stop));
+  }
+  [[gnu::always_inline]] shared_guard try_lock_shared_for(
+      const detail::deadline& timeout, const std::stop_token& stop) requires is_shared {
+    return shared_guard(this, mutex_.try_lock_shared_for(timeout, stop));
   }
   [[gnu::always_inline]] shared_guard try_lock_shared_until(
       const detail::deadline& deadline) requires is_shared {

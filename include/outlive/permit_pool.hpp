@@ -28,6 +28,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <utility>
 
 #include <outlive/detail/deadline.hpp>
@@ -162,6 +163,11 @@ class permit_pool {
   // After fork: the child holds none of its parent's permits. Signal-safe: no.
   // Order: synchronises with the former holder's release, or with all that it did before it died.
   [[nodiscard]] permit acquire() { return acquire_in_time(detail::no_limit); }
+  // The same until stop is requested. Returns: a permit that does not hold if stop was requested
+  // and none was free.
+  [[nodiscard]] permit acquire(const std::stop_token& stop) {
+    return acquire_in_time(detail::deadline(detail::no_limit, stop));
+  }
   // Returns: a permit that holds; or one that does not, because none was free (in time).
   // Errors: as acquire(); try_acquire() is allowed in a repair.
   // If the kernel did not mark the death of a holder (hazards A1, A23), only a thread that has
@@ -175,6 +181,15 @@ class permit_pool {
   }
   [[nodiscard]] permit try_acquire_until(const detail::deadline& deadline) {
     return acquire_in_time(deadline);
+  }
+  // A request to stop ends the wait, too.
+  [[nodiscard]] permit try_acquire_for(const detail::deadline& timeout,
+                                       const std::stop_token& stop) {
+    return acquire_in_time(detail::deadline(timeout, stop));
+  }
+  [[nodiscard]] permit try_acquire_until(const detail::deadline& deadline,
+                                         const std::stop_token& stop) {
+    return try_acquire_for(deadline, stop);
   }
 
   // Returns: the number of free permits, including those of dead holders. Others change it

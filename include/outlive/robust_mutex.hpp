@@ -46,6 +46,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stop_token>
 #include <string_view>
 #include <system_error>
 
@@ -128,6 +129,24 @@ class alignas(64) robust_mutex {
   [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline,
                                                         std::error_code& error) {
     return try_lock_for(deadline, error);
+  }
+
+  // As lock() and try_lock_for(), until stop is requested.
+  // Returns: whether the mutex was acquired: false if a stop was requested, or the time was over,
+  //   while another thread held it. A thread that waits notices the request within 250 ms.
+  [[nodiscard, gnu::always_inline]] bool lock(const std::stop_token& stop) {
+    return try_lock_for(detail::deadline(detail::no_limit, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool lock(const std::stop_token& stop, std::error_code& error) {
+    return try_lock_for(detail::deadline(detail::no_limit, stop), error);
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(const detail::deadline& timeout,
+                                                      const std::stop_token& stop) {
+    return try_lock_for(detail::deadline(timeout, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline,
+                                                        const std::stop_token& stop) {
+    return try_lock_for(deadline, stop);
   }
 
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread

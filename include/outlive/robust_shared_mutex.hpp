@@ -55,6 +55,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <stop_token>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -119,6 +120,22 @@ class robust_shared_mutex {
     return try_lock_for(deadline, error);
   }
 
+  // As lock() and try_lock_for(), until stop is requested. Returns: as robust_mutex::lock(stop).
+  [[nodiscard, gnu::always_inline]] bool lock(const std::stop_token& stop) {
+    return try_lock_for(detail::deadline(detail::no_limit, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool lock(const std::stop_token& stop, std::error_code& error) {
+    return try_lock_for(detail::deadline(detail::no_limit, stop), error);
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_for(const detail::deadline& timeout,
+                                                      const std::stop_token& stop) {
+    return try_lock_for(detail::deadline(timeout, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_until(const detail::deadline& deadline,
+                                                        const std::stop_token& stop) {
+    return try_lock_for(deadline, stop);
+  }
+
   // Releases the mutex. Errors: errc::not_owner, before anything is stored, if the calling thread
   // does not hold it alone.
   OUTLIVE_API void unlock();
@@ -163,6 +180,23 @@ class robust_shared_mutex {
   [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const detail::deadline& deadline,
                                                                std::error_code& error) {
     return try_lock_shared_for(deadline, error);
+  }
+
+  // As lock_shared() and try_lock_shared_for(), until stop is requested. Returns: as lock(stop).
+  [[nodiscard, gnu::always_inline]] bool lock_shared(const std::stop_token& stop) {
+    return try_lock_shared_for(detail::deadline(detail::no_limit, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool lock_shared(const std::stop_token& stop,
+                                                     std::error_code& error) {
+    return try_lock_shared_for(detail::deadline(detail::no_limit, stop), error);
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_shared_for(const detail::deadline& timeout,
+                                                             const std::stop_token& stop) {
+    return try_lock_shared_for(detail::deadline(timeout, stop));
+  }
+  [[nodiscard, gnu::always_inline]] bool try_lock_shared_until(const detail::deadline& deadline,
+                                                               const std::stop_token& stop) {
+    return try_lock_shared_for(deadline, stop);
   }
 
   // Releases one hold. Errors: errc::not_owner, before anything is stored, if the calling thread

@@ -14,6 +14,7 @@
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -114,7 +115,9 @@ struct permit_search {
     const auto see_plain_releases = [&] {
       if (map.has_plain_marks()) membarrier::barrier();
     };
-    wait_word::until(head.seq, until, look_again, {}, see_plain_releases);
+    const std::stop_token stop = until.stop();
+    const std::stop_callback wake(stop, [this]() noexcept { wait_word::wake_all(head.seq); });
+    wait_word::until(head.seq, until, look_again, stop, see_plain_releases);
     return got;
   }
 };

@@ -1,6 +1,6 @@
 // deadline: how long a caller is willing to wait. Every timed function takes one, made from a
 // std::chrono duration or from a point in time of any clock, and every wait asks it how much time
-// is left.
+// is left. A stop token can end it sooner.
 //
 // The unit may be any, so times are compared and subtracted in floating point. In the integers of
 // std::chrono, sys_seconds::max() against a clock of nanoseconds overflows, and so does the year
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ratio>
+#include <stop_token>
 #include <type_traits>
 
 namespace outlive::detail {
@@ -36,6 +37,11 @@ class deadline {
       time_ = nullptr;
   }
 
+  // The same, and over once a stop is requested. Requires: `stop` outlives it.
+  deadline(const deadline& until, const std::stop_token& stop) noexcept : deadline(until) {
+    stop_ = &stop;
+  }
+
   // The caller only tries and does not wait.
   static constexpr deadline none() noexcept { return {real(nanoseconds::min()), nullptr}; }
   // The caller waits for as long as it takes.
@@ -46,11 +52,17 @@ class deadline {
     return time_ != nullptr || at_ > real::zero();
   }
   // Returns: the time that is left, rounded up: zero or less when it is over, max() when it has no
-  //   end.
+  //   end. A thread that sleeps for so long must be woken by a request to stop, or look again after
+  //   a slice.
   [[nodiscard]] nanoseconds left() const noexcept {
+    if (stop_ != nullptr && stop_->stop_requested()) return nanoseconds::zero();
     return rounded_up(time_ == nullptr ? at_ : at_ - time_());
   }
   [[nodiscard]] bool is_over() const noexcept { return left() <= nanoseconds::zero(); }
+  // Returns: the token that ends it; one that never does if it has none.
+  [[nodiscard]] std::stop_token stop() const noexcept {
+    return stop_ != nullptr ? *stop_ : std::stop_token();
+  }
 
   // No sleep is longer: the thread that was to wake the sleeper may be dead.
   static constexpr std::chrono::milliseconds slice{250};
@@ -79,6 +91,7 @@ class deadline {
 
   real at_;                  // on the clock that time_ reads
   real (*time_)() noexcept;  // nullptr: at_ is max(), without an end, or min(), without a wait
+  const std::stop_token* stop_ = nullptr;
 };
 
 // Objects, so that a call passes an address and builds nothing.
