@@ -1,7 +1,7 @@
 // several_locks: a transfer between two accounts, each with a lock of its own, that is all or
 // nothing even if its owner dies.
 //
-// std::scoped_lock acquires both without a deadlock. The death of their owner is two deaths for two
+// outlive::lock() acquires both without a deadlock. The death of their owner is two deaths for two
 // repairs, which may run in two processes at the same time, so each may touch only its own account.
 // They are tied together by a note of the old balances and one word with a bit for each account:
 // "undo me". One store sets both bits, one store clears both: the commit.
@@ -12,7 +12,6 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <mutex>
 #include <string>
 
 #include <outlive/outlive.hpp>
@@ -42,19 +41,17 @@ void move_money(const accounts& all, transfer& open, long amount, int fatal) {
   const auto step = [&](int number) {
     if (number == fatal) raise(SIGKILL);
   };
-  std::scoped_lock both(all[0]->mutex(), all[1]->mutex());
-  account& from = all[0]->unguarded();
-  account& to = all[1]->unguarded();
+  auto [from, to] = outlive::lock(*all[0], *all[1]);
   step(1);
-  open.before[0] = from.balance;
-  open.before[1] = to.balance;
+  open.before[0] = from->balance;
+  open.before[1] = to->balance;
   crash_barrier();  // the old balances before the bits that make them count
   open.undo = 3;
   crash_barrier();  // the bits before the first change
   step(2);
-  from.balance -= amount;
+  from->balance -= amount;
   step(3);
-  to.balance += amount;
+  to->balance += amount;
   step(4);
   open.undo = 0;  // an atomic store: it comes after the balances
   step(5);
@@ -89,13 +86,12 @@ int main() {
     if (child == -1 || waitpid(child, &status, 0) != child) return 1;
     if (fatal >= 5) expected_from -= 10;
 
-    std::scoped_lock hold(all[0]->mutex(), all[1]->mutex());
-    const long from = all[0]->unguarded().balance, to = all[1]->unguarded().balance;
+    const auto [first, second] = outlive::lock(*all[0], *all[1]);
+    const long from = first->balance, to = second->balance;
     std::printf("%s: %ld + %ld\n", WIFSIGNALED(status) ? "killed, repaired" : "not killed", from,
                 to);
     good = good && WIFSIGNALED(status) == (fatal < 6) && from == expected_from && from + to == 1000;
-    good = good && all[0]->mutex().recovered() == (fatal < 6) &&
-           all[1]->mutex().recovered() == (fatal < 6);
+    good = good && first.recovered() == (fatal < 6) && second.recovered() == (fatal < 6);
   }
   std::puts(good ? "no money was lost" : "FAILED");
   return good ? 0 : 1;

@@ -229,7 +229,8 @@ class guarded {
     return try_lock_shared_for(deadline);
   }
 
-  // The mutex alone, for std::scoped_lock over several. Then access the value by unguarded().
+  // The mutex alone, for std::scoped_lock together with other mutexes. Then access the value by
+  // unguarded(). For several guarded values, <outlive/lock.hpp> has lock(), which returns guards.
   [[nodiscard]] Mutex& mutex() noexcept { return mutex_; }
   [[nodiscard]] const Mutex& mutex() const noexcept { return mutex_; }
   // Requires: the calling thread holds mutex(), or no other thread can reach the object yet.

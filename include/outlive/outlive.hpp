@@ -11,6 +11,7 @@
 #include <outlive/handed_over.hpp>
 #include <outlive/job_lease.hpp>
 #include <outlive/kill_point.hpp>
+#include <outlive/lock.hpp>
 #include <outlive/misuse.hpp>
 #include <outlive/note.hpp>
 #include <outlive/owner_death.hpp>
