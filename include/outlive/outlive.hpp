@@ -14,6 +14,7 @@
 #include <outlive/lock.hpp>
 #include <outlive/misuse.hpp>
 #include <outlive/note.hpp>
+#include <outlive/notify_descriptor.hpp>
 #include <outlive/owner_death.hpp>
 #include <outlive/permit_pool.hpp>
 #include <outlive/recover.hpp>

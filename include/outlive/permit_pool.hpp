@@ -82,6 +82,7 @@ OUTLIVE_API void lose_permit(const permit_pool_head& head, held_permit which) no
 
 template <std::uint32_t Most>
 class permit_pool;
+class notify_descriptor;
 
 // Holds a permit. Movable; releases the permit when it ends.
 class [[nodiscard]] permit {
@@ -199,6 +200,7 @@ class permit_pool {
   [[nodiscard]] std::uint32_t size() const noexcept { return std::min(head_.permits, Most); }
 
  private:
+  friend class notify_descriptor;
   permit acquire_in_time(const detail::deadline& until) {
     return {head_, detail::acquire_permit(head_, Most, until)};
   }

@@ -54,6 +54,8 @@ concept waitable_lock = requires(Lock& lock) {
 };
 }  // namespace detail
 
+class notify_descriptor;
+
 class robust_condition_variable {
  public:
   // Makes a condition variable without waiters.
@@ -125,6 +127,7 @@ class robust_condition_variable {
   }
 
  private:
+  friend class notify_descriptor;
   static constexpr std::uint32_t maybe_waiters = 1;
 
   // While the mutex is held, and so before the next change by a notifier. Returns: the value to

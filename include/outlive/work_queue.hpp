@@ -61,6 +61,8 @@
 
 namespace outlive {
 
+class notify_descriptor;
+
 struct work_queue_options {
   // How many tries may fail before the job is a dead letter; 1 to 8. A death is a failed try.
   std::uint32_t max_tries = 3;
@@ -284,6 +286,7 @@ class work_queue {
   [[nodiscard]] static constexpr std::uint32_t capacity() noexcept { return Capacity; }
 
  private:
+  friend class notify_descriptor;
   [[nodiscard]] std::vector<lease<T>> pop_several(std::size_t most, const detail::deadline& until,
                                                   const std::stop_token& stop) {
     std::vector<lease<T>> taken;
