@@ -3,6 +3,7 @@
 
 #include <outlive/detail/requirements.hpp>
 
+#include <outlive/crash_barrier.hpp>
 #include <outlive/crash_report.hpp>
 #include <outlive/death_log.hpp>
 #include <outlive/error.hpp>

@@ -92,8 +92,9 @@ struct report {
   std::vector<code_line> code;
   std::vector<std::string> cut;  // what was left out, and which option says so
   std::vector<std::string> warnings;
-  // What explore() took out for a trial without any state of the victim's death failing: repairs.
-  // Nothing shows that they are needed.
+  // What explore() took out for a trial without any state failing: repairs, and crash barriers of a
+  // program that lets it see them (<outlive/crash_barrier.hpp>). Nothing shows that they are
+  // needed.
   std::vector<std::string> made_no_difference;
   // Whether the search ended at explore_options::only_state.
   bool only_one = false;

@@ -55,27 +55,26 @@ void timeline::learn_locks(const recording& log) {
   seek(here);
 }
 
-bool timeline::changes_objects(const recording& log) const {
+bool timeline::is_in_an_object(const recording& log, const logged_store& store) const {
   outlive::detail::segment_constants constants;
   std::memcpy(&constants, base_, sizeof constants);
-  const std::uint64_t objects = outlive::detail::region_layout::of(constants).objects;
-  const auto is_in_a_lock = [&](const logged_store& store) {
-    for (const held_locks& list : log.held) {
-      for (const std::uint64_t lock : list) {
-        const auto* const at = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + lock);
-        const std::uint64_t size =
-            at->magic.load(std::memory_order_relaxed) == outlive::detail::shared_lock_magic
-                ? sizeof(outlive::detail::shared_lock_bytes)
-                : sizeof(outlive::detail::lock_bytes);
-        if (store.offset >= lock && store.offset + store.size <= lock + size) return true;
-      }
+  if (store.offset < outlive::detail::region_layout::of(constants).objects) return false;
+  for (const held_locks& list : log.held) {
+    for (const std::uint64_t lock : list) {
+      const auto* const at = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + lock);
+      const std::uint64_t size =
+          at->magic.load(std::memory_order_relaxed) == outlive::detail::shared_lock_magic
+              ? sizeof(outlive::detail::shared_lock_bytes)
+              : sizeof(outlive::detail::lock_bytes);
+      if (store.offset >= lock && store.offset + store.size <= lock + size) return false;
     }
-    return false;
-  };
-  for (std::size_t i = log.setup; i < log.stores.size(); ++i) {
-    if (log.stores[i].offset >= objects && !is_in_a_lock(log.stores[i])) return true;
   }
-  return false;
+  return true;
+}
+
+bool timeline::changes_objects(const recording& log) const {
+  return std::any_of(log.stores.begin() + static_cast<std::ptrdiff_t>(log.setup), log.stores.end(),
+                     [&](const logged_store& store) { return is_in_an_object(log, store); });
 }
 
 std::vector<std::uint64_t> timeline::left_inside() const {

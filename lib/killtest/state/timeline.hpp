@@ -46,8 +46,9 @@ class timeline {
 
   // Offsets of the robust mutexes that dead threads had in hand, in all logs so far.
   [[nodiscard]] const std::vector<std::uint64_t>& mutexes() const noexcept { return mutexes_; }
-  // Whether a store of the log's tested part went into an object of the segment, other than into a
-  // lock. Requires: learn_locks(log).
+  // Whether this store of the log went into an object of the segment, other than into a lock; and
+  // whether any of its tested part did. Requires: learn_locks(log).
+  [[nodiscard]] bool is_in_an_object(const recording& log, const logged_store& store) const;
   [[nodiscard]] bool changes_objects(const recording& log) const;
   // Those of them that a death in this state has left unrepaired: their owner died inside.
   [[nodiscard]] std::vector<std::uint64_t> left_inside() const;

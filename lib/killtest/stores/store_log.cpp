@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t max_stores = std::size_t{1} << 21;
 constexpr std::size_t max_bytes = std::size_t{1} << 27;
 constexpr std::size_t max_list_words = std::size_t{1} << 22;
+constexpr std::size_t max_barriers = std::size_t{1} << 16;
 constexpr std::size_t hash_slots = std::size_t{1} << 14;
 
 std::uint64_t hash_of(const std::uint64_t* items, std::size_t count) noexcept {
@@ -42,11 +43,13 @@ struct store_log::shared {
   std::uint32_t held_at_start;
   std::uint32_t held_at_end;
   std::uint32_t executed;
+  std::uint32_t barrier_count;
   const char* overflow;  // a literal, which is at the same address in children
   list_area held;
   list_area stacks;
   std::uint64_t held_words[max_list_words];
   std::uint64_t stack_words[max_list_words];
+  passed_barrier barriers[max_barriers];
   logged_store stores[max_stores];
   std::byte bytes[max_bytes];
 };
@@ -67,7 +70,7 @@ store_log::~store_log() {
 void store_log::reset() noexcept {
   shared_->count.store(0, std::memory_order_relaxed);
   shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end =
-      shared_->executed = 0;
+      shared_->executed = shared_->barrier_count = 0;
   shared_->overflow = nullptr;
   for (list_area* each : {&shared_->held, &shared_->stacks}) {
     if (each->lists > 1) std::memset(each->slots, 0, sizeof each->slots);
@@ -81,6 +84,7 @@ recording store_log::read() const {
   const std::size_t count = this->count();
   made.stores.assign(shared_->stores, shared_->stores + count);
   made.bytes.assign(shared_->bytes, shared_->bytes + shared_->bytes_used);
+  made.barriers.assign(shared_->barriers, shared_->barriers + shared_->barrier_count);
   made.setup = shared_->setup;
   made.held_at_start = shared_->held_at_start;
   made.held_at_end = shared_->held_at_end;
@@ -154,6 +158,11 @@ std::uint32_t store_log::held(const std::uint64_t* offsets, std::size_t count) n
 std::uint32_t store_log::stack(const std::uintptr_t* addresses, std::size_t count) noexcept {
   // full: the stack is unknown
   return intern(shared_->stacks, shared_->stack_words, max_list_words, addresses, count);
+}
+
+void store_log::add_barrier(const char* file, std::uint32_t line) noexcept {
+  if (shared_->barrier_count == max_barriers) return;
+  shared_->barriers[shared_->barrier_count++] = {file, line, shared_->count.load()};
 }
 
 void store_log::begin_tested(std::uint32_t held_now) noexcept {

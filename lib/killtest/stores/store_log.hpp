@@ -26,6 +26,13 @@ struct logged_store {
   std::uint32_t held_after = 0;   // and after it
 };
 
+// A crash barrier that the process passed: OUTLIVE_CRASH_BARRIER().
+struct passed_barrier {
+  const char* file = nullptr;  // a literal, which is at the same address in children
+  std::uint32_t line = 0;
+  std::uint32_t stores = 0;  // entries of the log by then
+};
+
 // Offsets of the mutexes on the thread's list of robust locks, the pending one included. Mutexes
 // outside of the segment are left out.
 using held_locks = std::vector<std::uint64_t>;
@@ -37,6 +44,7 @@ struct recording {
   std::vector<std::byte> bytes;
   std::vector<held_locks> held;     // the first is empty
   std::vector<stack_trace> stacks;  // the first is empty
+  std::vector<passed_barrier> barriers;
   std::size_t setup = 0;            // how many stores came before the tested part
   std::uint32_t held_at_start = 0;  // of the tested part
   std::uint32_t held_at_end = 0;
@@ -83,6 +91,8 @@ class store_log {
   // Index of this list of robust locks, or of this stack. Equal ones are stored once.
   std::uint32_t held(const std::uint64_t* offsets, std::size_t count) noexcept;
   std::uint32_t stack(const std::uintptr_t* addresses, std::size_t count) noexcept;
+  // More than there is room for are forgotten.
+  void add_barrier(const char* file, std::uint32_t line) noexcept;
   void begin_tested(std::uint32_t held_now) noexcept;  // what came before was set-up
   void finish(std::uint32_t held_now, std::uint32_t executed) noexcept;
 

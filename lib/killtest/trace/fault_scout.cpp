@@ -1,3 +1,5 @@
+#define OUTLIVE_OBSERVE_CRASH_BARRIERS  // for the declaration of what the macro calls
+
 #include "killtest/trace/fault_scout.hpp"
 
 #include <signal.h>
@@ -11,6 +13,8 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+
+#include <outlive/crash_barrier.hpp>
 
 #include "killtest/process/robust_list.hpp"
 #include "killtest/process/unwind.hpp"
@@ -240,6 +244,10 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size,
   state.guard.close();
 }
 
+void note_barrier(const char* file, unsigned line) noexcept {
+  if (scout != nullptr) scout->log->add_barrier(file, line);
+}
+
 const char* end_logging() {
   if (is_due(true) && held_now() != scout->last_held) die_here();
   scout->log->finish(held_now(), scout->executed);
@@ -261,6 +269,8 @@ void begin_logging(engine, store_log&, char*, std::size_t, const fault_kill*) {
   throw std::system_error(ENOSYS, std::generic_category(), why_no_page_protection());
 }
 
+void note_barrier(const char*, unsigned) noexcept {}
+
 const char* end_logging() {
   return why_no_page_protection();
 }
@@ -268,3 +278,7 @@ const char* end_logging() {
 #endif
 
 }  // namespace outlive::killtest::detail
+
+void outlive::detail::passed_crash_barrier(const char* file, unsigned line) noexcept {
+  outlive::killtest::detail::note_barrier(file, line);
+}

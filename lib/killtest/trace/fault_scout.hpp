@@ -33,6 +33,9 @@ struct fault_kill {
 void begin_logging(engine how, store_log& log, char* base, std::size_t size,
                    const fault_kill* kill);
 
+// Of OUTLIVE_CRASH_BARRIER(). Does nothing in a process that is not logged.
+void note_barrier(const char* file, unsigned line) noexcept;
+
 // Ends logging and makes the segment writable. Returns: nullptr, or why the log is not sound.
 const char* end_logging();
 
