@@ -228,7 +228,7 @@ class parent {
     return true;
   }
 
-  // Called by dispatch(). If that meets a process which is just ending, it reports its thread first
+  // Called by dispatch(). If the kernel takes long to end a process, its thread is reported first
   // (tid is not 0). With the process it has reaped the child: then the pid is no worker's any more.
   void note(const outlive::participant_death& death) {
     std::puts(to_string(death).c_str());

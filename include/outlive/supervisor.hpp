@@ -203,9 +203,10 @@ class supervisor {
 
   // A participant, or one of its threads, has died. Called after the recovery. Deaths before the
   // supervisor was made are reported only if they left something to recover. If a sweep meets a
-  // process that is just ending, its threads may be reported first, with what they held; the
-  // process then has nothing in hand. The supervisor may miss a process that attached, left nothing
-  // to recover, and ended before it looked.
+  // process of several threads that is just ending, or one that the kernel takes a second to end,
+  // its threads may be reported first (tid is not 0), with what they held; the process then has
+  // nothing in hand. The supervisor may miss a process that attached, left nothing to recover, and
+  // ended before it looked.
   OUTLIVE_API void on_death(std::function<void(const participant_death&)> callback);
 
   // A living thread has a mutex, a shared hold or permits and has, for at least `threshold`,

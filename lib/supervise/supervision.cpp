@@ -65,6 +65,15 @@ bool was_pending(const std::vector<dead_thread_record>& dead) noexcept {
                      [](const dead_thread_record& each) { return each.pending; });
 }
 
+// Between the release of its mutexes and its end the kernel frees a process's memory and closes its
+// files, which may take long. Then what it held is recovered before its end.
+bool may_be_awaited(watched_process& process) {
+  constexpr std::chrono::seconds longest(1);
+  const auto now = std::chrono::steady_clock::now();
+  if (process.ending_since == std::chrono::steady_clock::time_point{}) process.ending_since = now;
+  return now - process.ending_since < longest;
+}
+
 // The same for a process and its threads: a sweep may find these dead while the process is still
 // ending, and fail for the same cause.
 std::string recovery_of(pid_t pid) {
@@ -264,10 +273,11 @@ std::shared_ptr<const participant_death> supervision::recover_process(std::uint6
 
 // Threads that died in a process that lives, or that is not watched.
 void supervision::recover_threads(pid_t pid) {
-  // recover_ended() retries that
-  if (const watched_process* const process = processes_.find(pid);
-      process != nullptr && process->ended)
-    return;
+  if (watched_process* const process = processes_.find(pid); process != nullptr) {
+    if (process->ended) return;  // recover_ended() retries that
+    // Its handle is about to report it: one death, with all that it held.
+    if (process->handle && is_ending(pid) && may_be_awaited(*process)) return;
+  }
   const auto now = std::chrono::system_clock::now();
   try_or_report(recovery_of(pid), [&] {
     std::vector<dead_thread_record> dead = find_dead_threads(*map_, pid);

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -35,6 +36,8 @@ struct watched_process {
   bool handled = false;       // its end was reported, or was not worth a report
   bool ended_before = false;  // before the first refresh()
   bool error_reported = false;
+  // When a sweep first met it just ending; 0: none has.
+  std::chrono::steady_clock::time_point ending_since{};
   bool is_child = false;    // add_child() named it: it is watched though the table may not have it
   std::uint64_t round = 0;  // the last refresh() that found it in the table
   std::optional<process_handle::process_end> end;

@@ -82,6 +82,7 @@ struct thread_stat {
   char state = '?';
   // of its process: those that have not ended, and a main thread that has
   std::uint64_t threads = 0;
+  std::uint64_t flags = 0;  // of the kernel
   std::uint64_t start_time = 0;
 };
 
@@ -92,8 +93,8 @@ std::uint64_t read_number(std::string_view text, std::size_t at) noexcept {
   return value;
 }
 
-// proc(5): "pid (comm) state ppid ...", field 20 is the number of threads, 22 the start time. The
-// name may contain spaces and brackets, so search for the last bracket.
+// proc(5): "pid (comm) state ppid ...", field 9 is the kernel's flags, 20 the number of threads, 22
+// the start time. The name may contain spaces and brackets, so search for the last bracket.
 thread_stat read_stat(pid_t tid) noexcept {
   if (!proc_is_ours()) return {};
   char path[32];
@@ -110,6 +111,7 @@ thread_stat read_stat(pid_t tid) noexcept {
     at = all.find(' ', at);
     if (at == std::string_view::npos) return {};
     ++at;
+    if (field + 1 == 9) stat.flags = read_number(all, at);
     if (field + 1 == 20) stat.threads = read_number(all, at);
   }
   stat.start_time = read_number(all, at);
@@ -210,6 +212,12 @@ bool is_bearer_dead(pid_t tid, std::uint32_t start_time) noexcept {
 
 bool is_thread_id_free(pid_t tid) noexcept {
   return tid <= 0 || (::syscall(SYS_tkill, tid, 0) != 0 && errno == ESRCH);
+}
+
+bool is_ending(pid_t pid) noexcept {
+  constexpr std::uint64_t exiting = 0x4;  // PF_EXITING
+  const thread_stat now = read_stat(pid);
+  return now.readable && now.threads <= 1 && (now.flags & exiting) != 0;
 }
 
 bool is_process_dead(pid_t pid) noexcept {

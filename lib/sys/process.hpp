@@ -49,6 +49,10 @@ bool is_thread_id_free(pid_t tid) noexcept;
 // ended while others run is alive, although /proc shows a zombie.
 bool is_process_dead(pid_t pid) noexcept;
 
+// Whether process `pid` has one thread, and that is ending: the kernel releases its mutexes then,
+// and a moment later reports the end of the process. False if /proc does not say.
+bool is_ending(pid_t pid) noexcept;
+
 std::uint32_t effective_user() noexcept;
 
 }  // namespace outlive::detail

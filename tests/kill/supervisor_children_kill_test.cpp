@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <system_error>
+#include <vector>
 
 #include "scenes/accounts.hpp"
 #include "scenes/watching.hpp"
@@ -108,6 +110,37 @@ TEST_F(supervisor_children_kill_test, a_child_that_attaches_is_known_before_its_
   worker.kill();
   EXPECT_TRUE(watch.until_dead(worker.pid()));
   worker.expect_killed();
+}
+
+// Between the release of its mutexes and its end the kernel frees its memory.
+TEST_F(supervisor_children_kill_test, one_that_is_just_ending_when_a_sweep_comes_is_reported_once) {
+  supervisor_options options = sweeping_often();
+  options.sweep = milliseconds(1);
+  options.reap_children = true;
+  watching watch(all_.seg(), options);
+  constexpr std::size_t workers = 40;
+  std::size_t twice = 0;
+  for (std::size_t i = 0; i < workers; ++i) {
+    const pid_t worker = fork();
+    if (worker == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const std::vector<char> memory(std::size_t{16} << 20, 'x');
+      all_.lock_and_tear();
+      raise(SIGKILL);
+    }
+    watch->add_child(worker);
+    ASSERT_TRUE(watch.until_dead(worker));
+    if (watch.deaths.size() == 1) {
+      EXPECT_EQ(watch.deaths[0].recovered.size(), 1u);
+    } else {
+      ++twice;
+    }
+    EXPECT_FALSE(is_child(worker)) << "it is a zombie";
+    watch.deaths.clear();
+  }
+  EXPECT_EQ(all_.repairs(), workers);
+  EXPECT_LT(twice, workers / 8)
+      << "the end of a process may last, on a busy machine, but not often";
 }
 
 // In a process of its own, because it changes a limit.
