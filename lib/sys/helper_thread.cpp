@@ -2,7 +2,10 @@
 
 #include <signal.h>
 
+#include <memory>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "sys/fork_epoch.hpp"
 #include "sys/no_cancellation.hpp"
@@ -37,7 +40,10 @@ helper_thread::helper_thread(std::function<void(const std::stop_token&)> body)
 
 helper_thread::~helper_thread() {
   const no_cancellation here;
-  if (is_parents()) static_cast<void>(thread_.release());  // its join() would wait for ever
+  if (!is_parents()) return;
+  // Its join() would wait for ever. It is kept where a leak checker finds it.
+  static auto& kept = *new std::vector<std::unique_ptr<std::jthread>>;
+  kept.push_back(std::move(thread_));
 }
 
 bool helper_thread::is_parents() const noexcept {

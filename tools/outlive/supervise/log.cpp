@@ -33,6 +33,11 @@ std::string location_of(const outlive::held_lock& mutex, source_lines& sources) 
   return location.empty() ? "an unknown location" : location;
 }
 
+// Readers, and those who have jobs and permits, leave no return address.
+bool leaves_its_place(outlive::held_kind kind) {
+  return kind == outlive::held_kind::mutex;
+}
+
 }  // namespace
 
 event_log::event_log()
@@ -63,9 +68,10 @@ void event_log::write(const outlive::participant_death& death) const {
 
 void event_log::write(const outlive::hung_owner& owner) const {
   source_lines sources;
-  std::string text = line(0, to_string(owner)) +
-                     line(1, "acquired at " + location_of(owner.held, sources)) +
-                     stack_text(1, owner.stack, sources);
+  std::string text = line(0, to_string(owner));
+  if (leaves_its_place(owner.kind))
+    text += line(1, "acquired at " + location_of(owner.held, sources));
+  text += stack_text(1, owner.stack, sources);
   for (const auto& each : owner.waiters) text += line(1, "waiting: " + inspect::thread_name(each));
   stdout_.write(std::move(text));
 }
@@ -77,10 +83,14 @@ void event_log::write(const outlive::deadlock& found) const {
   for (std::size_t i = 0; i < found.threads.size(); ++i) {
     const auto& each = found.threads[i];
     const auto& holder = found.threads[(i + 1) % found.threads.size()];
-    text += line(1, fmt::format("{} waits at {} for {} of class {}, which {} has",
-                                inspect::thread_name(each.who),
-                                location_of(each.waits_for, sources), each.waits_for.mutex_name,
-                                each.waits_for.lock_class, inspect::thread_name(holder.who)));
+    const outlive::held_lock& what = each.waits_for;
+    const std::string who = inspect::thread_name(each.who);
+    text += line(1, leaves_its_place(each.kind)
+                        ? fmt::format("{} waits at {} for {} of class {}, which {} has", who,
+                                      location_of(what, sources), what.mutex_name, what.lock_class,
+                                      inspect::thread_name(holder.who))
+                        : fmt::format("{} waits for a permit of {}; {} has one", who,
+                                      what.mutex_name, inspect::thread_name(holder.who)));
     text += stack_text(2, each.stack, sources);
   }
   stdout_.write(std::move(text));
