@@ -15,6 +15,11 @@
    With -DWATCH a supervisor sees each death some time later, and wakes all sleepers of a queue for which a thread has named itself. Then no slice is
    needed (no -DSLICE), whoever dies.
 
+   With -DDELAY a consumer gives its job back for a later time, a word of its own, and a clock says when that has come. A sleeper that saw such a job sleeps
+   until its time at most. (One slot: -DNS=1.)
+
+   M_DELAY_ONE_LOOK     who leases a delayed job does not look at its time once more
+   M_DELAY_TIME_LAST    the time is written after the state that makes it count
    M_NAME_LATE          a sleeper names the queue after its last look, not before its mark
    M_HALF_CLAIMED       who had a record counts as alive while another thread is claiming it
    M_CLOSE_WAKES_NOBODY the last done() of a closed queue wakes no other consumer
@@ -45,12 +50,19 @@
 #define FILLING 2
 #define READY 3
 #define LEASED 4
+#define DELAYED 5
 typedef slot { byte kind; byte tries; byte who };
 slot s[NS]; byte v[NS];
 byte live[NR], gen[NR];
 byte nonempty, nonfull, asleep[5];               /* the words to sleep on; which one each process sleeps on: 1, 2 */
 byte acked[NJ+1]; bool published[NJ+1];
 byte nextjob, producing, running, deaths; bool kill[5];
+#ifdef DELAY
+bool due[NS]; byte delays;                       /* the time of the slot has come; how often a job was given back for a time: twice at most */
+#define COMES_DUE(which) (which==1 && d && due[0])
+#else
+#define COMES_DUE(which) false
+#endif
 #ifdef HAND
 byte tok, tok_i, tok_w, tok_y;                   /* a job on its way: its slot, and the word that its holder had there */
 #define ARRIVES(which) (which==1 && tok)
@@ -111,9 +123,12 @@ bool named[5]; byte unseen;                      /* the thread's record names th
 #ifdef SLICE
 #define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; if :: asleep[_pid]==0 :: atomic{ asleep[_pid]!=0 -> asleep[_pid]=0 } fi
 #else
-#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; atomic{ (asleep[_pid]==0 || (which==1 && SETTLED) || ARRIVES(which)) -> asleep[_pid]=0 }
+#define SLEEP(word,which) atomic{ if :: word==q -> asleep[_pid]=which :: else fi }; atomic{ (asleep[_pid]==0 || (which==1 && SETTLED) || ARRIVES(which) || COMES_DUE(which)) -> asleep[_pid]=0 }
 #endif
 proctype T(bool produces){ byte me,mg,r,i,k,w,y,n,j,q;
+#ifdef DELAY
+  bool d;                                         /* it saw a job whose time had not come */
+#endif
 life: atomic{ me=0; mg=0; r=0 };
   { skip;
 #if MAXD==0
@@ -144,6 +159,9 @@ retry:
   :: skip                                         /* it looks elsewhere first */
   fi;
 #endif
+#ifdef DELAY
+  d=0;
+#endif
 look:
   atomic{ k=s[i].kind; w=s[i].who; y=s[i].tries; n=0;
      if :: produces && k==FREE -> n=1
@@ -153,15 +171,22 @@ look:
 #endif
         :: !produces && k==READY -> n=1
         :: !produces && k==LEASED -> n=2
+        :: !produces && k==DELAYED -> n=3
         :: else
      fi };
+#ifdef DELAY
+  if :: n==3 -> atomic{ n=due[i]; d=!n } :: else fi;
+#endif
   if :: n==2 -> ASK_DEAD :: else fi;
   atomic{
      if :: n && produces && s[i].kind==k && s[i].who==w && s[i].tries==y -> s[i].kind=FILLING; s[i].who=ID; s[i].tries=0; v[i]=0; goto have
 #ifdef M_JOB_TAKE_BY_STORE
         :: n && !produces && k==LEASED && y<TRIES -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto have
 #endif
-        :: n && !produces && s[i].kind==k && s[i].who==w && s[i].tries==y && y<TRIES -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto have
+#ifdef DELAY
+        :: n && !produces && k==DELAYED && s[i].kind==k && s[i].who==w && s[i].tries==y -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto due_or_not
+#endif
+        :: n && !produces && k!=DELAYED && s[i].kind==k && s[i].who==w && s[i].tries==y && y<TRIES -> s[i].kind=LEASED; s[i].who=ID; s[i].tries=y+1; goto have
         :: n && !produces && s[i].kind==k && s[i].who==w && s[i].tries==y && y>=TRIES -> END_JOB(v[i]); goto room
         :: else -> i++; k=0; w=0; y=0; n=0; if :: i<NS -> goto look :: else -> i=0 fi
      fi };
@@ -177,6 +202,14 @@ look:
      :: else -> MARK(nonempty); NAME_LATE; SLEEP(nonempty,1)
   fi;
   atomic{ q=200; goto retry };
+#ifdef DELAY
+due_or_not:
+#ifndef M_DELAY_ONE_LOOK
+  n=due[i];
+  if :: n :: else -> atomic{ assert(s[i].kind==LEASED && s[i].who==ID); s[i].kind=DELAYED; s[i].who=0; s[i].tries=y; goto job } fi;
+#endif
+  assert(due[i]);
+#endif
 have:
   atomic{ n=0; k=0; w=0; y=0; q=200; FORGET };
   if
@@ -196,6 +229,18 @@ have:
 #ifdef HAND
      :: atomic{ !tok -> assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                   /* hand_over */
           tok=1; tok_i=i; tok_w=ID; tok_y=s[i].tries; i=0; j=0; goto again }
+#endif
+#ifdef DELAY
+#ifndef M_DELAY_TIME_LAST
+     :: atomic{ delays<2 -> delays++; due[i]=0 };                                                                               /* give_back(time) */
+#else
+     :: atomic{ delays<2 -> delays++ };
+#endif
+        atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); s[i].who=0; s[i].tries=s[i].tries-1; s[i].kind=DELAYED };
+#ifdef M_DELAY_TIME_LAST
+        due[i]=0;
+#endif
+        goto job
 #endif
 #ifdef GIVE_BACK
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                           /* give_back */
@@ -222,6 +267,9 @@ done: skip;
      :: else -> atomic{ if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi }
   fi;
   atomic{ running--; if :: produces -> producing-- :: else fi } }
+#ifdef DELAY
+proctype C(){ do :: atomic{ s[0].kind==DELAYED && !due[0] -> due[0]=1 } :: running==0 -> break od }
+#endif
 #ifdef WATCH
 proctype W(){ byte n;
 end: do
@@ -240,6 +288,9 @@ init{ byte i, j, n;
 #ifdef WATCH
   run W();
 #endif
+#ifdef DELAY
+  run C();
+#endif
  }
  do :: atomic{ deaths<MAXD && running>0 -> if :: kill[1]=1 :: kill[2]=1
 #if NC>1
@@ -248,7 +299,7 @@ init{ byte i, j, n;
  fi; deaths++ }
     :: running==0 -> break od;
  j=1; do :: j<=NJ -> n=acked[j]; i=0;
-        do :: i<NS -> if :: v[i]==j && (s[i].kind==READY || s[i].kind==LEASED) -> n++ :: else fi; i++ :: else -> break od;
+        do :: i<NS -> if :: v[i]==j && (s[i].kind==READY || s[i].kind==LEASED || s[i].kind==DELAYED) -> n++ :: else fi; i++ :: else -> break od;
         assert(!published[j] || n==1); assert(n<=1); j++
     :: else -> break od
 }

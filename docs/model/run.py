@@ -82,6 +82,8 @@ HOLDS = {
         ("queue_close", "-DNC=2 -DTRIES=1 -DCLOSE"),
         ("queue_deaths", "-DNC=1 -DNR=2 -DMAXD=2 -DSLICE"),
         ("queue_watched", "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH"),
+        ("queue_delay", "-DNC=2 -DNJ=1 -DTRIES=1 -DDELAY"),
+        ("queue_delay_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DDELAY"),
         ("queue_hand_over", "-DNC=1 -DNR=2 -DHAND"),
         ("queue_hand_over_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DHAND"),
     ],
@@ -316,6 +318,16 @@ MUTANTS = {
             "a job on its way is taken by an exchange",
         ),
         ("CLOSE_WAKES_NOBODY", "-DNC=2 -DTRIES=1 -DCLOSE", "the end of a closed queue wakes all"),
+        (
+            "DELAY_ONE_LOOK",
+            "-DNC=2 -DNJ=1 -DTRIES=1 -DDELAY",
+            "who leases a delayed job looks at its time once more",
+        ),
+        (
+            "DELAY_TIME_LAST",
+            "-DNC=2 -DNJ=1 -DTRIES=1 -DDELAY",
+            "the time comes before the state by which it counts",
+        ),
         (
             "NAME_LATE",
             "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH",

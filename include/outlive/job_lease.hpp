@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include <outlive/detail/deadline.hpp>
 #include <outlive/detail/export.hpp>
 #include <outlive/handed_over.hpp>
 
@@ -60,6 +61,7 @@ struct held_job {
 // Return: whether the calling thread had the job.
 [[nodiscard]] OUTLIVE_API bool finish_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool return_job(const held_job& job) noexcept;
+[[nodiscard]] OUTLIVE_API bool delay_job(const held_job& job, const deadline& not_before) noexcept;
 [[nodiscard]] OUTLIVE_API bool fail_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool retry_job(const held_job& job) noexcept;
 // See <outlive/handed_over.hpp>. The first throws errc::not_owner, and returns nullptr never.
@@ -152,6 +154,15 @@ class [[nodiscard]] lease : public detail::typed_job_hold<T> {
   // out, and the try does not count.
   // Errors, Blocks: as done().
   void give_back() { this->end_by(&detail::return_job); }
+  // The same, but the job is not handed out before that time: a std::chrono duration from now, or a
+  // point in time, whose clock is read in this call alone. Then it comes at the latest when the
+  // workers have no other job, or have gone round the queue once. A sleeping worker wakes for it.
+  // Killed in it: a job of a dead worker, for which nobody waits any longer.
+  void give_back(const detail::deadline& not_before) {
+    if (this->job_.queue == nullptr || !detail::delay_job(this->job_, not_before))
+      detail::throw_not_lease_holder();
+    this->job_ = {};
+  }
   // Lets another thread of this process take the job (<outlive/handed_over.hpp>). This object is
   // empty then.
   // Errors: as done(), std::bad_alloc. Blocks: never. Killed in it: a job of a dead worker.

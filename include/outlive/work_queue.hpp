@@ -68,12 +68,15 @@ struct work_queue_options {
   std::uint32_t max_tries = 3;
 };
 
-// How many slots have a waiting job, including jobs of dead workers; a job of a living worker; a
-// dead letter, including those that a thread examines.
+// How many slots have a waiting job, including jobs of dead workers and those that were given back
+// for a later time; a job of a living worker; a dead letter, including those that a thread
+// examines.
 struct work_queue_counts {
   std::uint32_t waiting = 0;
   std::uint32_t leased = 0;
   std::uint32_t dead_letters = 0;
+  // Of the waiting ones: those whose time has not come.
+  std::uint32_t delayed = 0;
 };
 
 namespace detail {
@@ -305,6 +308,7 @@ class work_queue {
     alignas(T) std::byte job[sizeof(T)];
     std::atomic<std::uint64_t> state{};
     alignas(8) std::byte history[detail::max_job_history * 16];
+    std::atomic<std::uint64_t> time{};
   };
   static constexpr detail::work_queue_shape shape{Capacity, sizeof(T), offsetof(slot, state),
                                                   sizeof(slot)};

@@ -34,16 +34,22 @@ bool end_hold(const held_job& job, attachment& mine, job_state next) noexcept {
   return true;
 }
 
+// If the thread dies afterwards, and before the end of its hold, it died with the job. The thread
+// that takes the job over overwrites this entry.
+void note_that_nobody_died(const held_job& job) noexcept {
+  const unsigned tries = job_state(job.state).tries();
+  job_slots{*job.queue, *job.shape}.history(job.slot)[tries - 1].thread.store(
+      gave_back, std::memory_order_relaxed);
+  crash_barrier();  // before the job is another thread's
+}
+
 // Puts the job where consumers find it next. `failed`: the try counts.
 bool make_ready(const held_job& job, bool failed) noexcept {
   attachment* const mine = attached_owner(job);
   if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
   const job_state was(job.state);
-  slots.history(job.slot)[was.tries() - 1].thread.store(gave_back, std::memory_order_relaxed);
-  // If the thread dies here, it died with the job. The thread that takes the job over overwrites
-  // this entry.
-  crash_barrier();
+  note_that_nobody_died(job);
   if (failed && was.tries() >= job.queue->max_tries) {
     if (!end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()))) return false;
     slots.wake_at_the_end();
@@ -94,6 +100,23 @@ bool finish_job(const held_job& job) noexcept {
 
 bool return_job(const held_job& job) noexcept {
   return make_ready(job, false);
+}
+
+bool delay_job(const held_job& job, const deadline& not_before) noexcept {
+  const std::chrono::nanoseconds left = not_before.left();
+  if (left <= left.zero()) return return_job(job);
+  attachment* const mine = attached_owner(job);
+  if (mine == nullptr) return false;
+  const job_slots slots{*job.queue, *job.shape};
+  note_that_nobody_died(job);
+  slots.time(job.slot).store(monotonic_now() + static_cast<std::uint64_t>(left.count()),
+                             std::memory_order_relaxed);
+  crash_barrier();  // the time before the state by which it counts
+  const ring_position at = slots.position_before_head(job.slot);
+  const job_state delayed(job_kind::delayed, job_state(job.state).tries() - 1);
+  if (!end_hold(job, *mine, delayed.with_lap(at.lap()))) return false;
+  slots.wake_consumer();  // which sleeps past that time otherwise
+  return true;
 }
 
 bool fail_job(const held_job& job) noexcept {

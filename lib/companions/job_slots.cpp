@@ -20,7 +20,8 @@ std::optional<work_queue_shape> find_shape(const work_queue_head& queue,
   // As the compiler lays out work_queue::slot. The size of a job is a multiple of its alignment.
   const std::uint32_t state_at = (bytes + 7) / 8 * 8;
   const auto slot_bytes = static_cast<std::uint32_t>(
-      (state_at + sizeof(shared_u64) + max_job_tries * sizeof(job_try) + line - 1) / line * line);
+      (state_at + 2 * sizeof(shared_u64) + max_job_tries * sizeof(job_try) + line - 1) / line *
+      line);
   if (sizeof queue + std::uint64_t{capacity} * slot_bytes > room) return std::nullopt;
   return work_queue_shape{capacity, bytes, state_at, slot_bytes};
 }
@@ -43,6 +44,8 @@ slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state stat
       return dead() ? slot_use::vacant : slot_use::filling;
     case job_kind::ready:
       return tries < max_tries && holder.is_nobody() ? slot_use::waiting : slot_use::unknown;
+    case job_kind::delayed:
+      return tries < max_tries && holder.is_nobody() ? slot_use::delayed : slot_use::unknown;
     case job_kind::leased:
       if (!was_tried || !named) return slot_use::unknown;
       if (!dead()) return slot_use::leased;

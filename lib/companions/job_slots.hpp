@@ -15,6 +15,7 @@
 //     ends has missed no job.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -46,6 +47,9 @@ struct job_slots {
   }
   [[nodiscard]] job_try* history(std::uint32_t slot) const noexcept {
     return reinterpret_cast<job_try*>(job(slot) + shape.state_at + sizeof(shared_u64));
+  }
+  [[nodiscard]] shared_u64& time(std::uint32_t slot) const noexcept {
+    return *reinterpret_cast<shared_u64*>(history(slot) + max_job_tries);
   }
 
   // Where consumers begin to look.
@@ -101,6 +105,7 @@ enum class slot_use : std::uint8_t {
   vacant,       // may be filled
   filling,      // by a living thread
   waiting,      // a job that may be leased
+  delayed,      // a job that may be leased when its time has come
   leased,       // by a living thread
   dead_letter,  // may be examined
   examined,     // by a living thread
@@ -114,6 +119,13 @@ enum class slot_use : std::uint8_t {
   if (state.word() == job_state(job_kind::free, 0).word()) return slot_use::vacant;
   if (state.word() == state.to(job_kind::ready, 0).word()) return slot_use::waiting;
   return use_of_held(map, max_tries, state, kernel);
+}
+
+// ns of CLOCK_MONOTONIC, which all processes of a segment share.
+[[nodiscard]] inline std::uint64_t monotonic_now() noexcept {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
 }
 
 [[nodiscard]] inline job_holder_id id_of(const attachment& mine) noexcept {

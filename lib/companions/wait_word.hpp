@@ -8,6 +8,7 @@
 // simpler forms loses a wake-up.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <stop_token>
@@ -30,13 +31,15 @@ inline std::uint32_t mark(shared_u32& word) noexcept {
 // look(thoroughly) returns whether it is there. `thoroughly` is true after a whole slice without a
 // wake-up, when asking the kernel which threads live is worth its cost. after_mark() runs between
 // the mark and the look, for a caller that must make the stores of others visible there.
+// longest_nap() is asked after each look that found nothing: what is waited for may become due.
 // Returns: whether a look found it. A request to stop must wake all (wait_in_slices()).
-template <class Look, class AfterMark>
+template <class Look, class AfterMark, class LongestNap>
 bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop,
-           AfterMark after_mark) {
-  using std::chrono::steady_clock;
+           AfterMark after_mark, LongestNap longest_nap) {
+  using std::chrono::nanoseconds, std::chrono::steady_clock;
   std::uint32_t seen = 0;
   bool thoroughly = false;
+  nanoseconds slept{};  // in naps that were cut short
   return wait_in_slices(
       how_long, stop,
       [&] {
@@ -44,15 +47,25 @@ bool until(shared_u32& word, const deadline& how_long, Look look, const std::sto
         after_mark();
         return look(thoroughly);
       },
-      [&](std::chrono::nanoseconds left) {
+      [&](nanoseconds left) {
+        const nanoseconds longest = longest_nap();
         const auto asleep = steady_clock::now();
-        sleep_on(word, seen, left);
-        thoroughly = steady_clock::now() - asleep >= deadline::slice;
+        if (longest > nanoseconds::zero()) sleep_on(word, seen, std::min(left, longest));
+        if (longest >= deadline::slice) slept = {};
+        slept += steady_clock::now() - asleep;
+        thoroughly = slept >= deadline::slice;
+        if (thoroughly) slept = {};
       },
       // Without a mark, which would cost the next notifier two system calls for nothing.
       [&] { return look(thoroughly); });
 }
 
+template <class Look, class AfterMark>
+bool until(shared_u32& word, const deadline& how_long, Look look, const std::stop_token& stop,
+           AfterMark after_mark) {
+  return until(word, how_long, look, stop, after_mark,
+               [] { return std::chrono::nanoseconds::max(); });
+}
 template <class Look>
 bool until(shared_u32& word, const deadline& how_long, Look look,
            const std::stop_token& stop = {}) {

@@ -238,6 +238,9 @@ struct producer : party {
 struct consumer : party {
   using party::party;
 
+  // The next time at which a delayed job becomes due, as the last look at all slots found it.
+  mutable std::uint64_t next_due = ~std::uint64_t{0};
+
   // Leases the first job in the order of positions, from head to tail. The jobs of one producer are
   // in order there, and are leased in order, because
   //   - all its jobs before tail are published, except the last: tail moves before the next one;
@@ -291,13 +294,21 @@ struct consumer : party {
     kernel_answers answers;
     kernel_answers* const kernel = thoroughly ? &answers : nullptr;
     ring_position at = start();
+    next_due = ~std::uint64_t{0};
     for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
-      if (use_of(slots.read(slot), kernel) == slot_use::waiting &&
+      if (may_lease(slot, slots.read(slot), kernel) &&
           (lease_near(got) || lease_job(got, slot, slots.read(slot), kernel)))
         return true;
     }
     return false;
+  }
+
+  // How long a thread may sleep that found no job: to the time of a delayed one.
+  [[nodiscard]] std::chrono::nanoseconds time_to_next() const noexcept {
+    if (next_due == ~std::uint64_t{0}) return std::chrono::nanoseconds::max();
+    const std::uint64_t now = monotonic_now();
+    return std::chrono::nanoseconds(next_due > now ? next_due - now : 0);
   }
 
   [[gnu::noinline]] bool wait_for_job(held_job& got, const deadline& until,
@@ -314,7 +325,7 @@ struct consumer : party {
     wait_word::until(
         slots.queue.not_empty, until,
         [&](bool thoroughly) { return lease_any(got, thoroughly) || is_at_its_end(thoroughly); },
-        stop);
+        stop, [] {}, [&] { return time_to_next(); });
     return got.queue != nullptr;
   }
 
@@ -346,6 +357,7 @@ struct consumer : party {
       switch (use_of(slots.read(slot), kernel)) {
         case slot_use::filling:
         case slot_use::waiting:
+        case slot_use::delayed:
         case slot_use::leased: return false;
         case slot_use::vacant:
         case slot_use::dead_letter:
@@ -365,10 +377,22 @@ struct consumer : party {
     return tail;
   }
 
+  [[nodiscard]] bool may_lease(std::uint32_t slot, job_state seen,
+                               kernel_answers* kernel) const noexcept {
+    const slot_use use = use_of(seen, kernel);
+    return use == slot_use::waiting || (use == slot_use::delayed && is_due(slot));
+  }
+  bool is_due(std::uint32_t slot) const noexcept {
+    const std::uint64_t time = slots.time(slot).load(std::memory_order_relaxed);
+    if (time <= monotonic_now()) return true;
+    next_due = std::min(next_due, time);
+    return false;
+  }
+
   // Returns: whether the job could be leased.
   bool lease_job(held_job& got, std::uint32_t slot, job_state seen,
                  kernel_answers* kernel) const noexcept {
-    return use_of(seen, kernel) == slot_use::waiting &&
+    return may_lease(slot, seen, kernel) &&
            acquire_job(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
   }
 
@@ -377,6 +401,13 @@ struct consumer : party {
   bool acquire_job(held_job& got, std::uint32_t slot, job_state seen,
                    job_state now) const noexcept {
     if (!slots.exchange(slot, seen, now)) return false;
+    // The time may be another one by now: since is_due() read it, a thread may have leased the job,
+    // and given it back in the same state. Only a holder writes it, so this look is the valid one.
+    if (seen.kind() == job_kind::delayed && !is_due(slot)) {
+      slots.exchange(slot, now, seen);
+      slots.wake_consumer();  // which may have seen it leased
+      return false;
+    }
     ++mine.named_by;
     if (seen.kind() == job_kind::leased) record_dead_holder(slot, seen);
     if (now.kind() == job_kind::leased) slots.record_holder(slot, now.tries(), *mine.record);
@@ -508,6 +539,10 @@ work_queue_counts count_jobs(const work_queue_head& queue, const work_queue_shap
   for (std::uint32_t i = 0; i < shape.capacity; ++i) {
     switch (use_of(*map, queue.max_tries, slots.read(i), &kernel)) {
       case slot_use::waiting: ++found.waiting; break;
+      case slot_use::delayed:
+        ++found.waiting;
+        if (slots.time(i).load(std::memory_order_relaxed) > monotonic_now()) ++found.delayed;
+        break;
       case slot_use::leased: ++found.leased; break;
       case slot_use::dead_letter:
       case slot_use::examined: ++found.dead_letters; break;

@@ -13,6 +13,7 @@
 //   free         0             0                      empty
 //   filling      0             producer               being filled; of a dead producer: empty
 //   ready        0 to max - 1  0                      a job that waits
+//   delayed      0 to max - 1  0                      a job that waits for the time of its slot
 //   leased       1 to max      consumer               a job that is being done; of a dead
 //                                                     consumer: waits again, or at max is a dead
 //                                                     letter
@@ -29,7 +30,15 @@
 
 namespace outlive::detail {
 
-enum class job_kind : std::uint8_t { free = 1, filling, ready, leased, dead_letter, examined };
+enum class job_kind : std::uint8_t {
+  free = 1,
+  filling,
+  ready,
+  leased,
+  dead_letter,
+  examined,
+  delayed
+};
 
 inline constexpr std::uint32_t job_lap_mask = 7;
 inline constexpr std::uint64_t job_generation_mask = (std::uint64_t{1} << 38) - 1;

@@ -98,7 +98,8 @@ inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
 inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
 
 // The slots follow: the job's bytes and, at the next multiple of 8, the state word (job_state.hpp)
-// and max_job_tries times job_try. A slot begins at a cache line. Job, state and first tries of a
+// and max_job_tries times job_try, and a time in ns of CLOCK_MONOTONIC (A), before which a delayed
+// job is not handed out. A slot begins at a cache line. Job, state and first tries of a
 // small job are in that line, which is all that moves from a producer to a consumer and back.
 struct alignas(cache_line) work_queue_bytes {
   // (C)

@@ -42,6 +42,7 @@ class named_threads {
 std::optional<viewed_job_state> shown(slot_use use, job_state state) noexcept {
   switch (use) {
     case slot_use::waiting:
+    case slot_use::delayed:
       if (state.tries() == 0) return std::nullopt;
       return viewed_job_state::waiting;
     case slot_use::leased: return viewed_job_state::leased;
@@ -109,7 +110,7 @@ std::optional<viewed_queue> view_queue(const mapping& map, std::uint64_t offset,
   for (std::uint32_t slot = 0; slot < shape.capacity; ++slot) {
     const job_state state = slots.read(slot);
     const slot_use use = use_of(map, seen.max_tries, state, &kernel);
-    if (use == slot_use::waiting) ++seen.waiting;
+    if (use == slot_use::waiting || use == slot_use::delayed) ++seen.waiting;
     if (use == slot_use::leased) ++seen.leased;
     if (use == slot_use::dead_letter || use == slot_use::examined) ++seen.dead_letters;
     if (const auto as = shown(use, state))

@@ -99,7 +99,7 @@ void field_table::add_queue(std::uint64_t offset) {
   FUZZ_FIELD(name, offset, work_queue_bytes, tail);
   const std::uint64_t slots = offset + sizeof(work_queue_bytes);
   const std::uint64_t slot_bytes =
-      region_layout::round_up(sizeof(job) + 8 + max_job_tries * sizeof(job_try), cache_line);
+      region_layout::round_up(sizeof(job) + 16 + max_job_tries * sizeof(job_try), cache_line);
   for (std::uint64_t i = 0; i < jobs::capacity(); ++i) {
     add(numbered("job", i) + ".state", slots + i * slot_bytes + sizeof(job), 8);
     for (std::uint64_t h = 0; h < 2; ++h) {

@@ -2,6 +2,7 @@
 // stores.
 #include <outlive/killtest/gtest.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <span>
@@ -54,10 +55,10 @@ scenario of_queue(std::string name, void (*victim)(queue&)) {
   };
   made.victim = [=](segment& seg) { victim(*seg.find<queue>("jobs")); };
   made.invariant = [](segment& seg) { return each_job_once(*seg.find<queue>("jobs")); };
-  // Who had the jobs, by process and start time, which no two runs have in common. Where it stands:
-  // docs/format.md.
+  // Who had the jobs, by process and start time, and times: no two runs have these in common.
+  // Where they stand: docs/format.md.
   made.ignored = [](segment& seg) {
-    constexpr std::size_t head = 320, slot = 192, history = 16, history_bytes = 128;
+    constexpr std::size_t head = 320, slot = 192, history = 16, history_bytes = 136;
     static_assert(sizeof(queue) == head + 4 * slot);
     const auto* const bytes = reinterpret_cast<const std::byte*>(seg.find<queue>("jobs")) + head;
     std::vector<std::span<const std::byte>> spans;
@@ -105,6 +106,13 @@ TEST(queue_protocols, close_and_the_last_job) {
 
 TEST(queue_protocols, a_job_that_is_given_back) {
   expect_survives(of_queue("give_back", [](queue& jobs) { jobs.pop().give_back(); }));
+}
+
+TEST(queue_protocols, a_job_that_is_given_back_for_a_later_time) {
+  expect_survives(of_queue("give_back, later", [](queue& jobs) {
+    jobs.pop().give_back(std::chrono::nanoseconds(1));
+    jobs.pop().done();
+  }));
 }
 
 TEST(queue_protocols, a_job_that_fails_until_it_is_a_dead_letter) {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "scenes/queue_states.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
 
@@ -30,6 +31,7 @@ class queue_step : public ::testing::Test {
 
   /// Empties the queue, and then fills it to the brim: all slots must be there.
   std::map<long, found> take_all() {
+    for (unsigned i = 0; i < 3; ++i) time_of(queue_, i) = 1;  // those of all delayed jobs are over
     std::map<long, found> all;
     while (auto one = queue_.try_pop()) {
       EXPECT_TRUE(all.emplace(*one, found{one.tries(), one.died_on_it(), false}).second)
@@ -230,6 +232,11 @@ TEST_F(queue_step, killed_at_every_instruction_of_push_many_and_pop_many) {
 TEST_F(queue_step, killed_at_every_instruction_of_give_back) {
   kill_while_returning(
       "pop, give_back", [](lease<long>& one) { one.give_back(); }, 1);
+}
+
+TEST_F(queue_step, killed_at_every_instruction_of_give_back_for_a_later_time) {
+  kill_while_returning(
+      "pop, give_back for later", [](lease<long>& one) { one.give_back(1h); }, 1);
 }
 
 TEST_F(queue_step, killed_at_every_instruction_of_fail) {
