@@ -447,6 +447,39 @@ def terminals_get_colours_and_lines_that_fit():
         )
 
 
+def narrow_tables_leave_columns_out_before_they_cut_them_to_nothing():
+    """On 80 columns the deaths were cut to six cells each: no time, no line, no name."""
+    with scene() as (name, pid):
+        text = on_terminal(80, "deaths", name, NO_COLOR="1")
+        report.expect(
+            re.search(
+                r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +vault +\d+ scene +scene\.cpp:\d+ "
+                r".* failed",
+                text,
+            ),
+            text,
+        )
+        report.expect("MEETING" not in text and "HEIR" not in text, text)
+        report.expect("MEETING" in on_terminal(160, "deaths", name, NO_COLOR="1"), "wide")
+        asked = on_terminal(80, "deaths", name, "-o", "number,heir,when,meeting,owner,acquired_at")
+        report.expect("HEIR" in asked and "MEET" in asked, asked)
+        text = on_terminal(80, "show", name, "--sample", "0", NO_COLOR="1")
+        report.expect(re.search(rf"^bank +held +{pid} scene +scene\.cpp:\d+ ", text, re.M), text)
+        report.expect(max(map(len, text.splitlines())) <= 80, text)
+
+
+def help_fits_on_a_terminal():
+    for words in ([], ["show"], ["torture"], ["top"]):
+        text = on_terminal(80, "help", *words)
+        report.expect(max(map(len, text.splitlines())) <= 80, text)
+        whole = run("help", *words)[1]
+        report.expect(
+            re.sub(r"\s", "", text) == re.sub(r"\s", "", whole), f"{text}\nexpected\n{whole}"
+        )
+    whole = run("help", "show")[1]
+    report.expect("Columns: mutex,lock_class,state,holder,holder_pid," in whole, whole)
+
+
 def what_is_of_no_use_without_its_end_is_not_cut():
     text = on_terminal(80, "doctor", NO_COLOR="1")
     report.expect(max(map(len, text.splitlines())) <= 80 and "~" not in text, text)
@@ -513,6 +546,8 @@ sys.exit(
                 what_makes_no_sense_is_refused,
                 a_full_disk_is_an_error,
                 terminals_get_colours_and_lines_that_fit,
+                narrow_tables_leave_columns_out_before_they_cut_them_to_nothing,
+                help_fits_on_a_terminal,
                 what_is_of_no_use_without_its_end_is_not_cut,
                 names_are_valid_everywhere,
                 names_cannot_move_the_cursor,

@@ -342,7 +342,7 @@ def wide_characters_fill_two_cells():
 
 
 def queues_and_permits_are_shown():
-    with scene("companions_scene") as (name, pid), session(name) as top:
+    with scene("companions_scene") as (name, pid), session(name, columns=132) as top:
         text = top.wait_for(
             lambda text: re.search(rf"^jobs +open +2 +2 +1 +8 +[\d.]+ \w+ +{pid} ", text, re.M),
             "the queue with its oldest lease",

@@ -85,19 +85,21 @@ std::size_t count_hung(const viewed_queue& queue, const look& in) {
 }
 
 table queue_table(const look& of) {
-  table made({{"queue", "QUEUE"},
-              {"closed", "STATE"},
-              {"waiting", "WAITING", align::right},
-              {"leased", "LEASED", align::right},
-              {"dead_letters", "DEAD LETTERS", align::right},
-              {"capacity", "CAPACITY", align::right},
-              {"oldest_lease_seconds", "LEASED >=", align::right},
-              {"oldest_lease_holder", "OLDEST LEASE"},
-              {"oldest_lease_pid", "PID", align::right, false},
-              {"oldest_lease_tid", "TID", align::right, false},
-              {"oldest_lease_tries", "TRIES", align::right, false},
-              {"max_tries", "MAX TRIES", align::right, false},
-              {"job_bytes", "JOB", align::right, false}});
+  std::vector<column> columns{{"queue", "QUEUE"},
+                              {"closed", "STATE"},
+                              {"waiting", "WAITING", align::right},
+                              {"leased", "LEASED", align::right},
+                              {"dead_letters", "DEAD LETTERS", align::right},
+                              {"capacity", "CAPACITY", align::right},
+                              {"oldest_lease_seconds", "LEASED >=", align::right},
+                              {"oldest_lease_holder", "OLDEST LEASE"},
+                              {"oldest_lease_pid", "PID", align::right, false},
+                              {"oldest_lease_tid", "TID", align::right, false},
+                              {"oldest_lease_tries", "TRIES", align::right, false},
+                              {"max_tries", "MAX TRIES", align::right, false},
+                              {"job_bytes", "JOB", align::right, false}};
+  mark_columns(columns, &column::may_go, {"capacity"});
+  table made(columns);
   for (const viewed_queue& each : of.queues) {
     const lease oldest = oldest_lease(each, of);
     const auto* const holder = oldest.job == nullptr ? nullptr : &oldest.job->holder;

@@ -16,25 +16,28 @@ namespace commands {
 namespace {
 
 std::vector<column> deaths_columns() {
-  return {{"number", "NUMBER", align::right},
-          {"meeting", "MEETING"},
-          {"when", "WHEN"},
-          {"mutex", "MUTEX"},
-          {"lock_class", "CLASS", align::left, false},
-          {"mutex_offset", "OFFSET", align::right, false},
-          {"owner", "OWNER"},
-          {"owner_pid", "PID", align::right, false},
-          {"owner_tid", "TID", align::right, false},
-          {"note", "NOTE", align::right, false},
-          {"acquired_at", "ACQUIRED AT"},
-          {"module", "MODULE", align::left, false, true},
-          {"module_offset", "MODULE OFFSET", align::right, false},
-          {"crash", "CRASH"},
-          {"heir", "HEIR"},
-          {"heir_pid", "HEIR PID", align::right, false},
-          {"attempt", "ATTEMPT", align::right},
-          {"outcome", "OUTCOME"},
-          {"repair_seconds", "REPAIR", align::right}};
+  std::vector<column> all{{"number", "NUMBER", align::right},
+                          {"meeting", "MEETING"},
+                          {"when", "WHEN"},
+                          {"mutex", "MUTEX"},
+                          {"lock_class", "CLASS", align::left, false},
+                          {"mutex_offset", "OFFSET", align::right, false},
+                          {"owner", "OWNER"},
+                          {"owner_pid", "PID", align::right, false},
+                          {"owner_tid", "TID", align::right, false},
+                          {"note", "NOTE", align::right, false},
+                          {"acquired_at", "ACQUIRED AT"},
+                          {"module", "MODULE", align::left, false, true},
+                          {"module_offset", "MODULE OFFSET", align::right, false},
+                          {"crash", "CRASH"},
+                          {"heir", "HEIR"},
+                          {"heir_pid", "HEIR PID", align::right, false},
+                          {"attempt", "ATTEMPT", align::right},
+                          {"outcome", "OUTCOME"},
+                          {"repair_seconds", "REPAIR", align::right}};
+  mark_columns(all, &column::may_go, {"meeting", "crash", "heir", "attempt", "repair_seconds"});
+  mark_columns(all, &column::is_whole, {"when"});
+  return all;
 }
 
 tone tone_of(outlive::death_outcome outcome) {

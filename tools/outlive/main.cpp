@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -50,6 +53,34 @@ std::string usage_message(const CLI::App* tool, const CLI::Error& error) {
                                ? fmt::format("unknown command '{}'", printable(unknown[0]))
                                : printable(error.what());
   return fmt::format("{}: {}\nTry {} --help.\n", name, text, name);
+}
+
+// Where the description begins in a line of a help text: behind the first gap, or at its beginning
+// if it goes on from the line before.
+std::size_t description_in(std::string_view line) {
+  const std::size_t begin = line.find_first_not_of(' ');
+  if (begin == line.npos || begin == 0 || begin > 20) return begin == line.npos ? 0 : begin;
+  const std::size_t gap = line.find("  ", begin);
+  return gap == line.npos ? begin : line.find_first_not_of(' ', gap);
+}
+
+// CLI11 does not wrap its lines. Without a terminal they stay whole, also for completion.
+std::string fitted_help(const std::string& text, const terminal& on) {
+  std::istringstream lines(text);
+  std::string made;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t at = description_in(line);
+    if (!on.is_one || line.size() <= on.width || at + 10 > on.width) {
+      made += line + '\n';
+      continue;
+    }
+    std::string before = line.substr(0, at);
+    for (const std::string& part : wrapped_to(line.substr(at), on.width - at)) {
+      made += before + part + '\n';
+      before.assign(at, ' ');
+    }
+  }
+  return made;
 }
 
 // `outlive help` and `outlive help COMMAND` are --help in another order.
@@ -98,8 +129,10 @@ int main(int argc, char** argv) {
     auto arguments = arguments_of(tool, argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // parse() pops them from the end
     tool.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    write_result(fitted_help(tool.help(), terminal::of_stdout()));
   } catch (const CLI::ParseError& error) {
-    // --help and --version also come this way
+    // --version also comes this way
     return tool.exit(error) == 0 ? commands::success : commands::usage_error;
   } catch (const std::exception& error) {
     return report_error(tool, error);

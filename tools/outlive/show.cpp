@@ -36,7 +36,7 @@ std::string as_text(const show_settings& wanted, const show::snapshot& snap) {
   // With -o only the mutexes are asked for: the other tables have other columns.
   if (!wanted.output.columns.empty())
     return show::lock_table(snap, wanted.all).as_text(wanted.output, on);
-  std::string text = show::heading(snap) + '\n' +
+  std::string text = show::heading(snap, on) + '\n' +
                      show::participant_table(snap).as_text(wanted.output, on) + '\n' +
                      show::thread_table(snap).as_text(wanted.output, on);
   const table locks = show::lock_table(snap, wanted.all);

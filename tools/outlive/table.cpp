@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t gap = 2;              // between two columns
 constexpr std::size_t least_of_column = 6;  // a column is cut to this before others are left out
+constexpr std::size_t readable = 20;        // but those that may go are left out before this
 constexpr std::size_t least_to_wrap = 20;   // narrower text is hard to read: other columns are cut
 
 std::string joined(const std::vector<column>& known) {
@@ -73,6 +74,15 @@ void add_table_options(CLI::App& command, table_settings& into, const std::vecto
       ->type_name("COLUMNS");
 }
 
+void mark_columns(std::vector<column>& in, bool column::*as,
+                  std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    const auto at =
+        std::find_if(in.begin(), in.end(), [&](const column& each) { return each.key == key; });
+    (*at).*as = true;
+  }
+}
+
 void table::add(std::vector<cell> row) {
   rows_.push_back(std::move(row));
 }
@@ -91,7 +101,7 @@ std::vector<std::size_t> table::shown(const table_settings& wanted) const {
 }
 
 std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bool headings,
-                                       const terminal& on) const {
+                                       const terminal& on, std::size_t least_to_cut) const {
   std::vector<std::size_t> found;
   std::size_t total = 0;
   for (const std::size_t each : shown) {
@@ -103,12 +113,13 @@ std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bo
   // Narrow the widest text, one cell at a time, beginning with wrapped columns. A number that is
   // cut would be another number.
   for (const bool by_wrapping : {true, false}) {
-    const std::size_t least = by_wrapping ? least_to_wrap : least_of_column;
+    const std::size_t least = by_wrapping ? least_to_wrap : least_to_cut;
     while (on.is_one && total > on.width + gap) {
       std::size_t widest = found.size();
       for (std::size_t i = 0; i < found.size(); ++i) {
         const column& each = columns_[shown[i]];
-        if (each.side == align::right || found[i] <= least || (by_wrapping && !each.wraps))
+        if (each.side == align::right || each.is_whole || found[i] <= least ||
+            (by_wrapping && !each.wraps))
           continue;
         if (widest == found.size() || found[i] > found[widest]) widest = i;
       }
@@ -121,8 +132,20 @@ std::vector<std::size_t> table::widths(const std::vector<std::size_t>& shown, bo
 }
 
 std::string table::as_text(const table_settings& wanted, const terminal& on) const {
-  const auto columns = shown(wanted);
-  const auto width = widths(columns, wanted.headings, on);
+  auto columns = shown(wanted);
+  auto width = widths(columns, wanted.headings, on, readable);
+  const auto does_not_fit = [&] {
+    std::size_t cells = 0;
+    for (const std::size_t each : width) cells += each + gap;
+    return on.is_one && cells > on.width + gap;
+  };
+  // A column that the user asked for stays.
+  for (std::size_t i = columns.size(); wanted.columns.empty() && i-- > 0 && does_not_fit();) {
+    if (!columns_[columns[i]].may_go) continue;
+    columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(i));
+    width = widths(columns, wanted.headings, on, readable);
+  }
+  if (does_not_fit()) width = widths(columns, wanted.headings, on, least_of_column);
   const auto used = [&](std::size_t until) {
     std::size_t cells = 0;
     for (std::size_t i = 0; i < until; ++i) cells += width[i] + gap;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +33,14 @@ struct column {
   bool keep_end = false;
   // it is wrapped, not cut: text that is of no use without its end
   bool wraps = false;
+  // on a narrow terminal it is left out before others are cut so short that they say nothing
+  bool may_go = false;
+  // it is not cut: half a time is none
+  bool is_whole = false;
 };
+// For each column of these keys. Requires: all are there.
+void mark_columns(std::vector<column>& in, bool column::*as,
+                  std::initializer_list<std::string_view> keys);
 
 // One value, as text and for JSON.
 struct cell {
@@ -87,7 +96,8 @@ class table {
  private:
   [[nodiscard]] std::vector<std::size_t> shown(const table_settings& wanted) const;
   [[nodiscard]] std::vector<std::size_t> widths(const std::vector<std::size_t>& shown,
-                                                bool headings, const terminal& on) const;
+                                                bool headings, const terminal& on,
+                                                std::size_t least) const;
   std::vector<column> columns_;
   std::vector<std::vector<cell>> rows_;
 };

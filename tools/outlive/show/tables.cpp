@@ -134,27 +134,31 @@ void snapshot::read(const outlive::segment_view& view) {
 }
 
 std::vector<column> lock_columns() {
-  return {{"mutex", "MUTEX"},
-          {"lock_class", "CLASS"},
-          {"state", "STATE"},
-          {"holder", "HOLDER"},
-          {"holder_pid", "PID", align::right, false},
-          {"holder_tid", "TID", align::right, false},
-          {"acquired_at", "ACQUIRED AT"},
-          {"held_for_seconds", "HELD >=", align::right},
-          {"waiters", "WAITERS", align::right},
-          {"readers", "READERS", align::right},
-          {"attempts", "ATTEMPTS", align::right, false},
-          {"offset", "OFFSET", align::right, false}};
+  std::vector<column> all{{"mutex", "MUTEX"},
+                          {"lock_class", "CLASS"},
+                          {"state", "STATE"},
+                          {"holder", "HOLDER"},
+                          {"holder_pid", "PID", align::right, false},
+                          {"holder_tid", "TID", align::right, false},
+                          {"acquired_at", "ACQUIRED AT"},
+                          {"held_for_seconds", "HELD >=", align::right},
+                          {"waiters", "WAITERS", align::right},
+                          {"readers", "READERS", align::right},
+                          {"attempts", "ATTEMPTS", align::right, false},
+                          {"offset", "OFFSET", align::right, false}};
+  mark_columns(all, &column::may_go, {"lock_class", "readers"});
+  return all;
 }
 
-std::string heading(const snapshot& snap) {
-  return printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", snap.name, snap.size,
-                               inspect::user_name(snap.owner), counted(snap.objects, "object"),
-                               counted(snap.locks.size(), "mutex", "mutexes"),
-                               counted(snap.deaths, "owner death")) +
-                   (snap.pending == 0 ? "" : fmt::format(", {} more pending", snap.pending))) +
-         '\n';
+std::string heading(const snapshot& snap, const terminal& on) {
+  const std::string all =
+      printable(fmt::format("segment {}: {} bytes, owner {}, {}, {}, {}", snap.name, snap.size,
+                            inspect::user_name(snap.owner), counted(snap.objects, "object"),
+                            counted(snap.locks.size(), "mutex", "mutexes"),
+                            counted(snap.deaths, "owner death")) +
+                (snap.pending == 0 ? "" : fmt::format(", {} more pending", snap.pending)));
+  if (!on.is_one) return all + '\n';
+  return fmt::format("{}\n", fmt::join(wrapped_to(all, std::max<std::size_t>(on.width, 2)), "\n"));
 }
 
 nlohmann::ordered_json summary(const snapshot& snap) {

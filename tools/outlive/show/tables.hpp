@@ -39,7 +39,7 @@ inline constexpr std::array<std::string_view, 8> states{
 
 [[nodiscard]] std::vector<column> lock_columns();
 
-[[nodiscard]] std::string heading(const snapshot& snap);
+[[nodiscard]] std::string heading(const snapshot& snap, const terminal& on);
 [[nodiscard]] nlohmann::ordered_json summary(const snapshot& snap);
 [[nodiscard]] table participant_table(const snapshot& snap);
 [[nodiscard]] table thread_table(const snapshot& snap);
