@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include <outlive/event.hpp>
+#include <outlive/segment_view.hpp>
 
 #include "scenes/accounts.hpp"
 
@@ -37,8 +38,14 @@ TEST_F(event_kill_test, before_the_repair_the_next_heir_repairs) {
   kill_a_holder(all_);
   kill_an_heir_at(event_kind::death_met);
   EXPECT_EQ(all_.repairs(), 0u);
+  const segment_view view(all_.seg());
+  ASSERT_EQ(view.pending_deaths().size(), 1u);
+  EXPECT_FALSE(view.pending_deaths()[0].repairing);
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
+  EXPECT_EQ(view.death_count(), 2u) << "the owner's, and that of the heir who had met it";
+  EXPECT_EQ(view.meeting_count(), 2u);
+  EXPECT_TRUE(view.pending_deaths().empty());
   expect_usable(all_);
 }
 
@@ -46,9 +53,33 @@ TEST_F(event_kill_test, after_the_repair_there_is_nothing_to_repair) {
   kill_a_holder(all_);
   kill_an_heir_at(event_kind::repair_ended);
   EXPECT_EQ(all_.repairs(), 1u);
+  EXPECT_TRUE(segment_view(all_.seg()).pending_deaths().empty()) << "nothing is left to repair";
+  EXPECT_EQ(segment_view(all_.seg()).death_count(), 1u);
   expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
+}
+
+/// An heir that dies in its repair is a death of its own, and is named while nobody has met it.
+TEST_F(event_kill_test, an_heir_that_dies_in_its_repair_is_pending_and_then_counted) {
+  repair_.reset();
+  kill_a_holder(all_);
+  child heir("heir", [&](agent&) {
+    const auto dies = on_owner_death(
+        all_.mutex(), [](const owner_death&) -> repair_result { return ::raise(SIGKILL), failed; });
+    all_.mutex().lock();
+  });
+  heir.expect_killed();
+  const segment_view view(all_.seg());
+  const auto pending = view.pending_deaths();
+  ASSERT_EQ(pending.size(), 1u);
+  EXPECT_EQ(pending[0].owner.pid, heir.pid());
+  EXPECT_TRUE(pending[0].repairing);
+  EXPECT_EQ(view.death_count(), 1u);
+  const auto repair = all_.mended_here();
+  expect_survivor(all_, 0, true);
+  EXPECT_EQ(view.death_count(), 2u);
+  EXPECT_TRUE(view.pending_deaths().empty());
 }
 
 }  // namespace
