@@ -30,13 +30,24 @@ namespace detail {
 namespace {
 
 // What a thread can do with a queue: lease a job or find its end, or fill a slot or find it closed.
-bool has_job(const mapping& map, const job_slots& slots, kernel_answers* kernel) noexcept {
+// `nap` becomes the time until the next delayed job is due, if that is sooner.
+bool has_job(const mapping& map, const job_slots& slots, kernel_answers* kernel,
+             std::chrono::nanoseconds& nap) noexcept {
   // Before the look at the slots (J5).
   const bool closed = slots.is_closed();
   bool at_end = true;
   for (std::uint32_t slot = 0; slot < slots.shape.capacity; ++slot) {
     switch (use_of(map, slots.queue.max_tries, slots.read(slot), kernel)) {
       case slot_use::waiting: return true;
+      case slot_use::delayed: {
+        const std::uint64_t time = slots.time(slot).load(std::memory_order_relaxed);
+        const std::uint64_t now = monotonic_now();
+        if (time <= now) return true;
+        if (time - now < static_cast<std::uint64_t>(nap.count()))
+          nap = std::chrono::nanoseconds(time - now);
+        at_end = false;
+        break;
+      }
       case slot_use::filling:
       case slot_use::leased: at_end = false; break;
       case slot_use::vacant:
@@ -61,9 +72,10 @@ bool has_slot(const mapping& map, const job_slots& slots, kernel_answers* kernel
 
 class notify_thread {
  public:
-  using look = std::function<bool(bool thoroughly)>;
+  using look = std::function<bool(bool thoroughly, std::chrono::nanoseconds& longest_nap)>;
 
-  // `there`: whether there is something; empty for a condition variable, which only counts.
+  // `there`: whether there is something, and how long it may sleep if not; empty for a condition
+  // variable, which only counts.
   notify_thread(std::shared_ptr<mapping> map, shared_u32& word, look there)
       : map_(std::move(map)), word_(word), there_(std::move(there)) {
     if (!there_) counted_ = count_now();
@@ -121,7 +133,12 @@ class notify_thread {
       const auto see_plain_stores = [&] {
         if (map_->has_plain_marks()) membarrier::barrier();
       };
-      wait_word::until(word_, no_limit, there_, stop, see_plain_stores);
+      std::chrono::nanoseconds nap{};
+      const auto there = [&](bool thoroughly) {
+        nap = std::chrono::nanoseconds::max();
+        return there_(thoroughly, nap);
+      };
+      wait_word::until(word_, no_limit, there, stop, see_plain_stores, [&] { return nap; });
     } catch (const std::system_error&) {
       // It is damaged: the program's own try says so.
     }
@@ -144,19 +161,20 @@ std::unique_ptr<notify_thread> watch_queue(work_queue_head& queue, const work_qu
   const mapping& in = *map;
   return std::make_unique<notify_thread>(
       std::move(map), jobs ? queue.not_empty : queue.not_full,
-      [&in, &queue, shape, jobs](bool thoroughly) {
+      [&in, &queue, shape, jobs](bool thoroughly, std::chrono::nanoseconds& nap) {
         kernel_answers answers;
         kernel_answers* const kernel = thoroughly ? &answers : nullptr;
         const job_slots slots{queue, shape};
-        return jobs ? has_job(in, slots, kernel) : has_slot(in, slots, kernel);
+        return jobs ? has_job(in, slots, kernel, nap) : has_slot(in, slots, kernel);
       });
 }
 
 std::unique_ptr<notify_thread> watch_permits(permit_pool_head& pool, std::uint32_t words) {
   auto map = require_in_segment(&pool, "notify descriptor of a permit pool");
-  return std::make_unique<notify_thread>(std::move(map), pool.seq, [&pool, words](bool) {
-    return count_free_permits(pool, words) > 0;
-  });
+  return std::make_unique<notify_thread>(std::move(map), pool.seq,
+                                         [&pool, words](bool, std::chrono::nanoseconds&) {
+                                           return count_free_permits(pool, words) > 0;
+                                         });
 }
 
 }  // namespace

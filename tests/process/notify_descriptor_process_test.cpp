@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -85,6 +86,21 @@ TEST_F(notify_descriptor_process_test, the_end_of_a_closed_queue_is_news_and_its
   make_quiet(jobs);
   job.done();
   EXPECT_TRUE(becomes_readable(jobs));
+}
+
+TEST_F(notify_descriptor_process_test, a_delayed_job_makes_it_readable_when_its_time_has_come) {
+  jobs_.push(1);
+  auto jobs = notify_descriptor::for_jobs(jobs_);
+  const auto due = std::chrono::steady_clock::now() + milliseconds(100);
+  jobs_.pop().give_back(milliseconds(100));
+  do {
+    ASSERT_TRUE(becomes_readable(jobs));
+    jobs.acknowledge();
+  } while (std::chrono::steady_clock::now() < due);
+  ASSERT_TRUE(becomes_readable(jobs));
+  auto job = jobs_.try_pop();
+  ASSERT_TRUE(job);
+  job.done();
 }
 
 TEST_F(notify_descriptor_process_test, a_slot_a_permit_and_a_notification_make_theirs_readable) {
