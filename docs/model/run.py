@@ -71,6 +71,8 @@ HOLDS = {
         ("permit_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE"),
         ("permit_hand_over", "-DNT=2 -DNR=2 -DMAXD=0 -DSLICE -DHAND"),
         ("permit_hand_over_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DHAND"),
+        ("permit_many", "-DNT=2 -DNR=2 -DNPM=2 -DMAXD=0 -DMANY"),
+        ("permit_many_deaths", "-DNT=2 -DNR=2 -DNPM=2 -DMAXD=1 -DSLICE -DMANY -DRND=1"),
         ("permit_plain", "-DNT=2 -DNR=2 -DMAXD=0 -DPLAIN"),
         ("permit_plain_deaths", "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DPLAIN"),
     ],
@@ -291,6 +293,11 @@ MUTANTS = {
             "HAND_BY_STORE",
             "-DNT=2 -DNR=2 -DMAXD=1 -DSLICE -DHAND",
             "a permit on its way is taken by an exchange",
+        ),
+        (
+            "NO_TURN",
+            "-DNT=2 -DNR=2 -DNPM=2 -DMAXD=0 -DMANY",
+            "one thread at a time collects several permits",
         ),
         ("LOOK_FIRST", "-DNT=2 -DNR=2 -DMAXD=0", "a waiter looks after it has marked the bit"),
         (

@@ -14,9 +14,12 @@
 //   }  // released
 //
 // A permit belongs to the thread that acquired it, and ends with it. permit::hand_over() lets
-// another thread of the process take it (<outlive/handed_over.hpp>); a forked child cannot. No call
-// acquires several permits at once, on purpose: two threads with half of what each wants would wait
-// for ever.
+// another thread of the process take it (<outlive/handed_over.hpp>); a forked child cannot.
+//
+// acquire_many() acquires several permits, or none. Two threads that each had half of what they
+// want would wait for ever, so one thread at a time collects them, and the others wait for their
+// turn. A thread that already has permits of a pool and waits for more of it can still bring this
+// about.
 //
 // After a death at any instruction each permit is free, or has a dead holder and so is free for the
 // next thread that looks. A thread that the dead one was about to wake looks again within 250 ms.
@@ -30,6 +33,7 @@
 #include <memory>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 #include <outlive/detail/deadline.hpp>
 #include <outlive/detail/export.hpp>
@@ -46,6 +50,8 @@ struct alignas(64) permit_pool_head {
   std::uint32_t magic;
   std::uint32_t permits;  // how many of the words are permits
   std::uint32_t words;
+  std::atomic<std::uint64_t> collector;
+  std::atomic<std::uint32_t> turn;
 };
 
 // A permit's word: 0 if it is free, otherwise its holder.
@@ -61,6 +67,10 @@ struct held_permit {
 // Returns: a hold without a word if no permit was free in time.
 [[nodiscard]] OUTLIVE_API held_permit acquire_permit(permit_pool_head& head, std::uint32_t words,
                                                      const deadline& until);
+// Acquires `count` permits into the array, or none. Returns: whether it did in time.
+[[nodiscard]] OUTLIVE_API bool acquire_permits(permit_pool_head& head, std::uint32_t words,
+                                               held_permit* into, std::uint32_t count,
+                                               const deadline& until);
 // Returns: whether the calling thread held it.
 OUTLIVE_API bool release_permit(permit_pool_head& head, held_permit which) noexcept;
 // A permit, and its pool.
@@ -193,6 +203,34 @@ class permit_pool {
     return try_acquire_for(deadline, stop);
   }
 
+  // Acquires `count` permits, all or none. One thread at a time collects several; it keeps those
+  // that it has while it waits for more, so that others that want one do not starve it.
+  // Blocks: until nobody else collects, and as acquire() for each permit.
+  // Errors: as acquire(); std::errc::invalid_argument unless 1 <= count <= size(); std::bad_alloc.
+  // On death: the permits are free, and the next thread collects.
+  [[nodiscard]] std::vector<permit> acquire_many(std::uint32_t count) {
+    return acquire_many_in_time(count, detail::no_limit);
+  }
+  // Return: none if there were not so many (in time, or before a stop was requested). Errors: as
+  //   acquire_many(); try_acquire_many() is allowed in a repair. It does not wait for another
+  //   thread that collects.
+  [[nodiscard]] std::vector<permit> acquire_many(std::uint32_t count, const std::stop_token& stop) {
+    return acquire_many_in_time(count, detail::deadline(detail::no_limit, stop));
+  }
+  [[nodiscard]] std::vector<permit> try_acquire_many(std::uint32_t count) {
+    return acquire_many_in_time(count, detail::no_wait);
+  }
+  [[nodiscard]] std::vector<permit> try_acquire_many_for(std::uint32_t count,
+                                                         const detail::deadline& timeout,
+                                                         const std::stop_token& stop = {}) {
+    return acquire_many_in_time(count, detail::deadline(timeout, stop));
+  }
+  [[nodiscard]] std::vector<permit> try_acquire_many_until(std::uint32_t count,
+                                                           const detail::deadline& deadline,
+                                                           const std::stop_token& stop = {}) {
+    return try_acquire_many_for(count, deadline, stop);
+  }
+
   // Returns: the number of free permits, including those of dead holders. Others change it
   //   meanwhile; for people to look at.
   [[nodiscard]] std::uint32_t count() const { return detail::count_free_permits(head_, Most); }
@@ -203,6 +241,15 @@ class permit_pool {
   friend class notify_descriptor;
   permit acquire_in_time(const detail::deadline& until) {
     return {head_, detail::acquire_permit(head_, Most, until)};
+  }
+  std::vector<permit> acquire_many_in_time(std::uint32_t count, const detail::deadline& until) {
+    std::vector<detail::held_permit> held(std::min(count, Most));
+    std::vector<permit> got;
+    got.reserve(held.size());  // nothing fails once they are acquired
+    if (detail::acquire_permits(head_, Most, held.data(), count, until)) {
+      for (const detail::held_permit& each : held) got.push_back(permit(head_, each));
+    }
+    return got;
   }
 
   detail::permit_pool_head head_;

@@ -11,6 +11,10 @@
 //     which costs as much as an exchange. In a segment with plain marks, the fence is the waiter's
 //     membarrier, between its mark and its last look. If this process may not register for that,
 //     it releases by an exchange.
+// I4  A thread that has some of several permits and waits for more is the collector. There is one,
+//     so no two wait for each other's. The word is like that of a permit, and a dead collector's is
+//     taken over, as are its permits. Others wait for their turn on a word of its own: a permit
+//     that is released must wake a thread that can use it.
 #include <outlive/permit_pool.hpp>
 
 #include <cstddef>
@@ -40,6 +44,8 @@ namespace {
 static_assert(sizeof(permit_pool_head) == sizeof(permit_pool_bytes) &&
               alignof(permit_pool_head) == alignof(permit_pool_bytes));
 static_assert(offsetof(permit_pool_head, words) == offsetof(permit_pool_bytes, words));
+static_assert(offsetof(permit_pool_head, collector) == offsetof(permit_pool_bytes, collector));
+static_assert(offsetof(permit_pool_head, turn) == offsetof(permit_pool_bytes, turn));
 // the words follow the head
 static_assert(sizeof(permit_pool<8>) == sizeof(permit_pool_bytes) + 8 * sizeof(std::uint64_t));
 
@@ -122,6 +128,33 @@ struct permit_search {
   }
 };
 
+// The role of the thread that collects several permits (I4).
+struct collecting {
+  const permit_search& by;
+
+  [[nodiscard]] bool try_begin(bool thoroughly) const noexcept {
+    kernel_answers answers;
+    std::uint64_t seen = by.head.collector.load(std::memory_order_seq_cst);
+    if (seen != 0 && !is_abandoned(by.map, seen, thoroughly ? &answers : nullptr)) return false;
+    return by.head.collector.compare_exchange_strong(seen, by.me, std::memory_order_seq_cst);
+  }
+  bool begin(thread_record& record, const deadline& until) const noexcept {
+    if (try_begin(false)) return true;
+    if (!until.waits()) return false;
+    const sleeping_for the_turn(by.map, record, &by.head);
+    const std::stop_token stop = until.stop();
+    const std::stop_callback wake(stop, [this]() noexcept { wait_word::wake_all(by.head.turn); });
+    return wait_word::until(
+        by.head.turn, until, [this](bool thoroughly) { return try_begin(thoroughly); }, stop);
+  }
+  // A store: no other thread changes the word while this one lives.
+  void end() const noexcept {
+    by.head.collector.store(0, std::memory_order_seq_cst);
+    if ((by.head.turn.load(std::memory_order_seq_cst) & wait_word::maybe_waiters) != 0)
+      wait_word::wake_one(by.head.turn);
+  }
+};
+
 // Tries the word of the thread's first choice, in the segment that the thread used last. Returns: a
 // hold without a word if that is not free, or if anything is unusual.
 [[gnu::always_inline]] inline held_permit acquire_quickly(permit_pool_head& head,
@@ -198,6 +231,8 @@ void make_permits(permit_pool_head& head, std::uint32_t words, std::uint32_t per
   head.seq.store(0, std::memory_order_relaxed);
   head.permits = permits;
   head.words = words;
+  head.collector.store(0, std::memory_order_relaxed);
+  head.turn.store(0, std::memory_order_relaxed);
   crash_barrier();  // the whole pool comes before the magic that says so
   head.magic = permit_pool_magic;
 }
@@ -209,6 +244,37 @@ void end_permits(permit_pool_head& head) noexcept {
 held_permit acquire_permit(permit_pool_head& head, std::uint32_t words, const deadline& until) {
   const held_permit got = acquire_quickly(head, words);
   return got.word != nullptr ? got : acquire_slowly(head, words, until);
+}
+
+bool acquire_permits(permit_pool_head& head, std::uint32_t words, held_permit* into,
+                     std::uint32_t count, const deadline& until) {
+  require_intact(head, words);
+  if (count == 0 || count > head.permits) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            "permit pool: found " + std::to_string(count) +
+                                " permits requested at once, expected 1 to " +
+                                std::to_string(head.permits));
+  }
+  attachment* const attached = attach_caller(&head, "permit pool", until);
+  if (attached == nullptr) return false;
+  attachment& mine = *attached;
+  const permit_search search{*mine.map, head, mine.name};
+  const collecting role{search};
+  if (!role.begin(*mine.record, until)) return false;
+  std::uint32_t got = 0;
+  for (; got < count; ++got) {
+    permit_word* word = search.acquire_any(false);
+    if (word == nullptr && until.waits()) word = search.wait(*mine.record, until);
+    if (word == nullptr) break;
+    ++mine.named_by;
+    count_acquisition(mine);
+    into[got] = {word, mine.name};
+  }
+  // Before the permits are released: a spare record goes with the last one.
+  role.end();
+  if (got == count) return true;
+  while (got > 0) release_permit(head, into[--got]);
+  return false;
 }
 
 bool release_permit(permit_pool_head& head, held_permit which) noexcept {
@@ -244,6 +310,7 @@ pooled_permit take_over(const pooled_permit& which, handing& by) {
   end_handing(by);
   if (!taken) return {};
   ++mine.named_by;
+  count_acquisition(mine);  // for supervisors: a hold that began now
   return {which.pool, {which.held.word, mine.name}};
 }
 

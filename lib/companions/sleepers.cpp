@@ -35,6 +35,7 @@ void wake_sleepers(const mapping& map) noexcept {
       wake(queue->not_full);
     } else if (auto* const permits = object_at<permit_pool_bytes>(map, offset, permit_pool_magic)) {
       wake(permits->seq);
+      wake(permits->turn);
     }
   }
 }

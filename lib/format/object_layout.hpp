@@ -89,6 +89,8 @@ struct alignas(cache_line) permit_pool_bytes {
   std::uint32_t magic;    // (C)
   std::uint32_t permits;  // (C) how many of the words are in use
   std::uint32_t words;    // (C)
+  shared_u64 collector;   // (A) 0, or who collects several permits: as the word of a permit
+  shared_u32 turn;        // (A) as seq, for threads that wait to be the collector
 };
 static_assert(sizeof(permit_pool_bytes) == cache_line &&
               std::is_standard_layout_v<permit_pool_bytes>);

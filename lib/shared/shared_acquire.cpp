@@ -137,7 +137,8 @@ std::error_code downgrade(shared_lock_bytes& lock) noexcept {
     return errc::not_owner;
   if (!prepare_marks(*mine)) return errc::no_membarrier;
   if (!own_marks(*mine).add(mark_id(mine->map->offset_of(&lock)))) return errc::too_many_locks;
-  crash_barrier();  // marked before a writer could find neither the mark nor the mutex
+  count_acquisition(*mine);  // for supervisors: a hold that began now
+  crash_barrier();           // marked before a writer could find neither the mark nor the mutex
   return release_unique(lock);
 }
 

@@ -73,6 +73,11 @@ void add_companion_acts(act_table& made) {
       static_cast<void>(handed.take());
     });
   };
+  made["several permits"] = [](visitor& on) {
+    with<permits>(on, "permits", [](permits& found) {
+      static_cast<void>(found.try_acquire_many_for(2, patience));
+    });
+  };
   made["count permits"] = [](visitor& on) {
     with<permits>(on, "permits",
                   [](permits& found) { static_cast<void>(found.count() + found.size()); });

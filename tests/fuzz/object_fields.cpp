@@ -80,6 +80,8 @@ void field_table::add_object(const std::string& name, std::uint64_t offset) {
     FUZZ_FIELD(name, offset, permit_pool_bytes, magic);
     FUZZ_FIELD(name, offset, permit_pool_bytes, permits);
     FUZZ_FIELD(name, offset, permit_pool_bytes, words);
+    FUZZ_FIELD(name, offset, permit_pool_bytes, collector);
+    FUZZ_FIELD(name, offset, permit_pool_bytes, turn);
     for (std::uint64_t i = 0; i < 4; ++i)
       add(numbered("permit", i), offset + sizeof(permit_pool_bytes) + i * 8, 8);
   }

@@ -54,6 +54,30 @@ TEST_F(permit_pool_kill_test, permits_of_the_dead_are_free) {
   EXPECT_EQ(all_that_there_are().size(), 2u);
 }
 
+// It had one of three, and the others waited for their turn.
+TEST_F(permit_pool_kill_test, a_collector_that_dies_leaves_its_permits_and_its_turn) {
+  auto lives = holder(2);
+  child dead("collector", [this](agent& parent) {
+    parent.tell("collects");
+    static_cast<void>(pool_.acquire_many(3));
+  });
+  dead.wait_for("collects");
+  ASSERT_TRUE(within(default_timeout(), [&] { return pool_.count() == 0; })) << "it has the third";
+  child next("next", [this](agent& parent) {
+    parent.tell("waits");
+    EXPECT_EQ(pool_.acquire_many(3).size(), 3u);
+  });
+  next.wait_for("waits");
+  dead.kill();
+  dead.expect_killed();
+  EXPECT_TRUE(within(default_timeout(), [&] { return pool_.count() == 0; }))
+      << "the next one has it";
+  lives->kill();
+  lives->expect_killed();
+  next.expect_exit(0);
+  EXPECT_EQ(all_that_there_are().size(), 3u);
+}
+
 TEST_F(permit_pool_kill_test, a_waiter_gets_the_permit_of_the_dead) {
   auto dead = holder(3);
   child waiter("waiter", [this](agent& parent) {

@@ -40,6 +40,7 @@ class permits_step : public ::testing::Test {
     const permit two = pool_.try_acquire();
     EXPECT_TRUE(one && two) << "a permit is lost";
     EXPECT_FALSE(pool_.try_acquire()) << "a permit is doubled";
+    EXPECT_TRUE(pool_.try_acquire_many(1).empty());
   }
 
   segment seg_ = segment::anonymous(world::small());
@@ -162,6 +163,23 @@ TEST_F(permits_step, killed_at_every_instruction_of_taking_what_was_handed_over)
     section_end();
   };
   plan.after = [&](const kill_point&) { expect_all_there(); };
+  EXPECT_GT(sweep(plan).deaths, 50u);
+}
+
+TEST_F(permits_step, killed_at_every_instruction_of_acquiring_several) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "acquire_many(2), release";
+  plan.victim = [&](agent&) {
+    static_cast<void>(pool_.acquire());  // its record is claimed
+    section_begin();
+    static_cast<void>(pool_.acquire_many(2));
+    section_end();
+  };
+  plan.after = [&](const kill_point&) {
+    EXPECT_EQ(pool_.try_acquire_many(2).size(), 2u) << "a dead thread collects";
+    expect_all_there();
+  };
   EXPECT_GT(sweep(plan).deaths, 50u);
 }
 

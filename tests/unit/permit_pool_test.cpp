@@ -178,5 +178,57 @@ TEST_F(permit_pool_test, inside_a_repair_only_without_waiting) {
   EXPECT_EQ(pool_.count(), 3u);
 }
 
+TEST_F(permit_pool_test, several_at_once_or_none) {
+  auto all = pool_.acquire_many(3);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(pool_.count(), 0u);
+  EXPECT_TRUE(pool_.try_acquire_many(1).empty());
+  all.pop_back();
+  EXPECT_TRUE(pool_.try_acquire_many(2).empty());
+  EXPECT_TRUE(pool_.try_acquire_many_for(2, 1ms).empty());
+  EXPECT_EQ(pool_.count(), 1u) << "none of them is kept";
+  EXPECT_EQ(pool_.try_acquire_many(1).size(), 1u);
+  all.clear();
+  EXPECT_EQ(pool_.try_acquire_many_until(3, std::chrono::system_clock::now()).size(), 3u);
+  EXPECT_EQ(pool_.count(), 3u);
+  for (const std::uint32_t count : {0u, 4u, 9u, ~0u})
+    EXPECT_THROW(static_cast<void>(pool_.acquire_many(count)), std::system_error) << count;
+}
+
+// Each would have half of what it wants, and wait for ever.
+TEST_F(permit_pool_test, threads_that_want_several_do_not_wait_for_each_other) {
+  std::atomic<unsigned> inside = 0, most = 0;
+  std::vector<std::thread> threads;
+  for (unsigned number = 0; number < 4; ++number) {
+    threads.emplace_back([&, number] {
+      for (int turn = 0; turn < 500; ++turn) {
+        const std::uint32_t count = number == 0 ? 1 : number % 2 + 2;
+        const auto some = pool_.acquire_many(count);
+        EXPECT_EQ(some.size(), count);
+        const unsigned now = inside.fetch_add(count) + count;
+        EXPECT_LE(now, 3u);
+        if (turn % 8 == 0) std::this_thread::yield();
+        inside.fetch_sub(count);
+      }
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  EXPECT_EQ(pool_.count(), 3u);
+}
+
+TEST_F(permit_pool_test, who_collects_keeps_what_it_has_while_it_waits) {
+  auto mine = pool_.acquire_many(2);
+  std::thread collector([&] { EXPECT_EQ(pool_.acquire_many(3).size(), 3u); });
+  EXPECT_TRUE(testing::within(testing::default_timeout(), [&] { return pool_.count() == 0; }))
+      << "it has the third";
+  EXPECT_TRUE(pool_.try_acquire_many(1).empty()) << "another thread collects";
+  mine.pop_back();
+  EXPECT_TRUE(testing::within(testing::default_timeout(), [&] { return pool_.count() == 0; }))
+      << "and now the second";
+  mine.clear();
+  collector.join();
+  EXPECT_EQ(pool_.count(), 3u);
+}
+
 }  // namespace
 }  // namespace outlive

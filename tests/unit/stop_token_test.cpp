@@ -99,6 +99,8 @@ TEST_F(stop_token_test, ends_a_wait_for_a_permit) {
   EXPECT_FALSE(result_after_a_stop(
       [&](const std::stop_token& stop) { return bool{permits_.try_acquire_for(1h, stop)}; },
       sleeps));
+  EXPECT_TRUE(result_after_a_stop(
+      [&](const std::stop_token& stop) { return permits_.acquire_many(1, stop).empty(); }, sleeps));
 }
 
 TEST_F(stop_token_test, what_is_free_is_acquired_although_a_stop_was_requested) {
