@@ -15,6 +15,10 @@
    With -DWATCH a supervisor sees each death some time later, and wakes all sleepers of a queue for which a thread has named itself. Then no slice is
    needed (no -DSLICE), whoever dies.
 
+   With -DPLAIN done() is a store, which stays in the store buffer for a while. A producer, and a consumer of a closed queue, calls membarrier between its
+   mark and its look, which empties all store buffers. (One slot: -DNS=1.)
+
+   M_DONE_NO_BARRIER    a sleeper does not call membarrier
    With -DDELAY a consumer gives its job back for a later time, a word of its own, and a clock says when that has come. A sleeper that saw such a job sleeps
    until its time at most. (One slot: -DNS=1.)
 
@@ -57,6 +61,10 @@ byte live[NR], gen[NR];
 byte nonempty, nonfull, asleep[5];               /* the words to sleep on; which one each process sleeps on: 1, 2 */
 byte acked[NJ+1]; bool published[NJ+1];
 byte nextjob, producing, running, deaths; bool kill[5];
+#ifdef PLAIN
+bool buf[5];                                     /* the thread's store to the slot is in its store buffer */
+#define DRAIN(p) if :: buf[p] -> buf[p]=0; s[0].kind=FREE; s[0].who=0; s[0].tries=0 :: else fi
+#endif
 #ifdef DELAY
 bool due[NS]; byte delays;                       /* the time of the slot has come; how often a job was given back for a time: twice at most */
 #define COMES_DUE(which) (which==1 && d && due[0])
@@ -141,6 +149,17 @@ life: atomic{ me=0; mg=0; r=0 };
 again:
   atomic{ q=200; j=0; if :: produces && nextjob<NJ -> nextjob++; j=nextjob :: produces && nextjob==NJ -> goto done :: else fi };
 retry:
+#ifdef PLAIN
+  atomic{ DRAIN(_pid) };                          /* what follows has locked instructions */
+#ifndef M_DONE_NO_BARRIER
+#ifdef CLOSE
+  n=closed;
+#else
+  n=0;
+#endif
+  if :: q!=200 && (produces || n) -> atomic{ DRAIN(1); DRAIN(2); DRAIN(3) } :: else fi;
+#endif
+#endif
   atomic{ i=0; if :: !produces && SETTLED -> goto done :: else fi };
 #ifdef HAND
   if
@@ -225,7 +244,11 @@ have:
   :: else ->
      atomic{ j=v[i]; assert(j>0 && acked[j]==0) };
      if
+#ifdef PLAIN
+     :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); buf[_pid]=1; acked[j]++; assert(acked[j]==1); goto room }
+#else
      :: atomic{ assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j); END_JOB(j); goto room }   /* done */
+#endif
 #ifdef HAND
      :: atomic{ !tok -> assert(s[i].kind==LEASED && s[i].who==ID && v[i]==j);                   /* hand_over */
           tok=1; tok_i=i; tok_w=ID; tok_y=s[i].tries; i=0; j=0; goto again }
@@ -263,12 +286,18 @@ done: skip;
   if :: produces -> closed=1; WAKE_ALL(nonempty,1) :: else fi
 #endif
   } unless { kill[_pid] };
+#ifdef PLAIN
+  atomic{ DRAIN(_pid) };
+#endif
   if :: kill[_pid] -> atomic{ DIED asleep[_pid]=0; i=0; k=0; w=0; y=0; n=0; j=0; q=0; if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi; kill[_pid]=0; goto life }
      :: else -> atomic{ if :: me>0 -> live[me-1]=0; me=0; mg=0 :: else fi }
   fi;
   atomic{ running--; if :: produces -> producing-- :: else fi } }
 #ifdef DELAY
 proctype C(){ do :: atomic{ s[0].kind==DELAYED && !due[0] -> due[0]=1 } :: running==0 -> break od }
+#endif
+#ifdef PLAIN
+proctype B(){ do :: atomic{ buf[2] -> DRAIN(2) } :: atomic{ buf[3] -> DRAIN(3) } :: running==0 -> break od }
 #endif
 #ifdef WATCH
 proctype W(){ byte n;
@@ -290,6 +319,9 @@ init{ byte i, j, n;
 #endif
 #ifdef DELAY
   run C();
+#endif
+#ifdef PLAIN
+  run B();
 #endif
  }
  do :: atomic{ deaths<MAXD && running>0 -> if :: kill[1]=1 :: kill[2]=1

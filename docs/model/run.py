@@ -86,6 +86,9 @@ HOLDS = {
         ("queue_watched", "-DNC=1 -DNR=2 -DMAXD=1 -DWATCH"),
         ("queue_delay", "-DNC=2 -DNJ=1 -DTRIES=1 -DDELAY"),
         ("queue_delay_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DDELAY"),
+        ("queue_plain", "-DNC=2 -DTRIES=1 -DPLAIN"),
+        ("queue_plain_close", "-DNC=2 -DNJ=1 -DTRIES=1 -DPLAIN -DCLOSE"),
+        ("queue_plain_deaths", "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE -DPLAIN"),
         ("queue_hand_over", "-DNC=1 -DNR=2 -DHAND"),
         ("queue_hand_over_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DHAND"),
     ],
@@ -325,6 +328,11 @@ MUTANTS = {
             "a job on its way is taken by an exchange",
         ),
         ("CLOSE_WAKES_NOBODY", "-DNC=2 -DTRIES=1 -DCLOSE", "the end of a closed queue wakes all"),
+        (
+            "DONE_NO_BARRIER",
+            "-DNC=2 -DTRIES=1 -DPLAIN",
+            "a producer calls membarrier between its mark and its look",
+        ),
         (
             "DELAY_ONE_LOOK",
             "-DNC=2 -DNJ=1 -DTRIES=1 -DDELAY",

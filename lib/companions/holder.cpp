@@ -2,11 +2,13 @@
 
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "records/thread_records.hpp"
+#include "sys/membarrier.hpp"
 
 namespace outlive::detail {
 
@@ -22,6 +24,13 @@ attachment* attach_caller_slowly(const void* object, const char* what, const dea
   // (put_slot_on()).
   if (mine != nullptr && !in_repair && !is_spare(*mine)) this_thread::activate(*mine);
   return mine;
+}
+
+bool ask_for_plain_stores(attachment& mine) noexcept {
+  if (!std::exchange(mine.asked_for_plain_name, true) && mine.map->has_plain_marks() &&
+      membarrier::join())
+    mine.plain_name = mine.name;
+  return mine.plain_name == mine.name;
 }
 
 bool kernel_answers::is_dead(const mapping& map, std::uint32_t record) noexcept {

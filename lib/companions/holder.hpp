@@ -37,6 +37,14 @@ inline attachment* attached_caller(const void* object) noexcept {
   return mine != nullptr ? mine : this_thread::attachment_of(object);
 }
 
+// Whether the thread may end a hold by a plain store, where an exchange would be the full fence
+// between that and the look for sleepers: these call membarrier between their mark and their last
+// look. False in a segment without plain marks, and if this process may not register for it.
+bool ask_for_plain_stores(attachment& mine) noexcept;
+inline bool may_store_plainly(attachment& mine) noexcept {
+  return mine.plain_name == mine.name || ask_for_plain_stores(mine);
+}
+
 inline std::uint64_t generation_of(const thread_record& record, std::uint64_t mask) noexcept {
   return record.generation.load(std::memory_order_acquire) & mask;
 }

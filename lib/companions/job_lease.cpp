@@ -91,8 +91,17 @@ std::vector<job_holder> history_of(const held_job& job) {
 
 bool finish_job(const held_job& job) noexcept {
   attachment* const mine = attached_owner(job);
-  if (mine == nullptr || !end_hold(job, *mine, {job_kind::free, 0})) return false;
+  if (mine == nullptr) return false;
   const job_slots slots{*job.queue, *job.shape};
+  if (may_store_plainly(*mine)) {
+    // No other thread writes the word while this one lives (J1).
+    slots.state(job.slot).store(job_state(job_kind::free, 0).word(), std::memory_order_release);
+    crash_barrier();  // free before the look for sleepers: the compiler's part of the fence of J4
+    --mine->named_by;
+    end_spare_use(*mine);
+  } else if (!end_hold(job, *mine, {job_kind::free, 0})) {
+    return false;
+  }
   slots.wake_producer();
   slots.wake_at_the_end();
   return true;

@@ -9,7 +9,9 @@
 //     reports "none" or sleeps.
 // J4  A thread that makes a slot ready or free looks for sleepers afterwards. A thread that sleeps
 //     has set its mark before a last look at all slots. All of this is in one order (seq_cst), so
-//     one of the two sees the other.
+//     one of the two sees the other. done() may be a plain store: then the threads that sleep for
+//     it, producers and the consumers of a closed queue, supply the fence by membarrier between
+//     mark and look. Consumers sleep too often for that, so publishing stays an exchange.
 // J5  A producer looks whether the queue is closed when it has a slot. A consumer that finds it
 //     closed looks at all slots afterwards. This is in one order (seq_cst), too: a consumer that
 //     ends has missed no job.

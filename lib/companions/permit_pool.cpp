@@ -212,9 +212,7 @@ struct collecting {
   std::uint64_t expected = which.holder;
   if (!which.word->compare_exchange_strong(expected, 0, std::memory_order_seq_cst)) return false;
   --mine.named_by;
-  if (!std::exchange(mine.asked_for_plain_name, true) && mine.map->has_plain_marks() &&
-      membarrier::join())
-    mine.plain_name = mine.name;
+  ask_for_plain_stores(mine);  // for the next time
   end_spare_use(mine);
   return released(head);
 }

@@ -19,6 +19,7 @@
 #include "directory/directory.hpp"
 #include "error/failure.hpp"
 #include "sys/crash_barrier.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/spin_pause.hpp"
 
 namespace outlive::detail {
@@ -110,6 +111,11 @@ struct party {
       : mine(attached), slots{queue, shape}, max_tries(queue.max_tries), me(id_of(mine)) {}
 
   [[nodiscard]] std::uint32_t capacity() const noexcept { return slots.shape.capacity; }
+  // After a mark: makes visible what threads stored before they looked for the mark (J4). If this
+  // process may not call it, a job that is done meanwhile is seen a slice later.
+  void see_plain_ends() const noexcept {
+    if (mine.map->has_plain_marks()) membarrier::barrier();
+  }
   [[nodiscard]] slot_use use_of(job_state state, kernel_answers* kernel) const noexcept {
     return detail::use_of(*mine.map, max_tries, state, kernel);
   }
@@ -187,7 +193,7 @@ struct producer : party {
           acquired = acquire_slot(at, capacity(), thoroughly ? &answers : nullptr);
           return acquired || slots.is_closed();
         },
-        stop);
+        stop, [this] { see_plain_ends(); });
     return acquired;
   }
 
@@ -254,7 +260,7 @@ struct consumer : party {
 
   // Leases the job at head, if it is one of this round. Tail would not tell more: the job is there,
   // so tail is beyond it. And a look at tail moves its line from a producer.
-  bool lease_at_head(held_job& got) const noexcept {
+  [[gnu::always_inline]] bool lease_at_head(held_job& got) const noexcept {
     const ring_position head = slots.head();
     const std::uint32_t slot = head.slot(capacity());
     const job_state seen = slots.read(slot);
@@ -265,7 +271,7 @@ struct consumer : party {
     return true;
   }
 
-  bool lease_from_head(held_job& got) const noexcept {
+  [[gnu::noinline]] bool lease_from_head(held_job& got) const noexcept {
     const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
     const ring_position head = slots.head();
     const ring_position oldest = tail.rounds_before(2);
@@ -325,7 +331,11 @@ struct consumer : party {
     wait_word::until(
         slots.queue.not_empty, until,
         [&](bool thoroughly) { return lease_any(got, thoroughly) || is_at_its_end(thoroughly); },
-        stop, [] {}, [&] { return time_to_next(); });
+        stop,
+        [this] {
+          if (slots.is_closed()) see_plain_ends();
+        },
+        [this] { return time_to_next(); });
     return got.queue != nullptr;
   }
 
@@ -390,16 +400,16 @@ struct consumer : party {
   }
 
   // Returns: whether the job could be leased.
-  bool lease_job(held_job& got, std::uint32_t slot, job_state seen,
-                 kernel_answers* kernel) const noexcept {
+  [[gnu::always_inline]] bool lease_job(held_job& got, std::uint32_t slot, job_state seen,
+                                        kernel_answers* kernel) const noexcept {
     return may_lease(slot, seen, kernel) &&
            acquire_job(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
   }
 
   // If this thread dies after the exchange and before it has written all of this, the next holder
   // records it, as long as the record is not reused.
-  bool acquire_job(held_job& got, std::uint32_t slot, job_state seen,
-                   job_state now) const noexcept {
+  [[gnu::always_inline]] bool acquire_job(held_job& got, std::uint32_t slot, job_state seen,
+                                          job_state now) const noexcept {
     if (!slots.exchange(slot, seen, now)) return false;
     // The time may be another one by now: since is_due() read it, a thread may have leased the job,
     // and given it back in the same state. Only a holder writes it, so this look is the valid one.
