@@ -98,6 +98,13 @@ def show_names_the_holders_of_permits():
         json.dumps(got, indent=1),
     )
     report.expect(f"{pid} companions_scen (2)" in out, out)
+    report.expect(all(each["held_for_seconds"] is None for each in pool["holders"]), out)
+    with scene("companions_scene") as (name, pid):
+        got = answer("show", name, "--sample", "20ms")
+        out = said("show", name, "--sample", "20ms")
+    (pool,) = got["permit_pools"]
+    report.expect(all(each["held_for_seconds"] >= 0.02 for each in pool["holders"]), str(pool))
+    report.expect(re.search(rf"{pid} companions_scen \(2\) >= [\d.]+ ms", out), out)
 
 
 def deaths_list_the_jobs_that_threads_died_on():

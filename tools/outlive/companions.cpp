@@ -16,21 +16,26 @@ using outlive::viewed_job_state;
 using outlive::viewed_permit_pool;
 using outlive::viewed_queue;
 
-std::string holder_text(const viewed_permit_pool::holder& by) {
-  const std::string name = by.known ? inspect::thread_name(by) : "unknown";
-  return by.permits == 1 ? name : fmt::format("{} ({})", name, by.permits);
+std::string holder_text(const viewed_permit_pool::holder& by,
+                        std::optional<std::chrono::nanoseconds> time) {
+  std::string text = by.known ? inspect::thread_name(by) : "unknown";
+  if (by.permits != 1) text += fmt::format(" ({})", by.permits);
+  if (time) text += " >= " + duration_text(*time);
+  return text;
 }
 
-cell holders_cell(const viewed_permit_pool& pool) {
+cell holders_cell(const viewed_permit_pool& pool, const look& in) {
   std::vector<std::string> names;
   auto list = nlohmann::json::array();
   for (const auto& each : pool.holders) {
-    names.push_back(holder_text(each));
+    const auto time = in.permits.held_for(each.hold);
+    names.push_back(holder_text(each, time));
     list.push_back({{"pid", each.pid},
                     {"tid", each.tid},
                     {"command", each.command_name},
                     {"thread", each.thread_name},
-                    {"permits", each.permits}});
+                    {"permits", each.permits},
+                    {"held_for_seconds", duration_cell(time).value}});
   }
   return {names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", ")), list};
 }
@@ -65,6 +70,11 @@ void look::read(const outlive::segment_view& view) {
     }
   }
   leases.update(held, std::chrono::steady_clock::now());
+  std::vector<outlive::hold_times::hold> with_permits;
+  for (const viewed_permit_pool& pool : pools) {
+    for (const auto& each : pool.holders) with_permits.push_back(each.hold);
+  }
+  permits.update(with_permits, std::chrono::steady_clock::now());
 }
 
 lease oldest_lease(const viewed_queue& queue, const look& in) {
@@ -125,7 +135,7 @@ table pool_table(const look& of) {
   columns.back().wraps = true;
   table made(columns);
   for (const viewed_permit_pool& each : of.pools)
-    made.add({name_of(each), each.permits, each.free, each.abandoned, holders_cell(each)});
+    made.add({name_of(each), each.permits, each.free, each.abandoned, holders_cell(each, of)});
   return made;
 }
 

@@ -16,7 +16,7 @@ namespace companions {
 struct look {
   std::vector<outlive::viewed_queue> queues;
   std::vector<outlive::viewed_permit_pool> pools;
-  outlive::hold_times leases;
+  outlive::hold_times leases, permits;
 
   void read(const outlive::segment_view& view);
 };
