@@ -1,4 +1,4 @@
-// on_event: what heirs in this process do, told to the program: for its log.
+// on_event: the program hears what heirs in this process do: for its log.
 //
 // An ordinary lock() repairs what a dead owner left, and nobody but the death log hears of it. With
 // a handler the program hears of each owner death that one of its threads meets, and of each repair
@@ -27,7 +27,7 @@
 namespace outlive {
 
 enum class event_kind : std::uint8_t {
-  death_met,     // before the repair starts, or the mutex is given up
+  death_met,     // before the repair, or when the mutex has been given up
   repair_ended,  // the repair returned; the mutex is not released yet
 };
 [[nodiscard]] OUTLIVE_API std::string_view to_string(event_kind kind) noexcept;
@@ -45,9 +45,11 @@ struct event {
 
 // Makes it the handler of this process, in place of the former one; an empty one turns it off. The
 // thread that meets the death calls it, inside of lock() or whatever it called, while it has the
-// mutex natively: for all others the mutex is busy meanwhile. It follows the rules of repairs: it
-// acquires no mutex of a segment (errc::in_repair). It must not throw: that ends the process. If
-// the process dies in it, the next heir does the same again, or finds the repair done.
+// mutex natively: for all others the mutex is busy meanwhile. As a repair, it acquires no mutex of
+// a segment (errc::in_repair). It must not throw or call pthread_exit(): either ends the process.
+// A cancellation of the thread is deferred until it has returned. A death in it before the repair
+// is one in the repair: it uses up one of segment_options::attempts. After a death in it later, the
+// next heir finds the mutex repaired, or given up.
 // A handler is kept until the process ends, so set it once, not often.
 // Errors: std::bad_alloc. Blocks: never. Any thread may call it at any time.
 // After fork: the child has the same. If the handler itself forks, the call that it was called by

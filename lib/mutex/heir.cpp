@@ -110,14 +110,14 @@ repair_result run(const Callback& repair, const death_facts& facts, std::excepti
   }
 }
 
-// Tells the program, before or after the state changes: whatever ends the thread in its handler,
-// the next heir finds a state that the handler did not touch.
+// Calls the program's handler. It comes after the store that counts the attempt or gives the mutex
+// up: otherwise a handler that crashes would kill each heir, without limit.
 // Returns: false in a child that the handler forked, which must touch nothing of its parent's.
-bool tell(event_kind kind, const death_facts& facts, death_outcome outcome,
-          std::chrono::nanoseconds took = {}) {
+bool report_event(event_kind kind, const death_facts& facts, death_outcome outcome,
+                  std::chrono::nanoseconds took = {}) {
   if (!has_event_handler()) return true;
   const repair_scope scope;  // it acquires no mutex
-  tell_event({kind, owner_death(facts), outcome, took});
+  call_event_handler({kind, owner_death(facts), outcome, took});
   return !scope.is_child();
 }
 
@@ -138,8 +138,8 @@ outcome give_up(const native_hold& at, death_facts& facts, const inheritance& pa
   const death_outcome what = for_ever ? death_outcome::not_recoverable : death_outcome::unrepaired;
   log_death(*at.mine.map, facts, at.mine.id(), what);
   probe_death(facts, what);
-  if (!tell(event_kind::death_met, facts, what)) return in_handlers_child();
   store(at, lock_state(0, condition, past.attempts, for_ever ? record_id{} : past.origin));
+  if (!report_event(event_kind::death_met, facts, what)) return in_handlers_child();
   return refuse(at, error);
 }
 
@@ -158,8 +158,9 @@ outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
   facts.attempt = attempts;
   const std::uint64_t entry = log_death(map, facts, at.mine.id(), death_outcome::repairing);
   probe_death(facts, death_outcome::repairing);
-  if (!tell(event_kind::death_met, facts, death_outcome::repairing)) return in_handlers_child();
   store(at, lock_state(at.mine.me & holder_mask, lock_condition::repairing, attempts, past.origin));
+  if (!report_event(event_kind::death_met, facts, death_outcome::repairing))
+    return in_handlers_child();
 
   const auto begun = std::chrono::steady_clock::now();
   repair_result done = failed;
@@ -186,13 +187,13 @@ outcome repair(const native_hold& at, Callback& callback, death_facts& facts,
   if (done == repaired) {
     store(at, lock_state(free_consistent));
     log_outcome(map, entry, end, took);
-    if (!tell(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
+    if (!report_event(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
     return finish(at, then, true);
   }
   store(at, last ? lock_state(0, lock_condition::not_recoverable, attempts, {})
                  : lock_state(0, lock_condition::unrepaired, attempts, past.origin));
   log_outcome(map, entry, end, took);
-  if (!tell(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
+  if (!report_event(event_kind::repair_ended, facts, end, took)) return in_handlers_child();
   release_natively(at);
   return {false, false, errc::repair_failed, thrown};
 }

@@ -28,7 +28,7 @@ bool has_event_handler() noexcept {
   return now != nullptr && now->call;
 }
 
-void tell_event(const event& what) noexcept {
+void call_event_handler(const event& what) noexcept {
   const kept_handler* const now = newest_handler.load(std::memory_order_acquire);
   if (now != nullptr && now->call) now->call(what);
 }

@@ -5,8 +5,9 @@
 
 namespace outlive::detail {
 
-// One load: whether anybody wants to be told.
+// One load.
 [[nodiscard]] bool has_event_handler() noexcept;
-void tell_event(const event& what) noexcept;
+// Defers cancellation. What the handler throws ends the process, and so does its pthread_exit().
+void call_event_handler(const event& what) noexcept;
 
 }  // namespace outlive::detail

@@ -9,6 +9,7 @@
 #include <outlive/segment_view.hpp>
 
 #include "scenes/accounts.hpp"
+#include "scenes/thrown.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -40,7 +41,7 @@ TEST_F(event_kill_test, before_the_repair_the_next_heir_repairs) {
   EXPECT_EQ(all_.repairs(), 0u);
   const segment_view view(all_.seg());
   ASSERT_EQ(view.pending_deaths().size(), 1u);
-  EXPECT_FALSE(view.pending_deaths()[0].repairing);
+  EXPECT_TRUE(view.pending_deaths()[0].repairing) << "a death in the handler is one in the repair";
   expect_survivor(all_, 0, true);
   EXPECT_EQ(all_.repairs(), 1u);
   EXPECT_EQ(view.death_count(), 2u) << "the owner's, and that of the heir who had met it";
@@ -58,6 +59,33 @@ TEST_F(event_kill_test, after_the_repair_there_is_nothing_to_repair) {
   expect_survivor(all_, 0, false);
   EXPECT_EQ(all_.repairs(), 1u);
   expect_usable(all_);
+}
+
+/// Otherwise a handler that crashes would kill every worker that locks.
+TEST_F(event_kill_test, deaths_in_the_handler_use_up_the_attempts) {
+  kill_a_holder(all_);
+  const unsigned attempts = small_segment().attempts;
+  for (unsigned i = 0; i < attempts; ++i) kill_an_heir_at(event_kind::death_met);
+  kill_an_heir_at(event_kind::death_met);  // of the event that the mutex is given up
+  EXPECT_EQ(all_.repairs(), 0u);
+  expect_refused(all_, 0, errc::not_recoverable);
+  child last("an heir with the same handler", [&](agent& parent) {
+    on_event([&](const event&) { ::raise(SIGKILL); });
+    if (thrown::by([&] { all_.mutex().lock(); }).code == errc::not_recoverable)
+      parent.tell("refused");
+  });
+  last.wait_for("refused");
+  last.expect_exit(0);
+}
+
+TEST_F(event_kill_test, a_death_in_the_handler_without_a_repair_is_not_repeated) {
+  repair_.reset();
+  kill_a_holder(all_);
+  kill_an_heir_at(event_kind::death_met);
+  expect_refused(all_, 0, errc::owner_died_unrepaired);
+  const auto repair = all_.mended_here();
+  expect_survivor(all_, 0, true);
+  EXPECT_EQ(all_.repairs(), 1u);
 }
 
 /// An heir that dies in its repair is a death of its own, and is named while nobody has met it.
