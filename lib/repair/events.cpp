@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "sys/no_cancellation.hpp"
+
 namespace outlive {
 
 namespace detail {
@@ -29,6 +31,7 @@ bool has_event_handler() noexcept {
 }
 
 void call_event_handler(const event& what) noexcept {
+  const no_cancellation deferred;
   const kept_handler* const now = newest_handler.load(std::memory_order_acquire);
   if (now != nullptr && now->call) now->call(what);
 }

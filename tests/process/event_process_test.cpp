@@ -1,10 +1,12 @@
 // What on_event() tells a program whose own threads are the heirs, and what its handler may do.
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <outlive/event.hpp>
@@ -95,6 +97,29 @@ TEST_F(event_process_test, a_handler_acquires_no_mutex) {
   EXPECT_TRUE(all_[0].lock().recovered());
   EXPECT_EQ(refused, (std::vector<std::error_code>{errc::in_repair, errc::in_repair}));
   expect_usable(all_, 1);
+}
+
+/// As a repair: cancellation waits until the mutex is held, and then it is a death like others.
+TEST_F(event_process_test, cancellation_waits_until_the_handler_has_returned) {
+  const auto repair = all_.mended_here();
+  int calls = 0;
+  bool has_it = false;
+  on_event([&](const event&) {
+    ++calls;
+    pthread_testcancel();
+  });
+  leave_holding(all_);
+  std::thread cancelled([&] {
+    pthread_cancel(pthread_self());
+    const auto x = all_[0].lock();
+    has_it = true;
+    pthread_testcancel();
+    ADD_FAILURE() << "the cancellation was lost";
+  });
+  cancelled.join();
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(has_it);
+  EXPECT_EQ(all_.repairs(), 1u);
 }
 
 TEST_F(event_process_test, a_child_that_a_handler_forks_has_nothing_of_its_parents_mutex) {
