@@ -26,11 +26,15 @@ class hold_watch_test : public ::testing::Test {
   std::vector<detail::long_hold> older_than(std::chrono::seconds age) {
     return watch_.new_long_holds(age);
   }
+  bool still_holds(const detail::long_hold& each) const {
+    const hold_times::hold& of = each.seen.of;
+    return watch_.still_holds(of.record, of.generation, of.mutex_offset, each.seen.kind);
+  }
   std::uint64_t offset_of(const robust_mutex* mutex) const { return mapping_->offset_of(mutex); }
 
   segment seg_ = segment::anonymous();
   std::shared_ptr<detail::mapping> mapping_ = detail::segment_access::mapping_of(seg_);
-  hold_watch watch_{*mapping_};
+  hold_watch watch_{seg_, *mapping_};
   std::vector<robust_mutex*> mutexes_;
 };
 
@@ -43,14 +47,12 @@ TEST_F(hold_watch_test, a_hold_is_as_old_as_the_first_sample_that_saw_it) {
   const auto found = older_than(30s);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].at_least, 30s);
-  EXPECT_EQ(found[0].of.mutex_offset, offset_of(mutexes_[0]));
-  EXPECT_TRUE(
-      watch_.still_holds(found[0].of.record, found[0].of.generation, found[0].of.mutex_offset));
+  EXPECT_EQ(found[0].seen.of.mutex_offset, offset_of(mutexes_[0]));
+  EXPECT_TRUE(still_holds(found[0]));
   sample_at(200s);
   EXPECT_TRUE(older_than(30s).empty()) << "told twice";
   mutexes_[0]->unlock();
-  EXPECT_FALSE(
-      watch_.still_holds(found[0].of.record, found[0].of.generation, found[0].of.mutex_offset));
+  EXPECT_FALSE(still_holds(found[0]));
 }
 
 TEST_F(hold_watch_test, given_back_and_taken_again_is_another_hold) {
