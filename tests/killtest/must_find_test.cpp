@@ -1,6 +1,7 @@
 // What the kit must find: each of these repairs or victims is wrong in one place, and right once
 // that is mended.
 #include <outlive/killtest/gtest.hpp>
+#include <outlive/killtest/replay.hpp>
 
 #include <gmock/gmock.h>
 #include <sched.h>
@@ -197,6 +198,19 @@ TEST(must_find, a_repair_that_is_wrong_at_its_last_attempt_only) {
   EXPECT_EQ(first->result, verdict::invariant_violated);
   EXPECT_THAT(first->what, HasSubstr("at the last attempt, attempt() == max_attempts(): "));
   for (const crash_state& each : found.states) EXPECT_NE(each.result, verdict::model_differs);
+  explore_options alone;
+  alone.only_state = first->hash;
+  alone.images = ::testing::TempDir();
+  const report again = explore(
+      scenario_of<counters>("last attempt", give_up_at_last, &count_both, &both_are_equal), alone);
+  ASSERT_EQ(again.states.size(), 1U) << again;
+  EXPECT_EQ(again.states[0].what, first->what);
+  EXPECT_EQ(
+      replay(scenario_of<counters>("last attempt", give_up_at_last, &count_both, &both_are_equal),
+             again.states[0].image)
+          .result,
+      verdict::invariant_violated);
+  ASSERT_EQ(::unlink(again.states[0].image.c_str()), 0);
 }
 
 /// Processes that want to run all the time, on the CPU of the calling thread.

@@ -87,7 +87,7 @@ struct sequence_report {
   std::size_t sequences = 0;   // that were run, without those that shortened a failure
   std::size_t operations = 0;  // of these
   std::size_t deaths = 0;      // of operations
-  std::size_t heirs = 0;       // that recovered something
+  std::size_t heirs = 0;       // that found something to repair; some of them died, too
   // The shortest failing sequence, a step a line, and what is wrong after the last step. Empty:
   // none.
   std::vector<std::string> failing;
@@ -130,7 +130,8 @@ OUTLIVE_API sequence_report run_sequences(const erased_model_test& test,
 // Throws: std::invalid_argument for a test without operations or with an empty function or range,
 //   std::system_error and std::runtime_error, which name the file, for a corpus that cannot be
 //   read; what `make`, `model` and `expected` throw.
-// Blocks: until all sequences were run, or for the budget.
+// Blocks: until all sequences were run, or for the budget; then the run that is under way ends
+//   within ten times the time limit.
 template <class Model>
 [[nodiscard]] sequence_report run_sequences(const model_test<Model>& test,
                                             const sequence_options& how = {}) {

@@ -77,6 +77,11 @@ std::optional<std::uint64_t> first_changed(const recording& log,
   return std::nullopt;
 }
 
+// The hash of the same state with all attempts but the last used up.
+constexpr std::uint64_t at_last_attempt(std::uint64_t hash) noexcept {
+  return hash ^ 0xa77e3b75a57a77e3;
+}
+
 std::chrono::milliseconds budget_of(const explore_options& how) {
   const char* const given = std::getenv("OUTLIVE_KILLTEST_BUDGET");
   if (given == nullptr) return how.budget;
@@ -512,6 +517,7 @@ void explorer::try_without_repairs() {
 bool explorer::makes_no_difference(std::uint64_t mutex) {
   bool was_tried = false;
   for (std::size_t i = 0; i < report_.states.size(); ++i) {
+    if (is_over()) return false;  // cut short: nothing can be said
     if (chains_[i].empty()) continue;
     timeline_->seek(chains_[i]);
     if (!contains(timeline_->left_inside(), mutex)) continue;
@@ -559,6 +565,7 @@ bool explorer::is_needed(const death_chain& before, const std::shared_ptr<const 
   deaths.push_back({log, around.at, log->stores[around.at - 1].held_after, false});
   for (std::size_t missing = 1; missing <= std::min(around.before.size(), most); ++missing) {
     for (std::size_t early = 1; early <= std::min(around.after.size(), most); ++early) {
+      if (is_over()) return true;  // cut short: nothing can be said against it
       timeline_->seek(deaths);
       const std::string bytes(base_of(seg_), seg_.size_bytes());
       for (std::size_t i = 0; i < missing; ++i) {
@@ -587,17 +594,19 @@ void explorer::report_barriers() {
     if (needed) continue;
     report_.made_no_difference.push_back(
         "the crash barrier at " + place.first + ':' + std::to_string(place.second) +
-        ". With the stores around it exchanged, every state comes out well");
+        ". With the stores around it exchanged, every state that was tried comes out well");
   }
 }
 
 // The segment of a kill test has many attempts, so that heirs can die one after the other. What a
 // repair does only at the last of them is asked for here, once for each state.
 void explorer::try_last_attempts() {
-  if (how_.depth < 2 || how_.only_state != 0) return;
+  if (how_.depth < 2 || report_.only_one) return;
   const std::size_t count = report_.states.size();
   for (std::size_t i = 0; i < count && !is_over(); ++i) {
     if (chains_[i].empty() || report_.states[i].result != verdict::ok) continue;
+    const std::uint64_t hash = at_last_attempt(report_.states[i].hash);
+    if (how_.only_state != 0 && hash != how_.only_state) continue;
     const death_chain deaths = chains_[i];
     timeline_->seek(deaths);
     if (timeline_->left_inside().empty()) continue;
@@ -611,7 +620,8 @@ void explorer::try_last_attempts() {
     found.what = "at the last attempt, attempt() == max_attempts(): " + found.what;
     // No kill leaves just this state: the heirs that used up the attempts are not in the chain.
     unconfirmed_.insert(report_.states.size());
-    add_state(deaths, report_.states[i].hash, found);
+    add_state(deaths, hash, found);
+    report_.only_one = how_.only_state != 0;
   }
 }
 
@@ -631,6 +641,7 @@ void explorer::keep_only_one() {
   chains_.erase(chains_.begin(), chains_.begin() + others);
   if (const auto crash = crashes_.extract(static_cast<std::size_t>(others)); !crash.empty())
     crashes_ = {{0, crash.mapped()}};
+  if (unconfirmed_.contains(static_cast<std::size_t>(others))) unconfirmed_ = {0};
   report_.states.erase(report_.states.begin(), report_.states.begin() + others);
   cut("all states but one (only_state)");
 }
@@ -700,8 +711,11 @@ void explorer::write_images() {
     timeline_->seek(chains_[i]);
     const std::string path =
         how_.images + "/crash-" + outlive::detail::hex_16(report_.states[i].hash) + ".seg";
+    const std::string bytes(base_of(seg_), seg_.size_bytes());
+    if (unconfirmed_.contains(i)) use_up_attempts(seg_, timeline_->mutexes());
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));
+    std::memcpy(base_of(seg_), bytes.data(), bytes.size());
     if (!file.flush()) {
       report_.warnings.push_back(path + ": could not be written");
       return;

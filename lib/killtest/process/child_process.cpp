@@ -107,14 +107,15 @@ bool wait_readable(int fd, std::chrono::milliseconds limit) noexcept {
   return ready > 0;
 }
 
+namespace {
+
+// So far; 0 if it is gone.
 std::chrono::nanoseconds processor_time_of(pid_t pid) noexcept {
   clockid_t clock{};
   timespec used{};
   if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return {};
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
-
-namespace {
 
 // As /proc says: R, S, D, T ...; 'R' if it does not.
 char run_state_of(pid_t pid) noexcept {
@@ -132,26 +133,28 @@ char run_state_of(pid_t pid) noexcept {
 
 }  // namespace
 
-bool is_hung(pid_t pid, std::chrono::milliseconds limit, std::chrono::milliseconds waited,
-             std::chrono::nanoseconds used_before) noexcept {
+hang_watch::hang_watch(pid_t pid, std::chrono::milliseconds limit) noexcept
+    : pid_(pid), limit_(limit), used_before_(processor_time_of(pid)) {}
+
+bool hang_watch::is_hung() noexcept {
   constexpr int patience = 10;
-  if (waited < limit) return false;
-  return waited >= limit * patience || processor_time_of(pid) - used_before >= limit ||
-         run_state_of(pid) != 'R';
+  constexpr int looks = 5;
+  const auto waited = std::chrono::steady_clock::now() - begun_;
+  if (waited < limit_) return false;
+  const std::chrono::nanoseconds used = processor_time_of(pid_);
+  const bool is_asleep = used == used_ && run_state_of(pid_) != 'R';
+  asleep_ = is_asleep ? asleep_ + 1 : 0;
+  used_ = used;
+  return waited >= limit_ * patience || used - used_before_ >= limit_ || asleep_ >= looks;
 }
 
 process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {
-  constexpr std::chrono::milliseconds look_again(20);
   process_end end;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
-  const auto begun = std::chrono::steady_clock::now();
+  hang_watch watch(pid, limit);
   end.in_time = wait_readable(fd, limit);
-  while (!end.in_time) {
-    const auto waited = std::chrono::steady_clock::now() - begun;
-    if (is_hung(pid, limit, std::chrono::duration_cast<std::chrono::milliseconds>(waited))) break;
-    end.in_time = wait_readable(fd, look_again);
-  }
+  while (!end.in_time && !watch.is_hung()) end.in_time = wait_readable(fd, watch.look_again);
   ::close(fd);
   if (!end.in_time) ::kill(pid, SIGKILL);
   while (::waitpid(pid, &end.status, 0) < 0) {

@@ -30,15 +30,25 @@ struct process_end {
 // `failure`, if that is not nullptr: shared memory of failure_bytes. Throws std::system_error.
 inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
-// Processor time of a process so far; 0 if it is gone.
-[[nodiscard]] std::chrono::nanoseconds processor_time_of(pid_t pid) noexcept;
-// Whether the process has had its chance after `waited`: it has used `limit` of processor time
-// since it had `used_before`, or does not even want to run when the limit is over. On a loaded
-// machine one that is ready to run may not get a processor for long; that ends after ten times the
-// limit.
-[[nodiscard]] bool is_hung(pid_t pid, std::chrono::milliseconds limit,
-                           std::chrono::milliseconds waited,
-                           std::chrono::nanoseconds used_before = {}) noexcept;
+// Whether a process that takes longer than its limit is hung, or only waits for a processor on a
+// loaded machine. It is hung when it has used the limit of processor time since then; when several
+// looks in a row find it asleep and find no work; or after ten times the limit.
+class hang_watch {
+ public:
+  static constexpr std::chrono::milliseconds look_again{20};
+
+  hang_watch(pid_t pid, std::chrono::milliseconds limit) noexcept;
+  // Call it every `look_again` or so. Always false within the limit.
+  [[nodiscard]] bool is_hung() noexcept;
+
+ private:
+  pid_t pid_;
+  std::chrono::milliseconds limit_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds used_before_;
+  std::chrono::nanoseconds used_{};  // at the last look
+  int asleep_ = 0;                   // looks in a row
+};
 // Waits until the process has ended. Kills it when it is hung. Throws std::system_error.
 [[nodiscard]] process_end wait_for(pid_t pid, std::chrono::milliseconds limit);
 // Kills the process, and waits for its end.

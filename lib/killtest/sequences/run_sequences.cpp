@@ -87,7 +87,11 @@ class search {
     for (bool again = true; again;) {
       again = false;
       for (sequence& each : simpler_than(test_, all)) {
-        if (tried++ == max_shortenings) return all;
+        if (tried++ == max_shortenings || is_over()) {
+          report_.cut = "simpler sequences than this one (" +
+                        std::string(is_over() ? "budget" : "1000 were tried") + ")";
+          return all;
+        }
         const sequence_run::result found = runner_.run(each);
         if (found.what.empty()) continue;
         each.resize(found.steps);
@@ -137,8 +141,8 @@ std::string sequence_report::summary() const {
   if (!fault.empty()) return text + "could not be run: " + fault + '\n';
   text += detail::counted(sequences, "sequence") + " of " +
           detail::counted(operations, "operation") + "; " + std::to_string(deaths) + " died, " +
-          detail::counted(heirs, "heir") + " repaired; seed " + std::to_string(seed) +
-          (failing.empty() ? ": ok\n" : ": FAILED\n");
+          detail::counted(heirs, "heir") + " found something to repair; seed " +
+          std::to_string(seed) + (failing.empty() ? ": ok\n" : ": FAILED\n");
   if (!failing.empty()) {
     text += "  the shortest sequence that fails:\n";
     for (const std::string& each : failing) text += "    " + each + '\n';

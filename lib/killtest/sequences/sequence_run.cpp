@@ -18,7 +18,7 @@ namespace outlive::killtest::detail {
 namespace {
 
 constexpr std::size_t max_observed = 64 * 1024;
-constexpr unsigned max_dead_heirs = 3;  // in a row
+constexpr unsigned max_dead_heirs = 3;  // after one death of an operation
 
 // Shared with the process that observes.
 class shared_bytes {

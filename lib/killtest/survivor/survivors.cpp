@@ -121,6 +121,25 @@ void recover_alone(segment& seg, std::uint64_t mutex) {
   if (mutex_at(seg, mutex).try_lock(failed)) mutex_at(seg, mutex).unlock();
 }
 
+void use_up_attempts(segment& seg, std::span<const std::uint64_t> mutexes) {
+  using namespace outlive::detail;
+  segment_constants constants;
+  std::memcpy(&constants, seg.base(), sizeof constants);
+  if (constants.attempts <= 1) return;
+  for (const std::uint64_t offset : mutexes) {
+    auto& lock = *reinterpret_cast<lock_bytes*>(base_of(seg) + offset);
+    std::uint32_t native;
+    std::memcpy(&native, &lock.native, sizeof native);
+    const lock_state was(lock.state.load(std::memory_order_relaxed));
+    if ((native & FUTEX_OWNER_DIED) == 0 || !was.holder()) continue;
+    const record_id origin{was.holder().index_plus_1,
+                           was.holder().generation & origin_generation_mask};
+    const lock_state used_up(was.holder_half(), lock_condition::repairing, constants.attempts - 1,
+                             was.origin() ? was.origin() : origin);
+    lock.state.store(used_up.word(), std::memory_order_relaxed);
+  }
+}
+
 // Returns: what the scenario's function says is wrong, or what it threw.
 std::string ask(const std::function<std::string(segment&)>& function, const char* name,
                 segment& seg) {
@@ -269,27 +288,6 @@ void survivors::serve() {
   }
 }
 
-// In each mutex whose owner died inside: the state that the last but one heir leaves if it dies
-// before its repair's first store.
-void survivors::use_up_attempts() {
-  using namespace outlive::detail;
-  segment_constants constants;
-  std::memcpy(&constants, seg_.base(), sizeof constants);
-  for (std::uint32_t i = 0; i < shared_->mutex_count && constants.attempts > 1; ++i) {
-    auto& lock = *reinterpret_cast<lock_bytes*>(base_of(seg_) + shared_->mutexes[i]);
-    std::uint32_t native;
-    std::memcpy(&native, &lock.native, sizeof native);
-    const lock_state was(lock.state.load(std::memory_order_relaxed));
-    if ((native & FUTEX_OWNER_DIED) == 0 || !was.holder()) continue;
-    const record_id origin{was.holder().index_plus_1,
-                           was.holder().generation & origin_generation_mask};
-    lock.state.store(lock_state(was.holder_half(), lock_condition::repairing,
-                                constants.attempts - 1, was.origin() ? was.origin() : origin)
-                         .word(),
-                     std::memory_order_relaxed);
-  }
-}
-
 void survivors::answer() {
   repair_registration nothing;
   if (shared_->without_repair != 0) {
@@ -300,7 +298,8 @@ void survivors::answer() {
       shared_->without_repair = 0;
     }
   }
-  if (shared_->at_last_attempt != 0) use_up_attempts();
+  if (shared_->at_last_attempt != 0)
+    use_up_attempts(seg_, {shared_->mutexes, shared_->mutex_count});
   const judgement made = judge(what_, seg_, {shared_->mutexes, shared_->mutex_count});
   shared_->result = static_cast<std::uint32_t>(made.result);
   shared_->recovered = made.recovered;
@@ -317,21 +316,17 @@ judgement survivors::read() const {
 // Waits until the process has answered, has ended, or its time is over. In the latter two cases it
 // is gone.
 judgement survivors::wait_for_answer(std::uint32_t number) {
-  const auto begun = std::chrono::steady_clock::now();
-  const std::chrono::nanoseconds used_before = processor_time_of(pid_);
+  hang_watch watch(pid_, limit_);
   for (;;) {
     const std::uint32_t seen = shared_->answered.load(std::memory_order_acquire);
     if (seen == number) return read();
-    if (wait_while(shared_->answered, seen, std::chrono::milliseconds(20))) continue;
+    if (wait_while(shared_->answered, seen, watch.look_again)) continue;
     process_end ended;
     if (has_ended(pid_, ended)) {
       pid_ = 0;
       return crash(ended);
     }
-    const auto waited = std::chrono::steady_clock::now() - begun;
-    if (!is_hung(pid_, limit_, std::chrono::duration_cast<std::chrono::milliseconds>(waited),
-                 used_before))
-      continue;
+    if (!watch.is_hung()) continue;
     end();
     return {verdict::repair_hung, hung_text(limit_), 0, 0};
   }

@@ -33,6 +33,9 @@ struct judgement {
 [[nodiscard]] judgement recover_all(segment& seg, std::span<const std::uint64_t> mutexes);
 // Recovers one mutex (offset), as who locks it does. A repair may do so with others.
 void recover_alone(segment& seg, std::uint64_t mutex);
+// Gives each of the mutexes (offsets) whose owner died inside the state that the last but one heir
+// leaves if it dies before its repair's first store.
+void use_up_attempts(segment& seg, std::span<const std::uint64_t> mutexes);
 // Also checks the invariant.
 [[nodiscard]] judgement judge(const scenario& what, segment& seg,
                               std::span<const std::uint64_t> mutexes);
@@ -84,7 +87,6 @@ class survivors {
   struct shared;
   [[noreturn]] void serve();
   void report_crashes();
-  void use_up_attempts();
   void answer();
   [[nodiscard]] judgement read() const;
   [[nodiscard]] judgement ask_a_fresh_one(int fd);
