@@ -1,4 +1,6 @@
 // Condition variables, queues and permits.
+#include <array>
+
 #include "fuzz/acts.hpp"
 
 namespace outlive::fuzz {
@@ -30,6 +32,23 @@ void add_companion_acts(act_table& made) {
         static_cast<void>(got->number + got.tries());
         got.done();
       }
+    });
+  };
+  made["push many"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) {
+      const std::array<job, 2> two{job{7, "new"}, job{8, "newer"}};
+      static_cast<void>(found.try_push_many_for(two, patience));
+    });
+  };
+  made["pop many"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) {
+      for (auto& got : found.try_pop_many_for(3, patience)) got.done();
+    });
+  };
+  made["give back for later"] = [](visitor& on) {
+    with<jobs>(on, "jobs", [](jobs& found) {
+      if (auto got = found.try_pop()) got.give_back(patience);
+      static_cast<void>(found.try_pop_for(patience));
     });
   };
   made["pop and give back"] = [](visitor& on) {

@@ -104,6 +104,8 @@ void field_table::add_queue(std::uint64_t offset) {
       region_layout::round_up(sizeof(job) + 16 + max_job_tries * sizeof(job_try), cache_line);
   for (std::uint64_t i = 0; i < jobs::capacity(); ++i) {
     add(numbered("job", i) + ".state", slots + i * slot_bytes + sizeof(job), 8);
+    add(numbered("job", i) + ".time",
+        slots + i * slot_bytes + sizeof(job) + 8 + max_job_tries * sizeof(job_try), 8);
     for (std::uint64_t h = 0; h < 2; ++h) {
       const std::string attempt = numbered("job", i) + "." + numbered("try", h);
       const std::uint64_t at = slots + i * slot_bytes + sizeof(job) + 8 + h * sizeof(job_try);
