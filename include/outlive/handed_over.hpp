@@ -19,6 +19,9 @@
 //   the second, after take()      a job or permit of a dead thread
 //   the first, after take()       nothing: it has nothing to do with it any more
 //
+// A supervisor knows that the first thread has something on its way: on_deadlock() does not take it
+// for the one that must return a permit, and hung_owner::may_be_on_its_way says so.
+//
 // So a thread that hands over a job and ends should not end before the other has taken it. The
 // object itself is plain memory of this process, and can be moved to any thread. If it ends without
 // take(), the job or permit is returned, in whatever thread that is.

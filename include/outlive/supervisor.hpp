@@ -149,9 +149,12 @@ struct hung_owner {
   std::uint32_t record = 0;
   std::uint64_t generation = 0;
   held_kind kind = held_kind::mutex;
+  // Of a job or permits: the thread has handed over some that nobody has taken yet, perhaps these.
+  // Then it is the other thread of its process that is late (handed_over::take()).
+  bool may_be_on_its_way = false;
 };
 // "pid 11 tid 12 (worker) has held "x" of class "c" for at least 2.0 s: stopped, 1 thread waits",
-// for messages and logs.
+// for messages and logs. It may go on "; perhaps handed over, and not taken yet".
 [[nodiscard]] OUTLIVE_API std::string to_string(const hung_owner& owner);
 
 // A thread of a deadlock.
@@ -220,7 +223,8 @@ class supervisor {
 
   // Threads wait for each other. Two sweeps find the cycle, if none of its threads made progress
   // between them. Reported once. Only cycles over mutexes, shared holds and permits of this segment
-  // are found. Who waits for a job waits for nobody in particular.
+  // are found. Who waits for a job waits for nobody in particular. Who waits for a permit of a
+  // thread that has handed one over, which nobody has taken yet, counts as able to go on.
   OUTLIVE_API void on_deadlock(std::function<void(const deadlock&)> callback);
 
   // The segment's name was removed, or another segment has it. Reported once, by the first

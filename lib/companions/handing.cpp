@@ -1,7 +1,6 @@
 #include "companions/handing.hpp"
 
 #include <string>
-#include <utility>
 
 #include <outlive/error.hpp>
 
@@ -12,9 +11,8 @@ namespace outlive::detail {
 
 std::shared_ptr<handing> handing_of(attachment& giver) {
   if (giver.handing == nullptr) {
-    auto made = std::make_shared<handing>();
-    made->map = giver.map;
-    giver.handing = std::move(made);
+    giver.handing =
+        std::make_shared<handing>(giver.map, *giver.record, giver.name & generation_bits);
   }
   return std::static_pointer_cast<handing>(giver.handing);
 }

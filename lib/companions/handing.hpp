@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "records/handed_count.hpp"
 #include "records/thread_slot.hpp"
@@ -21,6 +22,10 @@
 namespace outlive::detail {
 
 struct handing : handed_count {
+  handing(std::shared_ptr<mapping> of, thread_record& record, std::uint64_t generation) noexcept
+      : hint(record, generation), map(std::move(of)) {}
+
+  handed_hint hint;
   // Objects on their way keep the mapping.
   std::shared_ptr<mapping> map;
   std::uint64_t epoch = process_epoch();
@@ -33,13 +38,15 @@ struct handing : handed_count {
 std::shared_ptr<handing> handing_of(attachment& giver);
 
 // The thread's hold is on its way from now on.
-inline void begin_handing(attachment& giver) noexcept {
+inline void begin_handing(attachment& giver, handing& by) noexcept {
+  by.hint.add();
   --giver.named_by;
   ++giver.handed;
 }
 // Something that was on its way is the giver's no longer. Release: pairs with attachment::idle(),
 // so that a record which becomes free is named by no word.
 inline void end_handing(handing& by) noexcept {
+  by.hint.remove();  // first: afterwards another life of the record may begin
   by.ended.fetch_add(1, std::memory_order_release);
 }
 

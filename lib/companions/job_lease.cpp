@@ -174,7 +174,7 @@ std::shared_ptr<handing> hand_over_job(const held_job& job) {
         0, std::memory_order_relaxed);
   }
   crash_barrier();  // nobody's before another thread can have it
-  begin_handing(*mine);
+  begin_handing(*mine, *handed);
   return handed;
 }
 

@@ -296,7 +296,7 @@ std::shared_ptr<handing> hand_over_permit(const pooled_permit& which) {
       which.held.word->load(std::memory_order_relaxed) != which.held.holder)
     throw_not_holder();
   auto handed = handing_of(*mine);
-  begin_handing(*mine);
+  begin_handing(*mine, *handed);
   return handed;
 }
 

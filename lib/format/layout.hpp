@@ -198,7 +198,10 @@ struct alignas(cache_line) thread_record {
   shared_u64 acquisitions;  // (R) for sampling
   shared_u64 waits;         // (R)
   shared_u64 note;          // (R)
-  std::uint64_t spare;      // for the faster lock
+  // (R, and who takes what the thread hands over) lower half: how many of its permits and jobs are
+  // on their way to another thread; upper half: low half of the generation at which that counts. A
+  // hint for supervisors, any value is valid
+  shared_u64 handed;
   // held_entry held[held_places()] follows
 };
 static_assert(sizeof(thread_record) == 128 && offsetof(thread_record, generation) == 48 &&

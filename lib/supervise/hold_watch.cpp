@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/lock_state.hpp"
+#include "records/handed_count.hpp"
 #include "records/held_entries.hpp"
 #include "records/marks.hpp"
 #include "records/thread_records.hpp"
@@ -99,7 +100,12 @@ void hold_watch::sample(std::uint32_t index) {
       pool != 0 && waits.on.empty()) {
     waits = {{{index, life.generation(), 0, pool}, held_kind::permit},
              companions_.holders_of_all(pool),
-             true};
+             true,
+             false};
+    // A permit on its way names the thread that has handed it over: another one may return it.
+    waits.may_go_on = std::any_of(waits.on.begin(), waits.on.end(), [&](std::uint32_t on) {
+      return on < map_.record_count() && handed_hint::is_set(map_.record(on));
+    });
   }
   // Counted after the entries: a mutex that was released and acquired again meanwhile is another
   // hold.
@@ -122,7 +128,8 @@ std::vector<long_hold> hold_watch::new_long_holds(std::chrono::nanoseconds thres
 // for, or one of them where that is enough. What is left when this finds no more is stuck.
 std::vector<bool> hold_watch::find_stuck() const {
   std::vector<bool> stuck(waits_.size());
-  for (std::size_t i = 0; i < waits_.size(); ++i) stuck[i] = !waits_[i].on.empty();
+  for (std::size_t i = 0; i < waits_.size(); ++i)
+    stuck[i] = !waits_[i].on.empty() && !waits_[i].may_go_on;
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t i = 0; i < waits_.size(); ++i) {

@@ -53,6 +53,7 @@ class hold_watch {
     seen_hold for_what;             // of the record's thread
     std::vector<std::uint32_t> on;  // records of those who have it; empty: it does not wait
     bool for_any = false;           // it goes on as soon as any of them lets go, not all
+    bool may_go_on = false;         // one of them need not be the one that has it
   };
   void sample(std::uint32_t index);
   void sample_entry(std::uint32_t index, const thread_records::life& life, std::uint64_t offset,

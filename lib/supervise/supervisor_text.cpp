@@ -70,9 +70,12 @@ std::string to_string(const hung_owner& owner) {
                      " for at least " + seconds + " s" +
                      (owner.repairing ? " to repair it: " : ": ") +
                      std::string(to_string(owner.condition));
-  if (owner.waiters.empty()) return text + ", nobody waits";
-  return text + ", " + std::to_string(owner.waiters.size()) +
-         (owner.waiters.size() == 1 ? " thread waits" : " threads wait");
+  text += owner.waiters.empty()
+              ? ", nobody waits"
+              : ", " + std::to_string(owner.waiters.size()) +
+                    (owner.waiters.size() == 1 ? " thread waits" : " threads wait");
+  if (owner.may_be_on_its_way) text += "; perhaps handed over, and not taken yet";
+  return text;
 }
 
 std::string to_string(const deadlock& found) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/lock_state.hpp"
+#include "records/handed_count.hpp"
 #include "repair/report.hpp"
 #include "sys/thread_status.hpp"
 
@@ -68,6 +69,8 @@ hung_owner report_hung(const mapping& map, const hold_watch& holds, const long_h
     report.repairing = lock_state(lock->state.load(std::memory_order_acquire)).condition() ==
                        lock_condition::repairing;
   }
+  report.may_be_on_its_way = (report.kind == held_kind::job || report.kind == held_kind::permit) &&
+                             handed_hint::is_set(map.record(of.record));
   report.record = of.record;
   report.generation = of.generation;
   if (!report.who.known) return report;

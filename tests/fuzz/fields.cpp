@@ -159,6 +159,7 @@ void field_table::add_records() {
     FUZZ_FIELD(name, place, thread_record, acquisitions);
     FUZZ_FIELD(name, place, thread_record, waits);
     FUZZ_FIELD(name, place, thread_record, note);
+    FUZZ_FIELD(name, place, thread_record, handed);
     for (std::uint64_t h = 0; h < held_places(scene_.constants()); ++h) {
       const std::string held = name + "." + numbered("held", h);
       const std::uint64_t entry = place + sizeof(thread_record) + h * sizeof(held_entry);

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "scenes/accounts.hpp"
 #include "scenes/thrown.hpp"
@@ -445,6 +447,49 @@ TEST_F(hung_companions_kill_test, a_permit_is_a_deadlock_only_when_no_holder_can
   one.expect_killed();
   waiter.expect_exit(0);
   two.expect_exit(0);
+}
+
+/// A dispatcher waits for the permits that it has handed over, while its pool is busy.
+TEST_F(hung_companions_kill_test, a_permit_on_its_way_is_nobodys_deadlock) {
+  const shared_object<std::atomic<pid_t>> taker;
+  child dispatcher("dispatcher", [&](agent& parent) {
+    auto first = permits_.acquire().hand_over(), second = permits_.acquire().hand_over();
+    std::thread busy([&, first = std::move(first), second = std::move(second)]() mutable {
+      *taker = gettid();
+      parent.tell("busy");
+      parent.await("take");
+      auto mine = first.take(), other = second.take();
+      parent.tell("taken");
+      parent.await("lock");
+      all_.mutex(0).lock();
+    });
+    all_.mutex(0).lock();
+    auto next = permits_.acquire();
+    busy.join();
+  });
+  dispatcher.wait_for("busy");
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  ASSERT_TRUE(watch.until([&] { return !of(held_kind::permit).empty(); }));
+  EXPECT_EQ(of(held_kind::permit)[0].who.tid, dispatcher.pid());
+  EXPECT_TRUE(of(held_kind::permit)[0].may_be_on_its_way);
+  ASSERT_TRUE(watch.until([&] { return !of(held_kind::mutex).empty(); }));
+  ASSERT_TRUE(waits(dispatcher.pid()));
+  int looks = 0;
+  watch.until([&] { return ++looks > 20; });
+  EXPECT_TRUE(deadlocks_.empty()) << to_string(deadlocks_[0]);
+  hung_.clear();
+  dispatcher.tell("take");
+  dispatcher.wait_for("taken");
+  ASSERT_TRUE(watch.until([&] { return !of(held_kind::permit).empty(); }));
+  EXPECT_EQ(of(held_kind::permit)[0].who.tid, taker->load());
+  EXPECT_FALSE(of(held_kind::permit)[0].may_be_on_its_way);
+  deadlocks_.clear();
+  dispatcher.tell("lock");
+  ASSERT_TRUE(watch.until([&] { return !deadlocks_.empty(); })) << "now it is one";
+  EXPECT_EQ(deadlocks_[0].threads.size(), 2u) << to_string(deadlocks_[0]);
+  dispatcher.kill();
+  dispatcher.expect_killed();
 }
 
 }  // namespace

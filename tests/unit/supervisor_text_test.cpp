@@ -72,6 +72,9 @@ TEST(supervisor_text, hung_owner_tells_for_how_long_in_which_state_and_who_waits
   EXPECT_EQ(to_string(owner),
             "pid 11 tid 12 (worker) has held \"screws\" of class \"shelf\" for at least 2.0 s to "
             "repair it: stopped, 1 thread waits");
+  owner.may_be_on_its_way = true;
+  EXPECT_TRUE(to_string(owner).ends_with(
+      "stopped, 1 thread waits; perhaps handed over, and not taken yet"));
   owner.waiters.resize(2);
   EXPECT_NE(to_string(owner).find(", 2 threads wait"), std::string::npos) << to_string(owner);
   owner.repairing = false;

@@ -180,7 +180,6 @@ void check_record(problem_list& found, const mapping& map, std::uint32_t index) 
     found.add(object, "a liveness mutex of another kind", "the one that create() made");
   const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
   if (generation >> 48 != 0) found.add(object, "generation " + hex(generation), "at most 48 bits");
-  found.zero(&record.spare, sizeof record.spare, object, "spare bytes");
   if (!is_terminated(record.name, sizeof record.name))
     found.add(object, "a name without an end", "at most 15 bytes");
   found.at_most(record.participant.load(std::memory_order_relaxed),
