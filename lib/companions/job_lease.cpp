@@ -8,7 +8,6 @@
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "mutex/foreign_end.hpp"
-#include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 
 namespace outlive::detail {
@@ -144,9 +143,8 @@ void drop_job(const held_job& job, bool by_exception) noexcept {
     ended = mine != nullptr && end_hold(job, *mine, was.to(job_kind::dead_letter, was.tries()));
   }
   const job_holder_id holder = was.holder();
-  if (!ended && !report_foreign_end(kind, job.queue, holder.index_plus_1, holder.generation,
-                                    job_generation_mask)) {
-    end_outlived_hold(job.queue, holder.index_plus_1, holder.generation, job_generation_mask);
+  if (!ended) {
+    end_foreign_hold(kind, job.queue, holder.index_plus_1, holder.generation, job_generation_mask);
   }
 }
 

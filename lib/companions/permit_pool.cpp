@@ -33,7 +33,6 @@
 #include "error/failure.hpp"
 #include "mutex/attach.hpp"
 #include "mutex/foreign_end.hpp"
-#include "records/outlived_holds.hpp"
 #include "sys/crash_barrier.hpp"
 #include "sys/membarrier.hpp"
 
@@ -323,8 +322,7 @@ void return_handed(const pooled_permit& which, handing& by) noexcept {
 
 void lose_permit(const permit_pool_head& head, held_permit which) noexcept {
   const std::uint64_t record = which.holder >> 48, generation = which.holder & generation_bits;
-  if (!report_foreign_end(hold_kind::permit, &head, record, generation, generation_bits))
-    end_outlived_hold(&head, record, generation, generation_bits);
+  end_foreign_hold(hold_kind::permit, &head, record, generation, generation_bits);
 }
 
 std::uint32_t count_free_permits(const permit_pool_head& head, std::uint32_t words) {

@@ -9,6 +9,7 @@
 #include "format/lock_state.hpp"
 #include "mapping/segment_name.hpp"
 #include "records/marks.hpp"
+#include "records/outlived_holds.hpp"
 #include "records/thread_records.hpp"
 #include "records/thread_slot.hpp"
 #include "repair/report.hpp"
@@ -73,6 +74,14 @@ bool report_foreign_end(hold_kind kind, const void* object, std::uint64_t index_
   if (!map || !is_neighbour(*map, index_plus_1, generation, mask)) return false;
   report(kind, *map, object, static_cast<std::uint32_t>(index_plus_1 - 1));
   return true;
+}
+
+void end_foreign_hold(hold_kind kind, const void* object, std::uint64_t index_plus_1,
+                      std::uint64_t generation, std::uint64_t mask) noexcept {
+  if (report_foreign_end(kind, object, index_plus_1, generation, mask))
+    lose_hold(object, index_plus_1, generation, mask);
+  else
+    end_outlived_hold(object, index_plus_1, generation, mask);
 }
 
 void report_foreign_guard(const lock_bytes& lock) noexcept {

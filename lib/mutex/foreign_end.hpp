@@ -21,6 +21,10 @@ bool is_neighbour(const mapping& map, std::uint64_t index_plus_1, std::uint64_t 
 // Reports it if is_neighbour(). Returns: whether it did.
 bool report_foreign_end(hold_kind kind, const void* object, std::uint64_t index_plus_1,
                         std::uint64_t generation, std::uint64_t mask) noexcept;
+// The end of a permit, lease or dead letter whose hold names a thread other than the caller, or one
+// of another process: reports it, and counts it for the mapping (outlived_holds.hpp).
+void end_foreign_hold(hold_kind kind, const void* object, std::uint64_t index_plus_1,
+                      std::uint64_t generation, std::uint64_t mask) noexcept;
 // The same of a mutex, by its state.
 void report_foreign_guard(const lock_bytes& lock) noexcept;
 // The same of a mutex that any threads hold shared. Names the first.

@@ -17,7 +17,8 @@ struct outlived_holds {
   outlived_holds* next = nullptr;
 };
 
-// Keeps the mapping until end_outlived_hold() was called `count` times.
+// Keeps the mapping until end_outlived_hold() was called `count` times, less what was lost by
+// lose_hold() before.
 // Requires: the mapping table's mutex is not held.
 void keep_for_holds(std::unique_ptr<outlived_holds> holds) noexcept;
 
@@ -26,5 +27,11 @@ void keep_for_holds(std::unique_ptr<outlived_holds> holds) noexcept;
 // Requires: as above.
 void end_outlived_hold(const void* object, std::uint64_t index_plus_1, std::uint64_t generation,
                        std::uint64_t mask) noexcept;
+
+// The same of an object that ended in another thread, while that one lived: it stays the holder,
+// and at its end there is one object less to wait for. Without memory for that note the mapping
+// stays. Requires: as above.
+void lose_hold(const void* object, std::uint64_t index_plus_1, std::uint64_t generation,
+               std::uint64_t mask) noexcept;
 
 }  // namespace outlive::detail

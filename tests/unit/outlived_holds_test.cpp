@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <future>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -125,6 +126,61 @@ TEST_F(outlived_holds_test,
   copy.expect_exit();
   EXPECT_EQ(**job, 42);
   job->done();
+}
+
+// Ended in the wrong thread, while the right one lives: reported, and gone. What the right thread
+// still holds by other objects keeps the segment.
+TEST_F(outlived_holds_test, what_was_lost_by_misuse_does_not_keep_the_segment) {
+  const misuse_handler former = set_misuse_handler([](const misuse&) {});
+  const auto end_elsewhere = [](auto& hold) { std::thread([&] { hold = {}; }).join(); };
+  const auto before = holdings::of(getpid());
+  lease<long> kept;
+  in_a_closed_segment([&](segment& seg) {
+    auto lost = pop_42(seg);
+    auto also_lost = pop_42(seg);
+    kept = pop_42(seg);
+    auto one = one_of(seg);
+    end_elsewhere(lost);
+    end_elsewhere(one);
+    end_elsewhere(also_lost);
+  });
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(*kept, 42);
+  kept = {};
+  EXPECT_EQ(holdings::of(getpid()).added_since(before), "");
+  in_a_closed_segment([&](segment& seg) {
+    auto lost = pop_42(seg);
+    end_elsewhere(lost);
+  });
+  EXPECT_EQ(holdings::of(getpid()).added_since(before), "");
+  set_misuse_handler(former);
+}
+
+// The handler is called while the right thread lives, and returns after its end.
+TEST_F(outlived_holds_test, misuse_may_be_reported_until_the_thread_has_ended) {
+  static std::thread* holder = nullptr;
+  static std::promise<void>* may_end = nullptr;
+  const misuse_handler former = set_misuse_handler([](const misuse&) {
+    may_end->set_value();
+    holder->join();
+  });
+  const auto before = holdings::of(getpid());
+  {
+    auto seg = segment::anonymous();
+    std::promise<void> end;
+    std::promise<lease<long>> popped;
+    std::thread first([&] {
+      popped.set_value(pop_42(seg));
+      end.get_future().wait();
+    });
+    holder = &first;
+    may_end = &end;
+    auto job = popped.get_future().get();
+    job = {};
+    EXPECT_FALSE(first.joinable()) << "the handler was not called";
+  }
+  EXPECT_EQ(holdings::of(getpid()).added_since(before), "");
+  set_misuse_handler(former);
 }
 
 TEST_F(outlived_holds_test, a_forked_childs_copy_ends_before_the_child_uses_a_segment) {
