@@ -61,6 +61,8 @@ class guarded {
   // Holds the mutex and gives access to the value: alone, or shared and then as const. Movable;
   // releases the mutex when it ends. It belongs to the thread that made it, and must end there
   // (<outlive/misuse.hpp>).
+  // After fork: the child's copy holds nothing. But it does not know that it is a copy: if it ends
+  // in a thread of the child that has acquired the mutex itself, that hold ends.
   template <bool Shared>
   class [[nodiscard]] basic_guard {
    public:

@@ -10,9 +10,19 @@
 //   outlive: a lease of segment "bank", object "jobs" ended in pid 12 tid 14 (worker/b) started 77,
 //   but pid 12 tid 13 (worker/a) started 76 has it until it ends; ...
 //
-// Nothing is reported in a forked child, whose copies of its parent's objects are harmless. The
-// same is true if the thread that had it has ended: that was a death, and others have seen it. An
-// explicit unlock(), release() or done() in the wrong thread is errc::not_owner.
+// Copies of its parent's objects in a forked child are not reported. The same is true if the thread
+// that had it has ended: that was a death, and others have seen it. An explicit unlock(), release()
+// or done() in the wrong thread is errc::not_owner.
+//
+// A permit, lease or dead letter keeps which thread got it. A guard does not, because each lock
+// would pay for that: whoever has the mutex when the guard ends made it, unless the guard is such a
+// copy or its thread has ended. So the guards of a segment are reported except
+//   - once a thread of this process has ended with a mutex of the segment;
+//   - in a child that was forked while a thread of its parent had a mutex of the segment, and in
+//     its children;
+//   - in a child that was not made by fork(), if its parent had locked in the segment.
+// A guard whose thread released the mutex itself, by mutex().unlock(), must not end in another
+// thread: whoever has the mutex by then would be named.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -33,7 +43,7 @@ struct misuse {
   hold_kind kind;
   std::string segment_name;  // empty: it has no name
   std::string object_name;   // of the mutex, the pool or the queue
-  thread_identity holder;    // has it, and lives
+  thread_identity holder;    // has it, and lives; of a shared guard: one of those that have it
   thread_identity ended_in;  // the calling thread
 };
 // Returns: one line for people, which also says what to do.

@@ -103,6 +103,11 @@ class mapping : public std::enable_shared_from_this<mapping> {
   // The same, or nothing if it has none yet.
   [[nodiscard]] std::optional<std::uint32_t> known_participant() const noexcept;
 
+  // Of stale_guards alone. The process in which no guard can be stale; 0 before an attachment.
+  std::atomic<std::uint64_t> own_guards_epoch{0};
+  // Between the beginning and the end of a fork.
+  bool clean_at_fork = false;
+
  private:
   friend class mapping_table;
   friend class open_segments;
@@ -142,6 +147,7 @@ class mapping_table {
   // After this, insert() cannot fail.
   void make_room() { all_.reserve(all_.size() + 1); }
   void insert(mapping* made) noexcept;
+  [[nodiscard]] const std::vector<mapping*>& all() const noexcept { return all_; }
   void erase(const mapping* which) noexcept { std::erase(all_, which); }
 
  private:

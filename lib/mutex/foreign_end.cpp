@@ -10,6 +10,7 @@
 #include "mapping/segment_name.hpp"
 #include "records/marks.hpp"
 #include "records/outlived_holds.hpp"
+#include "records/stale_guards.hpp"
 #include "records/thread_records.hpp"
 #include "records/thread_slot.hpp"
 #include "repair/report.hpp"
@@ -85,6 +86,7 @@ void end_foreign_hold(hold_kind kind, const void* object, std::uint64_t index_pl
 }
 
 void report_foreign_guard(const lock_bytes& lock) noexcept {
+  if (const auto map = mapping_table::find(&lock); !map || stale_guards::possible(*map)) return;
   const lock_state state(lock.state.load(std::memory_order_relaxed));
   const record_id holder = state.holder();
   report_foreign_end(hold_kind::guard, &lock, holder.index_plus_1, holder.generation,
@@ -93,7 +95,7 @@ void report_foreign_guard(const lock_bytes& lock) noexcept {
 
 void report_foreign_shared_guard(const shared_lock_bytes& lock) noexcept {
   const std::shared_ptr<mapping> map = mapping_table::find(&lock);
-  if (!map) return;
+  if (!map || stale_guards::possible(*map)) return;
   const std::uint32_t id = mark_id(map->offset_of(&lock)), end = records_in_use(*map);
   for (std::uint32_t i = next_marked(*map, 0, end, id); i < end;
        i = next_marked(*map, i + 1, end, id)) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "records/attachment_tree.hpp"
+#include "records/stale_guards.hpp"
 #include "records/thread_records.hpp"
 #include "sys/fork_epoch.hpp"
 #include "sys/process.hpp"
@@ -91,6 +92,7 @@ void end_of_thread() {
   attachment** link = &first_attachment;
   while (attachment* const each = *link) {
     if (each->top != each->held || each->has_marks()) {
+      stale_guards::left_in(*each->map);
       link = &each->next;
       continue;
     }
@@ -144,6 +146,7 @@ thread_slot& slot() {
   if (current_slot.wiped == &nobodys_slot)
     current_slot.wiped = static_cast<wiped_slot*>(allocate_wiped_on_fork());
   if (current_slot.wiped->in_use == 0) {
+    stale_guards::watch_forks();
     at_thread_exit(&end_of_thread);
     current_slot.current = nullptr;
     // new thread: none; forked child: its parent's, whose records are its parent's
@@ -194,6 +197,7 @@ attachment& attach(std::unique_ptr<attachment> room, std::shared_ptr<mapping> ma
   made->index = index;
   made->record = &made->map->record(index);
   made->held = made->map->held(index);
+  stale_guards::attached_to(*made->map);
   made->top = made->held;
   made->me = holder_bits(index, made->record->generation.load(std::memory_order_relaxed)) |
              free_consistent;

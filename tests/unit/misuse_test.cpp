@@ -61,6 +61,21 @@ class misuse_test : public ::testing::Test {
     std::thread([&] { hold.emplace(get()); }).join();
     hold.reset();
   }
+  // Calls `work` while another thread has what `get` returns.
+  template <class Get, class Work>
+  static void while_another_holds(Get get, Work work) {
+    std::promise<void> held;
+    std::promise<void> done;
+    std::thread other([&] {
+      const auto mine = get();
+      held.set_value();
+      done.get_future().wait();
+    });
+    held.get_future().wait();
+    work();
+    done.set_value();
+    other.join();
+  }
   void expect_one(hold_kind kind, const char* object, pid_t ended_in) {
     ASSERT_EQ(reports_.size(), 1U);
     const misuse& what = reports_.front();
@@ -178,6 +193,53 @@ TEST_F(misuse_test, forked_childs_copies_are_not_reported) {
   one.reset();
   job.reset();
   EXPECT_EQ(reports_.size(), 0U);
+}
+
+// Whoever has the mutex now did not get it by the guard that ends.
+TEST_F(misuse_test, a_copy_is_not_reported_of_a_thread_of_the_child_that_has_the_mutex) {
+  auto guard = std::make_optional(number_.lock());
+  auto shared = std::make_optional(table_.lock_shared());
+  child copy("copy", [&](agent& parent) {
+    parent.await("released");
+    while_another_holds([&] { return number_.lock(); }, [&] { guard.reset(); });
+    while_another_holds([&] { return table_.lock_shared(); }, [&] { shared.reset(); });
+    EXPECT_EQ(reports_.size(), 0U);
+  });
+  guard.reset();
+  shared.reset();
+  copy.tell("released");
+  copy.expect_exit();
+}
+
+TEST_F(misuse_test, a_guard_of_a_thread_that_has_ended_is_not_reported_of_a_later_holder) {
+  const auto repair = on_owner_death<long>(seg_, "number class", always_consistent);
+  std::optional<number::guard> guard;
+  std::optional<table::shared_guard> shared;
+  std::thread([&] {
+    guard.emplace(number_.lock());
+    shared.emplace(table_.lock_shared());
+  }).join();
+  while_another_holds([&] { return number_.lock(); }, [&] { guard.reset(); });
+  while_another_holds([&] { return table_.lock_shared(); }, [&] { shared.reset(); });
+  EXPECT_EQ(reports_.size(), 0U);
+}
+
+// A child forked while its parent held nothing has no copies, and is told of its own faults.
+TEST_F(misuse_test, a_forked_childs_own_guards_are_reported) {
+  { const auto used_before = number_.lock(); }
+  { const auto used_before = table_.lock_shared(); }
+  child worker("worker", [&](agent&) {
+    expect_one(hold_kind::guard, "number", end_elsewhere(number_.lock()));
+    expect_one(hold_kind::shared_guard, "table", end_elsewhere(table_.lock_shared()));
+    number_.mutex().unlock();
+    table_.mutex().unlock_shared();
+    child grandchild("grandchild", [&](agent&) {
+      expect_one(hold_kind::guard, "number", end_elsewhere(number_.lock()));
+      number_.mutex().unlock();
+    });
+    grandchild.expect_exit();
+  });
+  worker.expect_exit();
 }
 
 TEST_F(misuse_test, an_explicit_end_is_an_error_and_not_reported) {
