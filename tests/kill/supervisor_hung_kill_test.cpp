@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -366,6 +367,38 @@ TEST_F(hung_companions_kill_test, who_acquires_again_and_again_does_not_hang) {
     worker.kill();
     worker.expect_killed();
   }
+}
+
+/// The same of a thread that only takes what another one hands over.
+TEST_F(hung_companions_kill_test, who_takes_permits_again_and_again_does_not_hang) {
+  watching watch(all_.seg(), sweeping_often());
+  watch_holds(watch);
+  child worker("worker", [&](agent& parent) {
+    for (;;) {
+      std::promise<handed_over<permit>> handed;
+      std::promise<void> taken;
+      std::thread giver([&] {
+        auto one = permits_.acquire();
+        handed.set_value(one.hand_over());
+        taken.get_future().wait();
+      });
+      const permit mine = handed.get_future().get().take();
+      taken.set_value();
+      giver.join();
+      parent.tell("inside");
+      parent.await("again");
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    worker.wait_for("inside");
+    pollfd due{watch->fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&due, 1, static_cast<int>(default_timeout().count())), 1);
+    watch->dispatch();  // one sweep at most between two acquisitions
+    worker.tell("again");
+  }
+  for (const hung_owner& each : hung_) ADD_FAILURE() << to_string(each);
+  worker.kill();
+  worker.expect_killed();
 }
 
 TEST_F(hung_companions_kill_test, readers_that_become_writers_of_each_others_mutex_are_a_deadlock) {
