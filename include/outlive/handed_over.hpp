@@ -15,7 +15,8 @@
 //                                   another thread, perhaps of another process, was first
 //   the second, before take()     what the first has. If only the thread ended, this object has
 //                                   ended with it, or is somebody else's
-//   either, in take()             it is the one's or the other's
+//   either, in take()             the same as before take(), or as after it: one exchange of a word
+//                                   lies between, so that no death leaves it with both, or neither
 //   the second, after take()      a job or permit of a dead thread
 //   the first, after take()       nothing: it has nothing to do with it any more
 //
@@ -56,17 +57,25 @@ class [[nodiscard]] handed_over {
     }
     return *this;
   }
+  // Returns the job or permit, if it was not taken and no other thread got it after the death of
+  // the first one. The try does not count.
+  // Requires: no other thread uses this object. Errors: none. Blocks: no.
+  // After fork: nothing happens in the child, whose copy is void.
   ~handed_over() { drop(); }
 
   // Returns: whether there is something to take: false after take(), and after a move.
   explicit operator bool() const noexcept { return by_ != nullptr; }
 
   // Makes the calling thread the holder. The try of a job goes on; it is no new one.
+  // Requires: no other thread uses this object.
   // Returns: the hold; an empty one if the first thread has ended and another thread got the job or
   //   permit, or if there is nothing to take.
   // Errors: errc::in_repair; errc::not_owner in a forked child; at a thread's first use of the
   //   segment also those of robust_mutex::lock(). Then this object still has it.
   // Blocks: at a thread's first use of the segment, as robust_mutex::lock() does.
+  // On death: the table above.
+  // After fork: the parent's object works as before. The child's copy is void, and it reads as one
+  //   that has something to take.
   // Order: synchronises with nothing by itself; whatever moved this object here does.
   // Signal-safe: no.
   [[nodiscard]] Hold take() {
