@@ -92,6 +92,12 @@ HOLDS = {
         ("queue_hand_over", "-DNC=1 -DNR=2 -DHAND"),
         ("queue_hand_over_deaths", "-DNC=1 -DNR=2 -DNJ=1 -DMAXD=1 -DSLICE -DHAND"),
     ],
+    "queue_order.pml": [
+        ("queue_order", "-DNP=2 -DNC=1"),
+        ("queue_order_rounds", "-DNP=1 -DNC=1 -DNS=4 -DNJ=8"),
+        ("queue_order_consumers", "-DNP=1 -DNC=2 -DNJ=3"),
+        ("queue_order_two_of_each", "-DNP=2 -DNC=2 -DNJ=1"),
+    ],
 }
 # Of these, the searches of more than three million states: what --quick leaves out.
 LONG = {
@@ -107,6 +113,9 @@ LONG = {
     "queue_close",
     "queue_deaths",
     "queue_hand_over_deaths",
+    "queue_order",
+    "queue_order_rounds",
+    "queue_order_two_of_each",
     "permit_hand_over_deaths",
 }
 FULL = {
@@ -359,6 +368,18 @@ MUTANTS = {
             "-DNC=1 -DNR=2 -DMAXD=1 -DSLICE",
             "what a dead worker had is a job, and no empty slot",
         ),
+    ],
+    "queue_order.pml": [
+        ("PASS_UNCOUNTED", "-DNP=2 -DNC=1", "J6: a consumer counts slots in work that it passes"),
+        ("LATE_UNSEEN", "-DNP=2 -DNC=1", "J6: a producer that is late looks at head"),
+        (
+            "PASS_UNCHECKED",
+            "-DNP=2 -DNC=1",
+            "J6: who moves head over slots looks at them again afterwards",
+        ),
+        ("HEAD_ONCE", "-DNP=2 -DNC=1", "J6: head is looked at before and after the job at head"),
+        ("TAIL_AFTER_JOB", "-DNP=2 -DNC=1", "tail comes before the job"),
+        ("NO_LAP", "-DNP=1 -DNC=1 -DNS=3 -DNJ=5", "jobs are leased in the order of their laps"),
     ],
 }
 LIMITS = {

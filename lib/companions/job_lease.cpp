@@ -56,7 +56,7 @@ bool make_ready(const held_job& job, bool failed) noexcept {
   }
   const unsigned tries = failed ? was.tries() : was.tries() - 1;
   const ring_position at = slots.position_before_head(job.slot);
-  if (!end_hold(job, *mine, job_state(job_kind::ready, tries).with_lap(at.lap()))) return false;
+  if (!end_hold(job, *mine, job_state::waiting(job_kind::ready, tries, at.lap()))) return false;
   slots.announce_job(at);
   return true;
 }
@@ -121,8 +121,8 @@ bool delay_job(const held_job& job, const deadline& not_before) noexcept {
                              std::memory_order_relaxed);
   crash_barrier();  // the time before the state by which it counts
   const ring_position at = slots.position_before_head(job.slot);
-  const job_state delayed(job_kind::delayed, job_state(job.state).tries() - 1);
-  if (!end_hold(job, *mine, delayed.with_lap(at.lap()))) return false;
+  const unsigned tries = job_state(job.state).tries() - 1;
+  if (!end_hold(job, *mine, job_state::waiting(job_kind::delayed, tries, at.lap()))) return false;
   slots.wake_consumer();  // which sleeps past that time otherwise
   return true;
 }
@@ -155,7 +155,7 @@ bool retry_job(const held_job& job) noexcept {
   for (unsigned i = 0; i < max_job_tries; ++i)
     slots.history(job.slot)[i].thread.store(0, std::memory_order_relaxed);
   const ring_position at = slots.position_before_head(job.slot);
-  if (!end_hold(job, *mine, job_state(job_kind::ready, 0).with_lap(at.lap()))) return false;
+  if (!end_hold(job, *mine, job_state::waiting(job_kind::ready, 0, at.lap()))) return false;
   slots.announce_job(at);
   return true;
 }
@@ -199,7 +199,7 @@ void return_handed(const held_job& job, handing& by) noexcept {
   }
   const ring_position at = slots.position_before_head(job.slot);
   const bool returned =
-      slots.exchange(job.slot, was, job_state(job_kind::ready, was.tries() - 1).with_lap(at.lap()));
+      slots.exchange(job.slot, was, job_state::waiting(job_kind::ready, was.tries() - 1, at.lap()));
   end_handing(by);
   if (returned) slots.announce_job(at);
 }

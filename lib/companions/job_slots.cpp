@@ -43,9 +43,9 @@ slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state stat
       if (tries != 0 || !named) return slot_use::unknown;
       return dead() ? slot_use::vacant : slot_use::filling;
     case job_kind::ready:
-      return tries < max_tries && holder.is_nobody() ? slot_use::waiting : slot_use::unknown;
+      return tries < max_tries && state.is_waiting() ? slot_use::waiting : slot_use::unknown;
     case job_kind::delayed:
-      return tries < max_tries && holder.is_nobody() ? slot_use::delayed : slot_use::unknown;
+      return tries < max_tries && state.is_waiting() ? slot_use::delayed : slot_use::unknown;
     case job_kind::leased:
       if (!was_tried || !named) return slot_use::unknown;
       if (!dead()) return slot_use::leased;
@@ -59,11 +59,15 @@ slot_use use_of_held(const mapping& map, std::uint32_t max_tries, job_state stat
   return slot_use::unknown;
 }
 
-void job_slots::announce_job(ring_position at) const noexcept {
-  std::uint64_t head = queue.head.load(std::memory_order_relaxed);
-  while (at.is_before(ring_position(head)) &&
-         !queue.head.compare_exchange_weak(head, at.word(), std::memory_order_relaxed)) {
+void job_slots::pull_head_back(ring_position at) const noexcept {
+  std::uint64_t now = queue.head.load(std::memory_order_seq_cst);
+  while (at.is_before(ring_position(now)) &&
+         !queue.head.compare_exchange_weak(now, at.word(), std::memory_order_seq_cst)) {
   }
+}
+
+void job_slots::announce_job(ring_position at) const noexcept {
+  pull_head_back(at);
   wake_consumer();
 }
 

@@ -15,6 +15,13 @@
 // J5  A producer looks whether the queue is closed when it has a slot. A consumer that finds it
 //     closed looks at all slots afterwards. This is in one order (seq_cst), too: a consumer that
 //     ends has missed no job.
+// J6  Head passes no job that waits. A consumer that moves head over other slots looks at them
+//     again afterwards. A thread that makes a job ready looks at head afterwards; a producer only
+//     if a consumer has counted that it passed one (`overtaken`), or if tail was beyond its slot
+//     already. All of this is in one order (seq_cst), so one of the two sees the other and pulls
+//     head back. One case is left: the consumer of the job at head stores head plainly. If it is
+//     stopped before the store, it may undo a pull. Then the job waits for the next round, or until
+//     the queue is empty, at the latest.
 #pragma once
 
 #include <chrono>
@@ -82,14 +89,14 @@ struct job_slots {
     entry.thread.store(thread_of(record), std::memory_order_relaxed);
   }
 
-  // The last position of the slot that is not after head. A job that becomes ready behind head gets
-  // the lap of this position: with an older one, consumers could take it for one of the next round.
+  // The last position of the slot that is before head. A job that becomes ready behind head gets
+  // it, and is the next one. Not head's own position: that may be tail, where consumers stop.
   [[nodiscard]] ring_position position_before_head(std::uint32_t slot) const noexcept {
     return head().back_to(slot, shape.capacity);
   }
-  // Lets consumers begin at that position at the latest, where a job is ready, and wakes one if
-  // some sleep. A consumer that moves head at the same time may undo it. Then the job waits for the
-  // next round, or until the queue is empty, at the latest.
+  // Lets consumers begin at that position at the latest, where a job is ready (J6).
+  void pull_head_back(ring_position at) const noexcept;
+  // The same, and wakes one if some sleep.
   void announce_job(ring_position at) const noexcept;
   void wake_consumer() const noexcept;
   // Wakes all consumers of a closed queue: a job has left it, and may have been the last one.
@@ -119,7 +126,7 @@ enum class slot_use : std::uint8_t {
                                      kernel_answers* kernel) noexcept {
   // Most slots are one of these when a thread looks at a thousand and finds nothing.
   if (state.word() == job_state(job_kind::free, 0).word()) return slot_use::vacant;
-  if (state.word() == state.to(job_kind::ready, 0).word()) return slot_use::waiting;
+  if (state.is_untried()) return slot_use::waiting;
   return use_of_held(map, max_tries, state, kernel);
 }
 

@@ -32,15 +32,11 @@ class ring_position {
     const std::uint32_t to = slot(capacity) + 1;
     return to < capacity ? ring_position(lap(), to) : ring_position(lap() + 1, 0);
   }
-  // The same slot so many rounds before.
-  [[nodiscard]] constexpr ring_position rounds_before(std::uint32_t rounds) const noexcept {
-    return ring_position(word_ - (std::uint64_t{rounds} << 32));
-  }
 
-  // The last position of that slot that is not after this one.
+  // The last position of that slot that is before this one.
   [[nodiscard]] constexpr ring_position back_to(std::uint32_t slot_before,
                                                 std::uint32_t capacity) const noexcept {
-    return {slot_before <= slot(capacity) ? lap() : lap() - 1, slot_before};
+    return {slot_before < slot(capacity) ? lap() : lap() - 1, slot_before};
   }
 
  private:

@@ -1,5 +1,5 @@
-// Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml;
-// the rules J1 to J5: job_slots.hpp.
+// Producers and consumers. The protocol: docs/protocol.md, "Work queue", and docs/model/queue.pml
+// and queue_order.pml; the rules J1 to J6: job_slots.hpp.
 #include <outlive/work_queue.hpp>
 
 #include <algorithm>
@@ -145,19 +145,20 @@ struct producer : party {
   }
 
  private:
-  // Before this thread names itself in a slot: a change tells that consumers have passed one.
-  const std::uint32_t overtaken = slots.queue.overtaken.load(std::memory_order_acquire);
+  // Before this thread names itself in a slot: a change tells that consumers have passed one. The
+  // exchange by which it does is a release: no count by a consumer that saw it is in here.
+  const std::uint32_t overtaken = slots.queue.overtaken.load(std::memory_order_relaxed);
 
   // The slot at tail is mostly free. A look at it first would move its line twice.
   bool acquire_next_slot(ring_position& at) const noexcept {
-    at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
+    at = ring_position(slots.queue.tail.load(std::memory_order_seq_cst));
     return slots.exchange(at.slot(capacity()), {job_kind::free, 0},
                           {job_kind::filling, 0, me, at.lap()});
   }
 
   // Acquires one of the first `count` slots from tail on. Returns: whether it acquired one.
   bool acquire_slot(ring_position& at, std::uint32_t count, kernel_answers* kernel) const noexcept {
-    at = ring_position(slots.queue.tail.load(std::memory_order_relaxed));
+    at = ring_position(slots.queue.tail.load(std::memory_order_seq_cst));
     for (std::uint32_t i = 0; i < count; ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.read(slot);
@@ -214,28 +215,31 @@ struct producer : party {
       slots.history(slot)[i].thread.store(0, std::memory_order_relaxed);
     std::memcpy(slots.job(slot), job, slots.shape.job_bytes);
     // Tail comes before the job: a thread that sees a job finds tail beyond it. Tail never falls
-    // back. consumer::lease_near() depends on both.
+    // back. consumer::find_first() depends on both. Tail may be beyond this position already: this
+    // thread was stopped before it had the slot, and consumers may have passed it.
     const ring_position next = at.next(capacity());
-    std::uint64_t tail = slots.queue.tail.load(std::memory_order_relaxed);
+    std::uint64_t tail = slots.queue.tail.load(std::memory_order_seq_cst);
+    const bool late = !ring_position(tail).is_before(next);
     while (ring_position(tail).is_before(next) &&
-           !slots.queue.tail.compare_exchange_weak(tail, next.word(), std::memory_order_release,
-                                                   std::memory_order_relaxed)) {
+           !slots.queue.tail.compare_exchange_weak(tail, next.word(), std::memory_order_seq_cst)) {
     }
     // If consumers have passed this slot meanwhile, because this thread was stopped, the job is the
     // next one. Head itself would tell, but each look at it moves its line from a consumer.
-    if (is_overtaken() && at.is_before(slots.head())) at = slots.position_before_head(slot);
-    if (!slots.exchange(slot, filling, job_state(job_kind::ready, 0).with_lap(at.lap()))) {
+    if ((late || is_overtaken()) && at.is_before(slots.head()))
+      at = slots.position_before_head(slot);
+    if (!slots.exchange(slot, filling, job_state::waiting(job_kind::ready, 0, at.lap()))) {
       fail(errc::damaged, "work queue: found state " + std::to_string(slots.read(slot).word()) +
                               " of slot " + std::to_string(slot) +
                               ", expected the one of the thread that fills it");
     }
-    if (is_overtaken()) {
+    if (late || is_overtaken()) {
       slots.announce_job(at);
     } else {
       slots.wake_consumer();
     }
   }
 
+  // In one order with the exchange to ready, and with a consumer's count and second look (J6).
   [[nodiscard]] bool is_overtaken() const noexcept {
     return slots.queue.overtaken.load(std::memory_order_seq_cst) != overtaken;
   }
@@ -248,12 +252,10 @@ struct consumer : party {
   mutable std::uint64_t next_due = ~std::uint64_t{0};
 
   // Leases the first job in the order of positions, from head to tail. The jobs of one producer are
-  // in order there, and are leased in order, because
-  //   - all its jobs before tail are published, except the last: tail moves before the next one;
-  //   - a slot that was skipped because it was in use may have a job of the next round by now. The
-  //     lap shows that. So each slot is looked at twice, once for each round;
-  //   - no job of its waits more than two rounds before tail: after such a job, a producer finds
-  //     each slot free once.
+  // in order there: tail never falls back, so each has a later position than the one before. And
+  // they are leased in order: find_first() looks at a tail first, and minds no job beyond it. A
+  // producer that has a job before that tail had read an older one, after it had published all its
+  // jobs before. So these are all seen. (The accesses to tail and to the states are in one order.)
   bool lease_near(held_job& got) const noexcept {
     return lease_at_head(got) || lease_from_head(got);
   }
@@ -264,33 +266,25 @@ struct consumer : party {
     const ring_position head = slots.head();
     const std::uint32_t slot = head.slot(capacity());
     const job_state seen = slots.read(slot);
-    if (seen.lap() != (head.lap() & job_lap_mask) || seen.kind() != job_kind::ready ||
-        !lease_job(got, slot, seen, nullptr))
+    // Head once more: its producer may have pulled it back to an older job before it pushed this.
+    if (seen.kind() != job_kind::ready || seen.waiting_lap() != head.lap() ||
+        slots.head().word() != head.word() || !lease_job(got, slot, seen, nullptr))
       return false;
-    move_head(head, head);
+    move_head(head);
     return true;
   }
 
   [[gnu::noinline]] bool lease_from_head(held_job& got) const noexcept {
-    const ring_position tail(slots.queue.tail.load(std::memory_order_acquire));
-    const ring_position head = slots.head();
-    const ring_position oldest = tail.rounds_before(2);
-    ring_position at = head.is_before(oldest) ? oldest : head;
-    bool passes_a_producer = false;
-    // The loop also counts: damaged hints may be so far apart that it would not end.
-    for (std::uint32_t i = 0; at.is_before(tail) && i < 2 * capacity();
-         ++i, at = at.next(capacity())) {
-      const std::uint32_t slot = at.slot(capacity());
-      const job_state seen = slots.read(slot);
-      if (seen.lap() == ((at.lap() + 1) & job_lap_mask) || !lease_job(got, slot, seen, nullptr)) {
-        passes_a_producer = passes_a_producer || seen.kind() == job_kind::filling;
-        continue;
-      }
-      if (passes_a_producer) slots.queue.overtaken.fetch_add(1, std::memory_order_seq_cst);
-      move_head(head, at);
+    for (;;) {
+      const ring_position tail(slots.queue.tail.load(std::memory_order_seq_cst));
+      const ring_position head = slots.head();
+      const found_job first = find_first(head, tail);
+      if (!first.found) return false;
+      // Otherwise another thread has leased it. The next one need not be the next of all.
+      if (!lease_job(got, first.at.slot(capacity()), first.state, nullptr)) continue;
+      move_head_over(head, first);
       return true;
     }
-    return false;
   }
 
   // Looks at all slots: head may have passed the jobs of dead workers, and a lost hint may hide
@@ -352,10 +346,57 @@ struct consumer : party {
   }
 
  private:
-  // Behind the job at `at`. Not if another thread has moved head since: it may have pulled it back.
-  void move_head(ring_position seen, ring_position at) const noexcept {
-    if (slots.head().word() == seen.word())
-      slots.queue.head.store(at.next(capacity()).word(), std::memory_order_relaxed);
+  struct found_job {
+    bool found = false;
+    ring_position at{0};
+    job_state state{0};
+    bool passes_a_producer = false;
+  };
+
+  // The first of the jobs that wait at positions before `to`, of those in the slots of the
+  // positions from `from` to `to`. The position of a job is in its state. It may be one of a later
+  // round than its slot's in this scan: producers skip slots in use, and come back. While jobs are
+  // held, the rounds of the others are up to capacity() apart. So the scan goes through all slots,
+  // but once.
+  // A job may also be older than `from`: head has passed it. It is the first then.
+  found_job find_first(ring_position from, ring_position to) const noexcept {
+    found_job first;
+    ring_position at = from;
+    for (std::uint32_t i = 0; at.is_before(to) && i < capacity(); ++i, at = at.next(capacity())) {
+      const std::uint32_t slot = at.slot(capacity());
+      const job_state seen = slots.read(slot);
+      if (!may_lease(slot, seen, nullptr)) {
+        first.passes_a_producer |= seen.kind() == job_kind::filling;
+        continue;
+      }
+      // A dead worker's job has no position any more. It is older than those after it.
+      const ring_position its = seen.is_waiting() ? ring_position(seen.waiting_lap(), slot) : at;
+      if (!its.is_before(to) || (first.found && !its.is_before(first.at))) continue;
+      first.found = true;
+      first.at = its;
+      first.state = seen;
+      if (!at.is_before(its)) break;  // the slots after this one have none before it
+    }
+    return first;
+  }
+
+  // Behind a job that is not the one at head (J6).
+  void move_head_over(ring_position head, const found_job& job) const noexcept {
+    if (job.at.is_before(head)) return;
+    // A producer looks at this between P2 and head.
+    if (job.passes_a_producer) slots.queue.overtaken.fetch_add(1, std::memory_order_seq_cst);
+    std::uint64_t expected = head.word();
+    if (!slots.queue.head.compare_exchange_strong(expected, job.at.next(capacity()).word(),
+                                                  std::memory_order_seq_cst))
+      return;  // another thread has moved head, or pulled it back
+    const found_job passed = find_first(head, job.at);
+    if (passed.found) slots.pull_head_back(passed.at);
+  }
+
+  // Behind the job at head. Not if another thread has moved head since: it may have pulled it back.
+  void move_head(ring_position head) const noexcept {
+    if (slots.head().word() == head.word())
+      slots.queue.head.store(head.next(capacity()).word(), std::memory_order_relaxed);
   }
 
   // Returns: whether the queue is closed and no job can come any more (J5).

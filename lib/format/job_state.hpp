@@ -3,7 +3,7 @@
 //
 //   63..61  kind
 //   60..58  lap: the low bits of the lap of the position at which consumers find the job; 0 if
-//           free
+//           free. Of a job that waits, which has no holder, 28..0 are the other bits of the lap
 //   57..54  tries: how often the job was handed out
 //   53..38  the holder's record index + 1
 //   37..0   the low bits of that record's generation, which repeat after 275 billion lives
@@ -21,9 +21,9 @@
 //   examined     1 to max      examiner               a dead letter that is being examined; of a
 //                                                     dead examiner: a dead letter
 //
-// By the lap a consumer tells a job of this round from one of the next, which a producer may put in
-// behind its back, if this round had skipped the slot. A word of 0, or with any other combination,
-// is invalid: such a slot is left alone.
+// The slot and the whole lap of a job that waits are its place in the order of jobs. A few bits of
+// the lap would not do: while jobs are held, the others can be as many rounds apart as the queue
+// has slots. A word of 0, or with any other combination, is invalid: such a slot is left alone.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,7 @@ enum class job_kind : std::uint8_t {
 };
 
 inline constexpr std::uint32_t job_lap_mask = 7;
+inline constexpr std::uint64_t job_high_lap_mask = (std::uint64_t{1} << 29) - 1;
 inline constexpr std::uint64_t job_generation_mask = (std::uint64_t{1} << 38) - 1;
 
 struct job_holder_id {
@@ -67,8 +68,22 @@ class job_state {
     return {kind, tries, holder, lap()};
   }
 
-  [[nodiscard]] constexpr job_state with_lap(std::uint32_t lap) const noexcept {
-    return {kind(), tries(), holder(), lap};
+  // A job that waits, at that lap.
+  [[nodiscard]] static constexpr job_state waiting(job_kind kind, std::uint32_t tries,
+                                                   std::uint32_t lap) noexcept {
+    return job_state(job_state(kind, tries, {}, lap).word_ | lap / (job_lap_mask + 1));
+  }
+  [[nodiscard]] constexpr bool is_waiting() const noexcept {
+    return (kind() == job_kind::ready || kind() == job_kind::delayed) &&
+           (word_ << 10 & ~(job_high_lap_mask << 10)) == 0;
+  }
+  [[nodiscard]] constexpr bool is_untried() const noexcept {
+    return (word_ & ~(std::uint64_t{job_lap_mask} << 58 | job_high_lap_mask)) ==
+           job_state(job_kind::ready, 0).word_;
+  }
+  // Requires: it waits.
+  [[nodiscard]] constexpr std::uint32_t waiting_lap() const noexcept {
+    return static_cast<std::uint32_t>((word_ & job_high_lap_mask) << 3) | lap();
   }
 
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }

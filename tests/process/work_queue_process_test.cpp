@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 
 #include <csignal>
+#include <cstdint>
 #include <memory>
 
 #include <outlive/outlive.hpp>
 
+#include "format/object_layout.hpp"
 #include "support/child.hpp"
 
 namespace outlive::testing {
@@ -77,6 +79,24 @@ TEST_F(work_queue_process_test, a_producer_that_was_stopped_for_many_rounds_is_n
     push(i);
     EXPECT_EQ(pop(), i);
   }
+  slow->tell("go on");
+  slow->expect_exit();
+  for (long i = 1; i <= 40; ++i) push(i);
+  EXPECT_EQ(pop(), 1000);
+  for (long i = 1; i <= 40; ++i) EXPECT_EQ(pop(), i);
+}
+
+// A producer that is stopped after its look at tail takes an older position than the others'. Here
+// tail itself is the older one until the producer has its slot.
+TEST_F(work_queue_process_test, a_producer_that_was_stopped_before_it_had_a_slot_is_not_overtaken) {
+  for (long i = 0; i < 10; ++i) {
+    push(i);
+    EXPECT_EQ(pop(), i);
+  }
+  detail::shared_u64& tail = reinterpret_cast<detail::work_queue_head&>(queue_).tail;
+  const std::uint64_t now = tail.exchange(0);
+  const auto slow = slow_producer(1000);
+  tail.store(now);
   slow->tell("go on");
   slow->expect_exit();
   for (long i = 1; i <= 40; ++i) push(i);

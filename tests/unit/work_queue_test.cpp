@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <outlive/outlive.hpp>
@@ -53,6 +55,57 @@ TEST_F(work_queue_test, a_job_comes_out_as_it_went_in_and_is_gone_when_done) {
   EXPECT_FALSE(one);
   expect_counts(0, 0, 0);
   EXPECT_EQ(queue_.capacity(), 4u);
+}
+
+// While a consumer holds jobs, a producer skips their slots, and tail gets far ahead of the first
+// job that waits.
+TEST_F(work_queue_test, first_in_first_out_while_jobs_are_done_in_any_order) {
+  std::mt19937 random(7);
+  std::vector<lease<job>> held;
+  long pushed = 0, popped = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    switch (random() % 3) {
+      case 0:
+        if (queue_.try_push({pushed, {}})) ++pushed;
+        break;
+      case 1:
+        if (auto one = queue_.try_pop()) {
+          ASSERT_EQ(one->number, popped++);
+          held.push_back(std::move(one));
+        }
+        break;
+      default:
+        if (held.empty()) break;
+        std::swap(held[random() % held.size()], held.back());
+        held.back().done();
+        held.pop_back();
+    }
+  }
+  for (auto& one : held) one.done();
+  EXPECT_GT(popped, 10'000);
+}
+
+// Each push goes almost once round the ring, to the only free slot, just before tail.
+TEST_F(work_queue_test, first_in_first_out_when_tail_is_as_many_rounds_ahead_as_there_are_slots) {
+  constexpr long slots = 32;
+  auto& queue = seg_.find_or_construct<work_queue<long, slots>>("many rounds");
+  std::vector<lease<long>> held;
+  for (long i = 0; i < slots - 1; ++i) {
+    queue.push(i);
+    held.push_back(queue.pop());
+  }
+  queue.push(slots - 1);
+  for (long i = slots; !held.empty(); ++i) {
+    held.back().done();
+    held.pop_back();
+    queue.push(i);
+  }
+  for (long i = slots - 1; i < 2 * slots - 1; ++i) {
+    auto one = queue.try_pop();
+    ASSERT_TRUE(one);
+    EXPECT_EQ(*one, i);
+    one.done();
+  }
 }
 
 TEST_F(work_queue_test, first_in_first_out_while_the_ring_goes_round) {
