@@ -110,12 +110,12 @@ TEST_F(moving_entry_step, a_living_owner_with_a_dead_ones_id_is_not_robbed) {
 
 TEST_F(moving_entry_step, a_mutex_that_is_held_all_the_time_is_seen_as_held_all_the_time) {
   look_while_it_moves([&] {
-    detail::hold_watch watch(bytes_);
+    detail::hold_watch watch(seg_, bytes_);
     const auto at = [](std::chrono::seconds time) { return detail::hold_watch::time_point(time); };
     for (const auto time : {100s, 110s, 120s, 130s}) watch.sample(at(time));
     bool found = false;
     for (const auto& each : watch.new_long_holds(30s))
-      found = found || each.of.mutex_offset == bytes_.offset_of(&kept_);
+      found = found || each.seen.of.mutex_offset == bytes_.offset_of(&kept_);
     EXPECT_TRUE(found);
     EXPECT_EQ(orders_.load(), moves);
   });

@@ -197,7 +197,7 @@ TEST_F(permit_pool_test, several_at_once_or_none) {
 
 // Each would have half of what it wants, and wait for ever.
 TEST_F(permit_pool_test, threads_that_want_several_do_not_wait_for_each_other) {
-  std::atomic<unsigned> inside = 0, most = 0;
+  std::atomic<unsigned> inside = 0;
   std::vector<std::thread> threads;
   for (unsigned number = 0; number < 4; ++number) {
     threads.emplace_back([&, number] {
