@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
+#include <system_error>
 #include <utility>
 
 #include "format/lock_state.hpp"
@@ -15,7 +17,12 @@ namespace outlive::detail {
 
 void hold_watch::sample(time_point now) {
   holds_.clear();
-  companions_.sample();
+  std::exception_ptr failure;
+  try {
+    companions_.sample();
+  } catch (const std::system_error&) {
+    failure = std::current_exception();
+  }
   for (std::uint32_t index = 0; index < map_.record_count(); ++index) sample(index);
   holds_.insert(holds_.end(), companions_.holds().begin(), companions_.holds().end());
   std::vector<hold_times::hold> all;
@@ -23,6 +30,7 @@ void hold_watch::sample(time_point now) {
   for (const seen_hold& each : holds_) all.push_back(each.of);
   times_.update(all, now);
   std::erase_if(reported_holds_, [&](const seen_hold& each) { return !times_.held_for(each.of); });
+  if (failure) std::rethrow_exception(failure);
 }
 
 // Who has a mutex that the thread has in hand and does not hold. The first that is found counts.

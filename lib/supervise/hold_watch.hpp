@@ -34,7 +34,8 @@ class hold_watch {
   hold_watch(const segment& seg, const mapping& map)
       : map_(map), companions_(seg, map), waits_(map.record_count()) {}
 
-  // Errors: those of segment_view.
+  // Errors: those of segment_view, if queues and permits cannot be read. Then mutexes and shared
+  //   holds were sampled all the same, and it is as if nobody had a job or a permit.
   void sample(time_point now);
 
   // Holds of at least that age, each once.

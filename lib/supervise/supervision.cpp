@@ -312,12 +312,9 @@ std::shared_ptr<const participant_death> supervision::queue_death(participant_de
 // ---- the living --------------------------------------------------------------------------------
 
 void supervision::report_holds() {
-  bool is_sampled = false;
-  try_or_report("looking at queues and permits", [&] {
-    holds_.sample(std::chrono::steady_clock::now());
-    is_sampled = true;
-  });
-  if (!is_sampled) return;  // an old sample must not count as the second one of a circle
+  // If it fails, there is a new sample of the mutexes all the same.
+  try_or_report("looking at queues and permits",
+                [&] { holds_.sample(std::chrono::steady_clock::now()); });
   if (on_hung) {
     for (const long_hold& found : holds_.new_long_holds(hung_threshold)) {
       auto report =

@@ -6,6 +6,8 @@
 #include <csignal>
 #include <cstring>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "scenes/accounts.hpp"
 #include "scenes/watching.hpp"
@@ -80,6 +82,37 @@ TEST_F(supervisor_damage_kill_test, a_header_of_another_version_while_it_is_watc
   ASSERT_TRUE(watch.until_dead(owner.pid()));
   EXPECT_EQ(watch.deaths.at(0).recovered.size(), 1u);
   owner.expect_killed();
+}
+
+/// Somebody has made the file longer: then queues and permits are not looked for, but mutexes are.
+TEST_F(supervisor_damage_kill_test, mutexes_are_watched_where_queues_cannot_be_read) {
+  watching watch(all_.seg(), sweeping_often());
+  ASSERT_EQ(ftruncate(bytes().fd(), static_cast<off_t>(bytes().size() + 4096)), 0);
+  std::vector<hung_owner> hung;
+  watch->on_hung(milliseconds(20), [&](const hung_owner& owner) { hung.push_back(owner); });
+  std::vector<deadlock> deadlocks;
+  watch->on_deadlock([&](const deadlock& found) { deadlocks.push_back(found); });
+  const auto holds_and_wants = [&](unsigned first, unsigned second) {
+    return [&, first, second](agent& parent) {
+      all_.mutex(first).lock();
+      parent.tell("first");
+      parent.await("go on");
+      all_.mutex(second).lock();
+    };
+  };
+  child one("one", holds_and_wants(0, 1)), other("other", holds_and_wants(1, 0));
+  for (child* const each : {&one, &other}) each->wait_for("first");
+  ASSERT_TRUE(watch.until([&] { return hung.size() == 2; }));
+  ASSERT_EQ(watch.errors.size(), 1u);
+  EXPECT_NE(watch.errors[0].find("looking at queues and permits"), std::string::npos)
+      << watch.errors[0];
+  for (child* const each : {&one, &other}) each->tell("go on");
+  ASSERT_TRUE(watch.until([&] { return !deadlocks.empty(); }));
+  EXPECT_EQ(deadlocks[0].threads.size(), 2u);
+  for (child* const each : {&one, &other}) {
+    each->kill();
+    each->expect_killed();
+  }
 }
 
 TEST_F(supervisor_damage_kill_test, supervisors_that_are_killed_at_any_moment_lose_nothing) {
