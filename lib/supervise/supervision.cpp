@@ -11,6 +11,7 @@
 //     hold_watch samples the records    -> report_holds()
 //   recover_process(), recover_threads()
 //     find_dead_threads()                  what the records say, before the recovery changes it
+//     wake_sleepers() alone                for a process that is ending: the handle reports it
 //     finish_recovery()                    recover_dead_threads(); a postponed one is retried.
 //                                          Then wake_sleepers(): for jobs and permits of the dead
 //     record_watch::remove_handled()       deaths that an earlier call reported
@@ -275,8 +276,12 @@ std::shared_ptr<const participant_death> supervision::recover_process(std::uint6
 void supervision::recover_threads(pid_t pid) {
   if (watched_process* const process = processes_.find(pid); process != nullptr) {
     if (process->ended) return;  // recover_ended() retries that
-    // Its handle is about to report it: one death, with all that it held.
-    if (process->handle && is_ending(pid) && may_be_awaited(*process)) return;
+    // Its handle is about to report it: one death, with all that it held. Who sleeps for its jobs
+    // or permits need not wait for that.
+    if (process->handle && is_ending(pid) && may_be_awaited(*process)) {
+      wake_sleepers(*map_);
+      return;
+    }
   }
   const auto now = std::chrono::system_clock::now();
   try_or_report(recovery_of(pid), [&] {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -155,6 +156,37 @@ TEST_F(sleepers_kill_test, a_sweep_wakes_the_worker_that_sleeps_for_a_dead_threa
   sleeper.kill(SIGCONT);
   sleeper.expect_exit(0);
   die_with(holder);
+}
+
+/// Its memory takes the kernel a while. A sweep in between leaves the report to the end of the
+/// process, but not the wake-up. Each round shows that or nothing; without that none can show it.
+TEST_F(sleepers_kill_test, a_sweep_wakes_the_worker_while_the_holders_process_is_ending) {
+  supervisor_options options;
+  options.sweep = milliseconds(1);
+  bool shown = false;
+  for (int round = 0; round < 40 && !shown; ++round) {
+    shop_.jobs.push(1);
+    child holder("holder", [this](agent& parent) {
+      const std::vector<char> memory(std::size_t{64} << 20, 'x');
+      auto mine = shop_.jobs.pop();
+      parent.tell("has it");
+      parent.pause_forever();
+    });
+    holder.wait_for("has it");
+    watching watch(seg_, options);
+    child sleeper("sleeper", takes_a_job(2));
+    EXPECT_EQ(wake_ups_at_a_death(
+                  holder, sleeper, jobs().not_empty,
+                  [&] {
+                    const std::uint32_t before = wake_ups(jobs().not_empty);
+                    ASSERT_TRUE(watch.until([&] { return wake_ups(jobs().not_empty) != before; }));
+                    shown = task_state(holder.pid()) != 'Z';
+                    ASSERT_TRUE(watch.until_dead(holder.pid()));
+                  }),
+              1u);
+    EXPECT_EQ(watch.deaths.size(), 1u);
+  }
+  EXPECT_TRUE(shown);
 }
 
 TEST_F(sleepers_kill_test, a_supervisor_wakes_the_thread_that_sleeps_for_a_dead_ones_permit) {
