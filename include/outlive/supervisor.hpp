@@ -243,8 +243,9 @@ class supervisor {
 
   // Watches a child of this process, whether it attaches to the segment or not. Call it in the
   // parent after the fork: a worker that dies before its first use of the segment is reported, too,
-  // and reaped if supervisor_options::reap_children says so. A child that attaches is watched
-  // anyway, and reported once.
+  // and reaped if supervisor_options::reap_children says so. Then the program does not wait for it:
+  // where no descriptor is left, the supervisor reaps it by its pid. A child that attaches is
+  // watched anyway, and reported once.
   // Errors: std::errc::no_child_process if there is no such child or it was waited for already;
   //   the system's if there is no descriptor for it. Blocks: never.
   OUTLIVE_API void add_child(pid_t pid);

@@ -250,9 +250,13 @@ std::shared_ptr<const participant_death> supervision::recover_process(std::uint6
     recovery done = finish_recovery(process->pid, dead);
     records_.remove_handled(dead);
     if (!process->handle.is_ours()) process->handle = watch_list::open_handle(*process);
-    const auto end = process->handle ? process_handle::end_of_child(process->handle.get(),
-                                                                    options_.reap_children)
-                                     : std::nullopt;
+    // Without a descriptor the number names a child that nobody has waited for, which is this one:
+    // who calls add_child() leaves that to the supervisor, or waits after the report.
+    std::optional<process_handle::process_end> end;
+    if (process->handle)
+      end = process_handle::end_of_child(process->handle.get(), options_.reap_children);
+    else if (process->is_child)
+      end = process_handle::end_of_child_by_pid(process->pid, options_.reap_children);
     processes_.describe(*process, identity);
     death.pid = process->pid;
     death.start_time = process->start_time;

@@ -85,8 +85,11 @@ void watch_list::get_handle(watched_process& process, std::uint64_t identity) {
   int error = 0;
   file_descriptor handle = process_handle::open(process.pid, error);
   const bool reused = participants::is_reused(identity);
+  // Without descriptors /proc does not say that a child is a zombie, but waitid() does.
+  const bool is_zombie =
+      !handle && process.is_child && process_handle::end_of_child_by_pid(process.pid, false);
   process.ended =
-      reused || error == ESRCH ||
+      reused || error == ESRCH || is_zombie ||
       (handle ? process_handle::has_ended(handle.get()) : !participants::is_alive(identity));
   if (reused) return;
   try {

@@ -52,14 +52,24 @@ bool wait_for_end(int handle, std::chrono::milliseconds limit) noexcept {
   }
 }
 
-std::optional<process_end> end_of_child(int handle, bool reap) noexcept {
+namespace {
+
+std::optional<process_end> end_of(idtype_t kind, id_t id, bool reap) noexcept {
   siginfo_t info{};
   const int options = WEXITED | WNOHANG | (reap ? 0 : WNOWAIT);
   const no_cancellation here;
-  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(handle), &info, options) != 0 ||
-      info.si_pid == 0)
-    return std::nullopt;
+  if (::waitid(kind, id, &info, options) != 0 || info.si_pid == 0) return std::nullopt;
   return process_end{info.si_code != CLD_EXITED, info.si_code == CLD_DUMPED, info.si_status};
+}
+
+}  // namespace
+
+std::optional<process_end> end_of_child(int handle, bool reap) noexcept {
+  return end_of(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(handle), reap);
+}
+
+std::optional<process_end> end_of_child_by_pid(pid_t pid, bool reap) noexcept {
+  return end_of(P_PID, static_cast<id_t>(pid), reap);
 }
 
 bool is_child(int handle) noexcept {

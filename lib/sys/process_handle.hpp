@@ -29,6 +29,8 @@ struct process_end {
 // How a child of this process ended. Nothing for other processes, and for a child that was reaped
 // already. Without `reap` the status stays for a later wait().
 std::optional<process_end> end_of_child(int handle, bool reap) noexcept;
+// The same without a descriptor. Requires: the number was no other child's since.
+std::optional<process_end> end_of_child_by_pid(pid_t pid, bool reap) noexcept;
 
 // Whether it is a child of this process that was not reaped yet.
 bool is_child(int handle) noexcept;

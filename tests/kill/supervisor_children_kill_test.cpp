@@ -154,7 +154,7 @@ TEST_F(supervisor_children_kill_test, one_without_a_descriptor_is_reaped_by_a_sw
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = most;
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    pid_t workers[2];
+    pid_t workers[3];
     for (pid_t& worker : workers) {
       worker = fork();
       if (worker == 0) {
@@ -170,11 +170,16 @@ TEST_F(supervisor_children_kill_test, one_without_a_descriptor_is_reaped_by_a_sw
     EXPECT_EQ(watch.find(workers[0])->signal, SIGKILL);
     EXPECT_FALSE(is_child(workers[0])) << "it is a zombie";
 
+    watch->add_child(workers[1]);
     while (dup(STDERR_FILENO) != -1) {  // and now nothing is left
     }
-    expect_refused(watch, workers[1], std::errc::too_many_files_open);
+    expect_refused(watch, workers[2], std::errc::too_many_files_open);
+    ASSERT_EQ(kill(workers[2], SIGKILL), 0);
+    EXPECT_EQ(waitpid(workers[2], nullptr, 0), workers[2]) << "it stays the program's";
     ASSERT_EQ(kill(workers[1], SIGKILL), 0);
-    EXPECT_EQ(waitpid(workers[1], nullptr, 0), workers[1]) << "it stays the program's";
+    ASSERT_TRUE(watch.until_dead(workers[1]));
+    EXPECT_EQ(watch.find(workers[1])->signal, SIGKILL);
+    EXPECT_FALSE(is_child(workers[1])) << "it is a zombie";
   });
   overseer.expect_exit();
 }
