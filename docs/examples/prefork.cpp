@@ -219,8 +219,15 @@ class parent {
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != self) _exit(1);  // the parent died before the line above
-      worker(all_, listener_, signals_, wanted_.crash_one_in).run();
-      _exit(0);  // not exit(): nothing of the parent's may be flushed or destroyed here
+      // Nothing of the parent's may be flushed or destroyed here: so no exit(), and no exception
+      // that unwinds into run().
+      try {
+        worker(all_, listener_, signals_, wanted_.crash_one_in).run();
+      } catch (const std::exception& error) {
+        std::fprintf(stderr, "worker %d: %s\n", getpid(), error.what());
+        _exit(1);
+      }
+      _exit(0);
     }
     watch_.add_child(pid);
     workers_.push_back(pid);

@@ -17,6 +17,7 @@ import pathlib
 import random
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ PREFORK, BROKEN = (os.path.abspath(path) for path in sys.argv[1:3])
 KILLS = int(sys.argv[3] if len(sys.argv) > 3 else os.environ.get("OUTLIVE_PREFORK_KILLS", "100"))
 WORKERS, CLIENTS = 4, 3
 LONGEST_PAUSE = 0.005  # between two kills
+MUTEX_BYTES = 64  # a robust_mutex
 SECONDS = 60 + KILLS / 10  # for a run, under sanitizers too
 
 
@@ -314,6 +316,44 @@ def without_its_repair_the_hits_are_wrong():
     report.expect(hits != 100 and code == 1, f"{hits} hits, exit code {code}: {last}")
 
 
+def damage_the_counters_mutex(pid, hits):
+    """It lies before the counter, which is found by its hits and those of its first visitor."""
+    maps = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    with open(f"/proc/{pid}/mem", "r+b") as memory:
+        for line in maps.splitlines():
+            if "memfd:" not in line:
+                continue
+            first, last = (int(number, 16) for number in line.split()[0].split("-"))
+            memory.seek(first)
+            at = memory.read(last - first).find(struct.pack("<qqq", hits, hits, 0))
+            if at >= 0:
+                memory.seek(first + at - MUTEX_BYTES)
+                memory.write(b"\xff" * MUTEX_BYTES)
+                memory.flush()
+                return
+    raise report.check_failed("there is no counter in the memory of the server")
+
+
+def an_exception_in_a_worker_ends_that_worker_alone():
+    """It must not unwind into the code of the parent, which would end its supervisor there."""
+    with running(PREFORK) as one:
+        visitor = one.visitor()
+        report.expect(visitor == 0, f"the first visitor is {visitor}")
+        for number in range(1, 8):
+            one.visit(visitor, number)
+        until(lambda: len(one.alive) == WORKERS, "the workers are there")
+        damage_the_counters_mutex(one.process.pid, 7)
+        connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=SECONDS)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", f"/hit?visitor={visitor}&visit=8")
+            connection.getresponse()
+        connection.close()
+        until(lambda: one.deaths, "the end of a worker is reported")
+        until(lambda: len(one.alive) == WORKERS, "another one is started")
+        report.expect(one.deaths == ["exited with code 1"], f"they ended so: {one.deaths}")
+        report.expect(one.get("/")[0] == 200, "the page is served")
+
+
 def as_process_1_of_a_container_it_is_as_right():
     container = ["unshare", "-pf", "--mount-proc", "--kill-child"]
     if subprocess.run([*container, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
@@ -359,6 +399,7 @@ sys.exit(
                 each_death_is_reported_once_and_each_worker_replaced,
                 its_page_counts_under_random_kills,
                 without_its_repair_the_hits_are_wrong,
+                an_exception_in_a_worker_ends_that_worker_alone,
                 as_process_1_of_a_container_it_is_as_right,
                 its_workers_die_with_it,
                 wrong_usage_is_refused,
