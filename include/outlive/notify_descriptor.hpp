@@ -27,6 +27,7 @@
 
 #include <outlive/detail/requirements.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -39,7 +40,8 @@ namespace outlive {
 
 namespace detail {
 class notify_thread;
-}
+struct notify_access;
+}  // namespace detail
 
 class notify_descriptor {
  public:
@@ -83,6 +85,10 @@ class notify_descriptor {
   OUTLIVE_API void acknowledge() noexcept;
 
  private:
+  friend struct detail::notify_access;
+  // Readable after `slice` at the latest.
+  static notify_descriptor for_notifications(robust_condition_variable& condition,
+                                             std::chrono::nanoseconds slice);
   OUTLIVE_API notify_descriptor(detail::work_queue_head& queue,
                                 const detail::work_queue_shape& shape, bool jobs);
   OUTLIVE_API notify_descriptor(detail::permit_pool_head& pool, std::uint32_t words);

@@ -75,9 +75,10 @@ class notify_thread {
   using look = std::function<bool(bool thoroughly, std::chrono::nanoseconds& longest_nap)>;
 
   // `there`: whether there is something, and how long it may sleep if not; empty for a condition
-  // variable, which only counts.
-  notify_thread(std::shared_ptr<mapping> map, shared_u32& word, look there)
-      : map_(std::move(map)), word_(word), there_(std::move(there)) {
+  // variable, which only counts. There `slice` is how long it sleeps at most.
+  notify_thread(std::shared_ptr<mapping> map, shared_u32& word, look there,
+                std::chrono::nanoseconds slice = deadline::slice)
+      : map_(std::move(map)), word_(word), there_(std::move(there)), slice_(slice) {
     if (!there_) counted_ = count_now();
     thread_.emplace([this](const std::stop_token& stop) { run(stop); });
   }
@@ -125,7 +126,7 @@ class notify_thread {
       const std::uint32_t seen = wait_word::mark(word_);
       if ((seen & ~wait_word::maybe_waiters) == counted_.load(std::memory_order_seq_cst) &&
           !stop.stop_requested())
-        futex_wait(word_, seen, deadline::slice);
+        futex_wait(word_, seen, slice_);
       return;
     }
     try {
@@ -147,6 +148,7 @@ class notify_thread {
   std::shared_ptr<mapping> map_;  // keeps the word mapped
   shared_u32& word_;
   look there_;
+  std::chrono::nanoseconds slice_;
   event ready_;
   std::atomic<std::uint32_t> counted_{0};  // of notifications, at the last acknowledge()
   std::atomic<std::uint32_t> acknowledged_{0};
@@ -191,10 +193,14 @@ notify_descriptor::notify_descriptor(work_queue_head& queue, const work_queue_sh
 notify_descriptor::notify_descriptor(permit_pool_head& pool, std::uint32_t words)
     : thread_(watch_permits(pool, words)) {}
 notify_descriptor notify_descriptor::for_notifications(robust_condition_variable& condition) {
+  return for_notifications(condition, deadline::slice);
+}
+notify_descriptor notify_descriptor::for_notifications(robust_condition_variable& condition,
+                                                       std::chrono::nanoseconds slice) {
   condition.require_intact();
   return notify_descriptor(std::make_unique<notify_thread>(
       require_in_segment(&condition, "notify descriptor of a condition variable"), condition.seq_,
-      notify_thread::look{}));
+      notify_thread::look{}, slice));
 }
 
 notify_descriptor::notify_descriptor(notify_descriptor&&) noexcept = default;
