@@ -103,7 +103,8 @@ class world {
 
   // A plan with a name, that looks at the whole segment and settles all mutexes after each point.
   // Kill points: each instruction, or with a stride above 1 each new state of the segment and every
-  // stride-th instruction (OUTLIVE_STEP_EVERY=1 in the environment: each all the same).
+  // stride-th instruction (in the environment, OUTLIVE_STEP_EVERY=1: each all the same;
+  // OUTLIVE_STEP_STRIDE=N: no stride below N).
   [[nodiscard]] sweep_plan plan(const std::string& name, std::size_t stride = 1);
   // For setup: the segment as it was when the sweep began, where a section's way depends on what
   // earlier victims have left.
