@@ -236,8 +236,12 @@ def the_rate_is_compared_with_what_was_asked():
 
 
 def a_check_during_the_run_stops_it():
-    code, got, text = torture("transfer", "--for", "1s", "--check-every", "100ms")
-    report.expect(code == 0 and got["check"] == "passed" and got["checks"] >= 3, text)
+    for seconds in (1, 5, 25):  # a machine that has much else to do starts a check late
+        code, got, text = torture("transfer", "--for", f"{seconds}s", "--check-every", "100ms")
+        report.expect(code == 0 and got["check"] == "passed", text)
+        if got["checks"] >= 3:
+            break
+    report.expect(got["checks"] >= 3, text)
     began = time.monotonic()
     code, got, text = torture(
         "careless", "--for", "100s", "--aim", "--every", "1ms", "--check-every", "50ms"
