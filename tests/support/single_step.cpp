@@ -5,6 +5,8 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -76,6 +78,18 @@ class visible_state {
   tracee::robust_list_words list_{};
 };
 
+// Small blocks come from malloc's cache of the thread while it has some, by one way; else by ways
+// that depend on the whole heap, which is the parent's. It has four of each size after this, and
+// room for three.
+void even_out_small_blocks() {
+  constexpr std::size_t largest = 1032, step = 16, kept = 4;
+  std::array<void*, 7> blocks{};  // as many as the cache can have of a size
+  for (std::size_t size = 24; size <= largest; size += step) {
+    for (void*& each : blocks) each = std::malloc(size);
+    std::for_each(blocks.begin(), blocks.begin() + kept, [](void* each) { std::free(each); });
+  }
+}
+
 std::size_t failures_so_far() {
   const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
   return info ? static_cast<std::size_t>(info->result()->total_part_count()) : 0;
@@ -123,6 +137,7 @@ class sweeper {
       // The heap is the parent's, and differs from victim to victim. Malloc consolidates it here,
       // not in the section, where that would be stepped through.
       malloc_trim(0);
+      even_out_small_blocks();
       tracee::trace_me();
       plan_.victim(self);
     });
