@@ -97,7 +97,8 @@ TEST_F(supervisor_damage_kill_test, mutexes_are_watched_where_queues_cannot_be_r
       all_.mutex(first).lock();
       parent.tell("first");
       parent.await("go on");
-      all_.mutex(second).lock();
+      all_.mutex(second).lock();  // the heir of the one that is killed first
+      parent.await("end");
     };
   };
   child one("one", holds_and_wants(0, 1)), other("other", holds_and_wants(1, 0));

@@ -195,6 +195,7 @@ TEST_F(misuse_test, forked_childs_copies_are_not_reported) {
   EXPECT_EQ(reports_.size(), 0U);
 }
 
+#ifndef __SANITIZE_THREAD__  // which does not see that the parent unlocked the mutex
 // Whoever has the mutex now did not get it by the guard that ends.
 TEST_F(misuse_test, a_copy_is_not_reported_of_a_thread_of_the_child_that_has_the_mutex) {
   auto guard = std::make_optional(number_.lock());
@@ -210,6 +211,7 @@ TEST_F(misuse_test, a_copy_is_not_reported_of_a_thread_of_the_child_that_has_the
   copy.tell("released");
   copy.expect_exit();
 }
+#endif
 
 TEST_F(misuse_test, a_guard_of_a_thread_that_has_ended_is_not_reported_of_a_later_holder) {
   const auto repair = on_owner_death<long>(seg_, "number class", always_consistent);

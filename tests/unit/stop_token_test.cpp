@@ -1,7 +1,9 @@
 // Waits for locks and permits that a request to stop ends.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <future>
@@ -10,10 +12,10 @@
 #include <thread>
 
 #include <outlive/outlive.hpp>
+#include <outlive/segment_view.hpp>
 
 #include "format/layout.hpp"
 #include "support/bounded.hpp"
-#include "sys/native_mutex.hpp"
 
 namespace outlive::testing {
 namespace {
@@ -38,11 +40,13 @@ class stop_token_test : public ::testing::Test {
     }
     return waiter.get();
   }
-  // Whether a thread has waited for the mutex since it was acquired.
-  template <class Mutex>
-  static bool is_awaited(Mutex& mutex) {
-    auto& bytes = reinterpret_cast<detail::lock_bytes&>(mutex);
-    return (detail::native_mutex::word(bytes.native) & 0x80000000U) != 0;
+  // Whether a thread waits for the mutex, which is what the object begins with.
+  bool is_awaited(const void* object) const {
+    const auto offset = static_cast<std::uint64_t>(static_cast<const char*>(object) -
+                                                   static_cast<const char*>(seg_.base()));
+    const auto threads = segment_view(seg_).threads();
+    return std::any_of(threads.begin(), threads.end(),
+                       [&](const viewed_thread& each) { return each.waiting_for == offset; });
   }
   // A request that came before the call.
   static std::stop_token requested() {
@@ -60,10 +64,10 @@ class stop_token_test : public ::testing::Test {
 TEST_F(stop_token_test, ends_a_wait_for_a_mutex) {
   mutex_.lock();
   EXPECT_FALSE(result_after_a_stop([&](const std::stop_token& stop) { return mutex_.lock(stop); },
-                                   [&] { return is_awaited(mutex_); }));
+                                   [&] { return is_awaited(&mutex_); }));
   EXPECT_FALSE(result_after_a_stop(
       [&](const std::stop_token& stop) { return mutex_.try_lock_for(1h, stop); },
-      [&] { return is_awaited(mutex_); }));
+      [&] { return is_awaited(&mutex_); }));
   mutex_.unlock();
   EXPECT_TRUE(mutex_.lock(std::stop_token()));
   mutex_.unlock();
@@ -83,10 +87,10 @@ TEST_F(stop_token_test, ends_a_wait_of_a_reader) {
   const auto writer = table_.lock();
   EXPECT_FALSE(result_after_a_stop(
       [&](const std::stop_token& stop) { return bool{table_.lock_shared(stop)}; },
-      [&] { return is_awaited(table_); }));
+      [&] { return is_awaited(&table_); }));
   EXPECT_FALSE(result_after_a_stop(
       [&](const std::stop_token& stop) { return bool{table_.try_lock_shared_for(1h, stop)}; },
-      [&] { return is_awaited(table_); }));
+      [&] { return is_awaited(&table_); }));
 }
 
 TEST_F(stop_token_test, ends_a_wait_for_a_permit) {
