@@ -87,15 +87,18 @@ TEST_P(robust_shared_mutex_misuse_test, a_thread_that_holds_as_many_as_it_may_re
     return count;
   };
   std::atomic<bool> inside{false};
+  std::atomic<bool> has_tried{false};  // who tries is among the holders, too, for a moment
   std::thread writer([&] {
     shared.lock();
     inside = true;
+    EXPECT_TRUE(within(default_timeout(), [&] { return has_tried.load(); }));
     EXPECT_TRUE(within(default_timeout(), [&] { return holders() == 2; }))
         << "nobody sees that the reader waits";
     shared.unlock();
   });
   ASSERT_TRUE(within(default_timeout(), [&] { return inside.load(); }));
   EXPECT_FALSE(shared.try_lock_shared());
+  has_tried = true;
   shared.lock_shared();
   writer.join();
   EXPECT_EQ(holders(), 0u);
