@@ -25,7 +25,6 @@
 #include <deque>
 #include <fstream>
 #include <ios>
-#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -33,10 +32,10 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include "format/object_layout.hpp"
+#include "killtest/explore/omission_trials.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
@@ -93,15 +92,6 @@ std::chrono::milliseconds budget_of(const explore_options& how) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
-using death_chain = std::vector<log_position>;
-
-// The user's stores right before a crash barrier, and those right after it, as indexes of the log.
-struct exchanged_stores {
-  std::size_t at = 0;  // entries of the log at the barrier
-  std::vector<std::size_t> before;
-  std::vector<std::size_t> after;
-};
-
 class explorer {
  public:
   explorer(const scenario& what, const explore_options& how, segment& seg);
@@ -130,14 +120,7 @@ class explorer {
   void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
   [[nodiscard]] bool is_over();
 
-  void try_without_repairs();
-  [[nodiscard]] bool makes_no_difference(std::uint64_t mutex);
   void try_last_attempts();
-  void try_without_barriers(const death_chain& before, const std::shared_ptr<const recording>& log);
-  [[nodiscard]] bool is_needed(const death_chain& before,
-                               const std::shared_ptr<const recording>& log,
-                               const exchanged_stores& around);
-  void report_barriers();
 
   void keep_only_one();
   void confirm_some();
@@ -157,8 +140,8 @@ class explorer {
   report report_;
   std::vector<death_chain> chains_;  // of report_.states
   std::unordered_set<std::uint64_t> seen_;
-  std::unordered_map<std::size_t, stack_trace> crashes_;       // of heirs, by index of the state
-  std::map<std::pair<std::string, unsigned>, bool> barriers_;  // by place: whether it is needed
+  std::unordered_map<std::size_t, stack_trace> crashes_;  // of heirs, by index of the state
+  std::optional<omission_trials> omissions_;
   std::unordered_set<std::size_t> unconfirmed_;  // states that no real kill can leave alone
   std::deque<std::size_t> to_nest_;              // indexes of states
   std::vector<stack_trace> stacks_;              // of the report, as addresses
@@ -194,11 +177,15 @@ report explorer::run() {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
     explore_log({}, victim);
-    try_without_repairs();
-    try_without_barriers({}, victim);
+    // What passes without a part proves nothing about that part.
+    const bool tries = report_.failed() == 0 && how_.only_state == 0;
+    if (tries) omissions_.emplace(seg_, survivors_, *timeline_, [this] { return is_over(); });
+    if (tries) report_.made_no_difference = omissions_->needless_repairs(chains_);
+    if (tries) omissions_->try_barriers({}, victim);
     try_last_attempts();
     explore_heirs();
-    report_barriers();
+    if (tries && report_.failed() == 0)
+      omissions_->add_needless_barriers(report_.made_no_difference);
     check_change(*victim);
   }
   if (report_.fault.empty() && how_.only_state != 0) keep_only_one();
@@ -495,107 +482,11 @@ std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after
   auto log = record_heir(after, alone, fault);
   if (fault.empty()) {
     explore_log(after, log);
-    if (after.size() == 1) try_without_barriers(after, log);
+    if (omissions_ && after.size() == 1) omissions_->try_barriers(after, log);
     return log;
   }
   if (!contains(report_.warnings, fault)) report_.warnings.push_back(fault);
   return nullptr;
-}
-
-// Where every state comes out well, each mutex once more, with a repair that does nothing: a test
-// that does not need the repair proves nothing about it.
-void explorer::try_without_repairs() {
-  if (report_.failed() != 0 || is_over() || how_.only_state != 0) return;
-  for (const std::uint64_t mutex : timeline_->mutexes()) {
-    if (makes_no_difference(mutex))
-      report_.made_no_difference.push_back(
-          "the repair of " + name_of(seg_, mutex) +
-          ". Every state of the victim's death comes out well without it");
-  }
-}
-
-bool explorer::makes_no_difference(std::uint64_t mutex) {
-  bool was_tried = false;
-  for (std::size_t i = 0; i < report_.states.size(); ++i) {
-    if (is_over()) return false;  // cut short: nothing can be said
-    if (chains_[i].empty()) continue;
-    timeline_->seek(chains_[i]);
-    if (!contains(timeline_->left_inside(), mutex)) continue;
-    const auto found = survivors_.ask_without_repair(timeline_->mutexes(), mutex);
-    if (survivors_.is_gone()) {
-      timeline_->seek({});
-      survivors_.start();
-    }
-    if (!found || found->result != verdict::ok) return false;
-    was_tried = true;
-  }
-  return was_tried;
-}
-
-// Without a crash barrier the compiler may make the stores after it before those before it. So each
-// barrier is taken out by making some of the first without some of the latter. Where every such
-// state comes out well, nothing shows that the barrier is needed.
-void explorer::try_without_barriers(const death_chain& before,
-                                    const std::shared_ptr<const recording>& log) {
-  if (report_.failed() != 0 || how_.only_state != 0) return;
-  const auto is_users = [&](std::size_t i) {
-    return timeline_->is_in_an_object(*log, log->stores[i]);
-  };
-  for (std::size_t which = 0; which < log->barriers.size() && !is_over(); ++which) {
-    const passed_barrier& barrier = log->barriers[which];
-    const std::size_t begin =
-        which == 0 ? log->setup
-                   : std::max<std::size_t>(log->barriers[which - 1].stores, log->setup);
-    const std::size_t end =
-        which + 1 == log->barriers.size() ? log->stores.size() : log->barriers[which + 1].stores;
-    exchanged_stores around{barrier.stores, {}, {}};
-    for (std::size_t i = barrier.stores; i > begin && is_users(i - 1); --i)
-      around.before.push_back(i - 1);
-    for (std::size_t i = barrier.stores; i < end && is_users(i); ++i) around.after.push_back(i);
-    if (around.before.empty() || around.after.empty()) continue;
-    bool& needed = barriers_[{barrier.file, barrier.line}];
-    needed = needed || is_needed(before, log, around);
-  }
-}
-
-bool explorer::is_needed(const death_chain& before, const std::shared_ptr<const recording>& log,
-                         const exchanged_stores& around) {
-  constexpr std::size_t most = 8;  // stores on each side
-  death_chain deaths = before;
-  deaths.push_back({log, around.at, log->stores[around.at - 1].held_after, false});
-  for (std::size_t missing = 1; missing <= std::min(around.before.size(), most); ++missing) {
-    for (std::size_t early = 1; early <= std::min(around.after.size(), most); ++early) {
-      if (is_over()) return true;  // cut short: nothing can be said against it
-      timeline_->seek(deaths);
-      const std::string bytes(base_of(seg_), seg_.size_bytes());
-      for (std::size_t i = 0; i < missing; ++i) {
-        const logged_store& store = log->stores[around.before[i]];
-        std::memcpy(base_of(seg_) + store.offset, log->old_bytes(store).data(), store.size);
-      }
-      for (std::size_t i = 0; i < early; ++i) {
-        const logged_store& store = log->stores[around.after[i]];
-        std::memcpy(base_of(seg_) + store.offset, log->new_bytes(store).data(), store.size);
-      }
-      const judgement found = survivors_.ask(timeline_->mutexes());
-      std::memcpy(base_of(seg_), bytes.data(), bytes.size());
-      if (survivors_.is_gone()) {
-        timeline_->seek({});
-        survivors_.start();
-      }
-      if (found.result != verdict::ok) return true;
-    }
-  }
-  return false;
-}
-
-void explorer::report_barriers() {
-  if (report_.failed() != 0) return;
-  for (const auto& [place, needed] : barriers_) {
-    if (needed) continue;
-    report_.made_no_difference.push_back(
-        "the crash barrier at " + place.first + ':' + std::to_string(place.second) +
-        ". With the stores around it exchanged, every state that was tried comes out well");
-  }
 }
 
 // The segment of a kill test has many attempts, so that heirs can die one after the other. What a

@@ -25,6 +25,9 @@ struct log_position {
   bool operator==(const log_position&) const = default;
 };
 
+// The victim's death, then those of heirs: it names a state.
+using death_chain = std::vector<log_position>;
+
 class timeline {
  public:
   timeline(char* base, std::uint64_t size);
