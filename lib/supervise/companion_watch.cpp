@@ -1,7 +1,6 @@
 #include "supervise/companion_watch.hpp"
 
 #include <algorithm>
-#include <cstddef>
 
 #include "format/job_state.hpp"
 #include "inspect/view_companions.hpp"
@@ -21,16 +20,15 @@ std::uint64_t whole_generation(const mapping& map, const hold_times::hold& of) n
 }  // namespace
 
 void companion_watch::find_objects() {
-  // Read before the walk: a change during the walk is another change.
-  const auto kind = static_cast<std::size_t>(internal_kind::directory);
-  const std::uint64_t uses =
-      map_.header().internal_acquisitions[kind].load(std::memory_order_acquire);
-  if (uses == directory_uses_) return;
+  // A look before the walk: a change during the walk is another change. And so is one of a thread
+  // that is at work now.
+  const directory_rest now(map_);
+  if (found_at_ && found_at_->lasts_until(now)) return;
   queues_.clear();
   pools_.clear();
   for (const viewed_queue& each : view_.queues()) queues_.push_back(each.offset);
   for (const viewed_permit_pool& each : view_.permit_pools()) pools_.push_back(each.offset);
-  directory_uses_ = uses;
+  found_at_ = now;
 }
 
 void companion_watch::add_job(const viewed_job& job) {

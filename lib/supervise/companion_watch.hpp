@@ -7,12 +7,14 @@
 #include <pthread.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <outlive/segment.hpp>
 #include <outlive/segment_view.hpp>
 #include <outlive/supervisor.hpp>
 
+#include "inspect/directory_rest.hpp"
 #include "mapping/mapping.hpp"
 
 namespace outlive::detail {
@@ -51,7 +53,7 @@ class companion_watch {
 
   segment_view view_;
   const mapping& map_;
-  std::uint64_t directory_uses_ = ~std::uint64_t{0};  // when objects were last looked for
+  std::optional<directory_rest> found_at_;  // when objects were last looked for
   std::vector<std::uint64_t> queues_, pools_;
   std::vector<seen_hold> holds_;
   std::vector<taken_pool> taken_pools_;

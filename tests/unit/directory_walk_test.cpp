@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "directory/directory.hpp"
+#include "inspect/check/problems.hpp"
 #include "segment/segment_access.hpp"
 #include "unit/segment_fixture.hpp"
 
@@ -23,12 +24,14 @@ struct line {
 // Makes and destroys an object by two names in turn, in one block, as long as it lives.
 class churn {
  public:
-  explicit churn(segment& seg)
-      : writer_([&seg, this] {
+  // `pauses`: look-ups after each, which take no mutex.
+  explicit churn(segment& seg, int pauses = 0)
+      : writer_([&seg, pauses, this] {
           for (int i = 0; !stop_.load(std::memory_order_relaxed); ++i) {
             const std::string& name = i % 2 == 0 ? one : two;
             seg.find_or_construct<line>(name);
             seg.destroy<line>(name);
+            for (int pause = 0; pause < pauses; ++pause) static_cast<void>(seg.find<line>(name));
             rounds.fetch_add(1, std::memory_order_relaxed);
           }
         }) {}
@@ -46,6 +49,7 @@ class churn {
 };
 
 constexpr long enough_rounds = 200'000;
+constexpr int enough_looks = 2'000;
 
 TEST(directory_walk, for_each_gives_whole_names_while_objects_come_and_go) {
   segment seg = segment::anonymous();
@@ -69,6 +73,20 @@ TEST(directory_walk, for_each_gives_whole_names_while_objects_come_and_go) {
     }
   }
   EXPECT_GT(seen, 0);
+}
+
+/// The check reads blocks, then slots. Between the two, an object may have come or gone, and
+/// whoever did that may be gone, too.
+TEST(directory_walk, the_check_finds_no_problem_while_objects_come_and_go) {
+  segment seg = segment::anonymous();
+  const auto mapped = detail::segment_access::mapping_of(seg);
+  churn others(seg, 10);
+  for (int looks = 0; looks < enough_looks; ++looks) {
+    detail::problem_list found;
+    detail::check_directory(found, *mapped);
+    ASSERT_TRUE(found.all().empty()) << to_string(found.all().front()) << ", at look " << looks;
+  }
+  EXPECT_GT(others.rounds, 0);
 }
 
 TEST(directory_walk, a_name_of_a_place_is_whole_or_none) {

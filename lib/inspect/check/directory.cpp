@@ -7,9 +7,9 @@
 #include "directory/blocks.hpp"
 #include "directory/index.hpp"
 #include "inspect/check/problems.hpp"
+#include "inspect/directory_rest.hpp"
 #include "inspect/view_locks.hpp"
 #include "sys/hex.hpp"
-#include "sys/native_mutex.hpp"
 
 namespace outlive::detail {
 
@@ -17,14 +17,6 @@ namespace {
 
 std::string block_at(std::uint32_t line) {
   return "block at line " + std::to_string(line);
-}
-
-// Counts and index fit the blocks only while no thread works on them, and none died at that work.
-// After such a death the next holder counts again.
-bool is_at_rest(const mapping& map) noexcept {
-  const segment_header& header = map.header();
-  return (native_mutex::word(header.directory.native) & ~native_mutex::waiters) == 0 &&
-         header.directory_counts.stale.load(std::memory_order_acquire) == 0;
 }
 
 struct lines_by_state {
@@ -128,7 +120,8 @@ void check_freed(problem_list& found, const mapping& map, const lines_by_state& 
 }  // namespace
 
 void check_directory(problem_list& found, const mapping& map) {
-  const bool at_rest = is_at_rest(map);
+  // Counts and index fit the blocks only while no thread works on them.
+  const directory_rest before(map);
   const directory_state& counts = map.header().directory_counts;
   found.at_most(counts.stale.load(std::memory_order_relaxed), 1, "directory",
                 "mark that it must be counted");
@@ -164,7 +157,7 @@ void check_directory(problem_list& found, const mapping& map) {
   check_slots(of_blocks, map, blocks);
   check_names_lead_to_blocks(of_blocks, map, blocks);
   check_freed(of_blocks, map, blocks);
-  if (!at_rest || !is_at_rest(map)) return;
+  if (!before.lasts_until(directory_rest(map))) return;
   for (segment_problem& each : of_blocks.all())
     found.add(std::move(each.object), std::move(each.found), std::move(each.expected));
 }
