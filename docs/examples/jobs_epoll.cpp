@@ -28,8 +28,8 @@ constexpr int jobs = 20;
 }
 
 [[noreturn]] void take_one_and_die(job_queue& queue) {
-  const auto job = queue.pop();
-  std::raise(SIGKILL);  // the job is handed out again
+  const auto job = queue.pop();  // none if all are done, and the queue is closed
+  std::raise(SIGKILL);           // the job is handed out again
   std::_Exit(1);
 }
 
@@ -83,6 +83,7 @@ int main() {
   }
   close(loop);
   close(ticks);
+  queue.close();  // wakes the child that would take one, if it came too late
   while (wait(nullptr) > 0) {
   }
 
