@@ -1,4 +1,4 @@
-/* The work queue: docs/protocol.md, "Work queue". lib/companions/work_queue.cpp, job_lease.cpp.
+/* The work queue: docs/protocol.md, "Work queue". lib/companions/queue_producer.cpp, queue_consumer.cpp, job_lease.cpp.
 
    One producer and NC consumers, NS slots, NJ jobs, NR records, at most TRIES tries; a dead letter is removed by whoever makes it one. The state of a slot
    is one word: kind, tries, and record and generation of its holder; v[i] is the job in it, written in a step of its own. Consumers end a job or fail;

@@ -1,4 +1,4 @@
-/* The order of the jobs of a work queue: docs/protocol.md, "Work queue". lib/companions/work_queue.cpp, and J6 in job_slots.hpp.
+/* The order of the jobs of a work queue: docs/protocol.md, "Work queue". lib/companions/queue_producer.cpp, queue_consumer.cpp, and J6 in job_slots.hpp.
 
    NP producers push NJ jobs each through NS slots, NC consumers lease them and may stop after any, E ends leases in any order. Nobody dies. A position is
    a number: the slot is position % NS, the lap position / NS. A state word is one step: its kind, and the position at which consumers find the job. An
