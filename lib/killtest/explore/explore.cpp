@@ -102,7 +102,8 @@ class explorer {
   [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
   [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
                                           const std::shared_ptr<const recording>& log);
-  [[nodiscard]] std::string other_bytes(std::uint64_t offset, const char* found) const;
+  [[nodiscard]] std::string other_bytes(const different_word& at) const;
+  [[nodiscard]] std::string and_how_to_ignore(const different_word& at) const;
   [[nodiscard]] std::string difference_between_runs(const plain_run& plain, const workload& what,
                                                     const std::string& who);
   [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
@@ -257,29 +258,27 @@ std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
   if (!plain.fault().empty()) return plain.fault();
   deaths.push_back({log, log->stores.size(), 0, false});
   timeline_->seek(deaths);
-  const auto offset = timeline_->first_difference(plain.bytes());
+  const auto at = timeline_->first_difference(plain.bytes());
   deaths.pop_back();
   timeline_->seek(deaths);
-  if (!offset) return {};
-  return (deaths.empty() ? "the victim" : "an heir") +
-         std::string(", run without a log, left other bytes ") + place_of(seg_, *offset) +
+  if (!at) return {};
+  return (deaths.empty() ? "the victim" : "an heir") + std::string(", run without a log, left ") +
+         other_bytes(*at) +
          ": it differs from run to run, or makes system calls that write into the segment";
 }
 
-// For an offset at which the state in the segment and `found` differ.
-std::string explorer::other_bytes(std::uint64_t offset, const char* found) const {
-  std::uint64_t mine;
-  std::uint64_t other;
-  std::memcpy(&mine, base_of(seg_) + offset, sizeof mine);
-  std::memcpy(&other, found + offset, sizeof other);
-  std::string text = "other bytes " + place_of(seg_, offset) + ": " +
-                     outlive::detail::hex_16(other) + ", not " + outlive::detail::hex_16(mine);
-  if (object_at(seg_, offset).name.empty()) return text;
-  return text +
-         ". If that is a process id, a time or the like, say that it does not belong to the state: "
+// The values here are those of the log, or of the first run.
+std::string explorer::other_bytes(const different_word& at) const {
+  return "other bytes " + place_of(seg_, at.first_bit()) + ": " +
+         outlive::detail::hex_16(at.there) + ", not " + outlive::detail::hex_16(at.here);
+}
+
+std::string explorer::and_how_to_ignore(const different_word& at) const {
+  if (object_at(seg_, at.offset).name.empty()) return {};
+  return ". If that is a process id, a time or the like, say that it does not belong to the state: "
          "what.ignored = [](outlive::segment& seg) { return std::vector{std::span("
          "static_cast<const std::byte*>(seg.base()) + " +
-         std::to_string(offset) + ", 8)}; };";
+         std::to_string(at.offset) + ", 8)}; };";
 }
 
 // Runs it once more, on the same bytes. Returns: what the two runs without a log left different;
@@ -292,9 +291,9 @@ std::string explorer::difference_between_runs(const plain_run& plain, const work
   const std::string before(base_of(seg_), seg_.size_bytes());
   std::memcpy(base_of(seg_), plain.bytes(), before.size());
   std::string differs;
-  if (const auto offset = timeline_->first_difference(again.bytes()))
+  if (const auto at = timeline_->first_difference(again.bytes()))
     differs = who + " differs from run to run: a second one, from the same state, left " +
-              other_bytes(*offset, again.bytes());
+              other_bytes(*at) + and_how_to_ignore(*at);
   std::memcpy(base_of(seg_), before.data(), before.size());
   return differs;
 }
@@ -579,9 +578,8 @@ void explorer::confirm(crash_state& state, const death_chain& deaths) {
     }
   }
   timeline_->seek(deaths);
-  if (const auto offset = timeline_->first_difference(copy.bytes())) {
-    return differs("a real SIGKILL left " + other_bytes(*offset, copy.bytes()));
-  }
+  if (const auto at = timeline_->first_difference(copy.bytes()))
+    return differs("a real SIGKILL left " + other_bytes(*at) + and_how_to_ignore(*at));
   survivors fresh(what_, seg_, true, how_.time_limit);
   const judgement found = fresh.ask_about(copy.fd(), timeline_->mutexes());
   if (found.result != state.result) {

@@ -1,11 +1,9 @@
 #include "killtest/stacks/process_stacks.hpp"
 
 #include <elfutils/libdwfl.h>
-#include <fcntl.h>
-#include <link.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <mutex>
 #include <string_view>
 #include <tuple>
@@ -14,37 +12,12 @@
 
 #include "dwarf/names.hpp"
 #include "dwarf/symbolizer.hpp"
-#include "killtest/process/child_process.hpp"
 #include "killtest/stacks/function_lines.hpp"
+#include "killtest/stacks/process_modules.hpp"
 
 namespace outlive::killtest::detail {
 
 namespace {
-
-// libdw keeps the files of modules open for the life of the process. A program that it executes
-// must not inherit them.
-int closed_on_exec(int fd) noexcept {
-  if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return above_standard(fd);
-}
-
-int find_elf(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base, char** file,
-             Elf** elf) {
-  return closed_on_exec(dwfl_linux_proc_find_elf(module, data, name, base, file, elf));
-}
-
-int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base,
-                   const char* file, const char* link, GElf_Word crc, char** found) {
-  return closed_on_exec(
-      dwfl_standard_find_debuginfo(module, data, name, base, file, link, crc, found));
-}
-
-const Dwfl_Callbacks callbacks = {
-    .find_elf = &find_elf,
-    .find_debuginfo = &find_debuginfo,
-    .section_address = nullptr,
-    .debuginfo_path = nullptr,
-};
 
 bool is_of_the_c_library(Dwfl_Module* module) {
   const char* const name =
@@ -53,19 +26,6 @@ bool is_of_the_c_library(Dwfl_Module* module) {
   const std::string_view file =
       std::string_view(name).substr(std::string_view(name).rfind('/') + 1);
   return file.starts_with("libc.so") || file.starts_with("libpthread.so");
-}
-
-// How many modules have been loaded and unloaded so far.
-using module_changes = std::pair<unsigned long long, unsigned long long>;
-
-module_changes changes_of_modules() {
-  module_changes found;
-  const auto look = [](dl_phdr_info* module, std::size_t, void* into) {
-    *static_cast<module_changes*>(into) = {module->dlpi_adds, module->dlpi_subs};
-    return 1;
-  };
-  ::dl_iterate_phdr(look, &found);
-  return found;
 }
 
 bool is_of_the_kit(const std::string& function) noexcept {
@@ -82,23 +42,9 @@ struct process_stacks::place {
 
 struct process_stacks::debug_information {
   std::mutex guard;  // of all below; libdw's handles are for one thread at a time
-  Dwfl* of_process = nullptr;
+  process_modules of_process;
   std::unordered_map<std::uintptr_t, place> memo;
   dwarf::symbolizer names;
-
-  debug_information() : of_process(dwfl_begin(&callbacks)) {
-    if (of_process == nullptr) return;
-    if (dwfl_linux_proc_report(of_process, getpid()) == 0 &&
-        dwfl_report_end(of_process, nullptr, nullptr) == 0)
-      return;
-    dwfl_end(of_process);
-    of_process = nullptr;
-  }
-  ~debug_information() {
-    if (of_process != nullptr) dwfl_end(of_process);
-  }
-  debug_information(const debug_information&) = delete;
-  debug_information& operator=(const debug_information&) = delete;
 };
 
 std::shared_ptr<process_stacks::debug_information> process_stacks::of_this_process() {
@@ -120,8 +66,8 @@ const process_stacks::place& process_stacks::place_at(std::uintptr_t address) {
   const auto [entry, is_new] = known_->memo.try_emplace(address);
   place& made = entry->second;
   if (!is_new) return made;
-  Dwfl_Module* const module =
-      known_->of_process == nullptr ? nullptr : dwfl_addrmodule(known_->of_process, address);
+  Dwfl* const modules = known_->of_process.get();
+  Dwfl_Module* const module = modules == nullptr ? nullptr : dwfl_addrmodule(modules, address);
   if (module == nullptr) {
     made.code.frames.emplace_back();
   } else {

@@ -101,7 +101,7 @@ void timeline::toggle(std::uint64_t offset, std::size_t size) noexcept {
   }
 }
 
-std::optional<std::uint64_t> timeline::first_difference(const char* bytes) const noexcept {
+std::optional<different_word> timeline::first_difference(const char* bytes) const noexcept {
   for (std::uint64_t page = 0; page < size_; page += page_bytes) {
     if (std::memcmp(base_ + page, bytes + page, page_bytes) == 0) continue;
     for (std::uint64_t at = page; at < page + page_bytes; at += 8) {
@@ -109,8 +109,8 @@ std::optional<std::uint64_t> timeline::first_difference(const char* bytes) const
       std::uint64_t other;
       std::memcpy(&mine, base_ + at, sizeof mine);
       std::memcpy(&other, bytes + at, sizeof other);
-      if (mine != other && mask_.masked(at, mine, false) != mask_.masked(at, other, false))
-        return at;
+      const std::uint64_t bits = mask_.masked(at, mine, false) ^ mask_.masked(at, other, false);
+      if (bits != 0) return different_word{at, mine, other, bits};
     }
   }
   return std::nullopt;

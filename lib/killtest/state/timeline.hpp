@@ -4,6 +4,7 @@
 // must not change it have a private view of the same file, which they throw away.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,18 @@ struct log_position {
 // The victim's death, then those of heirs: it names a state.
 using death_chain = std::vector<log_position>;
 
+// A word that differs between two states.
+struct different_word {
+  std::uint64_t offset = 0;
+  std::uint64_t here = 0;
+  std::uint64_t there = 0;
+  std::uint64_t bits = 0;  // that differ, and count; not 0
+  // Of the segment.
+  [[nodiscard]] std::uint64_t first_bit() const noexcept {
+    return offset * 8 + static_cast<unsigned>(std::countr_zero(bits));
+  }
+};
+
 class timeline {
  public:
   timeline(char* base, std::uint64_t size);
@@ -38,9 +51,8 @@ class timeline {
   // Makes the state after these deaths, one after the other.
   void seek(std::span<const log_position> deaths);
 
-  // Offset of the first word that counts and differs from `bytes`, which are as many as the
-  // segment's.
-  [[nodiscard]] std::optional<std::uint64_t> first_difference(const char* bytes) const noexcept;
+  // The first word that counts and differs from `bytes`, which are as many as the segment's.
+  [[nodiscard]] std::optional<different_word> first_difference(const char* bytes) const noexcept;
 
   // Hashes of the state, relative to the state without any death, whose hash is 0. The coarse one
   // ignores outlive's own records.

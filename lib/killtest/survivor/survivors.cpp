@@ -23,6 +23,7 @@
 #include "format/object_layout.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/process/unwind.hpp"
+#include "killtest/stacks/object_members.hpp"
 #include "killtest/state/private_view.hpp"
 
 namespace outlive::killtest::detail {
@@ -42,8 +43,9 @@ object_place object_at(const segment& seg, std::uint64_t offset) {
   try {
     seg.for_each([&](const segment::object_info& object) {
       const auto* const begin = static_cast<const char*>(object.address);
-      if (address >= begin && address < begin + object.size)
-        found = {'"' + std::string(object.name) + '"', static_cast<std::size_t>(address - begin)};
+      if (address < begin || address >= begin + object.size) return;
+      found = {std::string(object.name), std::string(object.type),
+               static_cast<std::size_t>(address - begin)};
     });
   } catch (const std::system_error&) {
   }
@@ -52,13 +54,15 @@ object_place object_at(const segment& seg, std::uint64_t offset) {
 
 std::string name_of(const segment& seg, std::uint64_t offset) {
   const std::string name = object_at(seg, offset).name;
-  return name.empty() ? "at offset " + std::to_string(offset) : name;
+  return name.empty() ? "at offset " + std::to_string(offset) : '"' + name + '"';
 }
 
-std::string place_of(const segment& seg, std::uint64_t offset) {
-  const object_place at = object_at(seg, offset);
-  return at.name.empty() ? "at offset " + std::to_string(offset)
-                         : "in " + at.name + ", at byte " + std::to_string(at.offset) + " of it";
+std::string place_of(const segment& seg, std::uint64_t bit) {
+  const object_place at = object_at(seg, bit / 8);
+  if (at.name.empty()) return "at offset " + std::to_string(bit / 8);
+  const std::string member = member_of_object(at.type, at.offset * 8 + bit % 8);
+  return "in \"" + at.name + "\", at byte " + std::to_string(at.offset) + " of it" +
+         (member.empty() ? "" : " (" + at.name + member + ')');
 }
 
 std::vector<repair_registration> register_repairs(const scenario& what, segment& seg) {

@@ -41,15 +41,17 @@ void use_up_attempts(segment& seg, std::span<const std::uint64_t> mutexes);
                               std::span<const std::uint64_t> mutexes);
 
 struct object_place {
-  std::string name;        // of the object, in quotes; empty if there is none
+  std::string name;        // of the object; empty if there is none
+  std::string type;        // of the object, as the directory has it
   std::size_t offset = 0;  // from its begin
 };
 [[nodiscard]] object_place object_at(const segment& seg, std::uint64_t offset);
 // The name of the object at this offset, in quotes; or the offset.
 [[nodiscard]] std::string name_of(const segment& seg, std::uint64_t offset);
-// The place of bytes, for messages: "in \"accounts\", at byte 32 of it", or their offset in the
-// segment.
-[[nodiscard]] std::string place_of(const segment& seg, std::uint64_t offset);
+// The place of a bit of the segment, for messages: "in \"accounts\", at byte 32 of it
+// (accounts.undo.valid)", without the member if there is no debugging information of it; or the
+// byte's offset in the segment.
+[[nodiscard]] std::string place_of(const segment& seg, std::uint64_t bit);
 
 // One process judges the states in the segment, one after the other; or, isolated, one for each.
 class survivors {
