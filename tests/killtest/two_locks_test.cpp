@@ -189,5 +189,92 @@ TEST(two_locks, orders_that_an_option_leaves_out_are_named) {
   EXPECT_THAT(found.cut, Contains(HasSubstr("max_alone")));
 }
 
+/// A shelf whose label says how many boxes are on it. Whoever moves a box holds the mutex of the
+/// room, too; who only looks at the shelf acquires its mutex alone.
+struct labelled_shelf {
+  long boxes = 5;
+  long label = 5;
+};
+struct room {
+  long visits = 0;
+};
+using guarded_labelled_shelf = guarded<labelled_shelf>;
+using guarded_room = guarded<room>;
+
+std::string label_is_right(const labelled_shelf& of) {
+  return of.boxes == of.label
+             ? std::string()
+             : std::to_string(of.boxes) + " boxes, and the label says " + std::to_string(of.label);
+}
+
+/// Whose repair writes the label.
+enum class label_by { shelf, room };
+
+scenario labelled_shelf_in_a_room(label_by whom) {
+  scenario made;
+  made.name = "labelled shelf in a room";
+  made.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded_labelled_shelf>("shelf", "shelf"));
+    static_cast<void>(seg.find_or_construct<guarded_room>("room", "room"));
+  };
+  made.repairs = [=](segment& seg) {
+    auto& shelf = *seg.find<guarded_labelled_shelf>("shelf");
+    return all_of(on_owner_death<labelled_shelf>(seg, "shelf",
+                                                 [=](labelled_shelf& of, const owner_death&) {
+                                                   if (whom == label_by::shelf) of.label = of.boxes;
+                                                   return repaired;
+                                                 }),
+                  on_owner_death<room>(seg, "room", [=, &shelf](room&, const owner_death&) {
+                    labelled_shelf& of = shelf.unguarded();
+                    if (whom == label_by::room) of.label = of.boxes;
+                    return repaired;
+                  }));
+  };
+  made.victim = [](segment& seg) {
+    auto in = seg.find<guarded_room>("room")->lock();
+    auto at = seg.find<guarded_labelled_shelf>("shelf")->lock();
+    at->boxes = 6;
+    crash_barrier();
+    at->label = 6;
+  };
+  made.invariant = [](segment& seg) {
+    const auto in = seg.find<guarded_room>("room")->lock();
+    return label_is_right(*seg.find<guarded_labelled_shelf>("shelf")->lock());
+  };
+  made.living_client = [](segment& seg, const robust_mutex& free) {
+    auto& shelf = *seg.find<guarded_labelled_shelf>("shelf");
+    return &free == &shelf.mutex() ? label_is_right(*shelf.lock()) : std::string();
+  };
+  return made;
+}
+
+TEST(two_locks, a_shelf_that_is_wrong_until_the_room_is_repaired_is_seen_by_a_living_client) {
+  scenario what = labelled_shelf_in_a_room(label_by::room);
+  const report found = explore(what);
+  EXPECT_GT(found.failed(), 0U) << found;
+  for (const crash_state& each : found.states) {
+    if (each.result == verdict::ok) continue;
+    EXPECT_EQ(each.result, verdict::invariant_violated) << found;
+    EXPECT_THAT(each.what, HasSubstr("a living client that acquires mutex \"shelf\" while "
+                                     "\"room\" is not recovered: 6 boxes, and the label says 5"));
+    EXPECT_TRUE(each.confirmed) << found;
+  }
+  // Whoever comes after the last repair does not see it.
+  what.living_client = nullptr;
+  EXPECT_SURVIVES_KILLS(what);
+}
+
+TEST(two_locks, a_shelf_that_is_right_after_its_own_repair_survives_a_living_client) {
+  EXPECT_SURVIVES_KILLS(labelled_shelf_in_a_room(label_by::shelf));
+}
+
+TEST(two_locks, a_living_client_that_recovers_a_mutex_itself_is_told) {
+  scenario what = labelled_shelf_in_a_room(label_by::shelf);
+  what.living_client = [invariant = what.invariant](segment& seg, const robust_mutex&) {
+    return invariant(seg);
+  };
+  EXPECT_THAT(explore(what).summary(), HasSubstr("acquired another one, or kept it"));
+}
+
 }  // namespace
 }  // namespace outlive::killtest::testing

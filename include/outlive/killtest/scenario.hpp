@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <outlive/repair.hpp>
+#include <outlive/robust_mutex.hpp>
 #include <outlive/segment.hpp>
 
 namespace outlive::killtest {
@@ -56,6 +57,14 @@ struct scenario {
   // Looks at a crash state as the death left it, before the heir recovers anything, and changes
   // nothing. Returns: nothing; or, in words, what is wrong. May be empty.
   std::function<std::string(segment&)> before_recovery{};
+
+  // A living thread that comes between two repairs. Called in each crash state in which a mutex is
+  // left to recover, once for each other mutex that the victim acquires and that needs no repair
+  // there: one that an heir has just recovered, or one that nobody held. It acquires `free` and no
+  // mutex that the dead left, looks at what `free` protects, releases it, and changes nothing.
+  // After that an heir recovers the rest. Shared mutexes are left out. Returns: nothing; or, in
+  // words, what is wrong. May be empty.
+  std::function<std::string(segment&, const robust_mutex& free)> living_client{};
 
   // Bytes of the segment that do not belong to the state, such as times and process ids. They
   // differ from run to run, and would make equal states different. May be empty.

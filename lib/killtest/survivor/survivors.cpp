@@ -25,6 +25,7 @@
 #include "killtest/process/unwind.hpp"
 #include "killtest/stacks/object_members.hpp"
 #include "killtest/state/private_view.hpp"
+#include "killtest/survivor/living_client.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -158,6 +159,7 @@ std::string ask(const std::function<std::string(segment&)>& function, const char
 judgement judge(const scenario& what, segment& seg, std::span<const std::uint64_t> mutexes) {
   judgement made;
   made.what = ask(what.before_recovery, "before_recovery", seg);
+  if (made.what.empty()) made.what = ask_living_client(what, seg, mutexes);
   if (!made.what.empty()) {
     made.result = verdict::invariant_violated;
     return made;
