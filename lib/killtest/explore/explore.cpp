@@ -1,14 +1,14 @@
 // explore(): the search through every crash state of a scenario. A class, explorer, has one run:
 //
 //   start      the survivor claims its thread record, in the state without any death (survivor/)
-//   record     the victim runs without a log, then with one (trace/); both must agree
+//   record     the victim runs without a log, then with one; both must agree (checked_logs.hpp)
 //   explore    for each place in the log, the bytes after a death there (state/timeline.hpp)
 //              a state whose hash is new goes to the survivor, which recovers and judges it
 //   nest       where the survivor recovered something, it is logged as an heir, and dies after
 //              each of its stores, too: the same loop over another log; where there are several
 //              mutexes to repair, so is an heir of each alone
-//   confirm    failing states, and a sample of the others, once more by a real SIGKILL, on a copy
-//   report     images of failing states; stacks as functions and lines (stacks/)
+//   confirm    failing states, and a sample of the others, by real SIGKILLs (real_kills.hpp)
+//   report     images of failing states; stacks as functions and lines (found_states.hpp)
 //
 // A chain of deaths names a state: the victim's place in its log, then those of heirs in theirs.
 #include <outlive/killtest/explore.hpp>
@@ -21,31 +21,24 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <fstream>
-#include <ios>
 #include <memory>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "format/object_layout.hpp"
+#include "killtest/explore/checked_logs.hpp"
+#include "killtest/explore/found_states.hpp"
 #include "killtest/explore/omission_trials.hpp"
+#include "killtest/explore/real_kills.hpp"
 #include "killtest/process/child_process.hpp"
-#include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
-#include "killtest/state/segment_copy.hpp"
 #include "killtest/state/timeline.hpp"
 #include "killtest/stores/store_log.hpp"
 #include "killtest/survivor/survivors.hpp"
-#include "killtest/survivor/workload.hpp"
-#include "killtest/trace/plain_run.hpp"
-#include "killtest/trace/recorder.hpp"
 #include "sys/hex.hpp"
 
 namespace outlive::killtest {
@@ -53,9 +46,6 @@ namespace outlive::killtest {
 namespace detail {
 
 namespace {
-
-constexpr unsigned max_compared_heirs = 16;
-constexpr std::size_t max_images = 16;
 
 template <class Value>
 bool contains(const std::vector<Value>& all, const Value& value) {
@@ -92,23 +82,22 @@ std::chrono::milliseconds budget_of(const explore_options& how) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
+// Starts the heirs' process. Returns: the state in which it has its thread record, and nobody died.
+timeline begin(survivors& heirs, const scenario& what, segment& seg) {
+  heirs.start();
+  timeline made(base_of(seg), seg.size_bytes());
+  if (what.ignored) {
+    for (const auto& bytes : what.ignored(seg)) made.ignore(bytes);
+  }
+  return made;
+}
+
 class explorer {
  public:
   explorer(const scenario& what, const explore_options& how, segment& seg);
   [[nodiscard]] report run();
 
  private:
-  [[nodiscard]] std::shared_ptr<const recording> record_victim();
-  [[nodiscard]] std::shared_ptr<const recording> record_victim_by(engine which);
-  [[nodiscard]] std::string difference_to(const plain_run& plain, death_chain deaths,
-                                          const std::shared_ptr<const recording>& log);
-  [[nodiscard]] std::string other_bytes(const different_word& at) const;
-  [[nodiscard]] std::string and_how_to_ignore(const different_word& at) const;
-  [[nodiscard]] std::string difference_between_runs(const plain_run& plain, const workload& what,
-                                                    const std::string& who);
-  [[nodiscard]] std::shared_ptr<const recording> record_heir(const death_chain& after,
-                                                             std::optional<std::uint64_t> alone,
-                                                             std::string& fault);
   void check_end(const std::shared_ptr<const recording>& victim);
   void check_change(const recording& victim);
 
@@ -118,37 +107,28 @@ class explorer {
   void explore_heirs();
   std::shared_ptr<const recording> explore_heir(const death_chain& after,
                                                 std::optional<std::uint64_t> alone);
-  void add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found);
-  [[nodiscard]] bool is_over();
-
   void try_last_attempts();
+  [[nodiscard]] bool is_over();
+  void replace_survivor_if_gone();
 
   void keep_only_one();
   void confirm_some();
-  void confirm(crash_state& state, const death_chain& deaths);
-  void write_images();
-  void describe_stacks();
-  [[nodiscard]] std::size_t stack_index(const log_position& at);
   void cut(const std::string& what);
   void show_progress();
 
   const scenario& what_;
   const explore_options& how_;
   segment& seg_;
-  survivors survivors_;
-  std::unique_ptr<timeline> timeline_;
-  recorder recorder_;
   report report_;
-  std::vector<death_chain> chains_;  // of report_.states
+  const on_one_cpu turns_;
+  survivors survivors_;
+  timeline timeline_;
+  checked_logs logs_;
+  found_states found_;
   std::unordered_set<std::uint64_t> seen_;
-  std::unordered_map<std::size_t, stack_trace> crashes_;  // of heirs, by index of the state
   std::optional<omission_trials> omissions_;
-  std::unordered_set<std::size_t> unconfirmed_;  // states that no real kill can leave alone
-  std::deque<std::size_t> to_nest_;              // indexes of states
-  std::vector<stack_trace> stacks_;              // of the report, as addresses
-  std::unordered_map<std::uint64_t, std::size_t> stack_of_;
+  std::deque<std::size_t> to_nest_;  // indexes of states
   std::size_t hung_ = 0;
-  unsigned compared_heirs_ = 0;  // how many were compared with a run without a log
   bool over_ = false;
   std::chrono::milliseconds budget_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
@@ -161,27 +141,23 @@ explorer::explorer(const scenario& what, const explore_options& how, segment& se
       how_(how),
       seg_(seg),
       survivors_(what, seg, how.isolate, how.time_limit),
-      recorder_(seg, how.time_limit),
-      budget_(budget_of(how)) {}
+      timeline_(begin(survivors_, what, seg)),
+      logs_(what, how, seg, timeline_, report_),
+      found_(seg, report_),
+      budget_(budget_of(how)) {
+  report_.scenario = what.name;
+}
 
 report explorer::run() {
-  report_.scenario = what_.name;
-  stacks_.emplace_back();
-  const on_one_cpu turns;
-  survivors_.start();
-  timeline_ = std::make_unique<timeline>(base_of(seg_), seg_.size_bytes());
-  if (what_.ignored) {
-    for (const auto& bytes : what_.ignored(seg_)) timeline_->ignore(bytes);
-  }
-  const auto victim = record_victim();
+  const auto victim = logs_.record_victim();
   if (report_.fault.empty()) {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
     explore_log({}, victim);
     // What passes without a part proves nothing about that part.
     const bool tries = report_.failed() == 0 && how_.only_state == 0;
-    if (tries) omissions_.emplace(seg_, survivors_, *timeline_, [this] { return is_over(); });
-    if (tries) report_.made_no_difference = omissions_->needless_repairs(chains_);
+    if (tries) omissions_.emplace(seg_, survivors_, timeline_, [this] { return is_over(); });
+    if (tries) report_.made_no_difference = omissions_->needless_repairs(found_.chains());
     if (tries) omissions_->try_barriers({}, victim);
     try_last_attempts();
     explore_heirs();
@@ -192,121 +168,25 @@ report explorer::run() {
   if (report_.fault.empty() && how_.only_state != 0) keep_only_one();
   if (report_.fault.empty()) {
     confirm_some();
-    write_images();
+    if (!how_.images.empty()) found_.write_images(how_.images, timeline_);
   }
-  report_.used = recorder_.chosen();
-  timeline_->seek({});
-  describe_stacks();
+  report_.used = logs_.by().chosen();
+  timeline_.seek({});
+  if (how_.sources || report_.failed() != 0) found_.describe_stacks();
   if (line_shown_) std::fputs("\r\x1b[K", stderr);
   report_.took = std::chrono::steady_clock::now() - began_;
   return report_;
-}
-
-// ---- logs --------------------------------------------------------------------------------------
-
-std::shared_ptr<const recording> explorer::record_victim_by(engine which) {
-  if (const char* const why = recorder_.choose(which)) {
-    report_.fault = why;
-    return nullptr;
-  }
-  std::string fault;
-  auto made = recorder_.record(workload_of_victim(what_, how_, seg_), fault);
-  if (!fault.empty()) {
-    report_.fault = "the victim: " + fault;
-  } else if (made->stores.size() == made->setup) {
-    report_.fault = "the victim stored nothing in the segment: there is nothing to kill";
-  } else {
-    timeline_->learn_locks(*made);
-  }
-  return made;
-}
-
-// A system call that writes into the segment fails while the segment is write-protected. The victim
-// may throw then, or take another path. The comparison with a run without a log finds that.
-std::shared_ptr<const recording> explorer::record_victim() {
-  const plain_run plain(seg_, workload_of_victim(what_, how_, seg_), "the victim", how_.time_limit);
-  // A victim that does not end without a log would use up the far longer limit of each engine. Only
-  // single steps show where it was.
-  if (how_.with != engine::single_step && !plain.fault().empty()) {
-    report_.fault = plain.fault();
-    return nullptr;
-  }
-  auto made = record_victim_by(how_.with);
-  if (made == nullptr) return made;
-  report_.engine_reason =
-      how_.with == engine::automatic ? "the fastest one of this machine" : "it was requested";
-  std::string differs = report_.fault.empty() ? difference_to(plain, {}, made) : report_.fault;
-  if (differs.empty() || !report_.fault.empty()) return made;
-  const workload again = workload_of_victim(what_, how_, seg_);
-  if (const std::string runs = difference_between_runs(plain, again, "the victim"); !runs.empty()) {
-    report_.fault = runs;
-    return made;
-  }
-  if (how_.with == engine::automatic && recorder_.chosen() != engine::single_step) {
-    report_.engine_reason = "by " + std::string(to_string(recorder_.chosen())) + " " + differs;
-    report_.fault.clear();
-    made = record_victim_by(engine::single_step);
-    if (made != nullptr && report_.fault.empty()) differs = difference_to(plain, {}, made);
-  }
-  if (report_.fault.empty()) report_.fault = differs;
-  return made;
-}
-
-// Returns: empty if the log comes to the same bytes, from the state that these deaths left.
-std::string explorer::difference_to(const plain_run& plain, death_chain deaths,
-                                    const std::shared_ptr<const recording>& log) {
-  if (!plain.fault().empty()) return plain.fault();
-  deaths.push_back({log, log->stores.size(), 0, false});
-  timeline_->seek(deaths);
-  const auto at = timeline_->first_difference(plain.bytes());
-  deaths.pop_back();
-  timeline_->seek(deaths);
-  if (!at) return {};
-  return (deaths.empty() ? "the victim" : "an heir") + std::string(", run without a log, left ") +
-         other_bytes(*at) +
-         ": it differs from run to run, or makes system calls that write into the segment";
-}
-
-// The values here are those of the log, or of the first run.
-std::string explorer::other_bytes(const different_word& at) const {
-  return "other bytes " + place_of(seg_, at.first_bit()) + ": " +
-         outlive::detail::hex_16(at.there) + ", not " + outlive::detail::hex_16(at.here);
-}
-
-std::string explorer::and_how_to_ignore(const different_word& at) const {
-  if (object_at(seg_, at.offset).name.empty()) return {};
-  return ". If that is a process id, a time or the like, say that it does not belong to the state: "
-         "what.ignored = [](outlive::segment& seg) { return std::vector{std::span("
-         "static_cast<const std::byte*>(seg.base()) + " +
-         std::to_string(at.offset) + ", 8)}; };";
-}
-
-// Runs it once more, on the same bytes. Returns: what the two runs without a log left different;
-// empty if nothing.
-std::string explorer::difference_between_runs(const plain_run& plain, const workload& what,
-                                              const std::string& who) {
-  if (!plain.fault().empty()) return {};
-  const plain_run again(seg_, what, who, how_.time_limit);
-  if (!again.fault().empty()) return {};
-  const std::string before(base_of(seg_), seg_.size_bytes());
-  std::memcpy(base_of(seg_), plain.bytes(), before.size());
-  std::string differs;
-  if (const auto at = timeline_->first_difference(again.bytes()))
-    differs = who + " differs from run to run: a second one, from the same state, left " +
-              other_bytes(*at) + and_how_to_ignore(*at);
-  std::memcpy(base_of(seg_), before.data(), before.size());
-  return differs;
 }
 
 // Nobody will release what the victim still holds at its end.
 void explorer::check_end(const std::shared_ptr<const recording>& victim) {
   for (const std::uint64_t offset : victim->held[victim->held_at_end]) {
     if (contains(victim->held[victim->held_at_start], offset)) continue;
-    if (!contains(timeline_->mutexes(), offset)) continue;
+    if (!contains(timeline_.mutexes(), offset)) continue;
     // Nobody died: there is no store to show, and no kill to confirm.
-    add_state({}, 0,
-              {verdict::lock_never_released,
-               "the victim came to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
+    found_.add({}, 0,
+               {verdict::lock_never_released,
+                "the victim came to its end and still holds mutex " + name_of(seg_, offset), 0, 0});
     return;
   }
 }
@@ -315,7 +195,7 @@ void explorer::check_end(const std::shared_ptr<const recording>& victim) {
 // explored by what it does without the user's bytes.
 void explorer::check_change(const recording& victim) {
   if (how_.own_records || how_.from_first_use || report_.failed() != 0) return;
-  if (!report_.fault.empty() || timeline_->changes_objects(victim)) return;
+  if (!report_.fault.empty() || timeline_.changes_objects(victim)) return;
   report_.fault = "nothing of yours was changed: all " +
                   std::to_string(victim.stores.size() - victim.setup) +
                   " stores of the victim went into locks and outlive's own records, so nothing is "
@@ -326,12 +206,13 @@ void explorer::check_change(const recording& victim) {
 
 bool explorer::is_over() {
   if (over_) return true;
-  if (report_.only_one) return over_ = true;
+  // a fault of an heir, too: there would be a new state in each run
+  if (report_.only_one || !report_.fault.empty()) return over_ = true;
   if (report_.states.size() >= how_.max_states) {
     cut("what comes after " + std::to_string(how_.max_states) + " states (max_states)");
   } else if (budget_.count() != 0 && std::chrono::steady_clock::now() - began_ >= budget_) {
     cut("what comes after " + std::to_string(budget_.count()) + " ms (budget): " +
-        (chains_.empty() || chains_.back().size() <= 1
+        (found_.size() == 0 || found_.chains().back().size() <= 1
              ? "deaths of the victim, and all deaths of heirs"
              : "deaths of heirs, after " + std::to_string(to_nest_.size()) + " states or more"));
   } else if (hung_ >= how_.max_hung) {
@@ -348,8 +229,8 @@ void explorer::cut(const std::string& what) {
 }
 
 void explorer::explore_log(const death_chain& before, const std::shared_ptr<const recording>& log) {
-  timeline_->learn_locks(*log);
-  if (timeline_->mutexes().size() > survivors::max_mutexes)
+  timeline_.learn_locks(*log);
+  if (timeline_.mutexes().size() > survivors::max_mutexes)
     cut("whether mutexes after the first " + std::to_string(survivors::max_mutexes) +
         " can be acquired");
   death_chain deaths = before;
@@ -357,9 +238,7 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {
     deaths.back() = {log, stores, held, before_next};
     ++(before.empty() ? report_.points : report_.nested_points);
-    const std::size_t stack = stack_index(deaths.back());
-    if (report_.points_at.size() <= stack) report_.points_at.resize(stack + 1);
-    ++report_.points_at[stack];
+    found_.count_point(deaths.back());
     look_at(deaths);
   };
   for (std::size_t stores = log->setup; stores <= log->stores.size() && !is_over(); ++stores) {
@@ -373,76 +252,26 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
 }
 
 void explorer::look_at(const death_chain& deaths) {
-  timeline_->seek(deaths);
+  timeline_.seek(deaths);
   const std::uint64_t hash =
-      deaths.size() == 1 || how_.own_records ? timeline_->fine() : timeline_->coarse();
+      deaths.size() == 1 || how_.own_records ? timeline_.fine() : timeline_.coarse();
   if (!seen_.insert(hash).second) return;
-  if (deaths.size() == 1) seen_.insert(timeline_->coarse());
-  const judgement found = survivors_.ask(timeline_->mutexes());
+  if (deaths.size() == 1) seen_.insert(timeline_.coarse());
+  const judgement found = survivors_.ask(timeline_.mutexes());
   report_.repairs += found.repaired;
-  add_state(deaths, hash, found);
+  found_.add(deaths, hash, found);
   report_.only_one = how_.only_state != 0 && hash == how_.only_state;
   if (found.result == verdict::repair_hung) ++hung_;
-  if (survivors_.is_gone()) {
-    timeline_->seek({});
-    survivors_.start();
-  }
+  replace_survivor_if_gone();
   if (found.result == verdict::ok && found.recovered != 0)
     to_nest_.push_back(report_.states.size() - 1);
   show_progress();
 }
 
-void explorer::add_state(const death_chain& deaths, std::uint64_t hash, const judgement& found) {
-  crash_state state;
-  state.hash = hash;
-  for (const log_position& each : deaths) {
-    state.deaths.push_back({each.stores - each.log->setup, each.before_next, stack_index(each),
-                            each.log->alone ? name_of(seg_, *each.log->alone) : std::string()});
-  }
-  state.result = found.result;
-  state.what = found.what;
-  state.repaired = found.repairs;
-  if (!found.crashed_at.empty()) crashes_.emplace(report_.states.size(), found.crashed_at);
-  report_.states.push_back(std::move(state));
-  chains_.push_back(deaths);
-}
-
-// A repair may also make system calls that write into the segment. The first heirs are compared
-// with runs without a log; not all of them, because each takes a process.
-std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
-                                                       std::optional<std::uint64_t> alone,
-                                                       std::string& fault) {
-  const workload heir = workload_of_heir(what_, seg_, timeline_->mutexes(), alone);
-  auto log = recorder_.record(heir, fault);
-  if (!fault.empty()) fault = "an heir, logged: " + fault;
-  if (!fault.empty() || recorder_.chosen() == engine::single_step ||
-      compared_heirs_ == max_compared_heirs)
-    return log;
-  ++compared_heirs_;
-  const plain_run plain(seg_, heir, "an heir", how_.time_limit);
-  const std::string differs = difference_to(plain, after, log);
-  if (differs.empty()) return log;
-  report_.fault = difference_between_runs(plain, heir, "an heir");
-  if (!report_.fault.empty()) {
-    over_ = true;  // there would be a new state in each run
-    return log;
-  }
-  fault = differs;
-  if (how_.with != engine::automatic) return log;
-  const engine former = recorder_.chosen();
-  std::string fault_of_steps;
-  if (recorder_.choose(engine::single_step) == nullptr) {
-    auto stepped = recorder_.record(heir, fault_of_steps);
-    if (fault_of_steps.empty() && difference_to(plain, after, stepped).empty()) {
-      report_.engine_reason = "by " + std::string(to_string(former)) + " " + differs;
-      fault.clear();
-      return stepped;
-    }
-  }
-  // Single steps do not agree either: stay with the former engine, and compare no more heirs.
-  static_cast<void>(recorder_.choose(former));
-  compared_heirs_ = max_compared_heirs;
-  return log;
+void explorer::replace_survivor_if_gone() {
+  if (!survivors_.is_gone()) return;
+  timeline_.seek({});
+  survivors_.start();
 }
 
 // Heirs die after each of their stores, too. The first one recovers everything. Where there are
@@ -450,15 +279,15 @@ std::shared_ptr<const recording> explorer::record_heir(const death_chain& after,
 // end is the state in which the heirs after it begin. So every order is explored.
 void explorer::explore_heirs() {
   while (!to_nest_.empty() && !is_over()) {
-    const death_chain after = chains_[to_nest_.front()];
+    const death_chain after = found_.chains()[to_nest_.front()];
     to_nest_.pop_front();
     if (after.size() >= how_.depth) {
       cut("deaths of heirs after " + std::to_string(how_.depth) + " deaths in a row (depth)");
       continue;
     }
     const auto log = explore_heir(after, std::nullopt);
-    timeline_->seek(after);
-    std::vector<std::uint64_t> left = timeline_->left_inside();
+    timeline_.seek(after);
+    std::vector<std::uint64_t> left = timeline_.left_inside();
     if (left.size() < 2 || log == nullptr) continue;
     // The heir that recovers everything has been the one that begins with this mutex.
     if (const auto first = first_changed(*log, left)) std::erase(left, *first);
@@ -476,9 +305,9 @@ void explorer::explore_heirs() {
 // Returns: its log; nullptr, and a warning in the report, if it cannot be used.
 std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after,
                                                         std::optional<std::uint64_t> alone) {
-  timeline_->seek(after);
+  timeline_.seek(after);
   std::string fault;
-  auto log = record_heir(after, alone, fault);
+  auto log = logs_.record_heir(after, alone, fault);
   if (fault.empty()) {
     explore_log(after, log);
     if (omissions_ && after.size() == 1) omissions_->try_barriers(after, log);
@@ -494,144 +323,40 @@ void explorer::try_last_attempts() {
   if (how_.depth < 2 || report_.only_one) return;
   const std::size_t count = report_.states.size();
   for (std::size_t i = 0; i < count && !is_over(); ++i) {
-    if (chains_[i].empty() || report_.states[i].result != verdict::ok) continue;
+    if (found_.chains()[i].empty() || report_.states[i].result != verdict::ok) continue;
     const std::uint64_t hash = at_last_attempt(report_.states[i].hash);
     if (how_.only_state != 0 && hash != how_.only_state) continue;
-    const death_chain deaths = chains_[i];
-    timeline_->seek(deaths);
-    if (timeline_->left_inside().empty()) continue;
-    judgement found = survivors_.ask_at_last_attempt(timeline_->mutexes());
-    if (survivors_.is_gone()) {
-      timeline_->seek({});
-      survivors_.start();
-      timeline_->seek(deaths);
-    }
+    const death_chain deaths = found_.chains()[i];
+    timeline_.seek(deaths);
+    if (timeline_.left_inside().empty()) continue;
+    judgement found = survivors_.ask_at_last_attempt(timeline_.mutexes());
+    replace_survivor_if_gone();
     if (found.result == verdict::ok) continue;
     found.what = "at the last attempt, attempt() == max_attempts(): " + found.what;
     // No kill leaves just this state: the heirs that used up the attempts are not in the chain.
-    unconfirmed_.insert(report_.states.size());
-    add_state(deaths, hash, found);
+    found_.add(deaths, hash, found, killable::no);
     report_.only_one = how_.only_state != 0;
   }
 }
 
-// ---- real kills ---------------------------------------------------------------------------------
+// ---- what was found -----------------------------------------------------------------------------
 
 // The state that was asked for is the last one.
 void explorer::keep_only_one() {
-  if (!report_.only_one) {
-    report_.fault = "found no state " + outlive::detail::hex_16(how_.only_state) +
-                    ", expected one with this hash (only_state)";
-    report_.states.clear();
-    chains_.clear();
-    crashes_.clear();
-    return;
+  if (report_.only_one) {
+    found_.keep_last();
+    return cut("all states but one (only_state)");
   }
-  const auto others = static_cast<std::ptrdiff_t>(report_.states.size() - 1);
-  chains_.erase(chains_.begin(), chains_.begin() + others);
-  if (const auto crash = crashes_.extract(static_cast<std::size_t>(others)); !crash.empty())
-    crashes_ = {{0, crash.mapped()}};
-  if (unconfirmed_.contains(static_cast<std::size_t>(others))) unconfirmed_ = {0};
-  report_.states.erase(report_.states.begin(), report_.states.begin() + others);
-  cut("all states but one (only_state)");
+  report_.fault = "found no state " + outlive::detail::hex_16(how_.only_state) +
+                  ", expected one with this hash (only_state)";
+  found_.clear();
 }
 
-// Some of the failing states, and a sample of the others, once more by a SIGKILL at the same store.
 void explorer::confirm_some() {
-  std::vector<std::size_t> failing, passing;
-  for (std::size_t i = 0; i < report_.states.size(); ++i) {
-    if (chains_[i].empty() || unconfirmed_.contains(i)) continue;
-    (report_.states[i].result == verdict::ok ? passing : failing).push_back(i);
-  }
-  std::mt19937_64 random(how_.seed);
-  std::shuffle(passing.begin(), passing.end(), random);
-  if (failing.size() > how_.confirm) {
-    cut("real kills for " + std::to_string(failing.size() - how_.confirm) +
-        " of the failing states (confirm)");
-    failing.resize(how_.confirm);
-  }
-  if (passing.size() > how_.confirm) passing.resize(how_.confirm);
-  for (const auto* const chosen : {&failing, &passing}) {
-    for (const std::size_t i : *chosen) {
-      confirm(report_.states[i], chains_[i]);
-      show_progress();
-    }
-  }
-}
-
-void explorer::confirm(crash_state& state, const death_chain& deaths) {
-  const auto differs = [&](const std::string& how) {
-    state.result = verdict::model_differs;
-    state.what = how + (state.what.empty() ? std::string() : "; expected: " + state.what);
-  };
-  timeline_->seek({});
-  const segment_copy copy(seg_);
-  for (const log_position& each : deaths) {
-    const bool is_victim = &each == &deaths.front();
-    const workload what =
-        is_victim ? workload_of_victim(what_, how_, seg_)
-                  : workload_of_heir(what_, seg_, timeline_->mutexes(), each.log->alone);
-    const std::string fault = recorder_.kill_at(what, copy, each);
-    if (!fault.empty()) {
-      return differs("a real SIGKILL did not hit the " +
-                     std::string(is_victim ? "victim" : "heir") + " at its place: " + fault);
-    }
-  }
-  timeline_->seek(deaths);
-  if (const auto at = timeline_->first_difference(copy.bytes()))
-    return differs("a real SIGKILL left " + other_bytes(*at) + and_how_to_ignore(*at));
-  survivors fresh(what_, seg_, true, how_.time_limit);
-  const judgement found = fresh.ask_about(copy.fd(), timeline_->mutexes());
-  if (found.result != state.result) {
-    return differs("after a real SIGKILL the heir came to \"" +
-                   std::string(to_string(found.result)) + "\" " + found.what);
-  }
-  state.confirmed = true;
-  ++report_.confirmed;
-}
-
-// ---- the report ---------------------------------------------------------------------------------
-
-void explorer::write_images() {
-  if (how_.images.empty()) return;
-  std::size_t written = 0;
-  for (std::size_t i = 0; i < report_.states.size() && written < max_images; ++i) {
-    if (report_.states[i].result == verdict::ok || chains_[i].empty()) continue;
-    timeline_->seek(chains_[i]);
-    const std::string path =
-        how_.images + "/crash-" + outlive::detail::hex_16(report_.states[i].hash) + ".seg";
-    const std::string bytes(base_of(seg_), seg_.size_bytes());
-    if (unconfirmed_.contains(i)) use_up_attempts(seg_, timeline_->mutexes());
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file.write(base_of(seg_), static_cast<std::streamsize>(seg_.size_bytes()));
-    std::memcpy(base_of(seg_), bytes.data(), bytes.size());
-    if (!file.flush()) {
-      report_.warnings.push_back(path + ": could not be written");
-      return;
-    }
-    report_.states[i].image = path;
-    ++written;
-  }
-}
-
-std::size_t explorer::stack_index(const log_position& at) {
-  if (at.stores == at.log->setup || at.stores == 0) return 0;
-  const stack_trace& trace = at.log->stacks[at.log->stores[at.stores - 1].stack];
-  std::uint64_t hash = trace.size();
-  for (const std::uintptr_t each : trace) hash = (hash ^ each) * 0x9e3779b97f4a7c15 + (hash >> 31);
-  const auto [found, is_new] = stack_of_.try_emplace(hash, stacks_.size());
-  if (is_new) stacks_.push_back(trace);
-  return found->second;
-}
-
-void explorer::describe_stacks() {
-  if (!how_.sources && report_.failed() == 0) return;
-  process_stacks names;
-  for (const stack_trace& each : stacks_) report_.stacks.push_back(names.describe(each));
-  report_.code = names.code();
-  for (const auto& [state, stack] : crashes_)
-    report_.states[state].what += ", at " + to_string(names.describe(stack));
-  report_.points_at.resize(stacks_.size());
+  real_kills kills(what_, how_, seg_, timeline_, logs_.by());
+  const std::size_t left_out = kills.confirm_some(report_, found_, [this] { show_progress(); });
+  if (left_out != 0)
+    cut("real kills for " + std::to_string(left_out) + " of the failing states (confirm)");
 }
 
 void explorer::show_progress() {
