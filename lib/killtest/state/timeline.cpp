@@ -46,10 +46,12 @@ void timeline::learn_locks(const recording& log) {
   seek({});
   for (const std::uint64_t offset : found) {
     const auto* const lock = reinterpret_cast<const outlive::detail::lock_bytes*>(base_ + offset);
-    const bool is_mutex =
-        offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_ &&
-        lock->magic.load(std::memory_order_relaxed) == outlive::detail::native_lock_magic;
-    mask_.know_lock(offset, is_mutex);
+    const bool is_inside =
+        offset % outlive::detail::cache_line == 0 && offset + sizeof *lock <= size_;
+    const std::uint32_t magic = is_inside ? lock->magic.load(std::memory_order_relaxed) : 0;
+    const bool is_mutex = magic == outlive::detail::native_lock_magic;
+    // The state of a shared mutex counts attempts, too.
+    mask_.know_lock(offset, is_mutex || magic == outlive::detail::shared_lock_magic);
     if (is_mutex) mutexes_.push_back(offset);
   }
   seek(here);
