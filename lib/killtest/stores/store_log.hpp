@@ -24,6 +24,7 @@ struct logged_store {
   std::uint32_t executed = 0;
   std::uint32_t held_before = 0;  // index of the list of robust locks before the instruction
   std::uint32_t held_after = 0;   // and after it
+  bool in_parts = false;          // a death can interrupt the instruction (scatter.hpp)
 };
 
 // A crash barrier that the process passed: OUTLIVE_CRASH_BARRIER().

@@ -19,6 +19,7 @@
 #include "killtest/process/robust_list.hpp"
 #include "killtest/process/unwind.hpp"
 #include "killtest/stores/page_shadow.hpp"
+#include "killtest/stores/scatter.hpp"
 #include "killtest/stores/write_guard.hpp"
 
 namespace outlive::killtest::detail {
@@ -50,6 +51,7 @@ struct scout_state {
   bool stepping = false;
   open_page open[max_open];
   std::size_t open_count = 0;
+  bool in_parts = false;
   std::uint32_t stack = 0;
   std::uint32_t executed = 0;  // stores of the tested part
   std::uint32_t held_before = 0;
@@ -96,8 +98,8 @@ void open_to(char* page, ucontext_t& context) noexcept {
 
 // The neighbouring page that a store to this address may also reach; nullptr: none. For a store
 // that is not aligned, the processor reports either its first byte or the first byte in the second
-// page. An instruction that stores to distant places (scatter) is not seen whole; the comparison
-// with a run without a log finds that.
+// page. A scatter traps before it comes to another page. With keys its distant places are not seen;
+// the comparison with a run without a log finds that.
 char* neighbour(char* address, char* page) noexcept {
   const auto in_page = static_cast<std::size_t>(address - page);
   if (in_page >= page_bytes - largest_store)
@@ -122,6 +124,8 @@ void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
     if (is_due(true) && scout->held_before != scout->last_held) die_here();
     std::uintptr_t addresses[max_frames];
     scout->stack = scout->log->stack(addresses, unwind(of_victim, addresses));
+    scout->in_parts =
+        is_scatter(reinterpret_cast<const unsigned char*>(context.uc_mcontext.gregs[REG_RIP]));
     scout->stepping = true;
     context.uc_mcontext.gregs[REG_EFL] |= trap_flag;
   }
@@ -186,7 +190,8 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
                      .stack = scout->stack,
                      .executed = scout->executed,
                      .held_before = scout->held_before,
-                     .held_after = held_after},
+                     .held_after = held_after,
+                     .in_parts = scout->in_parts},
                     before, after);
     scout->last_held = held_after;
   }

@@ -22,6 +22,7 @@
 #include "killtest/stacks/process_stacks.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/page_shadow.hpp"
+#include "killtest/stores/scatter.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -144,9 +145,19 @@ class traced {
               .stack = log_.stack(&at, 1),
               .executed = logged() + 1,
               .held_before = held_before,
-              .held_after = held_},
+              .held_after = held_,
+              .in_parts = is_scatter_at(at)},
              shadow_.before(changed), reinterpret_cast<const std::byte*>(bytes_ + changed.begin));
     shadow_.update(changed);
+  }
+
+  // The page behind a short instruction need not be there.
+  [[nodiscard]] bool is_scatter_at(std::uintptr_t at) const noexcept {
+    unsigned char code[15] = {};
+    constexpr std::size_t without_prefixes = 7;
+    const auto* const place = reinterpret_cast<const void*>(at);
+    return (read(place, code, sizeof code) || read(place, code, without_prefixes)) &&
+           is_scatter(code);
   }
 
   // A store that changes nothing is not seen from outside and does not count.
