@@ -1,10 +1,12 @@
 #include <outlive/killtest/main.hpp>
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include <outlive/killtest/explore.hpp>
 #include <outlive/killtest/files.hpp>
@@ -259,11 +262,36 @@ int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, c
                               : replay_one(given, chosen);
 }
 
+// A write beyond RLIMIT_FSIZE is an error like others while this lives. It used to end the process,
+// without a word.
+class no_end_by_file_size {
+ public:
+  no_end_by_file_size() noexcept : former_(::signal(SIGXFSZ, SIG_IGN)) {}
+  ~no_end_by_file_size() {
+    if (former_ != SIG_ERR) ::signal(SIGXFSZ, former_);
+  }
+  no_end_by_file_size(const no_end_by_file_size&) = delete;
+  no_end_by_file_size& operator=(const no_end_by_file_size&) = delete;
+
+ private:
+  void (*former_)(int);
+};
+
+// What nobody could read has not been told.
+int with_all_told(int code) {
+  errno = 0;
+  if (std::cout.flush()) return code;
+  const int why = errno != 0 ? errno : EIO;
+  if (code == all_ok) throw std::system_error(why, std::generic_category(), "stdout");
+  return code;
+}
+
 }  // namespace
 
 int run(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built) noexcept {
+  const no_end_by_file_size errors_only;
   try {
-    return run_checked(argc, argv, scenarios, built);
+    return with_all_told(run_checked(argc, argv, scenarios, built));
   } catch (const std::exception& error) {
     std::cerr << argv[0] << ": " << error.what() << '\n';
   } catch (...) {

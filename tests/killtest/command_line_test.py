@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import subprocess
 import sys
 
@@ -49,6 +50,39 @@ def wrong_usage_is_told():
         report.expect(
             message in done.stderr and not done.stdout,
             f"{arguments}: found the error {done.stderr!r}, expected {message!r} in it",
+        )
+
+
+def what_cannot_be_written_is_told():
+    def limit_files(size):
+        return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    for path, limit, words in (
+        (folder() / "list", limit_files(0), "File too large"),
+        ("/dev/full", None, "No space left on device"),
+    ):
+        with open(path, "w", encoding="utf-8") as stdout:
+            done = subprocess.run(
+                [PROGRAM, "--list"],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=LIMIT,
+                preexec_fn=limit,
+            )
+        report.expect(
+            done.returncode == 2 and f"stdout: {words}" in done.stderr,
+            f"{path}: exit code {done.returncode}, {done.stderr!r}",
+        )
+    explored()
+    page = (folder() / "kill.html").stat().st_size
+    for size in (0, page * 3 // 4):  # less than the segment, and less than the page
+        done = run("--html", folder() / "limited.html", preexec_fn=limit_files(size))
+        expect_exit(done, 2)
+        report.expect(
+            "File too large" in done.stdout + done.stderr,
+            f"{size}: found {done.stdout!r} and {done.stderr!r}",
         )
 
 
@@ -213,6 +247,7 @@ sys.exit(
         [
             ("command_line.exit_codes", exit_codes),
             ("command_line.wrong_usage_is_told", wrong_usage_is_told),
+            ("command_line.what_cannot_be_written_is_told", what_cannot_be_written_is_told),
             ("command_line.scenarios_are_listed", scenarios_are_listed),
             ("command_line.json_is_all_there_is_on_stdout", json_is_all_there_is_on_stdout),
             ("command_line.what_the_summary_says_can_be_typed", what_the_summary_says_can_be_typed),
