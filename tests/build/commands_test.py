@@ -152,6 +152,52 @@ def demo_refuses_wrong_usage_before_it_builds():
             report.expect(not (root / "build").exists(), f"{arguments}: something was configured")
 
 
+def in_qemu(root, program):
+    """(exit code, output) of killtest_in_qemu with an emulator that is this machine."""
+    script = root / "made_up_test"
+    script.write_text("#!/bin/sh\n" + program)
+    script.chmod(0o755)
+    done = run([root / "tools/dev/killtest_in_qemu", script])
+    return done.returncode, done.stdout
+
+
+def kill_tests_in_the_emulator_pass_only_if_each_case_ran():
+    ok, failed, skipped = ("[       OK ] a.b (1 ms)", "[  FAILED  ] a.c, where it is (2 ms)",
+                           "[  SKIPPED ] a.d (0 ms)")
+    with tempfile.TemporaryDirectory() as folder:
+        root = small_project(folder)
+        shutil.copy(ROOT / "tools/dev/killtest_in_qemu", root / "tools/dev")
+        emulator = root / "tools/dev/run_in_qemu"
+        for says, ends, code, last in (
+            ([ok, ok], 0, 0, "2 passed, 0 failed, 0 skipped"),
+            ([ok, failed, "[  FAILED  ] a.c, where it is"], 1, 1, "1 passed, 1 failed, 0 skipped"),
+            ([ok, failed], 0, 1, "1 passed, 1 failed, 0 skipped"),
+            ([ok, skipped], 0, 1, "1 passed, 0 failed, 1 skipped"),
+            ([ok], 1, 1, "1 passed, 0 failed, 0 skipped"),
+            ([], 0, 1, "0 passed, 0 failed, 0 skipped"),
+        ):
+            emulator.write_text("#!/bin/sh\nshift 2\nsh -c \"$1\"\n")
+            emulator.chmod(0o755)
+            text = "".join(f"echo '{line}'\n" for line in says) + f"exit {ends}\n"
+            found, output = in_qemu(root, text)
+            report.expect(
+                found == code and output.splitlines()[-1] == last, f"{says}: {found}\n{output}"
+            )
+        for ends, code in ((77, 77), (2, 1)):
+            emulator.write_text(f"#!/bin/sh\nexit {ends}\n")
+            found, output = in_qemu(root, f"echo '{ok}'\n")
+            report.expect(found == code, f"{found}\n{output}")
+
+
+def the_emulator_refuses_wrong_usage_before_it_installs():
+    for arguments in ([], ["--bogus"], ["--seconds", "x", "true"], ["true", "no/such/file"]):
+        done = run([ROOT / "tools/dev/run_in_qemu", *arguments])
+        report.expect(
+            done.returncode == 2 and "tools/dev/run_in_qemu --help" in done.stdout,
+            f"{arguments}: exit code {done.returncode}\n{done.stdout}",
+        )
+
+
 sys.exit(
     report.run(
         [
@@ -164,6 +210,8 @@ sys.exit(
                 part_without_its_package_is_an_error,
                 tool_without_crash_recorder_is_an_error,
                 demo_refuses_wrong_usage_before_it_builds,
+                kill_tests_in_the_emulator_pass_only_if_each_case_ran,
+                the_emulator_refuses_wrong_usage_before_it_installs,
             )
         ]
     )
