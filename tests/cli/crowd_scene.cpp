@@ -1,20 +1,22 @@
 // A busy segment, for tests of outlive top:  crowd_scene SEGMENT
 //
 // A thread of this process holds 40 mutexes, "idle-0" and so on, and another one "hot", for which 5
-// threads wait. Children named "churn" come and go: each acquires "busy" 100 times, and a moment
-// later dies in "drawer", which the next one repairs. Says "ready" when all wait, and ends, with
-// its child, at the end of its stdin.
+// threads wait. Children named "churn" come and go: each acquires "busy" 100 times, waits for a
+// byte on stdin, and dies in "drawer", where it repairs what the one before it left. Says "ready"
+// when all wait, and ends, with its child, at the end of its stdin.
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,11 +36,14 @@ std::size_t count_waiting(const outlive::segment& segment) {
   return count;
 }
 
-[[noreturn]] void work_and_die(amount& busy, amount& drawer) {
+// `ends`: a pipe. It reads as closed once the parent is gone, which may be before the prctl().
+[[noreturn]] void work_and_die(const int (&ends)[2], amount& busy, amount& drawer) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  close(ends[1]);
   pthread_setname_np(pthread_self(), "churn");
   for (int i = 0; i < 100; ++i) ++*busy.lock();
-  usleep(40'000);  // long enough for a look to see it, too short for two
+  char asked = 0;
+  if (read(ends[0], &asked, 1) != 1) _exit(1);
   const auto hold = drawer.lock();
   raise(SIGKILL);
   _exit(1);
@@ -64,16 +69,19 @@ int run(const char* name) {
   for (std::size_t i = 0; i < waiters; ++i)
     std::thread([&] { const auto hold = hot.lock(); }).detach();
   while (count_waiting(segment) < waiters) usleep(1000);
+  int ends[2] = {-1, -1};
+  if (pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
   std::thread([&] {
     for (;;) {
       const pid_t child = fork();
-      if (child == 0) work_and_die(busy, drawer);
+      if (child == 0) work_and_die(ends, busy, drawer);
       waitpid(child, nullptr, 0);
     }
   }).detach();
   std::puts("ready");
   std::fflush(stdout);
-  while (std::getchar() != EOF) {
+  for (char asked = 0; read(STDIN_FILENO, &asked, 1) == 1;) {
+    if (write(ends[1], &asked, 1) != 1) return 1;
   }
   _exit(0);
 }

@@ -45,6 +45,13 @@ def run(*arguments, env=None, user=None):
 @contextlib.contextmanager
 def scene(program="scene", end=""):
     """(name, pid) of a segment as tests/cli/scene.cpp, or another program there, makes it."""
+    with scene_process(program, end) as (name, process):
+        yield name, process.pid
+
+
+@contextlib.contextmanager
+def scene_process(program="scene", end=""):
+    """(name, process) of the same; what the program reads from its stdin is written there."""
     with segment_name(end) as name:
         process = subprocess.Popen(
             [os.path.join(FOLDER, program), name],
@@ -54,7 +61,7 @@ def scene(program="scene", end=""):
         )
         try:
             report.expect(process.stdout.readline() == "ready\n", "the scene is not ready")
-            yield name, process.pid
+            yield name, process
         finally:
             process.stdin.close()
             try:

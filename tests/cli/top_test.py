@@ -17,7 +17,7 @@ import time
 import unicodedata
 
 import report
-from tool import SECONDS, TOOL, path_of, scene
+from tool import SECONDS, TOOL, path_of, scene, scene_process
 
 sys.path.append(
     "/usr/lib/python3/dist-packages"
@@ -37,6 +37,7 @@ class session:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.seen = b""
+        self.unread = b""  # of next_screen()
         self.ours, self.theirs = pty.openpty()
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.theirs)
@@ -69,6 +70,19 @@ class session:
             part = os.read(self.ours, 65536)
             self.seen += part
             self.stream.feed(part)
+
+    def next_screen(self):
+        """The text of each screen that was drawn, one a call. Not to be mixed with wait_for(),
+        which looks at what is there after a read, and may miss screens.
+        """
+        end = time.monotonic() + SECONDS
+        while b"\x1b[J" not in self.unread:
+            report.expect(time.monotonic() < end, f"no screen within {SECONDS} s")
+            if select.select([self.ours], [], [], SECONDS)[0]:
+                self.unread += os.read(self.ours, 65536)
+        screen, ended, self.unread = self.unread.partition(b"\x1b[J")
+        self.stream.feed(screen + ended)
+        return "\n".join(self.lines())
 
     def lines(self):
         return [line.rstrip() for line in self.screen.display]
@@ -304,19 +318,27 @@ def help_explains_keys_and_columns():
 
 
 def rates_count_workers_that_live_shortly():
-    with scene("crowd_scene") as (name, _), session(name, rows=60) as top:
-        text = top.wait_for(
-            lambda text: re.search(r"^ *\d+ +\d+ +[1-9]\d* .*crowd_scene/churn|"
-                                   r"^ *\d+ +\d+ +[1-9]\d* .*\bchurn", text, re.M),
-            "the rate of a worker that no look sees twice",
-        )
-        report.expect(not re.search(r"^ *\d+ +\d+ +- .*\bchurn", text, re.M), text)
-        top.wait_for(
-            lambda text: re.search(
+    """Each worker is ended when a screen shows it: what the first one says of it is what counts."""
+    known, has_rate, rates = set(), False, False
+    with scene_process("crowd_scene") as (name, process), session(name, rows=60) as top:
+        end = time.monotonic() + SECONDS
+        while not (has_rate and rates):
+            text = top.next_screen()
+            report.expect(time.monotonic() < end, f"no rate within {SECONDS} s\n{text}")
+            if "no rates before the second look" in text:
+                continue
+            # PID TID ACQUIRED/S WAITED/S HOLDS WAITING THREAD; its name is that of its process
+            for row in re.findall(r"^ *(\d+) +\1 +(\S+) .*\bchurn$", text, re.M):
+                report.expect(row[1] != "-", f"no rate at the first look\n{text}")
+                if row[0] not in known:
+                    known.add(row[0])
+                    # 0 if the look came before its first lock: then the next one has to show it
+                    has_rate = has_rate or row[1] != "0"
+                    process.stdin.write(".")
+                    process.stdin.flush()
+            rates = rates or re.search(
                 r"^a second: [1-9]\d* acquired, \d+ waited for, ([1-9]|0\.[1-9])", text, re.M
-            ),
-            "the rates of all threads, and deaths",
-        )
+            )
 
 
 def wide_characters_fill_two_cells():
