@@ -96,6 +96,10 @@ struct report {
   // program that lets it see them (<outlive/crash_barrier.hpp>). Nothing shows that they are
   // needed.
   std::vector<std::string> made_no_difference;
+  // Stores within a transaction to bytes that it had not saved: where they went, and where they
+  // were made. A roll-back would not undo them. Only of transactions that tell the kit
+  // (<outlive/killtest/transaction_watch.hpp>).
+  std::vector<std::string> unsaved;
   // Whether the search ended at explore_options::only_state.
   bool only_one = false;
   // The command that explores this scenario again, if main() is run(); empty otherwise.

@@ -35,6 +35,7 @@
 #include "killtest/explore/omission_trials.hpp"
 #include "killtest/explore/real_kills.hpp"
 #include "killtest/explore/unexplored_parts.hpp"
+#include "killtest/explore/unsaved_stores.hpp"
 #include "killtest/process/child_process.hpp"
 #include "killtest/state/private_view.hpp"
 #include "killtest/state/timeline.hpp"
@@ -235,6 +236,9 @@ void explorer::explore_log(const death_chain& before, const std::shared_ptr<cons
     cut("whether mutexes after the first " + std::to_string(survivors::max_mutexes) +
         " can be acquired");
   for (const std::string& each : unexplored_parts(*log)) cut(each);
+  for (const std::string& each : unsaved_stores(seg_, timeline_, *log)) {
+    if (!contains(report_.unsaved, each)) report_.unsaved.push_back(each);
+  }
   death_chain deaths = before;
   deaths.emplace_back();
   const auto look = [&](std::size_t stores, std::uint32_t held, bool before_next) {

@@ -126,6 +126,8 @@ std::string html_scenario(const report& of) {
   text += html_figures(of) + html_failures(of);
   for (const std::string& each : of.made_no_difference)
     text += "<p class=\"quiet\">made no difference: " + escaped(each) + "</p>";
+  for (const std::string& each : of.unsaved)
+    text += "<p class=\"quiet\">stored, and not saved: " + escaped(each) + "</p>";
   for (const std::string& each : of.cut)
     text += "<p class=\"quiet\">left out: " + escaped(each) + "</p>";
   for (const std::string& each : of.warnings)

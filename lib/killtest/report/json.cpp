@@ -59,6 +59,7 @@ json to_json(const report& of) {
       {"cut", of.cut},
       {"warnings", of.warnings},
       {"made_no_difference", of.made_no_difference},
+      {"unsaved", of.unsaved},
       {"failures", failures},
   };
 }

@@ -132,6 +132,7 @@ std::string report::summary() const {
   if (used == engine::single_step && !engine_reason.empty())
     text += "  single steps: " + engine_reason + '\n';
   for (const std::string& each : made_no_difference) text += "  made no difference: " + each + '\n';
+  for (const std::string& each : unsaved) text += "  stored, and not saved: " + each + '\n';
   for (const std::string& each : cut) text += "  left out: " + each + '\n';
   for (const std::string& each : warnings) text += "  warning: " + each + '\n';
   return text;

@@ -17,6 +17,7 @@ constexpr std::size_t max_stores = std::size_t{1} << 21;
 constexpr std::size_t max_bytes = std::size_t{1} << 27;
 constexpr std::size_t max_list_words = std::size_t{1} << 22;
 constexpr std::size_t max_barriers = std::size_t{1} << 16;
+constexpr std::size_t max_notes = std::size_t{1} << 20;
 constexpr std::size_t hash_slots = std::size_t{1} << 14;
 
 std::uint64_t hash_of(const std::uint64_t* items, std::size_t count) noexcept {
@@ -44,12 +45,14 @@ struct store_log::shared {
   std::uint32_t held_at_end;
   std::uint32_t executed;
   std::uint32_t barrier_count;
+  std::uint32_t note_count;
   const char* overflow;  // a literal, which is at the same address in children
   list_area held;
   list_area stacks;
   std::uint64_t held_words[max_list_words];
   std::uint64_t stack_words[max_list_words];
   passed_barrier barriers[max_barriers];
+  transaction_note notes[max_notes];
   logged_store stores[max_stores];
   std::byte bytes[max_bytes];
 };
@@ -70,7 +73,7 @@ store_log::~store_log() {
 void store_log::reset() noexcept {
   shared_->count.store(0, std::memory_order_relaxed);
   shared_->bytes_used = shared_->setup = shared_->held_at_start = shared_->held_at_end =
-      shared_->executed = shared_->barrier_count = 0;
+      shared_->executed = shared_->barrier_count = shared_->note_count = 0;
   shared_->overflow = nullptr;
   for (list_area* each : {&shared_->held, &shared_->stacks}) {
     if (each->lists > 1) std::memset(each->slots, 0, sizeof each->slots);
@@ -85,6 +88,7 @@ recording store_log::read() const {
   made.stores.assign(shared_->stores, shared_->stores + count);
   made.bytes.assign(shared_->bytes, shared_->bytes + shared_->bytes_used);
   made.barriers.assign(shared_->barriers, shared_->barriers + shared_->barrier_count);
+  made.notes.assign(shared_->notes, shared_->notes + shared_->note_count);
   made.setup = shared_->setup;
   made.held_at_start = shared_->held_at_start;
   made.held_at_end = shared_->held_at_end;
@@ -163,6 +167,15 @@ std::uint32_t store_log::stack(const std::uintptr_t* addresses, std::size_t coun
 void store_log::add_barrier(const char* file, std::uint32_t line) noexcept {
   if (shared_->barrier_count == max_barriers) return;
   shared_->barriers[shared_->barrier_count++] = {file, line, shared_->count.load()};
+}
+
+void store_log::add_note(transaction_note made) noexcept {
+  if (shared_->note_count == max_notes) {
+    shared_->overflow = "the notes of transactions";
+    return;
+  }
+  made.stores = shared_->count.load(std::memory_order_relaxed);
+  shared_->notes[shared_->note_count++] = made;
 }
 
 void store_log::begin_tested(std::uint32_t held_now) noexcept {

@@ -34,6 +34,15 @@ struct passed_barrier {
   std::uint32_t stores = 0;  // entries of the log by then
 };
 
+// What a transaction said of itself (<outlive/killtest/transaction_watch.hpp>).
+enum class note_kind : std::uint32_t { begins, saved, ends };
+struct transaction_note {
+  note_kind what{};
+  std::uint64_t begin = 0;  // offsets of the bytes that were saved
+  std::uint64_t end = 0;
+  std::uint32_t stores = 0;  // entries of the log by then
+};
+
 // Offsets of the mutexes on the thread's list of robust locks, the pending one included. Mutexes
 // outside of the segment are left out.
 using held_locks = std::vector<std::uint64_t>;
@@ -46,6 +55,7 @@ struct recording {
   std::vector<held_locks> held;     // the first is empty
   std::vector<stack_trace> stacks;  // the first is empty
   std::vector<passed_barrier> barriers;
+  std::vector<transaction_note> notes;
   std::size_t setup = 0;            // how many stores came before the tested part
   std::uint32_t held_at_start = 0;  // of the tested part
   std::uint32_t held_at_end = 0;
@@ -94,6 +104,7 @@ class store_log {
   std::uint32_t stack(const std::uintptr_t* addresses, std::size_t count) noexcept;
   // More than there is room for are forgotten.
   void add_barrier(const char* file, std::uint32_t line) noexcept;
+  void add_note(transaction_note made) noexcept;       // `stores` is set here
   void begin_tested(std::uint32_t held_now) noexcept;  // what came before was set-up
   void finish(std::uint32_t held_now, std::uint32_t executed) noexcept;
 

@@ -21,6 +21,7 @@
 #include "killtest/stores/page_shadow.hpp"
 #include "killtest/stores/scatter.hpp"
 #include "killtest/stores/write_guard.hpp"
+#include "killtest/trace/transaction_notes.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -243,6 +244,7 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size,
   prepare_unwind();
   handle(SIGSEGV, &on_fault, state.former_segv);
   handle(SIGTRAP, &on_trap, state.former_trap);
+  note_transactions(log, base, size);
   state.last_held = held_now();
   log.begin_tested(state.last_held);
   if (is_due(false)) die_here();

@@ -23,6 +23,7 @@
 #include "killtest/state/private_view.hpp"
 #include "killtest/stores/page_shadow.hpp"
 #include "killtest/stores/scatter.hpp"
+#include "killtest/trace/transaction_notes.hpp"
 
 namespace outlive::killtest::detail {
 
@@ -295,6 +296,7 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
         log_differences(log, seg, data_of(fd, seg.size_bytes()));
         if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
           throw std::system_error(errno, std::generic_category(), "PTRACE_TRACEME");
+        note_transactions(log, base_of(seg), seg.size_bytes());
         stop_here();
         what.tested();
         stop_here();
