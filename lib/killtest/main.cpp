@@ -18,6 +18,7 @@
 #include <string>
 #include <system_error>
 
+#include <outlive/killtest/coverage.hpp>
 #include <outlive/killtest/explore.hpp>
 #include <outlive/killtest/files.hpp>
 #include <outlive/killtest/replay.hpp>
@@ -45,6 +46,7 @@ struct command_line {
   std::string state;
   bool annotations = false;
   std::string replay;
+  std::string merge;
 };
 
 const std::map<std::string, engine>& engines() {
@@ -87,6 +89,12 @@ void declare(CLI::App& app, command_line& given) {
       ->option_text("N");
   app.add_option("--confirm", given.how.confirm, "how many states are confirmed by a real SIGKILL")
       ->option_text("N");
+  app.add_option("--coverage", given.how.coverage,
+                 "write what the scenarios came to there, for --merge-coverage")
+      ->option_text("DIR");
+  app.add_option("--merge-coverage", given.merge,
+                 "explore nothing; print the lines that no scenario of this folder came to")
+      ->option_text("DIR");
   app.add_option("--images", given.how.images, "write images of failing states there")
       ->option_text("DIR");
   app.add_option("--junit", given.junit, "write a JUnit XML file")->option_text("FILE");
@@ -234,6 +242,14 @@ int replay_one(const command_line& given, const std::vector<const scenario*>& ch
   return good ? all_ok : some_failed;
 }
 
+// Holes are no failure: the reader decides which of them matter.
+int merge_coverage(const command_line& given) {
+  const coverage all = read_coverage(given.merge);
+  std::cout << (given.json ? to_json(all) : all.summary()) << std::flush;
+  if (!given.lcov.empty()) write_lcov(all, given.lcov);
+  return all_ok;
+}
+
 int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, code_build built) {
   CLI::App app(
       "Kills owners of robust mutexes after each of their stores, and lets heirs repair what they "
@@ -251,6 +267,7 @@ int run_checked(int argc, char** argv, const std::vector<scenario>& scenarios, c
     for (const scenario& each : scenarios) std::cout << each.name << '\n';
     return all_ok;
   }
+  if (!given.merge.empty()) return merge_coverage(given);
   const auto chosen = choose(scenarios, given.names);
   if (!given.state.empty()) {
     if (chosen.size() != 1)

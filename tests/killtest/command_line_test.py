@@ -86,6 +86,28 @@ def what_cannot_be_written_is_told():
         )
 
 
+def parts_of_a_coverage_are_put_together():
+    parts = folder() / "coverage"
+    nothing = run("--merge-coverage", folder() / "none")
+    expect_exit(nothing, 2)
+    report.expect(str(folder() / "none") in nothing.stderr, f"found {nothing.stderr!r}")
+    expect_exit(run("right", "--coverage", parts), 0)
+    expect_exit(run(WRONG, env={**os.environ, "OUTLIVE_KILLTEST_COVERAGE": str(parts)}), 1)
+    done = run("--merge-coverage", parts, "--lcov", folder() / "merged.info")
+    expect_exit(done, 0)
+    report.expect(done.stdout.startswith("2 scenarios: of "), f"found {done.stdout!r}")
+    merged = json.loads(run("--merge-coverage", parts, "--json").stdout)
+    report.expect(sorted(merged["scenarios"]) == ["right", WRONG], f"found {merged['scenarios']}")
+    report.expect(
+        any(
+            each["function"].endswith("transfer") and not each["hole"] for each in merged["lines"]
+        ),
+        f"nobody came to transfer(): {merged['lines']}",
+    )
+    tracefile = (folder() / "merged.info").read_text()
+    report.expect("killtest/bank.hpp\n" in tracefile, f"found {tracefile!r}")
+
+
 def scenarios_are_listed():
     done = run("--list")
     expect_exit(done, 0)
@@ -248,6 +270,10 @@ sys.exit(
             ("command_line.exit_codes", exit_codes),
             ("command_line.wrong_usage_is_told", wrong_usage_is_told),
             ("command_line.what_cannot_be_written_is_told", what_cannot_be_written_is_told),
+            (
+                "command_line.parts_of_a_coverage_are_put_together",
+                parts_of_a_coverage_are_put_together,
+            ),
             ("command_line.scenarios_are_listed", scenarios_are_listed),
             ("command_line.json_is_all_there_is_on_stdout", json_is_all_there_is_on_stdout),
             ("command_line.what_the_summary_says_can_be_typed", what_the_summary_says_can_be_typed),

@@ -76,6 +76,11 @@ struct explore_options {
   // alone. 0: all states.
   std::uint64_t only_state = 0;
 
+  // The folder for this scenario's part of the coverage of a test run
+  // (<outlive/killtest/coverage.hpp>); empty: no part. The environment variable
+  // OUTLIVE_KILLTEST_COVERAGE takes the place of this value.
+  std::string coverage{};
+
   // Where to write images of failing states (crash-HASH.seg, at most 16); empty: nowhere.
   std::string images{};
 };

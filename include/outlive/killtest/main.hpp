@@ -9,6 +9,7 @@
 //     --engine NAME         automatic, protection-keys, page-protection or single-step
 //     --isolate --depth N --seed N --confirm N --images DIR      as in explore_options
 //     --junit FILE --lcov FILE --html FILE                       report files (files.hpp)
+//     --coverage DIR, --merge-coverage DIR                       coverage (coverage.hpp)
 //     --json                the reports on stdout, instead of the summaries
 //     --replay FILE         the heir alone, on the image of a crash state, in this process
 #pragma once

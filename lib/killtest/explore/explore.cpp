@@ -32,6 +32,7 @@
 #include "format/object_layout.hpp"
 #include "killtest/explore/checked_logs.hpp"
 #include "killtest/explore/found_states.hpp"
+#include "killtest/explore/lock_coverage.hpp"
 #include "killtest/explore/omission_trials.hpp"
 #include "killtest/explore/real_kills.hpp"
 #include "killtest/explore/unexplored_parts.hpp"
@@ -129,6 +130,7 @@ class explorer {
   found_states found_;
   std::unordered_set<std::uint64_t> seen_;
   std::optional<omission_trials> omissions_;
+  lock_coverage coverage_;
   std::deque<std::size_t> to_nest_;  // indexes of states
   std::size_t hung_ = 0;
   bool over_ = false;
@@ -146,6 +148,7 @@ explorer::explorer(const scenario& what, const explore_options& how, segment& se
       timeline_(begin(survivors_, what, seg)),
       logs_(what, how, seg, timeline_, report_),
       found_(seg, report_),
+      coverage_(seg, how),
       budget_(budget_of(how)) {
   report_.scenario = what.name;
 }
@@ -155,6 +158,8 @@ report explorer::run() {
   if (report_.fault.empty()) {
     report_.stores = victim->stores.size() - victim->setup;
     check_end(victim);
+    if (coverage_.is_wanted())
+      coverage_.follow(workload_of_victim(what_, how_, seg_), "the victim");
     explore_log({}, victim);
     // What passes without a part proves nothing about that part.
     const bool tries = report_.failed() == 0 && how_.only_state == 0;
@@ -172,6 +177,7 @@ report explorer::run() {
     confirm_some();
     if (!how_.images.empty()) found_.write_images(how_.images, timeline_);
   }
+  if (coverage_.is_wanted()) coverage_.write(report_);
   report_.used = logs_.by().chosen();
   timeline_.seek({});
   if (how_.sources || report_.failed() != 0) found_.describe_stacks();
@@ -317,6 +323,10 @@ std::shared_ptr<const recording> explorer::explore_heir(const death_chain& after
   if (fault.empty()) {
     explore_log(after, log);
     if (omissions_ && after.size() == 1) omissions_->try_barriers(after, log);
+    if (coverage_.is_wanted() && coverage_.is_new(timeline_, *log)) {
+      timeline_.seek(after);
+      coverage_.follow(workload_of_heir(what_, seg_, timeline_.mutexes(), alone), "an heir");
+    }
     return log;
   }
   if (!contains(report_.warnings, fault)) report_.warnings.push_back(fault);

@@ -78,28 +78,39 @@ std::size_t first_row(Dwarf_Lines* rows, std::size_t count, Dwarf_Addr address) 
   return begin;
 }
 
-void append_row(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr address,
-                std::vector<code_line>& lines) {
+// Without a line: what belongs to no source line that is shown.
+line_code line_of(Dwarf_Line* row, const functions_of_code& functions, Dwarf_Addr address) {
+  line_code made;
   int line = 0;
-  bool is_statement = false;
   bool is_end = false;
-  if (dwarf_lineno(row, &line) != 0 || line == 0) return;
-  if (dwarf_linebeginstatement(row, &is_statement) != 0 || !is_statement) return;
-  if (dwarf_lineendsequence(row, &is_end) != 0 || is_end) return;
+  if (dwarf_lineno(row, &line) != 0 || line == 0) return made;
+  if (dwarf_linebeginstatement(row, &made.is_statement) != 0) return made;
+  if (dwarf_lineendsequence(row, &is_end) != 0 || is_end) return made;
   const char* const name = dwarf_linesrc(row, nullptr, nullptr);
-  if (name == nullptr || dwarf::is_of_standard_library(name)) return;
-  std::string file = dwarf::file_path(name, functions.folder);
-  if (!lines.empty() && lines.back().line == static_cast<unsigned>(line) &&
-      lines.back().file == file)
-    return;
-  std::string function = functions.name_at(address, file, line);
-  lines.push_back({std::move(file), static_cast<unsigned>(line), std::move(function)});
+  if (name == nullptr || dwarf::is_of_standard_library(name)) return made;
+  made.begin = address;
+  made.at.file = dwarf::file_path(name, functions.folder);
+  made.at.line = static_cast<unsigned>(line);
+  made.at.function = functions.name_at(address, made.at.file, line);
+  return made;
+}
+
+// The address of the first row behind this one that has another address; `end` if there is none
+// before it.
+Dwarf_Addr end_of_row(Dwarf_Lines* rows, std::size_t count, std::size_t row, Dwarf_Addr begin,
+                      Dwarf_Addr end) {
+  for (std::size_t i = row + 1; i < count; ++i) {
+    Dwarf_Addr address = 0;
+    if (dwarf_lineaddr(dwarf_onesrcline(rows, i), &address) != 0 || address >= end) return end;
+    if (address > begin) return address;
+  }
+  return end;
 }
 
 }  // namespace
 
-void append_lines(const dwarf::unit_index& unit, Dwarf_Die function,
-                  std::vector<code_line>& lines) {
+void for_each_line(const dwarf::unit_index& unit, Dwarf_Die function,
+                   const std::function<void(line_code)>& visit) {
   Dwarf_Lines* rows = nullptr;
   std::size_t count = 0;
   if (dwarf_getsrclines(unit.unit(), &rows, &count) != 0) return;
@@ -112,9 +123,22 @@ void append_lines(const dwarf::unit_index& unit, Dwarf_Die function,
       Dwarf_Line* const row = dwarf_onesrcline(rows, i);
       Dwarf_Addr address = 0;
       if (dwarf_lineaddr(row, &address) != 0 || address >= each.end) break;
-      append_row(row, functions, address, lines);
+      line_code found = line_of(row, functions, address);
+      if (found.at.line == 0) continue;
+      found.end = end_of_row(rows, count, i, address, each.end);
+      visit(std::move(found));
     }
   }
+}
+
+void append_lines(const dwarf::unit_index& unit, Dwarf_Die function,
+                  std::vector<code_line>& lines) {
+  for_each_line(unit, function, [&](line_code found) {
+    if (!found.is_statement) return;
+    if (!lines.empty() && lines.back().line == found.at.line && lines.back().file == found.at.file)
+      return;
+    lines.push_back(std::move(found.at));
+  });
 }
 
 }  // namespace outlive::killtest::detail

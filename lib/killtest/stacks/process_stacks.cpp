@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <mutex>
 #include <string_view>
 #include <tuple>
@@ -98,6 +99,56 @@ void process_stacks::note_function(const place& here) {
   if (!here.is_tested || here.code.functions.empty()) return;
   const Dwarf_Die& outermost = here.code.functions.back();
   if (noted_.insert(outermost.addr).second) append_lines(*here.code.unit, outermost, code_);
+}
+
+namespace {
+
+using lines_by_place = std::map<std::pair<std::string, unsigned>, run_line>;
+
+// Whether a process was in the code of a line; `bias`: of the module.
+bool was_run(const line_code& line, Dwarf_Addr bias, const std::vector<std::uintptr_t>& sorted) {
+  const auto found = std::lower_bound(sorted.begin(), sorted.end(), line.begin + bias);
+  return found != sorted.end() && *found < line.end + bias;
+}
+
+// A row that is no statement adds no line: it says only that its line was run.
+void add_lines(const std::vector<line_code>& code, Dwarf_Addr bias,
+               const std::vector<std::uintptr_t>& sorted, lines_by_place& to) {
+  for (const line_code& each : code) {
+    if (!each.is_statement) continue;
+    to.try_emplace({each.at.file, each.at.line},
+                   run_line{each.at.file, each.at.line, each.at.function, false});
+  }
+  for (const line_code& each : code) {
+    const auto known = to.find({each.at.file, each.at.line});
+    if (known != to.end() && was_run(each, bias, sorted)) known->second.was_run = true;
+  }
+}
+
+}  // namespace
+
+std::vector<run_line> process_stacks::lines_run(const run_code& seen) {
+  const std::lock_guard hold(known_->guard);
+  std::vector<std::uintptr_t> sorted(seen.all.begin(), seen.all.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::unordered_set<const void*> functions;
+  lines_by_place lines;
+  for (const std::uintptr_t address : seen.with_mutex) {
+    const place& here = place_at(address);
+    if (!here.is_tested || here.code.functions.empty()) continue;
+    const Dwarf_Die& outermost = here.code.functions.back();
+    Dwarf_Addr bias = 0;
+    if (!functions.insert(outermost.addr).second ||
+        dwfl_module_getdwarf(dwfl_addrmodule(known_->of_process.get(), address), &bias) == nullptr)
+      continue;
+    std::vector<line_code> code;
+    for_each_line(*here.code.unit, outermost, [&](line_code line) { code.push_back(line); });
+    add_lines(code, bias, sorted, lines);
+  }
+  std::vector<run_line> found;
+  found.reserve(lines.size());
+  for (auto& each : lines) found.push_back(std::move(each.second));
+  return found;
 }
 
 std::vector<code_line> process_stacks::code() const {

@@ -6,14 +6,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
 #include <outlive/killtest/report.hpp>
 
+#include "killtest/stores/run_code.hpp"
 #include "killtest/stores/store_log.hpp"
 
 namespace outlive::killtest::detail {
+
+// A line that has code, and whether that was run.
+struct run_line {
+  std::string file;
+  unsigned line = 0;
+  std::string function;
+  bool was_run = false;
+};
 
 class process_stacks {
  public:
@@ -29,6 +39,10 @@ class process_stacks {
   // The lines that have code, of all functions in the stacks described so far: sorted by file and
   // line, each once.
   [[nodiscard]] std::vector<code_line> code() const;
+
+  // The lines of all functions of the program, outermost ones with what is inlined into them, that
+  // were in while they held a mutex: sorted, each once.
+  [[nodiscard]] std::vector<run_line> lines_run(const run_code& seen);
 
  private:
   struct debug_information;

@@ -59,9 +59,10 @@ class code_of_libc {
 // The progress of the traced process.
 class traced {
  public:
-  traced(int pid, store_log& log, const segment& seg, int fd, const char* bytes)
+  traced(int pid, store_log& log, const segment& seg, int fd, const char* bytes, run_code* seen)
       : pid_(pid),
         log_(log),
+        seen_(seen),
         base_(base_of(seg)),
         bytes_(bytes),
         size_(seg.size_bytes()),
@@ -71,6 +72,7 @@ class traced {
   void begin() {
     list_.emplace(pid_);
     look_at_list();
+    at_begin_ = offsets_;
     log_.begin_tested(held_);
     set_up_ = log_.count();
   }
@@ -80,6 +82,7 @@ class traced {
   int step(int deliver) {
     const std::uintptr_t at = instruction();
     note_call(at);
+    if (seen_ != nullptr) note_code(at);
     // ESRCH: its time was over between two steps; waitpid() reports that.
     if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, deliver) != 0) {
       if (errno != ESRCH)
@@ -134,6 +137,15 @@ class traced {
     if (!libc_.has(at) || libc_.has(last_at_)) return;
     std::uintptr_t to = 0;
     if (read(reinterpret_cast<const void*>(top_of_stack()), &to, sizeof to)) called_at_ = to - 1;
+  }
+
+  void note_code(std::uintptr_t at) {
+    if (libc_.has(at)) return;
+    seen_->all.insert(at);
+    const auto is_new = [this](std::uint64_t each) {
+      return std::find(at_begin_.begin(), at_begin_.end(), each) == at_begin_.end();
+    };
+    if (std::any_of(offsets_.begin(), offsets_.end(), is_new)) seen_->with_mutex.insert(at);
   }
 
   void compare(std::uintptr_t at) {
@@ -192,6 +204,7 @@ class traced {
 
   int pid_;
   store_log& log_;
+  run_code* seen_;
   const char* base_;
   const char* bytes_;
   std::size_t size_;
@@ -199,6 +212,7 @@ class traced {
   std::optional<robust_list> list_;
   std::vector<std::uint64_t> found_ = std::vector<std::uint64_t>(max_robust_locks);
   held_locks offsets_;
+  held_locks at_begin_;  // of the tested part
   std::uint32_t held_ = 0;
   std::size_t set_up_ = 0;
   int status_ = 0;
@@ -284,7 +298,8 @@ const char* why_no_single_steps() {
 }
 
 int step_through(store_log& log, segment& seg, int fd, const char* bytes, const workload& what,
-                 const step_kill* kill, std::chrono::milliseconds limit, std::string& fault) {
+                 const step_kill* kill, std::chrono::milliseconds limit, std::string& fault,
+                 run_code* seen) {
   await_next_tick();
   shared_text failure;
   const auto deadline = std::chrono::steady_clock::now() + limit;
@@ -305,7 +320,7 @@ int step_through(store_log& log, segment& seg, int fd, const char* bytes, const 
   int status = 0;
   if (::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
     try {
-      traced process(pid, log, seg, fd, bytes);
+      traced process(pid, log, seg, fd, bytes, seen);
       fault = follow(process, pid, kill, limit, deadline);
     } catch (...) {
       kill_and_wait(pid);  // it would stay stopped until its time is over

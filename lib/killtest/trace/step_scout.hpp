@@ -11,6 +11,7 @@
 
 #include <outlive/segment.hpp>
 
+#include "killtest/stores/run_code.hpp"
 #include "killtest/stores/store_log.hpp"
 #include "killtest/survivor/workload.hpp"
 
@@ -30,10 +31,13 @@ struct step_kill {
 // kills it at `kill`, if that is not nullptr. The process is killed after `limit`, its sleep
 // included. `fault`: why the log cannot be used, or that the process was not killed; empty if all
 // went well.
+// `seen`, if that is not nullptr, gets the addresses of what it executes; a mutex that it had at
+// the begin does not count.
 // Returns: the process id.
 // Throws: std::system_error; the process is gone then, too.
 [[nodiscard]] int step_through(store_log& log, segment& seg, int fd, const char* bytes,
                                const workload& what, const step_kill* kill,
-                               std::chrono::milliseconds limit, std::string& fault);
+                               std::chrono::milliseconds limit, std::string& fault,
+                               run_code* seen = nullptr);
 
 }  // namespace outlive::killtest::detail
