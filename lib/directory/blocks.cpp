@@ -42,8 +42,8 @@ std::uint32_t name_check_of(std::uint32_t type_name, std::string_view name) noex
   return fold(hash_bytes(name.data(), name.size(), std::uint64_t{type_name} << 16 | name.size()));
 }
 
-// Fields of names are accessed atomically: look-ups take no lock, and the name of a block that is
-// removed may change while they read it.
+// Fields of names and links are accessed atomically: look-ups and checks take no lock, and the name
+// of a block that is removed may change while they read it.
 template <class T>
 T peek(const T& field) noexcept {
   return __atomic_load_n(&field, __ATOMIC_RELAXED);
@@ -90,10 +90,10 @@ void write_extent(block_header& block, std::uint64_t type, std::uint64_t size,
 void write_name(block_header& block, std::string_view name, std::uint32_t type_name) noexcept {
   // Release: "freed" is visible before the first byte of another name. Pairs with load_live_name().
   std::atomic_thread_fence(std::memory_order_release);
-  block.next_freed = 0;
+  poke(block.next_freed, 0U);
   poke(block.type_name, type_name);
   poke(block.name_length, static_cast<std::uint16_t>(name.size()));
-  block.reserved = 0;
+  poke(block.reserved, std::uint16_t{0});
   const bool is_short = name.size() <= inline_name_bytes;
   const inline_name in_block = is_short ? padded(name) : inline_name{};
   store_shared_text(block.name, reinterpret_cast<const char*>(&in_block), sizeof in_block);

@@ -75,7 +75,7 @@ void free_block(mapping& map, std::uint32_t line) noexcept {
 // it can be repeated.
 void recount(mapping& map) {
   directory_state& counts = map.header().directory_counts;
-  for (std::uint32_t& list : counts.freed) list = 0;
+  for (std::uint32_t& list : counts.freed) __atomic_store_n(&list, 0U, __ATOMIC_RELAXED);
   std::uint32_t live = 0;
   blocks::for_each(map, [&](std::uint32_t line, block_header& block) {
     const block_state state = blocks::state_of(block);

@@ -49,7 +49,7 @@ class churn {
 };
 
 constexpr long enough_rounds = 200'000;
-constexpr int enough_looks = 2'000;
+constexpr int enough_looks = 10'000;
 
 TEST(directory_walk, for_each_gives_whole_names_while_objects_come_and_go) {
   segment seg = segment::anonymous();
@@ -78,7 +78,7 @@ TEST(directory_walk, for_each_gives_whole_names_while_objects_come_and_go) {
 /// The check reads blocks, then slots. Between the two, an object may have come or gone, and
 /// whoever did that may be gone, too.
 TEST(directory_walk, the_check_finds_no_problem_while_objects_come_and_go) {
-  segment seg = segment::anonymous();
+  segment seg = segment::anonymous(few_of_everything());
   const auto mapped = detail::segment_access::mapping_of(seg);
   churn others(seg, 10);
   for (int looks = 0; looks < enough_looks; ++looks) {

@@ -35,7 +35,8 @@ void check_block(problem_list& found, const mapping& map, const seen_block& bloc
   if (!block.name_is_sound)
     return found.add(block_at(block.line), "a name or a type that does not fit its check",
                      "an object's name of 1 to 255 bytes");
-  if (header.name_length == 0) found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
+  if (__atomic_load_n(&header.name_length, __ATOMIC_RELAXED) == 0)
+    found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
   const std::uint32_t type = __atomic_load_n(&header.type_name, __ATOMIC_RELAXED);
   if (!is_name(map, type, name_kind::object_type))
     found.add(block_at(block.line), "type " + std::to_string(type), "one of the names");
