@@ -7,6 +7,7 @@
 #include <outlive/killtest/report.hpp>
 
 #include "killtest/stacks/process_stacks.hpp"
+#include "killtest/stores/page_shadow.hpp"
 #include "killtest/survivor/survivors.hpp"
 
 namespace outlive::killtest::detail {
