@@ -25,7 +25,8 @@ LAYERS = ["sys", "error", "format", "mapping", "records", "directory", "segment"
           "mutex", "shared", "companions", "recovery", "inspect", "supervise", "kill_point",
           "crash", "dwarf", "killtest/process", "killtest/stores", "killtest/stacks",
           "killtest/state", "killtest/survivor", "killtest/trace", "killtest/report",
-          "killtest/explore", "killtest/deaths", "killtest/soak", "killtest/sequences", "killtest"]
+          "killtest/explore", "killtest/deaths", "killtest/soak", "killtest/sequences",
+          "killtest/schedule", "killtest"]
 FOLDERS = {layer.split("/")[0] for layer in LAYERS}
 OUTSIDE_LAYERS = {"package"}  # no code
 # the latter two trace and kill: that is what they are made of
