@@ -15,7 +15,7 @@ constexpr bool is_prefix(unsigned char byte) noexcept {
 }  // namespace
 
 // Intel's manual, volume 2: 62 (EVEX), three bytes of payload with the map of opcodes in the lowest
-// bits of the first, and the opcode: A0 to A3 of map 0F38.
+// bits of the first, and the opcode: 0xa0 to 0xa3 of map 0F38.
 bool is_scatter(const unsigned char* code) noexcept {
   constexpr std::size_t max_prefixes = 14;
   constexpr unsigned char evex = 0x62;
