@@ -98,6 +98,10 @@ HOLDS = {
         ("queue_order_consumers", "-DNP=1 -DNC=2 -DNJ=3"),
         ("queue_order_two_of_each", "-DNP=2 -DNC=2 -DNJ=1"),
     ],
+    "queue_limit.pml": [
+        ("queue_limit", "-DMORE=2"),
+        ("queue_limit_deaths", "-DMAXD=2"),
+    ],
 }
 # Of these, the longest searches: what --quick leaves out. Some of each model stay.
 LONG = {
@@ -143,6 +147,7 @@ FULL = {
     "shared.pml": [("shared_two_deaths", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2")],
     "permit.pml": [("permit_two_deaths", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE")],
     "queue.pml": [("queue_two_consumers_and_deaths", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE")],
+    "queue_limit.pml": [("queue_limit_three_consumers", "-DNC=3")],
 }
 # Name, options, the rule that is taken away.
 MUTANTS = {
@@ -389,6 +394,17 @@ MUTANTS = {
         ("HEAD_ONCE", "-DNP=2 -DNC=1", "J6: head is looked at before and after the job at head"),
         ("TAIL_AFTER_JOB", "-DNP=2 -DNC=1", "tail comes before the job"),
         ("NO_LAP", "-DNP=1 -DNC=1 -DNS=3 -DNJ=5", "jobs are leased in the order of their laps"),
+    ],
+    "queue_limit.pml": [
+        ("NO_CLAIM", "-DMAXD=1", "L2: a lease that is over is claimed before its state changes"),
+        ("CLOCK_EARLY", "-DMAXD=1", "L1: the clock is the last that pop stores in the slot"),
+        ("NOTE_RUNNING", "-DMAXD=1", "L1: a holder stops the clock before it stores anything"),
+        ("DONE_BY_STATE", "-DMAXD=1", "L1: a holder stops the clock before it ends its lease"),
+        ("ANY_TRY", "-DMAXD=1", "L3: a clock counts for the try that it names"),
+        ("SAME_TIME", "-DMAXD=1", "L1: no two leases of a slot have the same clock"),
+        ("MARK_TRY_LATE", "-DMAXD=1", "L4: a try ended by a claim is marked before the next clock"),
+        ("LETTER_CLOCK", "-DMAXD=1", "L3: who has a dead letter stops what clock there is"),
+        ("CLAIM_FOR_EVER", "-DMAXD=1", "L2: the claim of a dead thread counts no more"),
     ],
 }
 LIMITS = {

@@ -72,6 +72,7 @@ enum class errc {
   no_proc,
   wrong_file_system,  // the segment's file, or /dev/shm, is not on a tmpfs
   queue_closed,       // push() into a work queue that was closed
+  lease_expired,      // done() and the like, after a lease's time limit, of a job that others got
 };
 
 // Category of errc. Its name is "outlive".

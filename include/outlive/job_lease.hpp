@@ -6,6 +6,14 @@
 // look at the job (errc::not_owner). Both are movable, and return the job when they end: an
 // exception in a worker is a failed try, and any other end is no try at all. When the thread dies,
 // its leases are void at once; nobody has to notice the death.
+//
+// In a queue with a time limit (work_queue_options::lease_limit) a lease is also over when its time
+// is, even if its thread lives: then the job is handed out again, and this try counts. From then on
+// done() and the like are refused (errc::lease_expired), and change nothing; the object can still
+// be read, and its end is silent, in any thread. What the worker has done of the job stays done.
+// Until somebody gets the job, a late done() still counts. The time is that of steady_clock, which
+// stands still while the machine is suspended. A thread that is stopped inside one of these
+// functions, or inside pop(), is not timed.
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
@@ -13,6 +21,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -53,24 +62,35 @@ struct held_job {
   work_queue_head* queue = nullptr;
   const work_queue_shape* shape = nullptr;
   std::uint32_t slot = 0;
-  std::uint64_t state = 0;  // value of the slot's word while the job is this thread's
+  // Value of the slot's word while the job is this thread's. 0: the lease has a time limit, and
+  // `shape` is that of a larger object, which has this value and is the lease's own.
+  std::uint64_t state = 0;
 };
 [[nodiscard]] OUTLIVE_API const void* bytes_of(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API unsigned tries_of(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API std::vector<job_holder> history_of(const held_job& job);
+[[nodiscard]] OUTLIVE_API std::vector<job_holder> ended_tries_of(const held_job& job);
+[[nodiscard]] OUTLIVE_API std::chrono::steady_clock::time_point end_of(
+    const held_job& job) noexcept;
+[[nodiscard]] OUTLIVE_API bool is_over(const held_job& job) noexcept;
+[[nodiscard]] OUTLIVE_API std::chrono::nanoseconds lease_limit_of(
+    const work_queue_head& queue) noexcept;
 // Return: whether the calling thread had the job.
+[[nodiscard]] OUTLIVE_API bool extend_job(const held_job& job,
+                                          std::chrono::nanoseconds by) noexcept;
 [[nodiscard]] OUTLIVE_API bool finish_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool return_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool delay_job(const held_job& job, const deadline& not_before) noexcept;
 [[nodiscard]] OUTLIVE_API bool fail_job(const held_job& job) noexcept;
 [[nodiscard]] OUTLIVE_API bool retry_job(const held_job& job) noexcept;
-// See <outlive/handed_over.hpp>. The first throws errc::not_owner, and returns nullptr never.
+// See <outlive/handed_over.hpp>. The first throws as throw_not_held(), and returns nullptr never.
 [[nodiscard]] OUTLIVE_API std::shared_ptr<handing> hand_over_job(const held_job& job);
 [[nodiscard]] OUTLIVE_API held_job take_over(const held_job& job, handing& by);
 OUTLIVE_API void return_handed(const held_job& job, handing& by) noexcept;
 // For the end of a hold: a lease fails if an exception ends it, otherwise it is given back.
 OUTLIVE_API void drop_job(const held_job& job, bool by_exception) noexcept;
-[[noreturn]] OUTLIVE_API void throw_not_lease_holder();
+// Throws errc::lease_expired or errc::not_owner.
+[[noreturn]] OUTLIVE_API void throw_not_held(const held_job& job);
 
 // The common part of a lease and a dead letter.
 class job_hold {
@@ -97,30 +117,35 @@ class job_hold {
   [[nodiscard]] unsigned tries() const noexcept { return tries_of(job_); }
 
   // Returns: the threads that died with the job, oldest first. Tries that ended by fail() are not
-  //   among them. Requires: it holds a job.
+  //   among them. Requires: it holds a job; if that is a lease that is over, they may be those of a
+  //   later job.
   // Errors: std::bad_alloc.
   [[nodiscard]] std::vector<job_holder> died_on_it() const { return history_of(job_); }
+  // Returns: the threads whose leases of the job were ended by the time limit, oldest first.
+  //   Requires, Errors: as above.
+  [[nodiscard]] std::vector<job_holder> expired_on_it() const { return ended_tries_of(job_); }
 
   // Removes the job from the queue for ever. Its slot is free, and one producer that waits for a
   // slot wakes.
   // Errors: errc::not_owner if the calling thread does not have the job (another thread, a forked
-  //   child), or if this object holds none; then nothing changes. Blocks: never. Signal-safe: no.
+  //   child), or if this object holds none; errc::lease_expired. Then nothing changes.
+  // Blocks: never. Signal-safe: no.
   // Order: the next push into the slot synchronises with it.
   void done() {
-    if (job_.queue == nullptr || !finish_job(job_)) throw_not_lease_holder();
+    if (job_.queue == nullptr || !finish_job(job_)) throw_not_held(job_);
     job_ = {};
   }
 
  protected:
   void end_by(bool (*change)(const held_job&)) {
-    if (job_.queue == nullptr || !change(job_)) throw_not_lease_holder();
+    if (job_.queue == nullptr || !change(job_)) throw_not_held(job_);
     job_ = {};
   }
   held_job job_;
 
  private:
   // Returns nothing in a forked child or in another thread, which do not own the job. The latter is
-  // reported (<outlive/misuse.hpp>).
+  // reported (<outlive/misuse.hpp>), unless the lease was over.
   void drop() noexcept {
     if (job_.queue != nullptr) drop_job(job_, std::uncaught_exceptions() > 0);
     job_ = {};
@@ -134,7 +159,8 @@ class typed_job_hold : public job_hold {
   // The job. It is const, because the next worker must find it as it was pushed. It can be read
   // from any thread as long as this object holds it, even if the thread that popped it has ended
   // and the segment is closed. But then another worker may have the job, or it is done, and the
-  // bytes may be those of a later job. Requires: this object holds a job.
+  // bytes may be those of a later job. A lease with a time limit has its own copy, which is always
+  // that job. Requires: this object holds a job.
   [[nodiscard]] const T& operator*() const noexcept {
     return *std::launder(static_cast<const T*>(bytes_of(job_)));
   }
@@ -160,7 +186,7 @@ class [[nodiscard]] lease : public detail::typed_job_hold<T> {
   // Killed in it: a job of a dead worker, for which nobody waits any longer.
   void give_back(const detail::deadline& not_before) {
     if (this->job_.queue == nullptr || !detail::delay_job(this->job_, not_before))
-      detail::throw_not_lease_holder();
+      detail::throw_not_held(this->job_);
     this->job_ = {};
   }
   // Lets another thread of this process take the job (<outlive/handed_over.hpp>). This object is
@@ -175,6 +201,28 @@ class [[nodiscard]] lease : public detail::typed_job_hold<T> {
   // queue allows, it is now a dead letter.
   // Errors, Blocks: as done().
   void fail() { this->end_by(&detail::fail_job); }
+
+  // Returns: when the lease is over; time_point::max() if the queue has no limit, or this object
+  //   holds no job. Requires: no other thread uses this object.
+  [[nodiscard]] std::chrono::steady_clock::time_point expires_at() const noexcept {
+    return detail::end_of(this->job_);
+  }
+  // Returns: whether its time is over, or was when somebody got the job. A false is true for this
+  //   instant alone; a true stays, unless extend() succeeds. Requires: as above.
+  [[nodiscard]] bool expired() const noexcept { return detail::is_over(this->job_); }
+  // From now on the lease lasts so long, or as long as the queue's limit says; at most 365 days.
+  // Without a limit nothing changes. A worker that makes progress extends its lease. Do not do so
+  // from a thread that would live on if the worker hung.
+  // Errors: as done(). So it succeeds late, if nobody has got the job. Blocks: never.
+  // Killed in it: a job of a dead worker. Signal-safe: no.
+  void extend() {
+    if (this->job_.queue == nullptr) detail::throw_not_held(this->job_);
+    extend(detail::lease_limit_of(*this->job_.queue));
+  }
+  void extend(std::chrono::nanoseconds from_now) {
+    if (this->job_.queue == nullptr || !detail::extend_job(this->job_, from_now))
+      detail::throw_not_held(this->job_);
+  }
 };
 
 // A dead letter that this thread examines. If it ends without done() or retry(), or its thread

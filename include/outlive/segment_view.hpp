@@ -134,6 +134,8 @@ struct viewed_job {
   thread_identity holder;  // of a leased or examined one; otherwise unknown
   // The threads that died on it, oldest first.
   std::vector<job_holder> died_on_it;
+  // The threads whose leases of it were ended by the time limit, oldest first.
+  std::vector<job_holder> expired_on_it;
   // For hold_times: as long as the thread has the job, the same. Of leased and examined jobs.
   // A thread that leases the job in this slot exactly eight rounds of the queue later has the same.
   hold_times::hold hold;
@@ -147,9 +149,10 @@ struct viewed_queue {
   std::uint32_t capacity = 0;
   std::uint32_t max_tries = 0;
   std::uint32_t job_bytes = 0;
+  std::chrono::nanoseconds lease_limit{};  // 0: none
   bool closed = false;
-  // Slots with a waiting job, including jobs of dead workers; a leased job; a dead letter,
-  // including those that a thread examines.
+  // Slots with a waiting job, including jobs of dead workers and of leases that are over; a leased
+  // job; a dead letter, including those that a thread examines.
   std::uint32_t waiting = 0;
   std::uint32_t leased = 0;
   std::uint32_t dead_letters = 0;

@@ -39,6 +39,9 @@
 //     of the lease                                letter
 //   with a dead letter in hand                  a dead letter
 //
+// A worker that hangs, or is stopped, keeps its job, unless the queue has a time limit for leases
+// (work_queue_options). Sleeping workers wake when a lease is over; nobody else has to notice it.
+//
 // Dead letters keep their slots until somebody removes them. Nobody needs to look at them, but a
 // queue that is full of them accepts no more jobs.
 #pragma once
@@ -47,6 +50,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -66,11 +70,17 @@ class notify_descriptor;
 struct work_queue_options {
   // How many tries may fail before the job is a dead letter; 1 to 8. A death is a failed try.
   std::uint32_t max_tries = 3;
+  // How long a worker may have a job, up to 365 days. 0: as long as it lives. When the time is over
+  // the job is handed out again, or is a dead letter after max_tries, and the worker's late done()
+  // is refused. So a worker that hangs or is stopped holds up no job. But two workers may do the
+  // job at once, so choose a limit that no healthy worker needs, or extend() the lease. Each pop()
+  // allocates memory then, for a copy of the job.
+  std::chrono::nanoseconds lease_limit{};
 };
 
-// How many slots have a waiting job, including jobs of dead workers and those that were given back
-// for a later time; a job of a living worker; a dead letter, including those that a thread
-// examines.
+// How many slots have a waiting job, including jobs of dead workers, those whose lease is over, and
+// those that were given back for a later time; a job of a living worker; a dead letter, including
+// those that a thread examines.
 struct work_queue_counts {
   std::uint32_t waiting = 0;
   std::uint32_t leased = 0;
@@ -88,6 +98,7 @@ struct alignas(64) work_queue_head {
   std::uint32_t max_tries;
   std::uint32_t job_bytes;
   std::atomic<std::uint32_t> closed;
+  std::uint64_t lease_limit;
   alignas(64) std::atomic<std::uint32_t> not_empty;
   std::atomic<std::uint32_t> overtaken;
   alignas(64) std::atomic<std::uint32_t> not_full;
@@ -143,7 +154,8 @@ class work_queue {
 
   // Makes an empty queue.
   // Requires: the memory lies in a segment that this process has mapped.
-  // Errors: errc::not_in_segment, std::errc::invalid_argument unless 1 <= max_tries <= 8.
+  // Errors: errc::not_in_segment, std::errc::invalid_argument unless 1 <= max_tries <= 8 and
+  //   0 <= lease_limit <= 365 days.
   explicit work_queue(const work_queue_options& options = {}) {
     detail::make_queue(head_, shape, options);
   }
@@ -211,7 +223,8 @@ class work_queue {
   // Blocks: until there is a job, or the worker that has one is dead, or the queue is closed and
   //   all its jobs are done or dead letters.
   // Returns: a lease, which belongs to the calling thread; an empty one at the end of a closed
-  //   queue. Errors: as push(), except errc::queue_closed; then no job was taken.
+  //   queue. Errors: as push(), except errc::queue_closed; std::bad_alloc if leases have a time
+  //   limit. Then no job was taken.
   // After fork: works in the child, which has none of its parent's leases. Signal-safe: no.
   // Order: synchronises with the push, and with all that dead workers did while they had the job.
   [[nodiscard]] lease<T> pop() { return pop({}); }
@@ -287,6 +300,10 @@ class work_queue {
   [[nodiscard]] std::uint32_t leased() const { return counts().leased; }
   [[nodiscard]] std::uint32_t dead_letters() const { return counts().dead_letters; }
   [[nodiscard]] static constexpr std::uint32_t capacity() noexcept { return Capacity; }
+  // Returns: how long a worker may have a job; 0 if as long as it lives.
+  [[nodiscard]] std::chrono::nanoseconds lease_limit() const noexcept {
+    return detail::lease_limit_of(head_);
+  }
 
  private:
   friend class notify_descriptor;

@@ -11,7 +11,7 @@ std::optional<work_queue_shape> find_shape(const work_queue_head& queue,
   constexpr std::uint64_t line = cache_line;
   constexpr std::uint32_t most = 1'048'576;  // slots, and bytes of a job: as work_queue demands
   const auto load = [](const std::uint32_t& of) { return __atomic_load_n(&of, __ATOMIC_RELAXED); };
-  if (room < sizeof queue || load(queue.magic) != work_queue_magic) return std::nullopt;
+  if (room < sizeof queue || !is_work_queue(load(queue.magic))) return std::nullopt;
   const std::uint32_t capacity = load(queue.capacity), bytes = load(queue.job_bytes);
   const std::uint32_t tries = load(queue.max_tries);
   if (capacity == 0 || capacity > most || bytes == 0 || bytes > most || tries == 0 ||

@@ -2,7 +2,7 @@
 // docs/protocol.md, "Work queue".
 //
 // J1  A slot belongs to the thread that its state names, as long as that thread lives. No other
-//     thread writes its job and its history.
+//     thread writes its job and its history. (With a time limit: lease_limit.hpp.)
 // J2  "Dead" never becomes false again for {record, generation}. So the exchange that takes a slot
 //     over never takes it from a living thread, and of several that try it one succeeds.
 // J3  The hints head and tail say only where to begin. A thread looks at all slots before it
@@ -61,6 +61,8 @@ struct job_slots {
     return *reinterpret_cast<shared_u64*>(history(slot) + max_job_tries);
   }
 
+  // Whether leases have a time limit.
+  [[nodiscard]] bool has_limit() const noexcept { return queue.magic == limited_work_queue_magic; }
   // Where consumers begin to look.
   [[nodiscard]] ring_position head() const noexcept {
     return ring_position(queue.head.load(std::memory_order_relaxed));

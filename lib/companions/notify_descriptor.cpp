@@ -4,6 +4,7 @@
 // nothing: nothing is in the segment that a death could leave.
 #include <outlive/notify_descriptor.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +17,7 @@
 
 #include "companions/holder.hpp"
 #include "companions/job_slots.hpp"
+#include "companions/lease_limit.hpp"
 #include "companions/wait_word.hpp"
 #include "directory/directory.hpp"
 #include "sys/event_set.hpp"
@@ -30,21 +32,22 @@ namespace detail {
 namespace {
 
 // What a thread can do with a queue: lease a job or find its end, or fill a slot or find it closed.
-// `nap` becomes the time until the next delayed job is due, if that is sooner.
+// `nap` becomes the time until the next delayed job is due, or a lease is over, if that is sooner.
 bool has_job(const mapping& map, const job_slots& slots, kernel_answers* kernel,
              std::chrono::nanoseconds& nap) noexcept {
   // Before the look at the slots (J5).
   const bool closed = slots.is_closed();
   bool at_end = true;
+  std::uint64_t over = ~std::uint64_t{0};
+  nap = std::min(nap, longest_nap(slots));
   for (std::uint32_t slot = 0; slot < slots.shape.capacity; ++slot) {
-    switch (use_of(map, slots.queue.max_tries, slots.read(slot), kernel)) {
+    switch (use_at(map, slots.queue.max_tries, slots, slot, slots.read(slot), kernel, over)) {
       case slot_use::waiting: return true;
       case slot_use::delayed: {
         const std::uint64_t time = slots.time(slot).load(std::memory_order_relaxed);
         const std::uint64_t now = monotonic_now();
         if (time <= now) return true;
-        if (time - now < static_cast<std::uint64_t>(nap.count()))
-          nap = std::chrono::nanoseconds(time - now);
+        over = std::min(over, time);
         at_end = false;
         break;
       }
@@ -56,6 +59,10 @@ bool has_job(const mapping& map, const job_slots& slots, kernel_answers* kernel,
       case slot_use::unknown: break;
     }
   }
+  if (const std::uint64_t now = monotonic_now();
+      over != ~std::uint64_t{0} &&
+      (over <= now || over - now < static_cast<std::uint64_t>(nap.count())))
+    nap = std::chrono::nanoseconds(over <= now ? 0 : over - now);
   return closed && at_end;
 }
 

@@ -2,12 +2,15 @@
 // queue_order.pml; the rules J1 to J6: job_slots.hpp.
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 #include <outlive/work_queue.hpp>
 
 #include "companions/job_slots.hpp"
+#include "companions/lease_limit.hpp"
 #include "companions/queue_party.hpp"
 #include "companions/ring_position.hpp"
 #include "companions/sleepers.hpp"
@@ -21,7 +24,8 @@ namespace {
 struct consumer : party {
   using party::party;
 
-  // The next time at which a delayed job becomes due, as the last look at all slots found it.
+  // The next time at which a delayed job becomes due, or a lease is over, as the last look at all
+  // slots found it.
   mutable std::uint64_t next_due = ~std::uint64_t{0};
 
   // Leases the first job in the order of positions, from head to tail. The jobs of one producer are
@@ -77,11 +81,13 @@ struct consumer : party {
     return false;
   }
 
-  // How long a thread may sleep that found no job: to the time of a delayed one.
+  // How long a thread may sleep that found no job: to the time of a delayed one, or to the end of a
+  // lease. Not longer than a lease lasts: it has not seen those that begin meanwhile.
   [[nodiscard]] std::chrono::nanoseconds time_to_next() const noexcept {
-    if (next_due == ~std::uint64_t{0}) return std::chrono::nanoseconds::max();
+    const std::chrono::nanoseconds longest = longest_nap(slots);
+    if (next_due == ~std::uint64_t{0}) return longest;
     const std::uint64_t now = monotonic_now();
-    return std::chrono::nanoseconds(next_due > now ? next_due - now : 0);
+    return std::min(longest, std::chrono::nanoseconds(next_due > now ? next_due - now : 0));
   }
 
   [[gnu::noinline]] bool wait_for_job(held_job& got, const deadline& until,
@@ -112,8 +118,14 @@ struct consumer : party {
     for (std::uint32_t i = 0; i < capacity(); ++i, at = at.next(capacity())) {
       const std::uint32_t slot = at.slot(capacity());
       const job_state seen = slots.read(slot);
-      if (use_of(seen, &kernel) != slot_use::dead_letter) continue;
-      if (acquire_job(got, slot, seen, seen.to(job_kind::examined, seen.tries(), me))) return true;
+      if (use_at(slot, seen, &kernel) != slot_use::dead_letter) continue;
+      if (!acquire_job(got, slot, seen, seen.to(job_kind::examined, seen.tries(), me), &kernel))
+        continue;
+      if (slots.has_limit()) {
+        mark_ended_try(slots, slot, seen.tries());  // its former examiner may have died before
+        slots.time(slot).store(0, std::memory_order_relaxed);  // L3
+      }
+      return true;
     }
     return false;
   }
@@ -178,7 +190,7 @@ struct consumer : party {
     kernel_answers answers;
     kernel_answers* const kernel = thoroughly ? &answers : nullptr;
     for (std::uint32_t slot = 0; slot < capacity(); ++slot) {
-      switch (use_of(slots.read(slot), kernel)) {
+      switch (use_at(slot, slots.read(slot), kernel)) {
         case slot_use::filling:
         case slot_use::waiting:
         case slot_use::delayed:
@@ -201,9 +213,18 @@ struct consumer : party {
     return tail;
   }
 
+  [[nodiscard]] slot_use use_at(std::uint32_t slot, job_state seen,
+                                kernel_answers* kernel) const noexcept {
+    return detail::use_at(*mine.map, max_tries, slots, slot, seen, kernel, next_due);
+  }
   [[nodiscard]] bool may_lease(std::uint32_t slot, job_state seen,
                                kernel_answers* kernel) const noexcept {
-    const slot_use use = use_of(seen, kernel);
+    return seen.is_untried() || may_lease_again(slot, seen, kernel);
+  }
+  // Out of line, so that the quick way needs no registers for it.
+  [[gnu::noinline]] bool may_lease_again(std::uint32_t slot, job_state seen,
+                                         kernel_answers* kernel) const noexcept {
+    const slot_use use = use_at(slot, seen, kernel);
     return use == slot_use::waiting || (use == slot_use::delayed && is_due(slot));
   }
   bool is_due(std::uint32_t slot) const noexcept {
@@ -217,13 +238,16 @@ struct consumer : party {
   [[gnu::always_inline]] bool lease_job(held_job& got, std::uint32_t slot, job_state seen,
                                         kernel_answers* kernel) const noexcept {
     return may_lease(slot, seen, kernel) &&
-           acquire_job(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me));
+           acquire_job(got, slot, seen, seen.to(job_kind::leased, seen.tries() + 1, me), kernel);
   }
 
   // If this thread dies after the exchange and before it has written all of this, the next holder
   // records it, as long as the record is not reused.
   [[gnu::always_inline]] bool acquire_job(held_job& got, std::uint32_t slot, job_state seen,
-                                          job_state now) const noexcept {
+                                          job_state now, kernel_answers* kernel) const noexcept {
+    if (seen.kind() == job_kind::leased && slots.has_limit() &&
+        !may_take_over(*mine.map, slots, slot, seen, kernel, me))
+      return false;
     if (!slots.exchange(slot, seen, now)) return false;
     // The time may be another one by now: since is_due() read it, a thread may have leased the job,
     // and given it back in the same state. Only a holder writes it, so this look is the valid one.
@@ -233,13 +257,19 @@ struct consumer : party {
       return false;
     }
     ++mine.named_by;
-    if (seen.kind() == job_kind::leased) record_dead_holder(slot, seen);
+    if (seen.kind() == job_kind::leased) record_former_holder(slot, seen);
     if (now.kind() == job_kind::leased) slots.record_holder(slot, now.tries(), *mine.record);
     got.queue = &slots.queue;
     got.shape = &slots.shape;
     got.slot = slot;
     got.state = now.word();
     return true;
+  }
+
+  // It is dead, or its lease was claimed.
+  void record_former_holder(std::uint32_t slot, job_state seen) const noexcept {
+    if (slots.has_limit() && mark_ended_try(slots, slot, seen.tries())) return;
+    record_dead_holder(slot, seen);
   }
 
   void record_dead_holder(std::uint32_t slot, job_state seen) const noexcept {
@@ -260,11 +290,36 @@ struct consumer : party {
   }
 };
 
+// A function of its own, so that a queue without a limit pays nothing.
+[[gnu::noinline, gnu::cold]] held_job pop_limited(work_queue_head& queue,
+                                                  const work_queue_shape& shape,
+                                                  const deadline& until,
+                                                  const std::stop_token& stop) {
+  require_limited(queue, shape);
+  auto room = make_timed_lease(shape);
+  if (room == nullptr) throw std::bad_alloc();
+  held_job got;
+  attachment* const mine = attach_party(queue, until, stop);
+  if (mine == nullptr) return got;
+  const consumer thread(*mine, queue, shape);
+  if (!thread.lease_near(got)) thread.wait_for_job(got, until, stop);
+  return got.queue == nullptr ? got : begin_timed(got, std::move(room));
+}
+
+[[gnu::noinline, gnu::cold]] held_job pop_next_limited(attachment& mine, work_queue_head& queue,
+                                                       const work_queue_shape& shape) noexcept {
+  held_job got;
+  auto room = make_timed_lease(shape);
+  if (room == nullptr || !consumer(mine, queue, shape).lease_near(got)) return got;
+  return begin_timed(got, std::move(room));
+}
+
 }  // namespace
 
 held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const deadline& until,
                  const std::stop_token& stop) {
-  require_intact(queue, shape);
+  if (!has_no_limit(queue, shape)) [[unlikely]]
+    return pop_limited(queue, shape, until, stop);
   held_job got;
   attachment* const mine = attach_party(queue, until, stop);
   if (mine == nullptr) return got;
@@ -275,8 +330,11 @@ held_job pop_job(work_queue_head& queue, const work_queue_shape& shape, const de
 
 held_job pop_next_job(work_queue_head& queue, const work_queue_shape& shape) noexcept {
   held_job got;
-  if (attachment* const mine = attached_caller(&queue))
-    consumer(*mine, queue, shape).lease_near(got);
+  attachment* const mine = attached_caller(&queue);
+  if (mine == nullptr) return got;
+  if (queue.magic == limited_work_queue_magic) [[unlikely]]
+    return pop_next_limited(*mine, queue, shape);
+  consumer(*mine, queue, shape).lease_near(got);
   return got;
 }
 

@@ -12,9 +12,11 @@ namespace outlive::detail {
 
 namespace {
 
-bool is_queue(const work_queue_head& queue) noexcept {
-  return queue.magic == work_queue_magic && queue.max_tries - 1 < max_job_tries &&
-         queue.capacity != 0 && queue.job_bytes != 0;
+// Of whatever type.
+bool is_any_queue(const work_queue_head& queue) noexcept {
+  const bool is_limited = queue.magic == limited_work_queue_magic;
+  return is_work_queue(queue.magic) && queue.max_tries - 1 < max_job_tries && queue.capacity != 0 &&
+         queue.job_bytes != 0 && (!is_limited || queue.lease_limit - 1 < max_lease_limit);
 }
 
 }  // namespace
@@ -26,15 +28,22 @@ bool is_queue(const work_queue_head& queue) noexcept {
            " bytes";
   };
   const std::string expected = named(shape.capacity, shape.job_bytes);
-  if (!is_queue(queue)) {
+  if (!is_any_queue(queue)) {
     fail(errc::damaged, "work queue: found magic " + std::to_string(queue.magic) + ", " +
-                            std::to_string(queue.max_tries) + " tries and " +
+                            std::to_string(queue.max_tries) + " tries, a time limit of " +
+                            std::to_string(queue.lease_limit) + " ns and " +
                             named(queue.capacity, queue.job_bytes) + ", expected " + expected +
                             " that was constructed in a segment");
   }
   fail(errc::type_mismatch, "work queue: found " + named(queue.capacity, queue.job_bytes) +
                                 ", expected " + expected +
                                 "; was it made by another release of the program?");
+}
+
+[[gnu::noinline, gnu::cold]] void require_limited(const work_queue_head& queue,
+                                                  const work_queue_shape& shape) {
+  if (!is_any_queue(queue) || !is_queue(queue, shape, limited_work_queue_magic))
+    refuse_queue(queue, shape);
 }
 
 [[gnu::noinline]] attachment* attach_party_slowly(work_queue_head& queue, const deadline& how_long,
@@ -47,4 +56,5 @@ bool is_queue(const work_queue_head& queue) noexcept {
     if (mine != nullptr || stop.stop_requested() || how_long.is_over()) return mine;
   }
 }
+
 }  // namespace outlive::detail

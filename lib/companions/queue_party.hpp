@@ -34,10 +34,20 @@ bool look_quickly(Look look) {
 // for it.
 [[noreturn]] void refuse_queue(const work_queue_head& queue, const work_queue_shape& shape);
 
+// Whether it is a queue of that type. A queue with a time limit has another magic.
+inline bool is_queue(const work_queue_head& queue, const work_queue_shape& shape,
+                     std::uint32_t magic) noexcept {
+  return queue.magic == magic && queue.max_tries - 1 < max_job_tries &&
+         queue.capacity == shape.capacity && queue.job_bytes == shape.job_bytes;
+}
+inline bool has_no_limit(const work_queue_head& queue, const work_queue_shape& shape) noexcept {
+  return is_queue(queue, shape, work_queue_magic);
+}
+// Errors: those of refuse_queue(), unless it is a queue with a limit.
+void require_limited(const work_queue_head& queue, const work_queue_shape& shape);
 inline void require_intact(const work_queue_head& queue, const work_queue_shape& shape) {
-  if (queue.magic != work_queue_magic || queue.max_tries - 1 >= max_job_tries ||
-      queue.capacity != shape.capacity || queue.job_bytes != shape.job_bytes) [[unlikely]]
-    refuse_queue(queue, shape);
+  if (!has_no_limit(queue, shape)) [[unlikely]]
+    require_limited(queue, shape);
 }
 
 // Returns: nullptr if no thread record came free in time, or before a stop was requested.

@@ -147,11 +147,9 @@ struct producer : party {
   }
 };
 
-}  // namespace
-
-bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job,
-              const deadline& until, const std::stop_token& stop) {
-  require_intact(queue, shape);
+[[gnu::always_inline]] inline bool push_into(work_queue_head& queue, const work_queue_shape& shape,
+                                             const void* job, const deadline& until,
+                                             const std::stop_token& stop) {
   attachment* const mine = attach_party(queue, until, stop);
   if (mine == nullptr) return false;
   const pushed how = producer(*mine, queue, shape).push(job, until, stop);
@@ -159,9 +157,9 @@ bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void*
   return how == pushed::yes;
 }
 
-std::size_t push_jobs(work_queue_head& queue, const work_queue_shape& shape, const void* jobs,
-                      std::size_t count, const deadline& until, const std::stop_token& stop) {
-  require_intact(queue, shape);
+std::size_t push_several_into(work_queue_head& queue, const work_queue_shape& shape,
+                              const void* jobs, std::size_t count, const deadline& until,
+                              const std::stop_token& stop) {
   attachment* const mine = attach_party(queue, until, stop);
   if (mine == nullptr) return 0;
   const auto* next = static_cast<const char*>(jobs);
@@ -172,6 +170,29 @@ std::size_t push_jobs(work_queue_head& queue, const work_queue_shape& shape, con
     return i;
   }
   return count;
+}
+
+// A function of its own, so that a queue without a limit pays nothing.
+[[gnu::noinline]] bool push_into_limited(work_queue_head& queue, const work_queue_shape& shape,
+                                         const void* job, const deadline& until,
+                                         const std::stop_token& stop) {
+  require_limited(queue, shape);
+  return push_into(queue, shape, job, until, stop);
+}
+
+}  // namespace
+
+bool push_job(work_queue_head& queue, const work_queue_shape& shape, const void* job,
+              const deadline& until, const std::stop_token& stop) {
+  if (!has_no_limit(queue, shape)) [[unlikely]]
+    return push_into_limited(queue, shape, job, until, stop);
+  return push_into(queue, shape, job, until, stop);
+}
+
+std::size_t push_jobs(work_queue_head& queue, const work_queue_shape& shape, const void* jobs,
+                      std::size_t count, const deadline& until, const std::stop_token& stop) {
+  require_intact(queue, shape);
+  return push_several_into(queue, shape, jobs, count, until, stop);
 }
 
 }  // namespace outlive::detail

@@ -30,7 +30,10 @@ void wake_sleepers(const mapping& map) noexcept {
     const std::uint64_t line = map.record(index).sleeps_for.load(std::memory_order_relaxed);
     if (line == 0) continue;
     const std::uint64_t offset = line * cache_line;
-    if (auto* const queue = object_at<work_queue_bytes>(map, offset, work_queue_magic)) {
+    auto* queue = object_at<work_queue_bytes>(map, offset, work_queue_magic);
+    if (queue == nullptr)
+      queue = object_at<work_queue_bytes>(map, offset, limited_work_queue_magic);
+    if (queue != nullptr) {
       wake(queue->not_empty);
       wake(queue->not_full);
     } else if (auto* const permits = object_at<permit_pool_bytes>(map, offset, permit_pool_magic)) {

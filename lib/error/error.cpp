@@ -43,6 +43,7 @@ const char* text_of(errc code) noexcept {
     case errc::no_proc: return "/proc is not readable";
     case errc::wrong_file_system: return "not on a tmpfs";
     case errc::queue_closed: return "the work queue is closed";
+    case errc::lease_expired: return "the lease was over, and the job handed out again";
   }
   return "unknown error of outlive";
 }

@@ -15,8 +15,9 @@
 //   ready        0 to max - 1  0                      a job that waits
 //   delayed      0 to max - 1  0                      a job that waits for the time of its slot
 //   leased       1 to max      consumer               a job that is being done; of a dead
-//                                                     consumer: waits again, or at max is a dead
-//                                                     letter
+//                                                     consumer, or when its time is over
+//                                                     (lease_clock.hpp): waits again, or at max is
+//                                                     a dead letter
 //   dead_letter  1 to max      0                      a job that was tried too often
 //   examined     1 to max      examiner               a dead letter that is being examined; of a
 //                                                     dead examiner: a dead letter

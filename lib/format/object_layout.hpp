@@ -98,11 +98,13 @@ static_assert(sizeof(permit_pool_bytes) == cache_line &&
 // ---- work queue: the head of an outlive::work_queue --------------------------------------------
 inline constexpr std::uint32_t work_queue_magic = 0x75657571;       // "queu"
 inline constexpr std::uint32_t dead_work_queue_magic = 0x65757164;  // "dque": destroyed
+// "quel": a queue whose leases have a time limit. Another magic, so that the others need not ask
+inline constexpr std::uint32_t limited_work_queue_magic = 0x6c657571;
 
 // The slots follow: the job's bytes and, at the next multiple of 8, the state word (job_state.hpp)
-// and max_job_tries times job_try, and a time in ns of CLOCK_MONOTONIC (A), before which a delayed
-// job is not handed out. A slot begins at a cache line. Job, state and first tries of a
-// small job are in that line, which is all that moves from a producer to a consumer and back.
+// and max_job_tries times job_try, and a time (A; lease_clock.hpp). A slot begins at a cache line.
+// Job, state and first tries of a small job are in that line, which is all that moves from a
+// producer to a consumer and back.
 struct alignas(cache_line) work_queue_bytes {
   // (C)
   std::uint32_t magic;
@@ -114,6 +116,8 @@ struct alignas(cache_line) work_queue_bytes {
   std::uint32_t job_bytes;
   // (A) 1: no more jobs are pushed, and pop ends when none is left
   shared_u32 closed;
+  // (C) ns; 0 unless the magic is that of a limited queue
+  std::uint64_t lease_limit;
   // (A) as seq in condition_bytes; consumers sleep on it
   alignas(cache_line) shared_u32 not_empty;
   // (A) how often consumers have passed a slot that a living producer was filling
@@ -130,12 +134,20 @@ static_assert(sizeof(work_queue_bytes) == 5 * cache_line &&
 
 inline constexpr std::uint32_t max_job_tries = 8;
 inline constexpr std::uint64_t gave_back = ~std::uint64_t{0};
+// Bit of job_try::thread: the time limit ended the lease. No process id needs it.
+inline constexpr std::uint64_t lease_ended = std::uint64_t{1} << 63;
+inline constexpr std::uint64_t max_lease_limit = std::uint64_t{365} * 24 * 3600 * 1'000'000'000;
+
+// Whether the bytes are a queue that lives.
+[[nodiscard]] constexpr bool is_work_queue(std::uint32_t magic) noexcept {
+  return magic == work_queue_magic || magic == limited_work_queue_magic;
+}
 
 // A holder of a job. Written by the consumer that has the job leased, as the slot's state says. The
 // producer empties it while it fills the slot.
 struct job_try {
-  // pid << 32 | tid. 0: not known; gave_back: the job was given back. In these two the start time
-  // does not count
+  // pid << 32 | tid, perhaps with lease_ended. 0: not known; gave_back: the job was given back. In
+  // these two the start time does not count
   shared_u64 thread;
   // written before thread
   shared_u64 start_time;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "companions/holder.hpp"
 #include "companions/job_slots.hpp"
+#include "companions/lease_limit.hpp"
 #include "records/thread_records.hpp"
 #include "repair/report.hpp"
 
@@ -55,14 +57,25 @@ std::optional<viewed_job_state> shown(slot_use use, job_state state) noexcept {
   return std::nullopt;
 }
 
-// The thread that had the job leased and is dead. Its record may be another thread's by now; then
-// the history has what it wrote itself.
-job_holder dead_worker(const job_slots& slots, std::uint32_t slot, job_state state,
-                       const thread_identity& named, std::size_t earlier) {
+// The thread that had the job leased, and is dead, or its lease is over. Its record may be another
+// thread's by now; then the history has what it wrote itself.
+job_holder former_worker(const thread_identity& named, const std::vector<job_holder>& all,
+                         std::size_t earlier) {
   if (named.known) return {true, named.pid, named.tid, named.start_time};
-  const job_state ended = state.to(job_kind::dead_letter, state.tries());
-  const auto all = history_of({&slots.queue, &slots.shape, slot, ended.word()});
   return all.size() > earlier ? all.back() : job_holder{};
+}
+
+void add_former_worker(viewed_job& to, const mapping& map, const job_slots& slots,
+                       std::uint32_t slot, job_state state, const thread_identity& named) {
+  const job_state ended = state.to(job_kind::dead_letter, state.tries());
+  const held_job last{&slots.queue, &slots.shape, slot, ended.word()};
+  const job_holder_id holder = state.holder();
+  kernel_answers kernel;
+  if (is_dead_holder(map, holder.index_plus_1, holder.generation, job_generation_mask, &kernel)) {
+    to.died_on_it.push_back(former_worker(named, history_of(last), to.died_on_it.size()));
+  } else {
+    to.expired_on_it.push_back(former_worker(named, ended_tries_of(last), to.expired_on_it.size()));
+  }
 }
 
 viewed_job describe_job(const mapping& map, const job_slots& slots, std::uint32_t slot,
@@ -71,14 +84,16 @@ viewed_job describe_job(const mapping& map, const job_slots& slots, std::uint32_
   made.slot = slot;
   made.state = as;
   made.tries = state.tries();
-  made.died_on_it = history_of({&slots.queue, &slots.shape, slot, state.word()});
+  const held_job as_it_is{&slots.queue, &slots.shape, slot, state.word()};
+  made.died_on_it = history_of(as_it_is);
+  made.expired_on_it = ended_tries_of(as_it_is);
   const job_holder_id holder = state.holder();
   if (holder.index_plus_1 == 0) return made;
   const auto record = static_cast<std::uint32_t>(holder.index_plus_1 - 1);
   const thread_identity& named = threads.find(record, holder.generation, job_generation_mask);
-  const bool is_dead_worker = state.kind() == job_kind::leased && as != viewed_job_state::leased;
-  if (is_dead_worker) {
-    made.died_on_it.push_back(dead_worker(slots, slot, state, named, made.died_on_it.size()));
+  const bool has_no_holder = state.kind() == job_kind::leased && as != viewed_job_state::leased;
+  if (has_no_holder) {
+    add_former_worker(made, map, slots, slot, state, named);
   } else if (as != viewed_job_state::dead_letter) {
     made.holder = named;
     made.hold = {record, holder.generation, state.word(), map.offset_of(&slots.state(slot))};
@@ -103,13 +118,16 @@ std::optional<viewed_queue> view_queue(const mapping& map, std::uint64_t offset,
   seen.max_tries =
       std::min(__atomic_load_n(&head.max_tries, __ATOMIC_RELAXED), std::uint32_t{max_job_tries});
   seen.closed = slots.is_closed();
+  seen.lease_limit = std::chrono::nanoseconds(
+      std::min(__atomic_load_n(&head.lease_limit, __ATOMIC_RELAXED), max_lease_limit));
   const std::uint32_t lap = ring_position(head.head.load(std::memory_order_relaxed)).lap();
   named_threads threads(map);
   kernel_answers kernel;
+  std::uint64_t next = ~std::uint64_t{0};
   std::vector<std::pair<std::uint32_t, viewed_job>> jobs;  // with the laps since
   for (std::uint32_t slot = 0; slot < shape.capacity; ++slot) {
     const job_state state = slots.read(slot);
-    const slot_use use = use_of(map, seen.max_tries, state, &kernel);
+    const slot_use use = use_at(map, seen.max_tries, slots, slot, state, &kernel, next);
     if (use == slot_use::waiting || use == slot_use::delayed) ++seen.waiting;
     if (use == slot_use::leased) ++seen.leased;
     if (use == slot_use::dead_letter || use == slot_use::examined) ++seen.dead_letters;

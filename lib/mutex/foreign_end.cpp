@@ -85,6 +85,15 @@ void end_foreign_hold(hold_kind kind, const void* object, std::uint64_t index_pl
     end_outlived_hold(object, index_plus_1, generation, mask);
 }
 
+void end_hold_elsewhere(const void* object, std::uint64_t index_plus_1, std::uint64_t generation,
+                        std::uint64_t mask) noexcept {
+  const std::shared_ptr<mapping> map = mapping_table::find(object);
+  if (map && is_neighbour(*map, index_plus_1, generation, mask))
+    lose_hold(object, index_plus_1, generation, mask);
+  else
+    end_outlived_hold(object, index_plus_1, generation, mask);
+}
+
 void report_foreign_guard(const lock_bytes& lock) noexcept {
   if (const auto map = mapping_table::find(&lock); !map || stale_guards::possible(*map)) return;
   const lock_state state(lock.state.load(std::memory_order_relaxed));

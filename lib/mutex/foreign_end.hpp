@@ -25,6 +25,9 @@ bool report_foreign_end(hold_kind kind, const void* object, std::uint64_t index_
 // of another process: reports it, and counts it for the mapping (outlived_holds.hpp).
 void end_foreign_hold(hold_kind kind, const void* object, std::uint64_t index_plus_1,
                       std::uint64_t generation, std::uint64_t mask) noexcept;
+// The same of a hold that is void already: reports nothing.
+void end_hold_elsewhere(const void* object, std::uint64_t index_plus_1, std::uint64_t generation,
+                        std::uint64_t mask) noexcept;
 // The same of a mutex, by its state. A guard does not know its thread, so whoever has the mutex is
 // reported, and only where no other thread can have made it (stale_guards.hpp).
 void report_foreign_guard(const lock_bytes& lock) noexcept;

@@ -1,13 +1,15 @@
 // A segment with a queue and permits, for tests of the tool:  companions_scene SEGMENT
 //
-// "jobs" has room for 8. Of its five jobs one is leased by this process, one by a child. Workers
-// died on the other three, on one of them twice, so that it is a dead letter. "desks" are 4
-// permits: this process has 2, a child 1, and one is of a dead thread. In the object "office" is a
-// closed queue. Says "ready" when all is so, and ends, with its children, at the end of its stdin.
+// "jobs" has room for 8, and an hour for each lease. Of its five jobs one is leased by this
+// process, one by a child. Workers died on the other three, on one of them twice, so that it is a
+// dead letter. "desks" are 4 permits: this process has 2, a child 1, and one is of a dead thread.
+// In the object "office" is a closed queue. Says "ready" when all is so, and ends, with its
+// children, at the end of its stdin.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -55,8 +57,8 @@ namespace {
 
 int run(const char* name) {
   auto segment = outlive::segment::create(name);
-  auto& jobs =
-      segment.find_or_construct<queue>("jobs", outlive::work_queue_options{.max_tries = 2});
+  auto& jobs = segment.find_or_construct<queue>(
+      "jobs", outlive::work_queue_options{.max_tries = 2, .lease_limit = std::chrono::hours(1)});
   auto& desks = segment.find_or_construct<outlive::permit_pool<8>>("desks", 4U);
   segment.find_or_construct<office>("office").mail.close();
   for (long i = 0; i < 5; ++i) jobs.push({i, i + 1});

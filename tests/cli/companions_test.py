@@ -74,12 +74,14 @@ def show_counts_jobs_and_names_the_oldest_lease():
         and not jobs["closed"]
         and jobs["oldest_lease_pid"] == pid
         and jobs["oldest_lease_seconds"] >= 0.02
-        and jobs["oldest_lease_tries"] == 1,
+        and jobs["oldest_lease_tries"] == 1
+        and jobs["lease_limit_seconds"] == 3600,
         text,
     )
     report.expect(
         (mail["waiting"], mail["capacity"], mail["closed"], mail["oldest_lease_holder"])
-        == (0, 4, True, None),
+        == (0, 4, True, None)
+        and mail["lease_limit_seconds"] is None,
         text,
     )
     report.expect(re.search(rf"^jobs +open +2 +2 +1 +8 +[\d.]+ \w+ +{pid} ", out, re.M), text)

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -33,7 +35,8 @@ struct ledger {
   std::array<std::atomic<std::uint8_t>, most_jobs> acknowledged{};
   std::atomic<std::uint32_t> torn{0};
   std::atomic<std::uint64_t> turns{0};
-  std::atomic<std::uint64_t> handed{0};  // taken by another thread and acknowledged
+  std::atomic<std::uint64_t> handed{0};   // taken by another thread and acknowledged
+  std::atomic<std::uint64_t> refused{0};  // done() and the like, after the lease's time
 };
 
 class work_queue_random_kill_test : public ::testing::Test {
@@ -108,6 +111,44 @@ class work_queue_random_kill_test : public ::testing::Test {
       if (auto letter = queue_.pop_dead_letter()) letter.retry();
     }
   }
+  // The time of many leases is over at once, while their workers go on: with done(), with
+  // give_back(), after they have popped another job, perhaps their own, or not at all.
+  void work_late(const soak_worker& me) {
+    lease<job> old;
+    for (unsigned turn = 0; !me.stopping(); ++turn) {
+      auto one = queue_.try_pop_for(a_while);
+      if (!one) {
+        if (auto letter = queue_.pop_dead_letter()) letter.retry();
+        continue;
+      }
+      const std::uint32_t id = one->id;
+      try {
+        if (turn % 3 != 0) one.extend(std::chrono::nanoseconds(0));
+        if (turn % 6 == 1) std::this_thread::yield();
+        if (turn % 7 == 2) {
+          old = std::move(one);  // the end of the one before, whose time may be over
+          continue;
+        }
+        if (one->complement != ~one->id || one->id != id) ledger_->torn.fetch_add(1);
+        if (turn % 11 == 3) {
+          one.give_back();
+        } else if (turn % 11 == 5) {
+          one = one.hand_over().take();
+        } else {
+          ledger_->begun[id].fetch_add(1);
+          one.done();
+          ledger_->acknowledged[id].fetch_add(1);
+        }
+      } catch (const std::system_error& error) {
+        if (error.code() != errc::lease_expired) throw;
+        ledger_->refused.fetch_add(1);
+      }
+      ledger_->turns.fetch_add(1);
+      if (turn % 50 == 0) {
+        if (auto letter = queue_.pop_dead_letter(); letter && turn % 100 == 0) letter.retry();
+      }
+    }
+  }
   template <class Work>
   void expect_each_once(Work work) {
     soak_plan plan = soak_of_a_companion();
@@ -152,10 +193,19 @@ class work_queue_random_kill_test : public ::testing::Test {
     EXPECT_GT(jobs, result.kills);
   }
 
+  explicit work_queue_random_kill_test(const work_queue_options& options = {})
+      : queue_(seg_.find_or_construct<queue>("jobs", options)) {}
+
   segment seg_ = segment::anonymous(small_segment());
-  queue& queue_ = seg_.find_or_construct<queue>("jobs");
+  queue& queue_;
   shared_object<ledger> ledger_;
   shared_value<std::uint32_t> allowed_{jobs_for_a_kill};
+};
+
+class limited_queue_random_kill_test : public work_queue_random_kill_test {
+ protected:
+  limited_queue_random_kill_test()
+      : work_queue_random_kill_test({.lease_limit = std::chrono::hours(1)}) {}
 };
 
 TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_letter) {
@@ -166,6 +216,11 @@ TEST_F(work_queue_random_kill_test, each_job_is_acknowledged_once_or_is_a_dead_l
 TEST_F(work_queue_random_kill_test, each_job_that_is_handed_over_is_acknowledged_once) {
   expect_each_once([this](const soak_worker& me) { hand_over(me); });
   EXPECT_GT(ledger_->handed.load(), 0U);
+}
+
+TEST_F(limited_queue_random_kill_test, each_job_is_acknowledged_once_whatever_lease_is_over) {
+  expect_each_once([this](const soak_worker& me) { work_late(me); });
+  EXPECT_GT(ledger_->refused.load(), 0U);
 }
 
 }  // namespace

@@ -45,11 +45,12 @@ std::string each_job_once(queue& jobs) {
   return jobs.leased() == 0 ? std::string() : "a job is leased by nobody";
 }
 
-scenario of_queue(std::string name, void (*victim)(queue&)) {
+scenario of_queue(std::string name, void (*victim)(queue&),
+                  const work_queue_options& options = {}) {
   scenario made;
   made.name = std::move(name);
-  made.make = [](segment& seg) {
-    auto& jobs = seg.find_or_construct<queue>("jobs");
+  made.make = [=](segment& seg) {
+    auto& jobs = seg.find_or_construct<queue>("jobs", options);
     jobs.push(1);
     jobs.push(2);
   };
@@ -120,6 +121,59 @@ TEST(queue_protocols, a_job_that_fails_until_it_is_a_dead_letter) {
     for (int i = 0; i < 3; ++i) jobs.pop().fail();
     jobs.pop_dead_letter().retry();
   }));
+}
+
+constexpr work_queue_options with_limit{.lease_limit = std::chrono::hours(1)};
+
+TEST(queue_protocols, a_lease_with_a_limit) {
+  expect_survives(of_queue(
+      "pop, extend, done",
+      [](queue& jobs) {
+        auto one = jobs.pop();
+        one.extend();
+        one.done();
+      },
+      with_limit));
+}
+
+TEST(queue_protocols, a_lease_with_a_limit_that_is_given_back_and_handed_over) {
+  expect_survives(of_queue(
+      "give_back, hand_over",
+      [](queue& jobs) {
+        jobs.pop().give_back();
+        jobs.pop().hand_over().take().done();
+      },
+      with_limit));
+}
+
+// The victim takes its job over from itself.
+TEST(queue_protocols, a_lease_that_is_over) {
+  expect_survives(of_queue(
+      "pop of a job whose lease is over, done",
+      [](queue& jobs) {
+        auto late = jobs.pop();
+        auto other = jobs.pop();
+        late.extend(std::chrono::nanoseconds(0));
+        jobs.pop().done();
+        other.give_back();
+      },
+      with_limit));
+}
+
+TEST(queue_protocols, a_dead_letter_whose_leases_were_over) {
+  expect_survives(of_queue(
+      "pop_dead_letter, retry",
+      [](queue& jobs) {
+        auto other = jobs.pop();
+        std::vector<lease<long>> late;
+        for (int i = 0; i < 3; ++i) {
+          late.push_back(jobs.pop());
+          late.back().extend(std::chrono::nanoseconds(0));
+        }
+        jobs.pop_dead_letter().retry();
+        jobs.pop().give_back();
+      },
+      with_limit));
 }
 
 }  // namespace

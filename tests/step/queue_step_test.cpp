@@ -1,5 +1,5 @@
 // Killed after every instruction of push, pop, done, give_back, fail and of taking over from the
-// dead: no job is lost, none comes twice, no slot is lost.
+// dead, and from leases that are over: no job is lost, none comes twice, no slot is lost.
 #include <unistd.h>
 
 #include <array>
@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "format/job_state.hpp"
 #include "scenes/queue_states.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
@@ -26,20 +28,28 @@ class queue_step : public ::testing::Test {
   struct found {
     unsigned tries = 0;
     std::vector<job_holder> died;
+    std::vector<job_holder> expired;
     bool dead_letter = false;
   };
 
   /// Empties the queue, and then fills it to the brim: all slots must be there.
   std::map<long, found> take_all() {
-    for (unsigned i = 0; i < 3; ++i) time_of(queue_, i) = 1;  // those of all delayed jobs are over
+    for (unsigned i = 0; i < 3; ++i) {  // the times of all delayed jobs are over
+      const detail::job_state state(state_of(queue_, i));
+      if (state.kind() == detail::job_kind::delayed) time_of(queue_, i) = 1;
+    }
     std::map<long, found> all;
     while (auto one = queue_.try_pop()) {
-      EXPECT_TRUE(all.emplace(*one, found{one.tries(), one.died_on_it(), false}).second)
+      EXPECT_TRUE(
+          all.emplace(*one, found{one.tries(), one.died_on_it(), one.expired_on_it(), false})
+              .second)
           << "job " << *one << " is there twice";
       one.done();
     }
     while (auto letter = queue_.pop_dead_letter()) {
-      EXPECT_TRUE(all.emplace(*letter, found{letter.tries(), letter.died_on_it(), true}).second)
+      EXPECT_TRUE(all.emplace(*letter, found{letter.tries(), letter.died_on_it(),
+                                             letter.expired_on_it(), true})
+                      .second)
           << "job " << *letter << " is there twice";
       letter.done();
     }
@@ -112,11 +122,75 @@ class queue_step : public ::testing::Test {
     run(plan, 50);
   }
 
+  explicit queue_step(const work_queue_options& options = {})
+      : queue_(seg_.find_or_construct<queue>("jobs", options)) {}
+
   segment seg_ = segment::anonymous(world::small());
-  queue& queue_ = seg_.find_or_construct<queue>("jobs");
+  queue& queue_;
   robust_mutex& mutex_ = seg_.find_or_construct<robust_mutex>("mutex", "plain");
   const std::vector<char> empty_{reinterpret_cast<const char*>(&queue_),
                                  reinterpret_cast<const char*>(&queue_ + 1)};
+};
+
+// Leases have a time limit. It is over for those that are extended by nothing, and for no other.
+class limited_queue_step : public queue_step {
+ protected:
+  limited_queue_step() : queue_step({.lease_limit = 1h}) {}
+
+  /// A job whose first lease is over. Its holder lives.
+  void leave_expired_lease() {
+    hung_ = {};
+    start_over();
+    queue_.push(1);
+    queue_.push(2);
+    hung_ = queue_.pop();
+    hung_.extend(0ns);
+  }
+  /// The victim takes job 1 over from the expired lease, if it comes so far, and does `end`.
+  void kill_while_taking_over(const std::string& name, void (*end)(lease<long>&)) {
+    OUTLIVE_NEEDS_TRACING();
+    sweep_plan plan;
+    plan.name = name;
+    plan.setup = [&] { leave_expired_lease(); };
+    plan.victim = [&](agent&) {
+      warm_up();
+      auto second = queue_.pop();
+      section_begin();
+      auto again = queue_.pop();
+      end(again);
+      section_end();
+      _exit(0);  // before `second` is given back
+    };
+    plan.after = [&](const kill_point& point) {
+      const bool was_over = !hung_is_refused();
+      auto all = take_all();
+      ASSERT_EQ(all.count(2), 1u);
+      if (was_over) return;  // nobody had got it: the late done() counted
+      if (all.count(1) == 0) return;
+      EXPECT_GE(all[1].tries, 2u);
+      EXPECT_EQ(all[1].expired.size(), 1u) << "who let the first lease run out lives";
+      EXPECT_TRUE(all[1].expired[0].known && all[1].expired[0].pid == getpid());
+      EXPECT_LE(all[1].died.size(), 1u);
+      for (const job_holder& dead : all[1].died) EXPECT_TRUE(dead.known && dead.pid != getpid());
+      if (!point.died) {
+        EXPECT_TRUE(all[1].died.empty());
+      }
+    };
+    run(plan, 50);
+  }
+  /// Returns: whether the late done() of the expired lease was refused.
+  bool hung_is_refused() {
+    try {
+      hung_.done();
+      return false;
+    } catch (const std::system_error& error) {
+      EXPECT_EQ(error.code(), errc::lease_expired) << error.what();
+      hung_ = {};
+      return true;
+    }
+  }
+
+  lease<long> hung_;
 };
 
 }  // namespace
@@ -393,4 +467,123 @@ TEST_F(queue_step, killed_at_every_instruction_of_waits_that_time_out) {
   };
   plan.after = [&](const kill_point&) { EXPECT_EQ(take_all().size(), 0u); };
   run(plan, 100);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_pop_and_done) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "with a limit: pop, extend, done";
+  bool was_gone = false;
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    auto one = queue_.pop();
+    one.extend();
+    one.done();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    auto all = take_all();
+    EXPECT_EQ(all.count(2), 1u);
+    const bool gone = all.count(1) == 0;
+    EXPECT_FALSE(was_gone && !gone && point.died) << "acknowledged, and back by a later death";
+    was_gone = gone && point.died;
+    if (!point.died) {
+      EXPECT_TRUE(gone);
+    }
+    if (gone) return;
+    ASSERT_LE(all[1].tries, 2u);
+    EXPECT_EQ(all[1].died.size(), all[1].tries - 1) << "a death, whatever its time said";
+    EXPECT_TRUE(all[1].expired.empty());
+  };
+  run(plan, 50);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_give_back) {
+  kill_while_returning(
+      "with a limit: pop, give_back", [](lease<long>& one) { one.give_back(); }, 1);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_fail) {
+  kill_while_returning(
+      "with a limit: pop, fail", [](lease<long>& one) { one.fail(); }, 2);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_handing_over) {
+  kill_while_returning(
+      "with a limit: pop, hand_over, take, give_back",
+      [](lease<long>& one) { one.hand_over().take().give_back(); }, 1);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_taking_over_an_expired_lease) {
+  kill_while_taking_over("pop of an expired lease's job, done",
+                         [](lease<long>& one) { one.done(); });
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_a_late_end) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "with a limit: the end of an expired lease";
+  plan.setup = [&] { two_jobs(); };
+  plan.victim = [&](agent&) {
+    warm_up();
+    auto late = queue_.pop();
+    late.extend(0ns);
+    std::thread([&] {
+      queue_.pop().done();
+      queue_.pop().done();
+      queue_.push(3);
+    }).join();
+    section_begin();
+    late = {};
+    section_end();
+  };
+  plan.after = [&](const kill_point&) {
+    auto all = take_all();
+    EXPECT_EQ(all.size(), 1u);
+    EXPECT_EQ(all.count(3), 1u) << "it touches no job";
+    EXPECT_EQ(all[3].tries, 1u);
+  };
+  run(plan, 20);
+}
+
+TEST_F(limited_queue_step, killed_at_every_instruction_of_examining_an_expired_last_try) {
+  OUTLIVE_NEEDS_TRACING();
+  sweep_plan plan;
+  plan.name = "pop_dead_letter of an expired lease's job, retry";
+  bool was_marked = false;
+  plan.setup = [&] {
+    hung_ = {};
+    start_over();
+    queue_.push(1);
+    for (int i = 0; i < 2; ++i) queue_.pop().fail();
+    hung_ = queue_.pop();
+    hung_.extend(0ns);
+  };
+  plan.victim = [&](agent&) {
+    warm_up();
+    section_begin();
+    queue_.pop_dead_letter().retry();
+    section_end();
+  };
+  plan.after = [&](const kill_point& point) {
+    if (!hung_is_refused()) {
+      EXPECT_TRUE(point.died);
+      EXPECT_TRUE(take_all().empty());
+      return;
+    }
+    auto all = take_all();
+    ASSERT_EQ(all.count(1), 1u);
+    if (!point.died) {
+      EXPECT_FALSE(all[1].dead_letter);
+    }
+    EXPECT_EQ(all[1].tries, all[1].dead_letter ? 3u : 1u);
+    // A retry() that was cut short may leave nothing of the history.
+    for (const job_holder& dead : all[1].died) EXPECT_FALSE(dead.known) << "nobody died on it";
+    EXPECT_LE(all[1].expired.size(), all[1].dead_letter ? 1u : 0u);
+    was_marked |= !all[1].expired.empty();
+  };
+  run(plan, 50);
+  EXPECT_TRUE(was_marked);
 }

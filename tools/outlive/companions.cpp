@@ -107,7 +107,8 @@ table queue_table(const look& of) {
                               {"oldest_lease_tid", "TID", align::right, false},
                               {"oldest_lease_tries", "TRIES", align::right, false},
                               {"max_tries", "MAX TRIES", align::right, false},
-                              {"job_bytes", "JOB", align::right, false}};
+                              {"job_bytes", "JOB", align::right, false},
+                              {"lease_limit_seconds", "LIMIT", align::right, false}};
   mark_columns(columns, &column::may_go, {"capacity"});
   table made(columns);
   for (const viewed_queue& each : of.queues) {
@@ -121,7 +122,8 @@ table queue_table(const look& of) {
          is_known ? cell(inspect::thread_name(*holder)) : cell::none(),
          is_known ? cell(holder->pid) : cell::none(), is_known ? cell(holder->tid) : cell::none(),
          oldest.job != nullptr ? cell(oldest.job->tries) : cell::none(), each.max_tries,
-         each.job_bytes});
+         each.job_bytes,
+         each.lease_limit.count() == 0 ? cell::none() : duration_cell(each.lease_limit)});
   }
   return made;
 }
