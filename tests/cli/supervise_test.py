@@ -6,14 +6,18 @@ Usage: supervise_test.py OUTLIVE ..."""
 
 import contextlib
 import errno
+import fcntl
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 import report
@@ -269,6 +273,30 @@ def segment_without_a_name_and_users_ends_it():
             process.returncode == PROBLEM_FOUND and "has no name any more" in error,
             f"{process.returncode}: {error}",
         )
+
+
+def events_fit_the_terminal():
+    """What is long goes on below its text, and no word is cut."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    with segment_name() as name, worker("hold", name, "holding"), worker("wait", name, "waiting"):
+        wait_until_in_hand(name, 2)
+        with supervisor(name, "--hung", "200ms", stdout=theirs, TERM="xterm"):
+            os.close(theirs)
+            text = b""
+            while b"waiting: " not in text:
+                text += os.read(ours, 4096)
+    os.close(ours)
+    lines = text.decode().split("\r\n")
+    report.expect(max(map(len, lines)) <= 60, text.decode())
+    first, _, _ = text.decode().partition("\r\n  acquired at ")
+    report.expect(
+        re.fullmatch(
+            r'pid .* has held "screws" of class "shelf" for at least .*: sleeping, 1 thread waits',
+            first.replace("\r\n    ", " "),
+        ),
+        text.decode(),
+    )
 
 
 def until(condition, what):
@@ -540,6 +568,7 @@ sys.exit(
                 workers_cannot_speak_in_the_commands_name,
                 watchdog_of_another_process_is_not_ours,
                 hung_owner_is_reported_with_its_stack_and_waiters,
+                events_fit_the_terminal,
                 deadlock_is_reported_with_both_stacks,
                 can_be_asked_to_end_while_it_waits_for_the_segment,
                 segment_without_a_name_and_users_ends_it,

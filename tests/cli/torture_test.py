@@ -4,15 +4,18 @@
 Usage: torture_test.py OUTLIVE BANK_WORKER"""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 import report
@@ -313,8 +316,9 @@ def the_text_has_the_figures():
     report.expect(re.search(r"2 workers, seed 3, \d+\.\d s, aimed", lines["segment"]), out)
 
 
-def a_terminal_gets_a_progress_line():
+def a_terminal_gets_a_progress_line_that_fits():
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
     with segment_name() as name, os.fdopen(ours, "rb", buffering=0) as terminal:
         process = start(
             "torture",
@@ -331,7 +335,7 @@ def a_terminal_gets_a_progress_line():
         os.close(theirs)
         seen = b""
         try:
-            while b" recovered, " not in seen:
+            while seen.count(b"\r\x1b[K") < 3:
                 seen += terminal.read(1000)
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(OSError):  # EIO: the other end is closed
@@ -339,8 +343,12 @@ def a_terminal_gets_a_progress_line():
                     pass
         finally:
             code, _, _ = finish(process)
+    shown = seen.split(b"\r\x1b[K")[1:-1]  # the last one may not be whole
     report.expect(
-        code == 128 + signal.SIGTERM and b" of 60 s: " in seen, f"exit code {code}\n{seen}"
+        code == 128 + signal.SIGTERM
+        and all(b" of 60 s: 0 workers failed, " in each for each in shown)
+        and all(len(each) < 50 and b"\n" not in each for each in shown),
+        f"exit code {code}\n{seen}",
     )
 
 
@@ -498,7 +506,7 @@ sys.exit(
                 a_check_during_the_run_stops_it,
                 the_image_of_a_failure_is_kept,
                 the_text_has_the_figures,
-                a_terminal_gets_a_progress_line,
+                a_terminal_gets_a_progress_line_that_fits,
                 interrupted_it_ends_its_workers,
                 killed_it_takes_its_workers_along,
                 a_check_that_hangs_has_failed,

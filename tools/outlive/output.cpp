@@ -170,19 +170,43 @@ std::string counted(std::uint64_t number, std::string_view one, std::string_view
                          : fmt::format("{} {}", number, several);
 }
 
-terminal terminal::of_stdout() noexcept {
+namespace {
+
+terminal terminal_of(int fd) noexcept {
   terminal found;
-  found.is_one = ::isatty(STDOUT_FILENO) != 0;
+  found.is_one = ::isatty(fd) != 0;
   if (!found.is_one) return found;
   const char* const kind = std::getenv("TERM");
   found.colours =
       !is_set("NO_COLOR") && kind != nullptr && std::string_view(kind) != "dumb" && *kind != 0;
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+  if (::ioctl(fd, TIOCGWINSZ, &size) == 0) {
     if (size.ws_col != 0) found.width = size.ws_col;
     if (size.ws_row != 0) found.height = size.ws_row;
   }
   return found;
+}
+
+}  // namespace
+
+terminal terminal::of_stdout() noexcept {
+  return terminal_of(STDOUT_FILENO);
+}
+
+terminal terminal::of_stderr() noexcept {
+  return terminal_of(STDERR_FILENO);
+}
+
+std::string indented(std::string_view text, std::size_t spaces, const terminal& on) {
+  constexpr std::size_t deeper = 4;
+  std::string before(spaces, ' ');
+  if (!on.is_one || on.width < 40) return before + std::string(text) + "\n";
+  std::string made;
+  for (const std::string& part : wrapped_to(text, on.width - spaces - deeper)) {
+    made += before + part + "\n";
+    before.assign(spaces + deeper, ' ');
+  }
+  return made;
 }
 
 std::string coloured(std::string_view text, tone which, const terminal& on) {

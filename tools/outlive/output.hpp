@@ -37,7 +37,11 @@ struct terminal {
   std::size_t width = 80;  // cells of a line
   std::size_t height = 24;
   [[nodiscard]] static terminal of_stdout() noexcept;
+  [[nodiscard]] static terminal of_stderr() noexcept;
 };
+// Returns: the text, so many spaces before it, as a line. On a terminal a long one breaks at spaces
+//   and goes on four cells deeper.
+[[nodiscard]] std::string indented(std::string_view text, std::size_t spaces, const terminal& on);
 
 enum class tone { plain, dim, good, warning, bad };
 [[nodiscard]] std::string coloured(std::string_view text, tone which, const terminal& on);

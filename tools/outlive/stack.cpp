@@ -95,17 +95,6 @@ std::string heading(const shown_thread& shown) {
   return printable(text);
 }
 
-// On a terminal a long line goes on below its text, not below its number.
-std::string indented(const std::string& line, const terminal& on) {
-  if (!on.is_one || on.width < 40) return "  " + line + "\n";
-  std::string text, before = "  ";
-  for (const std::string& part : wrapped_to(line, on.width - 6)) {
-    text += before + part + "\n";
-    before = "      ";
-  }
-  return text;
-}
-
 std::string as_text(const std::vector<shown_thread>& all, bool all_frames) {
   const terminal on = terminal::of_stdout();
   std::string text;
@@ -113,7 +102,7 @@ std::string as_text(const std::vector<shown_thread>& all, bool all_frames) {
   for (const auto& each : all) {
     text += (text.empty() ? "" : "\n") + heading(each) + "\n";
     for (const std::string& line : inspect::stack_lines(each.stack, sources, !all_frames))
-      text += indented(printable(line), on);
+      text += indented(printable(line), 2, on);
   }
   return text;
 }

@@ -16,8 +16,9 @@ namespace supervise {
 
 namespace {
 
+// For stdout. The terminal may have another size than at the last event.
 std::string line(std::size_t depth, std::string_view text) {
-  return std::string(2 * depth, ' ') + printable(text) + "\n";
+  return indented(printable(text), 2 * depth, terminal::of_stdout());
 }
 
 // Each event reopens the files: a supervisor runs for long, and programs are replaced meanwhile.
@@ -105,7 +106,8 @@ void event_log::write(std::string_view text) const {
 }
 
 void event_log::report_error(std::string_view what) const {
-  stderr_.write(line(0, fmt::format("outlive supervise: {}", what)));
+  const std::string text = fmt::format("outlive supervise: {}", what);
+  stderr_.write(indented(printable(text), 0, terminal::of_stderr()));
 }
 
 }  // namespace supervise

@@ -78,13 +78,14 @@ progress::~progress() {
 void progress::show(const statistics& stats, std::chrono::nanoseconds elapsed) {
   if (!to_terminal_) return;
   const double so_far = seconds(elapsed);
-  const std::string line = fmt::format(
-      "\r\033[K{:.0f} of {:.0f} s: {} kills ({}), {} holding, {} recovered, {} workers "
-      "failed",
-      so_far, seconds(wanted_.duration), stats.kills,
-      rate_text(wanted_, so_far > 0 ? static_cast<double>(stats.kills) / so_far : 0.0),
-      stats.kills_holding, stats.recovered, failed_workers(stats));
-  std::fputs(line.c_str(), stderr);
+  const std::string line =
+      fmt::format("{:.0f} of {:.0f} s: {} failed, {} kills ({}), {} holding, {} recovered", so_far,
+                  seconds(wanted_.duration), counted(failed_workers(stats), "worker"), stats.kills,
+                  rate_text(wanted_, so_far > 0 ? static_cast<double>(stats.kills) / so_far : 0.0),
+                  stats.kills_holding, stats.recovered);
+  // In one line, and without the last cell, which would move the cursor to the next one.
+  const std::string shown = cut_to(line, terminal::of_stderr().width - 1);
+  std::fputs(("\r\033[K" + shown).c_str(), stderr);
   std::fflush(stderr);
 }
 
