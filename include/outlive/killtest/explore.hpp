@@ -9,8 +9,8 @@
 // reproduced by a real SIGKILL.
 //
 // This is sound because a SIGKILL takes effect between two instructions: the bytes that it leaves
-// are the stores up to there, in program order. It does not see stores that other threads make on
-// behalf of the victim, nor anything outside of the segment (files, pipes).
+// are the stores up to there, in program order. A victim has one thread: of another one's stores it
+// sees one order, or just the end. It sees nothing outside of the segment (files, pipes).
 #pragma once
 
 #include <outlive/detail/requirements.hpp>
