@@ -35,8 +35,9 @@ struct explore_options {
   bool isolate = false;
 
   // How long an heir may take for one state, and the victim without a log. Who is ready to run
-  // after that, and has not used as much processor time, gets up to ten times as long. The limit is
-  // ten times as long while stores are logged, and a hundred times by single steps.
+  // after that, and has not used as much processor time, gets up to ten times as long; time for
+  // which others had the processors does not count. The limit is ten times as long while stores
+  // are logged, and a hundred times by single steps.
   std::chrono::milliseconds time_limit{5000};
 
   // How long the search may take. When it is over, what was found is confirmed and reported, and

@@ -117,24 +117,47 @@ std::chrono::nanoseconds processor_time_of(pid_t pid) noexcept {
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
+struct proc_text {
+  char text[512];
+};
+
+// What a file of /proc/PID says; nothing if it is gone.
+proc_text read_proc(pid_t pid, const char* name) noexcept {
+  proc_text file;
+  file.text[0] = 0;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return file;
+  const ssize_t size = ::read(fd, file.text, sizeof file.text - 1);
+  ::close(fd);
+  file.text[std::max<ssize_t>(size, 0)] = 0;
+  return file;
+}
+
 // As /proc says: R, S, D, T ...; 'R' if it does not.
 char run_state_of(pid_t pid) noexcept {
-  char path[32];
-  char text[512];
-  std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 'R';
-  const ssize_t size = ::read(fd, text, sizeof text - 1);
-  ::close(fd);
-  text[std::max<ssize_t>(size, 0)] = 0;
-  const char* const name_end = std::strrchr(text, ')');
+  const proc_text stat = read_proc(pid, "stat");
+  const char* const name_end = std::strrchr(stat.text, ')');
   return name_end != nullptr && name_end[1] == ' ' ? name_end[2] : 'R';
+}
+
+// How long it was ready to run so far, while others had the processors (proc(5), schedstat); 0 if
+// the kernel does not count that.
+std::chrono::nanoseconds time_in_run_queue_of(pid_t pid) noexcept {
+  const proc_text schedstat = read_proc(pid, "schedstat");
+  unsigned long long ran = 0, queued = 0;
+  if (std::sscanf(schedstat.text, "%llu %llu", &ran, &queued) != 2) return {};
+  return std::chrono::nanoseconds(queued);
 }
 
 }  // namespace
 
 hang_watch::hang_watch(pid_t pid, std::chrono::milliseconds limit) noexcept
-    : pid_(pid), limit_(limit), used_before_(processor_time_of(pid)) {}
+    : pid_(pid),
+      limit_(limit),
+      used_before_(processor_time_of(pid)),
+      queued_before_(time_in_run_queue_of(pid)) {}
 
 bool hang_watch::is_hung() noexcept {
   constexpr int patience = 10;
@@ -145,7 +168,9 @@ bool hang_watch::is_hung() noexcept {
   const bool is_asleep = used == used_ && run_state_of(pid_) != 'R';
   asleep_ = is_asleep ? asleep_ + 1 : 0;
   used_ = used;
-  return waited >= limit_ * patience || used - used_before_ >= limit_ || asleep_ >= looks;
+  // One that sleeps again and again. What it waited for a processor is no fault of its own.
+  const std::chrono::nanoseconds queued = time_in_run_queue_of(pid_) - queued_before_;
+  return waited - queued >= limit_ * patience || used - used_before_ >= limit_ || asleep_ >= looks;
 }
 
 process_end wait_for(pid_t pid, std::chrono::milliseconds limit) {

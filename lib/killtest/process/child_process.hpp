@@ -32,7 +32,8 @@ inline constexpr std::size_t failure_bytes = 1024;
 [[nodiscard]] pid_t start_process(const std::function<void()>& body, char* failure = nullptr);
 // Whether a process that takes longer than its limit is hung, or only waits for a processor on a
 // loaded machine. It is hung when it has used the limit of processor time since then; when several
-// looks in a row find it asleep and find no work; or after ten times the limit.
+// looks in a row find it asleep and find no work; or after ten times the limit, without the time
+// for which it was ready to run and others had the processors.
 class hang_watch {
  public:
   static constexpr std::chrono::milliseconds look_again{20};
@@ -46,6 +47,7 @@ class hang_watch {
   std::chrono::milliseconds limit_;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   std::chrono::nanoseconds used_before_;
+  std::chrono::nanoseconds queued_before_;
   std::chrono::nanoseconds used_{};  // at the last look
   int asleep_ = 0;                   // looks in a row
 };
