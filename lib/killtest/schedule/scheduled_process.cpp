@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -49,12 +50,18 @@ process_state* process = nullptr;
 
 // ---- what it holds -----------------------------------------------------------------------------
 
+// Returns: whether the memory is there. A broken list leads anywhere.
 bool read_memory(const void* at, void* into, std::size_t bytes) noexcept {
+  const scheduled_memory& of = process->memory;
   const std::uintptr_t offset =
-      reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(process->memory.base);
-  const void* const from = offset < process->memory.size ? process->memory.alias + offset : at;
-  std::memcpy(into, from, bytes);
-  return true;
+      reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(of.base);
+  if (offset < of.size && of.size - offset >= bytes) {
+    std::memcpy(into, of.alias + offset, bytes);
+    return true;
+  }
+  const iovec here{into, bytes};
+  const iovec there{const_cast<void*>(at), bytes};
+  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(bytes);
 }
 
 // A mutex on the list is acquired. The pending one may be so.
@@ -64,7 +71,7 @@ struct acquired_only {
     return read_memory(at, &value, sizeof value);
   }
   bool operator()(const void* at, robust_list_head& value) const noexcept {
-    read_memory(at, &value, sizeof value);
+    std::memcpy(&value, at, sizeof value);  // the thread's own
     value.list_op_pending = nullptr;
     return true;
   }
@@ -261,6 +268,13 @@ std::int64_t at_time(const timespec& time, bool is_realtime) noexcept {
   return nanoseconds_of(time) - virtual_monotonic() - (is_realtime ? virtual_realtime_ahead() : 0);
 }
 
+// What a call points to, which is there.
+void read_argument(const void* at, void* into, std::size_t bytes) noexcept {
+  const std::uintptr_t offset =
+      reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(process->memory.base);
+  std::memcpy(into, offset < process->memory.size ? process->memory.alias + offset : at, bytes);
+}
+
 long emulate_wait(const trapped_call& call, std::uint64_t word, bool is_absolute,
                   bool is_realtime) noexcept {
   const void* const at = word == no_word ? call.pointer<void>(0) : process->memory.alias + word;
@@ -269,7 +283,7 @@ long emulate_wait(const trapped_call& call, std::uint64_t word, bool is_absolute
   if (now != static_cast<std::uint32_t>(call.argument(2))) return -EAGAIN;
   const auto* const limit = call.pointer<timespec>(3);
   timespec time{};
-  if (limit != nullptr) read_memory(limit, &time, sizeof time);
+  if (limit != nullptr) read_argument(limit, &time, sizeof time);
   return wait_for_turn(call, word,
                        limit == nullptr ? no_deadline
                        : is_absolute    ? at_time(time, is_realtime)
@@ -309,7 +323,7 @@ long sleep_call(const trapped_call& call) noexcept {
   pass(point_kind::call, no_offset, 0, true, call.context);
   const bool with_clock = call.number == SYS_clock_nanosleep;
   timespec time{};
-  read_memory(call.pointer<void>(with_clock ? 2 : 0), &time, sizeof time);
+  read_argument(call.pointer<void>(with_clock ? 2 : 0), &time, sizeof time);
   const bool is_absolute = with_clock && (call.argument(1) & TIMER_ABSTIME) != 0;
   const bool is_realtime = with_clock && call.argument(0) == CLOCK_REALTIME;
   wait_for_turn(call, no_word, is_absolute ? at_time(time, is_realtime) : after(time));
