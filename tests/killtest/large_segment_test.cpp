@@ -10,28 +10,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <array>
 
-#include "killtest/bank.hpp"
+#include "killtest/large_bank.hpp"
 
 namespace outlive::killtest::testing {
 namespace {
-
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
-constexpr std::size_t large = 64 * mebibyte;
-
-scenario large_bank() {
-  scenario what = bank_scenario(&clear_flag_first);
-  what.options.size = large;
-  what.make = [](segment& seg) {
-    // Not all zeros, and the bank behind it: stores are far from the segment's books.
-    auto& before = seg.find_or_construct<guarded<std::array<unsigned char, 48 * mebibyte>>>(
-        "before", "before");
-    before.unguarded()[47 * mebibyte] = 1;
-    static_cast<void>(seg.find_or_construct<guarded<bank>>("accounts", "account"));
-  };
-  return what;
-}
 
 // The largest one so far: of this process, and of any that it has forked and waited for.
 std::size_t peak_bytes() {
@@ -50,7 +33,7 @@ TEST(large_segment, each_state_of_a_section_is_explored_and_memory_does_not_grow
     how.with = which;
     how.depth = 2;
     how.confirm = 4;
-    const report found = explore(large_bank(), how);
+    const report found = explore(large_bank(&clear_flag_first), how);
     EXPECT_GT(found.failed(), 0U) << "the repair is wrong when its heir dies: " << found;
     EXPECT_TRUE(found.fault.empty()) << found;
     EXPECT_GT(found.confirmed, 0U) << found;
@@ -58,7 +41,7 @@ TEST(large_segment, each_state_of_a_section_is_explored_and_memory_does_not_grow
     EXPECT_EQ(found.used == engine::single_step, which == engine::single_step) << found;
     RecordProperty(std::string(to_string(found.used)) + ", MiB",
                    static_cast<int>(peak_bytes() / mebibyte));
-    EXPECT_LT(peak_bytes(), 6 * large) << "after " << found.states.size() << " states";
+    EXPECT_LT(peak_bytes(), 6 * 64 * mebibyte) << "after " << found.states.size() << " states";
   }
 }
 
