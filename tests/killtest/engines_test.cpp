@@ -112,6 +112,90 @@ TEST_P(write_faults, see_a_store_across_two_pages_as_one) {
   expect_the_same_states(what);
 }
 
+// Each form of mov that the engine makes itself, with each kind of address, and some that it leaves
+// to the processor. The registers' other bytes are not 0, so that a wrong width shows.
+void store_by_each_form(unsigned char* at) {
+#if defined(__x86_64__)
+  const std::uint64_t base = reinterpret_cast<std::uintptr_t>(at);
+  const std::uint64_t index = 2;
+  std::uint64_t value = 0x1122334455667788;
+  asm volatile(
+      "movq $-123456789, %%r9\n\t"
+      "movq $-987654321, %%rsi\n\t"
+      "movb %%al, (%[base])\n\t"
+      "movb %%ah, 1(%[base])\n\t"
+      "movb %%r9b, 2(%[base])\n\t"
+      "movb %%sil, 3(%[base])\n\t"
+      "movw %%ax, 4(%[base])\n\t"
+      "movl %%eax, 8(%[base])\n\t"
+      "movq %%rax, 16(%[base])\n\t"
+      "movq %%r9, 24(%[base])\n\t"
+      "movb $-3, 32(%[base])\n\t"
+      "movw $-3, 34(%[base])\n\t"
+      "movl $-3, 36(%[base])\n\t"
+      "movq $-3, 40(%[base])\n\t"
+      "movl %%eax, 40(%[base],%[index],4)\n\t"
+      "movq %%r9, 300(%[base],%[index],8)\n\t"
+      "leaq 640(%[base]), %%r12\n\t"
+      "leaq 704(%[base]), %%r13\n\t"
+      "movq %%rax, (%%r12)\n\t"
+      "movq %%rax, (%%r13)\n\t"
+      "movq %%rax, -8(%%r13)\n\t"
+      "movl $7, 8(%%r13,%[index],1)\n\t"
+      "movq %[index], %%r12\n\t"
+      "movl %%eax, 32(%%r13,%%r12,2)\n\t"
+      :
+      : [base] "D"(base), [index] "c"(index), "a"(value)
+      : "r9", "rsi", "r12", "r13", "memory");
+  const double number = -1.5;
+  asm volatile(
+      "movq %%rax, %%xmm3\n\t"
+      "punpcklqdq %%xmm3, %%xmm3\n\t"
+      "movaps %%xmm3, %%xmm9\n\t"
+      "addsd %[number], %%xmm9\n\t"
+      "movaps %%xmm3, 768(%[base])\n\t"
+      "movups %%xmm9, 785(%[base])\n\t"
+      "movdqa %%xmm9, 816(%[base])\n\t"
+      "movdqu %%xmm3, 833(%[base])\n\t"
+      "movapd %%xmm3, 864(%[base])\n\t"
+      "movss %%xmm3, 896(%[base])\n\t"
+      "movsd %%xmm9, 904(%[base])\n\t"
+      "movlps %%xmm9, 912(%[base])\n\t"
+      "movhps %%xmm9, 920(%[base])\n\t"
+      "movd %%xmm3, 928(%[base])\n\t"
+      "movq %%xmm9, 936(%[base])\n\t"
+      "movq %%xmm3, 944(%[base])\n\t"
+      "addl $5, 952(%[base])\n\t"
+      "lock incq 960(%[base])\n\t"
+      "xchgq %%rax, 968(%[base])\n\t"
+      "cld\n\t"
+      "leaq 976(%[base]), %%rdi\n\t"
+      "movl $3, %%ecx\n\t"
+      "rep stosb\n\t"
+      : "+a"(value)
+      : [base] "b"(base), [number] "x"(number)
+      : "rcx", "rdi", "xmm3", "xmm9", "memory", "cc");
+#endif
+}
+
+TEST_P(write_faults, see_each_form_of_a_store_as_the_next_engine_does) {
+  scenario what;
+  what.name = "forms of stores";
+  what.make = [](segment& seg) {
+    static_cast<void>(seg.find_or_construct<guarded<two_pages>>("pages", "pages"));
+  };
+  what.repairs = [](segment& seg) {
+    return all_of(on_owner_death<two_pages>(
+        seg, "pages", [](two_pages&, const owner_death&) { return repaired; }));
+  };
+  what.victim = [](segment& seg) {
+    auto held = seg.find<guarded<two_pages>>("pages")->lock();
+    const auto at = reinterpret_cast<std::uintptr_t>(held->bytes);
+    store_by_each_form(held->bytes + (64 - at % 64) % 64);
+  };
+  expect_the_same_states(what);
+}
+
 volatile long* counter_of_handler = nullptr;
 
 void add_in_handler(int) {

@@ -57,6 +57,7 @@ inline scenario many_stores_scenario(repair_result (*repair)(entry_log&,
                                                              const owner_death&) = &count_entries) {
   scenario made;
   made.name = "10,000 stores";
+  made.options.size = sizeof(guarded<entry_log>) + 64 * 1024;
   made.make = [](segment& seg) {
     static_cast<void>(seg.find_or_construct<guarded<entry_log>>("log", "log"));
   };

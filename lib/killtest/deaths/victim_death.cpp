@@ -133,7 +133,7 @@ void run(const planned_death& plan) {
   static const auto* const registered = new std::vector<repair_registration>(plan.what.set_up());
   static_cast<void>(registered);
   const fault_kill at{plan.stores, false, &leave_the_handler};
-  begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), &at);
+  begin_logging(engine::page_protection, log, base_of(plan.seg), plan.seg.size_bytes(), -1, &at);
   if (sigsetjmp(way_back, 1) != 0) {
     // This has left the handler and the functions of the victim, without unwinding them.
     restore_signals();

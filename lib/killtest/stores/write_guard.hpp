@@ -12,9 +12,11 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <ucontext.h>
 
 #include <cstddef>
+#include <cstdint>
 
 #include <outlive/killtest/report.hpp>
 
@@ -28,8 +30,9 @@ namespace outlive::killtest::detail {
 
 class write_guard {
  public:
-  // Allocates a key if one is needed. Throws std::system_error.
-  void begin(engine how, char* base, std::size_t size);
+  // Allocates a key if one is needed. `shared_with`: the file, if the view is shared; otherwise -1.
+  // Throws std::system_error.
+  void begin(engine how, char* base, std::size_t size, int shared_with);
 
   // From now on stores fault.
   void close() noexcept;
@@ -43,6 +46,9 @@ class write_guard {
   // Whether the fault is a load from the segment in a signal handler of the victim. Then it is
   // allowed from now on.
   [[nodiscard]] bool allows_load(const siginfo_t& info, ucontext_t& context) const noexcept;
+  // Stores these bytes for the interrupted code, in a handler, while its own stores go on to fault.
+  // Returns: false, and has stored nothing, if the system does not allow it.
+  [[nodiscard]] bool put(char* to, const std::byte* bytes, std::size_t size) noexcept;
   // Whether an instruction that stores to several pages faults for each of them.
   [[nodiscard]] bool faults_for_each_page() const noexcept { return key_ < 0; }
   // Lets the interrupted code store to this page, and stops it again.
@@ -55,6 +61,9 @@ class write_guard {
   char* base_ = nullptr;
   std::size_t size_ = 0;
   int key_ = -1;                     // -1: by pages
+  int file_ = -1;                    // for put(), by pages: the process's memory, or the file
+  struct stat file_status_ {};       // when it was opened
+  std::uintptr_t file_begin_ = 0;    // where the segment begins in it
   std::size_t register_offset_ = 0;  // of PKRU in a frame's area for extended registers
 };
 

@@ -19,6 +19,7 @@
 #include "killtest/process/robust_list.hpp"
 #include "killtest/process/unwind.hpp"
 #include "killtest/stores/page_shadow.hpp"
+#include "killtest/stores/plain_store.hpp"
 #include "killtest/stores/scatter.hpp"
 #include "killtest/stores/write_guard.hpp"
 #include "killtest/trace/transaction_notes.hpp"
@@ -108,6 +109,44 @@ char* neighbour(char* address, char* page) noexcept {
   return in_page < largest_store && page > scout->base ? page - page_bytes : nullptr;
 }
 
+// Of a store that was made just now. Dies, if it is the one.
+void log_store(std::uint64_t offset, const std::byte* before, const std::byte* after,
+               std::size_t size) noexcept {
+  ++scout->executed;
+  // A store that changes nothing makes no state of its own.
+  const std::uint32_t held_after = held_now();
+  if (size != 0 || scout->held_before != scout->last_held || held_after != scout->last_held) {
+    scout->log->add({.offset = offset,
+                     .size = static_cast<std::uint32_t>(size),
+                     .stack = scout->stack,
+                     .executed = scout->executed,
+                     .held_before = scout->held_before,
+                     .held_after = held_after,
+                     .in_parts = scout->in_parts},
+                    before, after);
+    scout->last_held = held_after;
+  }
+  if (is_due(false)) die_here();
+}
+
+// Makes the store for the instruction. Returns: false if it must be let through.
+bool make_store(const char* faulted, ucontext_t& context) noexcept {
+  const auto store = plain_store_at(context);
+  if (!store || faulted < store->to || faulted >= store->to + store->size) return false;
+  if (store->to < scout->base || store->to + store->size > scout->base + scout->size) return false;
+  std::byte before[sizeof store->bytes];
+  std::memcpy(before, store->to, store->size);
+  if (!scout->guard.put(store->to, store->bytes, store->size)) return false;
+  skip(*store, context);
+  std::size_t first = 0;
+  std::size_t end = store->size;
+  while (first < end && before[first] == store->bytes[first]) ++first;
+  while (end > first && before[end - 1] == store->bytes[end - 1]) --end;
+  const auto at = static_cast<std::uint64_t>(store->to - scout->base);
+  log_store(first == end ? 0 : at + first, before + first, store->bytes + first, end - first);
+  return true;
+}
+
 void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
   auto& context = *static_cast<ucontext_t*>(of_victim);
   scout->guard.enter();
@@ -127,6 +166,7 @@ void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
     scout->stack = scout->log->stack(addresses, unwind(of_victim, addresses));
     scout->in_parts =
         is_scatter(reinterpret_cast<const unsigned char*>(context.uc_mcontext.gregs[REG_RIP]));
+    if (make_store(address, context)) return;
     scout->stepping = true;
     context.uc_mcontext.gregs[REG_EFL] |= trap_flag;
   }
@@ -182,21 +222,7 @@ void on_trap(int, siginfo_t*, void* of_victim) noexcept {
     std::memcpy(after + size, changed.after, changed.size);
     size += changed.size;
   }
-  ++scout->executed;
-  // A store that changes nothing makes no state of its own.
-  const std::uint32_t held_after = held_now();
-  if (size != 0 || scout->held_before != scout->last_held || held_after != scout->last_held) {
-    scout->log->add({.offset = offset,
-                     .size = static_cast<std::uint32_t>(size),
-                     .stack = scout->stack,
-                     .executed = scout->executed,
-                     .held_before = scout->held_before,
-                     .held_after = held_after,
-                     .in_parts = scout->in_parts},
-                    before, after);
-    scout->last_held = held_after;
-  }
-  if (is_due(false)) die_here();
+  log_store(offset, before, after, size);
   for (std::size_t i = 0; i < scout->open_count; ++i)
     scout->guard.stop_again(scout->open[i].at, context);
   scout->open_count = 0;
@@ -220,14 +246,14 @@ bool is_handled(int signal, void (*handler)(int, siginfo_t*, void*) noexcept) no
 
 }  // namespace
 
-void begin_logging(engine how, store_log& log, char* base, std::size_t size,
+void begin_logging(engine how, store_log& log, char* base, std::size_t size, int shared_with,
                    const fault_kill* kill) {
   static scout_state state;  // zero pages until it is used, in the forked process alone
   scout = &state;
   state.log = &log;
   state.base = base;
   state.size = size;
-  state.guard.begin(how, base, size);
+  state.guard.begin(how, base, size, shared_with);
   state.list.emplace();
   state.has_kill = kill != nullptr;
   if (kill != nullptr) state.kill = *kill;
@@ -272,7 +298,7 @@ const char* end_logging() {
 
 }  // namespace
 
-void begin_logging(engine, store_log&, char*, std::size_t, const fault_kill*) {
+void begin_logging(engine, store_log&, char*, std::size_t, int, const fault_kill*) {
   throw std::system_error(ENOSYS, std::generic_category(), why_no_page_protection());
 }
 

@@ -61,7 +61,7 @@ int recorder::record_by_faults(const workload& what, std::string& fault) {
         map_private_view(seg_, seg_.fd());
         const auto registered = what.set_up();
         log_differences(log_, seg_, {{0, seg_.size_bytes()}});
-        begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), nullptr);
+        begin_logging(chosen_, log_, base_of(seg_), seg_.size_bytes(), -1, nullptr);
         what.tested();
         if (const char* const why = end_logging()) throw std::runtime_error(why);
       },
@@ -100,7 +100,7 @@ std::string recorder::kill_at(const workload& what, const segment_copy& copy,
       [&] {
         map_view_of(seg_, copy.fd());
         const auto registered = what.set_up();
-        begin_logging(by, log_, base_of(seg_), seg_.size_bytes(), &kill);
+        begin_logging(by, log_, base_of(seg_), seg_.size_bytes(), copy.fd(), &kill);
         what.tested();
         static_cast<void>(end_logging());
       },
