@@ -11,6 +11,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -284,7 +285,10 @@ def events_fit_the_terminal():
         with supervisor(name, "--hung", "200ms", stdout=theirs, TERM="xterm"):
             os.close(theirs)
             text = b""
+            end = time.monotonic() + SECONDS
             while b"waiting: " not in text:
+                ready, _, _ = select.select([ours], [], [], max(0, end - time.monotonic()))
+                report.expect(bool(ready), f"a report within {SECONDS} s, not {text!r}")
                 text += os.read(ours, 4096)
     os.close(ours)
     lines = text.decode().split("\r\n")
