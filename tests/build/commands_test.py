@@ -177,7 +177,9 @@ def kill_tests_in_the_emulator_pass_only_if_each_case_ran():
             ([], 0, 1, "0 passed, 0 failed, 0 skipped"),
         ):
             # Without busybox, which need not be installed here.
-            emulator.write_text('#!/bin/sh\nbusybox() { "$@"; }\nshift 2\neval "$1"\n')
+            emulator.write_text(
+                f'#!/bin/sh\nTMPDIR={root}\nbusybox() {{ "$@"; }}\nshift 2\neval "$1"\n'
+            )
             emulator.chmod(0o755)
             text = "".join(f"echo '{line}'\n" for line in says) + f"exit {ends}\n"
             found, output = in_qemu(root, text)
