@@ -23,7 +23,7 @@ directory_rest::directory_rest(const mapping& map) noexcept {
   const segment_header& header = map.header();
   constexpr auto kind = static_cast<std::size_t>(internal_kind::directory);
   // The count before the mutex: a holder that had it at the first of two looks, and counted before,
-  // is seen by its mutex.
+  // is seen by its mutex. Pairs with the store in entrant::count().
   acquisitions_ = header.internal_acquisitions[kind].load(std::memory_order_acquire);
   at_rest_ = is_at_rest(header);
 }

@@ -86,7 +86,8 @@ entrant::~entrant() {
 
 void entrant::count() noexcept {
   shared_u64& taken = map_.header().internal_acquisitions[static_cast<unsigned>(which_)];
-  taken.store(taken.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  // Release: who sees the count sees the native lock. Pairs with the load in directory_rest.
+  taken.store(taken.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   // Counted before the first change. Pairs with the fence in directory_rest.
   std::atomic_thread_fence(std::memory_order_release);
 }
