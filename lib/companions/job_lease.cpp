@@ -279,8 +279,7 @@ held_job take_over(const held_job& job, handing& by) {
   ++mine.named_by;
   if (now.kind() == job_kind::leased) slots.record_holder(job.slot, now.tries(), *mine.record);
   if (!is_timed(job)) return {job.queue, job.shape, job.slot, now.word()};
-  timed(job).state = now.word();
-  start_clock_again(job);
+  start_clock_of_taker(job, now);
   return job;
 }
 
@@ -324,7 +323,8 @@ bool extend_job(const held_job& job, std::chrono::nanoseconds by) noexcept {
   if (mine == nullptr) return false;
   const auto longest = std::chrono::nanoseconds(max_lease_limit);
   const auto ns = static_cast<std::uint64_t>(std::clamp(by, by.zero(), longest).count());
-  const lease_clock later = lease_clock::running(state_of(job).tries(), monotonic_now() + ns);
+  const std::uint64_t until = std::max(monotonic_now() + ns, timed(job).first);
+  const lease_clock later = lease_clock::running(state_of(job).tries(), until);
   std::uint64_t expected = timed(job).clock;
   // Sequentially consistent, as stop_clock().
   if (!job_slots{*job.queue, *job.shape}.time(job.slot).compare_exchange_strong(expected,

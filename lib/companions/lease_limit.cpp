@@ -48,17 +48,36 @@ void start_clock_again(const held_job& job) noexcept {
                                                          std::memory_order_release);
 }
 
-bool is_over(const mapping& map, const job_slots& slots, std::uint32_t slot, job_state leased,
-             kernel_answers* kernel, std::uint64_t& next) noexcept {
-  const lease_clock clock(slots.time(slot).load(std::memory_order_acquire));
+void start_clock_of_taker(const held_job& job, job_state now) noexcept {
+  timed_lease& lease = timed(job);
+  const std::uint64_t was = lease_clock(lease.clock).time();
+  lease.state = now.word();
+  lease.clock = lease_clock::running(now.tries(), was + 1).word();
+  lease.first = std::min(was, monotonic_now()) + 1;
+  start_clock_again(job);
+}
+
+namespace {
+
+// Whether the clock says at `now` that the lease of that state is over. `next` as for is_over().
+bool says_over(const mapping& map, lease_clock clock, job_state leased, std::uint64_t now,
+               kernel_answers* kernel, std::uint64_t& next) noexcept {
   if (!clock.is_of(leased)) return false;
   if (clock.is_claimed()) {
     const job_holder_id by = clock.claimer();
     return is_dead_holder(map, by.index_plus_1, by.generation, job_generation_mask, kernel);
   }
-  if (clock.time() <= monotonic_now()) return true;
+  if (clock.time() <= now) return true;
   next = std::min(next, clock.time());
   return false;
+}
+
+}  // namespace
+
+bool is_over(const mapping& map, const job_slots& slots, std::uint32_t slot, job_state leased,
+             kernel_answers* kernel, std::uint64_t& next) noexcept {
+  const lease_clock clock(slots.time(slot).load(std::memory_order_acquire));
+  return says_over(map, clock, leased, monotonic_now(), kernel, next);
 }
 
 bool may_take_over(const mapping& map, const job_slots& slots, std::uint32_t slot, job_state leased,
@@ -66,9 +85,12 @@ bool may_take_over(const mapping& map, const job_slots& slots, std::uint32_t slo
   const job_holder_id holder = leased.holder();
   if (is_dead_holder(map, holder.index_plus_1, holder.generation, job_generation_mask, kernel))
     return true;
+  // The order is L2's. The caller may have read `leased` long ago, and the lease may have ended
+  // since: a clock that is over now may be of a later lease, even of one at the same try.
+  const std::uint64_t now = monotonic_now();
   std::uint64_t seen = slots.time(slot).load(std::memory_order_acquire), next = 0;
-  if (!is_over(map, slots, slot, leased, kernel, next)) return false;
-  // If the word has changed since, this fails: no word comes twice.
+  if (!says_over(map, lease_clock(seen), leased, now, kernel, next)) return false;
+  if (slots.read(slot).word() != leased.word()) return false;
   return slots.time(slot).compare_exchange_strong(
       seen, lease_clock::claimed(leased.tries(), me).word(), std::memory_order_seq_cst);
 }

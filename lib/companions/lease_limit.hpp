@@ -6,11 +6,19 @@
 //
 // L1  The holder starts the clock as the last store of its pop. Until then it alone changes the
 //     slot. Afterwards it stores nothing there before it has stopped the clock by an exchange from
-//     the very word that it had started: of a lease, no other word is the same.
+//     the very word that it had started. While that word is in the slot the state stays the same,
+//     but for who takes over from a dead holder. A word that is over never comes again with another
+//     state: later leases are over later, and a thread that takes what was handed over starts a
+//     word of its own, a nanosecond later than the giver's.
 // L2  A thread that finds the time over claims the lease first, by an exchange of that same word.
 //     Of the two exchanges one succeeds. So the holder of a claimed lease changes nothing any more,
-//     and the state stays as it is until the claimer, or who takes over from a dead one, changes
-//     it. Without the claim, the state could be the same word again by then, of a later lease.
+//     and the state stays as it is until the claimer, or who takes over from the dead holder or
+//     from a dead claimer, changes it. Without the claim, the state could be the same word again by
+//     then, of a later lease. For the same reason the claimer reads in this order: what time it is,
+//     the clock, the state. If its exchange succeeds, the clock was in the slot when it read the
+//     state, so the claim is of that state's lease. After that its exchange of the state fails only
+//     if the holder has died, and another thread took its job over. That thread overwrites the
+//     claim, or its heir does: no claim of a living thread stays in a slot without its job.
 // L3  While a slot is not leased no clock of a try is in it, and a job that is handed out again is
 //     at a later try: what an earlier lease left there counts for none.
 // L4  Before a clock is started over a claim, the try that the claim ended is marked so in the
@@ -37,6 +45,7 @@ namespace outlive::detail {
 struct timed_lease : work_queue_shape {
   std::uint64_t state = 0;
   std::uint64_t clock = 0;
+  std::uint64_t first = 0;  // of who took the lease: its clocks are later than those of the giver
 
   explicit timed_lease(const work_queue_shape& of) noexcept : work_queue_shape(of) {}
   [[nodiscard]] char* job() noexcept {
@@ -71,6 +80,8 @@ held_job begin_timed(const held_job& popped, timed_lease_ptr room) noexcept;
 bool stop_clock(const held_job& job) noexcept;
 // Requires: the slot is the caller's, by stop_clock().
 void start_clock_again(const held_job& job) noexcept;
+// The same for a thread that has taken the lease, and whose state the slot has now: another clock.
+void start_clock_of_taker(const held_job& job, job_state now) noexcept;
 
 // Whether the lease of a living thread is over. If not, `next` becomes the time when it will be, if
 // that is sooner. `kernel` as in is_dead_holder().

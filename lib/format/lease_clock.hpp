@@ -11,7 +11,8 @@
 //
 // It counts for the lease that the state names if both have the same tries. Times are ns of
 // CLOCK_MONOTONIC, up to 18 years after the boot. A later lease of the slot is never over at the
-// same time as an earlier one that is over, so a running word stands for one lease.
+// same time as an earlier one that is over, and a lease that another thread took is over 1 ns later
+// than it was. So a running word whose time is over stands for one state of the slot.
 #pragma once
 
 #include <algorithm>
