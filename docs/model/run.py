@@ -101,6 +101,9 @@ HOLDS = {
     "queue_limit.pml": [
         ("queue_limit", "-DMORE=2"),
         ("queue_limit_deaths", "-DMAXD=2"),
+        ("queue_limit_hand_over", "-DMORE=2 -DHAND"),
+        ("queue_limit_hand_over_deaths", "-DMORE=2 -DMAXD=1 -DHAND"),
+        ("queue_limit_three_consumers", "-DNC=3"),
     ],
 }
 # Of these, the longest searches: what --quick leaves out. Some of each model stay.
@@ -124,6 +127,7 @@ LONG = {
     "queue_delay",
     "queue_give_back_deaths",
     "queue_hand_over_deaths",
+    "queue_limit_three_consumers",
     "queue_order",
     "queue_order_rounds",
     "queue_order_two_of_each",
@@ -147,7 +151,7 @@ FULL = {
     "shared.pml": [("shared_two_deaths", "-DNP=2 -DNR=3 -DMAXD=2 -DRND=2")],
     "permit.pml": [("permit_two_deaths", "-DNT=2 -DNR=2 -DMAXD=2 -DSLICE")],
     "queue.pml": [("queue_two_consumers_and_deaths", "-DNC=2 -DNJ=1 -DMAXD=1 -DSLICE")],
-    "queue_limit.pml": [("queue_limit_three_consumers", "-DNC=3")],
+    "queue_limit.pml": [("queue_limit_hand_over_claimer", "-DNC=3 -DNJ=1 -DMAXD=1 -DHAND")],
 }
 # Name, options, the rule that is taken away.
 MUTANTS = {
@@ -405,6 +409,8 @@ MUTANTS = {
         ("MARK_TRY_LATE", "-DMAXD=1", "L4: a try ended by a claim is marked before the next clock"),
         ("LETTER_CLOCK", "-DMAXD=1", "L3: who has a dead letter stops what clock there is"),
         ("CLAIM_FOR_EVER", "-DMAXD=1", "L2: the claim of a dead thread counts no more"),
+        ("STALE_STATE", "-DNC=3", "L2: a claimer reads the state again after the clock"),
+        ("TAKE_SAME_CLOCK", "-DHAND", "L1: who takes a lease starts another clock"),
     ],
 }
 LIMITS = {
