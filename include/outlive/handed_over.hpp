@@ -58,7 +58,7 @@ class [[nodiscard]] handed_over {
     return *this;
   }
   // Returns the job or permit, if it was not taken and no other thread got it after the death of
-  // the first one. The try does not count.
+  // the first one, or because its time was over. The try does not count.
   // Requires: no other thread uses this object. Errors: none. Blocks: no.
   // After fork: nothing happens in the child, whose copy is void.
   ~handed_over() { drop(); }
@@ -68,8 +68,8 @@ class [[nodiscard]] handed_over {
 
   // Makes the calling thread the holder. The try of a job goes on; it is no new one.
   // Requires: no other thread uses this object.
-  // Returns: the hold; an empty one if the first thread has ended and another thread got the job or
-  //   permit, or if there is nothing to take.
+  // Returns: the hold; an empty one if another thread got the job or permit, because the first
+  //   thread had ended or because the time of the lease was over, or if there is nothing to take.
   // Errors: errc::in_repair; errc::not_owner in a forked child; at a thread's first use of the
   //   segment also those of robust_mutex::lock(). Then this object still has it.
   // Blocks: at a thread's first use of the segment, as robust_mutex::lock() does.
