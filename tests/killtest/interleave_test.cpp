@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -376,6 +379,58 @@ TEST(interleave, the_environment_chooses_the_schedule) {
   EXPECT_GT(interleave(of_adders("another name", true), how).schedules, 1U);
   ASSERT_EQ(::setenv("OUTLIVE_KILLTEST_SCHEDULE", "leaves: one, then two", 1), 0);
   EXPECT_THROW(static_cast<void>(interleave(what, how)), std::invalid_argument);
+}
+
+/// A lock that the kernel takes from a process that ends. It is no part of the segment.
+class file_lock {
+ public:
+  file_lock() : file_(::memfd_create("lock", MFD_CLOEXEC)) {}
+  ~file_lock() { ::close(file_); }
+  file_lock(const file_lock&) = delete;
+  file_lock& operator=(const file_lock&) = delete;
+  void acquire() const {
+    struct flock all = of_all();
+    if (::fcntl(file_, F_SETLK, &all) != 0) throw std::runtime_error("the file cannot be locked");
+  }
+  /// By another process than this one.
+  [[nodiscard]] bool is_held() const {
+    struct flock all = of_all();
+    if (::fcntl(file_, F_GETLK, &all) != 0) throw std::runtime_error("the lock cannot be read");
+    return all.l_type != F_UNLCK;
+  }
+
+ private:
+  static struct flock of_all() {
+    struct flock made {};
+    made.l_type = F_WRLCK;
+    made.l_whence = SEEK_SET;
+    return made;
+  }
+  int file_;
+};
+
+/// It says that it is in. Who dies there goes on saying so. The kernel marks no mutex, because the
+/// list is lost. So no byte of the segment tells the two states apart, and the first schedule comes
+/// to the one that is right.
+TEST(interleave, a_state_that_is_right_only_while_its_thread_lives) {
+  const file_lock lives;
+  const auto use = [&](segment& seg) {
+    lives.acquire();
+    static robust_list_head nothing;
+    nothing.list.next = &nothing.list;
+    ::syscall(SYS_set_robust_list, &nothing, sizeof nothing);
+    room_in(seg).first.store(1);
+    ::sched_yield();
+    room_in(seg).first.store(0);
+  };
+  concurrent_scenario what = of_room("says that it is in", {{"visitor", use}});
+  what.invariant = [&](segment& seg) {
+    return room_in(seg).first.load() != 0 && !lives.is_held() ? "nobody is in" : std::string();
+  };
+  const interleave_report nobody_dies = interleave(what, alive());
+  EXPECT_TRUE(nobody_dies.ok()) << nobody_dies;
+  const auto found = expect_found(what, {}, schedule_fault::invariant_violated);
+  EXPECT_THAT(found.steps, Contains(HasSubstr(" dies at ")));
 }
 
 // ---- other ends --------------------------------------------------------------------------------

@@ -469,7 +469,8 @@ bool schedule_run::is_free() const noexcept {
 
 // By an heir that comes now.
 void schedule_run::judge(bool at_end) {
-  if ((!at_end && !is_free()) || !judged_.insert(hash_of_state()).second) return;
+  if (!at_end && !is_free()) return;
+  if (!judged_.insert({hash_of_state(), threads_that(state::gone)}).second) return;
   scenario heir;
   heir.repairs = what_.repairs;
   heir.invariant = what_.invariant;

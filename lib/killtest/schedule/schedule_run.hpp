@@ -7,9 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <outlive/killtest/interleave.hpp>
@@ -107,7 +108,10 @@ class schedule_run {
   std::string first_bytes_;
   state_mask mask_;
   outlive::detail::region_layout layout_;
-  std::unordered_set<std::uint64_t> judged_;  // hashes of states in which nobody held a mutex
+  // States in which nobody held a mutex: the hash, and bits for who is gone. The same bytes can be
+  // right while a thread lives, and wrong when it is dead: the kernel marks only mutexes, and does
+  // not do so if the list of them is broken. At the end all are gone.
+  std::set<std::pair<std::uint64_t, unsigned>> judged_;
   turns* shared_;
   shared_text failures_[max_scheduled];
 
