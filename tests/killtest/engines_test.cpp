@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -215,6 +216,44 @@ TEST_P(write_faults, see_what_a_signal_handler_of_the_victim_does) {
     ::signal(SIGUSR1, SIG_DFL);
   };
   expect_the_same_states(what);
+}
+
+/// In a child, in which the value becomes 8, and in the calling process stays 7.
+void store_in_a_child(volatile long& value) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    value = 8;
+    ::_exit(value == 8 ? 0 : 1);
+  }
+  int status = 0;
+  if (child < 0 || ::waitpid(child, &status, 0) != child) throw std::runtime_error("no child");
+  if (status != 0) throw std::runtime_error("the child does not see its store");
+  if (value != 7) throw std::runtime_error("the victim sees the store of its child");
+}
+
+// The victim's view is private, and so is the child's copy of it. What the child stores is no state
+// of the victim.
+TEST_P(write_faults, leave_the_stores_of_a_forked_child_to_the_child) {
+  const auto explore_with = [](bool child) {
+    scenario what = bank_scenario(&undo_in_order);
+    what.victim = [=](segment& seg) {
+      auto held = seg.find<guarded<bank>>("accounts")->lock();
+      volatile long& value = held->undo.b;
+      value = 7;
+      if (child) store_in_a_child(value);
+      value = 9;
+    };
+    explore_options how;
+    how.with = GetParam();
+    how.depth = 1;
+    how.confirm = 0;  // for a real kill the view is shared
+    return explore(what, how);
+  };
+  const report found = explore_with(true);
+  EXPECT_TRUE(found.ok()) << found;
+  const report expected = explore_with(false);
+  EXPECT_EQ(found.stores, expected.stores);
+  EXPECT_EQ(hashes_of(found), hashes_of(expected)) << found << expected;
 }
 
 TEST_P(write_faults, leave_out_stores_that_change_nothing) {

@@ -174,6 +174,11 @@ void write_guard::let_through(char* page, ucontext_t& context) const noexcept {
   protect(page, page_bytes, PROT_READ | PROT_WRITE);
 }
 
+void write_guard::let_all_through(ucontext_t& context) noexcept {
+  open();
+  if (key_ >= 0) set_in(context, register_offset_, key_, 0);
+}
+
 void write_guard::stop_again(char* page, ucontext_t& context) const noexcept {
   if (key_ >= 0) return set_in(context, register_offset_, key_, PKEY_DISABLE_WRITE);
   protect(page, page_bytes, PROT_READ);

@@ -41,23 +41,26 @@ class write_guard {
 
   // Comes first: lets the handler read the segment.
   void enter() const noexcept;
-  // Whether the fault is a store to the segment.
+  // Whether the fault is an access to the segment that the guard forbids.
+  [[nodiscard]] bool is_inside(const siginfo_t& info) const noexcept;
+  // Whether it is a store.
   [[nodiscard]] bool is_store(const siginfo_t& info, const ucontext_t& context) const noexcept;
   // Whether the fault is a load from the segment in a signal handler of the victim. Then it is
   // allowed from now on.
   [[nodiscard]] bool allows_load(const siginfo_t& info, ucontext_t& context) const noexcept;
   // Stores these bytes for the interrupted code, in a handler, while its own stores go on to fault.
-  // Returns: false, and has stored nothing, if the system does not allow it.
+  // Returns: false, and has stored nothing, if the system does not allow it. Requires: the process
+  // of begin(). In a forked child it would store to the memory of the parent.
   [[nodiscard]] bool put(char* to, const std::byte* bytes, std::size_t size) noexcept;
   // Whether an instruction that stores to several pages faults for each of them.
   [[nodiscard]] bool faults_for_each_page() const noexcept { return key_ < 0; }
   // Lets the interrupted code store to this page, and stops it again.
   void let_through(char* page, ucontext_t& context) const noexcept;
   void stop_again(char* page, ucontext_t& context) const noexcept;
+  // Lets the interrupted code store to all of the segment, from now on.
+  void let_all_through(ucontext_t& context) noexcept;
 
  private:
-  [[nodiscard]] bool is_inside(const siginfo_t& info) const noexcept;
-
   char* base_ = nullptr;
   std::size_t size_ = 0;
   int key_ = -1;                     // -1: by pages

@@ -44,6 +44,7 @@ struct open_page {
 // Used by the signal handlers of the one traced thread.
 struct scout_state {
   store_log* log = nullptr;
+  int process = 0;
   write_guard guard;
   char* base = nullptr;
   std::size_t size = 0;
@@ -147,9 +148,18 @@ bool make_store(const char* faulted, ucontext_t& context) noexcept {
   return true;
 }
 
+// A child that the victim forks has a copy of its private view, and its handlers.
+bool is_forked_child() noexcept {
+  return ::getpid() != scout->process;
+}
+
 void on_fault(int, siginfo_t* info, void* of_victim) noexcept {
   auto& context = *static_cast<ucontext_t*>(of_victim);
   scout->guard.enter();
+  // Nobody logs what the child stores: no state of the victim has it. The log's descriptor would
+  // write to the victim's memory.
+  if (is_forked_child() && scout->guard.is_inside(*info))
+    return scout->guard.let_all_through(context);
   if (!scout->guard.is_store(*info, context)) {
     if (!scout->guard.allows_load(*info, context)) die_of(SIGSEGV);
     return;
@@ -251,6 +261,7 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size, int
   static scout_state state;  // zero pages until it is used, in the forked process alone
   scout = &state;
   state.log = &log;
+  state.process = ::getpid();
   state.base = base;
   state.size = size;
   state.guard.begin(how, base, size, shared_with);
@@ -278,7 +289,7 @@ void begin_logging(engine how, store_log& log, char* base, std::size_t size, int
 }
 
 void note_barrier(const char* file, unsigned line) noexcept {
-  if (scout != nullptr) scout->log->add_barrier(file, line);
+  if (scout != nullptr && !is_forked_child()) scout->log->add_barrier(file, line);
 }
 
 const char* end_logging() {
