@@ -4,8 +4,10 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -26,9 +28,15 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
+constexpr const char* variable = "OUTLIVE_KILLTEST_COVERAGE";
+
+/// A new folder. While it is there, the environment names none: it would take the place of the one
+/// in the options.
 class folder {
  public:
   folder() {
+    if (const char* const of_run = std::getenv(variable)) of_run_ = of_run;
+    ::unsetenv(variable);
     std::string path = std::filesystem::temp_directory_path() / "outlive-coverage-XXXXXX";
     if (::mkdtemp(path.data()) == nullptr)
       throw std::system_error(errno, std::generic_category(), path);
@@ -37,6 +45,7 @@ class folder {
   ~folder() {
     std::error_code error;
     std::filesystem::remove_all(path_, error);
+    if (of_run_) ::setenv(variable, of_run_->c_str(), 1);
   }
   folder(const folder&) = delete;
   folder& operator=(const folder&) = delete;
@@ -44,6 +53,7 @@ class folder {
 
  private:
   std::string path_;
+  std::optional<std::string> of_run_;
 };
 
 constexpr unsigned line_of_credit = __LINE__ + 5;
@@ -134,6 +144,16 @@ TEST(coverage, a_scenario_that_is_run_again_takes_the_place_of_its_former_part) 
   EXPECT_THAT(holes_of_this_file(found),
               AllOf(Contains(line_of_credit), Not(Contains(line_of_debit))))
       << found.summary();
+}
+
+TEST(coverage, the_folder_in_the_environment_takes_the_place_of_the_one_in_the_options) {
+  const folder of_options;
+  const folder of_run;
+  ASSERT_EQ(::setenv(variable, of_run.path().c_str(), 1), 0);
+  cover(of_options, change_scenario("credit", true));
+  ASSERT_EQ(::unsetenv(variable), 0);
+  EXPECT_THAT(read_coverage(of_run.path()).scenarios, ElementsAre("credit"));
+  EXPECT_TRUE(std::filesystem::is_empty(of_options.path()));
 }
 
 TEST(coverage, what_the_search_left_out_is_said_with_the_scenario) {
