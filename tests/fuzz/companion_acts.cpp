@@ -73,6 +73,31 @@ void add_companion_acts(act_table& made) {
       }
     });
   };
+  made["lease with a limit"] = [](visitor& on) {
+    with<jobs>(on, "limited", [&](jobs& found) {
+      static_cast<void>(found.try_push({7, "new"}));
+      auto got = found.try_pop_for(patience);
+      if (!got) return;
+      static_cast<void>(got->number + got.tries());
+      static_cast<void>(got.expired_on_it());
+      got.extend();
+      auto handed = got.hand_over();
+      if (auto taken = handed.take()) taken.done();
+      on.leases.push_back(found.try_pop());
+    });
+  };
+  made["lease that is over"] = [](visitor& on) {
+    with<jobs>(on, "limited", [](jobs& found) {
+      auto late = found.try_pop();
+      if (!late) return;
+      late.extend(0ns);
+      if (auto again = found.try_pop_for(patience)) again.give_back(patience);
+      if (auto letter = found.pop_dead_letter()) letter.retry();
+      static_cast<void>(late.expired());
+      static_cast<void>(late->number);
+      static_cast<void>(found.counts());
+    });
+  };
   made["count jobs"] = [](visitor& on) {
     with<jobs>(on, "jobs", [](jobs& found) { static_cast<void>(found.counts()); });
   };

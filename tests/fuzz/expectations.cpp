@@ -37,8 +37,8 @@ std::vector<std::uint64_t> records_of(const scene& from, pid_t tid) {
 expectations::expectations(const fuzz_case& of, const scene& from, const field_table& fields)
     : scene_(of.scene) {
   static constexpr std::string_view known[] = {
-      "account", "held",  "unrepaired", "broken", "repairing", "orphan", "free",
-      "shelf",   "table", "prices",     "jobs",   "permits",   "ready",  "answer"};
+      "account", "held",   "unrepaired", "broken",  "repairing", "orphan", "free",   "shelf",
+      "table",   "prices", "jobs",       "permits", "ready",     "answer", "limited"};
   for (const std::string_view name : known) {
     const auto block = fields.offset_of("block(" + std::string(name) + ")");
     if (!block) continue;

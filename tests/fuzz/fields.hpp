@@ -45,7 +45,7 @@ class field_table {
   void add_blocks();
   void add_object(const std::string& name, std::uint64_t offset);
   void add_lock(const std::string& name, std::uint64_t offset);
-  void add_queue(std::uint64_t offset);
+  void add_queue(const std::string& name, std::uint64_t offset);
 
   const scene& scene_;
   std::uint64_t total_;

@@ -85,15 +85,16 @@ void field_table::add_object(const std::string& name, std::uint64_t offset) {
     for (std::uint64_t i = 0; i < 4; ++i)
       add(numbered("permit", i), offset + sizeof(permit_pool_bytes) + i * 8, 8);
   }
-  if (name == "jobs") add_queue(offset);
+  if (name == "jobs" || name == "limited") add_queue(name, offset);
 }
 
-void field_table::add_queue(std::uint64_t offset) {
-  const std::string name = "jobs";
+void field_table::add_queue(const std::string& name, std::uint64_t offset) {
   FUZZ_FIELD(name, offset, work_queue_bytes, magic);
   FUZZ_FIELD(name, offset, work_queue_bytes, capacity);
   FUZZ_FIELD(name, offset, work_queue_bytes, max_tries);
   FUZZ_FIELD(name, offset, work_queue_bytes, job_bytes);
+  FUZZ_FIELD(name, offset, work_queue_bytes, closed);
+  FUZZ_FIELD(name, offset, work_queue_bytes, lease_limit);
   FUZZ_FIELD(name, offset, work_queue_bytes, not_empty);
   FUZZ_FIELD(name, offset, work_queue_bytes, overtaken);
   FUZZ_FIELD(name, offset, work_queue_bytes, not_full);
@@ -102,12 +103,13 @@ void field_table::add_queue(std::uint64_t offset) {
   const std::uint64_t slots = offset + sizeof(work_queue_bytes);
   const std::uint64_t slot_bytes =
       region_layout::round_up(sizeof(job) + 16 + max_job_tries * sizeof(job_try), cache_line);
+  const std::string of_slot = name == "jobs" ? "job" : name + ".job";
   for (std::uint64_t i = 0; i < jobs::capacity(); ++i) {
-    add(numbered("job", i) + ".state", slots + i * slot_bytes + sizeof(job), 8);
-    add(numbered("job", i) + ".time",
+    add(numbered(of_slot, i) + ".state", slots + i * slot_bytes + sizeof(job), 8);
+    add(numbered(of_slot, i) + ".time",
         slots + i * slot_bytes + sizeof(job) + 8 + max_job_tries * sizeof(job_try), 8);
     for (std::uint64_t h = 0; h < 2; ++h) {
-      const std::string attempt = numbered("job", i) + "." + numbered("try", h);
+      const std::string attempt = numbered(of_slot, i) + "." + numbered("try", h);
       const std::uint64_t at = slots + i * slot_bytes + sizeof(job) + 8 + h * sizeof(job_try);
       FUZZ_FIELD(attempt, at, job_try, thread);
       FUZZ_FIELD(attempt, at, job_try, start_time);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -24,6 +25,7 @@ using permits = permit_pool<4>;
 using bytes = std::array<unsigned char, 100>;
 
 inline constexpr std::uint32_t job_tries = 2;
+inline constexpr work_queue_options with_limit{job_tries, std::chrono::hours(1)};
 
 // Of class "account": how each was left, by the scene "deaths".
 inline constexpr std::array account_names{

@@ -87,6 +87,7 @@ void make_objects(segment& in) {
   in.destroy<int>("removed 1");
   in.destroy<int>("removed 2");
   in.destroy<bytes>("removed array");
+  in.find_or_construct<jobs>("limited", with_limit);
 }
 
 // A death that the log tells of, and that was repaired.
@@ -112,6 +113,18 @@ void fill_queue(segment& in) {
   victim([&] { static_cast<void>(new dead_letter<job>(queue.pop_dead_letter())); });
 }
 
+// Of a living worker: one lease that goes on, and one that is over. Of a dead one: the same.
+void fill_limited_queue(segment& in) {
+  auto& queue = in.find_or_construct<jobs>("limited", with_limit);
+  for (std::uint64_t i = 1; i <= 6; ++i) queue.push({i, "a job"});
+  const auto lease_two = [&] {
+    static_cast<void>(new lease<job>(queue.pop()));
+    (new lease<job>(queue.pop()))->extend(0ns);
+  };
+  lease_two();
+  victim(lease_two);
+}
+
 void make_deaths(segment& in) {
   make_objects(in);
   for (int i = 0; i < 3; ++i) log_death(in, "free");
@@ -133,6 +146,7 @@ void make_deaths(segment& in) {
     static_cast<void>(account_of(in, "repairing").lock());
   });
   fill_queue(in);
+  fill_limited_queue(in);
   auto& pool = in.find_or_construct<permits>("permits", 4U);
   victim([&] { static_cast<void>(new permit(pool.acquire())); });
   static_cast<void>(new permit(pool.acquire()));
