@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "killtest/bank.hpp"
+#include "killtest/many_stores.hpp"
+#include "killtest/three_locks.hpp"
 
 namespace outlive::killtest::testing {
 namespace {
@@ -324,6 +326,31 @@ TEST(must_find, an_invariant_that_is_true_only_when_no_transfer_is_under_way) {
     return all_of(on_owner_death(seg, "account", always_consistent));
   };
   expect_only(explore(unrepaired), verdict::invariant_violated);
+}
+
+// ---- large and nested ----------------------------------------------------------------------------
+explore_options victim_alone() {
+  explore_options made;
+  made.depth = 1;
+  return made;
+}
+
+TEST(must_find, one_state_of_10000_that_is_repaired_wrongly) {
+  explore_options how = victim_alone();
+  how.confirm = 1;
+  const report found = explore(many_stores_scenario(&count_entries_but_once), how);
+  expect_only(found, verdict::invariant_violated);
+  EXPECT_EQ(found.failed(), 1U) << found;
+  EXPECT_THAT(found.first_failure()->what, HasSubstr("7777 entries, and the count says 7776"));
+}
+
+TEST(must_find, a_repair_of_one_of_three_locks_that_declares_the_others_undone) {
+  const auto clears_all = [](long) { return 7L; };
+  const report found = explore(three_locks_scenario(clears_all), victim_alone());
+  expect_only(found, verdict::invariant_violated);
+  EXPECT_THAT(found.first_failure()->what, HasSubstr("the sum is "));
+  const report right = explore(three_locks_scenario(), victim_alone());
+  EXPECT_TRUE(right.ok()) << right;
 }
 
 // ---- a store of 256 bytes ----------------------------------------------------------------------
