@@ -457,6 +457,61 @@ TEST(interleave, a_thread_that_spins_lets_others_go_on) {
   expect_found(of_room("spins for ever", {{"spinner", spin}}), how, schedule_fault::runs_for_ever);
 }
 
+TEST(interleave, time_passes_while_all_who_can_run_spin_or_yield) {
+  const auto sleep = [](int naps) {
+    return [=](segment& seg) {
+      const timespec soon{0, 1'000'000};
+      for (int i = 0; i < naps; ++i) ::nanosleep(&soon, nullptr);
+      room_in(seg).first.store(1);
+    };
+  };
+  const auto await = [](bool yields) {
+    return [=](segment& seg) {
+      while (room_in(seg).first.load() == 0) {
+        if (yields) ::sched_yield();
+      }
+    };
+  };
+  interleave_options how = alive();
+  how.preemptions = 1;
+  expect_passes(of_room("yields", {{"sleeper", sleep(2)}, {"yields", await(true)}}), how, 2);
+  how.preemptions = 0;
+  expect_passes(
+      of_room("two yield", {{"sleeper", sleep(1)}, {"one", await(true)}, {"two", await(true)}}),
+      how, 2);
+  expect_passes(of_room("spins beside a sleeper", {{"sleeper", sleep(1)}, {"spins", await(false)}}),
+                how, 2);
+}
+
+TEST(interleave, a_sleeper_beyond_patience_and_one_that_yields_run_for_ever) {
+  const auto sleep = [](segment& seg) {
+    const timespec hours{7200, 0};
+    ::nanosleep(&hours, nullptr);
+    room_in(seg).first.store(1);
+  };
+  const auto await = [](segment& seg) {
+    while (room_in(seg).first.load() == 0) ::sched_yield();
+  };
+  interleave_options how = alive();
+  how.preemptions = 0;
+  how.max_accesses = 200;
+  expect_found(of_room("yields for hours", {{"sleeper", sleep}, {"yields", await}}), how,
+               schedule_fault::runs_for_ever);
+}
+
+TEST(interleave, a_yield_after_the_change_does_not_hide_a_lost_wake_up) {
+  const auto await = [](segment& seg) {
+    const timespec slice{0, 250'000'000};
+    while (room_in(seg).first.load() == 0) sleep_while(room_in(seg).first, 0, &slice);
+  };
+  const auto forget = [](segment& seg) {
+    room_in(seg).first.store(1);
+    ::sched_yield();
+  };
+  expect_found(of_room("yields, wakes nobody", {{"waiter", await}, {"forgets", forget}}), alive(),
+               schedule_fault::lost_wake_up);
+}
+
 TEST(interleave, hours_of_waiting_take_no_time) {
   const auto sleep = [](segment& seg) {
     const auto before = std::chrono::steady_clock::now();

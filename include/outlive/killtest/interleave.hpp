@@ -9,8 +9,9 @@
 // at full speed; before each access, and before each system call that waits or wakes, it may have
 // to stop for another one (a preemption). The search is bounded by their number, as most faults
 // need few. Threads that wait sleep until they are woken. A wait ends by its time-out only when
-// nobody can run. Time is virtual, so nothing depends on how fast the machine is. The same options
-// make the same schedules.
+// nobody can run, or when all who can do nothing but yield or spin. Time is virtual, so nothing
+// depends on how fast the machine is. It stands still for a thread that asks for it in a loop while
+// nobody sleeps. The same options make the same schedules.
 //
 // Schedules are interleavings: each store is seen by all at once. What a weaker memory order would
 // allow on another processor is not seen.

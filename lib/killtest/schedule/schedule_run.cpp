@@ -125,6 +125,8 @@ void schedule_run::reset() {
   nudged_.reset();
   tried_ = 0;
   progress_at_ = 0;
+  idle_ = 0;
+  idle_in_ = 0;
   has_died_ = false;
 }
 
@@ -170,6 +172,7 @@ void schedule_run::leave(unsigned thread) {
   leaving.is = state::gone;
   shared_->alive &= ~(1U << thread);
   shared_->of[thread].held_count = 0;
+  idle_ = 0;  // somebody may wait for this end
   if (!ended.in_time) made_.fault = name_of(thread) + " did not end in time";
   for (const std::uint64_t each : words) static_cast<void>(wake(each, 1));
 }
@@ -189,6 +192,7 @@ void schedule_run::fail(schedule_fault which, std::string what) {
 void schedule_run::take_turns(const schedule& wanted) {
   std::size_t next = 0;
   while (!is_over()) {
+    if (passes_time()) continue;
     if (next < wanted.size()) {
       const schedule_step& step = wanted[next];
       const bool is_there = step.thread < threads_.size();
@@ -290,7 +294,7 @@ void schedule_run::run_slice_of(unsigned thread, std::uint32_t until, bool dies)
       case stop_reason::paused:
         if (turn.points == until) break;
         // it spins
-        goes_on = slice.runnable == 1U << thread;
+        goes_on = slice.runnable == 1U << thread && !next_to_time_out();
         last_end_ = stop_reason::yields;
         break;
       case stop_reason::waits:
@@ -324,6 +328,7 @@ void schedule_run::run_slice_of(unsigned thread, std::uint32_t until, bool dies)
          "the mutex " + killtest::detail::name_of(seg_, shared_->shared_lock) + " is held by " +
              name_of(shared_->sharers[0]) + " and by " + name_of(shared_->sharers[1]));
   judge_nudge(thread);
+  note_idle(thread);
   if (how_.while_free && last_end_ != stop_reason::wakes && !is_over()) judge(false);
 }
 
@@ -382,14 +387,9 @@ void schedule_run::nobody_can_run() {
   }
   if (!next) {
     by_time = true;
-    for (unsigned i = 0; i < threads_.size(); ++i) {
-      if (threads_[i].is == state::waiting && shared_->of[i].deadline != no_deadline &&
-          (!next || shared_->of[i].deadline < shared_->of[*next].deadline))
-        next = i;
-    }
+    next = next_to_time_out();
   }
-  const std::chrono::nanoseconds patience = how_.patience;
-  if (!next || (by_time && shared_->of[*next].deadline - progress_at_ > patience.count())) {
+  if (!next || (by_time && !is_due_in_time(*next))) {
     std::string who;
     for (unsigned i = 0; i < threads_.size(); ++i) {
       if (threads_[i].is == state::waiting)
@@ -397,14 +397,57 @@ void schedule_run::nobody_can_run() {
     }
     return fail(schedule_fault::waits_for_ever, who);
   }
+  if (by_time) return time_out(*next);
   scheduled_turn& turn = shared_->of[*next];
-  if (by_time) {
-    shared_->now = std::max(shared_->now, turn.deadline);
-    ++made_.time_outs;
-  }
-  turn.result = by_time ? -ETIMEDOUT : 0;
+  turn.result = 0;
   threads_[*next].is = state::runnable;
-  nudged_ = nudge{*next, turn.word, hash_of_state(), by_time, place_of(*next)};
+  nudged_ = nudge{*next, turn.word, hash_of_state(), false, place_of(*next)};
+}
+
+std::optional<unsigned> schedule_run::next_to_time_out() const {
+  std::optional<unsigned> next;
+  for (unsigned i = 0; i < threads_.size(); ++i) {
+    if (threads_[i].is == state::waiting && shared_->of[i].deadline != no_deadline &&
+        (!next || shared_->of[i].deadline < shared_->of[*next].deadline))
+      next = i;
+  }
+  return next;
+}
+
+bool schedule_run::is_due_in_time(unsigned thread) const {
+  const std::chrono::nanoseconds patience = how_.patience;
+  return shared_->of[thread].deadline - progress_at_ <= patience.count();
+}
+
+void schedule_run::time_out(unsigned thread) {
+  scheduled_turn& turn = shared_->of[thread];
+  shared_->now = std::max(shared_->now, turn.deadline);
+  ++made_.time_outs;
+  turn.result = -ETIMEDOUT;
+  threads_[thread].is = state::runnable;
+  nudged_ = nudge{thread, turn.word, hash_of_state(), true, place_of(thread)};
+}
+
+// The first yield after a change does not count: who sets a flag, yields and ends does not wait for
+// anybody, and a wake-up that it forgot is found only if no time passes meanwhile.
+void schedule_run::note_idle(unsigned thread) {
+  idle_ &= ~(1U << thread);
+  if (last_end_ != stop_reason::yields || !next_to_time_out()) return;
+  const std::uint64_t now = hash_of_state();
+  idle_ = now == idle_in_ ? idle_ | 1U << thread : 0;
+  idle_in_ = now;
+}
+
+// When all who can run only yield, they wait for one that sleeps. Nobody is woken without a reason
+// here: one of them may be about to wake it. Who sleeps longer than patience allows does not help.
+bool schedule_run::passes_time() {
+  const unsigned runnable = threads_that(state::runnable);
+  if (runnable == 0 || (runnable & ~idle_) != 0) return false;
+  const auto next = next_to_time_out();
+  if (!next || !is_due_in_time(*next)) return false;
+  idle_ = 0;
+  time_out(*next);
+  return true;
 }
 
 void schedule_run::judge_nudge(unsigned thread) {

@@ -90,6 +90,11 @@ class schedule_run {
   void leave(unsigned thread);
   [[nodiscard]] std::uint32_t wake(std::uint64_t word, std::uint32_t count);
   void nobody_can_run();
+  void note_idle(unsigned thread);
+  [[nodiscard]] std::optional<unsigned> next_to_time_out() const;
+  [[nodiscard]] bool is_due_in_time(unsigned thread) const;
+  void time_out(unsigned thread);
+  [[nodiscard]] bool passes_time();
   void judge_nudge(unsigned thread);
   void judge(bool at_end);
   [[nodiscard]] bool is_free() const noexcept;
@@ -123,6 +128,9 @@ class schedule_run {
   std::optional<nudge> nudged_;
   unsigned tried_ = 0;            // bits: who was nudged since anybody got on
   std::int64_t progress_at_ = 0;  // virtual time
+  // Bits: who can run, and does nothing but yield, since the segment came to this state.
+  unsigned idle_ = 0;
+  std::uint64_t idle_in_ = 0;
   bool has_died_ = false;
 };
 
