@@ -88,7 +88,7 @@ TEST(interleaved_protocols, a_mutex_with_a_waiter) {
   auto what = of_pair<robust_mutex>("mutex, waiter");
   const auto use = [](segment& seg) { add(*pair_in<robust_mutex>(seg).lock()); };
   what.threads = {{"owner", use}, {"waiter", use}};
-  expect_passes(what, inside(700), 300);
+  expect_passes(what, inside(400), 170);
 }
 
 // With two preemptions. Who still has the mutex after its release fails at the second lock.
@@ -113,9 +113,9 @@ TEST(interleaved_protocols, a_mutex_with_a_second_heir_and_a_client) {
     if (auto hold = pair_in<robust_mutex>(seg).try_lock()) add(*hold);
   };
   what.threads = {{"owner", use}, {"heir", use}, {"second heir", use}, {"client", look}};
-  auto how = inside(500);
+  auto how = inside(150);
   how.deaths = 2;
-  expect_passes(what, how, 100);
+  expect_passes(what, how, 30);
 }
 
 TEST(interleaved_protocols, recovery_beside_a_waiter) {
@@ -124,7 +124,7 @@ TEST(interleaved_protocols, recovery_beside_a_waiter) {
   what.threads = {{"owner", use},
                   {"supervisor", [](segment& seg) { static_cast<void>(recover(seg)); }},
                   {"waiter", use}};
-  expect_passes(what, inside(150), 30);
+  expect_passes(what, inside(50), 10);
 }
 
 /// In a process that dies inside, and whose list of robust mutexes is lost: the kernel marks none.
@@ -149,7 +149,7 @@ TEST(interleaved_protocols, two_adopters_of_an_orphan) {
   };
   const auto use = [](segment& seg) { add(*pair_in<robust_mutex>(seg).lock()); };
   what.threads = {{"adopter", use}, {"second adopter", use}};
-  const auto found = expect_passes(what, inside(150), 50);
+  const auto found = expect_passes(what, inside(80), 26);
   EXPECT_GE(found.time_outs, found.schedules) << "who waits for an orphan looks after a slice";
 }
 
@@ -167,12 +167,12 @@ TEST_P(interleaved_shared_mutex, readers_beside_writers) {
     if (hold->b != a) throw std::runtime_error("a reader sees half a change");
   };
   what.threads = {{"writer", write}, {"reader", read}, {"second writer", write}};
-  auto how = inside(400);
+  auto how = inside(250);
   // A reader that stops would be waited for. Writers look again after short sleeps, since readers
   // may leave without a wake-up.
   how.while_free = false;
   how.lost_wake_ups = false;
-  expect_passes(what, how, 80);
+  expect_passes(what, how, 50);
 }
 
 INSTANTIATE_TEST_SUITE_P(form, interleaved_shared_mutex,
