@@ -28,13 +28,31 @@ struct lines_by_state {
   }
 };
 
-void check_block(problem_list& found, const mapping& map, const seen_block& block) {
+// Of a live object. Its block may have been freed since, and have another name by now, or half of
+// one: load_live_name() tries again, and knows that.
+bool has_unsound_name(const mapping& map, std::uint32_t line) {
+  blocks::name_copy name;
+  try {
+    static_cast<void>(blocks::load_live_name(map, line, name));
+    return false;
+  } catch (const std::system_error&) {
+    return true;
+  }
+}
+
+// `of_blocks`: what is a problem only if nobody worked on the directory meanwhile.
+void check_block(problem_list& found, problem_list& of_blocks, const mapping& map,
+                 const seen_block& block) {
   const block_header& header = blocks::at(map, block.line);
   found.zero(&header.reserved, sizeof header.reserved, block_at(block.line), "reserved bytes");
   if (block.state == block_state::freed) return;
-  if (!block.name_is_sound)
-    return found.add(block_at(block.line), "a name or a type that does not fit its check",
-                     "an object's name of 1 to 255 bytes");
+  if (!block.name_is_sound) {
+    const bool is_live = block.state == block_state::live;
+    if (is_live && !has_unsound_name(map, block.line)) return;
+    return (is_live ? found : of_blocks)
+        .add(block_at(block.line), "a name or a type that does not fit its check",
+             "an object's name of 1 to 255 bytes");
+  }
   if (__atomic_load_n(&header.name_length, __ATOMIC_RELAXED) == 0)
     found.add(block_at(block.line), "an empty name", "1 to 255 bytes");
   const std::uint32_t type = __atomic_load_n(&header.type_name, __ATOMIC_RELAXED);
@@ -131,7 +149,7 @@ void check_directory(problem_list& found, const mapping& map) {
   lines_by_state blocks;
   problem_list of_blocks;
   const walk_end walked = walk_blocks(map, [&](const seen_block& block) {
-    check_block(found, map, block);
+    check_block(found, of_blocks, map, block);
     if (block.state == block_state::live)
       blocks.live.push_back(block.line);
     else if (block.state == block_state::freed)
