@@ -1,11 +1,15 @@
-/* The order of the jobs of a work queue: docs/protocol.md, "Work queue". lib/companions/queue_producer.cpp, queue_consumer.cpp, and J6 in job_slots.hpp.
+/* The order of the jobs of a work queue: docs/protocol.md, "Work queue".
+    lib/companions/queue_producer.cpp, queue_consumer.cpp, and J6 in job_slots.hpp.
 
-   NP producers push NJ jobs each through NS slots, NC consumers lease them and may stop after any, E ends leases in any order. Nobody dies. A position is
-   a number: the slot is position % NS, the lap position / NS. A state word is one step: its kind, and the position at which consumers find the job. An
-   exchange in a loop (tail up, head back) is one step, after a load of its own where the code uses what that saw.
+    NP producers push NJ jobs each through NS slots, NC consumers lease them and may stop after any,
+    E ends leases in any order. Nobody dies. A position is a number: the slot is position % NS, the
+    lap position / NS. A state word is one step: its kind, and the position at which consumers find
+    the job. An exchange in a loop (tail up, head back) is one step, after a load of its own where
+    the code uses what that saw.
 
-   Asserted: the jobs of a producer are leased in their order; when all have ended, no job waits behind head. Both unless a consumer of the job at head
-   was stopped before its plain store of head, and undid a pull (stale; J6 says so).
+    Asserted: the jobs of a producer are leased in their order; when all have ended, no job waits
+    behind head. Both unless a consumer of the job at head was stopped before its plain store of
+    head, and undid a pull (stale; J6 says so).
 
    M_PASS_UNCOUNTED a consumer does not count that it passes a slot that is being filled
    M_LATE_UNSEEN    a producer does not look at head if tail was beyond its slot already
@@ -48,7 +52,8 @@ proctype P(byte me){ byte at, i, o, h, n; bool late, x;
 again:
      atomic{ at=tail; i=0 };
      do
-     :: i<NS -> atomic{ if :: s[at%NS].kind==FREE -> s[at%NS].kind=FILLING; goto have :: else -> at++; i++ fi }
+     :: i<NS -> atomic{ if :: s[at%NS].kind==FREE -> s[at%NS].kind=FILLING; goto have
+         :: else -> at++; i++ fi }
      :: else -> break
      od;
      goto again;
@@ -74,7 +79,8 @@ have:
   od;
   atomic{ producing--; running-- } }
 
-#define LEASE(i) got=(i)+1; s[i].kind=LEASED; s[i].at=0; assert(stale || s[i].job>last[s[i].who]); last[s[i].who]=s[i].job
+#define LEASE(i) got=(i)+1; s[i].kind=LEASED; s[i].at=0; \
+    assert(stale || s[i].job>last[s[i].who]); last[s[i].who]=s[i].job
 
 /* The first of the jobs before `to`, of those in the slots from `from` to `to`. */
 #define FIND(from,to) \
@@ -100,7 +106,8 @@ have:
 
 proctype C(){ byte h, t, at, i, first, got; bool found, passes;
 again:
-  atomic{ if :: got>0 -> s[got-1].kind=HELD; got=0 :: else fi; h=0; t=0; at=0; i=0; first=0; found=0; passes=0 };
+  atomic{ if :: got>0 -> s[got-1].kind=HELD; got=0 :: else fi; h=0; t=0; at=0; i=0; first=0;
+      found=0; passes=0 };
   do
   :: producing>0 -> break
   :: goto end
