@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "scenes/late_lease.hpp"
 #include "step/world.hpp"
 
 using namespace outlive;
@@ -81,17 +82,6 @@ class lease_claim_step : public ::testing::Test {
     hung_ = queue_.pop();
     hung_.extend(0ns);
   }
-  /// Returns: whether the late done() of the expired lease was refused.
-  bool hung_is_refused() {
-    try {
-      hung_.done();
-      return false;
-    } catch (const std::system_error& error) {
-      EXPECT_EQ(error.code(), errc::lease_expired) << error.what();
-      hung_ = {};
-      return true;
-    }
-  }
 
   segment seg_ = segment::anonymous(world::small());
   queue& queue_ = seg_.find_or_construct<queue>("jobs", work_queue_options{.lease_limit = 1h});
@@ -110,14 +100,14 @@ TEST_F(lease_claim_step, another_lease_begins_at_every_instruction_of_a_claimer)
   stop_the_claimer({.name = "the claimer of an expired lease, and the next lease expires",
                     .meanwhile =
                         [&] {
-                          if (hung_is_refused()) return;
+                          if (is_refused_as_expired(hung_)) return;
                           queue_.push(4);
                           hung_ = queue_.try_pop();
                           ASSERT_TRUE(hung_);
                           ASSERT_EQ(hung_.tries(), 1u);
                           hung_.extend(0ns);
                         },
-                    .is_refused = [&] { return !hung_ || hung_is_refused(); }});
+                    .is_refused = [&] { return !hung_ || is_refused_as_expired(hung_); }});
 }
 
 // With the time the taker gets, the state changes alone.
@@ -140,7 +130,7 @@ TEST_F(lease_claim_step, the_lease_is_taken_at_every_instruction_of_a_claimer) {
                             hung_ = handed.take();
                             was_taken.store(1);
                             may_end.wait([](int now) { return now != 0; });
-                            refused = !hung_ || hung_is_refused();
+                            refused = !hung_ || is_refused_as_expired(hung_);
                           });
                           was_taken.wait([](int now) { return now != 0; });
                         },

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "format/job_state.hpp"
+#include "scenes/late_lease.hpp"
 #include "scenes/queue_states.hpp"
 #include "step/world.hpp"
 #include "support/child.hpp"
@@ -31,6 +32,18 @@ class queue_step : public ::testing::Test {
     std::vector<job_holder> expired;
     bool dead_letter = false;
   };
+
+  /// The second of two jobs is there, and the first is gone for good once a death has left it so.
+  /// `was_gone`: what the death before left. Returns: whether it is gone now.
+  static bool is_first_gone(const std::map<long, found>& all, const kill_point& point,
+                            bool& was_gone) {
+    EXPECT_EQ(all.count(2), 1u);
+    const bool gone = all.count(1) == 0;
+    EXPECT_FALSE(was_gone && !gone && point.died) << "acknowledged, and back by a later death";
+    was_gone = gone && point.died;
+    EXPECT_TRUE(gone || point.died);
+    return gone;
+  }
 
   /// Empties the queue, and then fills it to the brim: all slots must be there.
   std::map<long, found> take_all() {
@@ -162,7 +175,7 @@ class limited_queue_step : public queue_step {
       _exit(0);  // before `second` is given back
     };
     plan.after = [&](const kill_point& point) {
-      const bool was_over = !hung_is_refused();
+      const bool was_over = !is_refused_as_expired(hung_);
       auto all = take_all();
       ASSERT_EQ(all.count(2), 1u);
       if (was_over) return;  // nobody had got it: the late done() counted
@@ -177,17 +190,6 @@ class limited_queue_step : public queue_step {
       }
     };
     run(plan, 50);
-  }
-  /// Returns: whether the late done() of the expired lease was refused.
-  bool hung_is_refused() {
-    try {
-      hung_.done();
-      return false;
-    } catch (const std::system_error& error) {
-      EXPECT_EQ(error.code(), errc::lease_expired) << error.what();
-      hung_ = {};
-      return true;
-    }
   }
 
   lease<long> hung_;
@@ -236,14 +238,7 @@ TEST_F(queue_step, killed_at_every_instruction_of_pop_and_done) {
   };
   plan.after = [&](const kill_point& point) {
     auto all = take_all();
-    EXPECT_EQ(all.count(2), 1u);
-    const bool gone = all.count(1) == 0;
-    EXPECT_FALSE(was_gone && !gone && point.died) << "acknowledged, and back by a later death";
-    was_gone = gone && point.died;
-    if (!point.died) {
-      EXPECT_TRUE(gone);
-    }
-    if (gone) return;
+    if (is_first_gone(all, point, was_gone)) return;
     // Handed out again exactly if it had been handed out before; then by whom is known, wherever he
     // died.
     ASSERT_LE(all[1].tries, 2u);
@@ -485,14 +480,7 @@ TEST_F(limited_queue_step, killed_at_every_instruction_of_pop_and_done) {
   };
   plan.after = [&](const kill_point& point) {
     auto all = take_all();
-    EXPECT_EQ(all.count(2), 1u);
-    const bool gone = all.count(1) == 0;
-    EXPECT_FALSE(was_gone && !gone && point.died) << "acknowledged, and back by a later death";
-    was_gone = gone && point.died;
-    if (!point.died) {
-      EXPECT_TRUE(gone);
-    }
-    if (gone) return;
+    if (is_first_gone(all, point, was_gone)) return;
     ASSERT_LE(all[1].tries, 2u);
     EXPECT_EQ(all[1].died.size(), all[1].tries - 1) << "a death, whatever its time said";
     EXPECT_TRUE(all[1].expired.empty());
@@ -568,7 +556,7 @@ TEST_F(limited_queue_step, killed_at_every_instruction_of_examining_an_expired_l
     section_end();
   };
   plan.after = [&](const kill_point& point) {
-    if (!hung_is_refused()) {
+    if (!is_refused_as_expired(hung_)) {
       EXPECT_TRUE(point.died);
       EXPECT_TRUE(take_all().empty());
       return;
