@@ -65,11 +65,14 @@ class session:
         self.screen.resize(rows, columns)
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def read_output(self):
-        if select.select([self.ours], [], [], 0.05)[0]:
-            part = os.read(self.ours, 65536)
-            self.seen += part
-            self.stream.feed(part)
+    def read_output(self, patience=0.05):
+        """Returns: whether there was some. A terminal gives 4 KiB at most in one read."""
+        if not select.select([self.ours], [], [], patience)[0]:
+            return False
+        part = os.read(self.ours, 65536)
+        self.seen += part
+        self.stream.feed(part)
+        return True
 
     def next_screen(self):
         """The text of each screen that was drawn, one a call. Not to be mixed with wait_for(),
@@ -102,7 +105,8 @@ class session:
         end = time.monotonic() + SECONDS
         while self.process.poll() is None and time.monotonic() < end:
             self.read_output()
-        self.read_output()
+        while self.read_output(patience=0):
+            pass
         report.expect(
             self.process.poll() == code,
             f"exit code {self.process.poll()}, expected {code}\n{self.seen[-500:]!r}",
@@ -112,8 +116,7 @@ class session:
             "the terminal has other settings than before",
         )
         report.expect(
-            self.seen.rstrip().endswith(b"\x1b[?25h\x1b[?1049l")
-            or b"\x1b[?25h\x1b[?1049l" in self.seen,
+            b"\x1b[?25h\x1b[?1049l" in self.seen,
             f"{self.seen[-200:]!r}",
         )
 
@@ -226,8 +229,15 @@ def names_of(text):
     return [row[3] if row[2] in ("ms", "s", "us") else row[2] for row in mutexes_of(text)]
 
 
+def seconds_of(row):
+    """How long a mutex has been held, by its row; nothing if it does not say."""
+    units = {"us": 1e-6, "ms": 1e-3, "s": 1}
+    return float(row[1]) * units[row[2]] if row[2] in units else None
+
+
 def the_contended_mutex_comes_first():
-    with scene("crowd_scene") as (name, pid), session(name) as top:
+    with scene_process("crowd_scene") as (name, process), session(name) as top:
+        pid = process.pid
         # also later, when the others have been held for as long
         for _ in range(3):
             text = top.wait_for(
@@ -236,6 +246,18 @@ def the_contended_mutex_comes_first():
             )
             report.expect(names_of(text)[0] == "hot" and mutexes_of(text)[0][0] == "5", text)
         report.expect(re.search(r" hot .* crowd_scene\.cpp:\d+ ", text), text)  # not cut
+
+        # and when the others have been held for longer
+        def is_younger_and_first(text):
+            if "MUTEX" not in text:
+                return False
+            first, other = mutexes_of(text)[:2]
+            ages = seconds_of(first), seconds_of(other)
+            return first[0] == "5" and first[3] == "hot" and None not in ages and ages[0] < ages[1]
+
+        process.stdin.write("h")
+        process.stdin.flush()
+        text = top.wait_for(is_younger_and_first, "the mutex first that is held for a shorter time")
         # its holder is the first thread
         lines = text.splitlines()
         first = lines[next(i for i, line in enumerate(lines) if "THREAD" in line) + 1].split()
